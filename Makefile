@@ -1,0 +1,41 @@
+# Two commands are all a newcomer needs: `make audit` and `make test`. Both set up .venv first, once.
+PYTHON ?= $(shell command -v python3.11 || command -v python3.12 || command -v python3)
+BIN := .venv/bin
+READY := .venv/.ready
+
+.PHONY: setup audit publish test test-slow lint schema clean
+
+# Installed again only when what is installed has changed.
+$(READY): pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	  { echo "astrobio-audit needs Python 3.11 or newer; set PYTHON=/path/to/python3.11" >&2; exit 2; }
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev]'
+	@touch $(READY)
+
+setup: $(READY)
+
+audit: $(READY)
+	@$(BIN)/astrobio-audit readiness; code=$$?; \
+	  echo "exit code $$code (0 ready, 1 not ready, 3 incomplete)"; exit $$code
+
+publish: $(READY)
+	@$(BIN)/astrobio-audit readiness --quiet || test $$? -ne 2
+	@$(BIN)/astrobio-audit report publish --from reports/latest --to reports
+
+test: $(READY)
+	$(BIN)/python -m pytest -m 'not slow' -n auto
+
+test-slow: $(READY)
+	$(BIN)/python -m pytest -m slow
+
+lint: $(READY)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+schema: $(READY)
+	$(BIN)/astrobio-audit report schema > audit/report/schema.json
+
+clean:
+	rm -rf .venv .mypy_cache .pytest_cache .ruff_cache

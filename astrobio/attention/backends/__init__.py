@@ -1,0 +1,45 @@
+"""The backends that compute attention, and what they are handed.
+
+A backend receives a checked `AttentionCall` and returns the attended values. All backends compute the same function
+of the call; they differ in speed, memory and rounding only. A call that a backend cannot compute exactly is refused
+with a reason, never approximated.
+"""
+
+from typing import Protocol
+
+from torch import Tensor
+
+from astrobio.attention.backends.call import AttentionCall
+from astrobio.attention.backends.eager import EagerBackend
+from astrobio.attention.backends.sdpa import SdpaBackend
+
+
+class AttentionBackend(Protocol):
+    """One way to compute softmax attention."""
+
+    @property
+    def name(self) -> str:
+        """What `backend="..."` selects."""
+
+    def unsupported_reason(self, call: AttentionCall) -> str | None:
+        """Why this backend cannot compute `call`, or None when it can."""
+
+    def run(self, call: AttentionCall) -> Tensor:
+        """The attended values, (B, H, Lq, D), in the dtype of the query."""
+
+
+BACKENDS: dict[str, AttentionBackend] = {backend.name: backend for backend in (SdpaBackend(), EagerBackend())}
+"""Every backend by name, in the order in which `backend="auto"` tries them."""
+
+
+def check_backend_name(name: str) -> None:
+    """Accept `"auto"` and the names in `BACKENDS`.
+
+    Raises:
+        ValueError: for any other name; the message lists the valid ones.
+    """
+    if name != "auto" and name not in BACKENDS:
+        raise ValueError(f"unknown attention backend {name!r}; choose from: {', '.join(('auto', *BACKENDS))}")
+
+
+__all__ = ["BACKENDS", "AttentionBackend", "AttentionCall", "check_backend_name"]

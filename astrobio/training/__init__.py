@@ -1,0 +1,1 @@
+"""Training loops, one module per task; each runs as `python -m astrobio.training.<task>`."""

@@ -1,0 +1,1 @@
+"""Attention audit: a float64 oracle, contracts, and one file per property."""

@@ -1,0 +1,61 @@
+"""How far a correct implementation may be from the truth, derived from the plain computation in the same dtype.
+
+error <= 3 * max(E, E') + 2 * max|(r + 0.3 - 0.3) - r|
+
+r is the float64 oracle's answer; E and E' are the errors of the plain computation in the tested dtype with the scale
+applied after and before the product of queries and keys. The second term is the rounding of the result itself. The
+rule is that of the flash-attention tests (github.com/Dao-AILab/flash-attention, tests/test_flash_attn.py).
+"""
+
+import math
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+_PLAIN_FACTOR = 3.0
+_ROUNDING_FACTOR = 2.0
+_SHIFT = 0.3
+
+
+@dataclass(frozen=True, kw_only=True)
+class Deviation:
+    """How far an output lies from what it should be in one case, and how far it may."""
+
+    case: str
+    error: float
+    bound: float
+
+    @property
+    def holds(self) -> bool:
+        """Whether the error is within the bound."""
+        return self.error <= self.bound
+
+    @property
+    def ratio(self) -> float:
+        """Error in units of the bound; infinite where the bound is zero and the error is not."""
+        if self.bound > 0:
+            return self.error / self.bound
+        return 0.0 if self.error == 0 else math.inf
+
+
+def allowance(truth: Tensor, plain: Tensor, plain_scaled_first: Tensor) -> float:
+    """Return the bound on an implementation's error, given the oracle's answer and both plain computations."""
+    dtype = plain.dtype
+    plain_error = max(distance(plain, truth), distance(plain_scaled_first, truth))
+    rounded = truth.to(dtype)
+    rounding = distance((rounded + _SHIFT) - _SHIFT, rounded.double())
+    return _PLAIN_FACTOR * plain_error + _ROUNDING_FACTOR * rounding
+
+
+def distance(found: Tensor, expected: Tensor) -> float:
+    """Return the largest absolute difference in float64; infinite where shapes differ or a value is not finite."""
+    if found.shape != expected.shape or found.numel() == 0:
+        return math.inf
+    difference = (found.double() - expected.double()).abs().max()
+    return float(difference) if bool(torch.isfinite(difference)) else math.inf
+
+
+def worst(deviations: list[Deviation]) -> Deviation:
+    """Return the deviation that is largest in units of its bound."""
+    return max(deviations, key=lambda deviation: deviation.ratio)

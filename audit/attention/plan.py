@@ -1,0 +1,65 @@
+"""Which attention checks should be carried out on a target."""
+
+import functools
+from collections.abc import Iterator
+
+from audit.catalog import Catalog, SpecEntry, judge_section
+from audit.judgement import Judgement, error
+from audit.plan import Group, Plan, PlannedCheck, Run
+from audit.results import Check, Severity, Subject, SubjectKind
+from audit.session import Collected
+from audit.subjects import declared_subject, package_subject
+
+DECLARED = Check(
+    id="attention.declared",
+    title="The specs declare the package's attention mechanisms",
+    proves="The specs can be imported and declare at least one attention mechanism.",
+    defect="specs without ATTENTION",
+    severity=Severity.MAJOR,
+)
+
+
+def plan_attention(collected: Collected) -> Plan:
+    """Plan every property for every attention mechanism in the specs."""
+    catalog = collected.catalog
+    package = package_subject(collected)
+    declared = PlannedCheck(
+        check=DECLARED, subject=package, judge=lambda run: judge_section(catalog, "attention", may_be_empty=True)
+    )
+    groups = [Group(subject=package, planned=(declared,))]
+    if isinstance(catalog, Catalog) and catalog.attention:
+        assert collected.target.settings.specs is not None
+        groups += [
+            _group(collected, collected.target.settings.specs, n, e) for n, e in sorted(catalog.attention.items())
+        ]
+    return tuple(groups)
+
+
+def _group(collected: Collected, specs: str, name: str, entry: SpecEntry) -> Group:
+    kind = SubjectKind.KERNEL if entry.declared_function else SubjectKind.ATTENTION
+    subject = declared_subject(collected, name, entry, kind)
+    return Group(subject=subject, planned=tuple(_planned(subject, specs, name, entry)))
+
+
+def _planned(subject: Subject, specs: str, name: str, entry: SpecEntry) -> Iterator[PlannedCheck]:
+    # Loaded here and not above: the properties need torch, which planning another area does not.
+    from audit.attention.contract import read_contract
+    from audit.attention.properties import PROPERTIES, Property
+    from audit.attention.subject import AttentionSubject
+
+    contract = None if entry.problem else read_contract(entry)
+
+    def judge(prop: Property, run: Run) -> Judgement:
+        if contract is None or isinstance(contract, str):
+            return error(f"specs {specs}: ATTENTION[{name!r}]: {entry.problem or contract}")
+        attention = AttentionSubject(
+            name=name,
+            specs=specs,
+            contract=contract,
+            is_function=entry.declared_function is not None,
+            decodes=entry.decodes,
+        )
+        return prop.judge(attention, run)
+
+    for prop in PROPERTIES:
+        yield PlannedCheck(check=prop.check, subject=subject, judge=functools.partial(judge, prop))

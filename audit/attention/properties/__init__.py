@@ -1,0 +1,26 @@
+"""One file per property. Each holds `CHECK` and `judge(subject, run)`.
+
+To add one, write the file and name it in `PROPERTIES`.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from audit.attention.properties import causality, gradients, kv_cache, mask, oracle
+from audit.attention.subject import AttentionSubject
+from audit.judgement import Judgement
+from audit.plan import Run
+from audit.results import Check
+
+
+@dataclass(frozen=True, kw_only=True)
+class Property:
+    """A check and the function that carries it out."""
+
+    check: Check
+    judge: Callable[[AttentionSubject, Run], Judgement]
+
+
+PROPERTIES = tuple(
+    Property(check=module.CHECK, judge=module.judge) for module in (oracle, causality, mask, kv_cache, gradients)
+)

@@ -1,0 +1,115 @@
+"""The output equals softmax attention as the contract defines it, computed in float64."""
+
+from collections.abc import Iterator, Mapping, Sequence
+
+from torch import Tensor
+
+from audit.attention.bounds import Deviation, distance
+from audit.attention.cases import oracle_cases
+from audit.attention.contract import Contract
+from audit.attention.oracle import FAITHFUL, Departure
+from audit.attention.properties.judging import DOCUMENTED_CALLS, ORACLE_BOUND, judge_deviations, no_oracle
+from audit.attention.subject import Answers, AttentionSubject, Case
+from audit.gateway import TargetRaised
+from audit.judgement import Judgement, error
+from audit.plan import Run
+from audit.raised import judge_raised
+from audit.results import Check, Severity
+
+CHECK = Check(
+    id="attention.oracle",
+    title="Output equals the float64 oracle",
+    proves="On the tested lengths and masks the output is that of softmax attention as the contract defines it: scale, "
+    "head grouping, rotary embedding, mask and projections included.",
+    defect="logits scaled by 1/sqrt(embed_dim) instead of 1/sqrt(head_dim)",
+    severity=Severity.CRITICAL,
+)
+
+
+def judge(subject: AttentionSubject, run: Run) -> Judgement:
+    """Compare the target with the oracle in every declared dtype and case."""
+    if not subject.has_oracle:
+        return no_oracle()
+    cases = oracle_cases(subject, subject.generator(run.seed))
+    deviations: list[tuple[str, Deviation]] = []
+    hint = ""
+    for dtype in subject.contract.dtypes:
+        try:
+            answers = subject.forward(run, dtype, cases)
+            found = list(_deviations(subject, dtype, cases, answers))
+        except TargetRaised as raised:
+            return judge_raised(raised, run.target, phases=DOCUMENTED_CALLS)
+        except KeyError as missing:
+            return error(f"the contract names {missing} as a projection, which the module's state dict does not hold")
+        deviations += [(dtype, deviation) for deviation in found]
+        wrong = [index for index, deviation in enumerate(found) if not deviation.holds]
+        if wrong and not hint:
+            hint = _diagnosis(subject, dtype, answers.state, [(cases[i], answers.outputs[i]) for i in wrong])
+    return judge_deviations(
+        deviations,
+        origin=ORACLE_BOUND,
+        otherwise="output differs from the float64 oracle in case '{case}'" + hint,
+        fix="compute what the contract declares, or declare what is computed",
+    )
+
+
+def _deviations(subject: AttentionSubject, dtype: str, cases: Sequence[Case], answers: Answers) -> Iterator[Deviation]:
+    for case, output in zip(cases, answers.outputs, strict=True):
+        truth = subject.reference(answers.state, case_as_sent(case, output))
+        bound = subject.allowance(answers.state, case, dtype)
+        yield Deviation(case=case.name, error=distance(output, truth), bound=bound)
+
+
+def case_as_sent(case: Case, output: Tensor) -> Case:
+    """Return the case with its tensors rounded to the dtype in which the target saw them."""
+    rounded = {k: v.to(output.dtype) if v.is_floating_point() else v for k, v in case.tensors.items()}
+    return case.replaced(case.name, **rounded)
+
+
+def _diagnosis(
+    subject: AttentionSubject, dtype: str, state: Mapping[str, Tensor], wrong: Sequence[tuple[Case, Tensor]]
+) -> str:
+    """Return what the target computes instead, when one of the usual mistakes explains every wrong case."""
+    for name, contract, departure in _mistakes(subject.contract):
+        if all(
+            distance(
+                output, subject.reference(state, case_as_sent(case, output), contract=contract, departure=departure)
+            )
+            <= subject.allowance(state, case, dtype)
+            for case, output in wrong
+        ):
+            return f"; it agrees with {name}"
+    return ""
+
+
+def _mistakes(contract: Contract) -> Iterator[tuple[str, Contract, Departure]]:
+    sizes = {"head_dim": contract.head_dim, "embed_dim": contract.embed_dim, "num_heads": contract.num_heads}
+    declared = contract.effective_scale
+    scales = {
+        "1": 1.0,
+        "the declared scale applied twice": declared**2,
+        "the inverse of the declared scale": 1 / declared,
+    }
+    for name, size in sizes.items():
+        if size:
+            scales |= {f"1/sqrt({name})": size**-0.5, f"1/{name}": 1 / size}
+    for name, scale in scales.items():
+        if scale != declared:
+            yield f"scale {name} = {scale:.4g} where {declared:.4g} is declared", _with(contract, scale=scale), FAITHFUL
+    yield "no causal mask", contract, Departure(causal=False)
+    yield "a causal mask that is not declared", contract, Departure(causal=True)
+    yield "causal alignment top_left", _with(contract, causal_alignment="top_left"), FAITHFUL
+    yield "the mask ignored", contract, Departure(mask="ignored")
+    yield "the mask inverted", contract, Departure(mask="inverted")
+    yield "softmax over the queries", contract, Departure(softmax_axis=-2)
+    yield "softmax over the heads", contract, Departure(softmax_axis=1)
+    grouping = "tiled" if contract.head_grouping == "interleaved" else "interleaved"
+    yield f"{grouping} head grouping", _with(contract, head_grouping=grouping), FAITHFUL
+    if contract.rotary_base is not None:
+        layout = "interleaved" if contract.rotary_layout == "half" else "half"
+        yield "no rotary embedding", contract, Departure(rotary=False)
+        yield f"rotary layout {layout}", _with(contract, rotary_layout=layout), FAITHFUL
+
+
+def _with(contract: Contract, **changes: object) -> Contract:
+    return contract.model_copy(update=changes)

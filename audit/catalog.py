@@ -1,0 +1,102 @@
+"""What the target's specs declare: its registered models and attention mechanisms."""
+
+from typing import Literal
+
+from pydantic import Field, JsonValue, ValidationError
+
+from audit.gateway import Probe, ProbeFailure, TargetRaised
+from audit.judgement import Judgement, Measured, error, failed, judged, not_applicable
+from audit.raised import describe_failure, describe_raised, location_of
+from audit.results import Comparison, Frozen
+from audit.target import TABLE, Target
+
+Section = Literal["models", "attention"]
+
+HOW_TO_DECLARE = (
+    f"write a module that defines MODELS and ATTENTION and name it as `specs` in {TABLE}; "
+    "see 'Your own package' in the README"
+)
+
+
+class SpecEntry(Frozen):
+    """One entry of the specs, as the probe read it; `problem` says why it cannot be used."""
+
+    problem: str | None
+    declared_class: str | None = Field(default=None, alias="class")
+    declared_function: str | None = Field(default=None, alias="function")
+    decodes: bool = False
+    contract: dict[str, JsonValue] | None = None
+
+    @property
+    def declared(self) -> str | None:
+        """The class or function that the entry names, `module:qualname`."""
+        return self.declared_class or self.declared_function
+
+
+class Catalog(Frozen):
+    """The sections of the specs; None where the specs do not define one."""
+
+    models: dict[str, SpecEntry] | None = None
+    attention: dict[str, SpecEntry] | None = None
+    path: str | None = None
+
+
+class Undeclared(Exception):
+    """There is no usable catalogue; carries the judgement that the report shows for it."""
+
+    def __init__(self, judgement: Judgement) -> None:
+        """Keep the judgement."""
+        super().__init__(judgement.reason)
+        self.judgement = judgement
+
+
+def read_catalog(target: Target, probe: Probe) -> Catalog:
+    """Import the target's specs in the probe and return what they declare.
+
+    Raises:
+        Undeclared: no specs are configured, or they could not be read.
+    """
+    if target.settings.specs is None:
+        raise Undeclared(error("the target declares no specs, so no model was built", fix=HOW_TO_DECLARE))
+    try:
+        reply = probe.call("describe_specs", module=target.settings.specs)
+        return Catalog.model_validate(reply)
+    except ProbeFailure as failure:
+        raise Undeclared(error(f"specs {target.settings.specs}: {describe_failure(failure, target)}")) from failure
+    except TargetRaised as raised:
+        reason = f"specs {target.settings.specs}: {describe_raised(raised, target)}"
+        place = location_of(raised, target)
+        judge = error if raised.is_out_of_memory else failed
+        raise Undeclared(judge(reason, location=place)) from raised
+    except ValidationError as invalid:
+        raise Undeclared(
+            error(f"specs {target.settings.specs}: unreadable reply: {invalid.errors()[0]['msg']}")
+        ) from invalid
+
+
+def judge_section(catalog: Catalog | Undeclared, section: Section, *, may_be_empty: bool) -> Judgement:
+    """Judge whether a section declares something to check.
+
+    Args:
+        catalog: what the specs declare, or why that is unknown.
+        section: which one.
+        may_be_empty: whether a section that is declared and empty says that there is nothing of its kind.
+    """
+    if isinstance(catalog, Undeclared):
+        return catalog.judgement
+    entries: dict[str, SpecEntry] | None = getattr(catalog, section)
+    name = section.upper()
+    if entries is None:
+        return error(f"the specs do not define {name}", fix=HOW_TO_DECLARE)
+    if not entries and may_be_empty:
+        return not_applicable(f"the specs declare that there is nothing of this kind: {name} is empty")
+    return judged(
+        Measured(
+            value=len(entries),
+            bound=1,
+            comparison=Comparison.AT_LEAST,
+            origin="an audit of nothing proves nothing",
+            unit="entries declared",
+        ),
+        otherwise=f"{name} is empty",
+    )

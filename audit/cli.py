@@ -1,0 +1,134 @@
+"""The command line `astrobio-audit`. Command groups join through the entry-point group `astrobio_audit.commands`.
+
+A command's body is imported when it runs: `--help` must load neither torch nor pydantic.
+"""
+
+import importlib.metadata
+import os
+import sys
+from typing import Annotated, NoReturn
+
+import typer
+
+from audit import __version__
+from audit.errors import UsageError
+from audit.options import JsonOption, Options, PythonOption, QuietOption, area_command
+from audit.options import examples as examples_
+from audit.report.cli import report_app
+
+COMMAND_GROUP = "astrobio_audit.commands"
+EXIT_USAGE = 2
+EXIT_INCOMPLETE = 3
+
+_HELP = """Tells whether a PyTorch model package is ready, with evidence for every pass.
+
+\b
+Exit codes:
+  0  ready, or clean
+  1  not ready, or findings
+  2  usage error, or a filter that selects nothing
+  3  incomplete, stopped, or an internal error"""
+
+app = typer.Typer(
+    name="astrobio-audit",
+    help=_HELP + examples_("astrobio-audit doctor", "astrobio-audit readiness --target path/to/project"),
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+app.add_typer(report_app, name="report")
+
+
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"astrobio-audit {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _root(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version and leave.")
+    ] = False,
+) -> None:
+    """Options of the program itself."""
+
+
+def _static(options: Options) -> None:
+    from audit.command import run_area
+    from audit.static.checks import plan_static
+
+    run_area(options, command="static", planners=[plan_static], needs_inventory=True)
+
+
+def _attention(options: Options) -> None:
+    from audit.attention.plan import plan_attention
+    from audit.command import run_area
+
+    run_area(options, command="attention", planners=[plan_attention])
+
+
+area_command(
+    app,
+    name="static",
+    summary="Read the package's sources without importing them: what parses, and which classes are models.",
+    examples_of=["astrobio-audit static", "astrobio-audit static --target path/to/project --package mypackage --json"],
+    run=_static,
+)
+area_command(
+    app,
+    name="attention",
+    summary="Compare every declared attention mechanism with a float64 oracle and check its mask, causality, cache and "
+    "gradients.",
+    examples_of=[
+        "astrobio-audit attention",
+        "astrobio-audit attention --only attention.causality --subject my_attention",
+    ],
+    run=_attention,
+)
+
+
+@app.command(
+    help="Show what the target's interpreter has: Python, torch, CUDA, accelerators, triton, flash-attn, memory; what "
+    "is missing, and what that disables."
+    + examples_("astrobio-audit doctor", "astrobio-audit doctor --python .venv/bin/python --json")
+)
+def doctor(
+    python: PythonOption = None,
+    as_json: JsonOption = False,
+    quiet: QuietOption = False,
+) -> None:
+    """Examine an interpreter."""
+    from audit.doctor import examine
+
+    examine(python, as_json=as_json, quiet=quiet)
+
+
+def _load_command_groups() -> None:
+    for entry in sorted(importlib.metadata.entry_points(group=COMMAND_GROUP), key=lambda each: each.name):
+        entry.load()(app)
+
+
+def _leave(message: str, code: int) -> NoReturn:
+    typer.echo(message, err=True)
+    raise SystemExit(code)
+
+
+def main() -> None:
+    """Run the command line; every way out has the exit code that `--help` states."""
+    _load_command_groups()
+    try:
+        app()
+    except UsageError as error:
+        _leave(f"astrobio-audit: {' '.join(str(error).split())}", EXIT_USAGE)
+    except BrokenPipeError:
+        # The reader of our output went away (`| head`): nothing more can be said, and it is not our failure.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        raise SystemExit(EXIT_INCOMPLETE) from None
+    except KeyboardInterrupt:
+        _leave("astrobio-audit: stopped before there was anything to report", EXIT_INCOMPLETE)
+
+
+if __name__ == "__main__":
+    main()

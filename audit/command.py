@@ -1,0 +1,72 @@
+"""From options to an exit code: loads the target, shows progress, prints or writes the report."""
+
+import sys
+from collections.abc import Sequence
+from contextlib import nullcontext
+from pathlib import Path
+
+import typer
+from rich.console import Console
+
+from audit.options import Options
+from audit.report.document import Report
+from audit.report.files import prepare_folder
+from audit.report.progress import ProgressDisplay
+from audit.report.terminal import print_report
+from audit.report.write import report_json, write_files
+from audit.session import Planner, Request, conduct
+from audit.target import Target
+
+
+def run_area(
+    options: Options,
+    *,
+    command: str,
+    planners: Sequence[Planner],
+    release: bool = False,
+    needs_inventory: bool = False,
+) -> None:
+    """Audit the target and leave with the exit code of the report.
+
+    Raises:
+        UsageError: the options or the configuration need correcting.
+        typer.Exit: always at the end, with the report's exit code.
+    """
+    target = Target.load(
+        options.target,
+        package=options.package,
+        python=options.python,
+        seed=options.seed,
+        workers=options.workers,
+    )
+    if options.output:
+        prepare_folder(options.output)
+    display = None if options.quiet else ProgressDisplay(command, Console(stderr=True))
+    request = Request(
+        command=command,
+        planners=planners,
+        release=release,
+        only=options.only,
+        subjects=options.subjects,
+        needs_inventory=needs_inventory,
+        notify=display.notify if display else lambda subject, results: None,
+        planned=display.planned if display else lambda total: None,
+    )
+    with display or nullcontext():
+        report = conduct(target, request)
+    deliver(report, json=options.json, quiet=options.quiet, output=options.output)
+
+
+def deliver(report: Report, *, json: bool, quiet: bool, output: Path | None) -> None:
+    """Write and print the report, then leave with its exit code."""
+    if output:
+        write_files(report, output)
+    if json:
+        sys.stdout.write(report_json(report))
+        sys.stdout.flush()
+    elif not quiet:
+        console = Console()
+        print_report(report, console)
+        if output:
+            console.print(f"written: {output / report.command}.json and .md", highlight=False, soft_wrap=True)
+    raise typer.Exit(report.exit_code)

@@ -1,0 +1,160 @@
+"""Carries out a plan: groups side by side, each in a probe of its own, every planned check ending in a result."""
+
+import threading
+import time
+import traceback
+from collections.abc import Callable, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from queue import SimpleQueue
+
+from audit.gateway import Limits, Probe, ProbeFailure, TargetRaised
+from audit.judgement import Judgement, error, skipped
+from audit.plan import Group, Plan, PlanKey, PlannedCheck, Run
+from audit.raised import describe_failure, describe_raised
+from audit.results import Outcome, Result, Subject
+from audit.target import Target, available_cores
+
+Notify = Callable[[str, Sequence[Result]], None]
+_POLL_S = 0.2
+
+
+def open_probe(target: Target, *, side_by_side: int = 1) -> Probe:
+    """Return a probe into `target`; torch's threads are shared out among those running side by side."""
+    settings = target.settings
+    return Probe(
+        python=target.python,
+        source=target.source,
+        root=target.root,
+        package=target.package,
+        limits=Limits(timeout_s=settings.timeout_s, memory_mb=settings.memory_mb, output_mb=settings.output_mb),
+        threads=max(1, available_cores() // side_by_side),
+    )
+
+
+class Execution:
+    """One run of a plan. `results` grows while it runs, so that an interrupted run keeps what it has measured."""
+
+    def __init__(self, target: Target, plan: Plan, *, probe: Probe | None = None, notify: Notify | None = None) -> None:
+        """Prepare to run `plan`.
+
+        Args:
+            target: what is audited.
+            plan: groups of planned checks.
+            probe: one that is already running; it serves the first group.
+            notify: called with a subject's name when it begins (no results) and with the results of each check.
+        """
+        self._target = target
+        self._plan = plan
+        self._notify = notify or (lambda subject, results: None)
+        self._workers = max(1, min(target.workers, len(plan)))
+        self._idle: SimpleQueue[Probe] = SimpleQueue()
+        self._probes = [probe] if probe else []
+        self._probes += [
+            open_probe(target, side_by_side=self._workers) for _ in range(self._workers - len(self._probes))
+        ]
+        for each in self._probes:
+            self._idle.put(each)
+        self._stopping = threading.Event()
+        self._lock = threading.Lock()
+        self.results: list[Result] = []
+        self.reported: set[PlanKey] = set()
+
+    def run(self) -> None:
+        """Carry out every planned check.
+
+        Raises:
+            KeyboardInterrupt: the user stopped the run; `results` holds what was finished.
+        """
+        pool = ThreadPoolExecutor(max_workers=self._workers, thread_name_prefix="audit")
+        try:
+            pending: set[Future[None]] = {pool.submit(self._run_group, group) for group in self._plan}
+            while pending:
+                done, pending = wait(pending, timeout=_POLL_S, return_when=FIRST_COMPLETED)
+                for future in done:
+                    future.result()
+        finally:
+            self._stopping.set()
+            pool.shutdown(wait=False, cancel_futures=True)
+            for probe in self._probes:
+                probe.kill()
+            pool.shutdown(wait=True)
+            for probe in self._probes:
+                probe.close()
+
+    def _run_group(self, group: Group) -> None:
+        probe = self._idle.get()
+        try:
+            run = Run(target=self._target, probe=probe, seed=self._target.settings.seed)
+            self._notify(group.subject.name, [])
+            outcomes: dict[str, Outcome] = {}
+            subject = group.subject
+            for planned in group.planned:
+                if self._stopping.is_set():
+                    return
+                own = subject if planned.subject == group.subject else planned.subject
+                results = self._run_one(planned, own, outcomes, run)
+                if self._stopping.is_set():
+                    return
+                outcomes[planned.check.id] = _worst(results)
+                subject = _known_now(subject, results)
+                with self._lock:
+                    self.results.extend(results)
+                    self.reported.add(planned.key)
+                self._notify(group.subject.name, results)
+        finally:
+            self._idle.put(probe)
+
+    def _run_one(self, planned: PlannedCheck, subject: Subject, outcomes: dict[str, Outcome], run: Run) -> list[Result]:
+        begun = time.perf_counter()
+        unmet = [check for check in planned.requires if outcomes.get(check) is not Outcome.PASSED]
+        if unmet:
+            state = outcomes[unmet[0]].value.replace("_", " ") if unmet[0] in outcomes else "not run"
+            judgements = [skipped(f"needs {unmet[0]} to pass on this subject, and that was: {state}")]
+        else:
+            judgements = _judged(planned, run)
+        duration_s = round(time.perf_counter() - begun, 4)
+        return [
+            judgement.result(
+                planned.check,
+                subject,
+                seed=run.seed,
+                duration_s=duration_s,
+                reproduce=reproduce_command(self._target, planned.check.id, subject, run.seed),
+            )
+            for judgement in judgements
+        ]
+
+
+def reproduce_command(target: Target, check: str, subject: Subject, seed: int) -> str:
+    """Return the command that repeats one check on one subject, to be run in the target's root."""
+    area = check.partition(".")[0]
+    parts = ["astrobio-audit", area, *target.flags, "--only", check, "--subject", subject.name, "--seed", str(seed)]
+    return " ".join(parts)
+
+
+def _judged(planned: PlannedCheck, run: Run) -> list[Judgement]:
+    try:
+        judgements = planned.judge(run)
+    except ProbeFailure as failure:
+        return [error(describe_failure(failure, run.target))]
+    except TargetRaised as raised:
+        # A check that can judge an exception catches it; the others cannot be carried out.
+        return [error(describe_raised(raised, run.target))]
+    except Exception:  # a defect of the check itself: kept as a result, with its traceback, so that the run goes on
+        return [error(f"internal error in {planned.check.id}; please report it:\n{traceback.format_exc(limit=-6)}")]
+    listed = [judgements] if isinstance(judgements, Judgement) else list(judgements)
+    return listed or [error("never reported: the check returned nothing")]
+
+
+def _worst(results: Sequence[Result]) -> Outcome:
+    for outcome in (Outcome.FAILED, Outcome.ERROR, Outcome.SKIPPED, Outcome.NOT_APPLICABLE):
+        if any(result.outcome is outcome for result in results):
+            return outcome
+    return Outcome.PASSED
+
+
+def _known_now(subject: Subject, results: Sequence[Result]) -> Subject:
+    """Carry what a check found out about its subject (the parameter count) over to the checks that follow."""
+    if len(results) == 1 and results[0].subject.name == subject.name:
+        return results[0].subject
+    return subject

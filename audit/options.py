@@ -1,0 +1,105 @@
+"""The options that area commands share. Imports typer only, so that `--help` stays fast."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+TargetOption = Annotated[
+    Path, typer.Option("--target", "-t", metavar="DIR", help="Folder that holds the package and its pyproject.toml.")
+]
+PackageOption = Annotated[
+    str | None, typer.Option("--package", "-p", metavar="NAME", help="Import name of the package under audit.")
+]
+PythonOption = Annotated[
+    Path | None, typer.Option("--python", metavar="PATH", help="Interpreter that can import the package.")
+]
+JsonOption = Annotated[bool, typer.Option("--json", help="Write the report as JSON to standard output.")]
+QuietOption = Annotated[bool, typer.Option("--quiet", "-q", help="No progress and no summary; the exit code tells.")]
+OutputOption = Annotated[
+    Path | None, typer.Option("--output", "-o", metavar="DIR", help="Write the report as JSON and Markdown here.")
+]
+OnlyOption = Annotated[
+    list[str] | None,
+    typer.Option("--only", metavar="CHECK", help="Run this check or area only; may be repeated. Gives no verdict."),
+]
+SubjectOption = Annotated[
+    list[str] | None,
+    typer.Option("--subject", metavar="NAME", help="Judge this subject only; may be repeated. Gives no verdict."),
+]
+SeedOption = Annotated[int | None, typer.Option("--seed", metavar="N", help="Seed of weights and inputs.")]
+WorkersOption = Annotated[
+    int | None, typer.Option("--workers", "-j", metavar="N", help="Target processes side by side.")
+]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Options:
+    """What the shared options were set to."""
+
+    target: Path
+    package: str | None
+    python: Path | None
+    json: bool
+    quiet: bool
+    output: Path | None
+    only: tuple[str, ...]
+    subjects: tuple[str, ...]
+    seed: int | None
+    workers: int | None
+
+
+def examples(*lines: str) -> str:
+    """Return help text that shows command lines as they are."""
+    return "\n\n\b\nExamples:\n" + "\n".join(f"  {line}" for line in lines)
+
+
+def area_command(
+    app: typer.Typer,
+    *,
+    name: str,
+    summary: str,
+    examples_of: Sequence[str],
+    run: Callable[[Options], None],
+    default_output: Path | None = None,
+) -> None:
+    """Add a command with the shared options to `app`.
+
+    Args:
+        app: the application to add to.
+        name: of the command.
+        summary: what it does, one or two sentences.
+        examples_of: command lines for its help.
+        run: receives the options.
+        default_output: folder for the report when `--output` is not given; None writes no file.
+    """
+
+    def command(
+        target: TargetOption = Path("."),
+        package: PackageOption = None,
+        python: PythonOption = None,
+        as_json: JsonOption = False,
+        quiet: QuietOption = False,
+        output: OutputOption = default_output,
+        only: OnlyOption = None,
+        subject: SubjectOption = None,
+        seed: SeedOption = None,
+        workers: WorkersOption = None,
+    ) -> None:
+        options = Options(
+            target=target,
+            package=package,
+            python=python,
+            json=as_json,
+            quiet=quiet,
+            output=output,
+            only=tuple(only or ()),
+            subjects=tuple(subject or ()),
+            seed=seed,
+            workers=workers,
+        )
+        run(options)
+
+    app.command(name=name, help=summary + examples(*examples_of))(command)

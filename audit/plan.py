@@ -1,0 +1,100 @@
+"""The list of checks that should be carried out, made before any of them runs."""
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+
+from audit.errors import UsageError
+from audit.gateway import Probe
+from audit.judgement import Judgement
+from audit.results import Check, Subject
+from audit.target import Target
+
+
+@dataclass(frozen=True, kw_only=True)
+class Run:
+    """What a check may use: the target, a probe into it, and the seed."""
+
+    target: Target
+    probe: Probe
+    seed: int
+
+
+Judge = Callable[[Run], Judgement | Sequence[Judgement]]
+PlanKey = tuple[str, str, str]
+
+
+@dataclass(frozen=True, kw_only=True)
+class PlannedCheck:
+    """One check on one subject. `requires` names checks on the same subject that must have passed first."""
+
+    check: Check
+    subject: Subject
+    judge: Judge
+    requires: tuple[str, ...] = ()
+
+    @property
+    def key(self) -> PlanKey:
+        """What no other planned check has: check, kind and name of the subject."""
+        return (self.check.id, self.subject.kind.value, self.subject.name)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Group:
+    """Checks carried out in order by one process; most groups are the checks of one subject."""
+
+    subject: Subject
+    planned: tuple[PlannedCheck, ...]
+
+
+Plan = tuple[Group, ...]
+
+
+def select(plan: Plan, *, only: Iterable[str] = (), subjects: Iterable[str] = ()) -> Plan:
+    """Return the part of `plan` that the filters name; what a selected check requires stays in.
+
+    Args:
+        plan: the whole plan.
+        only: check ids or areas.
+        subjects: names of subjects.
+
+    Raises:
+        UsageError: a filter selects nothing.
+    """
+    only, subjects = tuple(only), tuple(subjects)
+    everything = [planned for group in plan for planned in group.planned]
+    names = {planned.subject.name for planned in everything}
+    checks = {planned.check.id for planned in everything}
+    for wanted in subjects:
+        if wanted not in names:
+            raise UsageError(f"--subject {wanted}: no such subject; there are: {_listed(names)}")
+    for wanted in only:
+        if not any(_matches(check, wanted) for check in checks):
+            raise UsageError(f"--only {wanted}: no such check or area; there are: {_listed(checks)}")
+    groups = (_reduced(group, only, subjects) for group in plan)
+    selected = tuple(group for group in groups if group.planned)
+    if not selected:
+        raise UsageError(
+            "the plan is empty: there is nothing to check"
+            if not plan
+            else "--only and --subject together select no check"
+        )
+    return selected
+
+
+def _reduced(group: Group, only: Sequence[str], subjects: Sequence[str]) -> Group:
+    of_subject = [p for p in group.planned if not subjects or p.subject.name in subjects]
+    wanted = {p.check.id for p in of_subject if not only or any(_matches(p.check.id, pattern) for pattern in only)}
+    for planned in reversed(of_subject):
+        if planned.check.id in wanted:
+            wanted.update(planned.requires)
+    return Group(subject=group.subject, planned=tuple(p for p in of_subject if p.check.id in wanted))
+
+
+def _matches(check: str, wanted: str) -> bool:
+    return check == wanted or check.startswith(wanted + ".")
+
+
+def _listed(names: Iterable[str], limit: int = 12) -> str:
+    ordered = sorted(names)
+    more = f" and {len(ordered) - limit} more" if len(ordered) > limit else ""
+    return (", ".join(ordered[:limit]) or "none") + more

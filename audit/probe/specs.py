@@ -1,0 +1,91 @@
+"""Reads the target's specs: which models and attention mechanisms it has, how to build them, what they promise."""
+
+import importlib
+import random
+import sys
+from collections.abc import Callable, Mapping
+from typing import cast
+
+import torch
+
+from .phases import phase
+from .plain import NotPlain, plain
+
+_SECTIONS = ("MODELS", "ATTENTION")
+_REQUIRED = {"MODELS": ("class", "build", "inputs", "loss"), "ATTENTION": ("forward", "contract")}
+_CALLABLE = ("build", "inputs", "loss", "forward", "decode")
+
+
+def import_module(name: str) -> dict[str, object]:
+    """Import `name` and tell where it came from."""
+    with phase("import"):
+        module = importlib.import_module(name)
+    return {"path": getattr(module, "__file__", None)}
+
+
+def describe(module: str) -> dict[str, object]:
+    """Return what the specs declare, as plain data: `{"models": ..., "attention": ...}`.
+
+    A section that is absent is None; an entry that cannot be used carries a `problem`.
+    """
+    with phase("import"):
+        specs = importlib.import_module(module)
+    return {
+        "models": _section(specs, "MODELS"),
+        "attention": _section(specs, "ATTENTION"),
+        "path": getattr(specs, "__file__", None),
+    }
+
+
+def entry(module: str, section: str, name: str) -> Mapping[str, object]:
+    """Return one entry of the specs."""
+    with phase("import"):
+        specs = importlib.import_module(module)
+    return cast(Mapping[str, object], getattr(specs, section)[name])
+
+
+def function(spec: Mapping[str, object], key: str) -> Callable[..., object]:
+    """Return a callable of an entry; `describe` has checked that it is one."""
+    return cast(Callable[..., object], spec[key])
+
+
+def seed_everything(seed: int) -> None:
+    """Seed torch, Python's random and, where the target has loaded it, NumPy."""
+    torch.manual_seed(seed)
+    random.seed(seed)
+    if "numpy" in sys.modules:
+        sys.modules["numpy"].random.seed(seed % 2**32)
+
+
+def _section(specs: object, section: str) -> dict[str, object] | None:
+    entries = getattr(specs, section, None)
+    if entries is None:
+        return None
+    if not isinstance(entries, Mapping):
+        raise TypeError(f"{section} must be a dict of entries by name, not {type(entries).__name__}")
+    return {str(name): _described(section, spec) for name, spec in entries.items()}
+
+
+def _described(section: str, spec: object) -> dict[str, object]:
+    if not isinstance(spec, Mapping):
+        return {"problem": f"the entry must be a dict, not {type(spec).__name__}"}
+    missing = [key for key in _REQUIRED[section] if key not in spec]
+    if section == "ATTENTION":
+        missing += [] if "function" in spec else [key for key in ("class", "build") if key not in spec]
+    if missing:
+        return {"problem": f"the entry lacks {', '.join(repr(key) for key in missing)}"}
+    wrong = [key for key in _CALLABLE if key in spec and not callable(spec[key])]
+    if wrong:
+        return {"problem": f"{', '.join(repr(key) for key in wrong)} must be callable"}
+    described: dict[str, object] = {
+        "problem": None,
+        "class": str(spec["class"]) if "class" in spec else None,
+        "function": str(spec["function"]) if "function" in spec else None,
+        "decodes": "decode" in spec,
+    }
+    if section == "ATTENTION":
+        try:
+            described["contract"] = plain(spec["contract"], "contract")
+        except NotPlain as error:
+            described["problem"] = str(error)
+    return described

@@ -1,0 +1,102 @@
+"""Tensors as bytes in the safetensors format (https://github.com/huggingface/safetensors#format).
+
+Written here and not taken from the library because the target's environment need not have it; the parent reads with
+the library, which checks every offset.
+"""
+
+import ctypes
+import hashlib
+import json
+from collections.abc import Mapping
+
+import torch
+
+# Bound at import, before the target's code runs: a target that replaces torch's functions does not reach these.
+_empty = torch.empty
+_frombuffer = torch.frombuffer
+
+_NAMES = {
+    torch.float64: "F64",
+    torch.float32: "F32",
+    torch.float16: "F16",
+    torch.bfloat16: "BF16",
+    torch.int64: "I64",
+    torch.int32: "I32",
+    torch.int16: "I16",
+    torch.int8: "I8",
+    torch.uint8: "U8",
+    torch.bool: "BOOL",
+}
+_DTYPES = {name: dtype for dtype, name in _NAMES.items()}
+_HEADER_BYTES = 8
+
+
+def raw(tensor: torch.Tensor) -> bytes:
+    """Return the elements in row-major order as bytes."""
+    flat = tensor.detach().to("cpu").contiguous()
+    size = flat.numel() * flat.element_size()
+    return ctypes.string_at(flat.data_ptr(), size) if size else b""
+
+
+def digest(tensor: torch.Tensor) -> str:
+    """Return the SHA-256 of dtype, shape and elements."""
+    head = f"{tensor.dtype}{tuple(tensor.shape)}".encode()
+    return hashlib.sha256(head + raw(tensor)).hexdigest()
+
+
+def dump(tensors: Mapping[str, torch.Tensor]) -> bytes:
+    """Return `tensors` in the safetensors format; complex tensors are stored as pairs of real numbers."""
+    header: dict[str, dict[str, object]] = {}
+    parts: list[bytes] = []
+    offset = 0
+    for name in sorted(tensors):
+        tensor = tensors[name].detach()
+        tensor = torch.view_as_real(tensor) if tensor.is_complex() else tensor
+        if tensor.dtype not in _NAMES:
+            raise TypeError(f"tensor {name!r} has dtype {tensor.dtype}, which the probe cannot send")
+        part = raw(tensor)
+        header[name] = {
+            "dtype": _NAMES[tensor.dtype],
+            "shape": list(tensor.shape),
+            "data_offsets": [offset, offset + len(part)],
+        }
+        parts.append(part)
+        offset += len(part)
+    head = json.dumps(header).encode()
+    head += b" " * (-len(head) % _HEADER_BYTES)
+    return len(head).to_bytes(_HEADER_BYTES, "little") + head + b"".join(parts)
+
+
+def load(data: bytes) -> dict[str, torch.Tensor]:
+    """Read what the parent sent; it is trusted, so its offsets are not checked."""
+    size = int.from_bytes(data[:_HEADER_BYTES], "little")
+    header = json.loads(data[_HEADER_BYTES : _HEADER_BYTES + size])
+    body = data[_HEADER_BYTES + size :]
+    header.pop("__metadata__", None)
+    tensors: dict[str, torch.Tensor] = {}
+    for name, entry in header.items():
+        start, end = entry["data_offsets"]
+        dtype = _DTYPES[entry["dtype"]]
+        # torch.frombuffer refuses an empty buffer.
+        flat = _frombuffer(bytearray(body[start:end]), dtype=dtype) if end > start else _empty(0, dtype=dtype)
+        tensors[name] = flat.reshape(entry["shape"])
+    return tensors
+
+
+def flatten(output: object, prefix: str = "output") -> dict[str, torch.Tensor]:
+    """Return every tensor in nested dicts, lists, tuples and objects with tensor attributes, by its path."""
+    if isinstance(output, torch.Tensor):
+        return {prefix: output}
+    if isinstance(output, Mapping):
+        items = [(str(key), value) for key, value in output.items()]
+    elif isinstance(output, list | tuple):
+        items = [(str(index), value) for index, value in enumerate(output)]
+    elif hasattr(output, "__dict__") and not isinstance(output, type):
+        items = list(vars(output).items())
+    else:
+        return {}
+    found: dict[str, torch.Tensor] = {}
+    for key, value in items:
+        if isinstance(value, torch.Tensor | Mapping | list | tuple):
+            found.update(flatten(value, f"{prefix}.{key}"))
+    return found

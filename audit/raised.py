@@ -1,0 +1,53 @@
+"""What the target's exceptions and silences are called in a report."""
+
+from collections.abc import Iterable
+from pathlib import Path
+
+from audit.gateway import ProbeFailure, TargetRaised
+from audit.judgement import Judgement, error, failed
+from audit.results import Location
+from audit.target import Target
+
+_MAX_TEXT = 1000
+
+
+def describe_raised(raised: TargetRaised, target: Target) -> str:
+    """Return one sentence: the phase, the exception's type and its message."""
+    if raised.is_out_of_memory:
+        return f"out of memory during {raised.phase}: {_short(str(raised), target)}"
+    return f"{raised.phase} raised {_short(str(raised), target)}"
+
+
+def describe_failure(failure: ProbeFailure, target: Target) -> str:
+    """Return the reason and the last lines that the target printed."""
+    if not failure.output_tail.strip():
+        return failure.reason
+    return f"{failure.reason}; last output:\n{_short(failure.output_tail, target, keep_end=True)}"
+
+
+def location_of(raised: TargetRaised, target: Target) -> Location | None:
+    """Return the innermost line of the traceback that lies in the target."""
+    for frame in reversed(raised.frames):
+        path = target.relative(Path(frame.path))
+        if path is not None:
+            return Location(path=path, line=frame.line)
+    return None
+
+
+def judge_raised(raised: TargetRaised, target: Target, *, phases: Iterable[str]) -> Judgement:
+    """Fail when the exception came from one of `phases`, which the check is about; else the check was not carried out.
+
+    A refused allocation is never a failure: it says something about the memory limit.
+    """
+    reason, place = describe_raised(raised, target), location_of(raised, target)
+    if raised.phase in phases and not raised.is_out_of_memory:
+        return failed(reason, location=place)
+    return error(reason, location=place)
+
+
+def _short(text: str, target: Target, *, keep_end: bool = False) -> str:
+    # Reports must not depend on where the target lies on this machine.
+    text = text.replace(f"{target.root}/", "")
+    if len(text) <= _MAX_TEXT:
+        return text
+    return "... " + text[-_MAX_TEXT:] if keep_end else text[:_MAX_TEXT] + " ..."

@@ -1,0 +1,145 @@
+"""The report as a document: the shape of every command's `--json`."""
+
+from typing import Annotated, Final, Literal, Self
+
+from pydantic import Field, model_validator
+
+from audit import __version__
+from audit.results import Check, Frozen, Outcome, Result
+from audit.score import Area, Verdict, summarise, verdict
+from audit.static.inventory import InventoryItem
+
+SCHEMA_VERSION: Final = "1.0"
+TOOL_NAME = "astrobio-audit"
+
+
+class Tool(Frozen):
+    """What wrote the report."""
+
+    name: Literal["astrobio-audit"] = "astrobio-audit"
+    version: str = __version__
+
+
+class Device(Frozen):
+    """An accelerator that the target's interpreter sees."""
+
+    name: str
+    memory_bytes: int
+    capability: str
+
+
+class Environment(Frozen):
+    """What the target ran on; None where the command never started the target's interpreter."""
+
+    python: str
+    torch: str
+    cuda: str | None
+    devices: tuple[Device, ...]
+    libraries: dict[str, str | None]
+    threads: int
+    cpu_count: int
+    memory_bytes: int
+
+
+class Provenance(Frozen):
+    """What was measured, by what, on what and when."""
+
+    command: Annotated[str, Field(description="The command line, without the program's path.")]
+    package: str
+    package_digest: Annotated[str | None, Field(description="SHA-256 over the package's Python files.")]
+    config_digest: str
+    commit: Annotated[str | None, Field(description="Commit of the target's repository; None outside one.")]
+    dirty: Annotated[bool | None, Field(description="Whether the target's files differ from the commit.")]
+    seed: int
+    python: Annotated[str, Field(description="The auditor's interpreter.")]
+    torch: Annotated[str | None, Field(description="The auditor's torch; None where it was not needed.")]
+    platform: str
+    machine: str
+    environment: Environment | None
+    started_at: str
+    finished_at: str
+
+
+class SkippedTreeRow(Frozen):
+    """A folder that discovery left out."""
+
+    path: str
+    files: int
+    reason: str
+
+
+class Report(Frozen):
+    """A finished report. Its summary is recomputed on reading: a document that was edited does not validate."""
+
+    schema_version: Literal["1.0"] = SCHEMA_VERSION
+    tool: Tool = Tool()
+    command: str
+    provenance: Provenance
+    verdict: Annotated[Verdict | None, Field(description="None for a partial run.")]
+    score: Annotated[float | None, Field(description="Smallest score of the areas; None when nothing applies.")]
+    coverage: Annotated[float | None, Field(description="Smallest share of checks judged among the areas.")]
+    partial: bool
+    partial_reason: str | None = None
+    release: Annotated[bool, Field(description="Whether the verdict is a release's.")]
+    areas: tuple[Area, ...]
+    checks: tuple[Check, ...]
+    results: tuple[Result, ...]
+    inventory: tuple[InventoryItem, ...] = ()
+    skipped_trees: tuple[SkippedTreeRow, ...] = ()
+
+    @model_validator(mode="after")
+    def _summary_follows_from_results(self) -> Self:
+        summary = summarise(self.results)
+        if (summary.areas, summary.score, summary.coverage) != (self.areas, self.score, self.coverage):
+            raise ValueError("areas, score or coverage do not follow from the results")
+        expected = None if self.partial else verdict(self.results, release=self.release)
+        if self.verdict is not expected:
+            raise ValueError(f"verdict {self.verdict} does not follow from the results, which say {expected}")
+        if self.partial and not self.partial_reason:
+            raise ValueError("a partial report says why it is partial")
+        known = {check.id for check in self.checks}
+        unknown = sorted({result.check for result in self.results} - known)
+        if unknown:
+            raise ValueError(f"results of checks that the report does not list: {', '.join(unknown)}")
+        return self
+
+    @property
+    def exit_code(self) -> int:
+        """0 ready or clean, 1 findings or not ready, 3 incomplete."""
+        gating_failure = any(
+            result.outcome is Outcome.FAILED and result.severity.gates_release for result in self.results
+        )
+        if self.verdict in (Verdict.READY, Verdict.CLEAN):
+            return 0
+        return 1 if gating_failure else 3
+
+
+def build_report(
+    *,
+    command: str,
+    provenance: Provenance,
+    checks: tuple[Check, ...],
+    results: list[Result],
+    release: bool,
+    partial_reason: str | None,
+    inventory: tuple[InventoryItem, ...] = (),
+    skipped_trees: tuple[SkippedTreeRow, ...] = (),
+) -> Report:
+    """Sort the results, compute summary and verdict, and return the document."""
+    ordered = tuple(sorted(results, key=lambda result: result.sort_key))
+    summary = summarise(ordered)
+    return Report(
+        command=command,
+        provenance=provenance,
+        verdict=None if partial_reason else verdict(ordered, release=release),
+        score=summary.score,
+        coverage=summary.coverage,
+        partial=partial_reason is not None,
+        partial_reason=partial_reason,
+        release=release,
+        areas=summary.areas,
+        checks=tuple(sorted(checks, key=lambda check: check.id)),
+        results=ordered,
+        inventory=inventory,
+        skipped_trees=skipped_trees,
+    )

@@ -1,0 +1,46 @@
+"""Writing files so that a reader never sees half of one, and an old one outlives a failed write."""
+
+import os
+import tempfile
+from pathlib import Path
+
+from audit.errors import UsageError
+
+
+class WriteError(Exception):
+    """A report could not be written; whatever stood under its name is unchanged."""
+
+
+def prepare_folder(folder: Path) -> None:
+    """Create `folder` before any work is done for it.
+
+    Raises:
+        UsageError: it cannot be created or written to.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UsageError(f"--output {folder}: cannot be created: {error.strerror}; name another folder") from error
+    if not os.access(folder, os.W_OK):
+        raise UsageError(f"--output {folder}: not writable; name another folder")
+
+
+def write_atomically(path: Path, text: str) -> None:
+    """Write `text` beside `path`, flush it to the disk and rename it into place.
+
+    Raises:
+        WriteError: the disk is full or the folder went away.
+    """
+    temporary: str | None = None
+    try:
+        descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+        with os.fdopen(descriptor, "w", encoding="utf-8", newline="\n") as stream:
+            stream.write(text)
+            stream.flush()
+            os.fsync(stream.fileno())
+        os.chmod(temporary, 0o644)
+        os.replace(temporary, path)
+    except OSError as error:
+        if temporary is not None:
+            Path(temporary).unlink(missing_ok=True)
+        raise WriteError(f"{path}: could not be written: {error.strerror}; what stood there is unchanged") from error

@@ -1,0 +1,141 @@
+"""The report as Markdown: verdict, areas, what failed, what was not judged, and the evidence of each pass."""
+
+from collections.abc import Iterable, Iterator
+
+from audit.report.document import Report
+from audit.report.text import code, markdown, number, percent
+from audit.results import Outcome, Result
+
+_ORDER = (Outcome.FAILED, Outcome.ERROR, Outcome.SKIPPED, Outcome.NOT_APPLICABLE)
+_TITLES = {
+    Outcome.FAILED: "Failed",
+    Outcome.ERROR: "Error: could not be judged",
+    Outcome.SKIPPED: "Skipped: not judged",
+    Outcome.NOT_APPLICABLE: "Not applicable",
+}
+
+
+def render_markdown(report: Report) -> str:
+    """Return the whole report as Markdown."""
+    parts = [
+        _headline(report),
+        _areas(report),
+        *(_group(report, outcome) for outcome in _ORDER),
+        _passed(report),
+        _inventory(report),
+        _provenance(report),
+    ]
+    return "\n\n".join(part for part in parts if part) + "\n"
+
+
+def _headline(report: Report) -> str:
+    package = markdown(report.provenance.package)
+    if report.partial:
+        first = f"**Partial run, no verdict: {markdown(report.partial_reason or '')}**"
+    else:
+        first = f"**Verdict: {report.verdict}** · score {percent(report.score)} · coverage {percent(report.coverage)}"
+    note = (
+        "Score: the smallest share of checks passed among the areas. Coverage: the smallest share of checks that came "
+        "to a conclusion. Within an area every check weighs the same. Only `passed` earns credit."
+    )
+    return f"{first}\n\n# {report.command.capitalize()} report of {package}\n\n{note}"
+
+
+def _areas(report: Report) -> str:
+    rows = ["| area | passed | failed | error | skipped | not applicable | score | coverage |", "|---|" + "--:|" * 7]
+    for area in report.areas:
+        counts = f"{area.passed} | {area.failed} | {area.error} | {area.skipped} | {area.not_applicable}"
+        rows.append(f"| {area.name} | {counts} | {percent(area.score)} | {percent(area.coverage)} |")
+    return "\n".join(rows)
+
+
+def _group(report: Report, outcome: Outcome) -> str:
+    results = [result for result in report.results if result.outcome is outcome]
+    if not results:
+        return ""
+    lines = [f"## {_TITLES[outcome]} ({len(results)})", ""]
+    for result in results:
+        lines.extend(_entry(result))
+    return "\n".join(lines)
+
+
+def _entry(result: Result) -> Iterator[str]:
+    subject = code(result.subject.name) + _place(result)
+    yield f"- **{result.check}** ({result.severity}) on {subject}: {markdown(result.reason or '')}"
+    evidence = result.evidence
+    if evidence.measured is not None:
+        measured = " ".join(filter(None, (code(number(evidence.measured)), evidence.unit)))
+        passes = f" (passes when {evidence.comparison} {number(evidence.bound)})" if evidence.bound is not None else ""
+        yield f"  - measured {measured}{passes}; bound: {markdown(evidence.bound_origin or '-')}"
+    if result.fix:
+        yield f"  - fix: {markdown(result.fix)}"
+    if evidence.reproduce:
+        yield f"  - reproduce: {code(evidence.reproduce)}"
+
+
+def _place(result: Result) -> str:
+    if result.location is None:
+        return ""
+    line = f":{result.location.line}" if result.location.line else ""
+    return f" at {code(result.location.path + line)}"
+
+
+def _passed(report: Report) -> str:
+    results = [result for result in report.results if result.outcome is Outcome.PASSED]
+    if not results:
+        return ""
+    proves = {check.id: check.proves for check in report.checks}
+    seen = sorted({result.check for result in results})
+    lines = [f"## Passed ({len(results)})", "", *_passed_rows(results), "", "What a pass proves:", ""]
+    lines += [f"- **{check}**: {markdown(proves[check])}" for check in seen]
+    return "\n".join(lines)
+
+
+def _passed_rows(results: Iterable[Result]) -> Iterator[str]:
+    yield "| check | subject | parameters | source digest | measured | bound | where the bound comes from |"
+    yield "|---|---|--:|---|--:|--:|---|"
+    for result in results:
+        evidence = result.evidence
+        digest = (result.subject.digest or "-").removeprefix("sha256:")[:12]
+        measured = " ".join(filter(None, (number(evidence.measured), evidence.unit)))
+        bound = f"{evidence.comparison or ''} {number(evidence.bound)}"
+        yield (
+            f"| {result.check} | {code(result.subject.name)} | {number(result.subject.parameters)} | {digest} "
+            f"| {markdown(measured)} | {markdown(bound)} | {markdown(evidence.bound_origin or '-')} |"
+        )
+
+
+def _inventory(report: Report) -> str:
+    if not report.inventory:
+        return ""
+    lines = [f"## Inventory ({len(report.inventory)})", "", "| kind | class | place | bases |", "|---|---|---|---|"]
+    for item in report.inventory:
+        name, place = f"{item.module}:{item.qualname}", f"{item.path}:{item.line}"
+        lines.append(f"| {item.kind} | {code(name)} | {code(place)} | {markdown(', '.join(item.bases))} |")
+    if report.skipped_trees:
+        lines += ["", "Left out of the analysis:", ""]
+        lines += [f"- {code(tree.path)}: {tree.files} files, {markdown(tree.reason)}" for tree in report.skipped_trees]
+    return "\n".join(lines)
+
+
+def _provenance(report: Report) -> str:
+    provenance = report.provenance
+    environment = provenance.environment
+    dirty = " (with uncommitted changes)" if provenance.dirty else ""
+    rows = {
+        "tool": f"{report.tool.name} {report.tool.version}, report schema {report.schema_version}",
+        "command": provenance.command,
+        "commit": f"{provenance.commit or 'not in a git repository'}{dirty}",
+        "package digest": provenance.package_digest or "-",
+        "configuration digest": provenance.config_digest,
+        "seed": str(provenance.seed),
+        "auditor": f"Python {provenance.python}, torch {provenance.torch or 'not used'}",
+        "machine": f"{provenance.platform}, {provenance.machine}",
+        "started, finished": f"{provenance.started_at}, {provenance.finished_at}",
+    }
+    if environment:
+        devices = ", ".join(device.name for device in environment.devices) or "none"
+        rows["target's interpreter"] = (
+            f"Python {environment.python}, torch {environment.torch}, accelerators: {devices}"
+        )
+    return "\n".join(["## Provenance", "", *(f"- {key}: {markdown(value)}" for key, value in rows.items())])

@@ -1,0 +1,53 @@
+"""A progress bar: the current subjects, checks done of all, failures so far, time."""
+
+from collections.abc import Sequence
+from typing import Self
+
+from rich.console import Console
+from rich.markup import escape
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
+
+from audit.report.text import one_line
+from audit.results import Outcome, Result
+
+
+class ProgressDisplay:
+    """Shows the run on a terminal; where there is none, only its end."""
+
+    def __init__(self, command: str, console: Console) -> None:
+        """Prepare a bar for `command` on `console`."""
+        self._progress = Progress(
+            TextColumn(f"{command}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TextColumn("{task.fields[failures]} failed"),
+            TimeElapsedColumn(),
+            TextColumn("{task.fields[subject]}"),
+            console=console,
+            transient=True,
+        )
+        self._failures = 0
+        self._task: TaskID = self._progress.add_task(command, total=None, failures=0, subject="collecting")
+
+    def __enter__(self) -> Self:
+        """Show the bar."""
+        self._progress.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Remove the bar."""
+        self._progress.stop()
+
+    def planned(self, total: int) -> None:
+        """Set the number of planned checks."""
+        self._progress.update(self._task, total=total)
+
+    def notify(self, subject: str, results: Sequence[Result]) -> None:
+        """Show the subject at work; count what has finished."""
+        self._failures += sum(result.outcome is Outcome.FAILED for result in results)
+        self._progress.update(
+            self._task,
+            advance=1 if results else 0,
+            failures=self._failures,
+            subject=escape(one_line(subject, 60)),
+        )

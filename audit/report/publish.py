@@ -1,0 +1,47 @@
+"""Copies a finished report to where it is published, when it can stand there."""
+
+from pathlib import Path
+
+from pydantic import ValidationError
+
+from audit.errors import UsageError
+from audit.report.document import Report
+from audit.report.files import prepare_folder
+from audit.report.write import write_files
+
+_NAME = "readiness.json"
+
+
+def publish_report(source: Path, destination: Path) -> list[Path]:
+    """Validate the report in `source`, write it to `destination` as JSON and Markdown, and return the paths.
+
+    Raises:
+        UsageError: there is no valid report, or it is partial, or it was made from uncommitted changes.
+    """
+    path = source / _NAME
+    report = read_report(path)
+    if report.partial:
+        raise UsageError(f"{path}: a partial report ({report.partial_reason}) is not published; run the whole audit")
+    if report.provenance.dirty:
+        raise UsageError(f"{path}: was made from uncommitted changes; commit, then run the audit again")
+    if report.provenance.commit is None:
+        raise UsageError(f"{path}: names no commit; publish from a git checkout")
+    prepare_folder(destination)
+    write_files(report, destination)
+    return [destination / _NAME, destination / "readiness.md"]
+
+
+def read_report(path: Path) -> Report:
+    """Read and validate a report.
+
+    Raises:
+        UsageError: it cannot be read, or is not a report whose summary follows from its results.
+    """
+    try:
+        return Report.model_validate_json(path.read_bytes())
+    except OSError as error:
+        raise UsageError(f"{path}: cannot be read: {error.strerror}; run `astrobio-audit readiness` first") from error
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(str(part) for part in first["loc"]) or "document"
+        raise UsageError(f"{path}: not a valid report: {where}: {first['msg']}") from error

@@ -1,0 +1,54 @@
+"""Strings from the target made safe for a terminal and for Markdown."""
+
+import re
+import unicodedata
+
+_MARKDOWN = re.compile(r"([\\`*_{}\[\]<>#|!~&$])")
+_REPLACEMENT = "\N{REPLACEMENT CHARACTER}"
+
+
+def plain(text: str) -> str:
+    """Replace control, format and surrogate characters, which could move the cursor or reorder what is read.
+
+    Line breaks and tabs stay.
+    """
+    return "".join(
+        character if character in "\n\t" or unicodedata.category(character) not in ("Cc", "Cf", "Cs") else _REPLACEMENT
+        for character in text
+    )
+
+
+def one_line(text: str, limit: int = 300) -> str:
+    """Return `text` without control characters on one line, shortened to `limit` characters."""
+    flat = " ".join(plain(text).split())
+    return flat if len(flat) <= limit else flat[: limit - 3] + "..."
+
+
+def markdown(text: str, limit: int = 2000) -> str:
+    """Return `text` on one line with everything escaped that Markdown or HTML would read."""
+    escaped = _MARKDOWN.sub(r"\\\1", one_line(text, limit))
+    return escaped.replace("\\<", "&lt;").replace("\\>", "&gt;").replace("://", ":\N{ZERO WIDTH SPACE}//")
+
+
+def code(text: str) -> str:
+    """Return `text` as a Markdown code span that its content cannot end."""
+    flat = one_line(text, 2000).replace("|", "\\|")
+    fence = "`" * (max((len(run) for run in re.findall(r"`+", flat)), default=0) + 1)
+    pad = " " if flat.startswith("`") or flat.endswith("`") else ""
+    return f"{fence}{pad}{flat}{pad}{fence}"
+
+
+def number(value: float | int | str | None) -> str:
+    """Return a measurement for reading: up to four significant digits."""
+    if value is None:
+        return "-"
+    if isinstance(value, bool | int | str):
+        return str(value)
+    return f"{value:.4g}"
+
+
+def percent(share: float | None) -> str:
+    """Return a share as a percentage, rounded down so that 100 % means all."""
+    if share is None:
+        return "-"
+    return f"{int(share * 1000) / 10:g} %"

@@ -1,0 +1,188 @@
+"""The one vocabulary of checks, outcomes, evidence and results, as frozen pydantic models.
+
+Everything that reaches a report is built here, so the honesty rules that can be decided from one result alone
+are validators: a pass without a measurement, a bound and the bound's origin does not construct, and neither does
+a verdict that its own numbers contradict.
+"""
+
+import math
+from enum import StrEnum
+from typing import Annotated, Self
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+Measurement = float | int | str | None
+
+
+class Outcome(StrEnum):
+    """What a check concluded. Only `passed` earns credit; the other four always carry a reason."""
+
+    PASSED = "passed"
+    FAILED = "failed"
+    ERROR = "error"
+    SKIPPED = "skipped"
+    NOT_APPLICABLE = "not_applicable"
+
+    @property
+    def judged(self) -> bool:
+        """Whether the check reached a conclusion about its subject."""
+        return self in (Outcome.PASSED, Outcome.FAILED)
+
+
+class Severity(StrEnum):
+    """What a failure means for a release: `critical` and `major` block it, `minor` is reported only."""
+
+    CRITICAL = "critical"
+    MAJOR = "major"
+    MINOR = "minor"
+
+    @property
+    def gates_release(self) -> bool:
+        """Whether a release needs this check to pass."""
+        return self is not Severity.MINOR
+
+
+class SubjectKind(StrEnum):
+    """What a check can run on."""
+
+    PACKAGE = "package"
+    FILE = "file"
+    MODULE = "module"
+    MODEL_CLASS = "model_class"
+    MODEL = "model"
+    ATTENTION = "attention"
+    KERNEL = "kernel"
+    ENVIRONMENT = "environment"
+
+
+class Comparison(StrEnum):
+    """How a measurement relates to its bound when the check passes."""
+
+    AT_MOST = "<="
+    AT_LEAST = ">="
+    EQUAL = "=="
+
+    def holds(self, measured: float, bound: float) -> bool:
+        """Return whether `measured` satisfies `bound`; NaN satisfies nothing."""
+        match self:
+            case Comparison.AT_MOST:
+                return measured <= bound
+            case Comparison.AT_LEAST:
+                return measured >= bound
+            case Comparison.EQUAL:
+                return measured == bound
+
+
+class Frozen(BaseModel):
+    """Base of all models: immutable, unknown keys refused, infinities written as strings so that JSON stays valid."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", ser_json_inf_nan="strings")
+
+
+class Check(Frozen):
+    """A named procedure that can pass or fail."""
+
+    id: Annotated[str, Field(pattern=r"^[a-z]+(\.[a-z_]+)+$")]
+    title: str
+    proves: Annotated[str, Field(description="What a pass proves.")]
+    defect: Annotated[str, Field(description="A defect that the check must catch.")]
+    severity: Severity
+
+    @property
+    def area(self) -> str:
+        """The part of the id before the first dot."""
+        return self.id.partition(".")[0]
+
+
+class Location(Frozen):
+    """A place in a source file; the path is relative to the target's root, line and column start at 1."""
+
+    path: str
+    line: int | None = None
+    column: int | None = None
+
+
+class Subject(Frozen):
+    """The one thing a check ran on."""
+
+    kind: SubjectKind
+    spec: Annotated[str | None, Field(description="The name that the target's specs give it.")] = None
+    module: str | None = None
+    qualname: str | None = None
+    path: Annotated[str | None, Field(description="Relative to the target's root.")] = None
+    line: int | None = None
+    digest: Annotated[str | None, Field(description="SHA-256 of the subject's source, `sha256:` and 64 digits.")] = None
+    parameters: Annotated[
+        int | None, Field(description="Number of elements in the trainable and frozen parameters.")
+    ] = None
+
+    @property
+    def name(self) -> str:
+        """What a person calls the subject: its name in the specs, else `module:qualname`, else the path or the kind."""
+        if self.spec:
+            return self.spec
+        if self.module and self.qualname:
+            return f"{self.module}:{self.qualname}"
+        return self.module or self.qualname or self.path or self.kind.value
+
+
+class Evidence(Frozen):
+    """What was measured, the bound, where the bound comes from, and how to measure it again."""
+
+    measured: Measurement = None
+    bound: Measurement = None
+    comparison: Comparison | None = None
+    bound_origin: str | None = None
+    unit: str | None = None
+    seed: int | None = None
+    duration_s: float | None = None
+    reproduce: str | None = None
+
+    def contradicts(self, outcome: Outcome) -> bool:
+        """Return whether the numbers say the opposite of `outcome`."""
+        numeric = isinstance(self.measured, int | float) and isinstance(self.bound, int | float)
+        if not outcome.judged or self.comparison is None or not numeric:
+            return False
+        holds = self.comparison.holds(float(self.measured or 0), float(self.bound or 0))
+        return holds != (outcome is Outcome.PASSED)
+
+
+class Result(Frozen):
+    """One check on one subject: outcome, evidence, location, and how to mend it."""
+
+    check: str
+    outcome: Outcome
+    reason: str | None = None
+    severity: Severity
+    subject: Subject
+    evidence: Evidence = Evidence()
+    location: Location | None = None
+    fix: str | None = None
+
+    @model_validator(mode="after")
+    def _is_honest(self) -> Self:
+        evidence = self.evidence
+        if self.outcome is Outcome.PASSED:
+            missing = [
+                name
+                for name in ("measured", "bound", "bound_origin")
+                if getattr(evidence, name) is None or getattr(evidence, name) == ""
+            ]
+            if missing:
+                raise ValueError(f"a pass needs evidence; missing: {', '.join(missing)}")
+            if isinstance(evidence.measured, float) and math.isnan(evidence.measured):
+                raise ValueError("a pass cannot rest on a measurement that is NaN")
+        elif not (self.reason and self.reason.strip()):
+            raise ValueError(f"outcome {self.outcome.value!r} needs a reason")
+        if evidence.contradicts(self.outcome):
+            raise ValueError(
+                f"outcome {self.outcome.value!r} contradicts its evidence: "
+                f"{evidence.measured} {evidence.comparison} {evidence.bound}"
+            )
+        return self
+
+    @property
+    def sort_key(self) -> tuple[str, str, str, str, int, str]:
+        """Order of results in every report: by check, subject, then place."""
+        line = self.location.line if self.location and self.location.line else 0
+        return (self.check, self.subject.kind, self.subject.name, self.subject.path or "", line, self.reason or "")

@@ -1,0 +1,90 @@
+"""Score, coverage and verdict from finished results: the arithmetic of a report, and nothing else.
+
+Within an area every check weighs the same, whatever its number of subjects, so that a thousand files that parse do not
+outweigh one model that ignores its mask. Areas combine by minimum: strength in one cannot hide absence in another.
+"""
+
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from enum import StrEnum
+
+from audit.results import Frozen, Outcome, Result
+
+
+class Verdict(StrEnum):
+    """What a complete run says. The first three are a release's; the area commands say `clean` or `findings`."""
+
+    READY = "ready"
+    NOT_READY = "not ready"
+    INCOMPLETE = "incomplete"
+    CLEAN = "clean"
+    FINDINGS = "findings"
+
+
+class Area(Frozen):
+    """Counts, score and coverage of one area; score and coverage are None where nothing in it applies."""
+
+    name: str
+    score: float | None
+    coverage: float | None
+    passed: int
+    failed: int
+    error: int
+    skipped: int
+    not_applicable: int
+
+
+class Summary(Frozen):
+    """Areas by name, and their minimum."""
+
+    areas: tuple[Area, ...]
+    score: float | None
+    coverage: float | None
+
+
+def summarise(results: Iterable[Result]) -> Summary:
+    """Count results by area. `not_applicable` leaves the denominator; `skipped` and `error` stay in it."""
+    by_area: dict[str, list[Result]] = defaultdict(list)
+    for result in results:
+        by_area[result.check.partition(".")[0]].append(result)
+    areas = tuple(_area(name, by_area[name]) for name in sorted(by_area))
+    scores = [area.score for area in areas if area.score is not None]
+    coverages = [area.coverage for area in areas if area.coverage is not None]
+    return Summary(areas=areas, score=min(scores, default=None), coverage=min(coverages, default=None))
+
+
+def verdict(results: Sequence[Result], *, release: bool) -> Verdict:
+    """Return the verdict of a run that was not cut short.
+
+    A failed check that gates the release is `not ready`, whatever the score. Otherwise one that was not judged, or a
+    run in which nothing was judged, is `incomplete`.
+    """
+    gating = [result for result in results if result.severity.gates_release]
+    if any(result.outcome is Outcome.FAILED for result in gating):
+        return Verdict.NOT_READY if release else Verdict.FINDINGS
+    unjudged = any(result.outcome in (Outcome.ERROR, Outcome.SKIPPED) for result in gating)
+    if unjudged or not any(result.outcome is Outcome.PASSED for result in results):
+        return Verdict.INCOMPLETE
+    return Verdict.READY if release else Verdict.CLEAN
+
+
+def _area(name: str, results: Sequence[Result]) -> Area:
+    by_check: dict[str, list[Outcome]] = defaultdict(list)
+    for result in results:
+        if result.outcome is not Outcome.NOT_APPLICABLE:
+            by_check[result.check].append(result.outcome)
+    outcomes = list(by_check.values())
+    counts = {outcome.value: sum(result.outcome is outcome for result in results) for outcome in Outcome}
+    return Area(
+        name=name,
+        score=_mean_share(outcomes, {Outcome.PASSED}),
+        coverage=_mean_share(outcomes, {Outcome.PASSED, Outcome.FAILED}),
+        **counts,
+    )
+
+
+def _mean_share(outcomes: Sequence[Sequence[Outcome]], wanted: set[Outcome]) -> float | None:
+    if not outcomes:
+        return None
+    shares = [sum(outcome in wanted for outcome in each) / len(each) for each in outcomes]
+    return round(sum(shares) / len(shares), 6)

@@ -1,0 +1,202 @@
+"""The course of every command: collect facts, plan, select, carry out, report."""
+
+import signal
+import sys
+import types
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from functools import cached_property
+
+from pydantic import ValidationError
+
+from audit import provenance
+from audit.catalog import Catalog, Undeclared, read_catalog
+from audit.execute import Execution, Notify, open_probe, reproduce_command
+from audit.gateway import Probe, ProbeFailure, TargetRaised
+from audit.judgement import error
+from audit.plan import Plan, select
+from audit.report.document import Environment, Provenance, Report, SkippedTreeRow, build_report
+from audit.results import Result
+from audit.static.analysis import StaticAnalysis, analyse
+from audit.target import Target
+
+STOPPED = "stopped by the user before the end"
+
+
+class Collected:
+    """Facts about the target, each gathered when a planner first asks for it."""
+
+    def __init__(self, target: Target) -> None:
+        """Gather nothing yet."""
+        self.target = target
+        self.probe: Probe | None = None
+
+    @cached_property
+    def analysis(self) -> StaticAnalysis:
+        """What the package's sources say; reads files, imports nothing."""
+        target = self.target
+        return analyse(target.source, target.package_path, exclude=target.settings.exclude, relative_to=target.root)
+
+    @cached_property
+    def catalog(self) -> Catalog | Undeclared:
+        """What the specs declare, or why that is unknown."""
+        try:
+            return read_catalog(self.target, self._probe())
+        except Undeclared as undeclared:
+            return undeclared
+
+    @cached_property
+    def environment(self) -> Environment | None:
+        """What the target's interpreter has; None when it was not started or does not answer."""
+        if self.probe is None:
+            return None
+        try:
+            reply = dict(self.probe.call("environment"))
+        except (ProbeFailure, TargetRaised):
+            return None
+        fields = {key: value for key, value in reply.items() if key in Environment.model_fields}
+        try:
+            return Environment.model_validate(fields)
+        except ValidationError:
+            return None
+
+    def _probe(self) -> Probe:
+        if self.probe is None:
+            self.probe = open_probe(self.target, side_by_side=self.target.workers)
+        return self.probe
+
+    def close(self) -> None:
+        """End the probe."""
+        if self.probe:
+            self.probe.close()
+
+
+Planner = Callable[[Collected], Plan]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Request:
+    """What a command asks for."""
+
+    command: str
+    planners: Sequence[Planner]
+    release: bool = False
+    only: Sequence[str] = ()
+    subjects: Sequence[str] = ()
+    needs_inventory: bool = False
+    notify: Notify = field(default=lambda subject, results: None)
+    planned: Callable[[int], None] = field(default=lambda total: None)
+
+
+def conduct(target: Target, request: Request) -> Report:
+    """Carry out `request` on `target`; Ctrl-C ends it early with a partial report.
+
+    Raises:
+        UsageError: a filter selects nothing.
+    """
+    started_at = provenance.now()
+    state = provenance.git_state(target.root)
+    collected = Collected(target)
+    plan: Plan = ()
+    execution: Execution | None = None
+    partial_reason: str | None = None
+    environment: Environment | None = None
+    try:
+        with _terminable():
+            complete = tuple(group for planner in request.planners for group in planner(collected))
+            plan = select(complete, only=request.only, subjects=request.subjects)
+            if plan != complete:
+                partial_reason = _selection(request)
+            request.planned(sum(len(group.planned) for group in plan))
+            environment = collected.environment
+            execution = Execution(target, plan, probe=collected.probe, notify=request.notify)
+            execution.run()
+    except KeyboardInterrupt:
+        partial_reason = STOPPED
+    finally:
+        collected.close()
+    results = list(execution.results) if execution else []
+    results += _never_reported(target, plan, execution, STOPPED if partial_reason == STOPPED else None)
+    rows: tuple[SkippedTreeRow, ...] = ()
+    if request.needs_inventory and "analysis" in vars(collected):
+        rows = tuple(
+            SkippedTreeRow(path=tree.path, files=tree.files, reason=tree.reason)
+            for tree in collected.analysis.skipped_trees
+        )
+    return build_report(
+        command=request.command,
+        provenance=_provenance(target, collected, environment, started_at, state),
+        checks=tuple({p.check.id: p.check for group in plan for p in group.planned}.values()),
+        results=results,
+        release=request.release,
+        partial_reason=partial_reason,
+        inventory=tuple(collected.analysis.inventory)
+        if request.needs_inventory and "analysis" in vars(collected)
+        else (),
+        skipped_trees=rows,
+    )
+
+
+def _selection(request: Request) -> str:
+    filters = [f"--only {name}" for name in request.only] + [f"--subject {name}" for name in request.subjects]
+    return f"only {' '.join(filters)} was run"
+
+
+def _never_reported(target: Target, plan: Plan, execution: Execution | None, why: str | None) -> Iterator[Result]:
+    """Yield an error for every planned check without a result: the plan says what should exist, not the run."""
+    reported = execution.reported if execution else set()
+    seed = target.settings.seed
+    for planned in (planned for group in plan for planned in group.planned if planned.key not in reported):
+        yield error(f"never reported: {why or 'the run ended without a result for it'}").result(
+            planned.check,
+            planned.subject,
+            seed=seed,
+            duration_s=None,
+            reproduce=reproduce_command(target, planned.check.id, planned.subject, seed),
+        )
+
+
+def _provenance(
+    target: Target,
+    collected: Collected,
+    environment: Environment | None,
+    started_at: str,
+    state: tuple[str | None, bool | None],
+) -> Provenance:
+    platform, machine = provenance.machine()
+    commit, dirty = state
+    return Provenance(
+        command=" ".join(["astrobio-audit", *sys.argv[1:]]),
+        package=target.package,
+        package_digest=collected.analysis.digest if "analysis" in vars(collected) else None,
+        config_digest=target.config_digest,
+        commit=commit,
+        dirty=dirty,
+        seed=target.settings.seed,
+        python=provenance.interpreter(),
+        torch=provenance.loaded_torch(),
+        platform=platform,
+        machine=machine,
+        environment=environment,
+        started_at=started_at,
+        finished_at=provenance.now(),
+    )
+
+
+@contextmanager
+def _terminable() -> Iterator[None]:
+    """Treat a polite kill (CI that cancels a job) like Ctrl-C while the run lasts."""
+
+    def interrupt(signum: int, frame: types.FrameType | None) -> None:
+        raise KeyboardInterrupt
+
+    try:
+        before = signal.signal(signal.SIGTERM, interrupt)
+    except ValueError:  # not the main thread: signals are somebody else's business
+        yield
+        return
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)

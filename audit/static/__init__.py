@@ -1,0 +1,5 @@
+"""Static analysis: what a target's source says, read as data and never imported.
+
+Each stage is a pure function of the one before: `discover` finds the files, `summarise` turns one file into data,
+`ProjectGraph` resolves names across files, `inventory` lists the models, and `analyse` runs them all.
+"""

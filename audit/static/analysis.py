@@ -1,0 +1,77 @@
+"""All stages in a row: from a folder to the inventory of its models."""
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+from audit.static.discovery import SkippedTree, SourceFile, discover
+from audit.static.graph import ProjectGraph
+from audit.static.inventory import InventoryItem, InventoryKind, inventory
+from audit.static.names import ClassSummary, FileSummary
+from audit.static.reading import UnreadableFile
+from audit.static.summary import summarise
+
+
+@dataclass(frozen=True)
+class StaticAnalysis:
+    """What the source of a target says. Two analyses of one tree at one place are equal.
+
+    `files` are all files found; each is either among the `summaries` or `unreadable`.
+    """
+
+    files: tuple[SourceFile, ...]
+    summaries: tuple[FileSummary, ...]
+    unreadable: tuple[UnreadableFile, ...]
+    skipped_trees: tuple[SkippedTree, ...]
+    inventory: tuple[InventoryItem, ...]
+
+    @property
+    def models(self) -> tuple[InventoryItem, ...]:
+        """The classes whose bases lead to `torch.nn.Module`."""
+        return tuple(item for item in self.inventory if item.kind is InventoryKind.MODEL)
+
+    @cached_property
+    def file_digests(self) -> Mapping[str, str | None]:
+        """The SHA-256 of every file's content by relative path, sorted; None where no content could be read."""
+        digests = {file.path: file.digest for file in self.summaries} | {
+            file.path: file.digest for file in self.unreadable
+        }
+        return dict(sorted(digests.items()))
+
+    @cached_property
+    def digest(self) -> str:
+        """The digest of the target's content: over the sorted relative paths and the digests of their files."""
+        total = hashlib.sha256()
+        for path, digest in self.file_digests.items():
+            total.update(f"{path}\0{digest or 'unreadable'}\n".encode())
+        return f"sha256:{total.hexdigest()}"
+
+    def find_class(self, module: str, qualname: str) -> InventoryItem | ClassSummary | None:
+        """Return the class of this name: its inventory item, else its summary; None where there is no such class.
+
+        Of several definitions of one name a model comes before one that is not decided, and the last comes first.
+        """
+        items = [item for item in self.inventory if (item.module, item.qualname) == (module, qualname)]
+        if items:
+            return max(items, key=lambda item: (item.resolved, item.line))
+        classes = [found for file in self.summaries if file.module == module for found in file.classes]
+        return next((found for found in reversed(classes) if found.qualname == qualname), None)
+
+
+def analyse(root: Path, start: Path, *, exclude: Sequence[str] = ()) -> StaticAnalysis:
+    """Return what the Python files of `start` say; `root`, `start` and `exclude` are those of `discover`.
+
+    The target is neither imported nor run. Raises what `discover` raises; a file that cannot be read is listed.
+    """
+    discovery = discover(root, start, exclude=exclude)
+    results = [summarise(file) for file in discovery.files]
+    summaries = tuple(result for result in results if isinstance(result, FileSummary))
+    return StaticAnalysis(
+        files=discovery.files,
+        summaries=summaries,
+        unreadable=tuple(result for result in results if isinstance(result, UnreadableFile)),
+        skipped_trees=discovery.skipped_trees,
+        inventory=inventory(ProjectGraph(summaries)),
+    )

@@ -1,0 +1,44 @@
+"""The physical lines of a file's text, numbered as the parser numbers them."""
+
+import re
+from bisect import bisect_left, bisect_right
+from collections.abc import Iterator
+from itertools import accumulate
+
+from audit.static.reading import sha256
+
+_LINE_END = re.compile(r"\r\n|\r|\n")
+_CLASS = re.compile(r"class\b")
+
+
+class SourceLines:
+    """Lines of a text, counted from 1; only `\\n`, `\\r\\n` and `\\r` end one."""
+
+    def __init__(self, text: str) -> None:
+        """Find the line starts of `text`."""
+        self._text = text
+        self._starts = _line_starts(text)
+        self._class_lines = [line for found in _CLASS.finditer(text) for line in self._indented(found.start())]
+
+    def _indented(self, offset: int) -> Iterator[int]:
+        """Yield the line of `offset` where it is the first thing on an indented line."""
+        line = bisect_right(self._starts, offset)
+        if self._text[self._starts[line - 1] : offset].isspace():
+            yield line
+
+    def digest(self, first: int, last: int) -> str:
+        """Return the SHA-256 of the lines `first` to `last` with their ends, in UTF-8."""
+        last = min(last, len(self._starts) - 1)
+        return sha256(self._text[self._starts[first - 1] : self._starts[last]].encode())
+
+    def may_define_class(self, first: int, last: int) -> bool:
+        """Return whether a line in the range begins with spaces and the word `class`; text in a string counts too."""
+        position = bisect_left(self._class_lines, first)
+        return position < len(self._class_lines) and self._class_lines[position] <= last
+
+
+def _line_starts(text: str) -> list[int]:
+    """Return the offset of every line, and the end of the text twice where its last line has an end."""
+    if "\r" in text:
+        return [0, *(found.end() for found in _LINE_END.finditer(text)), len(text)]
+    return [0, *accumulate(len(line) + 1 for line in text.split("\n")[:-1]), len(text)]

@@ -1,0 +1,99 @@
+"""Where the modules of a target are: which file a dotted module name means, and what a star import takes from it."""
+
+import sys
+from collections.abc import Iterable
+
+from audit.static.names import FileSummary
+
+STANDARD_LIBRARY = frozenset({*sys.stdlib_module_names, "typing_extensions"})  # the latter backports the former
+ALWAYS_INSTALLED = STANDARD_LIBRARY | {"torch"}
+
+
+def _parents(module: str) -> list[str]:
+    parts = module.split(".")
+    return [".".join(parts[:length]) for length in range(1, len(parts))]
+
+
+class ModuleIndex:
+    """The target's modules by name. Where two files have one name, the package wins, as in Python."""
+
+    def __init__(self, files: Iterable[FileSummary]) -> None:
+        """Index `files`."""
+        self._files: dict[str, FileSummary] = {}
+        for file in sorted(files, key=lambda file: (file.is_package, file.path)):
+            self._files[file.module] = file
+        self._folders = {parent for module in self._files for parent in _parents(module)} - self._files.keys()
+
+    def file(self, module: str) -> FileSummary | None:
+        """Return the file of `module`; None for a folder without `__init__.py` and for what the target lacks."""
+        return self._files.get(module)
+
+    def has(self, module: str) -> bool:
+        """Return whether the target has a file or a folder of Python files for `module`."""
+        return module in self._files or module in self._folders
+
+    def find(self, module: str, *, seen_from: FileSummary | None) -> tuple[str, tuple[str, ...]] | None:
+        """Return the longest part of `module` that the target has, and the attributes that are left.
+
+        Names count from the root, then from the folder that Python puts first when it runs the importing file: the
+        nearest one that is no package. None where the name means something outside the target: a folder without
+        `__init__.py` gives way to an installed package, so such a folder must hold the module itself.
+        """
+        prefixes = [""] if seen_from is None else ["", self._script_folder(seen_from)]
+        for prefix in dict.fromkeys(prefixes):
+            found = self._longest_part(
+                f"{prefix}.{module}" if prefix else module, start=prefix.count(".") + bool(prefix)
+            )
+            if found:
+                return found
+        return None
+
+    def _longest_part(self, module: str, *, start: int) -> tuple[str, tuple[str, ...]] | None:
+        parts = module.split(".")
+        if ".".join(parts[: start + 1]) in self._folders and parts[start] in ALWAYS_INSTALLED:
+            return None
+        for length in range(len(parts), start, -1):
+            part, rest = ".".join(parts[:length]), tuple(parts[length:])
+            if part in self._files:
+                return part, rest
+            if part in self._folders:
+                return None if rest else (part, rest)
+        return None
+
+    def _script_folder(self, file: FileSummary) -> str:
+        folder = file.module if file.is_package else file.module.rpartition(".")[0]
+        while folder in self._files:
+            folder = folder.rpartition(".")[0]
+        return folder
+
+    def exports(self, module: str, name: str) -> bool:
+        """Return whether `from module import *` binds `name`, through whatever star imports `module` has itself."""
+        seen, pending = {module}, [module]
+        while pending:
+            current = pending.pop()
+            file = self._files.get(current)
+            if file is None or not self._offers(file, name, seen=set()):
+                continue
+            listed = file.exports is not None and name in file.exports.names
+            if name in file.bindings or (listed and self.has(f"{current}.{name}")):
+                return True
+            for star in file.stars:
+                found = self.find(star.module, seen_from=file)
+                if found and not found[1] and found[0] not in seen:
+                    seen.add(found[0])
+                    pending.append(found[0])
+        return False
+
+    def _offers(self, file: FileSummary, name: str, *, seen: set[str]) -> bool:
+        """Return whether the file's `__all__`, or without one the lack of an underscore, lets `name` out."""
+        seen.add(file.path)
+        if file.exports is None:
+            return not name.startswith("_")
+        if file.exports.dynamic or name in file.exports.names:
+            return True
+        for candidate in file.exports.included:
+            found = self.find(".".join(filter(None, (candidate.module, *candidate.attributes))), seen_from=file)
+            other = self._files.get(found[0]) if found and not found[1] else None
+            if other and other.path not in seen and self._offers(other, name, seen=seen):
+                return True
+        return False

@@ -1,0 +1,151 @@
+"""From a file's bytes to its syntax tree, or to the reason why there is none."""
+
+import ast
+import hashlib
+import io
+import re
+import stat
+import sys
+import threading
+import tokenize
+import warnings
+from collections.abc import Iterator, MutableSequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from typing import cast
+
+from audit.static.discovery import SourceFile
+
+MAX_BYTES = 20 * 1024 * 1024  # the largest Python file of torch 2.13 has 1,376,254 bytes
+
+# These warn about the text they decode from within the codec, and no tool that writes Python files uses them.
+UNSUPPORTED_ENCODINGS = frozenset({"unicode_escape", "raw_unicode_escape"})
+
+_FILE_NAME = "<source under audit>"
+_SILENCE = ("ignore", None, Warning, re.compile(re.escape(_FILE_NAME)), 0)
+_silence_lock = threading.Lock()
+
+
+@dataclass(frozen=True, slots=True)
+class UnreadableFile:
+    """A file of the target that gave no syntax tree. Line and column start at 1; `digest` is None without content."""
+
+    path: str
+    reason: str
+    line: int | None = None
+    column: int | None = None
+    digest: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ParsedFile:
+    """A file's digest, its decoded text and its syntax tree."""
+
+    digest: str
+    text: str
+    tree: ast.Module
+
+
+class _UnreadableError(Exception):
+    """Why the content gives no syntax tree, and where."""
+
+    def __init__(self, reason: str, *, line: int | None = None, column: int | None = None) -> None:
+        super().__init__(reason)
+        self.reason = reason
+        self.line = line
+        self.column = column
+
+
+def sha256(content: bytes) -> str:
+    """Return the digest of `content` as this package writes it: `sha256:` and 64 digits."""
+    return f"sha256:{hashlib.sha256(content).hexdigest()}"
+
+
+def read(file: SourceFile) -> ParsedFile | UnreadableFile:
+    """Return the syntax tree of `file`, or why it has none. Raises nothing for whatever the file holds."""
+    digest = None
+    try:
+        content = _content(file)
+        digest = sha256(content)
+        text = _decoded(content)
+        return ParsedFile(digest=digest, text=text, tree=_parsed(text))
+    except _UnreadableError as error:
+        return UnreadableFile(
+            path=file.relative, reason=error.reason, line=error.line, column=error.column, digest=digest
+        )
+
+
+def _content(file: SourceFile) -> bytes:
+    try:
+        status = file.path.stat()
+        if not stat.S_ISREG(status.st_mode):
+            raise _UnreadableError("not a regular file")
+        if status.st_size > MAX_BYTES:
+            raise _UnreadableError(f"{status.st_size} bytes, more than the limit of {MAX_BYTES}")
+        return file.path.read_bytes()
+    except OSError as error:
+        raise _UnreadableError(f"cannot be read: {error.strerror or error}") from error
+
+
+def _decoded(content: bytes) -> str:
+    """Return the text, decoded by its byte order mark or coding comment (PEP 263), else as UTF-8."""
+    null = content.find(b"\0")
+    if null >= 0:
+        raise _error_at("contains a null byte", content, null)
+    try:
+        encoding = _encoding(content)
+        if encoding.lower().replace("-", "_") in UNSUPPORTED_ENCODINGS:
+            raise _UnreadableError(f"the encoding {encoding} is not supported", line=1)
+        return content.decode(encoding)
+    except UnicodeDecodeError as error:
+        raise _error_at(f"not {error.encoding}: {error.reason}", content, error.start) from error
+    except (LookupError, UnicodeError) as error:
+        raise _UnreadableError(f"cannot be decoded: {error}") from error
+
+
+def _encoding(content: bytes) -> str:
+    """Return the encoding that the first lines declare, else UTF-8."""
+    try:
+        return tokenize.detect_encoding(io.BytesIO(content).readline)[0]
+    except SyntaxError as error:
+        if "unknown encoding" in str(error):
+            raise _UnreadableError(f"cannot be decoded: {error}") from error
+        content.decode("utf-8")  # the first lines are not UTF-8; this says where
+        raise _UnreadableError(f"cannot be decoded: {error}") from error
+
+
+def _error_at(reason: str, content: bytes, offset: int) -> _UnreadableError:
+    """Return the error at a byte; the column counts bytes, since the characters are what is in doubt."""
+    before = content[:offset]
+    return _UnreadableError(reason, line=before.count(b"\n") + 1, column=offset - before.rfind(b"\n"))
+
+
+def _parsed(text: str) -> ast.Module:
+    version = f"{sys.version_info.major}.{sys.version_info.minor}"
+    try:
+        with _silenced():
+            return ast.parse(text, filename=_FILE_NAME)
+    except SyntaxError as error:
+        reason = f"syntax error (Python {version}): {error.msg}"
+        raise _UnreadableError(reason, line=error.lineno or None, column=error.offset or None) from error
+    except (RecursionError, MemoryError) as error:
+        raise _UnreadableError(f"nested too deeply for the parser ({type(error).__name__})") from error
+    except ValueError as error:  # a lone surrogate, which some encodings can produce
+        raise _UnreadableError(f"cannot be parsed: {error}") from error
+
+
+@contextmanager
+def _silenced() -> Iterator[None]:
+    """Keep the parser from warning about the target's string literals while the block runs.
+
+    `warnings.catch_warnings` swaps the whole list of filters and so undoes what other threads do to it. Here one
+    entry that matches nothing but `_FILE_NAME` is put in front and taken out of the same list again.
+    """
+    filters = cast("MutableSequence[object]", warnings.filters)
+    with _silence_lock:
+        filters.insert(0, _SILENCE)
+        try:
+            yield
+        finally:
+            with suppress(ValueError):  # another thread may have emptied the list
+                filters.remove(_SILENCE)

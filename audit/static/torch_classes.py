@@ -1,0 +1,69 @@
+"""Which names of torch are module classes: a table made from an installed torch, so that reading it needs none."""
+
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+from audit.results import Frozen
+
+TABLE_PATH = Path(__file__).with_name("torch_classes.json")
+
+
+class TorchTable(Frozen):
+    """The file as written by `audit.static.generate_torch_classes`.
+
+    `modules` maps the place where a subclass of `torch.nn.Module` is defined to every name it can be imported by;
+    `others` are names of classes that are no such subclass.
+    """
+
+    torch: str
+    modules: dict[str, tuple[str, ...]]
+    others: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class TorchClasses:
+    """The table, arranged for questions about one name."""
+
+    version: str
+    public_names: dict[str, str]
+    definitions: frozenset[str]
+    others: frozenset[str]
+
+    def module_class(self, name: str) -> str | None:
+        """Return the name users import a module class by, where `name` is one of its names; else None."""
+        return self.public_names.get(name)
+
+    def is_known(self, name: str) -> bool:
+        """Return whether `name` is a class of torch that the table knows, a module class or not."""
+        return name in self.public_names or name in self.others
+
+
+def public_name(defined: str, names: tuple[str, ...]) -> str:
+    """Return the name a class is documented under: the shortest that a package above its definition gives it."""
+    own_name = defined.rpartition(".")[2]
+
+    def rank(name: str) -> tuple[bool, bool, int, str]:
+        package, _, attribute = name.rpartition(".")
+        above = f"{defined}.".startswith(f"{package}.")
+        return (attribute != own_name, not above, name.count("."), name)
+
+    return min(names, key=rank)
+
+
+@cache
+def load_torch_classes() -> TorchClasses:
+    """Return the table that comes with this package."""
+    table = TorchTable.model_validate_json(TABLE_PATH.read_bytes())
+    public_names = {
+        name: public
+        for defined, names in table.modules.items()
+        for public in (public_name(defined, names),)
+        for name in names
+    }
+    return TorchClasses(
+        version=table.torch,
+        public_names=public_names,
+        definitions=frozenset(table.modules),
+        others=frozenset(table.others),
+    )

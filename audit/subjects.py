@@ -1,0 +1,34 @@
+"""Subjects as reports name them, bound to their sources by digest."""
+
+from audit.catalog import SpecEntry
+from audit.results import Subject, SubjectKind
+from audit.session import Collected
+
+
+def package_subject(collected: Collected) -> Subject:
+    """Return the package as a subject, with the digest of its Python files."""
+    target = collected.target
+    return Subject(
+        kind=SubjectKind.PACKAGE,
+        module=target.package,
+        path=target.relative(target.package_path),
+        digest=collected.analysis.digest,
+    )
+
+
+def declared_subject(collected: Collected, name: str, entry: SpecEntry, kind: SubjectKind) -> Subject:
+    """Return a model or attention mechanism of the specs, placed and digested where the sources define it.
+
+    One that the sources do not define has neither path nor digest.
+    """
+    module, _, qualname = (entry.declared or "").partition(":")
+    found = collected.analysis.find(module, qualname) if module and qualname else None
+    return Subject(
+        kind=kind,
+        spec=name,
+        module=module or None,
+        qualname=qualname or None,
+        path=found.path if found else None,
+        line=found.line if found else None,
+        digest=found.digest if found else None,
+    )

@@ -1,0 +1,195 @@
+"""What is audited: read from `[tool.astrobio-audit]` in the target's `pyproject.toml`, overridden by flags."""
+
+import difflib
+import hashlib
+import os
+import shutil
+import sys
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Self
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from audit.errors import UsageError
+
+TABLE = "[tool.astrobio-audit]"
+DottedName = Annotated[str, Field(pattern=r"^[A-Za-z_]\w*(\.[A-Za-z_]\w*)*$")]
+
+
+class Settings(BaseModel):
+    """The keys of `[tool.astrobio-audit]`; unknown keys and wrong types are refused."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+    package: Annotated[DottedName | None, Field(description="Import name of the package under audit.")] = None
+    source: Annotated[
+        str | None, Field(description="Folder that holds the package, relative to the target; found when left out.")
+    ] = None
+    python: Annotated[str | None, Field(description="Interpreter that can import the package.")] = None
+    specs: Annotated[
+        DottedName | None, Field(description="Module that says how to build each model and what it promises.")
+    ] = None
+    exclude: Annotated[tuple[str, ...], Field(strict=False, description="Patterns left out, as in `.gitignore`.")] = ()
+    timeout_s: Annotated[float, Field(gt=0, le=86_400, description="Time limit of one call into the target.")] = 60.0
+    memory_mb: Annotated[int, Field(ge=512, description="Memory limit of the target's process, MiB.")] = 8192
+    output_mb: Annotated[int, Field(ge=1, description="Output limit of one call into the target, MiB.")] = 16
+    workers: Annotated[int | None, Field(ge=1, le=256, description="Target processes side by side.")] = None
+    seed: Annotated[int, Field(ge=0, lt=2**63, description="Seed of weights and inputs.")] = 0
+
+
+class Target(BaseModel):
+    """A package to audit, with every path absolute and checked to exist."""
+
+    model_config = ConfigDict(frozen=True)
+
+    root: Path
+    source: Path
+    package: str
+    python: Path
+    settings: Settings
+    flags: tuple[str, ...] = ()
+
+    @property
+    def package_path(self) -> Path:
+        """The package's folder, or its file when it is a single module."""
+        return _package_path(self.source, self.package) or self.source
+
+    @property
+    def config_digest(self) -> str:
+        """SHA-256 of the settings in force; the interpreter's path is left out, for reports must not depend on it."""
+        text = self.settings.model_dump_json(exclude={"python"}) + self.package
+        return "sha256:" + hashlib.sha256(text.encode()).hexdigest()
+
+    @property
+    def workers(self) -> int:
+        """How many target processes run side by side."""
+        return self.settings.workers or min(4, available_cores())
+
+    def relative(self, path: str | Path) -> str | None:
+        """Return `path` relative to the root, or None when it lies outside."""
+        try:
+            return Path(path).resolve().relative_to(self.root).as_posix()
+        except ValueError:
+            return None
+
+    @classmethod
+    def load(
+        cls,
+        directory: Path,
+        *,
+        package: str | None = None,
+        python: Path | None = None,
+        seed: int | None = None,
+        workers: int | None = None,
+    ) -> Self:
+        """Read the configuration in `directory`, apply the flags and check that what they name exists.
+
+        Raises:
+            UsageError: the folder, the configuration, the package or the interpreter is missing or malformed.
+        """
+        if not directory.is_dir():
+            raise UsageError(f"--target {directory}: no such folder; name the folder that holds the package")
+        root = directory.resolve()
+        given = {"package": package, "python": str(python) if python else None, "seed": seed, "workers": workers}
+        flags = {key: value for key, value in given.items() if value is not None}
+        settings = _validated(_read_table(root), flags)
+        if settings.package is None:
+            raise UsageError(
+                f"no package named: pass --package NAME or set `package` in {TABLE} of {root / 'pyproject.toml'}"
+                + _candidates(root)
+            )
+        source = _find_source(root, settings.source, settings.package)
+        return cls(
+            root=root,
+            source=source,
+            package=settings.package,
+            python=_find_interpreter(root, settings.python, from_flag=python is not None),
+            settings=settings,
+            flags=("--package", package) if package else (),
+        )
+
+
+def available_cores() -> int:
+    """Return how many cores this process may use."""
+    if sys.platform == "linux":
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def _read_table(root: Path) -> Mapping[str, object]:
+    path = root / "pyproject.toml"
+    try:
+        document = tomllib.loads(path.read_bytes().decode())
+    except FileNotFoundError:
+        return {}
+    except UnicodeDecodeError as error:
+        raise UsageError(f"{path}: not UTF-8 at byte {error.start}; save it as UTF-8") from error
+    except tomllib.TOMLDecodeError as error:
+        raise UsageError(f"{path}: not valid TOML: {error}") from error
+    except OSError as error:
+        raise UsageError(f"{path}: cannot be read: {error.strerror}") from error
+    tool = document.get("tool", {})
+    table = tool.get("astrobio-audit", {}) if isinstance(tool, dict) else {}
+    if not isinstance(table, dict):
+        raise UsageError(f"{path}: tool.astrobio-audit must be a table, not {type(table).__name__}")
+    return table
+
+
+def _validated(table: Mapping[str, object], flags: Mapping[str, object]) -> Settings:
+    for origin, values in ((f"pyproject.toml: {TABLE} ", table), ("--", flags)):
+        try:
+            Settings.model_validate(values)
+        except ValidationError as error:
+            raise UsageError(origin + _first_problem(error)) from error
+    return Settings.model_validate({**table, **flags})
+
+
+def _first_problem(error: ValidationError) -> str:
+    first = error.errors()[0]
+    key = ".".join(str(part) for part in first["loc"]) or "value"
+    if first["type"] == "extra_forbidden":
+        close = difflib.get_close_matches(key, Settings.model_fields, n=1)
+        known = f"did you mean {close[0]!r}?" if close else f"known keys: {', '.join(sorted(Settings.model_fields))}"
+        return f"{key}: unknown key; {known}"
+    value = repr(first["input"])
+    return f"{key}: {first['msg'].lower()}, got {value if len(value) <= 80 else value[:77] + '...'}"
+
+
+def _package_path(source: Path, package: str) -> Path | None:
+    base = source.joinpath(*package.split("."))
+    if base.is_dir():
+        return base
+    module = base.with_suffix(".py")
+    return module if module.is_file() else None
+
+
+def _find_source(root: Path, configured: str | None, package: str) -> Path:
+    places = [root / configured] if configured else [root, root / "src"]
+    for place in places:
+        if _package_path(place, package):
+            resolved = place.resolve()
+            if not resolved.is_relative_to(root):
+                raise UsageError(f"{TABLE} source: {configured!r} lies outside the target {root}")
+            return resolved
+    tried = " and ".join(str(place) for place in places)
+    raise UsageError(f"package {package!r} not found in {tried}; set `package` or `source`{_candidates(root)}")
+
+
+def _candidates(root: Path) -> str:
+    found = sorted({init.parent.name for place in (root, root / "src") for init in place.glob("*/__init__.py")})
+    return f" (packages found there: {', '.join(found[:8])})" if found else ""
+
+
+def _find_interpreter(root: Path, configured: str | None, *, from_flag: bool) -> Path:
+    if configured is None:
+        return Path(sys.executable)
+    origin = "--python" if from_flag else f"{TABLE} python"
+    # Not resolved: a virtual environment's python is a link, and following it would leave the environment.
+    path = Path(configured) if from_flag else root / configured
+    if not from_flag and os.sep not in configured:
+        path = Path(shutil.which(configured) or path)
+    if not path.is_file() or not os.access(path, os.X_OK):
+        raise UsageError(f"{origin} {configured}: no such interpreter; name an executable python")
+    return path.absolute()

@@ -1,0 +1,40 @@
+"""Adds `astrobio-audit readiness`."""
+
+from pathlib import Path
+
+import typer
+
+from audit.options import Options, area_command
+
+LATEST = Path("reports/latest")
+
+
+def _readiness(options: Options) -> None:
+    from audit.attention.plan import plan_attention
+    from audit.command import run_area
+    from audit.static.checks import plan_static
+    from validation.smoke.plan import plan_smoke
+
+    run_area(
+        options,
+        command="readiness",
+        planners=[plan_static, plan_smoke, plan_attention],
+        release=True,
+        needs_inventory=True,
+    )
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command to `app`."""
+    area_command(
+        app,
+        name="readiness",
+        summary="Run every area through one plan and write the readiness report with its verdict.",
+        examples_of=[
+            "astrobio-audit readiness",
+            "astrobio-audit readiness --target path/to/project --output build/report",
+            "astrobio-audit readiness --only attention",
+        ],
+        run=_readiness,
+        default_output=LATEST,
+    )

@@ -1,0 +1,1 @@
+"""Smoke checks: does each registered model import, build, run, learn, save and load."""

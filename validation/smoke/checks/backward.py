@@ -1,0 +1,66 @@
+"""The loss is finite, and a finite gradient that is not zero reaches every trainable parameter."""
+
+import math
+from collections.abc import Mapping
+
+from audit.gateway import ProbeFailure, TargetRaised
+from audit.gateway.client import Plain
+from audit.judgement import Judgement, Measured, failed, judged
+from audit.plan import Run
+from audit.raised import judge_raised
+from audit.results import Check, Comparison, Severity
+from validation.smoke.checks import forward
+from validation.smoke.model import RegisteredModel, number_of
+
+CHECK = Check(
+    id="smoke.backward",
+    title="A finite gradient reaches every trainable parameter",
+    proves="The loss on one batch is finite, and every trainable parameter receives a gradient that is finite and not "
+    "zero everywhere.",
+    defect="a parameter that the forward pass does not use",
+    severity=Severity.CRITICAL,
+)
+REQUIRES = (forward.CHECK.id,)
+_MAX_NAMED = 8
+
+
+def judge(model: RegisteredModel, run: Run) -> Judgement:
+    """Differentiate the loss and look at what arrived at each parameter."""
+    try:
+        reply = model.call_on_batch(run, "model_backward")
+    except TargetRaised as raised:
+        return judge_raised(raised, run.target, phases=("forward", "loss", "backward"))
+    loss = number_of(reply, "loss")
+    if not math.isfinite(loss):
+        return failed(f"the loss is {loss}")
+    gradients = reply.get("gradients")
+    if not isinstance(gradients, dict) or not gradients:
+        raise ProbeFailure("the target's process sent a reply without gradients")
+    reasons = {name: reason for name, each in gradients.items() if (reason := _trouble(each))}
+    return judged(
+        Measured(
+            value=len(reasons),
+            bound=0,
+            comparison=Comparison.EQUAL,
+            origin=f"each of the {len(gradients)} trainable parameters must be able to learn from one batch",
+            unit="parameters without a usable gradient",
+        ),
+        otherwise=_listed(reasons),
+        fix="use the parameter in the forward pass, freeze it, or remove it",
+    )
+
+
+def _trouble(gradient: Plain) -> str | None:
+    if not isinstance(gradient, Mapping):
+        raise ProbeFailure("the target's process sent a malformed gradient")
+    if not gradient.get("present"):
+        return "none"
+    if number_of(gradient, "nonfinite"):
+        return f"{number_of(gradient, 'nonfinite')} elements not finite"
+    return "zero everywhere" if number_of(gradient, "max_abs") == 0 else None
+
+
+def _listed(reasons: Mapping[str, str]) -> str:
+    shown = [f"{name}: {reason}" for name, reason in sorted(reasons.items())[:_MAX_NAMED]]
+    more = f" and {len(reasons) - _MAX_NAMED} more" if len(reasons) > _MAX_NAMED else ""
+    return f"gradient after one batch: {'; '.join(shown)}{more}"

@@ -1,0 +1,41 @@
+"""Two eval passes over the same batch agree to the last bit."""
+
+from audit.gateway import TargetRaised
+from audit.judgement import Judgement, Measured, error, judged
+from audit.plan import Run
+from audit.raised import judge_raised
+from audit.results import Check, Comparison, Severity
+from validation.smoke.checks import forward
+from validation.smoke.compare import difference, unusable
+from validation.smoke.model import RegisteredModel, tensors_of
+
+CHECK = Check(
+    id="smoke.determinism",
+    title="Eval is deterministic",
+    proves="In eval mode the same model gives the same output twice for the same batch, and another for another batch.",
+    defect="dropout that is active in eval mode",
+    severity=Severity.MAJOR,
+)
+REQUIRES = (forward.CHECK.id,)
+
+
+def judge(model: RegisteredModel, run: Run) -> Judgement:
+    """Run the same batch twice; the outputs must be a usable reference first."""
+    try:
+        reply = model.call_on_batch(run, "model_repeat")
+    except TargetRaised as raised:
+        return judge_raised(raised, run.target, phases=("forward",))
+    first = tensors_of(reply, "first")
+    if problem := unusable(first):
+        return error(f"no reference to compare with: {problem}")
+    return judged(
+        Measured(
+            value=difference(first, tensors_of(reply, "second")),
+            bound=0.0,
+            comparison=Comparison.EQUAL,
+            origin="the same weights, input and process: the same operations in the same order",
+            unit="max abs difference",
+        ),
+        otherwise="two eval passes over the same batch differ",
+        fix="guard every random operation with self.training",
+    )

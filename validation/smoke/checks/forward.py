@@ -1,0 +1,43 @@
+"""One batch goes through, and what comes out is finite and depends on the input."""
+
+from audit.gateway import TargetRaised
+from audit.judgement import Judgement, Measured, error, failed, judged
+from audit.plan import Run
+from audit.raised import judge_raised
+from audit.results import Check, Comparison, Severity
+from validation.smoke.checks import build
+from validation.smoke.compare import difference, nonfinite, unusable
+from validation.smoke.model import RegisteredModel, tensors_of
+
+CHECK = Check(
+    id="smoke.forward",
+    title="Forward gives finite outputs that depend on the input",
+    proves="In eval mode one batch goes through the model; every element of the output is finite (neither NaN nor "
+    "infinite), and another batch gives another output.",
+    defect="a division by zero in the forward pass",
+    severity=Severity.CRITICAL,
+)
+REQUIRES = (build.CHECK.id,)
+
+
+def judge(model: RegisteredModel, run: Run) -> Judgement:
+    """Run two different batches."""
+    try:
+        reply = model.call_on_batch(run, "model_repeat")
+    except TargetRaised as raised:
+        return judge_raised(raised, run.target, phases=("forward",))
+    first, other = tensors_of(reply, "first"), tensors_of(reply, "other")
+    measured = Measured(
+        value=nonfinite(first),
+        bound=0,
+        comparison=Comparison.EQUAL,
+        origin="an output that is not finite carries no prediction",
+        unit="elements not finite",
+    )
+    if not measured.holds:
+        return failed(f"{measured.value} elements of the output are not finite", measured=measured)
+    if problem := unusable(first):
+        return error(problem)
+    if difference(first, other) == 0:
+        return failed("two different batches give the same output: the model ignores its input")
+    return judged(measured, otherwise="")

@@ -1,0 +1,44 @@
+"""A state dict that is saved and loaded into another instance gives the same outputs."""
+
+from audit.gateway import TargetRaised
+from audit.judgement import Judgement, Measured, error, failed, judged
+from audit.plan import Run
+from audit.raised import judge_raised
+from audit.results import Check, Comparison, Severity
+from validation.smoke.checks import determinism
+from validation.smoke.compare import difference, unusable
+from validation.smoke.model import RegisteredModel, tensors_of
+
+CHECK = Check(
+    id="smoke.save_load",
+    title="Saving and loading keeps the outputs",
+    proves="The state dict, saved and read back with weights_only=True, makes an instance that was initialised with "
+    "another seed give the same outputs to the last bit.",
+    defect="a tensor kept as a plain attribute, which the state dict does not hold",
+    severity=Severity.CRITICAL,
+)
+REQUIRES = (determinism.CHECK.id,)
+
+
+def judge(model: RegisteredModel, run: Run) -> Judgement:
+    """Compare the saved model's outputs with those of the one that loaded its state."""
+    try:
+        reply = model.call_on_batch(run, "model_save_load")
+    except TargetRaised as raised:
+        return judge_raised(raised, run.target, phases=("save", "load"))
+    saved = tensors_of(reply, "saved")
+    if problem := unusable(saved):
+        return error(f"no reference to compare with: {problem}")
+    if not reply.get("entries"):
+        return failed("the state dict is empty")
+    return judged(
+        Measured(
+            value=difference(saved, tensors_of(reply, "loaded")),
+            bound=0.0,
+            comparison=Comparison.EQUAL,
+            origin="equal weights and input: the same operations in the same order",
+            unit="max abs difference",
+        ),
+        otherwise="the instance that loaded the state dict gives other outputs",
+        fix="register every tensor that the output depends on as a parameter or buffer",
+    )

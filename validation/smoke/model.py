@@ -1,0 +1,73 @@
+"""A registered model as the smoke checks see it."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from safetensors import SafetensorError
+from safetensors.torch import load as load_safetensors
+from torch import Tensor
+
+from audit.catalog import SpecEntry
+from audit.gateway import ProbeFailure
+from audit.gateway.client import Plain
+from audit.plan import Run
+from audit.results import Subject
+
+BATCH_SIZE = 3
+
+
+@dataclass(frozen=True, kw_only=True)
+class RegisteredModel:
+    """One entry of the specs' MODELS."""
+
+    name: str
+    specs: str
+    entry: SpecEntry
+    subject: Subject
+
+    def call(self, run: Run, procedure: str) -> Mapping[str, Plain]:
+        """Run one of the probe's model procedures on this model."""
+        return run.probe.call(procedure, specs=self.specs, name=self.name, seed=run.seed)
+
+    def call_on_batch(self, run: Run, procedure: str) -> Mapping[str, Plain]:
+        """The same with a batch of inputs."""
+        return run.probe.call(procedure, specs=self.specs, name=self.name, seed=run.seed, batch_size=BATCH_SIZE)
+
+
+def tensors_of(reply: Mapping[str, Plain], key: str) -> dict[str, Tensor]:
+    """Return the tensors that a reply holds under `key`.
+
+    Raises:
+        ProbeFailure: the reply is not of that form.
+    """
+    data = reply.get(key)
+    if not isinstance(data, bytes):
+        raise ProbeFailure(f"the target's process sent a reply without {key}")
+    try:
+        return load_safetensors(data)
+    except SafetensorError as problem:
+        raise ProbeFailure(f"the target's process sent malformed tensors: {problem}") from problem
+
+
+def number_of(reply: Mapping[str, Plain], key: str) -> float:
+    """Return the number that a reply holds under `key`.
+
+    Raises:
+        ProbeFailure: the reply is not of that form.
+    """
+    value = reply.get(key)
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise ProbeFailure(f"the target's process sent a reply without {key}")
+    return value
+
+
+def text_of(reply: Mapping[str, Plain], key: str) -> str:
+    """Return the text that a reply holds under `key`.
+
+    Raises:
+        ProbeFailure: the reply is not of that form.
+    """
+    value = reply.get(key)
+    if not isinstance(value, str):
+        raise ProbeFailure(f"the target's process sent a reply without {key}")
+    return value

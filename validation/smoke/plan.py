@@ -1,0 +1,102 @@
+"""Which smoke checks should be carried out on a target."""
+
+import functools
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from audit.catalog import Catalog
+from audit.judgement import Judgement, skipped
+from audit.plan import Group, Plan, PlannedCheck, Run
+from audit.results import Outcome, Subject, SubjectKind
+from audit.session import Collected
+from audit.subjects import declared_subject, package_subject
+from validation.smoke.checks import declared, importing, reached
+
+if TYPE_CHECKING:
+    from validation.smoke.checks import ModelCheck
+    from validation.smoke.model import RegisteredModel
+
+
+def plan_smoke(collected: Collected) -> Plan:
+    """Plan the import of every module, every check of every registered model, and the reach of the model classes."""
+    catalog = collected.catalog
+    package = package_subject(collected)
+    declares = PlannedCheck(check=declared.CHECK, subject=package, judge=lambda run: declared.judge(catalog))
+    groups = [Group(subject=package, planned=(declares, *_imports(collected)))]
+    if isinstance(catalog, Catalog) and catalog.models:
+        groups += _models(collected, catalog)
+        classes = tuple(_reach(collected, sorted(catalog.models)))
+        groups += [Group(subject=package, planned=classes)] if classes else []
+    return tuple(groups)
+
+
+def _imports(collected: Collected) -> Iterator[PlannedCheck]:
+    """Plan one import for each module, parents first: below a package that cannot be imported nothing can be."""
+    broken: set[str] = set()
+
+    def judge(module: str, run: Run) -> Judgement:
+        parents = [module[:index] for index, character in enumerate(module) if character == "."]
+        if culprit := next((parent for parent in parents if parent in broken), None):
+            return skipped(f"its parent package {culprit} cannot be imported")
+        broken.add(module)
+        judgement = importing.judge(module, run)
+        if judgement.outcome is Outcome.PASSED:
+            broken.remove(module)
+        return judgement
+
+    for file in sorted(collected.analysis.files, key=lambda file: file.module):
+        parts = file.module.split(".")
+        if all(part.isidentifier() for part in parts) and parts[-1] != "__main__":
+            subject = Subject(
+                kind=SubjectKind.MODULE,
+                module=file.module,
+                path=file.path,
+                digest=collected.analysis.file_digests.get(file.path),
+            )
+            yield PlannedCheck(check=importing.CHECK, subject=subject, judge=functools.partial(judge, file.module))
+
+
+def _models(collected: Collected, catalog: Catalog) -> Iterator[Group]:
+    # Loaded here and not above: the checks need torch, which planning another area does not.
+    from validation.smoke.checks import MODEL_CHECKS
+    from validation.smoke.model import RegisteredModel
+
+    specs = collected.target.settings.specs
+    assert specs is not None
+    for name, entry in sorted((catalog.models or {}).items()):
+        subject = declared_subject(collected, name, entry, SubjectKind.MODEL)
+        model = RegisteredModel(name=name, specs=specs, entry=entry, subject=subject)
+        yield Group(subject=subject, planned=tuple(_planned(model, each) for each in MODEL_CHECKS))
+
+
+def _planned(model: "RegisteredModel", each: "ModelCheck") -> PlannedCheck:
+    return PlannedCheck(
+        check=each.check,
+        subject=model.subject,
+        judge=lambda run: each.judge(model, run),
+        requires=each.requires,
+    )
+
+
+def _reach(collected: Collected, models: list[str]) -> Iterator[PlannedCheck]:
+    specs = collected.target.settings.specs
+    assert specs is not None
+
+    known: list[reached.Reach] = []  # filled by the first of the checks; they run one after another
+
+    def judge(class_: reached.Class, run: Run) -> Judgement:
+        if not known:
+            known.append(reached.find_reach(specs, models, run))
+        return reached.judge(class_, known[0])
+
+    for item in collected.analysis.models:
+        subject = Subject(
+            kind=SubjectKind.MODEL_CLASS,
+            module=item.module,
+            qualname=item.qualname,
+            path=item.path,
+            line=item.line,
+            digest=item.digest,
+        )
+        reach = functools.partial(judge, (item.module, item.qualname))
+        yield PlannedCheck(check=reached.CHECK, subject=subject, judge=reach)
