@@ -19,6 +19,7 @@ from audit.plan import Plan, select
 from audit.report.document import Environment, Provenance, Report, SkippedTreeRow, build_report
 from audit.results import Result
 from audit.static.analysis import StaticAnalysis, analyse
+from audit.static.inventory import InventoryItem
 from audit.target import Target
 
 STOPPED = "stopped by the user before the end"
@@ -36,7 +37,16 @@ class Collected:
     def analysis(self) -> StaticAnalysis:
         """What the package's sources say; reads files, imports nothing."""
         target = self.target
-        return analyse(target.source, target.package_path, exclude=target.settings.exclude, relative_to=target.root)
+        return analyse(target.source, target.package_path, exclude=target.settings.exclude)
+
+    @cached_property
+    def inventory(self) -> tuple[InventoryItem, ...]:
+        """The inventory with paths relative to the target's root."""
+        return tuple(item.model_copy(update={"path": self.rooted(item.path)}) for item in self.analysis.inventory)
+
+    def rooted(self, path: str) -> str:
+        """Return a path relative to the source folder, as the analysis gives it, relative to the target's root."""
+        return (self.target.source.relative_to(self.target.root) / path).as_posix()
 
     @cached_property
     def catalog(self) -> Catalog | Undeclared:
@@ -121,7 +131,7 @@ def conduct(target: Target, request: Request) -> Report:
     rows: tuple[SkippedTreeRow, ...] = ()
     if request.needs_inventory and "analysis" in vars(collected):
         rows = tuple(
-            SkippedTreeRow(path=tree.path, files=tree.files, reason=tree.reason)
+            SkippedTreeRow(path=collected.rooted(tree.relative), files=tree.python_files, reason=tree.reason)
             for tree in collected.analysis.skipped_trees
         )
     return build_report(
@@ -131,9 +141,7 @@ def conduct(target: Target, request: Request) -> Report:
         results=results,
         release=request.release,
         partial_reason=partial_reason,
-        inventory=tuple(collected.analysis.inventory)
-        if request.needs_inventory and "analysis" in vars(collected)
-        else (),
+        inventory=collected.inventory if request.needs_inventory and "analysis" in vars(collected) else (),
         skipped_trees=rows,
     )
 

@@ -22,13 +22,13 @@ def declared_subject(collected: Collected, name: str, entry: SpecEntry, kind: Su
     One that the sources do not define has neither path nor digest.
     """
     module, _, qualname = (entry.declared or "").partition(":")
-    found = collected.analysis.find(module, qualname) if module and qualname else None
+    found = collected.analysis.find_definition(module, qualname) if module and qualname else None
     return Subject(
         kind=kind,
         spec=name,
         module=module or None,
         qualname=qualname or None,
-        path=found.path if found else None,
+        path=collected.rooted(found.path) if found else None,
         line=found.line if found else None,
         digest=found.digest if found else None,
     )

@@ -113,7 +113,7 @@ class Target(BaseModel):
 
 def available_cores() -> int:
     """Return how many cores this process may use."""
-    if sys.platform == "linux":
+    if hasattr(os, "sched_getaffinity"):  # not on macOS
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
 

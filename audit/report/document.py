@@ -64,7 +64,7 @@ class SkippedTreeRow(Frozen):
     """A folder that discovery left out."""
 
     path: str
-    files: int
+    files: Annotated[int | None, Field(description="Python files in it; None where they could not be counted.")]
     reason: str
 
 

@@ -114,7 +114,10 @@ def _inventory(report: Report) -> str:
         lines.append(f"| {item.kind} | {code(name)} | {code(place)} | {markdown(', '.join(item.bases))} |")
     if report.skipped_trees:
         lines += ["", "Left out of the analysis:", ""]
-        lines += [f"- {code(tree.path)}: {tree.files} files, {markdown(tree.reason)}" for tree in report.skipped_trees]
+        lines += [
+            f"- {code(tree.path)}: {number(tree.files)} Python files, {markdown(tree.reason)}"
+            for tree in report.skipped_trees
+        ]
     return "\n".join(lines)
 
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
+from audit.static.definitions import Definition, find_function
 from audit.static.discovery import SkippedTree, SourceFile, discover
 from audit.static.graph import ProjectGraph
 from audit.static.inventory import InventoryItem, InventoryKind, inventory
@@ -47,6 +48,16 @@ class StaticAnalysis:
         for path, digest in self.file_digests.items():
             total.update(f"{path}\0{digest or 'unreadable'}\n".encode())
         return f"sha256:{total.hexdigest()}"
+
+    def find_definition(self, module: str, qualname: str) -> Definition | None:
+        """Return where a class or function of this name is defined, with the digest of its source, or None.
+
+        Reads the file again: only the few names that specs declare are looked up.
+        """
+        if found := self.find_class(module, qualname):
+            return Definition(path=found.path, line=found.line, digest=found.digest)
+        file = next((file for file in self.files if file.module == module), None)
+        return find_function(file, qualname) if file else None
 
     def find_class(self, module: str, qualname: str) -> InventoryItem | ClassSummary | None:
         """Return the class of this name: its inventory item, else its summary; None where there is no such class.

@@ -38,20 +38,22 @@ def plan_static(collected: Collected) -> Plan:
     analysis = collected.analysis
     package = package_subject(collected)
     planned = (
-        PlannedCheck(check=PARSES, subject=package, judge=lambda run: list(_parses(analysis))),
+        PlannedCheck(check=PARSES, subject=package, judge=lambda run: list(_parses(collected))),
         PlannedCheck(check=MODELS, subject=package, judge=lambda run: _models(analysis)),
-        PlannedCheck(check=RESOLVED, subject=package, judge=lambda run: list(_resolved(analysis))),
+        PlannedCheck(check=RESOLVED, subject=package, judge=lambda run: _resolved(collected)),
     )
     return (Group(subject=package, planned=planned),)
 
 
-def _parses(analysis: StaticAnalysis) -> Iterator[Judgement]:
+def _parses(collected: Collected) -> Iterator[Judgement]:
+    analysis = collected.analysis
     if not analysis.files:
         yield error("the package holds no Python file")
         return
     for file in analysis.unreadable:
-        place = Location(path=file.path, line=file.line, column=file.column)
-        subject = Subject(kind=SubjectKind.FILE, path=file.path, line=file.line)
+        path = collected.rooted(file.path)
+        place = Location(path=path, line=file.line, column=file.column)
+        subject = Subject(kind=SubjectKind.FILE, path=path, line=file.line, digest=file.digest)
         yield replace(failed(file.reason, location=place, fix="mend the file or exclude it"), subject=subject)
     if not analysis.unreadable:
         yield judged(
@@ -82,8 +84,8 @@ def _models(analysis: StaticAnalysis) -> Judgement:
     )
 
 
-def _resolved(analysis: StaticAnalysis) -> Sequence[Judgement]:
-    unresolved = [item for item in analysis.inventory if not item.resolved]
+def _resolved(collected: Collected) -> Sequence[Judgement]:
+    unresolved = [item for item in collected.inventory if not item.resolved]
     if not unresolved:
         return [
             judged(

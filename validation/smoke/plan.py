@@ -50,8 +50,8 @@ def _imports(collected: Collected) -> Iterator[PlannedCheck]:
             subject = Subject(
                 kind=SubjectKind.MODULE,
                 module=file.module,
-                path=file.path,
-                digest=collected.analysis.file_digests.get(file.path),
+                path=collected.rooted(file.relative),
+                digest=collected.analysis.file_digests.get(file.relative),
             )
             yield PlannedCheck(check=importing.CHECK, subject=subject, judge=functools.partial(judge, file.module))
 
@@ -94,7 +94,7 @@ def _reach(collected: Collected, models: list[str]) -> Iterator[PlannedCheck]:
             kind=SubjectKind.MODEL_CLASS,
             module=item.module,
             qualname=item.qualname,
-            path=item.path,
+            path=collected.rooted(item.path),
             line=item.line,
             digest=item.digest,
         )

@@ -12,6 +12,7 @@ ORACLE_BOUND = (
 TWO_RUNS_BOUND = (
     "twice that of one run, because two runs of a correct implementation may each err by it: " + ORACLE_BOUND
 )
+_MAX_LISTED = 6
 NO_ORACLE = "the contract does not name the module's projections, so there is no oracle to derive a bound from"
 
 # An exception in one of these is the subject's own; one while it is built says nothing about the property.
@@ -32,8 +33,9 @@ def judge_deviations(
     top = worst([deviation for _, deviation in deviations])
     dtype = next(dtype for dtype, deviation in deviations if deviation is top)
     measured = Measured(value=top.error, bound=top.bound, origin=origin.format(dtype=dtype), unit="max abs difference")
-    wrong = sorted({deviation.case for _, deviation in deviations if not deviation.holds})
-    reason = f"{otherwise.format(case=top.case)} ({dtype}; {len(wrong)} of {len(deviations)} cases: {', '.join(wrong)})"
+    wrong = [f"{deviation.case} in {each}" for each, deviation in deviations if not deviation.holds]
+    listed = "; ".join(wrong[:_MAX_LISTED]) + (f"; {len(wrong) - _MAX_LISTED} more" if len(wrong) > _MAX_LISTED else "")
+    reason = f"{otherwise.format(case=top.case)} ({len(wrong)} of {len(deviations)} cases: {listed})"
     return judged(measured, otherwise=reason, fix=fix)
 
 

@@ -171,3 +171,11 @@ def test_a_file_name_that_is_no_utf_8_is_written_with_escapes(tree: Tree) -> Non
     root = tree({"a.py": ""})
     (root / os.fsdecode(b"\xff.py")).touch()
     assert paths(discover(root, root)) == ["\\xff.py", "a.py"]
+
+
+def test_a_link_into_a_folder_that_is_left_out_by_name_is_not_followed(tree: Tree) -> None:
+    root = tree({"pkg/a.py": "", "vendor/other/b.py": ""})
+    (root / "pkg/other").symlink_to(root / "vendor/other")
+    discovery = discover(root, root / "pkg")
+    assert paths(discovery) == ["pkg/a.py"]
+    assert skipped(discovery) == {"pkg/other": None}

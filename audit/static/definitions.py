@@ -1,0 +1,35 @@
+"""Where a function of the target is defined, and the digest of its source."""
+
+import ast
+import hashlib
+from dataclasses import dataclass
+
+from audit.static.discovery import SourceFile
+from audit.static.reading import ParsedFile, read
+
+
+@dataclass(frozen=True, slots=True)
+class Definition:
+    """A class or function: path relative to the root, line of its keyword, SHA-256 of its source lines."""
+
+    path: str
+    line: int
+    digest: str
+
+
+def find_function(file: SourceFile, qualname: str) -> Definition | None:
+    """Return the last function or method of this qualified name in `file`; None where there is none."""
+    parsed = read(file)
+    if not isinstance(parsed, ParsedFile):
+        return None
+    body: list[ast.stmt] = parsed.tree.body
+    *scopes, name = qualname.split(".")
+    for scope in scopes:
+        body = next((node.body for node in reversed(body) if isinstance(node, ast.ClassDef) and node.name == scope), [])
+    for node in reversed(body):
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) and node.name == name:
+            first = min([node.lineno, *(decorator.lineno for decorator in node.decorator_list)])
+            lines = parsed.text.splitlines(keepends=True)[first - 1 : node.end_lineno]
+            digest = hashlib.sha256("".join(lines).encode()).hexdigest()
+            return Definition(path=file.relative, line=node.lineno, digest=f"sha256:{digest}")
+    return None
