@@ -35,7 +35,8 @@ def _table(report: Report) -> Table:
     table = Table(title=f"{report.command}: {one_line(report.provenance.package)}", title_justify="left")
     table.add_column("area")
     for outcome in Outcome:
-        table.add_column(outcome.value.replace("_", " "), justify="right", style=_STYLES[outcome])
+        title = "n/a" if outcome is Outcome.NOT_APPLICABLE else outcome.value
+        table.add_column(title, justify="right", style=_STYLES[outcome])
     table.add_column("score", justify="right")
     table.add_column("coverage", justify="right")
     for area in report.areas:

@@ -1,10 +1,10 @@
 """Where a function of the target is defined, and the digest of its source."""
 
 import ast
-import hashlib
 from dataclasses import dataclass
 
 from audit.static.discovery import SourceFile
+from audit.static.lines import SourceLines
 from audit.static.reading import ParsedFile, read
 
 
@@ -29,7 +29,6 @@ def find_function(file: SourceFile, qualname: str) -> Definition | None:
     for node in reversed(body):
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) and node.name == name:
             first = min([node.lineno, *(decorator.lineno for decorator in node.decorator_list)])
-            lines = parsed.text.splitlines(keepends=True)[first - 1 : node.end_lineno]
-            digest = hashlib.sha256("".join(lines).encode()).hexdigest()
-            return Definition(path=file.relative, line=node.lineno, digest=f"sha256:{digest}")
+            digest = SourceLines(parsed.text).digest(first, node.end_lineno or node.lineno)
+            return Definition(path=file.relative, line=node.lineno, digest=digest)
     return None
