@@ -2,6 +2,7 @@
 
 import functools
 from collections.abc import Iterator
+from dataclasses import replace
 
 from audit.catalog import Catalog, SpecEntry, judge_section
 from audit.judgement import Judgement, error
@@ -17,6 +18,8 @@ DECLARED = Check(
     defect="specs without ATTENTION",
     severity=Severity.MAJOR,
 )
+
+DECLARE_WHERE_DEFINED = "declare the class or function in the module that defines it"
 
 
 def plan_attention(collected: Collected) -> Plan:
@@ -45,21 +48,30 @@ def _planned(subject: Subject, specs: str, name: str, entry: SpecEntry) -> Itera
     # Loaded here and not above: the properties need torch, which planning another area does not.
     from audit.attention.contract import read_contract
     from audit.attention.properties import PROPERTIES, Property
-    from audit.attention.subject import AttentionSubject
+    from audit.attention.subject import AttentionSubject, StandInBuilt
 
     contract = None if entry.problem else read_contract(entry)
 
     def judge(prop: Property, run: Run) -> Judgement:
         if contract is None or isinstance(contract, str):
             return error(f"specs {specs}: ATTENTION[{name!r}]: {entry.problem or contract}")
+        if subject.digest is None:
+            return error(
+                f"{entry.declared} is not defined in the sources of {run.target.package}", fix=DECLARE_WHERE_DEFINED
+            )
         attention = AttentionSubject(
             name=name,
             specs=specs,
             contract=contract,
+            declared=entry.declared or "",
             is_function=entry.declared_function is not None,
             decodes=entry.decodes,
         )
-        return prop.judge(attention, run)
+        try:
+            judgement = prop.judge(attention, run)
+        except StandInBuilt as stand_in:
+            return error(f"{stand_in}: a stand-in is not judged", fix="build the declared class")
+        return replace(judgement, subject=subject.model_copy(update={"parameters": attention.built.parameters}))
 
     for prop in PROPERTIES:
         yield PlannedCheck(check=prop.check, subject=subject, judge=functools.partial(judge, prop))

@@ -48,6 +48,17 @@ class Answers:
     state: Mapping[str, Tensor] = field(default_factory=dict)
 
 
+class StandInBuilt(Exception):
+    """The specs built something else than the class that they declare."""
+
+
+@dataclass(kw_only=True)
+class Built:
+    """What is known of the module once it was built; a function has no parameters."""
+
+    parameters: int | None = None
+
+
 @dataclass(frozen=True, kw_only=True)
 class AttentionSubject:
     """One entry of the specs' ATTENTION with its contract."""
@@ -55,8 +66,10 @@ class AttentionSubject:
     name: str
     specs: str
     contract: Contract
+    declared: str
     is_function: bool
     decodes: bool
+    built: Built = field(default_factory=Built)
 
     @property
     def has_oracle(self) -> bool:
@@ -98,6 +111,11 @@ class AttentionSubject:
             calls=described,
             tensors=dump(blob),
         )
+        built = reply.get("class")
+        if not self.is_function and built != self.declared:
+            raise StandInBuilt(f"the specs declare {self.declared} and build {built!s}")
+        count = reply.get("parameters")
+        self.built.parameters = count if isinstance(count, int) else None
         return _answers(reply, len(calls))
 
     def reference(

@@ -27,7 +27,7 @@ def run(
 
     Returns:
         `tensors`: `output.<i>` for each call, `gradient.<i>.<name>` for `backward`, `state.<name>` for a module;
-        `missing`: `<i>.<name>` of every gradient that is None.
+        `missing`: `<i>.<name>` of every gradient that is None; `class` and `parameters` of a module.
     """
     spec = specs_.entry(specs, "ATTENTION", name)
     inputs = load(tensors)
@@ -51,7 +51,7 @@ def run(
                     found[f"gradient.{index}.{key}"] = gradient
     if module is not None:
         found |= {f"state.{key}": value for key, value in module.state_dict().items()}
-    return {"tensors": dump(found), "missing": list(missing)}
+    return {"tensors": dump(found), "missing": list(missing), **_identity(module)}
 
 
 def _built(spec: Mapping[str, object], seed: int, dtype: torch.dtype) -> torch.nn.Module:
@@ -61,6 +61,15 @@ def _built(spec: Mapping[str, object], seed: int, dtype: torch.dtype) -> torch.n
         if not isinstance(module, torch.nn.Module):
             raise NotTheTargets(f"'build' returned {type(module).__name__}, not a torch.nn.Module")
     return module.to(dtype).eval()
+
+
+def _identity(module: torch.nn.Module | None) -> dict[str, object]:
+    if module is None:
+        return {"class": None, "parameters": None}
+    return {
+        "class": f"{type(module).__module__}:{type(module).__qualname__}",
+        "parameters": sum(p.numel() for p in module.parameters()),
+    }
 
 
 def _leaves(
