@@ -141,6 +141,7 @@ def conduct(target: Target, request: Request) -> Report:
         results=results,
         release=request.release,
         partial_reason=partial_reason,
+        interrupted=partial_reason == STOPPED,
         inventory=collected.inventory if request.needs_inventory and "analysis" in vars(collected) else (),
         skipped_trees=rows,
     )
@@ -148,7 +149,7 @@ def conduct(target: Target, request: Request) -> Report:
 
 def _selection(request: Request) -> str:
     filters = [f"--only {name}" for name in request.only] + [f"--subject {name}" for name in request.subjects]
-    return f"only {' '.join(filters)} was run"
+    return f"limited to {' '.join(filters)}"
 
 
 def _never_reported(target: Target, plan: Plan, execution: Execution | None, why: str | None) -> Iterator[Result]:

@@ -5,7 +5,7 @@ from typing import Annotated, Final, Literal, Self
 from pydantic import Field, model_validator
 
 from audit import __version__
-from audit.results import Check, Frozen, Outcome, Result
+from audit.results import Check, Frozen, Result
 from audit.score import Area, Verdict, summarise, verdict
 from audit.static.inventory import InventoryItem
 
@@ -80,6 +80,9 @@ class Report(Frozen):
     coverage: Annotated[float | None, Field(description="Smallest share of checks judged among the areas.")]
     partial: bool
     partial_reason: str | None = None
+    interrupted: Annotated[bool, Field(description="Whether a partial run was cut short, and not only filtered.")] = (
+        False
+    )
     release: Annotated[bool, Field(description="Whether the verdict is a release's.")]
     areas: tuple[Area, ...]
     checks: tuple[Check, ...]
@@ -97,6 +100,8 @@ class Report(Frozen):
             raise ValueError(f"verdict {self.verdict} does not follow from the results, which say {expected}")
         if self.partial and not self.partial_reason:
             raise ValueError("a partial report says why it is partial")
+        if self.interrupted and not self.partial:
+            raise ValueError("an interrupted run is partial")
         known = {check.id for check in self.checks}
         unknown = sorted({result.check for result in self.results} - known)
         if unknown:
@@ -105,13 +110,16 @@ class Report(Frozen):
 
     @property
     def exit_code(self) -> int:
-        """0 ready or clean, 1 findings or not ready, 3 incomplete."""
-        gating_failure = any(
-            result.outcome is Outcome.FAILED and result.severity.gates_release for result in self.results
-        )
-        if self.verdict in (Verdict.READY, Verdict.CLEAN):
-            return 0
-        return 1 if gating_failure else 3
+        """0 ready or clean, 1 findings or not ready, 3 incomplete.
+
+        A filtered run of one area exits like a whole one, so that one check can be repeated in a script. A filtered
+        readiness run never exits 0: it says nothing about a release.
+        """
+        conclusion = verdict(self.results, release=False)
+        if conclusion is Verdict.FINDINGS:
+            return 1
+        cut_short = self.interrupted or (self.partial and self.release)
+        return 0 if conclusion is Verdict.CLEAN and not cut_short else 3
 
 
 def build_report(
@@ -122,6 +130,7 @@ def build_report(
     results: list[Result],
     release: bool,
     partial_reason: str | None,
+    interrupted: bool = False,
     inventory: tuple[InventoryItem, ...] = (),
     skipped_trees: tuple[SkippedTreeRow, ...] = (),
 ) -> Report:
@@ -136,6 +145,7 @@ def build_report(
         coverage=summary.coverage,
         partial=partial_reason is not None,
         partial_reason=partial_reason,
+        interrupted=interrupted,
         release=release,
         areas=summary.areas,
         checks=tuple(sorted(checks, key=lambda check: check.id)),

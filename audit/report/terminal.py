@@ -20,7 +20,12 @@ _MAX_LISTED = 40
 
 
 def print_report(report: Report, console: Console) -> None:
-    """Print the areas, then every failure, error and skip with its reason, then the verdict."""
+    """Print the areas, then every failure, error and skip with its reason, then the verdict.
+
+    A partial run says so in its first line.
+    """
+    if report.partial:
+        console.print(_verdict_line(report))
     console.print(_table(report))
     attention = [r for r in report.results if r.outcome in (Outcome.FAILED, Outcome.ERROR, Outcome.SKIPPED)]
     attention.sort(key=lambda result: (Outcome.FAILED, Outcome.ERROR, Outcome.SKIPPED).index(result.outcome))
@@ -28,7 +33,8 @@ def print_report(report: Report, console: Console) -> None:
         _print_result(result, console)
     if len(attention) > _MAX_LISTED:
         console.print(f"... and {len(attention) - _MAX_LISTED} more in the report")
-    console.print(_verdict_line(report))
+    if not report.partial:
+        console.print(_verdict_line(report))
 
 
 def _table(report: Report) -> Table:
