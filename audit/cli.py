@@ -3,9 +3,13 @@
 A command's body is imported when it runs: `--help` must load neither torch nor pydantic.
 """
 
+import errno
 import importlib.metadata
 import os
+import signal
 import sys
+import traceback
+import types
 from typing import Annotated, NoReturn
 
 import typer
@@ -15,10 +19,12 @@ from audit.errors import UsageError
 from audit.options import JsonOption, Options, PythonOption, QuietOption, area_command
 from audit.options import examples as examples_
 from audit.report.cli import report_app
+from audit.report.files import WriteError
 
 COMMAND_GROUP = "astrobio_audit.commands"
 EXIT_USAGE = 2
 EXIT_INCOMPLETE = 3
+_DISK_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
 
 _HELP = """Tells whether a PyTorch model package is ready, with evidence for every pass.
 
@@ -115,19 +121,40 @@ def _leave(message: str, code: int) -> NoReturn:
     raise SystemExit(code)
 
 
+def _leave_with_traceback() -> NoReturn:
+    _leave(f"astrobio-audit: internal error; please report it:\n{traceback.format_exc()}", EXIT_INCOMPLETE)
+
+
+def _interrupt(signum: int, frame: types.FrameType | None) -> None:
+    raise KeyboardInterrupt
+
+
 def main() -> None:
     """Run the command line; every way out has the exit code that `--help` states."""
+    signal.signal(signal.SIGTERM, _interrupt)  # CI that cancels a job gets the same partial report as Ctrl-C
     _load_command_groups()
     try:
-        app()
+        try:
+            app()
+        finally:
+            sys.stdout.flush()  # here, where a full disk can still be reported
     except UsageError as error:
         _leave(f"astrobio-audit: {' '.join(str(error).split())}", EXIT_USAGE)
+    except WriteError as error:
+        _leave(f"astrobio-audit: {error}", EXIT_INCOMPLETE)
     except BrokenPipeError:
         # The reader of our output went away (`| head`): nothing more can be said, and it is not our failure.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         raise SystemExit(EXIT_INCOMPLETE) from None
     except KeyboardInterrupt:
         _leave("astrobio-audit: stopped before there was anything to report", EXIT_INCOMPLETE)
+    except OSError as error:
+        if error.errno not in _DISK_ERRORS:
+            _leave_with_traceback()
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _leave(f"astrobio-audit: output could not be written: {error.strerror}", EXIT_INCOMPLETE)
+    except Exception:  # a defect of ours; uncaught it would leave with 1, which says "not ready"
+        _leave_with_traceback()
 
 
 if __name__ == "__main__":

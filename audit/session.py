@@ -1,10 +1,7 @@
 """The course of every command: collect facts, plan, select, carry out, report."""
 
-import signal
 import sys
-import types
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
 
@@ -113,15 +110,14 @@ def conduct(target: Target, request: Request) -> Report:
     partial_reason: str | None = None
     environment: Environment | None = None
     try:
-        with _terminable():
-            complete = tuple(group for planner in request.planners for group in planner(collected))
-            plan = select(complete, only=request.only, subjects=request.subjects)
-            if plan != complete:
-                partial_reason = _selection(request)
-            request.planned(sum(len(group.planned) for group in plan))
-            environment = collected.environment
-            execution = Execution(target, plan, probe=collected.probe, notify=request.notify)
-            execution.run()
+        complete = tuple(group for planner in request.planners for group in planner(collected))
+        plan = select(complete, only=request.only, subjects=request.subjects)
+        if plan != complete:
+            partial_reason = _selection(request)
+        request.planned(sum(len(group.planned) for group in plan))
+        environment = collected.environment
+        execution = Execution(target, plan, probe=collected.probe, notify=request.notify)
+        execution.run()
     except KeyboardInterrupt:
         partial_reason = STOPPED
     finally:
@@ -191,21 +187,3 @@ def _provenance(
         started_at=started_at,
         finished_at=provenance.now(),
     )
-
-
-@contextmanager
-def _terminable() -> Iterator[None]:
-    """Treat a polite kill (CI that cancels a job) like Ctrl-C while the run lasts."""
-
-    def interrupt(signum: int, frame: types.FrameType | None) -> None:
-        raise KeyboardInterrupt
-
-    try:
-        before = signal.signal(signal.SIGTERM, interrupt)
-    except ValueError:  # not the main thread: signals are somebody else's business
-        yield
-        return
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)

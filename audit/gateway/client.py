@@ -147,7 +147,9 @@ class Probe:
 
         starter = threading.Thread(target=connect, name="probe-start", daemon=True)
         starter.start()
-        starter.join(timeout=_START_TIMEOUT_S)
+        deadline = time.monotonic() + _START_TIMEOUT_S
+        while starter.is_alive() and time.monotonic() < deadline and not self._killed.is_set():
+            starter.join(timeout=_POLL_S)
         if not gateways:
             reason = (
                 f"did not start within {_START_TIMEOUT_S:.0f} s" if starter.is_alive() else f"did not start: {errors}"
@@ -178,6 +180,8 @@ class Probe:
         deadline = time.monotonic() + limits.timeout_s
         while True:
             remaining = deadline - time.monotonic()
+            if self._killed.is_set():  # the kill may have come before there was a process to end
+                raise self._failure(None)
             if remaining <= 0:
                 raise self._failure(f"timed out: {procedure} took longer than {limits.timeout_s:g} s")
             try:
