@@ -1,5 +1,6 @@
 """Carries out a plan: groups side by side, each in a probe of its own, every planned check ending in a result."""
 
+import shlex
 import threading
 import time
 import traceback
@@ -129,7 +130,7 @@ def reproduce_command(target: Target, check: str, subject: Subject, seed: int) -
     """Return the command that repeats one check on one subject, to be run in the target's root."""
     area = check.partition(".")[0]
     parts = ["astrobio-audit", area, *target.flags, "--only", check, "--subject", subject.name, "--seed", str(seed)]
-    return " ".join(parts)
+    return shlex.join(parts)  # names are the target's: pasted into a shell they must stay words
 
 
 def _judged(planned: PlannedCheck, run: Run) -> list[Judgement]:

@@ -141,8 +141,11 @@ class Evidence(Frozen):
     def contradicts(self, outcome: Outcome) -> bool:
         """Return whether the numbers say the opposite of `outcome`."""
         numeric = isinstance(self.measured, int | float) and isinstance(self.bound, int | float)
-        if not outcome.judged or self.comparison is None or not numeric:
+        if not outcome.judged or self.comparison is None:
             return False
+        if not numeric:
+            unequal = self.comparison is not Comparison.EQUAL or self.measured != self.bound
+            return outcome is Outcome.PASSED and unequal
         holds = self.comparison.holds(float(self.measured or 0), float(self.bound or 0))
         return holds != (outcome is Outcome.PASSED)
 
@@ -170,8 +173,13 @@ class Result(Frozen):
             ]
             if missing:
                 raise ValueError(f"a pass needs evidence; missing: {', '.join(missing)}")
-            if isinstance(evidence.measured, float) and math.isnan(evidence.measured):
-                raise ValueError("a pass cannot rest on a measurement that is NaN")
+            numbers = (evidence.measured, evidence.bound)
+            if any(isinstance(each, float) and not math.isfinite(each) for each in numbers):
+                raise ValueError("a pass cannot rest on a measurement or a bound that is not finite")
+            if any(each in ("NaN", "Infinity", "-Infinity") for each in numbers):  # as JSON writes them
+                raise ValueError("a pass cannot rest on a measurement or a bound that is not finite")
+            if evidence.comparison is None:
+                raise ValueError("a pass needs evidence; missing: comparison")
         elif not (self.reason and self.reason.strip()):
             raise ValueError(f"outcome {self.outcome.value!r} needs a reason")
         if evidence.contradicts(self.outcome):

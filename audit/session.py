@@ -1,5 +1,6 @@
 """The course of every command: collect facts, plan, select, carry out, report."""
 
+import shlex
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -172,7 +173,7 @@ def _provenance(
     platform, machine = provenance.machine()
     commit, dirty = state
     return Provenance(
-        command=" ".join(["astrobio-audit", *sys.argv[1:]]),
+        command=shlex.join(["astrobio-audit", *sys.argv[1:]]),
         package=target.package,
         package_digest=collected.analysis.digest if "analysis" in vars(collected) else None,
         config_digest=target.config_digest,

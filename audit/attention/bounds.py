@@ -28,12 +28,14 @@ class Deviation:
 
     @property
     def holds(self) -> bool:
-        """Whether the error is within the bound."""
-        return self.error <= self.bound
+        """Whether the error is within the bound; an infinite bound says nothing, so nothing holds against it."""
+        return math.isfinite(self.bound) and self.error <= self.bound
 
     @property
     def ratio(self) -> float:
-        """Error in units of the bound; infinite where the bound is zero and the error is not."""
+        """Error in units of the bound; infinite where the bound is zero and the error is not, or there is no bound."""
+        if not math.isfinite(self.bound):
+            return math.inf
         if self.bound > 0:
             return self.error / self.bound
         return 0.0 if self.error == 0 else math.inf

@@ -26,6 +26,7 @@ Plain = None | bool | int | float | str | bytes | list["Plain"] | tuple["Plain",
 
 _POLL_S = 0.05
 _START_TIMEOUT_S = 60.0
+_END_TIMEOUT_S = 2.0
 _OWN_PACKAGES = ("audit", "validation")
 
 
@@ -200,12 +201,23 @@ class Probe:
                     raise self._failure(f"flood of output: more than {limits.output_mb} MiB printed")
                 return reply
 
+    def _ended(self) -> int | None:
+        """Return the exit status of a child that closed its connection; one that lives on is ended."""
+        assert self._gateway is not None
+        child = self._gateway._io.popen
+        try:
+            return int(child.wait(timeout=_END_TIMEOUT_S))
+        except subprocess.TimeoutExpired:
+            if self._output and self._output.pid:
+                kill_group(self._output.pid)
+            return None
+
     def _failure(self, reason: str | None) -> ProbeFailure:
         """End the child; `None` asks for how it ended by itself."""
         if self._killed.is_set():
             reason = "stopped by the user"
         elif reason is None and self._gateway is not None:
-            reason = f"the target's process {_how_it_ended(self._gateway._io.wait())}"
+            reason = f"the target's process {_how_it_ended(self._ended())}"
         tail = self._output.tail() if self._output else ""
         self.close()
         return ProbeFailure(reason or "the target's process ended", output_tail=tail)
@@ -213,7 +225,7 @@ class Probe:
 
 def _how_it_ended(status: int | None) -> str:
     if status is None:
-        return "ended"
+        return "closed its connection and went on; it was ended"
     if status < 0:
         try:
             return f"was killed by {signal.Signals(-status).name}"

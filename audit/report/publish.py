@@ -22,7 +22,9 @@ def publish_report(source: Path, destination: Path) -> list[Path]:
     report = read_report(path)
     if report.partial:
         raise UsageError(f"{path}: a partial report ({report.partial_reason}) is not published; run the whole audit")
-    if report.provenance.dirty:
+    if report.command != "readiness":
+        raise UsageError(f"{path}: is a report of {report.command!r}; only one of readiness is published")
+    if report.provenance.commit and report.provenance.dirty is not False:
         raise UsageError(f"{path}: was made from uncommitted changes; commit, then run the audit again")
     if report.provenance.commit is None:
         raise UsageError(f"{path}: names no commit; publish from a git checkout")

@@ -1,9 +1,10 @@
 """From deviations to a judgement, in the words that all properties share."""
 
+import math
 from collections.abc import Sequence
 
 from audit.attention.bounds import Deviation, worst
-from audit.judgement import Judgement, Measured, judged, not_applicable
+from audit.judgement import Judgement, Measured, error, judged, not_applicable
 
 ORACLE_BOUND = (
     "3 x the larger error of the plain {dtype} computation in its two orders of operations against float64, "
@@ -30,6 +31,11 @@ def judge_deviations(
         otherwise: the reason of a failure, with a place for the case.
         fix: what to do about a failure.
     """
+    unusable = [deviation for _, deviation in deviations if not math.isfinite(deviation.bound)]
+    finite = [(dtype, deviation) for dtype, deviation in deviations if math.isfinite(deviation.bound)]
+    if unusable and all(deviation.holds for _, deviation in finite):
+        return error(f"no usable reference in case {unusable[0].case!r}: the plain computation itself is not finite")
+    deviations = finite
     top = worst([deviation for _, deviation in deviations])
     dtype = next(dtype for dtype, deviation in deviations if deviation is top)
     measured = Measured(value=top.error, bound=top.bound, origin=origin.format(dtype=dtype), unit="max abs difference")

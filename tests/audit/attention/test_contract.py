@@ -1,0 +1,122 @@
+"""Contracts and entries of any form are read or refused in one line; none of them ends in an exception."""
+
+import sys
+import types
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from audit.attention.contract import Contract, read_contract
+from audit.catalog import Catalog, SpecEntry
+from audit.probe import specs as probe_specs
+
+VALID: dict[str, Any] = {
+    "num_heads": 6, "num_kv_heads": 3, "head_dim": 8, "is_causal": True, "embed_dim": 20, "scale": None,
+    "key_mask": True, "causal_alignment": "bottom_right", "head_grouping": "interleaved", "rotary_base": 500.0,
+    "rotary_layout": "half", "empty_row": "zeros", "dtypes": ["float32", "bfloat16", "float16"],
+    "projections": {"query": "q", "key": "k", "value": "v", "output": "o"},
+}  # fmt: skip
+REQUIRED = ("num_heads", "num_kv_heads", "head_dim", "is_causal")
+# Values that no reading turns into one of the right kind.
+WRONG: dict[str, list[Any]] = {
+    "num_heads": [0, -6, 2.5, "six", None, [6]],
+    "num_kv_heads": [0, -1, 4, 6.5, "three", None],
+    "head_dim": [0, -8, 7, "eight", None],
+    "is_causal": [None, "perhaps", 2, []],
+    "embed_dim": [0, -1, 2.5, "wide"],
+    "scale": ["large", [1.0], float("nan"), float("inf")],
+    "key_mask": ["perhaps", None, 2],
+    "causal_alignment": ["left", None, 1],
+    "head_grouping": ["grouped", None],
+    "rotary_base": ["10k", [], float("nan"), -500.0, 0.0],
+    "rotary_layout": ["quarter", None],
+    "empty_row": ["nan", 0],
+    "dtypes": [[], ["float64"], "float32", None, [1]],
+    "projections": [{}, [], "q", {"query": "q"}, {"query": 1, "key": "k", "value": "v", "output": "o"}],
+}
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers(-(2**70), 2**70) | st.floats() | st.text(max_size=5),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
+    max_leaves=6,
+)
+
+
+def entry(contract: Any) -> SpecEntry:
+    return SpecEntry.model_validate({"problem": None, "class": "zoo.attention:Attention", "contract": contract})
+
+
+def described(attention: object) -> Catalog:
+    """What the parent makes of the specs' ATTENTION, as it comes out of the probe."""
+    module = types.ModuleType("specs_under_test")
+    module.MODELS, module.ATTENTION = {}, attention  # type: ignore[attr-defined]
+    sys.modules[module.__name__] = module
+    try:
+        return Catalog.model_validate(probe_specs.describe(module.__name__))
+    finally:
+        del sys.modules[module.__name__]
+
+
+def test_the_valid_contract_is_read() -> None:
+    assert isinstance(read_contract(entry(VALID)), Contract)
+
+
+@pytest.mark.parametrize(("key", "value"), [(key, value) for key, values in WRONG.items() for value in values])
+def test_a_wrong_value_is_refused_by_name(key: str, value: Any) -> None:
+    problem = read_contract(entry(VALID | {key: value}))
+    assert isinstance(problem, str)
+    assert key in problem
+    assert "\n" not in problem
+
+
+@given(lacking=st.sets(st.sampled_from(sorted(VALID))))
+def test_only_what_has_no_default_must_be_there(lacking: set[str]) -> None:
+    found = read_contract(entry({key: value for key, value in VALID.items() if key not in lacking}))
+    assert isinstance(found, str) == bool(lacking & {*REQUIRED, "embed_dim"})
+
+
+@given(changes=st.dictionaries(st.sampled_from(sorted(VALID)) | st.text(max_size=8), JSON, max_size=4))
+def test_any_contract_is_read_or_refused_in_one_line(changes: dict[str, Any]) -> None:
+    found = read_contract(entry(VALID | changes))
+    assert isinstance(found, Contract) or "\n" not in found
+    if isinstance(found, Contract):
+        assert set(changes) <= set(VALID)
+        assert found.num_heads % found.num_kv_heads == 0
+
+
+@given(heads=st.integers(1, 40), kv_heads=st.integers(1, 40), head_dim=st.integers(1, 40), rotary=st.booleans())
+def test_sizes_that_contradict_one_another_are_refused(heads: int, kv_heads: int, head_dim: int, rotary: bool) -> None:
+    sizes = {"num_heads": heads, "num_kv_heads": kv_heads, "head_dim": head_dim}
+    found = read_contract(entry(VALID | sizes | {"rotary_base": 500.0 if rotary else None}))
+    assert isinstance(found, str) == bool(heads % kv_heads or (rotary and head_dim % 2))
+
+
+KEYS = st.sampled_from(["class", "function", "build", "forward", "decode", "contract"])
+VALUES = JSON | st.just(len) | st.just(object()) | st.just(VALID)
+
+
+ENTRY = {"function": "zoo:f", "forward": len, "contract": {k: v for k, v in VALID.items() if k != "embed_dim"}}
+ENTRIES = JSON.map(lambda contract: ENTRY | {"contract": contract}) | st.dictionaries(KEYS, VALUES, max_size=3).map(
+    lambda changes: ENTRY | changes
+)
+
+
+@given(attention=st.dictionaries(st.text(max_size=4), ENTRIES | st.dictionaries(KEYS, VALUES) | JSON, max_size=3))
+def test_any_entries_are_described_and_one_does_not_hide_the_others(attention: dict[Any, Any]) -> None:
+    catalog = described({**attention, "good entry": ENTRY})
+    assert catalog.attention is not None
+    assert set(catalog.attention) == set(attention) | {"good entry"}
+    assert isinstance(read_contract(catalog.attention["good entry"]), Contract)
+    for each in catalog.attention.values():
+        assert each.problem or isinstance(read_contract(each), Contract | str)
+
+
+@pytest.mark.parametrize("contract", [[1], "causal", 3, None])
+def test_a_contract_that_is_no_dict_is_a_problem_of_its_entry_only(contract: object) -> None:
+    good = {"function": "zoo:f", "forward": len, "contract": VALID}
+    catalog = described({"good": good, "bad": {"function": "zoo:f", "forward": len, "contract": contract}})
+    assert catalog.attention is not None
+    assert catalog.attention["good"].problem is None
+    bad = catalog.attention["bad"]
+    assert bad.problem or isinstance(read_contract(bad), str)

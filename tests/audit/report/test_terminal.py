@@ -1,0 +1,132 @@
+import io
+import re
+from collections.abc import Callable, Sequence
+
+import pytest
+from rich.console import Console
+
+from audit.report.document import Report
+from audit.report.progress import ProgressDisplay
+from audit.report.terminal import print_report
+from audit.results import Comparison, Evidence, Location, Outcome, Result, Subject, SubjectKind
+
+MakeReport = Callable[..., Report]
+MakeResult = Callable[..., Result]
+PrintWith = Callable[[str], str]
+COLOUR = re.compile(r"\x1b\[[0-9;]*m")
+
+
+def printed(report: Report, *, terminal: bool = False) -> str:
+    stream = io.StringIO()
+    colour = "truecolor" if terminal else None
+    print_report(report, Console(file=stream, force_terminal=terminal, color_system=colour, width=100))
+    return stream.getvalue()
+
+
+@pytest.fixture
+def print_with(make_report: MakeReport, make_result: MakeResult) -> PrintWith:
+    """Prints, in colour, a report in which every string that comes from the target is the given one."""
+
+    def show(text: str) -> str:
+        subject = Subject(kind=SubjectKind.MODEL, spec=text, module=text, path=text)
+        results: Sequence[Result] = [
+            make_result(
+                outcome,
+                f"area.{outcome.value}",
+                subject=subject,
+                reason=text if text.strip() else "-",
+                fix=text,
+                location=Location(path=text, line=3),
+                evidence=Evidence(measured=text, bound=1, comparison=Comparison.EQUAL, bound_origin=text),
+            )
+            for outcome in (Outcome.FAILED, Outcome.ERROR, Outcome.SKIPPED)
+        ]
+        return printed(make_report(results, package=text), terminal=True)
+
+    return show
+
+
+def test_no_string_of_the_target_reaches_the_terminal_as_a_command(print_with: PrintWith, hostile: str) -> None:
+    shown = COLOUR.sub("", print_with(hostile))
+    controls = set(map(chr, [*range(32), 127, *range(128, 160)])) - {"\n", "\t"}
+    assert set(shown) & (controls | set("\u202e\u2066\u200e\ud800")) == set()
+
+
+def test_no_string_of_the_target_adds_colour(print_with: PrintWith, hostile: str) -> None:
+    assert sorted(set(COLOUR.findall(print_with(hostile)))) == sorted(set(COLOUR.findall(print_with("harmless"))))
+
+
+def test_no_string_of_the_target_forges_the_verdict(print_with: PrintWith, hostile: str) -> None:
+    lines = re.split(r"[\n\r]+", COLOUR.sub("", print_with(hostile)).rstrip())
+    verdicts = [line for line in lines if line.startswith("verdict:")]
+    assert verdicts == ["verdict: not ready   score 0 %   coverage 33.3 %"]
+    assert lines[-1] == verdicts[0]
+    assert not any(re.match(r"#|Verdict|passed|partial run", line) for line in lines)
+
+
+def test_a_partial_reason_is_harmless(make_report: MakeReport, make_result: MakeResult, hostile: str) -> None:
+    # The name after --subject is one that the target gave.
+    shown = printed(make_report([make_result()], partial_reason=f"limited to --subject {hostile}"))
+    controls = set(map(chr, [*range(32), 127, *range(128, 160)])) - {"\n", "\t"}
+    assert set(shown) & (controls | set("\u202e\u2066\ud800")) == set()
+    assert not any(line.startswith(("verdict:", "**Verdict", "# ")) for line in re.split(r"[\n\r]+", shown))
+
+
+def test_square_brackets_are_shown_and_not_obeyed(make_report: MakeReport, make_result: MakeResult) -> None:
+    shown = printed(make_report([make_result(Outcome.FAILED, reason="[red]x[/red]", name="[bold]")], package="[b]zoo"))
+    assert "[red]x[/red]" in shown
+    assert "[bold]" in shown
+    assert "[b]zoo" in shown
+
+
+def test_a_partial_run_says_so_in_its_first_line_and_gives_no_verdict(
+    make_report: MakeReport, make_result: MakeResult
+) -> None:
+    lines = printed(make_report([make_result()], partial_reason="limited to --only area")).splitlines()
+    assert lines[0] == "partial run, no verdict: limited to --only area"
+    assert not any("verdict:" in line for line in lines[1:])
+
+
+@pytest.mark.parametrize(
+    ("outcome", "release", "verdict"),
+    [
+        (Outcome.PASSED, True, "ready"),
+        (Outcome.FAILED, True, "not ready"),
+        (Outcome.ERROR, True, "incomplete"),
+        (Outcome.PASSED, False, "clean"),
+        (Outcome.FAILED, False, "findings"),
+    ],
+)
+def test_the_last_line_is_the_verdict_with_score_and_coverage(
+    make_report: MakeReport, make_result: MakeResult, outcome: Outcome, release: bool, verdict: str
+) -> None:
+    last = printed(make_report([make_result(outcome)], release=release)).splitlines()[-1]
+    assert re.fullmatch(rf"verdict: {verdict}   score \d+ %   coverage \d+ %", last)
+
+
+def test_failures_come_before_errors_before_skips(make_report: MakeReport, make_result: MakeResult) -> None:
+    outcomes = (Outcome.SKIPPED, Outcome.ERROR, Outcome.FAILED)
+    results = [make_result(outcome, f"area.{name}") for name, outcome in zip("abc", outcomes, strict=True)]
+    listed = re.findall(r"^(failed|error|skipped) ", printed(make_report(results)), flags=re.MULTILINE)
+    assert listed == ["failed", "error", "skipped"]
+
+
+def test_a_long_list_says_how_many_it_leaves_out(make_report: MakeReport, make_result: MakeResult) -> None:
+    shown = printed(make_report([make_result(Outcome.FAILED, name=f"model {index:02}") for index in range(43)]))
+    assert "... and 3 more in the report" in shown
+    assert shown.count("\nfailed ") == 40
+
+
+def test_progress_counts_failures_and_shows_no_markup_of_the_target(make_result: MakeResult) -> None:
+    stream = io.StringIO()
+    display = ProgressDisplay("smoke", Console(file=stream, force_terminal=True, width=120, color_system=None))
+    with display:
+        display.planned(3)
+        display.notify("[red]\x1b[31m[/oops]\nmodel", [])
+        display.notify("[red]\x1b[31m[/oops]\nmodel", [make_result(Outcome.FAILED), make_result()])
+        display._progress.refresh()
+    shown = stream.getvalue()
+    assert "1/3" in shown
+    assert "1 failed" in shown
+    assert "[red]\N{REPLACEMENT CHARACTER}[31m[/oops] model" in shown
+    assert "\x1b[31m" not in shown

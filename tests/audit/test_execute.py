@@ -1,0 +1,224 @@
+import itertools
+import shlex
+import threading
+from collections.abc import Callable, Sequence
+
+import pytest
+
+from audit.execute import Execution, reproduce_command
+from audit.gateway import ProbeFailure, TargetRaised
+from audit.judgement import Judgement, Measured, error, failed, judged, not_applicable, skipped
+from audit.plan import Group, Plan, PlannedCheck, Run
+from audit.results import Check, Comparison, Outcome, Result, Severity, Subject, SubjectKind
+from audit.target import Target
+
+MakeTarget = Callable[..., Target]
+MODEL = Subject(kind=SubjectKind.MODEL, spec="model")
+PASS = judged(Measured(value=1, bound=1, comparison=Comparison.EQUAL, origin="one"), otherwise="never")
+RAISED = TargetRaised(phase="forward", type_name="ValueError", message="bad shape", frames=(), traceback="")
+
+
+def planned(
+    name: str,
+    judge: Callable[[Run], Judgement | Sequence[Judgement]],
+    requires: tuple[str, ...] = (),
+    subject: Subject = MODEL,
+) -> PlannedCheck:
+    check = Check(id=name, title=name, proves="p", defect="d", severity=Severity.MAJOR)
+    return PlannedCheck(check=check, subject=subject, judge=judge, requires=requires)
+
+
+def raising(problem: BaseException) -> Callable[[Run], Judgement]:
+    def judge(run: Run) -> Judgement:
+        raise problem
+
+    return judge
+
+
+def run_plan(target: Target, *groups: Sequence[PlannedCheck]) -> list[Result]:
+    plan: Plan = tuple(Group(subject=group[0].subject, planned=tuple(group)) for group in groups)
+    execution = Execution(target, plan)
+    execution.run()
+    return sorted(execution.results, key=lambda result: result.sort_key)
+
+
+def test_a_judgement_becomes_a_result_with_evidence(make_target: MakeTarget) -> None:
+    (result,) = run_plan(make_target(seed=7), [planned("area.first", lambda run: PASS)])
+    assert result.outcome is Outcome.PASSED
+    assert result.subject == MODEL
+    assert (result.evidence.measured, result.evidence.bound, result.evidence.seed) == (1, 1, 7)
+    assert result.evidence.duration_s is not None
+    assert result.evidence.reproduce == "astrobio-audit area --only area.first --subject model --seed 7"
+
+
+@pytest.mark.parametrize(
+    ("first", "state"),
+    [
+        (failed("wrong"), "failed"),
+        (error("crashed"), "error"),
+        (skipped("not wanted"), "skipped"),
+        (not_applicable("no cache"), "not applicable"),
+    ],
+)
+def test_what_depends_on_a_check_that_did_not_pass_is_skipped_with_its_state(
+    make_target: MakeTarget, first: Judgement, state: str
+) -> None:
+    results = run_plan(
+        make_target(),
+        [
+            planned("area.first", lambda run: first),
+            planned("area.second", lambda run: PASS, requires=("area.first",)),
+            planned("area.third", lambda run: PASS, requires=("area.second",)),
+        ],
+    )
+    assert [result.outcome for result in results[1:]] == [Outcome.SKIPPED, Outcome.SKIPPED]
+    assert results[1].reason == f"needs area.first to pass on this subject, and that was: {state}"
+    assert results[2].reason == "needs area.second to pass on this subject, and that was: skipped"
+
+
+def test_what_depends_on_a_check_that_was_not_run_is_skipped(make_target: MakeTarget) -> None:
+    (result,) = run_plan(make_target(), [planned("area.first", lambda run: PASS, requires=("area.zero",))])
+    assert (result.outcome, result.reason) == (
+        Outcome.SKIPPED,
+        "needs area.zero to pass on this subject, and that was: not run",
+    )
+
+
+def test_what_depends_on_a_pass_runs(make_target: MakeTarget) -> None:
+    first, second = planned("area.first", lambda run: PASS), planned("area.second", lambda run: PASS, ("area.first",))
+    assert [result.outcome for result in run_plan(make_target(), [first, second])] == 2 * [Outcome.PASSED]
+
+
+def test_one_failure_among_several_judgements_stops_what_depends_on_them(make_target: MakeTarget) -> None:
+    results = run_plan(
+        make_target(),
+        [
+            planned("area.first", lambda run: [PASS, failed("one file"), PASS]),
+            planned("area.second", lambda run: PASS, requires=("area.first",)),
+        ],
+    )
+    assert [result.outcome for result in results if result.check == "area.second"] == [Outcome.SKIPPED]
+    assert sum(result.check == "area.first" for result in results) == 3
+
+
+@pytest.mark.parametrize("nothing", [[], ()])
+def test_a_check_that_returns_nothing_is_an_error(make_target: MakeTarget, nothing: Sequence[Judgement]) -> None:
+    (result,) = run_plan(make_target(), [planned("area.first", lambda run: nothing)])
+    assert (result.outcome, result.reason) == (Outcome.ERROR, "never reported: the check returned nothing")
+
+
+def test_a_defect_of_a_check_is_an_error_with_its_traceback_and_the_run_goes_on(make_target: MakeTarget) -> None:
+    results = run_plan(
+        make_target(),
+        [planned("area.first", raising(KeyError("of the check"))), planned("area.second", lambda run: PASS)],
+    )
+    assert results[0].outcome is Outcome.ERROR
+    assert results[0].reason is not None
+    assert results[0].reason.startswith("internal error in area.first; please report it:\n")
+    assert "test_execute.py" in results[0].reason
+    assert "KeyError: 'of the check'" in results[0].reason
+    assert results[1].outcome is Outcome.PASSED
+
+
+def test_a_dishonest_judgement_is_an_error_of_its_check_and_the_run_goes_on(make_target: MakeTarget) -> None:
+    # A pass without evidence does not construct as a result; that must not take the other results along.
+    dishonest = Judgement(outcome=Outcome.PASSED)
+    results = run_plan(
+        make_target(), [planned("area.first", lambda run: dishonest), planned("area.second", lambda run: PASS)]
+    )
+    assert [result.outcome for result in results] == [Outcome.ERROR, Outcome.PASSED]
+
+
+@pytest.mark.parametrize(
+    ("problem", "reason"),
+    [
+        (ProbeFailure("timed out"), "timed out"),
+        (ProbeFailure("crashed", output_tail="line\n"), "crashed; last output:\nline\n"),
+        (RAISED, "forward raised ValueError: bad shape"),
+    ],
+)
+def test_a_target_that_raises_or_falls_silent_is_an_error(
+    make_target: MakeTarget, problem: Exception, reason: str
+) -> None:
+    (result,) = run_plan(make_target(), [planned("area.first", raising(problem))])
+    assert (result.outcome, result.reason) == (Outcome.ERROR, reason)
+
+
+def test_what_a_check_learned_about_its_subject_carries_over(make_target: MakeTarget) -> None:
+    known = MODEL.model_copy(update={"parameters": 12})
+    learned = Judgement(outcome=Outcome.PASSED, measured=PASS.measured, subject=known)
+    results = run_plan(
+        make_target(), [planned("area.first", lambda run: learned), planned("area.second", lambda run: PASS)]
+    )
+    assert [result.subject.parameters for result in results] == [12, 12]
+
+
+def test_requirements_do_not_reach_across_subjects(make_target: MakeTarget) -> None:
+    other = Subject(kind=SubjectKind.MODEL, spec="other")
+    results = run_plan(
+        make_target("workers = 2"),
+        [planned("area.first", lambda run: failed("wrong")), planned("area.second", lambda run: PASS, ("area.first",))],
+        [
+            planned("area.first", lambda run: PASS, subject=other),
+            planned("area.second", lambda run: PASS, ("area.first",), subject=other),
+        ],
+    )
+    outcomes = {(result.subject.name, result.check): result.outcome.value for result in results}
+    assert outcomes == {
+        ("model", "area.first"): "failed",
+        ("model", "area.second"): "skipped",
+        ("other", "area.first"): "passed",
+        ("other", "area.second"): "passed",
+    }
+
+
+def test_groups_run_side_by_side(make_target: MakeTarget) -> None:
+    together = threading.Barrier(2, timeout=60)
+
+    def meet(run: Run) -> Judgement:
+        together.wait()
+        return PASS
+
+    other = Subject(kind=SubjectKind.MODEL, spec="other")
+    results = run_plan(
+        make_target("workers = 2"), [planned("area.first", meet)], [planned("area.first", meet, subject=other)]
+    )
+    assert [result.outcome for result in results] == 2 * [Outcome.PASSED]
+
+
+def test_an_interrupted_run_keeps_what_it_measured(make_target: MakeTarget) -> None:
+    checks = (
+        planned("area.first", lambda run: PASS),
+        planned("area.second", raising(KeyboardInterrupt())),
+        planned("area.third", lambda run: PASS),
+    )
+    execution = Execution(make_target(), (Group(subject=MODEL, planned=checks),))
+    with pytest.raises(KeyboardInterrupt):
+        execution.run()
+    assert [result.check for result in execution.results] == ["area.first"]
+    assert execution.reported == {checks[0].key}
+
+
+def test_progress_names_the_subject_and_each_result(make_target: MakeTarget) -> None:
+    seen: list[tuple[str, int]] = []
+    plan: Plan = (Group(subject=MODEL, planned=(planned("area.first", lambda run: [PASS, failed("no")]),)),)
+    Execution(make_target(), plan, notify=lambda name, results: seen.append((name, len(results)))).run()
+    assert seen == [("model", 0), ("model", 2)]
+
+
+@pytest.mark.parametrize("name", ["two words", "it's", "x; rm -rf ~", "$(id)", "a\nb", "`id`", "--quiet", "", "ä|b"])
+def test_the_command_that_reproduces_a_result_survives_a_shell(make_target: MakeTarget, name: str) -> None:
+    # The name comes from the target, and people paste this command into a shell.
+    subject = Subject(kind=SubjectKind.MODEL, spec=name or None, module="zoo")
+    command = reproduce_command(make_target(), "area.first", subject, 3)
+    words = shlex.split(command, comments=True)
+    subjects = [word.removeprefix("--subject=") for word in words if word.startswith("--subject=")]
+    subjects += [after for word, after in itertools.pairwise(words) if word == "--subject"]
+    assert subjects == [subject.name]
+    assert words[-2:] == ["--seed", "3"]
+    assert shlex.join(words[:2]) == "astrobio-audit area"
+
+
+def test_the_command_that_reproduces_a_result_is_one_line(make_target: MakeTarget) -> None:
+    subject = Subject(kind=SubjectKind.MODEL, spec="model")
+    assert "\n" not in reproduce_command(make_target(), "area.first", subject, 0)

@@ -1,0 +1,105 @@
+"""Imports run one way: validation -> audit -> nothing, and astrobio stands apart."""
+
+import ast
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+HOUSES = ("astrobio", "audit", "validation")
+SOURCES = sorted(path for house in HOUSES for path in (ROOT / house).rglob("*.py"))
+PROBE_MAY_IMPORT = {"torch", "safetensors", *sys.stdlib_module_names}
+# What judges: nothing that only shows a finished report may call it.
+JUDGING = ("audit.score", "audit.judgement", "audit.execute", "audit.plan", "audit.session", "audit.gateway")
+
+
+def module_of(path: Path) -> str:
+    parts = path.relative_to(ROOT).with_suffix("").parts
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+def imported(path: Path) -> Iterator[str]:
+    """Yield the dotted names that a file imports, anywhere in it; relative ones made absolute."""
+    package = module_of(path).split(".")
+    if path.name != "__init__.py":
+        package = package[:-1]
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            base = package[: len(package) - node.level + 1] if node.level else []
+            module = ".".join([*base, *filter(None, [node.module])])
+            yield from (f"{module}.{alias.name}" for alias in node.names)
+        elif isinstance(node, ast.Call) and ast.unparse(node.func).endswith(("import_module", "__import__")):
+            yield from (arg.value for arg in node.args if isinstance(arg, ast.Constant) and isinstance(arg.value, str))
+
+
+def within(name: str, package: str) -> bool:
+    return name == package or name.startswith(package + ".")
+
+
+def offences(path: Path, forbidden: tuple[str, ...]) -> list[str]:
+    return [name for name in imported(path) if any(within(name, package) for package in forbidden)]
+
+
+def id_of(path: Path) -> str:
+    return path.relative_to(ROOT).as_posix()
+
+
+def test_there_are_sources_to_look_at() -> None:
+    assert {path.relative_to(ROOT).parts[0] for path in SOURCES} == set(HOUSES)
+    assert len(SOURCES) > 50
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=id_of)
+def test_no_house_imports_one_that_it_must_not_know(path: Path) -> None:
+    house = path.relative_to(ROOT).parts[0]
+    forbidden = {
+        "astrobio": ("audit", "validation"),
+        "audit": ("validation", "astrobio"),
+        "validation": ("astrobio",),
+    }[house]
+    assert offences(path, forbidden) == []
+
+
+@pytest.mark.parametrize("path", [path for path in SOURCES if "probe" in path.parts], ids=id_of)
+def test_the_probe_needs_nothing_but_the_standard_library_torch_and_safetensors(path: Path) -> None:
+    foreign = {
+        name
+        for name in imported(path)
+        if not within(name, "audit.probe") and name.split(".")[0] not in PROBE_MAY_IMPORT
+    }
+    assert foreign == set()
+
+
+@pytest.mark.parametrize("path", [path for path in SOURCES if "probe" not in path.parts], ids=id_of)
+def test_only_what_ships_the_probe_imports_it(path: Path) -> None:
+    found = offences(path, ("audit.probe",))
+    assert found == (["audit.probe"] if id_of(path) == "audit/gateway/shipping.py" else [])
+
+
+@pytest.mark.parametrize("name", ["markdown", "terminal", "text", "write", "files", "schema", "progress"])
+def test_what_renders_a_report_imports_nothing_that_judges(name: str) -> None:
+    found = offences(ROOT / "audit" / "report" / f"{name}.py", JUDGING)
+    # The verdict's names are vocabulary; computing one is not.
+    assert [each for each in found if each != "audit.score.Verdict"] == []
+
+
+@pytest.mark.parametrize("name", ["results", "score", "errors"])
+def test_the_vocabulary_and_the_arithmetic_know_nothing_above_them(name: str) -> None:
+    allowed = ("audit.results",) if name == "score" else ()
+    own = [each for each in imported(ROOT / "audit" / f"{name}.py") if each.split(".")[0] in HOUSES]
+    assert [each for each in own if not any(within(each, package) for package in allowed)] == []
+
+
+@pytest.mark.parametrize("path", [path for path in SOURCES if path.relative_to(ROOT).parts[0] == "astrobio"], ids=id_of)
+def test_the_zoo_needs_torch_only(path: Path) -> None:
+    roots = {name.split(".")[0] for name in imported(path)} - {"astrobio", *sys.stdlib_module_names}
+    assert roots <= {"torch", "triton"}
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=id_of)
+def test_nothing_is_unpickled(path: Path) -> None:
+    assert offences(path, ("pickle", "dill", "cloudpickle", "marshal", "shelve")) == []

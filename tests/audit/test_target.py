@@ -1,0 +1,278 @@
+import os
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+
+from audit.errors import UsageError
+from audit.target import Settings, Target
+
+MakeTarget = Callable[..., Target]
+HEADER = "[tool.astrobio-audit]\n"
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Path:
+    """A folder with the package `zoo` and no configuration."""
+    (tmp_path / "zoo").mkdir()
+    (tmp_path / "zoo" / "__init__.py").write_text("")
+    return tmp_path
+
+
+def configured(project: Path, table: str) -> Path:
+    (project / "pyproject.toml").write_text(HEADER + table)
+    return project
+
+
+def refusal(folder: Path, **flags: object) -> str:
+    """Load the target, which must be refused, and return the one line that says why."""
+    with pytest.raises(UsageError) as refused:
+        Target.load(folder, **flags)  # type: ignore[arg-type]
+    return " ".join(str(refused.value).split())
+
+
+def test_a_table_is_read_and_what_it_leaves_out_has_defaults(project: Path) -> None:
+    target = Target.load(configured(project, 'package = "zoo"\ntimeout_s = 5\nexclude = ["a", "b"]\n'))
+    assert target.package_path == project / "zoo"
+    assert target.settings == Settings(package="zoo", timeout_s=5, exclude=("a", "b"))
+    assert target.python == Path(sys.executable)
+
+
+def test_flags_win_over_the_file(project: Path) -> None:
+    (project / "other.py").write_text("")
+    folder = configured(project, 'package = "zoo"\nseed = 1\nworkers = 1\npython = "absent"\n')
+    target = Target.load(folder, package="other", seed=2, workers=3, python=Path(sys.executable))
+    assert (target.package, target.settings.seed, target.workers) == ("other", 2, 3)
+    assert target.package_path == project / "other.py"
+    assert target.flags == ("--package", "other")
+
+
+def test_flags_are_enough_without_a_pyproject(project: Path) -> None:
+    assert Target.load(project, package="zoo").package_path == project / "zoo"
+
+
+def test_a_source_folder_is_found(project: Path) -> None:
+    (project / "src").mkdir()
+    (project / "zoo").rename(project / "src" / "zoo")
+    assert Target.load(project, package="zoo").source == project / "src"
+
+
+def test_the_configuration_digest_does_not_depend_on_where_the_interpreter_lies(project: Path) -> None:
+    plain = Target.load(configured(project, 'package = "zoo"\n'))
+    with_python = Target.load(configured(project, f'package = "zoo"\npython = "{sys.executable}"\n'))
+    changed = Target.load(configured(project, 'package = "zoo"\nmemory_mb = 4096\n'))
+    assert plain.config_digest == with_python.config_digest != changed.config_digest
+
+
+@pytest.mark.parametrize(
+    ("table", "message"),
+    [
+        ("packge = 'zoo'", r"packge: unknown key; did you mean 'package'?"),
+        ("xyzzy = 1", "xyzzy: unknown key; known keys: exclude, memory_mb, output_mb, package, python"),
+        ("package = 3", "package: input should be a valid string, got 3"),
+        ("package = 'zoo-1'", "package: string should match pattern"),
+        ("package = 'zoo/../..'", "package: string should match pattern"),
+        ("package = ''", "package: string should match pattern"),
+        ("package = 'zoo.'", "package: string should match pattern"),
+        ("package = 'zoo\\n'", "package: string should match pattern"),
+        ("package = 'zoo'\nspecs = 'zoo:specs'", "specs: string should match pattern"),
+        ("package = 'zoo'\nspecs = ['zoo']", "specs: input should be a valid string"),
+        ("package = 'zoo'\ntimeout_s = '60'", "timeout_s: input should be a valid number, got '60'"),
+        ("package = 'zoo'\ntimeout_s = 0", "timeout_s: input should be greater than 0"),
+        ("package = 'zoo'\ntimeout_s = nan", "timeout_s: input should be less than or equal to 86400, got nan"),
+        ("package = 'zoo'\ntimeout_s = inf", "timeout_s: input should be less than or equal to 86400"),
+        ("package = 'zoo'\nmemory_mb = 512.5", "memory_mb: input should be a valid integer"),
+        ("package = 'zoo'\nmemory_mb = 1", "memory_mb: input should be greater than or equal to 512"),
+        ("package = 'zoo'\noutput_mb = true", "output_mb: input should be a valid integer"),
+        ("package = 'zoo'\nworkers = 0", "workers: input should be greater than or equal to 1"),
+        ("package = 'zoo'\nworkers = 1000000", "workers: input should be less than or equal to 256"),
+        ("package = 'zoo'\nseed = -1", "seed: input should be greater than or equal to 0"),
+        ("package = 'zoo'\nseed = 9223372036854775808", "seed: input should be less than"),
+        ("package = 'zoo'\nexclude = 'a'", "exclude: input should be a valid tuple"),
+        ("package = 'zoo'\nexclude = [1]", "exclude.0: input should be a valid string"),
+        ("package = 'zoo'\nsource = 1", "source: input should be a valid string"),
+        ("package = 'zoo'\n[tool.astrobio-audit.limits]\nx = 1", "limits: unknown key"),
+    ],
+)
+def test_a_wrong_key_or_value_is_named(project: Path, table: str, message: str) -> None:
+    line = refusal(configured(project, table))
+    assert line.startswith("pyproject.toml: [tool.astrobio-audit] ")
+    assert message in line
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"\xff\xfe", "pyproject.toml: not UTF-8 at byte 0; save it as UTF-8"),
+        (b'[tool.astrobio-audit]\npackage = "\xe9"', "pyproject.toml: not UTF-8 at byte 33"),
+        (b"[tool.astrobio-audit", "pyproject.toml: not valid TOML"),
+        (b"a = 1\na = 2", "pyproject.toml: not valid TOML"),
+        (b"package = zoo", "pyproject.toml: not valid TOML"),
+        (b"\x00", "pyproject.toml: not valid TOML"),
+        (b"[tool]\nastrobio-audit = 3", "pyproject.toml: tool.astrobio-audit must be a table, not int"),
+        (b"[[tool.astrobio-audit]]", "pyproject.toml: tool.astrobio-audit must be a table, not list"),
+        (b"", "no package named"),
+        (b"tool = 3", "no package named"),
+        (b"number = " + 5000 * b"1", "pyproject.toml"),
+        (b"deep = " + 100_000 * b"[", "pyproject.toml"),
+        (HEADER.encode() + b"package = 0x" + 5000 * b"f", "package: input should be a valid string"),
+    ],
+    ids=lambda value: repr(value[:40]),
+)
+def test_a_file_that_cannot_be_used_is_named(project: Path, content: bytes, message: str) -> None:
+    (project / "pyproject.toml").write_bytes(content)
+    assert message in refusal(project)
+
+
+def test_a_folder_in_place_of_the_file_is_named(project: Path) -> None:
+    (project / "pyproject.toml").mkdir()
+    assert refusal(project).endswith("pyproject.toml: cannot be read: Is a directory")
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root reads everything")
+def test_a_file_that_may_not_be_read_is_named(project: Path) -> None:
+    configured(project, 'package = "zoo"').joinpath("pyproject.toml").chmod(0)
+    assert "cannot be read: Permission denied" in refusal(project)
+
+
+@pytest.mark.parametrize("make", [lambda path: None, Path.touch], ids=["absent", "a file"])
+def test_a_target_that_is_not_a_folder_is_named(tmp_path: Path, make: Callable[[Path], None]) -> None:
+    make(tmp_path / "target")
+    assert refusal(tmp_path / "target", package="zoo").startswith(f"--target {tmp_path}/target: no such folder")
+
+
+def test_a_package_that_is_not_there_is_named_with_those_that_are(project: Path) -> None:
+    line = refusal(project, package="zo")
+    assert line.startswith(f"package 'zo' not found in {project} and {project}/src")
+    assert line.endswith("(packages found there: zoo)")
+
+
+def test_without_a_package_the_candidates_are_named(project: Path) -> None:
+    line = refusal(project)
+    assert line.startswith("no package named: pass --package NAME or set `package`")
+    assert line.endswith("(packages found there: zoo)")
+
+
+@pytest.mark.parametrize("name", ["zoo.absent", "zoo.__init__.more", "Zoo", "zoo_"])
+def test_a_dotted_name_that_leads_nowhere_is_refused(project: Path, name: str) -> None:
+    assert f"package '{name}' not found" in refusal(project, package=name)
+
+
+@pytest.mark.parametrize("length", [256, 5000])
+def test_a_name_longer_than_a_path_may_be_is_not_found(project: Path, length: int) -> None:
+    assert "not found" in refusal(project, package="a" * length)
+
+
+@pytest.mark.parametrize(
+    ("flags", "message"),
+    [
+        ({"package": "a b"}, "--package: string should match pattern"),
+        ({"package": "../zoo"}, "--package: string should match pattern"),
+        ({"package": "zoo\udcff"}, "--package: "),
+        ({"workers": 0}, "--workers: input should be greater than or equal to 1, got 0"),
+        ({"seed": -1}, "--seed: input should be greater than or equal to 0, got -1"),
+        ({"seed": 2**63}, "--seed: input should be less than"),
+    ],
+)
+def test_a_wrong_flag_is_named_as_a_flag(project: Path, flags: dict[str, object], message: str) -> None:
+    assert refusal(project, **flags).startswith(message)
+
+
+def test_a_source_outside_the_target_is_refused(project: Path, tmp_path_factory: pytest.TempPathFactory) -> None:
+    outside = tmp_path_factory.mktemp("outside")
+    (outside / "zoo").mkdir()
+    for source in (str(outside), os.path.relpath(outside, project)):
+        assert "lies outside the target" in refusal(configured(project, f'package = "zoo"\nsource = "{source}"'))
+
+
+def test_a_package_that_is_a_link_out_of_the_target_is_refused(
+    project: Path, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    outside = tmp_path_factory.mktemp("outside")
+    (outside / "linked").mkdir()
+    (outside / "linked" / "__init__.py").write_text("")
+    (project / "linked").symlink_to(outside / "linked")
+    assert "outside the target" in refusal(project, package="linked")
+
+
+def test_a_source_that_is_a_loop_of_links_is_refused(project: Path) -> None:
+    (project / "loop").symlink_to(project / "loop")
+    assert "not found" in refusal(configured(project, 'package = "zoo"\nsource = "loop"'))
+
+
+@pytest.mark.parametrize("python", ["absent", "bin/absent", ".", "", "zoo/__init__.py", "/", "\\u0000", "a\\nb"])
+def test_an_interpreter_that_is_not_one_is_named(project: Path, python: str) -> None:
+    line = refusal(configured(project, f'package = "zoo"\npython = "{python}"'))
+    assert line.startswith("[tool.astrobio-audit] python ")
+    assert line.endswith("no such interpreter; name an executable python")
+
+
+def test_an_interpreter_given_as_a_flag_is_named_as_one(project: Path) -> None:
+    assert refusal(project, package="zoo", python=Path("absent")).startswith("--python absent: no such interpreter")
+
+
+def test_an_interpreter_that_may_not_be_executed_is_refused(project: Path) -> None:
+    (project / "python").write_text("#!/bin/sh\n")
+    assert "no such interpreter" in refusal(project, package="zoo", python=project / "python")
+
+
+def test_an_interpreter_is_relative_to_the_target_and_stays_in_its_environment(project: Path) -> None:
+    link = project / "env" / "bin" / "python"
+    link.parent.mkdir(parents=True)
+    link.symlink_to(sys.executable)
+    assert Target.load(configured(project, 'package = "zoo"\npython = "env/bin/python"')).python == link
+
+
+def load_or_refusal(root: Path, **flags: str) -> Target | str:
+    try:
+        return Target.load(root, **flags)  # type: ignore[arg-type]
+    except UsageError as error:
+        return str(error)
+
+
+values = st.recursive(
+    st.one_of(
+        st.none(), st.booleans(), st.integers(), st.floats(), st.text(), st.dates(), st.just("zoo"), st.just("a" * 300)
+    ),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3),
+    max_leaves=5,
+)
+tables = st.dictionaries(st.sampled_from(sorted(Settings.model_fields)) | st.text(), values, max_size=5)
+
+
+@given(tables)
+@example({"package": "zoo", "source": "a" * 300})
+@example({"package": "zoo", "source": "a\0b"})
+@example({"package": "zoo", "python": "a" * 300})
+@example({"package": "zoo", "python": "a/" * 3000})
+@example({"package": "zoo", "specs": "a" * 300})
+@example({"package": "zoo", "source": "\ud800"})
+@settings(deadline=None)
+def test_whatever_the_table_holds_it_loads_or_is_a_usage_error(
+    tmp_path_factory: pytest.TempPathFactory, table: dict[str, object]
+) -> None:
+    root = tmp_path_factory.getbasetemp() / "fuzzed"
+    (root / "zoo").mkdir(parents=True, exist_ok=True)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("audit.target._read_table", lambda folder: table)
+        loaded = load_or_refusal(root)
+    if isinstance(loaded, str):
+        assert loaded.strip()
+    else:
+        assert table["package"] == loaded.package
+        assert set(table) <= set(Settings.model_fields)
+
+
+@given(st.binary(max_size=200) | st.text(max_size=200).map(lambda text: text.encode(errors="replace")))
+@settings(deadline=None)
+def test_whatever_the_file_holds_it_loads_or_is_a_usage_error(
+    tmp_path_factory: pytest.TempPathFactory, content: bytes
+) -> None:
+    root = tmp_path_factory.getbasetemp() / "fuzzed_file"
+    (root / "zoo").mkdir(parents=True, exist_ok=True)
+    (root / "pyproject.toml").write_bytes(content)
+    loaded = load_or_refusal(root, package="zoo")
+    assert loaded.strip() if isinstance(loaded, str) else loaded.package == "zoo"

@@ -1,0 +1,75 @@
+"""The command line as a real process."""
+
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+PROGRAM = (str(Path(sys.executable).with_name("astrobio-audit")),)  # `python -m` would import from the current folder
+Run = Callable[..., subprocess.CompletedProcess[str]]
+Project = Callable[..., Path]
+
+
+def environment(**changes: str) -> dict[str, str]:
+    """Return this process's environment without what would change the output of a command."""
+    kept = {
+        key: value for key, value in os.environ.items() if key not in ("COLUMNS", "FORCE_COLOR", "NO_COLOR", "TERM")
+    }
+    return kept | changes
+
+
+@pytest.fixture(scope="session")
+def fixtures() -> Path:
+    return ROOT / "tests" / "fixtures"
+
+
+@pytest.fixture(scope="session")
+def program() -> Sequence[str]:
+    """The command that starts the tool."""
+    return PROGRAM
+
+
+@pytest.fixture(scope="session")
+def program_environment() -> Mapping[str, str]:
+    return environment()
+
+
+@pytest.fixture(scope="session")
+def run() -> Run:
+    """Runs the tool to its end; output is text, undecodable bytes are replaced."""
+
+    def start(
+        *arguments: str, cwd: Path = ROOT, env: Mapping[str, str] | None = None, **options: object
+    ) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(  # type: ignore[call-overload, no-any-return]
+            [*PROGRAM, *arguments],
+            **{"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "stdin": subprocess.DEVNULL} | options,
+            cwd=cwd,
+            env=environment(**(env or {})),
+            text=True,
+            errors="replace",
+            check=False,
+            timeout=240,
+        )
+
+    return start
+
+
+@pytest.fixture
+def project(tmp_path: Path, fixtures: Path) -> Project:
+    """Copies a fixture to a folder of its own and writes files over it."""
+
+    def make(fixture: str = "models/clean", files: Mapping[str, str] | None = None) -> Path:
+        root = tmp_path / "project"
+        shutil.copytree(fixtures / fixture, root, ignore=shutil.ignore_patterns("__pycache__"))
+        for name, content in (files or {}).items():
+            (root / name).parent.mkdir(parents=True, exist_ok=True)
+            (root / name).write_text(content)
+        return root
+
+    return make

@@ -1,0 +1,167 @@
+"""The command line on small packages: clean ones pass, broken ones fail where they are broken and nowhere else."""
+
+import ast
+import difflib
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+FIXTURES = Path(__file__).with_name("fixtures")
+COMMAND = Path(sys.executable).with_name("astrobio-audit")
+UNJUDGED = ("error", "skipped")
+FOLLOWING_BUILD = ("forward", "determinism", "backward", "optimizer_step", "save_load")
+
+
+@dataclass(frozen=True)
+class Expected:
+    """What one command says about one fixture; every check that is not named must pass.
+
+    `follows` are failures that the defect named in `failed` cannot but cause as well: gradients of another function
+    are other gradients. `unjudged` are errors and skips.
+    """
+
+    failed: set[str] = field(default_factory=set)
+    follows: set[str] = field(default_factory=set)
+    unjudged: set[str] = field(default_factory=set)
+    not_applicable: set[str] = field(default_factory=set)
+    exit_code: int = 1
+
+
+CLEAN = Expected(exit_code=0)
+PROPERTIES = {f"attention.{name}" for name in ("oracle", "causality", "mask", "kv_cache", "gradients")}
+NO_BUILD = {f"smoke.{name}" for name in FOLLOWING_BUILD}
+OTHER_FUNCTION = {"attention.gradients"}
+
+ATTENTION = {
+    "clean": CLEAN,
+    # Functions and modules without a cache, or without causality, among those that have them.
+    "styles": Expected(not_applicable={"attention.kv_cache", "attention.causality"}, exit_code=0),
+    "wrong_scale": Expected({"attention.oracle"}, OTHER_FUNCTION),
+    "leaks_future": Expected({"attention.causality"}, OTHER_FUNCTION | {"attention.oracle", "attention.kv_cache"}),
+    "ignores_mask": Expected({"attention.mask"}, OTHER_FUNCTION | {"attention.oracle"}),
+    "cache_off_by_one": Expected({"attention.kv_cache"}),
+    "dead_parameter": Expected({"attention.gradients"}),
+    "nan_gradient": Expected({"attention.gradients"}),
+    "specs_fail": Expected({"attention.declared"}),
+    "undeclared": Expected(unjudged={"attention.declared"}, exit_code=3),
+    "build_raises": Expected(unjudged=PROPERTIES, exit_code=3),
+}
+SMOKE = {
+    "clean": CLEAN,
+    "kinds": CLEAN,
+    "dead_parameter": Expected({"smoke.backward"}, unjudged={"smoke.optimizer_step"}),
+    "nan_gradient": Expected({"smoke.backward"}, unjudged={"smoke.optimizer_step"}),
+    "nonfinite_output": Expected({"smoke.forward"}, unjudged=NO_BUILD - {"smoke.forward"}),
+    "nondeterministic_eval": Expected({"smoke.determinism"}, unjudged={"smoke.save_load"}),
+    "weight_reset": Expected({"smoke.optimizer_step"}),
+    "state_not_saved": Expected({"smoke.save_load"}),
+    "stand_in": Expected({"smoke.build"}, unjudged=NO_BUILD | {"smoke.reached"}),
+    # Minor: reported, and the command still exits 0.
+    "unreached_class": Expected({"smoke.reached"}, exit_code=0),
+    "no_models_declared": Expected({"smoke.declared"}),
+    "no_model_class": Expected({"smoke.build"}, unjudged=NO_BUILD),
+    # The specs import the module that fails, so they cannot be read either.
+    "import_fails": Expected({"smoke.import"}, {"smoke.declared"}),
+    "syntax_error": Expected({"smoke.import"}, {"smoke.declared"}, unjudged={"smoke.import"}),
+    "undeclared": Expected(unjudged={"smoke.declared"}, exit_code=3),
+    "entry_without_loss": Expected(unjudged=NO_BUILD | {"smoke.build"}, exit_code=3),
+    # The class is not among the sources any more, so what is built may be a stand-in.
+    "no_files": Expected({"smoke.build"}, unjudged=NO_BUILD),
+}
+STATIC = dict.fromkeys(SMOKE, CLEAN) | {
+    "no_model_class": Expected({"static.models"}, {"static.bases_resolved"}),
+    "syntax_error": Expected({"static.parses"}),
+    # Zero files: nothing is known, and above all nothing passes.
+    "no_files": Expected(unjudged={"static.parses", "static.models", "static.bases_resolved"}, exit_code=3),
+}
+CASES = {
+    (area, folder, name): expected
+    for area, folder, table in (
+        ("attention", "attention", ATTENTION),
+        ("smoke", "models", SMOKE),
+        ("static", "models", STATIC),
+    )
+    for name, expected in table.items()
+}
+SLOW = {"styles", "kinds"}
+MARKED = [pytest.param(*case, marks=[pytest.mark.slow] if case[-1] in SLOW else []) for case in CASES]
+
+
+@pytest.mark.parametrize(("area", "folder", "name"), MARKED)
+def test_the_command_fails_what_is_broken_and_nothing_else(area: str, folder: str, name: str) -> None:
+    expected = CASES[area, folder, name]
+    done = subprocess.run(
+        [COMMAND, area, "--target", FIXTURES / folder / name, "--json", "--quiet"],
+        capture_output=True, text=True, timeout=240, check=False,
+        env=os.environ | {"OMP_NUM_THREADS": "1"},  # the tests run side by side, and threads would contend
+    )  # fmt: skip
+    assert done.returncode in (0, 1, 3), done.stderr
+    results = json.loads(done.stdout)["results"]
+    outcomes: dict[str, set[str]] = {}
+    for result in results:
+        outcomes.setdefault(result["outcome"], set()).add(result["check"])
+    reasons = [(r["check"], r["outcome"], r["reason"]) for r in results if r["outcome"] != "passed"]
+    assert outcomes.get("failed", set()) == expected.failed | expected.follows, reasons
+    assert set().union(*(outcomes.get(each, set()) for each in UNJUDGED)) == expected.unjudged, reasons
+    assert outcomes.get("not_applicable", set()) == expected.not_applicable, reasons
+    assert done.returncode == expected.exit_code
+    assert all("internal error" not in (r["reason"] or "") for r in results), reasons
+
+
+def test_every_fixture_is_audited() -> None:
+    found = {(path.parent.name, path.name) for path in FIXTURES.glob("*/*") if (path / "pyproject.toml").is_file()}
+    assert found - {(folder, name) for _, folder, name in CASES} == set()
+
+
+def _checks_in_the_code() -> Iterator[str]:
+    for package in ("audit", "validation"):
+        for path in (ROOT / package).rglob("*.py"):
+            for node in ast.walk(ast.parse(path.read_text())):
+                if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "Check":
+                    yield from (
+                        str(k.value.value) for k in node.keywords if k.arg == "id" and hasattr(k.value, "value")
+                    )
+
+
+CHECKS = sorted(set(_checks_in_the_code()))
+
+
+def test_the_checks_are_found_in_the_code() -> None:
+    assert {"attention.oracle", "smoke.build", "static.parses"} <= set(CHECKS)
+
+
+@pytest.mark.parametrize("check", CHECKS)
+def test_a_check_is_seen_passing_failing_and_unable_to_judge(check: str) -> None:
+    # What each case expects is held against the command line by the test above.
+    area = check.partition(".")[0]
+    cases = [case for (of, _, _), case in CASES.items() if of == area]
+    named = [case.failed | case.follows | case.unjudged | case.not_applicable for case in cases]
+    assert any(check not in each for each in named)
+    assert any(check in case.failed | case.follows for case in cases)
+    assert any(check in case.unjudged for case in cases)
+
+
+def _lines(root: Path) -> dict[str, list[str]]:
+    files = (path for path in root.rglob("*") if path.is_file() and "__pycache__" not in path.parts)
+    return {path.relative_to(root).as_posix(): path.read_text().splitlines(keepends=True) for path in files}
+
+
+GOOD = {"clean", "styles", "kinds"}
+BROKEN = sorted({(folder, name) for _, folder, name in CASES if name not in GOOD})
+
+
+@pytest.mark.parametrize(("folder", "name"), BROKEN)
+def test_a_broken_package_differs_from_its_clean_twin_in_one_hunk(folder: str, name: str) -> None:
+    clean, broken = _lines(FIXTURES / folder / "clean"), _lines(FIXTURES / folder / name)
+    assert clean.keys() == broken.keys()
+    hunks = [
+        line for path in clean for line in difflib.unified_diff(clean[path], broken[path]) if line.startswith("@@")
+    ]
+    assert len(hunks) == 1

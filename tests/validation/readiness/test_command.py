@@ -1,0 +1,103 @@
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from audit.results import Outcome
+
+Ready = Callable[..., Any]
+TIMES = re.compile(r'"(duration_s|started_at|finished_at)": [^\n]*|- started, finished: [^\n]*')
+
+
+def test_a_clean_model_is_ready(ready: Ready) -> None:
+    run = ready("models/clean")
+    assert run.code == 0, run.stdout + run.stderr
+    assert run.stdout.splitlines()[-2] == "verdict: ready   score 100 %   coverage 100 %"
+    assert run.stdout.splitlines()[-1] == "written: reports/latest/readiness.json and .md"
+    assert (run.report.verdict, run.report.score, run.report.coverage) == ("ready", 1, 1)
+
+
+def test_every_area_takes_part_in_one_plan(ready: Ready) -> None:
+    report = ready("models/clean").report
+    assert [area.name for area in report.areas] == ["attention", "smoke", "static"]
+    assert report.command == "readiness"
+    assert report.release
+    assert {result.check for result in report.results} == {check.id for check in report.checks}
+
+
+def test_the_report_is_written_to_the_default_folder_and_nothing_else_is(ready: Ready) -> None:
+    root: Path = ready("models/clean").root
+    written = {path.relative_to(root).as_posix() for path in root.rglob("*") if path.is_file()}
+    ours = {path for path in written if not path.startswith("zoo/") and path != "pyproject.toml"}
+    assert ours == {"reports/latest/readiness.json", "reports/latest/readiness.md"}
+
+
+def test_the_first_line_of_the_file_is_the_verdict(ready: Ready) -> None:
+    first = ready("models/clean").markdown.splitlines()[0]
+    assert first == "**Verdict: ready** · score 100 % · coverage 100 %"
+
+
+def test_the_inventory_is_part_of_the_report(ready: Ready) -> None:
+    assert [item.qualname for item in ready("models/clean").report.inventory] == ["Regressor"]
+    assert "## Inventory (1)" in ready("models/clean").markdown
+
+
+def test_the_judged_model_is_the_real_one(ready: Ready) -> None:
+    built = [result for result in ready("models/clean").report.results if result.check == "smoke.build"]
+    # scale is a buffer: 6*16+16 + 16 + 16*2+2 parameters.
+    assert [(result.subject.parameters, result.location.path) for result in built] == [(162, "zoo/model.py")]
+
+
+def test_a_package_without_models_is_not_ready_however_good_its_attention(ready: Ready) -> None:
+    run = ready("attention/clean")
+    assert (run.code, run.report.verdict) == (1, "not ready")
+    by_area = {area.name: area for area in run.report.areas}
+    assert by_area["attention"].score == 1
+    assert run.report.score == by_area["smoke"].score == 0.5
+    failed = [result.check for result in run.report.results if result.outcome is Outcome.FAILED]
+    assert failed == ["smoke.declared"]
+
+
+def test_another_run_in_the_same_folder_gives_the_same_report_apart_from_times(ready: Ready, again: Ready) -> None:
+    first = ready("models/clean")
+    json, markdown = first.json, first.markdown
+    second = again(first.root)
+    assert second.code == 0
+    assert TIMES.sub("", second.json) == TIMES.sub("", json)
+    assert TIMES.sub("", second.markdown) == TIMES.sub("", markdown)
+
+
+@pytest.mark.parametrize(
+    ("fixture", "flags", "areas"),
+    [
+        ("models/clean", ("--only", "static"), ["static"]),
+        ("models/clean", ("--only", "smoke.build"), ["smoke"]),
+        ("models/clean", ("--subject", "regressor"), ["smoke"]),
+    ],
+)
+def test_a_filtered_run_says_so_first_and_gives_no_release_verdict(
+    ready: Ready, fixture: str, flags: tuple[str, ...], areas: list[str]
+) -> None:
+    run = ready(fixture, *flags)
+    reason = f"limited to {' '.join(flags)}"
+    assert run.code == 3
+    assert run.stdout.splitlines()[0] == f"partial run, no verdict: {reason}"
+    assert "verdict: " not in "\n".join(run.stdout.splitlines()[1:])
+    assert run.markdown.splitlines()[0] == f"**Partial run, no verdict: {reason.replace('_', chr(92) + '_')}**"
+    assert (run.report.verdict, run.report.partial, run.report.partial_reason) == (None, True, reason)
+    assert [area.name for area in run.report.areas] == areas
+
+
+def test_a_filtered_run_that_finds_something_exits_with_1(ready: Ready) -> None:
+    run = ready("models/syntax_error", "--only", "static")
+    assert (run.code, run.report.verdict) == (1, None)
+
+
+def test_an_interpreter_that_is_no_python_leaves_everything_but_the_sources_unjudged(ready: Ready) -> None:
+    run = ready("models/clean", "--python", "/bin/true")
+    assert (run.code, run.report.verdict) == (3, "incomplete")
+    outcomes = {area.name: (area.passed, area.failed) for area in run.report.areas}
+    assert outcomes["static"] == (3, 0)
+    assert outcomes["smoke"] == (0, 0)

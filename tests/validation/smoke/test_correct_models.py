@@ -1,0 +1,67 @@
+"""Models of many kinds, all correct: no check may fail on one, under any seed."""
+
+from pathlib import Path
+
+import pytest
+
+from audit.report.document import Report
+from audit.results import Result
+from audit.session import Request, conduct
+from audit.target import Target
+from validation.smoke.checks import MODEL_CHECKS
+from validation.smoke.plan import plan_smoke
+
+KINDS = Path(__file__).parents[2] / "fixtures" / "models" / "kinds"
+NAMES = (
+    "Bfloat16", "Classes", "Complex", "Dataclass", "Dict", "Embedded", "ExtraState", "Lazy", "Linear", "Nested",
+    "Noisy", "Normalised", "ObjectInList", "PartlyFrozen", "Recurrent", "Renamed", "Slots", "SpectrallyNormalised",
+    "Tied", "WithBuffers",
+)  # fmt: skip
+
+
+@pytest.fixture(scope="module", params=[0, 7])
+def report(request: pytest.FixtureRequest) -> Report:
+    return conduct(Target.load(KINDS, seed=request.param), Request(command="smoke", planners=[plan_smoke]))
+
+
+def of(report: Report, name: str) -> list[Result]:
+    return [result for result in report.results if result.subject.spec == name]
+
+
+def test_every_kind_is_judged_here(report: Report) -> None:
+    assert {result.subject.spec for result in report.results} - {None} == set(NAMES)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_passes_every_check(report: Report, name: str) -> None:
+    found = of(report, name)
+    assert {result.check for result in found} == {each.check.id for each in MODEL_CHECKS}
+    assert [(result.check, result.outcome.value, result.reason) for result in found if result.outcome != "passed"] == []
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_results_are_bound_to_the_class_its_source_and_its_size(report: Report, name: str) -> None:
+    source = (KINDS / "zoo" / "models.py").read_text().splitlines()
+    for result in of(report, name):
+        subject = result.subject
+        assert (subject.module, subject.qualname, subject.path) == ("zoo.models", name, "zoo/models.py")
+        assert source[(subject.line or 0) - 1].startswith(f"class {name}(")
+        assert subject.digest
+        assert subject.parameters
+
+
+def test_digests_differ_between_classes(report: Report) -> None:
+    digests = {result.subject.digest for result in report.results if result.subject.spec}
+    assert len(digests) == len(NAMES)
+
+
+def test_the_parameter_count_is_that_of_distinct_parameters(report: Report) -> None:
+    # One 6 x 6 weight in two places, two biases.
+    assert {result.subject.parameters for result in of(report, "Tied")} == {6 * 6 + 6 + 6}
+    assert {result.subject.parameters for result in of(report, "PartlyFrozen")} == {6 * 8 + 8 + 8 * 2 + 2}
+
+
+def test_every_class_is_reached(report: Report) -> None:
+    reached = {r.subject.qualname: r.outcome.value for r in report.results if r.check == "smoke.reached"}
+    assert set(reached) == set(NAMES)
+    assert set(reached.values()) == {"passed"}
