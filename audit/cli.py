@@ -15,8 +15,8 @@ from typing import Annotated, NoReturn
 import typer
 
 from audit import __version__
-from audit.errors import UsageError
-from audit.options import JsonOption, Options, PythonOption, QuietOption, area_command
+from audit.errors import ReaderGone, Stopped, UsageError
+from audit.options import JsonOption, Options, PythonOption, QuietOption, area_command, leaving
 from audit.options import examples as examples_
 from audit.report.cli import report_app
 from audit.report.files import WriteError
@@ -108,12 +108,18 @@ def doctor(
     """Examine an interpreter."""
     from audit.doctor import examine
 
-    examine(python, as_json=as_json, quiet=quiet)
+    with leaving():
+        examine(python, as_json=as_json, quiet=quiet)
 
 
 def _load_command_groups() -> None:
     for entry in sorted(importlib.metadata.entry_points(group=COMMAND_GROUP), key=lambda each: each.name):
         entry.load()(app)
+
+
+def _printable(text: str) -> str:
+    """Return the text on one line, without what a terminal would obey: keys and names in it are the target's."""
+    return " ".join("".join(each if each.isprintable() else " " for each in text).split())
 
 
 def _leave(message: str, code: int) -> NoReturn:
@@ -139,14 +145,14 @@ def main() -> None:
         finally:
             sys.stdout.flush()  # here, where a full disk can still be reported
     except UsageError as error:
-        _leave(f"astrobio-audit: {' '.join(str(error).split())}", EXIT_USAGE)
+        _leave(f"astrobio-audit: {_printable(str(error))}", EXIT_USAGE)
     except WriteError as error:
         _leave(f"astrobio-audit: {error}", EXIT_INCOMPLETE)
-    except BrokenPipeError:
+    except (BrokenPipeError, ReaderGone):
         # The reader of our output went away (`| head`): nothing more can be said, and it is not our failure.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         raise SystemExit(EXIT_INCOMPLETE) from None
-    except KeyboardInterrupt:
+    except (KeyboardInterrupt, Stopped):
         _leave("astrobio-audit: stopped before there was anything to report", EXIT_INCOMPLETE)
     except OSError as error:
         if error.errno not in _DISK_ERRORS:

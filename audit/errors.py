@@ -1,5 +1,13 @@
-"""The user's mistakes: shown as one line, exit code 2."""
+"""The ways out of a command other than with a report."""
 
 
 class UsageError(Exception):
-    """Something the user can correct: what is wrong, where, and what to do, in one line."""
+    """Something the user can correct: what is wrong, where, and what to do, in one line; exit code 2."""
+
+
+class Stopped(Exception):
+    """The user stopped the command where there was nothing to report yet; exit code 3."""
+
+
+class ReaderGone(Exception):
+    """Whoever read our output went away (`| head`); exit code 3."""

@@ -1,11 +1,15 @@
 """The options that area commands share. Imports typer only, so that `--help` stays fast."""
 
-from collections.abc import Callable, Sequence
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
 import typer
+
+from audit.errors import ReaderGone, Stopped
 
 TargetOption = Annotated[
     Path, typer.Option("--target", "-t", metavar="DIR", help="Folder that holds the package and its pyproject.toml.")
@@ -49,6 +53,18 @@ class Options:
     subjects: tuple[str, ...]
     seed: int | None
     workers: int | None
+
+
+@contextmanager
+def leaving() -> Iterator[None]:
+    """Give Ctrl-C and a closed pipe exceptions of our own: typer would leave with 130 and with 1, "not ready"."""
+    try:
+        yield
+        sys.stdout.flush()
+    except KeyboardInterrupt:
+        raise Stopped from None
+    except BrokenPipeError:
+        raise ReaderGone from None
 
 
 def examples(*lines: str) -> str:
@@ -100,6 +116,7 @@ def area_command(
             seed=seed,
             workers=workers,
         )
-        run(options)
+        with leaving():
+            run(options)
 
     app.command(name=name, help=summary + examples(*examples_of))(command)

@@ -79,6 +79,14 @@ class Frozen(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", ser_json_inf_nan="strings")
 
 
+def _is_nan(value: Measurement) -> bool:
+    return value == "NaN" or (isinstance(value, float) and math.isnan(value))  # JSON has them as strings
+
+
+def _is_infinite(value: Measurement) -> bool:
+    return value in ("Infinity", "-Infinity") or (isinstance(value, float) and math.isinf(value))
+
+
 class Check(Frozen):
     """A named procedure that can pass or fail."""
 
@@ -144,6 +152,8 @@ class Evidence(Frozen):
         if not outcome.judged or self.comparison is None:
             return False
         if not numeric:
+            if self.measured is None or self.bound is None:
+                return False
             unequal = self.comparison is not Comparison.EQUAL or self.measured != self.bound
             return outcome is Outcome.PASSED and unequal
         holds = self.comparison.holds(float(self.measured or 0), float(self.bound or 0))
@@ -168,18 +178,13 @@ class Result(Frozen):
         if self.outcome is Outcome.PASSED:
             missing = [
                 name
-                for name in ("measured", "bound", "bound_origin")
+                for name in ("measured", "bound", "bound_origin", "comparison")
                 if getattr(evidence, name) is None or getattr(evidence, name) == ""
             ]
             if missing:
                 raise ValueError(f"a pass needs evidence; missing: {', '.join(missing)}")
-            numbers = (evidence.measured, evidence.bound)
-            if any(isinstance(each, float) and not math.isfinite(each) for each in numbers):
-                raise ValueError("a pass cannot rest on a measurement or a bound that is not finite")
-            if any(each in ("NaN", "Infinity", "-Infinity") for each in numbers):  # as JSON writes them
-                raise ValueError("a pass cannot rest on a measurement or a bound that is not finite")
-            if evidence.comparison is None:
-                raise ValueError("a pass needs evidence; missing: comparison")
+            if _is_nan(evidence.measured) or _is_nan(evidence.bound):
+                raise ValueError("a pass cannot rest on a measurement or a bound that is NaN")
         elif not (self.reason and self.reason.strip()):
             raise ValueError(f"outcome {self.outcome.value!r} needs a reason")
         if evidence.contradicts(self.outcome):
@@ -187,6 +192,8 @@ class Result(Frozen):
                 f"outcome {self.outcome.value!r} contradicts its evidence: "
                 f"{evidence.measured} {evidence.comparison} {evidence.bound}"
             )
+        if self.outcome is Outcome.PASSED and (_is_infinite(evidence.measured) or _is_infinite(evidence.bound)):
+            raise ValueError("a pass cannot rest on a measurement or a bound that is infinite")
         return self
 
     @property

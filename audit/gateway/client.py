@@ -204,7 +204,7 @@ class Probe:
     def _ended(self) -> int | None:
         """Return the exit status of a child that closed its connection; one that lives on is ended."""
         assert self._gateway is not None
-        child = self._gateway._io.popen
+        child: subprocess.Popen[bytes] = self._gateway._io.popen  # type: ignore[attr-defined]
         try:
             return int(child.wait(timeout=_END_TIMEOUT_S))
         except subprocess.TimeoutExpired:

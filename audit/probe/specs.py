@@ -13,6 +13,10 @@ from .plain import NotPlain, plain
 
 _SECTIONS = ("MODELS", "ATTENTION")
 _REQUIRED = {"MODELS": ("class", "build", "inputs", "loss"), "ATTENTION": ("forward", "contract")}
+_KNOWN = {
+    "MODELS": ("class", "build", "inputs", "loss"),
+    "ATTENTION": ("class", "build", "function", "forward", "decode", "contract"),
+}
 _CALLABLE = ("build", "inputs", "loss", "forward", "decode")
 
 
@@ -53,8 +57,9 @@ def seed_everything(seed: int) -> None:
     """Seed torch, Python's random and, where the target has loaded it, NumPy."""
     torch.manual_seed(seed)
     random.seed(seed)
-    if "numpy" in sys.modules:
-        sys.modules["numpy"].random.seed(seed % 2**32)
+    # numpy loads `numpy.random` when it is first used, and that imports `secrets`, which the target may shadow.
+    if "numpy.random" in sys.modules:
+        sys.modules["numpy.random"].seed(seed % 2**32)
 
 
 def _section(specs: object, section: str) -> dict[str, object] | None:
@@ -69,6 +74,9 @@ def _section(specs: object, section: str) -> dict[str, object] | None:
 def _described(section: str, spec: object) -> dict[str, object]:
     if not isinstance(spec, Mapping):
         return {"problem": f"the entry must be a dict, not {type(spec).__name__}"}
+    unknown = [repr(key) for key in spec if key not in _KNOWN[section]]
+    if unknown:
+        return {"problem": f"unknown key {', '.join(unknown)}; known are {', '.join(map(repr, _KNOWN[section]))}"}
     missing = [key for key in _REQUIRED[section] if key not in spec]
     if section == "ATTENTION":
         missing += [] if "function" in spec else [key for key in ("class", "build") if key not in spec]
@@ -85,7 +93,11 @@ def _described(section: str, spec: object) -> dict[str, object]:
     }
     if section == "ATTENTION":
         try:
-            described["contract"] = plain(spec["contract"], "contract")
+            contract = plain(spec["contract"], "contract")
+            if isinstance(contract, dict):
+                described["contract"] = contract
+            else:
+                described["problem"] = f"'contract' must be a dict, not {type(contract).__name__}"
         except NotPlain as error:
             described["problem"] = str(error)
     return described

@@ -106,6 +106,13 @@ class Report(Frozen):
         unknown = sorted({result.check for result in self.results} - known)
         if unknown:
             raise ValueError(f"results of checks that the report does not list: {', '.join(unknown)}")
+        silent = sorted(known - {result.check for result in self.results})
+        if silent:
+            raise ValueError(f"checks that the report lists and that have no result: {', '.join(silent)}")
+        severities = {check.id: check.severity for check in self.checks}
+        changed = sorted({each.check for each in self.results if each.severity is not severities[each.check]})
+        if changed:
+            raise ValueError(f"results with another severity than their check: {', '.join(changed)}")
         return self
 
     @property
@@ -115,11 +122,12 @@ class Report(Frozen):
         A filtered run of one area exits like a whole one, so that one check can be repeated in a script. A filtered
         readiness run never exits 0: it says nothing about a release.
         """
+        if self.interrupted:
+            return 3
         conclusion = verdict(self.results, release=False)
         if conclusion is Verdict.FINDINGS:
             return 1
-        cut_short = self.interrupted or (self.partial and self.release)
-        return 0 if conclusion is Verdict.CLEAN and not cut_short else 3
+        return 0 if conclusion is Verdict.CLEAN and not (self.partial and self.release) else 3
 
 
 def build_report(

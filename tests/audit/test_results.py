@@ -112,6 +112,7 @@ def test_a_judged_result_constructs_exactly_when_its_numbers_agree(
     measured: float, bound: float, comparison: Comparison, outcome: Outcome
 ) -> None:
     holds = {"<=": measured <= bound, ">=": measured >= bound, "==": measured == bound}[comparison.value]
+    assume(outcome is Outcome.FAILED or (math.isfinite(measured) and math.isfinite(bound)))
     try:
         Result(
             check="area.first",
@@ -125,6 +126,13 @@ def test_a_judged_result_constructs_exactly_when_its_numbers_agree(
         assert holds is (outcome is Outcome.FAILED)
     else:
         assert holds is (outcome is Outcome.PASSED)
+
+
+@pytest.mark.parametrize("bound", [math.inf, "Infinity"])
+def test_a_pass_cannot_rest_on_an_infinite_bound(bound: float | str) -> None:
+    evidence = Evidence(measured=bound, bound=bound, comparison=Comparison.EQUAL, bound_origin="drawn")
+    with pytest.raises(ValidationError, match="infinite"):
+        Result(check="area.first", outcome="passed", severity="minor", subject=SUBJECT, evidence=evidence)
 
 
 @given(st.sampled_from(UNJUDGED), st.text(), numbers, numbers)

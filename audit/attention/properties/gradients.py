@@ -44,7 +44,7 @@ def judge(subject: AttentionSubject, run: Run) -> Judgement:
         trouble = _unreached(index, found, answers.missing, expected) or _nonfinite(found)
         if trouble:
             return failed(f"{trouble} (case '{case.name}')", measured=_count(trouble))
-        for name, truth in expected.items():
+        for name, truth in sorted(expected.items()):
             deviation = Deviation(
                 case=f"{name.removeprefix(_PREFIX)}, {case.name}",
                 error=distance(found[name], truth),

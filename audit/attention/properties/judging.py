@@ -4,7 +4,7 @@ import math
 from collections.abc import Sequence
 
 from audit.attention.bounds import Deviation, worst
-from audit.judgement import Judgement, Measured, error, judged, not_applicable
+from audit.judgement import Judgement, Measured, error, judged, skipped
 
 ORACLE_BOUND = (
     "3 x the larger error of the plain {dtype} computation in its two orders of operations against float64, "
@@ -46,5 +46,5 @@ def judge_deviations(
 
 
 def no_oracle() -> Judgement:
-    """The declared rule by which a property without an oracle leaves the denominator."""
-    return not_applicable(NO_ORACLE)
+    """What a property says that has no bound: nothing was verified, so the verdict cannot be `ready`."""
+    return skipped(NO_ORACLE)

@@ -165,7 +165,7 @@ def test_each_verdict_has_its_exit_code(
         (Outcome.PASSED, False, False, 0),
         (Outcome.PASSED, False, True, 3),
         (Outcome.FAILED, True, False, 1),
-        (Outcome.FAILED, False, True, 1),
+        (Outcome.FAILED, False, True, 3),
         (Outcome.ERROR, False, False, 3),
     ],
 )
