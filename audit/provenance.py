@@ -1,5 +1,6 @@
 """What a report is about and where it was made: commit, versions, machine, times."""
 
+import os
 import platform
 import subprocess
 import sys
@@ -30,9 +31,11 @@ def git_state(root: Path) -> tuple[str | None, bool | None]:
 
 def _git(root: Path, *arguments: str) -> str | None:
     command = [*_GIT, "-C", str(root), *arguments]
+    # Inside a hook git sets GIT_DIR and its like, which would lend the target another repository's commit.
+    clean = {name: value for name, value in os.environ.items() if not name.startswith("GIT_")}
     try:
         done = subprocess.run(
-            command, capture_output=True, text=True, errors="replace", timeout=_GIT_TIMEOUT_S, check=False
+            command, capture_output=True, text=True, errors="replace", timeout=_GIT_TIMEOUT_S, check=False, env=clean
         )
     except (OSError, subprocess.TimeoutExpired):
         return None
