@@ -85,6 +85,7 @@ class Execution:
     def _run_group(self, group: Group) -> None:
         probe = self._idle.get()
         try:
+            probe.close()  # what one subject does to its process is not done to the next
             run = Run(target=self._target, probe=probe, seed=self._target.settings.seed)
             self._notify(group.subject.name, [])
             outcomes: dict[str, Outcome] = {}

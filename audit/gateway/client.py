@@ -1,25 +1,22 @@
 """One child interpreter that runs the target: started on first use, held to its limits, started again after its end."""
 
-import inspect
-import shlex
+import secrets
 import signal
-import subprocess
-import sys
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Self
+from typing import Self
 
-from audit.gateway import launcher
+import execnet
+from execnet.gateway_base import DumpError
+from execnet.gateway_bootstrap import bootstrap
+
 from audit.gateway.limits import Limits
 from audit.gateway.outcomes import ProbeFailure, RaisedAt, TargetRaised
-from audit.gateway.output import OutputTail
-from audit.gateway.processes import kill_group, resident_bytes
+from audit.gateway.processes import TargetProcess
 from audit.gateway.shipping import bootstrap_source, sources
-
-if TYPE_CHECKING:
-    import execnet
 
 # What may cross the boundary: execnet's own serialisation knows builtin types only, so nothing is ever unpickled.
 Plain = None | bool | int | float | str | bytes | list["Plain"] | tuple["Plain", ...] | dict[str, "Plain"]
@@ -27,6 +24,7 @@ Plain = None | bool | int | float | str | bytes | list["Plain"] | tuple["Plain",
 _POLL_S = 0.05
 _START_TIMEOUT_S = 60.0
 _END_TIMEOUT_S = 2.0
+_NOTHING = object()
 _OWN_PACKAGES = ("audit", "validation")
 
 
@@ -60,9 +58,9 @@ class Probe:
             "threads": threads,
             "hidden": list[Plain](hidden),
         }
-        self._gateway: execnet.Gateway | None = None
+        self._process: TargetProcess | None = None
         self._channel: execnet.Channel | None = None
-        self._output: OutputTail | None = None
+        self._unusable: ProbeFailure | None = None
         self._killed = threading.Event()
 
     def __enter__(self) -> Self:
@@ -80,71 +78,53 @@ class Probe:
             TargetRaised: the target's code raised.
             ProbeFailure: there was no reply; the child is gone and the next call starts another.
         """
-        limits = (
-            self._limits
-            if timeout_s is None
-            else Limits(timeout_s=timeout_s, memory_mb=self._limits.memory_mb, output_mb=self._limits.output_mb)
-        )
-        channel = self._started()
-        assert self._output is not None
-        printed_before = self._output.total_bytes
-        try:
-            channel.send((procedure, arguments))
-            reply = self._wait(channel, procedure, limits, printed_before)
-        except OSError as error:
-            raise self._failure(f"could not reach the target's process: {error}") from error
-        return _unpacked(reply)
+        limits = self._limits if timeout_s is None else replace(self._limits, timeout_s=timeout_s)
+        self._make_ready()
+        return self._ask((procedure, arguments), procedure, limits)
 
     def kill(self) -> None:
         """End the child at once, from any thread; a call in flight raises ProbeFailure."""
         self._killed.set()
-        output = self._output
-        if output and output.pid:
-            kill_group(output.pid)
+        process = self._process
+        if process:
+            process.kill()
 
     def close(self) -> None:
-        """End the child and release what belongs to it; the probe can be used again."""
-        gateway, output = self._gateway, self._output
-        self._gateway = self._channel = self._output = None
-        if output and output.pid:
-            kill_group(output.pid)
-        if gateway:
-            gateway.exit()
-            gateway._io.wait()
-            gateway.join(timeout=5)
-        if output:
-            output.close()
+        """End the child and release what belongs to it; the probe can be used again and then has another child."""
+        process, channel = self._process, self._channel
+        self._process = self._channel = None
+        if process:
+            process.end()
+        if channel:
+            channel.gateway.join(timeout=_END_TIMEOUT_S)
 
-    def _started(self) -> "execnet.Channel":
+    def _make_ready(self) -> None:
+        """Start a child where there is none, or where the last has ended or has spoken without being asked."""
         if self._killed.is_set():
             raise ProbeFailure("stopped before it was called")
-        if self._channel is None:
+        if self._process and self._channel and self._process.is_alive and _is_silent(self._channel):
+            return
+        self.close()
+        if self._unusable:
+            raise self._unusable
+        try:
             self._start()
-        assert self._channel is not None
-        return self._channel
+        except ProbeFailure as failure:
+            if not self._killed.is_set():
+                self._unusable = failure  # an interpreter that cannot be used costs its time once
+            raise
 
     def _start(self) -> None:
-        import execnet
-
-        self._output = OutputTail()
-        spec = execnet.XSpec("popen")
-        data_limit = (
-            0 if Path("/dev/nvidiactl").exists() else self._limits.memory_bytes
-        )  # CUDA maps far more than it uses
-        arguments = [
-            sys.executable, "-I", "-S", inspect.getfile(launcher), str(self._output.path), str(data_limit),
-            str(self._output.path.parent), str(self._python),
-        ]  # fmt: skip
-        spec.python = shlex.join(arguments)
+        name = self._python.name
+        self._process = process = TargetProcess(self._python, self._limits)
         gateways: list[execnet.Gateway] = []
-        errors: list[Exception] = []
 
         def connect() -> None:
+            spec = execnet.XSpec(f"popen//python={name}//execmodel=main_thread_only//id=target")
             try:
-                # One group per child: a shared one would wait for all of them when one ends.
-                gateways.append(execnet.Group(execmodel="main_thread_only").makegateway(spec))
-            except (OSError, AssertionError, EOFError, subprocess.SubprocessError) as error:
-                errors.append(error)
+                gateways.append(bootstrap(process, spec))
+            except (OSError, AssertionError, EOFError):
+                process.close_connection()  # execnet's receiver does so once there is one
 
         starter = threading.Thread(target=connect, name="probe-start", daemon=True)
         starter.start()
@@ -152,32 +132,48 @@ class Probe:
         while starter.is_alive() and time.monotonic() < deadline and not self._killed.is_set():
             starter.join(timeout=_POLL_S)
         if not gateways:
-            reason = (
-                f"did not start within {_START_TIMEOUT_S:.0f} s" if starter.is_alive() else f"did not start: {errors}"
-            )
-            raise self._failure(f"interpreter {self._python.name} {reason}")
-        self._gateway = gateways[0]
-        self._boot()
-
-    def _boot(self) -> None:
-        assert self._gateway is not None
-        assert self._output is not None
-        limits = Limits(timeout_s=_START_TIMEOUT_S + self._limits.timeout_s, memory_mb=self._limits.memory_mb)
+            silent = f" within {_START_TIMEOUT_S:.0f} s" if starter.is_alive() else ""
+            failure = self._failure(f"interpreter {name} did not start{silent}")
+            starter.join(timeout=_END_TIMEOUT_S)
+            raise failure
         try:
-            self._channel = channel = self._gateway.remote_exec(bootstrap_source())
-            channel.send((dict[str, object](sources()), self._settings))
-            reply = self._wait(channel, "start", limits, self._output.total_bytes)
+            self._channel = gateways[0].remote_exec(bootstrap_source())
         except OSError as error:
-            raise self._failure(f"interpreter {self._python.name} did not start: {error}") from error
+            raise self._failure(f"interpreter {name} did not start") from error
+        limits = replace(self._limits, timeout_s=_START_TIMEOUT_S + self._limits.timeout_s)
         try:
-            _unpacked(reply)
+            self._ask((dict[str, object](sources()), self._settings), "start", limits)
         except TargetRaised as error:
-            self.close()
-            raise ProbeFailure(f"the probe cannot run in {self._python.name}: {error}") from error
+            raise self._failure(f"the probe cannot run in {name}: {error}") from error
 
-    def _wait(self, channel: "execnet.Channel", procedure: str, limits: Limits, printed_before: int) -> object:
-        assert self._output is not None
-        output = self._output
+    def _ask(self, question: tuple[object, ...], procedure: str, limits: Limits) -> Mapping[str, Plain]:
+        """Send a question and return the answer to it, within the limits."""
+        assert self._channel is not None
+        channel = self._channel
+        # The target shares its descriptors with the probe and can write there; only the answer to this call counts.
+        call_id = secrets.token_hex(8)
+        problems: list[Exception] = []
+
+        def send() -> None:
+            try:
+                channel.send((call_id, *question))
+            except (DumpError, OSError) as problem:
+                problems.append(problem)
+
+        # In a thread, for a process that no longer reads would hold up whoever writes to it.
+        sender = threading.Thread(target=send, name="probe-send", daemon=True)
+        sender.start()
+        reply = self._wait(channel, procedure, limits, problems)
+        sender.join(timeout=_END_TIMEOUT_S)
+        try:
+            return _unpacked(reply, call_id)
+        except ProbeFailure as malformed:
+            raise self._failure(malformed.reason) from malformed
+
+    def _wait(self, channel: execnet.Channel, procedure: str, limits: Limits, problems: list[Exception]) -> object:
+        assert self._process is not None
+        process = self._process
+        printed_before = process.output.total_bytes
         deadline = time.monotonic() + limits.timeout_s
         while True:
             remaining = deadline - time.monotonic()
@@ -185,42 +181,46 @@ class Probe:
                 raise self._failure(None)
             if remaining <= 0:
                 raise self._failure(f"timed out: {procedure} took longer than {limits.timeout_s:g} s")
+            reply: object = _NOTHING
             try:
-                reply: object = channel.receive(timeout=min(_POLL_S, remaining))
+                reply = channel.receive(timeout=min(_POLL_S, remaining))
             except channel.TimeoutError:
-                if output.total_bytes - printed_before > limits.output_bytes:
-                    raise self._failure(f"flood of output: more than {limits.output_mb} MiB printed") from None
-                if output.pid and resident_bytes(output.pid) > limits.memory_bytes:
-                    raise self._failure(f"out of memory: more than {limits.memory_mb} MiB in use") from None
+                if problems and isinstance(problems[0], DumpError):
+                    raise problems[0] from None
             except EOFError as error:
                 raise self._failure(None) from error
             except channel.RemoteError as error:
-                raise self._failure(f"the probe itself failed: {error.formatted.strip().splitlines()[-1]}") from error
-            else:
-                if output.total_bytes - printed_before > limits.output_bytes:
-                    raise self._failure(f"flood of output: more than {limits.output_mb} MiB printed")
+                words = error.formatted.strip().splitlines() or ["it closed its connection"]
+                raise self._failure(f"the probe itself failed: {words[-1]}") from error
+            if process.output.total_bytes - printed_before > limits.output_bytes:
+                raise self._failure(f"flood of output: more than {limits.output_mb} MiB printed")
+            if reply is not _NOTHING:
                 return reply
-
-    def _ended(self) -> int | None:
-        """Return the exit status of a child that closed its connection; one that lives on is ended."""
-        assert self._gateway is not None
-        child: subprocess.Popen[bytes] = self._gateway._io.popen  # type: ignore[attr-defined]
-        try:
-            return int(child.wait(timeout=_END_TIMEOUT_S))
-        except subprocess.TimeoutExpired:
-            if self._output and self._output.pid:
-                kill_group(self._output.pid)
-            return None
+            if process.resident_bytes > limits.memory_bytes:
+                raise self._failure(f"out of memory: more than {limits.memory_mb} MiB in use")
 
     def _failure(self, reason: str | None) -> ProbeFailure:
         """End the child; `None` asks for how it ended by itself."""
+        process = self._process
         if self._killed.is_set():
             reason = "stopped by the user"
-        elif reason is None and self._gateway is not None:
-            reason = f"the target's process {_how_it_ended(self._ended())}"
-        tail = self._output.tail() if self._output else ""
+        elif reason is None and process:
+            reason = f"the target's process {_how_it_ended(process.wait(_END_TIMEOUT_S))}"
         self.close()
-        return ProbeFailure(reason or "the target's process ended", output_tail=tail)
+        return ProbeFailure(
+            reason or "the target's process ended", output_tail=process.output.tail() if process else ""
+        )
+
+
+def _is_silent(channel: execnet.Channel) -> bool:
+    """Whether nothing has come that no call asked for, the end of the connection included."""
+    try:
+        channel.receive(timeout=0)
+    except channel.TimeoutError:
+        return True
+    except (EOFError, channel.RemoteError):
+        pass
+    return False
 
 
 def _how_it_ended(status: int | None) -> str:
@@ -234,25 +234,24 @@ def _how_it_ended(status: int | None) -> str:
     return f"exited with status {status} before it answered"
 
 
-def _unpacked(reply: object) -> Mapping[str, Plain]:
-    """Read a reply; its content is the target's word and is checked for its form only."""
+def _unpacked(reply: object, call_id: str) -> Mapping[str, Plain]:
+    """Read the reply to a call; its content is the target's word and is checked for its form only."""
     match reply:
-        case ("ok", dict() as value):
+        case (str() as answered, "ok", dict() as value) if answered == call_id:
             return value
-        case ("raised", dict() as raised):
+        case (str() as answered, "raised", dict() as raised) if answered == call_id:
             frames = raised.get("frames")
             raise TargetRaised(
                 phase=str(raised.get("phase")),
                 type_name=str(raised.get("type")),
                 message=str(raised.get("message")),
-                frames=tuple(
-                    RaisedAt(path=frame[0], line=frame[1])
-                    for frame in (frames if isinstance(frames, list) else [])
-                    if isinstance(frame, tuple)
-                    and len(frame) == 2
-                    and isinstance(frame[0], str)
-                    and isinstance(frame[1], int)
-                ),
+                frames=tuple(_frames(frames if isinstance(frames, list) else [])),
                 traceback=str(raised.get("traceback")),
             )
     raise ProbeFailure("the target's process sent a reply that is not one of the probe's")
+
+
+def _frames(frames: list[object]) -> Iterator[RaisedAt]:
+    for frame in frames:
+        if isinstance(frame, tuple) and len(frame) == 2 and isinstance(frame[0], str) and isinstance(frame[1], int):
+            yield RaisedAt(path=frame[0], line=frame[1])

@@ -1,48 +1,31 @@
 """Collects what the target prints: the last part is kept, the rest is only counted."""
 
-import contextlib
 import os
-import tempfile
 import threading
 from collections import deque
-from pathlib import Path
+from typing import IO
 
 KEPT_BYTES = 16 * 1024
 _READ_BYTES = 256 * 1024
 
 
 class OutputTail:
-    """A FIFO with a reader thread. The first line is the child's process id; everything after it is output."""
+    """Reads a stream to its end in a thread of its own."""
 
-    def __init__(self) -> None:
-        """Create the FIFO and start reading."""
-        self._folder = tempfile.TemporaryDirectory(prefix="astrobio-audit-")
-        self.path = Path(self._folder.name) / "output"
-        os.mkfifo(self.path, 0o600)
-        # Read and write: the reader sees no end of file before the child opens its side, and open() does not wait.
-        self._descriptor = os.open(self.path, os.O_RDWR)
+    def __init__(self, stream: IO[bytes]) -> None:
+        """Start reading; the stream is closed at its end."""
+        self._stream = stream
         self._kept: deque[bytes] = deque()
         self._kept_bytes = 0
         self._lock = threading.Lock()
-        self.pid_known = threading.Event()
-        self.pid: int | None = None
         self.total_bytes = 0
-        self._closed = False
         self._thread = threading.Thread(target=self._read, name="probe-output", daemon=True)
         self._thread.start()
 
     def _read(self) -> None:
-        head = b""
-        while not self._closed:
-            chunk = os.read(self._descriptor, _READ_BYTES)
-            if self.pid is None:
-                head += chunk
-                line, newline, chunk = head.partition(b"\n")
-                if not newline:
-                    continue
-                self.pid = int(line)
-                self.pid_known.set()
-            self._keep(chunk)
+        with self._stream:
+            while chunk := os.read(self._stream.fileno(), _READ_BYTES):
+                self._keep(chunk)
 
     def _keep(self, chunk: bytes) -> None:
         with self._lock:
@@ -58,13 +41,6 @@ class OutputTail:
             kept = b"".join(self._kept)[-KEPT_BYTES:]
         return "\n".join(kept.decode(errors="replace").splitlines()[-lines:])
 
-    def close(self) -> None:
-        """Stop reading and remove the FIFO."""
-        if self._closed:
-            return
-        self._closed = True
-        with contextlib.suppress(OSError):
-            os.write(self._descriptor, b"\n")  # wakes the reader, which then sees that it is closed
-        self._thread.join(timeout=5)
-        os.close(self._descriptor)
-        self._folder.cleanup()
+    def finish(self, within_s: float) -> None:
+        """Wait until everything is read; whoever could still write must have ended before."""
+        self._thread.join(timeout=within_s)

@@ -1,32 +1,106 @@
-"""Memory of a process group, and its end."""
+"""The target's process: its supervisor, the connection to it, its output, its memory and its end."""
 
 import contextlib
+import inspect
 import os
-import signal
+import subprocess
+import sys
+from collections.abc import Mapping
 from pathlib import Path
 
+from execnet.gateway_base import Popen2IO, get_execmodel
+from execnet.gateway_io import popen_bootstrapline
+
+from audit.gateway import supervisor
+from audit.gateway.limits import Limits
+from audit.gateway.output import OutputTail
+
 _PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
+_END_TIMEOUT_S = 5.0
 
 
-def resident_bytes(group: int) -> int:
-    """Return the resident memory of every process in `group`, in bytes; 0 where /proc is absent."""
-    total = 0
-    for entry in _processes():
-        with contextlib.suppress(OSError, ValueError, IndexError):
-            # Fields after the command, which is in parentheses and may itself contain spaces and parentheses:
-            # state, parent, process group, ... (proc(5)).
-            fields = (entry / "stat").read_text(errors="replace").rpartition(")")[2].split()
-            if int(fields[2]) == group:
-                total += int((entry / "statm").read_text().split()[1]) * _PAGE_BYTES
-    return total
+class TargetProcess(Popen2IO):
+    """An interpreter of the target under supervision; execnet reads from it and writes to it."""
+
+    def __init__(self, python: Path, limits: Limits) -> None:
+        """Start it, waiting for execnet's first line on standard input."""
+        # CUDA maps far more than it uses.
+        data_limit = 0 if Path("/dev/nvidiactl").exists() else limits.memory_bytes
+        self._max_reply_bytes = limits.reply_bytes
+        self.popen = subprocess.Popen(
+            [
+                sys.executable, "-I", "-S", inspect.getfile(supervisor), str(os.getpid()), str(data_limit),
+                str(python), "-u", "-c", popen_bootstrapline,
+            ],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            cwd="/",  # where no file of the target can stand in for one of the standard library's
+            env=_environment(os.environ),
+            start_new_session=True,  # Ctrl-C is the auditor's affair
+        )  # fmt: skip
+        assert self.popen.stderr
+        self.output = OutputTail(self.popen.stderr)
+        super().__init__(self.popen.stdin, self.popen.stdout, execmodel=get_execmodel("thread"))
+
+    def read(self, numbytes: int) -> bytes:
+        """Read exactly so many bytes; called by execnet.
+
+        Raises:
+            EOFError: there are no more, or the target announces more than a reply may hold.
+        """
+        if numbytes > self._max_reply_bytes:
+            raise EOFError(f"a reply of {numbytes} bytes")
+        data: bytes = super().read(numbytes)
+        return data
+
+    def close_write(self) -> None:
+        """Close the way to the target; called by execnet. What it has not read by now is lost."""
+        with contextlib.suppress(OSError):
+            super().close_write()
+
+    def close_connection(self) -> None:
+        """Close both ways; only where no thread reads from the target."""
+        self.close_read()
+        self.close_write()
+
+    def wait(self, within_s: float | None = None) -> int | None:
+        """Return the exit status as subprocess has it, or None when the process still runs after that time."""
+        try:
+            return self.popen.wait(within_s)
+        except subprocess.TimeoutExpired:
+            return None
+
+    @property
+    def is_alive(self) -> bool:
+        """Whether the target's interpreter still runs."""
+        return self.popen.poll() is None
+
+    @property
+    def resident_bytes(self) -> int:
+        """Resident memory of the interpreter and of every process below it; 0 where /proc is absent."""
+        return sum(map(_resident_bytes, supervisor.descendants(self.popen.pid))) if os.path.isdir("/proc") else 0
+
+    def kill(self) -> None:
+        """Tell the supervisor to end everything; returns at once, from any thread, and may be called twice."""
+        self.popen.terminate()
+
+    def end(self) -> None:
+        """End everything, and release what belongs to it."""
+        self.kill()
+        if self.wait(_END_TIMEOUT_S) is None:
+            self.popen.kill()
+            self.wait(_END_TIMEOUT_S)
+        self.output.finish(_END_TIMEOUT_S)
 
 
-def _processes() -> list[Path]:
-    root = Path("/proc")
-    return [entry for entry in root.iterdir() if entry.name.isdigit()] if root.is_dir() else []
+def _environment(own: Mapping[str, str]) -> dict[str, str]:
+    # The target's tree is read, never written; its children take this over.
+    return {**own, "PYTHONDONTWRITEBYTECODE": "1"}
 
 
-def kill_group(group: int) -> None:
-    """Kill every process in `group`; a group that is already gone is no error."""
-    with contextlib.suppress(ProcessLookupError, PermissionError):
-        os.killpg(group, signal.SIGKILL)
+def _resident_bytes(pid: int) -> int:
+    try:
+        return int(Path(f"/proc/{pid}/statm").read_bytes().split()[1]) * _PAGE_BYTES
+    except (OSError, IndexError):  # ended in the meantime
+        return 0

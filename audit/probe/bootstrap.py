@@ -47,9 +47,9 @@ def boot(channel: object) -> None:
     """Join standard output to the collected output, install the modules and answer calls until the channel closes."""
     os.dup2(2, 1)
     sys.dont_write_bytecode = True  # the target's tree is read, never written
-    sources, settings = channel.receive()  # type: ignore[attr-defined]
+    call_id, sources, settings = channel.receive()  # type: ignore[attr-defined]
     sys.meta_path.insert(0, ProbeModules(sources))
-    importlib.import_module(f"{NAME}.server").serve(channel, settings)
+    importlib.import_module(f"{NAME}.server").serve(channel, call_id, settings)
 
 
 if "channel" in globals():

@@ -5,7 +5,10 @@ import importlib.machinery
 import os
 import sys
 import types
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import Protocol
+
+Found = importlib.machinery.ModuleSpec | None
 
 
 class HiddenPackages(importlib.abc.MetaPathFinder):
@@ -20,21 +23,50 @@ class HiddenPackages(importlib.abc.MetaPathFinder):
         self._folders = {os.path.realpath(folder) for folder in folders}
         self._names = {os.path.basename(folder) for folder in folders}
 
+    def install(self) -> None:
+        """Come before every finder there is, and let none of them find what is hidden."""
+        sys.meta_path[:] = [self, *(_Without(finder, self.hides) for finder in sys.meta_path)]
+
     def find_spec(
         self, fullname: str, path: Sequence[str] | None = None, target: types.ModuleType | None = None
-    ) -> importlib.machinery.ModuleSpec | None:
-        """Find a hidden name elsewhere on the path; other names are left to the finders that follow."""
+    ) -> Found:
+        """Find a package of a hidden name that lies behind the hidden one; the rest is left to the other finders."""
         if fullname not in self._names:
             return None
         for entry in sys.path:
             spec = importlib.machinery.PathFinder.find_spec(fullname, [entry])
-            if spec is not None and not self._hides(spec):
+            if spec is not None and not self.hides(spec):
                 return spec
-        raise ModuleNotFoundError(f"No module named {fullname!r}", name=fullname)
+        return None
 
-    def _hides(self, spec: importlib.machinery.ModuleSpec) -> bool:
-        places = list(spec.submodule_search_locations or ())
-        return any(os.path.realpath(place) in self._folders for place in places)
+    def hides(self, spec: importlib.machinery.ModuleSpec) -> bool:
+        """Whether this is one of the hidden packages."""
+        if spec.name not in self._names:
+            return False
+        return any(os.path.realpath(place) in self._folders for place in spec.submodule_search_locations or ())
+
+
+class _Finder(Protocol):
+    def find_spec(
+        self, fullname: str, path: Sequence[str] | None, target: types.ModuleType | None = ..., /
+    ) -> Found: ...
+
+
+class _Without:
+    """A finder that does not find what is hidden; in everything else the finder that it stands for."""
+
+    def __init__(self, finder: _Finder, hides: Callable[[importlib.machinery.ModuleSpec], bool]) -> None:
+        self._finder = finder
+        self._hides = hides
+
+    def find_spec(
+        self, fullname: str, path: Sequence[str] | None = None, target: types.ModuleType | None = None
+    ) -> Found:
+        spec = self._finder.find_spec(fullname, path, target)
+        return None if spec is not None and self._hides(spec) else spec
+
+    def __getattr__(self, name: str) -> object:
+        return getattr(self._finder, name)
 
 
 def enter(*, source: str, root: str, hidden: Sequence[str]) -> None:
@@ -44,4 +76,4 @@ def enter(*, source: str, root: str, hidden: Sequence[str]) -> None:
         sys.path.pop(0)
     sys.path.insert(0, source)
     if hidden:
-        sys.meta_path.insert(0, HiddenPackages(hidden))
+        HiddenPackages(hidden).install()

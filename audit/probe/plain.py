@@ -2,6 +2,9 @@
 
 from collections.abc import Mapping
 
+# execnet writes integers up to 2**31 - 1 in four bytes with a sign and larger ones as decimal digits.
+_SMALLEST, _LARGEST = -(2**31), 2**63 - 1
+
 
 class NotPlain(TypeError):
     """A value that has no plain form."""
@@ -11,22 +14,30 @@ def plain(value: object, where: str = "value") -> object:
     """Return a copy of `value` that holds builtin types only.
 
     Raises:
-        NotPlain: something in it is neither a number, text, bytes, None nor a container of these.
+        NotPlain: something in it is neither text, bytes, None, a number that execnet can carry, nor a container of
+            these.
     """
-    if value is None or type(value) in (bool, int, float, str, bytes):
+    if value is None or type(value) in (bool, float, bytes):
         return value
     if isinstance(value, int):
+        if not _SMALLEST <= value <= _LARGEST:
+            raise NotPlain(f"{where} must be a whole number from -2**31 to 2**63 - 1")
         return int(value)
     if isinstance(value, float):
         return float(value)
     if isinstance(value, str):
-        return str.__str__(value)
+        return encodable(value)
     if isinstance(value, bytes):
         return bytes(value)
     if isinstance(value, Mapping):
-        return {str(key): plain(item, f"{where}[{key!r}]") for key, item in value.items()}
+        return {encodable(str(key)): plain(item, f"{where}[{key!r}]") for key, item in value.items()}
     if isinstance(value, tuple):
         return tuple(plain(item, f"{where}[{index}]") for index, item in enumerate(value))
     if isinstance(value, list):
         return [plain(item, f"{where}[{index}]") for index, item in enumerate(value)]
     raise NotPlain(f"{where} must be plain data, not {type(value).__name__}")
+
+
+def encodable(text: str) -> str:
+    """Return the text as an exact `str` that UTF-8 can encode: lone surrogates, as in file names, become escapes."""
+    return str.encode(text, "utf-8", "backslashreplace").decode()

@@ -1,11 +1,12 @@
 """Answers the parent's calls one after another, and turns whatever the target raises into plain data."""
 
+import os
 import traceback
 from collections.abc import Callable
 from typing import Protocol, cast
 
 from . import paths, phases
-from .plain import plain
+from .plain import encodable, plain
 
 _MAX_FRAMES = 200
 _MAX_TEXT = 20_000
@@ -22,24 +23,40 @@ class Channel(Protocol):
 
 
 Procedure = Callable[..., dict[str, object]]
-Reply = tuple[str, object]
+Answer = tuple[str, object]
 
 
-def serve(channel: Channel, settings: dict[str, object]) -> None:
-    """Prepare the process, confirm, then answer calls until the parent closes the channel."""
+def serve(channel: Channel, call_id: str, settings: dict[str, object]) -> None:
+    """Prepare the process, confirm, then answer calls until the parent closes the channel.
+
+    Every answer carries the id of its call: the target shares this process and may write into the connection.
+    """
+    own = os.getpid()
     procedures: dict[str, Procedure] = {}
 
     def prepare() -> dict[str, object]:
         procedures.update(_prepared(settings))
         return {}
 
-    channel.send(_answer(prepare, {}))
+    _send(channel, call_id, _answer(prepare, {}))
     while True:
         try:
-            name, arguments = cast(tuple[str, dict[str, object]], channel.receive())
+            call_id, name, arguments = cast(tuple[str, str, dict[str, object]], channel.receive())
         except EOFError:
             return
-        channel.send(_answer(procedures[name], arguments))
+        answer = _answer(procedures[name], arguments)
+        if os.getpid() != own:
+            os._exit(0)  # the target forked and both processes came back here; one call has one answer
+        _send(channel, call_id, answer)
+
+
+def _send(channel: Channel, call_id: str, answer: Answer) -> None:
+    try:
+        channel.send((call_id, *answer))
+    except OSError:  # the parent has gone
+        raise
+    except Exception as error:  # execnet cannot carry it, such as a text of more than 2 GiB
+        channel.send((call_id, *_raised(error)))
 
 
 def _prepared(settings: dict[str, object]) -> dict[str, Procedure]:
@@ -67,33 +84,34 @@ def _prepared(settings: dict[str, object]) -> dict[str, Procedure]:
     }
 
 
-def _answer(procedure: Procedure, arguments: dict[str, object]) -> Reply:
+def _answer(procedure: Procedure, arguments: dict[str, object]) -> Answer:
     phases.reset()
     try:
         return "ok", plain(procedure(**arguments), "reply")
     except BaseException as error:  # SystemExit at import is the target's doing, and belongs in its result
-        return "raised", _described(error)
+        return _raised(error)
 
 
-def _described(error: BaseException) -> dict[str, object]:
-    frames: list[tuple[str, int]] = []
-    for frame in traceback.extract_tb(error.__traceback__)[-_MAX_FRAMES:]:
-        if frame.lineno is not None and not frame.filename.startswith("<"):
-            frames.append((frame.filename, frame.lineno))
-    if isinstance(error, SyntaxError) and error.filename and error.lineno:
-        frames.append((error.filename, error.lineno))
-    return {
+def _raised(error: BaseException) -> Answer:
+    frames = [
+        (encodable(frame.filename), frame.lineno)
+        for frame in traceback.extract_tb(error.__traceback__)[-_MAX_FRAMES:]
+        if frame.lineno is not None and not frame.filename.startswith("<")
+    ]
+    if isinstance(error, SyntaxError) and isinstance(error.filename, str) and isinstance(error.lineno, int):
+        frames.append((encodable(error.filename), error.lineno))
+    return "raised", {
         "phase": phases.current(),
-        "type": type(error).__name__,
-        "message": _text(error)[:_MAX_TEXT],
+        "type": encodable(type(error).__name__)[:_MAX_TEXT],
+        "message": _readable(lambda: str(error))[:_MAX_TEXT],
         "frames": frames,
-        "traceback": "".join(traceback.format_exception(error, limit=-30))[-_MAX_TEXT:],
+        "traceback": _readable(lambda: "".join(traceback.format_exception(error, limit=-30)))[-_MAX_TEXT:],
     }
 
 
-def _text(error: BaseException) -> str:
-    """Return the exception's message; its own `__str__` is the target's code and may raise in turn."""
+def _readable(text: Callable[[], str]) -> str:
+    """Return a text of the exception; its own `__str__` is the target's code and may raise in turn."""
     try:
-        return str(error)
+        return encodable(text())
     except BaseException as inner:
         return f"(its message could not be read: {type(inner).__name__})"

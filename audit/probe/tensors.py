@@ -14,6 +14,17 @@ import torch
 # Bound at import, before the target's code runs: a target that replaces torch's functions does not reach these.
 _empty = torch.empty
 _frombuffer = torch.frombuffer
+_view_as_real = torch.view_as_real
+_resolve_conj = torch.resolve_conj
+_resolve_neg = torch.resolve_neg
+_detach = torch.Tensor.detach
+_to = torch.Tensor.to
+_contiguous = torch.Tensor.contiguous
+_numel = torch.Tensor.numel
+_element_size = torch.Tensor.element_size
+_data_ptr = torch.Tensor.data_ptr
+_sha256 = hashlib.sha256
+_string_at = ctypes.string_at
 
 _NAMES = {
     torch.float64: "F64",
@@ -32,16 +43,16 @@ _HEADER_BYTES = 8
 
 
 def raw(tensor: torch.Tensor) -> bytes:
-    """Return the elements in row-major order as bytes."""
-    flat = tensor.detach().to("cpu").contiguous()
-    size = flat.numel() * flat.element_size()
-    return ctypes.string_at(flat.data_ptr(), size) if size else b""
+    """Return the elements in row-major order as bytes; views that are conjugate or negative count as their values."""
+    flat = _contiguous(_to(_resolve_neg(_resolve_conj(_detach(tensor))), "cpu"))
+    size = _numel(flat) * _element_size(flat)
+    return _string_at(_data_ptr(flat), size) if size else b""
 
 
 def digest(tensor: torch.Tensor) -> str:
     """Return the SHA-256 of dtype, shape and elements."""
     head = f"{tensor.dtype}{tuple(tensor.shape)}".encode()
-    return hashlib.sha256(head + raw(tensor)).hexdigest()
+    return _sha256(head + raw(tensor)).hexdigest()
 
 
 def dump(tensors: Mapping[str, torch.Tensor]) -> bytes:
@@ -50,8 +61,8 @@ def dump(tensors: Mapping[str, torch.Tensor]) -> bytes:
     parts: list[bytes] = []
     offset = 0
     for name in sorted(tensors):
-        tensor = tensors[name].detach()
-        tensor = torch.view_as_real(tensor) if tensor.is_complex() else tensor
+        tensor = _detach(tensors[name])
+        tensor = _view_as_real(_resolve_conj(tensor)) if tensor.is_complex() else tensor
         if tensor.dtype not in _NAMES:
             raise TypeError(f"tensor {name!r} has dtype {tensor.dtype}, which the probe cannot send")
         part = raw(tensor)

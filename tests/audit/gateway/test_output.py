@@ -2,7 +2,6 @@
 
 import os
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -15,52 +14,25 @@ Child = Any
 
 
 @pytest.fixture
-def tail(temporary: Path) -> Any:
-    """An output that a test writes to, with the first line already there."""
-    tail = OutputTail()
-    yield tail
-    tail.close()
-    assert list(temporary.iterdir()) == []
+def write() -> Callable[[list[bytes]], OutputTail]:
+    """Writes chunks into a pipe and returns what has read it to its end."""
+
+    def through_a_pipe(chunks: list[bytes]) -> OutputTail:
+        reading, writing = os.pipe()
+        tail = OutputTail(os.fdopen(reading, "rb"))
+        with os.fdopen(writing, "wb", buffering=0) as stream:
+            for chunk in chunks:
+                view = memoryview(chunk)
+                while view:
+                    view = view[stream.write(view) :]
+        tail.finish(within_s=30)
+        return tail
+
+    return through_a_pipe
 
 
-def written(tail: OutputTail, chunks: list[bytes], wait_until: Callable[..., None]) -> None:
-    descriptor = os.open(tail.path, os.O_WRONLY)
-    for chunk in chunks:
-        view = memoryview(chunk)
-        while view:
-            view = view[os.write(descriptor, view) :]
-    os.close(descriptor)
-    wait_until(lambda: tail.total_bytes == sum(map(len, chunks)))
-
-
-@pytest.fixture
-def wait_until() -> Callable[..., None]:
-    import time
-
-    def wait(condition: Callable[[], bool], within_s: float = 30) -> None:
-        deadline = time.monotonic() + within_s
-        while not condition():
-            assert time.monotonic() < deadline, "waited in vain"
-            time.sleep(0.005)
-
-    return wait
-
-
-def test_the_first_line_is_the_process_and_no_output(tail: OutputTail, wait_until: Callable[..., None]) -> None:
-    descriptor = os.open(tail.path, os.O_WRONLY)
-    for part in (b"12", b"34", b"\nhello\nworld"):
-        os.write(descriptor, part)
-    os.close(descriptor)
-    assert tail.pid_known.wait(10)
-    wait_until(lambda: tail.total_bytes == len(b"hello\nworld"))
-    assert tail.pid == 1234
-    assert tail.tail() == "hello\nworld"
-
-
-def test_the_tail_is_the_last_lines_in_valid_text(tail: OutputTail, wait_until: Callable[..., None]) -> None:
-    os.write(tail._descriptor, b"1\n")
-    assert tail.pid_known.wait(10)
-    written(tail, [b"line %d\n" % number for number in range(50)] + [b"\xff\xfe end"], wait_until)
+def test_the_tail_is_the_last_lines_in_valid_text(write: Callable[[list[bytes]], OutputTail]) -> None:
+    tail = write([b"line %d\n" % number for number in range(50)] + [b"\xff\xfe end"])
     assert tail.tail().splitlines() == [*(f"line {number}" for number in range(31, 50)), "\ufffd\ufffd end"]
     assert tail.tail(lines=1) == "\ufffd\ufffd end"
 
@@ -68,23 +40,17 @@ def test_the_tail_is_the_last_lines_in_valid_text(tail: OutputTail, wait_until: 
 @settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(sizes=st.lists(st.integers(1, 3 * KEPT_BYTES), min_size=1, max_size=8))
 def test_everything_is_counted_and_only_the_end_is_kept(
-    temporary: Path, wait_until: Callable[..., None], sizes: list[int]
+    write: Callable[[list[bytes]], OutputTail], sizes: list[int]
 ) -> None:
     text = bytes(ord("a") + index % 26 for index in range(sum(sizes)))
     chunks, start = [], 0
     for size in sizes:
         chunks.append(text[start : start + size])
         start += size
-    tail = OutputTail()
-    try:
-        os.write(tail._descriptor, b"1\n")
-        assert tail.pid_known.wait(10)
-        written(tail, chunks, wait_until)
-        assert tail.total_bytes == len(text)
-        assert tail.tail() == text[-KEPT_BYTES:].decode()
-        assert sum(map(len, tail._kept)) <= 2 * KEPT_BYTES
-    finally:
-        tail.close()
+    tail = write(chunks)
+    assert tail.total_bytes == len(text)
+    assert tail.tail() == text[-KEPT_BYTES:].decode()
+    assert sum(map(len, tail._kept)) <= 2 * KEPT_BYTES
 
 
 def test_output_of_every_kind_ends_in_the_failure(child: Child, capfd: pytest.CaptureFixture[str]) -> None:

@@ -1,5 +1,6 @@
-"""Processes of a group: their memory, their end, and that the parent keeps nothing of them."""
+"""The target's processes: their memory, their end, and that the parent keeps nothing of them."""
 
+import contextlib
 import os
 import signal
 import subprocess
@@ -11,56 +12,107 @@ from typing import Any
 
 import pytest
 
-from audit.gateway.processes import kill_group, resident_bytes
+from audit.gateway import Limits, supervisor
+from audit.gateway.processes import TargetProcess
 
 MIB = 2**20
 HOLDS = "kept = bytearray(b'x') * (100 * 2**20); import os, time; os.write(1, b'ready\\n'); time.sleep(300)"
 
 
 @pytest.fixture
-def group() -> Iterator[subprocess.Popen[str]]:
-    """A shell with two children that hold 100 MiB each, in a process group of their own."""
+def family() -> Iterator[subprocess.Popen[str]]:
+    """A shell with two children that hold 100 MiB each, one of them in a session of its own."""
     shell = subprocess.Popen(
-        ["sh", "-c", '"$0" -c "$1" & "$0" -c "$1" & wait', sys.executable, HOLDS],
+        ["sh", "-c", '"$0" -c "$1" & setsid "$0" -c "$1" & wait', sys.executable, HOLDS],
         stdout=subprocess.PIPE,
         text=True,
-        process_group=0,
     )
     assert shell.stdout
     assert [shell.stdout.readline(), shell.stdout.readline()] == ["ready\n", "ready\n"]
     yield shell
-    kill_group(shell.pid)
+    for pid in [*supervisor.descendants(shell.pid), shell.pid]:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
     shell.wait()
     shell.stdout.close()
 
 
-def test_memory_is_that_of_the_whole_group(group: subprocess.Popen[str]) -> None:
-    assert 200 * MIB < resident_bytes(group.pid) < 400 * MIB
+def test_descendants_are_all_processes_below_in_whatever_session(family: subprocess.Popen[str]) -> None:
+    assert len(supervisor.descendants(family.pid)) == 2
+    assert family.pid in supervisor.descendants(os.getpid())
 
 
-def test_memory_of_a_group_that_is_gone_is_zero() -> None:
-    ended = subprocess.Popen(["true"], process_group=0)
+def test_a_process_that_is_gone_has_none() -> None:
+    ended = subprocess.Popen(["true"])
     ended.wait()
-    assert resident_bytes(ended.pid) == 0
+    assert supervisor.descendants(ended.pid) == []
 
 
 def test_a_name_with_spaces_and_parentheses_is_read(tmp_path: Path) -> None:
     program = tmp_path / "a) (S 1 1"
     program.symlink_to("/bin/sleep")
-    process = subprocess.Popen([program, "300"], process_group=0)
+    process = subprocess.Popen([program, "300"])
     try:
-        assert resident_bytes(process.pid) > 0
+        assert process.pid in supervisor.descendants(os.getpid())
     finally:
-        kill_group(process.pid)
+        process.kill()
         process.wait()
 
 
-def test_every_process_of_a_group_is_killed(group: subprocess.Popen[str]) -> None:
-    kill_group(group.pid)
-    assert group.wait(10) == -signal.SIGKILL
-    assert group.stdout
-    assert group.stdout.read() == ""  # its children held this open
-    kill_group(group.pid)
+@pytest.fixture
+def start(tmp_path: Path) -> Iterator[Callable[[str], TargetProcess]]:
+    """Starts a shell command in the place of the target's interpreter."""
+    started: list[TargetProcess] = []
+
+    def process(command: str) -> TargetProcess:
+        python = tmp_path / "python"
+        python.write_text(f"#!/bin/sh\n{command}\n")
+        python.chmod(0o755)
+        started.append(TargetProcess(python, Limits()))
+        return started[-1]
+
+    yield process
+    for each in started:
+        each.end()
+        each.close_connection()
+
+
+def test_memory_is_that_of_the_interpreter_and_all_below_it(start: Callable[[str], TargetProcess]) -> None:
+    process = start(f'"{sys.executable}" -c "{HOLDS}" & setsid "{sys.executable}" -c "{HOLDS}" & wait')
+    assert process.read(12) == b"ready\nready\n"
+    assert 200 * MIB < process.resident_bytes < 400 * MIB
+    process.end()
+    assert process.resident_bytes == 0
+
+
+@pytest.mark.parametrize(
+    ("command", "status"),
+    [("exit 0", 0), ("exit 7", 7), ("kill -9 $$", -9), ("kill -40 $$", -40), ("sleep 300 & exit 3", 3)],
+)
+def test_the_supervisor_ends_as_the_interpreter_did(
+    start: Callable[[str], TargetProcess], command: str, status: int
+) -> None:
+    assert start(command).wait(30) == status
+
+
+def test_a_killed_auditor_leaves_no_process_behind(tmp_path: Path, is_gone: Callable[[int], bool]) -> None:
+    code = f"""
+import os, sys
+from pathlib import Path
+from audit.gateway import Limits
+from audit.gateway.processes import TargetProcess
+process = TargetProcess(Path({str(tmp_path / "python")!r}), Limits())
+print(process.read(6), process.popen.pid, flush=True)
+os.kill(os.getpid(), 9)
+"""
+    (tmp_path / "python").write_text(
+        f"#!/bin/sh\nsetsid sleep 300 &\necho $! > {tmp_path}/pid\necho ready\nsleep 300\n"
+    )
+    (tmp_path / "python").chmod(0o755)
+    auditor = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, timeout=60)
+    assert auditor.stdout.startswith("b'ready"), auditor.stderr
+    assert is_gone(int(auditor.stdout.split()[-1]))
+    assert is_gone(int((tmp_path / "pid").read_text()))
 
 
 def test_the_parent_keeps_no_descriptor_thread_or_child(child: Any) -> None:
@@ -79,7 +131,7 @@ def test_children_of_the_target_end_with_it(child: Any, tmp_path: Path, is_gone:
     child.run(
         f"""
         import os, signal, subprocess, time
-        programs = [subprocess.Popen(["sleep", "300"]) for _ in range(2)]
+        programs = [subprocess.Popen(["sleep", "300"], start_new_session=own) for own in (False, True)]
         pid = os.fork()
         if pid == 0:
             signal.signal(signal.SIGTERM, signal.SIG_IGN)

@@ -18,21 +18,23 @@ RAISED = {"phase": "forward", "type": "ValueError", "message": "bad", "frames": 
 
 
 def test_a_reply_is_read() -> None:
-    assert _unpacked(("ok", {"value": 1})) == {"value": 1}
+    assert _unpacked(("id", "ok", {"value": 1}), "id") == {"value": 1}
     with pytest.raises(TargetRaised, match=r"^ValueError: bad$") as caught:
-        _unpacked(("raised", RAISED))
+        _unpacked(("id", "raised", RAISED), "id")
     assert [(frame.path, frame.line) for frame in caught.value.frames] == [("/a/b.py", 3)]
 
 
 @pytest.mark.parametrize(
     "reply",
-    [None, 7, "ok", b"ok", [], {}, (), ("ok",), ("ok", None), ("ok", [1]), ("ok", {}, 1), ("fine", {}), (b"ok", {}),
-     ("raised", "text"), ("raised", None), {"ok": {}}, (("ok", {}),), ("", {})],
+    [None, 7, "ok", b"ok", [], {}, (), ("id", "ok"), ("id", "ok", None), ("id", "ok", [1]), ("id", "ok", {}, 1),
+     ("id", "fine", {}), ("id", b"ok", {}), ("id", "raised", "text"), ("id", "raised", None), {"id": {"ok": {}}},
+     (("id", "ok", {}),), ("", "ok", {}), ("ok", {}), ("another", "ok", {}), ("another", "raised", RAISED),
+     (None, "ok", {}), (b"id", "ok", {})],
     ids=repr,
 )  # fmt: skip
 def test_a_reply_of_another_form_is_refused(reply: object) -> None:
     with pytest.raises(ProbeFailure, match=r"reply that is not one of the probe's$"):
-        _unpacked(reply)
+        _unpacked(reply, "id")
 
 
 @pytest.mark.parametrize(
@@ -42,13 +44,13 @@ def test_a_reply_of_another_form_is_refused(reply: object) -> None:
 )
 def test_frames_of_another_form_are_left_out(frames: object) -> None:
     with pytest.raises(TargetRaised) as caught:
-        _unpacked(("raised", RAISED | {"frames": frames}))
+        _unpacked(("id", "raised", RAISED | {"frames": frames}), "id")
     assert caught.value.frames == ()
 
 
 def test_fields_of_an_exception_that_are_no_text_become_text() -> None:
     with pytest.raises(TargetRaised) as caught:
-        _unpacked(("raised", {"type": 7, "message": [b"x"]}))
+        _unpacked(("id", "raised", {"type": 7, "message": [b"x"]}), "id")
     raised = caught.value
     assert (raised.phase, raised.type_name, raised.message) == ("None", "7", "[b'x']")
 

@@ -1,6 +1,7 @@
 """The child's import path: the target's source first, and nothing of the auditor that the target could meet."""
 
 import ast
+import importlib.util
 import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -93,15 +94,20 @@ def finder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> HiddenPackages:
         monkeypatch.syspath_prepend(str(tmp_path / folder))
     (tmp_path / "auditor" / "hidden_one").mkdir()
     (tmp_path / "auditor" / "hidden_one" / "__init__.py").write_text("")
+    monkeypatch.setattr(sys, "meta_path", list(sys.meta_path))
     return HiddenPackages([str(tmp_path / "auditor" / "hidden_one")])
 
 
 def test_a_hidden_package_is_stepped_over_and_others_are_left_alone(finder: HiddenPackages, tmp_path: Path) -> None:
     assert finder.find_spec("json") is None
     assert finder.find_spec("hidden_one.part") is None
-    with pytest.raises(ModuleNotFoundError, match="hidden_one") as caught:
-        finder.find_spec("hidden_one")
-    assert caught.value.name == "hidden_one"
+    assert finder.find_spec("hidden_one") is None
+    assert importlib.util.find_spec("hidden_one") is not None
+    finder.install()
+    assert importlib.util.find_spec("hidden_one") is None
+    assert importlib.util.find_spec("json") is not None
+    with pytest.raises(ModuleNotFoundError, match="No module named 'hidden_one'"):
+        importlib.import_module("hidden_one")
 
 
 @pytest.mark.parametrize("name", ["hidden_one.py", "hidden_one/__init__.py", "hidden_one/inner.py"])
@@ -117,5 +123,5 @@ def test_another_package_of_a_hidden_name_is_found(finder: HiddenPackages, tmp_p
 
 def test_a_link_to_a_hidden_package_is_hidden_too(finder: HiddenPackages, tmp_path: Path) -> None:
     (tmp_path / "second" / "hidden_one").symlink_to(tmp_path / "auditor" / "hidden_one")
-    with pytest.raises(ModuleNotFoundError):
-        finder.find_spec("hidden_one")
+    finder.install()
+    assert importlib.util.find_spec("hidden_one") is None

@@ -15,9 +15,12 @@ from audit.probe import phases, specs
 from audit.probe.phases import phase
 from audit.probe.plain import NotPlain, plain
 
-SCALARS = st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text() | st.binary()
+TEXTS = st.text(st.characters(exclude_categories=["Cs"]))
+SCALARS = (
+    st.none() | st.booleans() | st.integers(-(2**31), 2**63 - 1) | st.floats(allow_nan=False) | TEXTS | st.binary()
+)
 VALUES = st.recursive(
-    SCALARS, lambda inner: st.lists(inner) | st.tuples(inner, inner) | st.dictionaries(st.text(), inner), max_leaves=20
+    SCALARS, lambda inner: st.lists(inner) | st.tuples(inner, inner) | st.dictionaries(TEXTS, inner), max_leaves=20
 )
 
 
@@ -70,6 +73,12 @@ def test_subclasses_become_the_builtin_types(value: object, expected: object) ->
 def test_what_has_no_plain_form_is_named(value: object) -> None:
     with pytest.raises(NotPlain, match=rf"^reply\['deep'\]\[1\] must be plain data, not {type(value).__name__}$"):
         plain({"deep": [1, value]}, "reply")
+
+
+@pytest.mark.parametrize("value", [-(2**31) - 1, 2**63, 10**5000], ids=["small", "large", "huge"])
+def test_a_number_that_cannot_be_sent_is_refused(value: int) -> None:
+    with pytest.raises(NotPlain, match=r"^reply\[0\] must be a whole number from -2\*\*31 to 2\*\*63 - 1$"):
+        plain([value], "reply")
 
 
 def test_text_that_is_no_unicode_can_still_be_sent() -> None:
