@@ -60,6 +60,7 @@ class Probe:
         }
         self._process: TargetProcess | None = None
         self._channel: execnet.Channel | None = None
+        self._calls = 0  # of the present child
         self._unusable: ProbeFailure | None = None
         self._killed = threading.Event()
 
@@ -80,7 +81,26 @@ class Probe:
         """
         limits = self._limits if timeout_s is None else replace(self._limits, timeout_s=timeout_s)
         self._make_ready()
+        self._calls += 1
         return self._ask((procedure, arguments), procedure, limits)
+
+    def call_unharmed(self, procedure: str, /, **arguments: Plain) -> Mapping[str, Plain]:
+        """Call, and call again in another child when that fails in one that has served other calls before.
+
+        For calls into different parts of the target in a row: what one does to the process is not the next one's
+        doing. One that ran out of time is not called again.
+
+        Raises:
+            TargetRaised: as `call`.
+            ProbeFailure: as `call`.
+        """
+        try:
+            return self.call(procedure, timeout_s=None, **arguments)
+        except (ProbeFailure, TargetRaised) as problem:
+            if self._calls == 1 or (isinstance(problem, ProbeFailure) and problem.timed_out):
+                raise
+        self.close()
+        return self.call(procedure, timeout_s=None, **arguments)
 
     def kill(self) -> None:
         """End the child at once, from any thread; a call in flight raises ProbeFailure."""
@@ -116,6 +136,7 @@ class Probe:
 
     def _start(self) -> None:
         name = self._python.name
+        self._calls = 0
         self._process = process = TargetProcess(self._python, self._limits)
         gateways: list[execnet.Gateway] = []
 
@@ -180,7 +201,7 @@ class Probe:
             if self._killed.is_set():  # the kill may have come before there was a process to end
                 raise self._failure(None)
             if remaining <= 0:
-                raise self._failure(f"timed out: {procedure} took longer than {limits.timeout_s:g} s")
+                raise self._failure(f"timed out: {procedure} took longer than {limits.timeout_s:g} s", timed_out=True)
             reply: object = _NOTHING
             try:
                 reply = channel.receive(timeout=min(_POLL_S, remaining))
@@ -199,7 +220,7 @@ class Probe:
             if process.resident_bytes > limits.memory_bytes:
                 raise self._failure(f"out of memory: more than {limits.memory_mb} MiB in use")
 
-    def _failure(self, reason: str | None) -> ProbeFailure:
+    def _failure(self, reason: str | None, *, timed_out: bool = False) -> ProbeFailure:
         """End the child; `None` asks for how it ended by itself."""
         process = self._process
         if self._killed.is_set():
@@ -207,9 +228,8 @@ class Probe:
         elif reason is None and process:
             reason = f"the target's process {_how_it_ended(process.wait(_END_TIMEOUT_S))}"
         self.close()
-        return ProbeFailure(
-            reason or "the target's process ended", output_tail=process.output.tail() if process else ""
-        )
+        tail = process.output.tail() if process else ""
+        return ProbeFailure(reason or "the target's process ended", output_tail=tail, timed_out=timed_out)
 
 
 def _is_silent(channel: execnet.Channel) -> bool:

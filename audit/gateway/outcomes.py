@@ -9,11 +9,12 @@ class ProbeFailure(Exception):
     Says nothing about whether the subject is right or wrong, so it becomes an `error` result.
     """
 
-    def __init__(self, reason: str, *, output_tail: str = "") -> None:
-        """Keep the reason and the last lines that the target printed."""
+    def __init__(self, reason: str, *, output_tail: str = "", timed_out: bool = False) -> None:
+        """Keep the reason, the last lines that the target printed, and whether its time was up."""
         super().__init__(reason)
         self.reason = reason
         self.output_tail = output_tail
+        self.timed_out = timed_out
 
 
 @dataclass(frozen=True, kw_only=True)

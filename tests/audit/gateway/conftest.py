@@ -21,18 +21,18 @@ class Child:
     """A probe into a package `pkg`, and ways to run code in it."""
 
     def __init__(self, folder: Path, python: Path, limits: Limits) -> None:
-        self._folder = folder / "pkg"
-        self._folder.mkdir(exist_ok=True)
-        (self._folder / "__init__.py").write_text("")
+        self.package = folder / "pkg"
+        self.package.mkdir(exist_ok=True)
+        (self.package / "__init__.py").write_text("")
         self.probe = Probe(python=python, source=folder, root=folder, package="pkg", limits=limits)
         self._count = itertools.count()
 
     def run(self, code: str, **limits: float) -> None:
         """Run `code` in the child, as a module that is imported there."""
         name = f"module{next(self._count)}_{id(self)}"
-        (self._folder / f"{name}.py").write_text(dedent(code) + "\n")
+        (self.package / f"{name}.py").write_text(dedent(code) + "\n")
         reply = self.probe.call("import_module", name=f"pkg.{name}", **limits)
-        assert reply == {"path": str(self._folder / f"{name}.py")}
+        assert reply == {"path": str(self.package / f"{name}.py")}
 
     def tell(self, expression: str) -> str:
         """Return the text of an expression's value in the child."""

@@ -174,6 +174,30 @@ def test_a_process_that_ended_between_two_calls_costs_neither(child: Child, is_g
     assert int(child.tell("os.getpid()")) != first
 
 
+def test_a_call_that_fails_in_a_process_harmed_by_another_is_made_again(child: Child) -> None:
+    child.run("import sys; sys.modules['json'] = None")
+    with pytest.raises(TargetRaised, match="json"):
+        child.run("import json")
+    child.run("import sys; sys.modules['json'] = None")
+    (child.package / "later.py").write_text("import json")
+    assert child.probe.call_unharmed("import_module", name="pkg.later")
+
+
+@pytest.mark.parametrize(
+    ("code", "starts"), [("raise ValueError", 2), ("import os; os._exit(1)", 2), ("while True: pass", 1)]
+)
+def test_a_call_is_made_twice_at_most_and_once_where_its_time_was_up(
+    make_child: MakeChild, code: str, starts: int
+) -> None:
+    child = make_child(timeout_s=3)
+    child.run("pass")
+    count = child.package / "count"
+    (child.package / "again.py").write_text(f"open({str(count)!r}, 'a').write('x')\n{code}\n")
+    with pytest.raises((TargetRaised, ProbeFailure)):
+        child.probe.call_unharmed("import_module", name="pkg.again")
+    assert len(count.read_text()) == starts
+
+
 def test_sending_to_a_process_that_no_longer_reads_ends_in_time(make_child: MakeChild, tmp_path: Path) -> None:
     child = make_child(timeout_s=3)
     child.run("import os, signal, threading; threading.Timer(0.3, os.kill, (os.getpid(), signal.SIGSTOP)).start()")
