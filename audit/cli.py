@@ -1,11 +1,10 @@
 """The command line `astrobio-audit`. Command groups join through the entry-point group `astrobio_audit.commands`.
 
-A command's body is imported when it runs: `--help` must load neither torch nor pydantic.
+A command's body is imported when it runs: `--help` must load neither torch nor a model of the report.
 """
 
 import errno
 import importlib.metadata
-import os
 import signal
 import sys
 import traceback
@@ -20,6 +19,8 @@ from audit.options import JsonOption, Options, PythonOption, QuietOption, area_c
 from audit.options import examples as examples_
 from audit.report.cli import report_app
 from audit.report.files import WriteError
+from audit.report.streams import discard_output, prepare_streams
+from audit.report.text import one_line, plain
 
 COMMAND_GROUP = "astrobio_audit.commands"
 EXIT_USAGE = 2
@@ -117,18 +118,17 @@ def _load_command_groups() -> None:
         entry.load()(app)
 
 
-def _printable(text: str) -> str:
-    """Return the text on one line, without what a terminal would obey: keys and names in it are the target's."""
-    return " ".join("".join(each if each.isprintable() else " " for each in text).split())
-
-
 def _leave(message: str, code: int) -> NoReturn:
-    typer.echo(message, err=True)
+    typer.echo(f"astrobio-audit: {message}", err=True)
     raise SystemExit(code)
 
 
+def _leave_with_line(message: object, code: int) -> NoReturn:
+    _leave(one_line(str(message), limit=None), code)  # keys, names and paths in it may be the target's
+
+
 def _leave_with_traceback() -> NoReturn:
-    _leave(f"astrobio-audit: internal error; please report it:\n{traceback.format_exc()}", EXIT_INCOMPLETE)
+    _leave(f"internal error; please report it:\n{plain(traceback.format_exc())}", EXIT_INCOMPLETE)
 
 
 def _interrupt(signum: int, frame: types.FrameType | None) -> None:
@@ -138,27 +138,27 @@ def _interrupt(signum: int, frame: types.FrameType | None) -> None:
 def main() -> None:
     """Run the command line; every way out has the exit code that `--help` states."""
     signal.signal(signal.SIGTERM, _interrupt)  # CI that cancels a job gets the same partial report as Ctrl-C
-    _load_command_groups()
+    prepare_streams()
     try:
         try:
+            _load_command_groups()
             app()
         finally:
             sys.stdout.flush()  # here, where a full disk can still be reported
     except UsageError as error:
-        _leave(f"astrobio-audit: {_printable(str(error))}", EXIT_USAGE)
+        _leave_with_line(error, EXIT_USAGE)
     except WriteError as error:
-        _leave(f"astrobio-audit: {error}", EXIT_INCOMPLETE)
-    except (BrokenPipeError, ReaderGone):
-        # The reader of our output went away (`| head`): nothing more can be said, and it is not our failure.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _leave_with_line(error, EXIT_INCOMPLETE)
+    except ReaderGone:
+        discard_output()
         raise SystemExit(EXIT_INCOMPLETE) from None
     except (KeyboardInterrupt, Stopped):
-        _leave("astrobio-audit: stopped before there was anything to report", EXIT_INCOMPLETE)
+        _leave_with_line("stopped before there was anything to report", EXIT_INCOMPLETE)
     except OSError as error:
         if error.errno not in _DISK_ERRORS:
             _leave_with_traceback()
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        _leave(f"astrobio-audit: output could not be written: {error.strerror}", EXIT_INCOMPLETE)
+        discard_output()
+        _leave_with_line(f"output could not be written: {error.strerror}", EXIT_INCOMPLETE)
     except Exception:  # a defect of ours; uncaught it would leave with 1, which says "not ready"
         _leave_with_traceback()
 

@@ -1,18 +1,20 @@
 """From options to an exit code: loads the target, shows progress, prints or writes the report."""
 
-import sys
 from collections.abc import Sequence
 from contextlib import nullcontext
 from pathlib import Path
 
 import typer
 from rich.console import Console
+from rich.text import Text
 
 from audit.options import Options
 from audit.report.document import Report
 from audit.report.files import prepare_folder
 from audit.report.progress import ProgressDisplay
+from audit.report.streams import print_json
 from audit.report.terminal import print_report
+from audit.report.text import one_line
 from audit.report.write import report_json, write_files
 from audit.session import Planner, Request, conduct
 from audit.target import Target
@@ -62,11 +64,11 @@ def deliver(report: Report, *, json: bool, quiet: bool, output: Path | None) -> 
     if output:
         write_files(report, output)
     if json:
-        sys.stdout.write(report_json(report))
-        sys.stdout.flush()
+        print_json(report_json(report))
     elif not quiet:
         console = Console()
         print_report(report, console)
         if output:
-            console.print(f"written: {output / report.command}.json and .md", highlight=False, soft_wrap=True)
+            place = one_line(str(output / report.command), limit=None)
+            console.print(Text(f"written: {place}.json and .md"), soft_wrap=True)
     raise typer.Exit(report.exit_code)

@@ -1,6 +1,5 @@
 """The options that area commands share. Imports typer only, so that `--help` stays fast."""
 
-import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -9,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from audit.errors import ReaderGone, Stopped
+from audit.errors import Stopped
 
 TargetOption = Annotated[
     Path, typer.Option("--target", "-t", metavar="DIR", help="Folder that holds the package and its pyproject.toml.")
@@ -57,14 +56,11 @@ class Options:
 
 @contextmanager
 def leaving() -> Iterator[None]:
-    """Give Ctrl-C and a closed pipe exceptions of our own: typer would leave with 130 and with 1, "not ready"."""
+    """Give Ctrl-C an exception of our own: typer would leave with 130."""
     try:
         yield
-        sys.stdout.flush()
     except KeyboardInterrupt:
         raise Stopped from None
-    except BrokenPipeError:
-        raise ReaderGone from None
 
 
 def examples(*lines: str) -> str:

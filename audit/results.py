@@ -9,7 +9,7 @@ import math
 from enum import StrEnum
 from typing import Annotated, Self
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, JsonValue, model_validator
 
 Measurement = float | int | str | None
 
@@ -160,8 +160,28 @@ class Evidence(Frozen):
         return holds != (outcome is Outcome.PASSED)
 
 
+# What a JSON Schema can say of `Result._is_honest`; it cannot compare a measurement with its bound.
+_FINITE: JsonValue = {"type": ["number", "string"], "not": {"enum": ["", "NaN", "Infinity", "-Infinity"]}}
+_EVIDENCE_OF_A_PASS: JsonValue = {
+    "required": ["measured", "bound", "comparison", "bound_origin"],
+    "properties": {
+        "measured": _FINITE,
+        "bound": _FINITE,
+        "comparison": {"type": "string"},
+        "bound_origin": {"type": "string", "minLength": 1},
+    },
+}
+_HONESTY: dict[str, JsonValue] = {
+    "if": {"properties": {"outcome": {"const": Outcome.PASSED.value}}},
+    "then": {"required": ["evidence"], "properties": {"evidence": _EVIDENCE_OF_A_PASS}},
+    "else": {"required": ["reason"], "properties": {"reason": {"type": "string", "pattern": r"\S"}}},
+}
+
+
 class Result(Frozen):
     """One check on one subject: outcome, evidence, location, and how to mend it."""
+
+    model_config = ConfigDict(json_schema_extra=_HONESTY)
 
     check: str
     outcome: Outcome

@@ -5,7 +5,8 @@ from typing import Annotated
 
 import typer
 
-from audit.options import examples
+from audit.options import examples, leaving
+from audit.report.text import one_line
 
 report_app = typer.Typer(help="Work with finished reports.", no_args_is_help=True, rich_markup_mode=None)
 
@@ -17,8 +18,10 @@ report_app = typer.Typer(help="Work with finished reports.", no_args_is_help=Tru
 def schema() -> None:
     """Print the schema."""
     from audit.report.schema import schema_json
+    from audit.report.streams import print_json
 
-    typer.echo(schema_json(), nl=False)
+    with leaving():
+        print_json(schema_json())
 
 
 @report_app.command(
@@ -34,5 +37,6 @@ def publish(
     """Publish a report."""
     from audit.report.publish import publish_report
 
-    for path in publish_report(source, destination):
-        typer.echo(f"written: {path}")
+    with leaving():
+        for path in publish_report(source, destination):
+            typer.echo(f"written: {one_line(str(path), limit=None)}")

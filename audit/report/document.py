@@ -10,14 +10,14 @@ from audit.score import Area, Verdict, summarise, verdict
 from audit.static.inventory import InventoryItem
 
 SCHEMA_VERSION: Final = "1.0"
-TOOL_NAME = "astrobio-audit"
+TOOL_NAME: Final = "astrobio-audit"
 
 
 class Tool(Frozen):
     """What wrote the report."""
 
-    name: Literal["astrobio-audit"] = "astrobio-audit"
-    version: str = __version__
+    name: Literal["astrobio-audit"]
+    version: str
 
 
 class Device(Frozen):
@@ -71,8 +71,8 @@ class SkippedTreeRow(Frozen):
 class Report(Frozen):
     """A finished report. Its summary is recomputed on reading: a document that was edited does not validate."""
 
-    schema_version: Literal["1.0"] = SCHEMA_VERSION
-    tool: Tool = Tool()
+    schema_version: Literal["1.0"]  # no default: a document that does not name its version is not one of this version
+    tool: Tool
     command: str
     provenance: Provenance
     verdict: Annotated[Verdict | None, Field(description="None for a partial run.")]
@@ -142,10 +142,12 @@ def build_report(
     inventory: tuple[InventoryItem, ...] = (),
     skipped_trees: tuple[SkippedTreeRow, ...] = (),
 ) -> Report:
-    """Sort the results, compute summary and verdict, and return the document."""
+    """Sort the results, compute summary and verdict, and return the document, which UTF-8 can hold."""
     ordered = tuple(sorted(results, key=lambda result: result.sort_key))
     summary = summarise(ordered)
-    return Report(
+    report = Report(
+        schema_version=SCHEMA_VERSION,
+        tool=Tool(name=TOOL_NAME, version=__version__),
         command=command,
         provenance=provenance,
         verdict=None if partial_reason else verdict(ordered, release=release),
@@ -161,3 +163,15 @@ def build_report(
         inventory=inventory,
         skipped_trees=skipped_trees,
     )
+    return Report.model_validate(_encodable(report.model_dump()))
+
+
+def _encodable(value: object) -> object:
+    """Return plain data with lone surrogates, which names that are not Unicode hold, written as Python writes them."""
+    if isinstance(value, str):
+        return str.encode(value, "utf-8", "backslashreplace").decode()
+    if isinstance(value, dict):
+        return {_encodable(key): _encodable(each) for key, each in value.items()}
+    if isinstance(value, list | tuple):
+        return [_encodable(each) for each in value]
+    return value

@@ -11,8 +11,8 @@ class WriteError(Exception):
     """A report could not be written; whatever stood under its name is unchanged."""
 
 
-def prepare_folder(folder: Path) -> None:
-    """Create `folder` before any work is done for it.
+def prepare_folder(folder: Path, *, option: str = "--output") -> None:
+    """Create `folder`, which `option` names, before any work is done for it.
 
     Raises:
         UsageError: it cannot be created or written to.
@@ -20,9 +20,9 @@ def prepare_folder(folder: Path) -> None:
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise UsageError(f"--output {folder}: cannot be created: {error.strerror}; name another folder") from error
+        raise UsageError(f"{option} {folder}: cannot be created: {error.strerror}; name another folder") from error
     if not os.access(folder, os.W_OK):
-        raise UsageError(f"--output {folder}: not writable; name another folder")
+        raise UsageError(f"{option} {folder}: not writable; name another folder")
 
 
 def write_atomically(path: Path, text: str) -> None:
@@ -31,16 +31,20 @@ def write_atomically(path: Path, text: str) -> None:
     Raises:
         WriteError: the disk is full or the folder went away.
     """
-    temporary: str | None = None
+    content = text.encode()  # first, so that a text that UTF-8 cannot hold leaves no file behind
+    temporary: Path | None = None
     try:
-        descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-        with os.fdopen(descriptor, "w", encoding="utf-8", newline="\n") as stream:
-            stream.write(text)
+        descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+        temporary = Path(name)
+        with os.fdopen(descriptor, "wb") as stream:
+            stream.write(content)
             stream.flush()
             os.fsync(stream.fileno())
         os.chmod(temporary, 0o644)
         os.replace(temporary, path)
+        temporary = None
     except OSError as error:
-        if temporary is not None:
-            Path(temporary).unlink(missing_ok=True)
         raise WriteError(f"{path}: could not be written: {error.strerror}; what stood there is unchanged") from error
+    finally:
+        if temporary is not None:  # whatever ended this, Ctrl-C too
+            temporary.unlink(missing_ok=True)

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Iterator
 
 from audit.report.document import Report
-from audit.report.text import code, markdown, number, percent
+from audit.report.text import cell_code, code, markdown, number, percent
 from audit.results import Outcome, Result
 
 _ORDER = (Outcome.FAILED, Outcome.ERROR, Outcome.SKIPPED, Outcome.NOT_APPLICABLE)
@@ -64,8 +64,9 @@ def _entry(result: Result) -> Iterator[str]:
     yield f"- **{result.check}** ({result.severity}) on {subject}: {markdown(result.reason or '')}"
     evidence = result.evidence
     if evidence.measured is not None:
-        measured = " ".join(filter(None, (code(number(evidence.measured)), evidence.unit)))
-        passes = f" (passes when {evidence.comparison} {number(evidence.bound)})" if evidence.bound is not None else ""
+        measured = " ".join(filter(None, (code(number(evidence.measured)), markdown(evidence.unit or ""))))
+        bound = markdown(number(evidence.bound))
+        passes = f" (passes when {evidence.comparison} {bound})" if evidence.bound is not None else ""
         yield f"  - measured {measured}{passes}; bound: {markdown(evidence.bound_origin or '-')}"
     if result.fix:
         yield f"  - fix: {markdown(result.fix)}"
@@ -100,7 +101,8 @@ def _passed_rows(results: Iterable[Result]) -> Iterator[str]:
         measured = " ".join(filter(None, (number(evidence.measured), evidence.unit)))
         bound = f"{evidence.comparison or ''} {number(evidence.bound)}"
         yield (
-            f"| {result.check} | {code(result.subject.name)} | {number(result.subject.parameters)} | {digest} "
+            f"| {result.check} | {cell_code(result.subject.name)} | {number(result.subject.parameters)} "
+            f"| {markdown(digest)} "
             f"| {markdown(measured)} | {markdown(bound)} | {markdown(evidence.bound_origin or '-')} |"
         )
 
@@ -111,7 +113,7 @@ def _inventory(report: Report) -> str:
     lines = [f"## Inventory ({len(report.inventory)})", "", "| kind | class | place | bases |", "|---|---|---|---|"]
     for item in report.inventory:
         name, place = f"{item.module}:{item.qualname}", f"{item.path}:{item.line}"
-        lines.append(f"| {item.kind} | {code(name)} | {code(place)} | {markdown(', '.join(item.bases))} |")
+        lines.append(f"| {item.kind} | {cell_code(name)} | {cell_code(place)} | {markdown(', '.join(item.bases))} |")
     if report.skipped_trees:
         lines += ["", "Left out of the analysis:", ""]
         lines += [

@@ -4,7 +4,6 @@ from collections.abc import Sequence
 from typing import Self
 
 from rich.console import Console
-from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 
 from audit.report.text import one_line
@@ -12,17 +11,17 @@ from audit.results import Outcome, Result
 
 
 class ProgressDisplay:
-    """Shows the run on a terminal; where there is none, only its end."""
+    """Shows the run on a terminal; where there is none, nothing."""
 
     def __init__(self, command: str, console: Console) -> None:
         """Prepare a bar for `command` on `console`."""
         self._progress = Progress(
-            TextColumn(f"{command}"),
+            TextColumn(command, markup=False),
             BarColumn(),
             MofNCompleteColumn(),
             TextColumn("{task.fields[failures]} failed"),
             TimeElapsedColumn(),
-            TextColumn("{task.fields[subject]}"),
+            TextColumn("{task.fields[subject]}", markup=False),
             console=console,
             transient=True,
         )
@@ -31,12 +30,14 @@ class ProgressDisplay:
 
     def __enter__(self) -> Self:
         """Show the bar."""
-        self._progress.start()
+        if self._progress.console.is_interactive:
+            self._progress.start()
         return self
 
     def __exit__(self, *_: object) -> None:
         """Remove the bar."""
-        self._progress.stop()
+        if self._progress.console.is_interactive:  # elsewhere even stopping prints an empty line
+            self._progress.stop()
 
     def planned(self, total: int) -> None:
         """Set the number of planned checks."""
@@ -49,5 +50,5 @@ class ProgressDisplay:
             self._task,
             advance=1 if results else 0,
             failures=self._failures,
-            subject=escape(one_line(subject, 60)),
+            subject=one_line(subject, 60),
         )

@@ -16,19 +16,22 @@ def publish_report(source: Path, destination: Path) -> list[Path]:
     """Validate the report in `source`, write it to `destination` as JSON and Markdown, and return the paths.
 
     Raises:
-        UsageError: there is no valid report, or it is partial, or it was made from uncommitted changes.
+        UsageError: there is no valid report, or it is partial, of one area only, or made from uncommitted changes.
     """
     path = source / _NAME
     report = read_report(path)
     if report.partial:
         raise UsageError(f"{path}: a partial report ({report.partial_reason}) is not published; run the whole audit")
-    if report.command != "readiness":
-        raise UsageError(f"{path}: is a report of {report.command!r}; only one of readiness is published")
+    if report.command != "readiness" or not report.release:
+        raise UsageError(
+            f"{path}: not a readiness report with a release verdict (command {report.command!r}); "
+            "run `astrobio-audit readiness`"
+        )
     if report.provenance.commit and report.provenance.dirty is not False:
         raise UsageError(f"{path}: was made from uncommitted changes; commit, then run the audit again")
     if report.provenance.commit is None:
         raise UsageError(f"{path}: names no commit; publish from a git checkout")
-    prepare_folder(destination)
+    prepare_folder(destination, option="--to")
     write_files(report, destination)
     return [destination / _NAME, destination / "readiness.md"]
 

@@ -6,7 +6,7 @@ from rich.text import Text
 
 from audit.report.document import Report
 from audit.report.text import number, one_line, percent, plain
-from audit.results import Outcome, Result
+from audit.results import Evidence, Outcome, Result
 from audit.score import Verdict
 
 _STYLES = {
@@ -17,6 +17,7 @@ _STYLES = {
     Outcome.NOT_APPLICABLE: "dim",
 }
 _MAX_LISTED = 40
+_INDENT = " " * 9
 
 
 def print_report(report: Report, console: Console) -> None:
@@ -38,11 +39,13 @@ def print_report(report: Report, console: Console) -> None:
 
 
 def _table(report: Report) -> Table:
-    table = Table(title=f"{report.command}: {one_line(report.provenance.package)}", title_justify="left")
+    # A `Text`, because rich obeys the markup in a string.
+    title = Text(one_line(f"{report.command}: {report.provenance.package}"), style="table.title")
+    table = Table(title=title, title_justify="left")
     table.add_column("area")
     for outcome in Outcome:
-        title = "n/a" if outcome is Outcome.NOT_APPLICABLE else outcome.value
-        table.add_column(title, justify="right", style=_STYLES[outcome])
+        name = "n/a" if outcome is Outcome.NOT_APPLICABLE else outcome.value
+        table.add_column(name, justify="right", style=_STYLES[outcome])
     table.add_column("score", justify="right")
     table.add_column("coverage", justify="right")
     for area in report.areas:
@@ -59,20 +62,27 @@ def _print_result(result: Result, console: Console) -> None:
     if result.location:
         line.append(f"  {one_line(result.location.path)}:{result.location.line or 1}", style="cyan")
     console.print(line, soft_wrap=True)
-    reason = plain(result.reason or "")
-    console.print(Text("         " + reason.replace("\n", "\n         ")), soft_wrap=True)
-    evidence = result.evidence
-    if evidence.measured is not None and evidence.bound is not None:
-        measured = " ".join(filter(None, (number(evidence.measured), evidence.unit)))
-        bound = f"bound {evidence.comparison} {number(evidence.bound)} ({evidence.bound_origin})"
-        console.print(Text(f"         measured {measured}, {bound}", style="dim"), soft_wrap=True)
+    _print_below(result.reason or "", console)
+    if result.evidence.measured is not None and result.evidence.bound is not None:
+        _print_below(_measured(result.evidence), console, style="dim")
     if result.fix:
-        console.print(Text(f"         fix: {plain(result.fix)}"), soft_wrap=True)
+        _print_below(f"fix: {result.fix}", console)
+
+
+def _print_below(text: str, console: Console, *, style: str = "") -> None:
+    """Print what belongs to a result, indented: no line of it begins where a verdict would."""
+    console.print(Text(_INDENT + plain(text).replace("\n", f"\n{_INDENT}"), style=style), soft_wrap=True)
+
+
+def _measured(evidence: Evidence) -> str:
+    measured = " ".join(filter(None, (number(evidence.measured), evidence.unit)))
+    return f"measured {measured}, bound {evidence.comparison} {number(evidence.bound)} ({evidence.bound_origin})"
 
 
 def _verdict_line(report: Report) -> Text:
     if report.partial:
-        return Text(f"partial run, no verdict: {report.partial_reason}", style="bold yellow")
+        reason = one_line(report.partial_reason or "", limit=None)
+        return Text(f"partial run, no verdict: {reason}", style="bold yellow")
     good = report.verdict in (Verdict.READY, Verdict.CLEAN)
     style = "bold green" if good else "bold yellow" if report.verdict is Verdict.INCOMPLETE else "bold red"
     return Text(

@@ -4,6 +4,7 @@ import re
 import unicodedata
 
 _MARKDOWN = re.compile(r"([\\`*_{}\[\]<>#|!~&$])")
+_BREAKS = re.compile(r"\s*[\t\n\u2028\u2029]\s*")
 _REPLACEMENT = "\N{REPLACEMENT CHARACTER}"
 
 
@@ -18,10 +19,10 @@ def plain(text: str) -> str:
     )
 
 
-def one_line(text: str, limit: int = 300) -> str:
+def one_line(text: str, limit: int | None = 300) -> str:
     """Return `text` without control characters on one line, shortened to `limit` characters."""
-    flat = " ".join(plain(text).split())
-    return flat if len(flat) <= limit else flat[: limit - 3] + "..."
+    flat = _BREAKS.sub(" ", plain(text)).strip()
+    return flat if limit is None or len(flat) <= limit else flat[: limit - 3] + "..."
 
 
 def markdown(text: str, limit: int = 2000) -> str:
@@ -31,11 +32,16 @@ def markdown(text: str, limit: int = 2000) -> str:
 
 
 def code(text: str) -> str:
-    """Return `text` as a Markdown code span that its content cannot end."""
-    flat = one_line(text, 2000).replace("|", "\\|")
+    """Return `text` as a Markdown code span that its content cannot end; in a table, see `cell_code`."""
+    flat = one_line(text, 2000) or " "  # an empty span is none: its marks would be read as text
     fence = "`" * (max((len(run) for run in re.findall(r"`+", flat)), default=0) + 1)
     pad = " " if flat.startswith("`") or flat.endswith("`") else ""
     return f"{fence}{pad}{flat}{pad}{fence}"
+
+
+def cell_code(text: str) -> str:
+    """Return `text` as a code span in a table, where a bar ends the cell; only there is its backslash taken away."""
+    return code(text).replace("|", "\\|")
 
 
 def number(value: float | int | str | None) -> str:

@@ -1,4 +1,5 @@
 import json
+import os
 import subprocess
 import sys
 from collections.abc import Callable
@@ -81,12 +82,12 @@ def test_a_program_that_is_no_python_is_a_finding(run: Run, tmp_path: Path, text
 
 
 def test_an_interpreter_with_an_odd_name_is_shown_as_it_is_called(run: Run, tmp_path: Path) -> None:
-    program = tmp_path / "[red]python[/blue]"
+    program = tmp_path / "[red]python[bold]"
     program.write_text("#!/bin/sh\nexit 1\n")
     program.chmod(0o755)
     done = run("doctor", "--python", str(program))
     assert done.returncode == 1, done.stderr
-    assert "doctor: [red]python[/blue]" in done.stdout
+    assert "doctor: [red]python[bold]" in done.stdout
 
 
 def test_modules_in_the_current_folder_are_not_taken_for_the_interpreters(run: Run, tmp_path: Path) -> None:
@@ -94,4 +95,13 @@ def test_modules_in_the_current_folder_are_not_taken_for_the_interpreters(run: R
         (tmp_path / f"{name}.py").write_text("raise SystemExit('taken from the current folder')")
     done = run("doctor", "--json", "--python", sys.executable, cwd=tmp_path)
     assert "taken from the current folder" not in done.stdout + done.stderr
+    assert outcomes(done.stdout) == outcomes(run("doctor", "--json", "--python", sys.executable).stdout)
     assert outcomes(done.stdout)["torch"] == "passed"
+
+
+def test_an_interpreter_whose_name_is_no_text_is_examined(run: Run, tmp_path: Path) -> None:
+    program = tmp_path / os.fsdecode(b"py\xff")
+    program.symlink_to(sys.executable)
+    done = run("doctor", "--json", "--python", str(program))
+    assert done.returncode in (0, 1), done.stderr
+    assert outcomes(done.stdout)["python"] == "passed"

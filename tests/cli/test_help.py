@@ -87,6 +87,18 @@ def test_the_version_is_the_packages(run: Run) -> None:
     assert (done.returncode, done.stdout, done.stderr) == (0, f"astrobio-audit {__version__}\n", "")
 
 
+def test_a_plug_in_that_cannot_be_loaded_gives_no_verdict(run: Run, tmp_path: Path) -> None:
+    # Uncaught, its exception would leave with 1, which says "not ready".
+    metadata = tmp_path / "plug_in-1.dist-info"
+    metadata.mkdir()
+    (metadata / "METADATA").write_text("Metadata-Version: 2.1\nName: plug-in\nVersion: 1\n")
+    (metadata / "entry_points.txt").write_text("[astrobio_audit.commands]\nplug_in = plug_in:register\n")
+    (tmp_path / "plug_in.py").write_text("raise RuntimeError('not today')\n")
+    done = run("--help", env={"PYTHONPATH": str(tmp_path)})
+    assert (done.returncode, done.stdout) == (3, "")
+    assert "RuntimeError: not today" in done.stderr
+
+
 def test_static_analysis_does_not_load_torch_in_the_auditor() -> None:
     code, libraries, text = loaded_by("static", "--target", "tests/fixtures/models/clean", "--json")
     assert code == 0

@@ -97,7 +97,22 @@ def test_an_output_that_is_not_utf8_is_written_all_the_same(
     assert "Traceback" not in done.stderr
 
 
-@pytest.mark.parametrize("arguments", [CLEAN, (*CLEAN, "--json"), ("report", "schema"), ("--help",)], ids=" ".join)
+@pytest.mark.parametrize("encoding", ["ascii", "latin-1", "utf-16", "utf-8"])
+def test_json_is_the_same_document_in_every_encoding(run: Run, project: Project, encoding: str) -> None:
+    root = project(files={"zoo/größe_\N{GRINNING FACE}.py": "class Broken(:\n"})
+    with (root / "out.json").open("wb") as out:
+        env = {"PYTHONIOENCODING": encoding}
+        assert run("static", "--json", "--output", "out", cwd=root, env=env, stdout=out).returncode == 1
+    printed = (root / "out.json").read_text(encoding=encoding)
+    assert json.loads(printed) == json.loads((root / "out" / "static.json").read_text())
+    assert (printed == (root / "out" / "static.json").read_text()) is (encoding == "utf-8")
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [CLEAN, (*CLEAN, "--json"), ("report", "schema"), ("--help",), ("static", "--help"), ("--version",)],
+    ids=" ".join,
+)
 def test_a_reader_that_goes_away_causes_no_traceback_and_no_verdict(
     program: Sequence[str], program_environment: Mapping[str, str], arguments: Sequence[str]
 ) -> None:
@@ -113,7 +128,16 @@ def test_a_reader_that_goes_away_causes_no_traceback_and_no_verdict(
     assert done.returncode == 3
 
 
-@pytest.mark.parametrize("closed", [">&-", "2>&-", ">&- 2>&-"])
+@pytest.mark.parametrize("arguments", [(*CLEAN, "--json"), (*BROKEN, "--json")], ids=["clean", "broken"])
+def test_a_reader_of_the_messages_that_goes_away_costs_no_report(run: Run, arguments: Sequence[str]) -> None:
+    reader, writer = os.pipe()
+    os.close(reader)
+    done = run(*arguments, stderr=writer)
+    os.close(writer)
+    assert done.returncode == Report.model_validate_json(done.stdout).exit_code
+
+
+@pytest.mark.parametrize("closed", [">&-", "2>&-", ">&- 2>&-", "<&- >&- 2>&-"])
 @pytest.mark.parametrize("arguments", [CLEAN, (*CLEAN, "--json"), (*CLEAN, "--quiet")], ids=" ".join)
 def test_a_closed_stream_causes_no_traceback(
     program: Sequence[str], program_environment: Mapping[str, str], arguments: Sequence[str], closed: str
@@ -123,6 +147,18 @@ def test_a_closed_stream_causes_no_traceback(
     assert "Traceback" not in done.stderr + done.stdout
     assert "internal error" not in done.stderr
     assert done.returncode in (0, 3)
+
+
+@pytest.mark.parametrize("closed", ["", ">&-", "<&- >&- 2>&-"])
+def test_a_closed_stream_is_not_mistaken_for_the_report(
+    program: Sequence[str], program_environment: Mapping[str, str], tmp_path: Path, closed: str
+) -> None:
+    # The first file that is opened gets the number of a closed stream, and with it what is meant for the stream.
+    command = [*program, *CLEAN, "--json", "--output", str(tmp_path)]
+    shell = ["sh", "-c", f'"$@" {closed}', "sh", *command]
+    done = subprocess.run(shell, capture_output=True, check=False, env=program_environment)
+    assert done.returncode == 0
+    Report.model_validate_json((tmp_path / "static.json").read_bytes())
 
 
 @pytest.mark.parametrize("form", [[], ["--json"]], ids=["summary", "json"])

@@ -142,5 +142,25 @@ def test_a_report_with_a_name_that_is_no_unicode_can_be_written(
     tmp_path: Path, make_report: MakeReport, make_result: MakeResult
 ) -> None:
     # A file name on Linux is bytes; Python shows those that are not UTF-8 as lone surrogates.
-    write_files(make_report([make_result(name="mod\udcffel")]), tmp_path)
-    Report.model_validate_json((tmp_path / "readiness.json").read_bytes())
+    report = make_report([make_result(name="mod\udcffel")], partial_reason="limited to --subject mod\udcffel")
+    write_files(report, tmp_path)
+    assert Report.model_validate_json((tmp_path / "readiness.json").read_bytes()) == report
+    assert report.results[0].subject.name == "mod\\udcffel"
+
+
+def test_a_usage_error_names_the_option_that_gave_the_folder(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(UsageError, match=r"^--to .*file: cannot be created"):
+        prepare_folder(tmp_path / "file", option="--to")
+
+
+def test_a_write_that_is_interrupted_leaves_nothing_beside_the_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupt(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(os, "fsync", interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        write_atomically(tmp_path / "report.json", "text")
+    assert list(tmp_path.iterdir()) == []

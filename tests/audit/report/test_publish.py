@@ -68,8 +68,19 @@ def test_markdown_is_made_anew_from_the_json(source: Path, tmp_path: Path) -> No
         (lambda d: d.update(extra=1), "not a valid report: extra: "),
         (lambda d: d["results"].pop(), "not a valid report"),
         (lambda d: d.update(command="smoke", release=False, verdict="findings"), "not a readiness report"),
+        (lambda d: d.update(release=False, verdict="findings"), "not a readiness report"),
     ],
-    ids=["dirty", "not known whether dirty", "no commit", "partial", "edited", "unknown key", "removed", "of one area"],
+    ids=[
+        "dirty",
+        "not known whether dirty",
+        "no commit",
+        "partial",
+        "edited",
+        "unknown key",
+        "removed",
+        "of one area",
+        "of no release",
+    ],
 )
 def test_what_cannot_stand_there_is_refused(
     source: Path, tmp_path: Path, change: Callable[[dict[str, Any]], object], message: str

@@ -65,6 +65,8 @@ CORRUPTIONS: dict[str, Callable[[dict[str, Any]], object]] = {
     "no provenance": lambda d: d.pop("provenance"),
     "no commit": lambda d: d["provenance"].pop("commit"),
     "no schema version": lambda d: d.pop("schema_version"),
+    "no tool": lambda d: d.pop("tool"),
+    "no version of the tool": lambda d: d["tool"].pop("version"),
     "another schema version": lambda d: d.update(schema_version="0.9"),
     "a score as text": lambda d: d.update(score="100 %"),
     "results as an object": lambda d: d.update(results={}),
@@ -94,7 +96,31 @@ def test_a_pass_without_evidence_does_not_validate(
         validator.validate(document)
 
 
-@pytest.mark.parametrize("reason", [None, ""])
+@pytest.mark.parametrize("missing", ["measured", "bound", "bound_origin", "comparison"])
+def test_a_pass_without_a_key_of_its_evidence_does_not_validate(
+    validator: jsonschema.Draft202012Validator, document: dict[str, Any], missing: str
+) -> None:
+    passed = next(result for result in document["results"] if result["outcome"] == "passed")
+    del passed["evidence"][missing]
+    with pytest.raises(jsonschema.ValidationError):
+        validator.validate(document)
+    del passed["evidence"]
+    with pytest.raises(jsonschema.ValidationError):
+        validator.validate(document)
+
+
+@pytest.mark.parametrize("number", ["NaN", "Infinity", "-Infinity", ""])
+@pytest.mark.parametrize("key", ["measured", "bound"])
+def test_a_pass_without_a_finite_number_does_not_validate(
+    validator: jsonschema.Draft202012Validator, document: dict[str, Any], key: str, number: str
+) -> None:
+    passed = next(result for result in document["results"] if result["outcome"] == "passed")
+    passed["evidence"][key] = number
+    with pytest.raises(jsonschema.ValidationError):
+        validator.validate(document)
+
+
+@pytest.mark.parametrize("reason", [None, "", " \n"])
 def test_an_outcome_without_its_reason_does_not_validate(
     validator: jsonschema.Draft202012Validator, document: dict[str, Any], reason: str | None
 ) -> None:

@@ -5,7 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from rich.markdown import Markdown
 
-from audit.report.text import code, markdown, number, one_line, percent, plain
+from audit.report.text import cell_code, code, markdown, number, one_line, percent, plain
 
 # Surrogates too: names of files that are not UTF-8 hold them.
 characters = (
@@ -49,6 +49,23 @@ def test_one_line_is_one_harmless_line(text: str) -> None:
     assert len(result.splitlines()) <= 1
 
 
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("a  b", "a  b"),  # a path with two spaces is another path with one
+        (" a \n  b\t\tc\u2028d ", "a b c d"),
+        ("a\r\nb", "a\N{REPLACEMENT CHARACTER} b"),
+        ("\n", ""),
+    ],
+)
+def test_one_line_joins_lines_and_keeps_what_is_within_them(text: str, expected: str) -> None:
+    assert one_line(text) == expected
+
+
+def test_one_line_without_a_limit_is_whole() -> None:
+    assert one_line("x" * 10 * LIMIT, limit=None) == "x" * 10 * LIMIT
+
+
 @pytest.mark.parametrize("length", [LIMIT - 1, LIMIT, LIMIT + 1, 10 * LIMIT])
 def test_one_line_is_no_longer_than_its_limit(length: int) -> None:
     result = one_line("x" * length, LIMIT)
@@ -69,12 +86,15 @@ def test_escaped_text_is_read_back_as_it_was(text: str) -> None:
 @given(texts)
 @settings(deadline=None)
 def test_escaped_text_stays_in_its_cell(text: str) -> None:
-    row = f"| {markdown(text)} | {code(text)} | end |"
+    row = f"| {markdown(text)} | {cell_code(text)} | end |"
     tokens = Markdown(f"| a | b | c |\n|---|---|---|\n{row}\n").parsed
     assert sum(token.type == "tr_open" for token in tokens) == 2
-    cells = [token.content for token in tokens if token.type == "inline"]
+    cells = [token for token in tokens if token.type == "inline"]
     assert len(cells) == 6
-    assert cells[-1] == "end"
+    assert [(each.type, each.content.strip()) for each in cells[-2].children or []] == [
+        ("code_inline", one_line(text, 2000))
+    ]
+    assert cells[-1].content == "end"
     assert tokens[-1].type == "table_close"
 
 
