@@ -24,8 +24,17 @@ Plain = None | bool | int | float | str | bytes | list["Plain"] | tuple["Plain",
 _POLL_S = 0.05
 _START_TIMEOUT_S = 60.0
 _END_TIMEOUT_S = 2.0
+_MAX_STARTS = 2  # of one call: in a child that served others before, and in a new one
 _NOTHING = object()
 _OWN_PACKAGES = ("audit", "validation")
+
+
+class _NeverBegun(Exception):
+    """The child ended before it turned to a call: that is an earlier one's doing."""
+
+    def __init__(self, failure: ProbeFailure) -> None:
+        super().__init__(failure.reason)
+        self.failure = failure
 
 
 class Probe:
@@ -80,9 +89,16 @@ class Probe:
             ProbeFailure: there was no reply; the child is gone and the next call starts another.
         """
         limits = self._limits if timeout_s is None else replace(self._limits, timeout_s=timeout_s)
-        self._make_ready()
-        self._calls += 1
-        return self._ask((procedure, arguments), procedure, limits)
+        for _ in range(_MAX_STARTS):
+            self._make_ready()
+            self._calls += 1
+            try:
+                return self._ask((procedure, arguments), procedure, limits)
+            except _NeverBegun as ended:
+                failure = ended.failure
+                if self._calls == 1:
+                    break
+        raise failure
 
     def call_unharmed(self, procedure: str, /, **arguments: Plain) -> Mapping[str, Plain]:
         """Call, and call again in another child when that fails in one that has served other calls before.
@@ -164,6 +180,8 @@ class Probe:
         limits = replace(self._limits, timeout_s=_START_TIMEOUT_S + self._limits.timeout_s)
         try:
             self._ask((dict[str, object](sources()), self._settings), "start", limits)
+        except _NeverBegun as ended:
+            raise ended.failure from ended
         except TargetRaised as error:
             raise self._failure(f"the probe cannot run in {name}: {error}") from error
 
@@ -184,15 +202,18 @@ class Probe:
         # In a thread, for a process that no longer reads would hold up whoever writes to it.
         sender = threading.Thread(target=send, name="probe-send", daemon=True)
         sender.start()
-        reply = self._wait(channel, procedure, limits, problems)
+        reply = self._wait(channel, call_id, procedure, limits, problems)
         sender.join(timeout=_END_TIMEOUT_S)
         try:
             return _unpacked(reply, call_id)
         except ProbeFailure as malformed:
             raise self._failure(malformed.reason) from malformed
 
-    def _wait(self, channel: execnet.Channel, procedure: str, limits: Limits, problems: list[Exception]) -> object:
+    def _wait(
+        self, channel: execnet.Channel, call_id: str, procedure: str, limits: Limits, problems: list[Exception]
+    ) -> object:
         assert self._process is not None
+        begun = False
         process = self._process
         printed_before = process.output.total_bytes
         deadline = time.monotonic() + limits.timeout_s
@@ -209,13 +230,16 @@ class Probe:
                 if problems and isinstance(problems[0], DumpError):
                     raise problems[0] from None
             except EOFError as error:
-                raise self._failure(None) from error
+                failure = self._failure(None)
+                raise (failure if begun or self._killed.is_set() else _NeverBegun(failure)) from error
             except channel.RemoteError as error:
                 words = error.formatted.strip().splitlines() or ["it closed its connection"]
                 raise self._failure(f"the probe itself failed: {words[-1]}") from error
             if process.output.total_bytes - printed_before > limits.output_bytes:
                 raise self._failure(f"flood of output: more than {limits.output_mb} MiB printed")
-            if reply is not _NOTHING:
+            if reply == (call_id, "begun"):
+                begun = True
+            elif reply is not _NOTHING:
                 return reply
             if process.resident_bytes > limits.memory_bytes:
                 raise self._failure(f"out of memory: more than {limits.memory_mb} MiB in use")

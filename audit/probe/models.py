@@ -4,17 +4,24 @@ Every procedure starts from a model built anew under the given seed, so that not
 """
 
 import io
+import sys
 from collections.abc import Mapping
 
 import torch
 
 from . import specs as specs_
+from .outputs import flatten
 from .phases import phase
-from .tensors import digest, dump, flatten
+from .tensors import digest, dump
 
 # Bound before the target's code runs, like those in `tensors`.
 _isfinite = torch.isfinite
 _amax = torch.amax
+_abs = torch.abs
+_count_nonzero = torch.count_nonzero
+_item = torch.Tensor.item
+_double = torch.Tensor.double
+_numel = torch.Tensor.numel
 _save = torch.save
 _load = torch.load
 
@@ -31,6 +38,7 @@ def build(specs: str, name: str, seed: int) -> dict[str, object]:
     return {
         "class_module": type(model).__module__,
         "class_qualname": type(model).__qualname__,
+        "another_of_that_name": _is_another(type(model)),
         "parameters": sum(p.numel() for p in model.parameters()),
         "trainable": sum(p.numel() for p in model.parameters() if p.requires_grad),
     }
@@ -44,12 +52,18 @@ def forward(specs: str, name: str, seed: int, batch_size: int) -> dict[str, obje
 
 
 def repeat(specs: str, name: str, seed: int, batch_size: int) -> dict[str, object]:
-    """Run the model twice on one batch and once on another, all in eval mode; return the tensors of the three runs."""
+    """Run the model twice on one batch and once on another, all in eval mode; return the tensors of the three runs.
+
+    `overwritten` names the inputs that the first run changed.
+    """
     model = _built(specs, name, seed).eval()
-    first = flatten(_forward(model, _inputs(specs, name, seed, batch_size)))
-    second = flatten(_forward(model, _inputs(specs, name, seed, batch_size)))
-    other = flatten(_forward(model, _inputs(specs, name, seed + 1, batch_size)))
-    return {"first": dump(first), "second": dump(second), "other": dump(other)}
+    inputs = _inputs(specs, name, seed, batch_size)
+    before = {key: digest(tensor) for key, tensor in flatten(inputs, "inputs").items()}
+    first = dump(flatten(_forward(model, inputs)))  # taken before the next run, which may write into the same memory
+    overwritten = [key for key, tensor in flatten(inputs, "inputs").items() if before.get(key) != digest(tensor)]
+    second = dump(flatten(_forward(model, _inputs(specs, name, seed, batch_size))))
+    other = dump(flatten(_forward(model, _inputs(specs, name, seed + 1, batch_size))))
+    return {"first": first, "second": second, "other": other, "overwritten": list(overwritten)}
 
 
 def backward(specs: str, name: str, seed: int, batch_size: int) -> dict[str, object]:
@@ -67,14 +81,16 @@ def backward(specs: str, name: str, seed: int, batch_size: int) -> dict[str, obj
 def step(specs: str, name: str, seed: int, batch_size: int) -> dict[str, object]:
     """Take one Adam step, run the model again, and return digests of every parameter before and after.
 
-    Adam because its first step has the size of the learning rate whatever the gradient's size, so that a small
-    gradient still moves a float32 parameter.
+    A trainable parameter is looked at after the first forward and after the second: one that forward overwrites is the
+    same there, whatever the step did to it. Adam because its first step has the size of the learning rate whatever the
+    gradient's size, so that a small gradient still moves a float32 parameter.
     """
     model = _built(specs, name, seed).train()
     trainable = {key: p for key, p in model.named_parameters() if p.requires_grad}
     frozen = {key: p for key, p in model.named_parameters() if not p.requires_grad}
-    before = {key: digest(p) for key, p in (trainable | frozen).items()}
+    before = {key: digest(p) for key, p in frozen.items()}
     loss = _loss(model, specs, name, seed, batch_size)
+    before |= {key: digest(p) for key, p in trainable.items()}
     with phase("backward"):
         loss.backward()  # type: ignore[no-untyped-call]
     with phase("step"):
@@ -99,9 +115,9 @@ def save_load(specs: str, name: str, seed: int, batch_size: int) -> dict[str, ob
         buffer.seek(0)
         other.load_state_dict(_load(buffer, weights_only=True))
     inputs = _inputs(specs, name, seed, batch_size)
-    saved = flatten(_forward(model, inputs))
-    loaded = flatten(_forward(other, _inputs(specs, name, seed, batch_size)))
-    return {"saved": dump(saved), "loaded": dump(loaded), "entries": len(model.state_dict())}
+    saved = dump(flatten(_forward(model, inputs)))
+    loaded = dump(flatten(_forward(other, _inputs(specs, name, seed, batch_size))))
+    return {"saved": saved, "loaded": loaded, "entries": len(model.state_dict())}
 
 
 def reached(specs: str, name: str, seed: int, batch_size: int) -> dict[str, object]:
@@ -162,10 +178,17 @@ def _gradient(parameter: torch.nn.Parameter) -> dict[str, object]:
     if gradient is None:
         return {"present": False, "nonfinite": 0, "max_abs": 0.0, "elements": parameter.numel()}
     dense = gradient.detach().to_dense() if gradient.is_sparse else gradient.detach()
-    finite = _isfinite(dense)
     return {
         "present": True,
-        "nonfinite": int((~finite).sum()),
-        "max_abs": float(_amax(dense.abs().double())) if dense.numel() else 0.0,
+        "nonfinite": _numel(dense) - int(_item(_count_nonzero(_isfinite(dense)))),
+        "max_abs": float(_item(_amax(_double(_abs(dense))))) if _numel(dense) else 0.0,
         "elements": parameter.numel(),
     }
+
+
+def _is_another(built: type[torch.nn.Module]) -> bool:
+    """Whether the module that the class names as its home holds another class under that name."""
+    found: object = sys.modules.get(built.__module__)
+    for part in built.__qualname__.split("."):
+        found = getattr(found, part, None)
+    return isinstance(found, type) and found is not built

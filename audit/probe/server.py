@@ -44,6 +44,7 @@ def serve(channel: Channel, call_id: str, settings: dict[str, object]) -> None:
             call_id, name, arguments = cast(tuple[str, str, dict[str, object]], channel.receive())
         except EOFError:
             return
+        channel.send((call_id, "begun"))
         answer = _answer(procedures[name], arguments)
         if os.getpid() != own:
             os._exit(0)  # the target forked and both processes came back here; one call has one answer

@@ -9,7 +9,7 @@ from typing import cast
 import torch
 
 from .phases import phase
-from .plain import NotPlain, plain
+from .plain import NotPlain, encodable, plain
 
 _SECTIONS = ("MODELS", "ATTENTION")
 _REQUIRED = {"MODELS": ("class", "build", "inputs", "loss"), "ATTENTION": ("forward", "contract")}
@@ -68,7 +68,10 @@ def _section(specs: object, section: str) -> dict[str, object] | None:
         return None
     if not isinstance(entries, Mapping):
         raise TypeError(f"{section} must be a dict of entries by name, not {type(entries).__name__}")
-    return {str(name): _described(section, spec) for name, spec in entries.items()}
+    nameless = [repr(name) for name in entries if not isinstance(name, str) or encodable(name) != name]
+    if nameless:
+        raise TypeError(f"{section} must name its entries by text, not by {', '.join(nameless)}")
+    return {encodable(name): _described(section, spec) for name, spec in entries.items()}
 
 
 def _described(section: str, spec: object) -> dict[str, object]:

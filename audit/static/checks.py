@@ -31,6 +31,7 @@ RESOLVED = Check(
     defect="a base imported from a package whose sources are not part of the target",
     severity=Severity.MINOR,
 )
+NO_FILES = "the package holds no Python file"
 
 
 def plan_static(collected: Collected) -> Plan:
@@ -48,7 +49,7 @@ def plan_static(collected: Collected) -> Plan:
 def _parses(collected: Collected) -> Iterator[Judgement]:
     analysis = collected.analysis
     if not analysis.files:
-        yield error("the package holds no Python file")
+        yield error(NO_FILES)
         return
     for file in analysis.unreadable:
         path = collected.rooted(file.path)
@@ -69,6 +70,8 @@ def _parses(collected: Collected) -> Iterator[Judgement]:
 
 
 def _models(analysis: StaticAnalysis) -> Judgement:
+    if not analysis.files:
+        return error(NO_FILES)
     if analysis.unreadable and not analysis.models:
         return error(f"{len(analysis.unreadable)} files could not be read, and no model was found in the others")
     return judged(
@@ -85,6 +88,8 @@ def _models(analysis: StaticAnalysis) -> Judgement:
 
 
 def _resolved(collected: Collected) -> Sequence[Judgement]:
+    if not collected.analysis.files:
+        return [error(NO_FILES)]
     unresolved = [item for item in collected.inventory if not item.resolved]
     if not unresolved:
         return [

@@ -70,9 +70,10 @@ def test_an_import_that_never_ends_costs_its_time_limit(audit_hostile: Audit) ->
         ("import os; os._exit(0)", "error", r"^specs zoo.specs: the target's process exited with status 0"),
         ("import sys; sys.exit(0)", "failed", r"^specs zoo.specs: import raised SystemExit: 0$"),
         ("MODELS = 7", "failed", r"^specs zoo.specs: .*MODELS must be a dict"),
-        ("MODELS = {'\\udcff': 1}", "error", r"^specs zoo.specs: "),
+        ("MODELS = {'\\udcff': 1}", "failed", r"^specs zoo.specs: .*MODELS must name its entries by text, not by"),
+        ("MODELS = {1: {}}", "failed", r"^specs zoo.specs: .*MODELS must name its entries by text, not by 1"),
     ],
-    ids=["exits", "leaves", "wrong type", "name that is no text"],
+    ids=["exits", "leaves", "wrong type", "name that is no text", "number for a name"],
 )
 def test_specs_that_cannot_be_read_are_one_result(
     audit: Audit, write_package: Callable[..., Path], tmp_path: Path, text: str, outcome: str, reason: str

@@ -71,3 +71,15 @@ def text_of(reply: Mapping[str, Plain], key: str) -> str:
     if not isinstance(value, str):
         raise ProbeFailure(f"the target's process sent a reply without {key}")
     return value
+
+
+def names_of(reply: Mapping[str, Plain], key: str) -> list[str]:
+    """Return the list of names that a reply holds under `key`.
+
+    Raises:
+        ProbeFailure: the reply is not of that form.
+    """
+    value = reply.get(key)
+    if not isinstance(value, list):
+        raise ProbeFailure(f"the target's process sent a reply without {key}")
+    return [str(name) for name in value]

@@ -33,6 +33,8 @@ def judge(model: RegisteredModel, run: Run) -> Judgement:
             f"{built} is not defined in the sources of {run.target.package}: a stand-in cannot be judged in its place",
             fix="declare the class in the module that defines it",
         )
+    if reply.get("another_of_that_name"):
+        return failed(f"what is built calls itself {built}, and that is another class", fix="build the declared class")
     trainable = number_of(reply, "trainable")
     judgement = judged(
         Measured(

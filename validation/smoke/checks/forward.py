@@ -7,13 +7,13 @@ from audit.raised import judge_raised
 from audit.results import Check, Comparison, Severity
 from validation.smoke.checks import build
 from validation.smoke.compare import difference, nonfinite, unusable
-from validation.smoke.model import RegisteredModel, tensors_of
+from validation.smoke.model import RegisteredModel, names_of, tensors_of
 
 CHECK = Check(
     id="smoke.forward",
     title="Forward gives finite outputs that depend on the input",
     proves="In eval mode one batch goes through the model; every element of the output is finite (neither NaN nor "
-    "infinite), and another batch gives another output.",
+    "infinite), another batch gives another output, and the input is left as it was.",
     defect="a division by zero in the forward pass",
     severity=Severity.CRITICAL,
 )
@@ -40,4 +40,6 @@ def judge(model: RegisteredModel, run: Run) -> Judgement:
         return error(problem)
     if difference(first, other) == 0:
         return failed("two different batches give the same output: the model ignores its input")
+    if overwritten := names_of(reply, "overwritten"):
+        return failed(f"forward overwrites what it is given: {', '.join(overwritten)}", fix="work on a copy")
     return judged(measured, otherwise="")

@@ -18,7 +18,7 @@ CHECK = Check(
 def judge(module: str, run: Run) -> Judgement:
     """Import one module in the target's interpreter."""
     try:
-        run.probe.call("import_module", name=module)
+        run.probe.call_unharmed("import_module", name=module)
     except TargetRaised as raised:
         return judge_raised(raised, run.target, phases=("import",))
     return judged(

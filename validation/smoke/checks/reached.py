@@ -34,7 +34,9 @@ def find_reach(specs: str, models: list[str], run: Run) -> Reach:
     unknown: list[str] = []
     for name in models:
         try:
-            reply = run.probe.call("model_reached", specs=specs, name=name, seed=run.seed, batch_size=BATCH_SIZE)
+            reply = run.probe.call_unharmed(
+                "model_reached", specs=specs, name=name, seed=run.seed, batch_size=BATCH_SIZE
+            )
         except (TargetRaised, ProbeFailure):
             unknown.append(name)  # smoke.build and smoke.forward say what is wrong with it
             continue

@@ -1,0 +1,51 @@
+"""Finds the tensors in whatever a model takes or returns."""
+
+import types
+from collections.abc import Iterator, Mapping
+
+import torch
+
+# Objects that belong to the program and not to what a model returned: following them would leave the output.
+_OPAQUE = (
+    type,
+    torch.nn.Module,
+    types.ModuleType,
+    types.FunctionType,
+    types.BuiltinFunctionType,
+    types.MethodType,
+    types.GeneratorType,
+)
+
+
+def flatten(output: object, prefix: str = "output") -> dict[str, torch.Tensor]:
+    """Return every tensor in nested dicts, lists, tuples and attributes of objects, by its path.
+
+    Raises:
+        RecursionError: a container holds itself.
+    """
+    return dict(_tensors(output, prefix, ()))
+
+
+def _tensors(value: object, path: str, above: tuple[int, ...]) -> Iterator[tuple[str, torch.Tensor]]:
+    """Walk down; `above` holds the identities of the objects on the way here, for children may know their parents."""
+    if isinstance(value, torch.Tensor):
+        yield path, value
+        return
+    if isinstance(value, Mapping):
+        items = [(str(key), item) for key, item in value.items()]
+    elif isinstance(value, list | tuple):
+        items = [(str(index), item) for index, item in enumerate(value)]
+    else:
+        items = [] if isinstance(value, _OPAQUE) or id(value) in above else list(_attributes(value))
+        above = (*above, id(value))
+    for key, item in items:
+        yield from _tensors(item, f"{path}.{key}", above)
+
+
+def _attributes(value: object) -> Iterator[tuple[str, object]]:
+    """Yield what the object itself holds, in `__dict__` and in the slots of its classes; properties are not called."""
+    yield from getattr(value, "__dict__", {}).items()
+    for base in type(value).__mro__:
+        for name, member in vars(base).items():
+            if isinstance(member, types.MemberDescriptorType) and hasattr(value, name):
+                yield name, getattr(value, name)
