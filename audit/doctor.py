@@ -1,23 +1,31 @@
 """`astrobio-audit doctor`: what an interpreter has, what is missing, and what that disables."""
 
+import os
 import re
-import subprocess
+import shlex
 import sys
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
+
+from pydantic import ValidationError
 
 from audit import provenance
 from audit.command import deliver
 from audit.errors import UsageError
-from audit.gateway import Limits, Probe, ProbeFailure, TargetRaised
+from audit.gateway import Limits, Probe, ProbeFailure, TargetRaised, output_of
 from audit.judgement import Judgement, Measured, error, failed, judged, skipped
 from audit.report.document import Environment, Provenance, build_report
-from audit.results import Check, Comparison, Severity, Subject, SubjectKind
+from audit.results import Check, Comparison, Outcome, Severity, Subject, SubjectKind
 
 _MIN_MEMORY_GIB = 4
 _GIB = 1024**3
 _MINOR_VERSIONS = 1000
 _START_TIMEOUT_S = 30
+_MAX_VERSION_BYTES = 100
+_MAX_PROBLEM = 1000
+_CANNOT_RUN = "the probe cannot run in "  # as `Probe` words it
+_INSTALL_TORCH = "install torch 2.11 or newer into this environment"
 
 
 def _check(name: str, title: str, proves: str, defect: str, severity: Severity) -> Check:
@@ -62,7 +70,7 @@ def examine(python: Path | None, *, as_json: bool, quiet: bool) -> None:
         typer.Exit: at the end, with the report's exit code.
     """
     interpreter = python or Path(sys.executable)
-    if not interpreter.is_file():
+    if not os.path.isfile(interpreter):  # `Path.is_file` raises for a name that is too long
         raise UsageError(f"--python {interpreter}: no such interpreter; name an executable python")
     started_at = provenance.now()
     found = _environment(interpreter.absolute())
@@ -73,15 +81,16 @@ def examine(python: Path | None, *, as_json: bool, quiet: bool) -> None:
         else _without_environment(interpreter.absolute(), found)
     )
     subject = Subject(kind=SubjectKind.ENVIRONMENT, qualname=interpreter.name)
+    repeat = shlex.join(["astrobio-audit", "doctor", *(["--python", str(python)] if python else [])])
     results = [
-        judgement.result(check, subject, seed=None, duration_s=None, reproduce="astrobio-audit doctor")
+        judgement.result(check, subject, seed=None, duration_s=None, reproduce=repeat)
         for check, judgement in judgements
     ]
     platform, machine = provenance.machine()
     report = build_report(
         command="doctor",
         provenance=Provenance(
-            command=" ".join(["astrobio-audit", *sys.argv[1:]]),
+            command=shlex.join(["astrobio-audit", *sys.argv[1:]]),
             package=interpreter.name,
             package_digest=None,
             config_digest="",
@@ -106,36 +115,45 @@ def examine(python: Path | None, *, as_json: bool, quiet: bool) -> None:
 
 def _environment(python: Path) -> Environment | str:
     """Return what the interpreter has, or why that is unknown."""
-    here = Path.cwd()
-    with Probe(python=python, source=here, root=here, package="", limits=Limits()) as probe:
+    with (
+        # An empty folder: what lies in the current one is not the interpreter's.
+        tempfile.TemporaryDirectory(prefix="astrobio-audit-") as nowhere,
+        Probe(python=python, source=Path(nowhere), root=Path(nowhere), package="", limits=Limits()) as probe,
+    ):
         try:
             reply = probe.call("environment")
-        except (ProbeFailure, TargetRaised) as failure:
-            return str(failure)
-    return Environment.model_validate({k: v for k, v in reply.items() if k in Environment.model_fields})
+            return Environment.model_validate({k: v for k, v in reply.items() if k in Environment.model_fields})
+        except ProbeFailure as failure:
+            tail = f"; last output:\n{failure.output_tail}" if failure.output_tail.strip() else ""
+            return (failure.reason + tail)[:_MAX_PROBLEM]
+        except TargetRaised as raised:
+            return str(raised)[:_MAX_PROBLEM]
+        except ValidationError as invalid:
+            first = invalid.errors()[0]
+            return f"what it says of itself has another form: {'.'.join(map(str, first['loc']))}: {first['msg']}"
 
 
 def _bare_version(python: Path) -> str | None:
     """Return the version of an interpreter in which the probe cannot run; isolated, so that it loads nothing else."""
     code = "import platform; print(platform.python_version())"
-    try:
-        done = subprocess.run(
-            [str(python), "-I", "-S", "-c", code], capture_output=True, text=True, timeout=_START_TIMEOUT_S, check=False
-        )
-    except (OSError, subprocess.TimeoutExpired):
-        return None
-    return done.stdout.strip() or None if done.returncode == 0 else None
+    said = output_of(python, "-I", "-S", "-c", code, max_bytes=_MAX_VERSION_BYTES, timeout_s=_START_TIMEOUT_S)
+    version = (said or "").strip()
+    return version if re.fullmatch(r"\d+\.\d+\S*", version) else None  # other programs succeed as well, and may print
 
 
 def _without_environment(python: Path, problem: str) -> Iterator[tuple[Check, Judgement]]:
     version = _bare_version(python)
     if version is None:
-        yield PYTHON, failed(f"not a working interpreter: {problem}", fix="name a python executable")
+        of_python = failed(f"not a working interpreter: {problem}", fix="name a python executable")
     else:
-        yield PYTHON, _version(version, PYTHON)
-    yield TORCH, failed(problem, fix="install torch 2.11 or newer into this environment") if version else error(problem)
+        of_python = _version(version, PYTHON)
+    yield PYTHON, of_python
+    # A probe that starts imports torch. When it ends in another way, or the interpreter is too old for its own text,
+    # nothing is known about torch.
+    is_about_torch = of_python.outcome is Outcome.PASSED and problem.startswith(_CANNOT_RUN)
+    yield TORCH, failed(problem, fix=_INSTALL_TORCH) if is_about_torch else error(problem)
     for check in (MEMORY, CUDA, TRITON, FLASH):
-        yield check, error(f"not examined, because the probe did not start: {problem}")
+        yield check, error(f"not examined: {problem}")
 
 
 def _with_environment(environment: Environment) -> Iterator[tuple[Check, Judgement]]:
@@ -179,13 +197,13 @@ def _accelerators(environment: Environment) -> Judgement:
 def _version(found: str, check: Check) -> Judgement:
     """Judge a version by its first two numbers, as one number: 2.11 is 2011."""
     minimum = _MINIMUM[check.id]
-    numbers = [int(part) for part in re.findall(r"\d+", found)[:2]]
-    if len(numbers) < len(minimum):
+    numbers = re.match(r"v?(\d{1,6})\.(\d{1,3})(?!\d)", found)  # a longer minor number would spill into the major one
+    if not numbers:
         return error(f"version {found!r} cannot be compared")
     wanted = ".".join(map(str, minimum))
     return judged(
         Measured(
-            value=numbers[0] * _MINOR_VERSIONS + numbers[1],
+            value=int(numbers[1]) * _MINOR_VERSIONS + int(numbers[2]),
             bound=minimum[0] * _MINOR_VERSIONS + minimum[1],
             comparison=Comparison.AT_LEAST,
             origin=f"found {found}; {wanted} is the oldest version that the tool supports",

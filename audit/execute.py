@@ -115,16 +115,18 @@ class Execution:
         else:
             judgements = _judged(planned, run)
         duration_s = round(time.perf_counter() - begun, 4)
-        return [
-            judgement.result(
-                planned.check,
-                subject,
-                seed=run.seed,
-                duration_s=duration_s,
-                reproduce=reproduce_command(self._target, planned.check.id, subject, run.seed),
-            )
-            for judgement in judgements
-        ]
+        reproduce = reproduce_command(self._target, planned.check.id, subject, run.seed)
+
+        def bound(judgement: Judgement) -> Result:
+            return judgement.result(planned.check, subject, seed=run.seed, duration_s=duration_s, reproduce=reproduce)
+
+        results = []
+        for judgement in judgements:
+            try:
+                results.append(bound(judgement))
+            except Exception:  # as in `_judged`: what a check says can be as wrong as what it does
+                results.append(bound(_internal_error(planned)))
+        return results
 
 
 def reproduce_command(target: Target, check: str, subject: Subject, seed: int) -> str:
@@ -137,15 +139,22 @@ def reproduce_command(target: Target, check: str, subject: Subject, seed: int) -
 def _judged(planned: PlannedCheck, run: Run) -> list[Judgement]:
     try:
         judgements = planned.judge(run)
+        listed = [judgements] if isinstance(judgements, Judgement) else list(judgements)
     except ProbeFailure as failure:
         return [error(describe_failure(failure, run.target))]
     except TargetRaised as raised:
         # A check that can judge an exception catches it; the others cannot be carried out.
         return [error(describe_raised(raised, run.target))]
-    except Exception:  # a defect of the check itself: kept as a result, with its traceback, so that the run goes on
-        return [error(f"internal error in {planned.check.id}; please report it:\n{traceback.format_exc(limit=-6)}")]
-    listed = [judgements] if isinstance(judgements, Judgement) else list(judgements)
+    except (Exception, SystemExit):
+        # A defect of the check itself: kept as a result, with its traceback, so that the run goes on. SystemExit would
+        # end the run with the exit code that the check chose.
+        return [_internal_error(planned)]
     return listed or [error("never reported: the check returned nothing")]
+
+
+def _internal_error(planned: PlannedCheck) -> Judgement:
+    """Return the error for the exception that is being handled."""
+    return error(f"internal error in {planned.check.id}; please report it:\n{traceback.format_exc(limit=-6)}")
 
 
 def _worst(results: Sequence[Result]) -> Outcome:

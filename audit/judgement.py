@@ -38,17 +38,17 @@ class Judgement:
         self, check: Check, subject: Subject, *, seed: int | None, duration_s: float | None, reproduce: str
     ) -> Result:
         """Bind the judgement to its check and subject."""
-        evidence = Evidence(seed=seed, duration_s=duration_s, reproduce=reproduce)
-        if self.measured:
-            evidence = evidence.model_copy(
-                update={
-                    "measured": self.measured.value,
-                    "bound": self.measured.bound,
-                    "comparison": self.measured.comparison,
-                    "bound_origin": self.measured.origin,
-                    "unit": self.measured.unit,
-                }
-            )
+        measured = self.measured
+        evidence = Evidence(
+            measured=measured.value if measured else None,
+            bound=measured.bound if measured else None,
+            comparison=measured.comparison if measured else None,
+            bound_origin=measured.origin if measured else None,
+            unit=measured.unit if measured else None,
+            seed=seed,
+            duration_s=duration_s,
+            reproduce=reproduce,
+        )
         return Result(
             check=check.id,
             outcome=self.outcome,

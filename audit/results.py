@@ -156,7 +156,8 @@ class Evidence(Frozen):
                 return False
             unequal = self.comparison is not Comparison.EQUAL or self.measured != self.bound
             return outcome is Outcome.PASSED and unequal
-        holds = self.comparison.holds(float(self.measured or 0), float(self.bound or 0))
+        assert isinstance(self.measured, int | float) and isinstance(self.bound, int | float)
+        holds = self.comparison.holds(self.measured, self.bound)
         return holds != (outcome is Outcome.PASSED)
 
 

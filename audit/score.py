@@ -4,11 +4,15 @@ Within an area every check weighs the same, whatever its number of subjects, so 
 outweigh one model that ignores its mask. Areas combine by minimum: strength in one cannot hide absence in another.
 """
 
+import math
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from enum import StrEnum
+from fractions import Fraction
 
 from audit.results import Frozen, Outcome, Result
+
+_STEPS = 1_000_000  # six digits: reports of the same results are the same text
 
 
 class Verdict(StrEnum):
@@ -86,5 +90,6 @@ def _area(name: str, results: Sequence[Result]) -> Area:
 def _mean_share(outcomes: Sequence[Sequence[Outcome]], wanted: set[Outcome]) -> float | None:
     if not outcomes:
         return None
-    shares = [sum(outcome in wanted for outcome in each) / len(each) for each in outcomes]
-    return round(sum(shares) / len(shares), 6)
+    shares = [Fraction(sum(outcome in wanted for outcome in each), len(each)) for each in outcomes]
+    # Rounded down, and exact until then: 1.0 means all, however many there are.
+    return math.floor(sum(shares) / len(shares) * _STEPS) / _STEPS

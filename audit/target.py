@@ -4,6 +4,7 @@ import difflib
 import hashlib
 import os
 import shutil
+import stat
 import sys
 import tomllib
 from collections.abc import Mapping
@@ -15,6 +16,8 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from audit.errors import UsageError
 
 TABLE = "[tool.astrobio-audit]"
+_MAX_MIB = 2**30  # a petabyte: the byte count still fits what the kernel takes as a limit
+_MAX_SHOWN = 80
 DottedName = Annotated[str, Field(pattern=r"^[A-Za-z_]\w*(\.[A-Za-z_]\w*)*$")]
 
 
@@ -33,8 +36,12 @@ class Settings(BaseModel):
     ] = None
     exclude: Annotated[tuple[str, ...], Field(strict=False, description="Patterns left out, as in `.gitignore`.")] = ()
     timeout_s: Annotated[float, Field(gt=0, le=86_400, description="Time limit of one call into the target.")] = 60.0
-    memory_mb: Annotated[int, Field(ge=512, description="Memory limit of the target's process, MiB.")] = 8192
-    output_mb: Annotated[int, Field(ge=1, description="Output limit of one call into the target, MiB.")] = 16
+    memory_mb: Annotated[int, Field(ge=512, le=_MAX_MIB, description="Memory limit of the target's process, MiB.")] = (
+        8192
+    )
+    output_mb: Annotated[
+        int, Field(ge=1, le=_MAX_MIB, description="Output limit of one call into the target, MiB.")
+    ] = 16
     workers: Annotated[int | None, Field(ge=1, le=256, description="Target processes side by side.")] = None
     seed: Annotated[int, Field(ge=0, lt=2**63, description="Seed of weights and inputs.")] = 0
 
@@ -68,10 +75,13 @@ class Target(BaseModel):
         return self.settings.workers or min(4, available_cores())
 
     def relative(self, path: str | Path) -> str | None:
-        """Return `path` relative to the root, or None when it lies outside."""
+        """Return `path` relative to the root, or None when it lies outside.
+
+        The path may be the target's word: one with a NUL in it or a loop of links lies nowhere.
+        """
         try:
             return Path(path).resolve().relative_to(self.root).as_posix()
-        except ValueError:
+        except (ValueError, RuntimeError, OSError):  # OSError: a relative path, and the current folder is gone
             return None
 
     @classmethod
@@ -89,9 +99,7 @@ class Target(BaseModel):
         Raises:
             UsageError: the folder, the configuration, the package or the interpreter is missing or malformed.
         """
-        if not directory.is_dir():
-            raise UsageError(f"--target {directory}: no such folder; name the folder that holds the package")
-        root = directory.resolve()
+        root = _existing_folder(directory)
         given = {"package": package, "python": str(python) if python else None, "seed": seed, "workers": workers}
         flags = {key: value for key, value in given.items() if value is not None}
         settings = _validated(_read_table(root), flags)
@@ -111,6 +119,16 @@ class Target(BaseModel):
         )
 
 
+def _existing_folder(directory: Path) -> Path:
+    try:
+        root = directory.resolve(strict=True)
+    except (OSError, ValueError, RuntimeError):  # too long, a NUL in it, a loop of links; or the current folder is gone
+        root = None
+    if root is None or not root.is_dir():
+        raise UsageError(f"--target {directory}: no such folder; name the folder that holds the package")
+    return root
+
+
 def available_cores() -> int:
     """Return how many cores this process may use."""
     if hasattr(os, "sched_getaffinity"):  # not on macOS
@@ -121,13 +139,17 @@ def available_cores() -> int:
 def _read_table(root: Path) -> Mapping[str, object]:
     path = root / "pyproject.toml"
     try:
-        document = tomllib.loads(path.read_bytes().decode())
+        document = tomllib.loads(_content(path).decode())
     except FileNotFoundError:
         return {}
     except UnicodeDecodeError as error:
         raise UsageError(f"{path}: not UTF-8 at byte {error.start}; save it as UTF-8") from error
     except tomllib.TOMLDecodeError as error:
         raise UsageError(f"{path}: not valid TOML: {error}") from error
+    except ValueError as error:  # tomllib lets int() refuse a number of more digits than Python converts
+        raise UsageError(f"{path}: a number in it has too many digits") from error
+    except RecursionError as error:
+        raise UsageError(f"{path}: its values are nested too deeply") from error
     except OSError as error:
         raise UsageError(f"{path}: cannot be read: {error.strerror}") from error
     tool = document.get("tool", {})
@@ -135,6 +157,13 @@ def _read_table(root: Path) -> Mapping[str, object]:
     if not isinstance(table, dict):
         raise UsageError(f"{path}: tool.astrobio-audit must be a table, not {type(table).__name__}")
     return table
+
+
+def _content(path: Path) -> bytes:
+    mode = path.stat().st_mode
+    if not stat.S_ISREG(mode) and not stat.S_ISDIR(mode):  # a link to a device or a pipe has no end
+        raise UsageError(f"{path}: cannot be read: it is not a file")
+    return path.read_bytes()
 
 
 def _validated(table: Mapping[str, object], flags: Mapping[str, object]) -> Settings:
@@ -148,30 +177,48 @@ def _validated(table: Mapping[str, object], flags: Mapping[str, object]) -> Sett
 
 def _first_problem(error: ValidationError) -> str:
     first = error.errors()[0]
-    key = ".".join(str(part) for part in first["loc"]) or "value"
+    key = _shortened(".".join(str(part) for part in first["loc"]) or "value")
     if first["type"] == "extra_forbidden":
         close = difflib.get_close_matches(key, Settings.model_fields, n=1)
         known = f"did you mean {close[0]!r}?" if close else f"known keys: {', '.join(sorted(Settings.model_fields))}"
         return f"{key}: unknown key; {known}"
-    value = repr(first["input"])
-    return f"{key}: {first['msg'].lower()}, got {value if len(value) <= 80 else value[:77] + '...'}"
+    return f"{key}: {first['msg'].lower()}, got {_shown(first['input'])}"
+
+
+def _shown(value: object) -> str:
+    try:
+        return _shortened(repr(value))
+    except (ValueError, RecursionError):  # an integer of more digits than Python prints, or too deep a nesting
+        return f"{type(value).__name__} that is too large to be shown"
+
+
+def _shortened(text: str) -> str:
+    return text if len(text) <= _MAX_SHOWN else text[: _MAX_SHOWN - 3] + "..."
 
 
 def _package_path(source: Path, package: str) -> Path | None:
+    # `os.path`, not `Path.is_dir`, which raises for a name that is longer than the file system takes.
     base = source.joinpath(*package.split("."))
-    if base.is_dir():
+    if os.path.isdir(base):
         return base
     module = base.with_suffix(".py")
-    return module if module.is_file() else None
+    return module if os.path.isfile(module) else None
 
 
 def _find_source(root: Path, configured: str | None, package: str) -> Path:
     places = [root / configured] if configured else [root, root / "src"]
     for place in places:
-        if _package_path(place, package):
+        path = _package_path(place, package)
+        if path:
             resolved = place.resolve()
+            if not _is_text(resolved):
+                raise UsageError(f"{resolved}: not UTF-8; rename the folder, for the target's process is told its name")
             if not resolved.is_relative_to(root):
                 raise UsageError(f"{TABLE} source: {configured!r} lies outside the target {root}")
+            if not path.resolve().is_relative_to(root):
+                raise UsageError(
+                    f"package {package!r}: {path} is a link to {path.resolve()}, outside the target {root}"
+                )
             return resolved
     tried = " and ".join(str(place) for place in places)
     raise UsageError(f"package {package!r} not found in {tried}; set `package` or `source`{_candidates(root)}")
@@ -190,6 +237,14 @@ def _find_interpreter(root: Path, configured: str | None, *, from_flag: bool) ->
     path = Path(configured) if from_flag else root / configured
     if not from_flag and os.sep not in configured:
         path = Path(shutil.which(configured) or path)
-    if not path.is_file() or not os.access(path, os.X_OK):
+    if not os.path.isfile(path) or not os.access(path, os.X_OK):
         raise UsageError(f"{origin} {configured}: no such interpreter; name an executable python")
     return path.absolute()
+
+
+def _is_text(path: Path) -> bool:
+    try:
+        str(path).encode()
+    except UnicodeEncodeError:
+        return False
+    return True

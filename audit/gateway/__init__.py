@@ -3,5 +3,6 @@
 from audit.gateway.client import Probe
 from audit.gateway.limits import Limits
 from audit.gateway.outcomes import ProbeFailure, TargetRaised
+from audit.gateway.processes import output_of
 
-__all__ = ["Limits", "Probe", "ProbeFailure", "TargetRaised"]
+__all__ = ["Limits", "Probe", "ProbeFailure", "TargetRaised", "output_of"]

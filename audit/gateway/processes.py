@@ -5,6 +5,7 @@ import inspect
 import os
 import subprocess
 import sys
+import threading
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -28,17 +29,14 @@ class TargetProcess(Popen2IO):
         data_limit = 0 if Path("/dev/nvidiactl").exists() else limits.memory_bytes
         self._max_reply_bytes = limits.reply_bytes
         self.popen = subprocess.Popen(
-            [
-                sys.executable, "-I", "-S", inspect.getfile(supervisor), str(os.getpid()), str(data_limit),
-                str(python), "-u", "-c", popen_bootstrapline,
-            ],
+            _supervised(str(python), "-u", "-c", popen_bootstrapline, data_limit=data_limit),
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             cwd="/",  # where no file of the target can stand in for one of the standard library's
             env=_environment(os.environ),
             start_new_session=True,  # Ctrl-C is the auditor's affair
-        )  # fmt: skip
+        )
         assert self.popen.stderr
         self.output = OutputTail(self.popen.stderr)
         super().__init__(self.popen.stdin, self.popen.stdout, execmodel=get_execmodel("thread"))
@@ -92,6 +90,38 @@ class TargetProcess(Popen2IO):
             self.popen.kill()
             self.wait(_END_TIMEOUT_S)
         self.output.finish(_END_TIMEOUT_S)
+
+
+def output_of(program: Path, *arguments: str, max_bytes: int, timeout_s: float) -> str | None:
+    """Return what a program prints, and leave nothing of it running.
+
+    None when it does not succeed within the time, or prints more.
+    """
+    with subprocess.Popen(
+        _supervised(str(program), *arguments, data_limit=0),
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        cwd="/",
+        env=_environment(os.environ),
+        start_new_session=True,
+    ) as process:
+        assert process.stdout
+        alarm = threading.Timer(timeout_s, process.terminate)
+        alarm.start()
+        try:
+            said = process.stdout.read(max_bytes + 1)
+            status = process.wait() if len(said) <= max_bytes else None
+            is_in_time = alarm.is_alive()  # the status alone does not tell: a supervisor that is told to end succeeds
+        finally:
+            alarm.cancel()
+            process.terminate()
+    return said.decode(errors="replace") if status == 0 and is_in_time else None
+
+
+def _supervised(*command: str, data_limit: int) -> list[str]:
+    script = inspect.getfile(supervisor)
+    return [sys.executable, "-I", "-S", script, str(os.getpid()), str(data_limit), *command]
 
 
 def _environment(own: Mapping[str, str]) -> dict[str, str]:

@@ -11,6 +11,7 @@ from audit.static.inventory import InventoryItem
 
 SCHEMA_VERSION: Final = "1.0"
 TOOL_NAME: Final = "astrobio-audit"
+Count = Annotated[int, Field(ge=0, lt=2**63)]
 
 
 class Tool(Frozen):
@@ -24,7 +25,7 @@ class Device(Frozen):
     """An accelerator that the target's interpreter sees."""
 
     name: str
-    memory_bytes: int
+    memory_bytes: Count
     capability: str
 
 
@@ -36,9 +37,9 @@ class Environment(Frozen):
     cuda: str | None
     devices: tuple[Device, ...]
     libraries: dict[str, str | None]
-    threads: int
-    cpu_count: int
-    memory_bytes: int
+    threads: Count
+    cpu_count: Count
+    memory_bytes: Count
 
 
 class Provenance(Frozen):
@@ -49,7 +50,7 @@ class Provenance(Frozen):
     package_digest: Annotated[str | None, Field(description="SHA-256 over the package's Python files.")]
     config_digest: str
     commit: Annotated[str | None, Field(description="Commit of the target's repository; None outside one.")]
-    dirty: Annotated[bool | None, Field(description="Whether the target's files differ from the commit.")]
+    dirty: Annotated[bool | None, Field(description="Whether the target's files differ from the commit; None where that cannot be told.")]
     seed: int
     python: Annotated[str, Field(description="The auditor's interpreter.")]
     torch: Annotated[str | None, Field(description="The auditor's torch; None where it was not needed.")]

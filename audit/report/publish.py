@@ -27,10 +27,15 @@ def publish_report(source: Path, destination: Path) -> list[Path]:
             f"{path}: not a readiness report with a release verdict (command {report.command!r}); "
             "run `astrobio-audit readiness`"
         )
-    if report.provenance.commit and report.provenance.dirty is not False:
-        raise UsageError(f"{path}: was made from uncommitted changes; commit, then run the audit again")
     if report.provenance.commit is None:
         raise UsageError(f"{path}: names no commit; publish from a git checkout")
+    if report.provenance.dirty is None:
+        raise UsageError(
+            f"{path}: whether it was made from uncommitted changes cannot be told: git filters, or files marked as "
+            "unchanged, hide it; publish from a plain checkout"
+        )
+    if report.provenance.dirty:
+        raise UsageError(f"{path}: was made from uncommitted changes; commit, then run the audit again")
     prepare_folder(destination, option="--to")
     write_files(report, destination)
     return [destination / _NAME, destination / "readiness.md"]

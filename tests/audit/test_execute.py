@@ -1,7 +1,7 @@
 import itertools
 import shlex
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 import pytest
 
@@ -125,6 +125,52 @@ def test_a_dishonest_judgement_is_an_error_of_its_check_and_the_run_goes_on(make
     dishonest = Judgement(outcome=Outcome.PASSED)
     results = run_plan(
         make_target(), [planned("area.first", lambda run: dishonest), planned("area.second", lambda run: PASS)]
+    )
+    assert [result.outcome for result in results] == [Outcome.ERROR, Outcome.PASSED]
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        Judgement(outcome=Outcome.FAILED),
+        failed(" "),
+        Judgement(outcome=Outcome.PASSED, measured=Measured(value=2, bound=1, origin="one")),
+        judged(Measured(value=float("nan"), bound=1, origin="one"), otherwise=""),
+        failed("no number", measured=Measured(value=[1], bound=1, origin="one")),  # type: ignore[arg-type]
+        "passed",
+    ],
+    ids=["no reason", "blank reason", "contradiction", "NaN", "a list", "no judgement"],
+)
+def test_one_wrong_judgement_does_not_take_its_neighbours_along(make_target: MakeTarget, wrong: Judgement) -> None:
+    results = run_plan(make_target(), [planned("area.first", lambda run: [PASS, wrong, failed("a finding")])])
+    assert sorted(result.outcome.value for result in results) == ["error", "failed", "passed"]
+    (broken,) = (result for result in results if result.outcome is Outcome.ERROR)
+    assert broken.reason is not None
+    assert broken.reason.startswith("internal error in area.first; please report it:\nTraceback ")
+    assert broken.subject == MODEL
+
+
+@pytest.mark.parametrize("wrong", [None, 3, Outcome.PASSED])
+def test_what_is_no_judgement_is_an_error_and_the_run_goes_on(make_target: MakeTarget, wrong: Judgement) -> None:
+    results = run_plan(
+        make_target(), [planned("area.first", lambda run: wrong), planned("area.second", lambda run: PASS)]
+    )
+    assert {result.outcome for result in results if result.check == "area.first"} == {Outcome.ERROR}
+    assert results[-1].outcome is Outcome.PASSED
+
+
+def test_a_check_may_yield_its_judgements_and_fail_on_the_way(make_target: MakeTarget) -> None:
+    def judge(run: Run) -> Iterator[Judgement]:
+        yield PASS
+        raise ProbeFailure("timed out")
+
+    (result,) = run_plan(make_target(), [planned("area.first", judge)])  # type: ignore[arg-type]
+    assert (result.outcome, result.reason) == (Outcome.ERROR, "timed out")
+
+
+def test_a_check_cannot_choose_the_exit_code_of_the_run(make_target: MakeTarget) -> None:
+    results = run_plan(
+        make_target(), [planned("area.first", raising(SystemExit(0))), planned("area.second", lambda run: PASS)]
     )
     assert [result.outcome for result in results] == [Outcome.ERROR, Outcome.PASSED]
 

@@ -1,3 +1,4 @@
+import os
 import platform
 import re
 import subprocess
@@ -100,6 +101,143 @@ def test_the_repositorys_own_configuration_starts_no_program(repository: Path, s
     (repository / "project" / "model.py").write_text("WIDTH = 2\n")
     assert provenance.git_state(repository)[1] in (True, None)
     assert not proof.exists()
+
+
+def filter_everything(root: Path, driver: str, command: str) -> None:
+    """Give the repository a filter that every file goes through, and that git must run to know more."""
+    (root / ".git" / "info" / "attributes").write_text(f"* filter={driver}\n")
+    with (root / ".git" / "config").open("a") as config:
+        config.write(f'[filter "{driver}"]\n\tclean = {command}\n\trequired = true\n')
+    (root / "project" / "model.py").write_text("WIDTH = 2\n")
+
+
+@pytest.mark.parametrize("driver", ["own", "a=b", "a.b", "A.clean", "ä", "-c", "x=.clean"])
+def test_no_filter_is_run_whatever_it_is_called(repository: Path, driver: str) -> None:
+    proof = repository.parent / "started"
+    filter_everything(repository, driver, f"touch '{proof}'")
+    git(repository, "status")
+    assert proof.exists()  # git runs it
+    proof.unlink()
+    assert provenance.git_state(repository)[1] is None
+    assert not proof.exists()
+
+
+@pytest.mark.parametrize("place", ["include", "worktree"])
+def test_no_filter_is_run_wherever_it_is_defined(repository: Path, place: str) -> None:
+    proof = repository.parent / "started"
+    filter_everything(repository, "own", f"touch '{proof}'")
+    config = repository / ".git" / "config"
+    config.rename(repository / ".git" / "config.worktree")
+    version = "[core]\n\trepositoryformatversion = 1\n"
+    more = "[include]\n\tpath = config.worktree\n" if place == "include" else "[extensions]\n\tworktreeConfig = true\n"
+    config.write_text(version + more)
+    git(repository, "status")
+    assert proof.exists()
+    proof.unlink()
+    assert provenance.git_state(repository)[1] is None
+    assert not proof.exists()
+
+
+def test_a_filtered_file_as_it_was_checked_out_is_clean(repository: Path) -> None:
+    filter_everything(repository, "own", "false")
+    (repository / "project" / "model.py").write_text("WIDTH = 1\n")
+    assert provenance.git_state(repository)[1] is False
+
+
+def test_an_edited_file_beside_filtered_ones_makes_it_dirty(repository: Path) -> None:
+    (repository / "project" / "weights.bin").write_text("1")
+    git(repository, "add", "--all")
+    git(repository, "commit", "--quiet", "--message", "second")
+    filter_everything(repository, "own", "cat")
+    (repository / ".git" / "info" / "attributes").write_text("*.bin filter=own\n")
+    (repository / "project" / "weights.bin").write_text("2")
+    assert provenance.git_state(repository / "project")[1] is True
+    git(repository, "checkout", "--quiet", "project/model.py")
+    assert provenance.git_state(repository / "project")[1] is None
+
+
+def test_what_is_missing_is_not_fetched_with_the_repositorys_program(repository: Path) -> None:
+    proof = repository.parent / "started"
+    tree = git(repository, "rev-parse", "HEAD^{tree}")
+    for setting, value in {
+        "core.repositoryFormatVersion": "1",
+        "extensions.partialClone": "own",
+        "remote.own.promisor": "true",
+        "remote.own.url": str(repository),
+        "remote.own.uploadpack": f"touch '{proof}';",
+    }.items():
+        git(repository, "config", setting, value)
+    (repository / ".git" / "objects" / tree[:2] / tree[2:]).unlink()
+    with pytest.raises(subprocess.CalledProcessError):
+        git(repository, "status")
+    assert proof.exists()
+    proof.unlink()
+    commit, dirty = provenance.git_state(repository)
+    assert commit
+    assert dirty is None
+    assert not proof.exists()
+
+
+@pytest.fixture
+def submodule(repository: Path, tmp_path: Path) -> Path:
+    """The work tree of a clean submodule in `project/`."""
+    other = tmp_path / "other"
+    other.mkdir()
+    (other / "part.py").write_text("WIDTH = 1\n")
+    git(other, "init", "--quiet")
+    git(other, "add", "--all")
+    git(other, "commit", "--quiet", "--message", "first")
+    git(repository, "-c", "protocol.file.allow=always", "submodule", "--quiet", "add", str(other), "project/part")
+    git(repository, "commit", "--quiet", "--message", "with a part")
+    return repository / "project" / "part"
+
+
+def test_a_submodule_is_clean_until_it_is_edited(repository: Path, submodule: Path) -> None:
+    assert provenance.git_state(repository / "project")[1] is False
+    (submodule / "part.py").write_text("WIDTH = 2\n")
+    assert provenance.git_state(repository / "project")[1] is True
+
+
+def test_another_commit_of_a_submodule_makes_it_dirty(repository: Path, submodule: Path) -> None:
+    git(submodule, "commit", "--quiet", "--allow-empty", "--message", "another")
+    assert provenance.git_state(repository / "project")[1] is True
+
+
+def test_the_configuration_of_a_submodule_starts_no_program(repository: Path, submodule: Path) -> None:
+    proof = repository.parent / "started"
+    git(submodule, "config", "filter.own.clean", f"touch '{proof}'; cat")
+    (repository / ".git/modules/project/part/info/attributes").write_text("* filter=own\n")
+    (submodule / "part.py").write_text("WIDTH = 2\n")
+    git(repository, "status")
+    assert proof.exists()
+    proof.unlink()
+    assert provenance.git_state(repository / "project")[1] is None
+    assert not proof.exists()
+
+
+@pytest.mark.parametrize("content", ["gitdir: ../..", "gitdir: ../../.git", "gitdir: /nowhere", ""])
+def test_a_submodule_that_leads_elsewhere_ends(repository: Path, submodule: Path, content: str) -> None:
+    (submodule / ".git").write_text(content)
+    (submodule / "project").symlink_to(".")
+    assert provenance.git_state(repository / "project")[1] in (True, None)
+
+
+def test_a_submodule_that_is_not_checked_out_is_clean(repository: Path, submodule: Path) -> None:
+    git(repository, "submodule", "--quiet", "deinit", "--force", str(submodule))
+    assert provenance.git_state(repository / "project")[1] is False
+
+
+@pytest.mark.parametrize("mark", ["--assume-unchanged", "--skip-worktree"])
+def test_files_marked_as_not_to_be_looked_at_are_not_called_clean(repository: Path, mark: str) -> None:
+    git(repository, "update-index", mark, "project/model.py")
+    assert provenance.git_state(repository / "project")[1] is None
+
+
+def test_a_file_whose_name_is_no_text_is_a_file_like_others(repository: Path) -> None:
+    (repository / "project" / os.fsdecode(b"\xff.py")).write_text("")
+    git(repository, "add", "--all")
+    git(repository, "commit", "--quiet", "--message", "second")
+    assert provenance.git_state(repository / "project")[1] is False
 
 
 def test_times_are_utc_to_the_second() -> None:

@@ -96,7 +96,7 @@ def test_running_out_of_memory_is_named(make_target: MakeTarget) -> None:
     assert told == "out of memory during build: MemoryError"
 
 
-def test_relative_paths_are_the_targets_own_whatever_the_current_folder(
+def test_a_relative_path_is_taken_from_the_current_folder(
     make_target: MakeTarget, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.chdir(tmp_path)

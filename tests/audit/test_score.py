@@ -78,6 +78,31 @@ def test_a_check_weighs_the_same_however_many_subjects_it_has() -> None:
     assert summarise([*many, result("area.one", Outcome.FAILED)]).score == 0.5
 
 
+@pytest.mark.slow
+def test_a_single_failure_among_millions_is_not_a_full_score() -> None:
+    passes = 3_000_000 * [result("area.first", Outcome.PASSED)]
+    assert summarise(passes).score == 1
+    summary = summarise([*passes, result("area.first", Outcome.FAILED)])
+    assert (summary.score, summary.coverage) == (0.999999, 1)
+    summary = summarise([*passes, result("area.first", Outcome.ERROR)])
+    assert (summary.score, summary.coverage) == (0.999999, 0.999999)
+
+
+def test_a_share_is_rounded_down() -> None:
+    passes = [result("area.first", Outcome.PASSED)] * 2
+    summary = summarise([*passes, result("area.first", Outcome.SKIPPED)])
+    assert (summary.score, summary.coverage) == (0.666666, 0.666666)
+
+
+@pytest.mark.parametrize("count", [3, 7, 10, 49, 100])
+def test_the_share_of_all_is_one_and_that_of_hundredths_is_exact(count: int) -> None:
+    checks = [result(f"area.{'a' * (index + 1)}", Outcome.PASSED) for index in range(count)]
+    assert summarise(checks).score == 1
+    for passed in range(0, 101, 29):
+        found = [result("area.first", Outcome.PASSED if index < passed else Outcome.FAILED) for index in range(100)]
+        assert summarise(found).score == passed / 100
+
+
 def test_nothing_at_all_has_no_score_and_is_incomplete() -> None:
     assert summarise([]).score is None
     assert summarise([]).coverage is None

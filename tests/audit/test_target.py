@@ -127,6 +127,34 @@ def test_a_file_that_cannot_be_used_is_named(project: Path, content: bytes, mess
     assert message in refusal(project)
 
 
+@pytest.mark.parametrize("key", ["package", "exclude", "workers", "a"])
+def test_a_value_that_cannot_be_shown_is_refused_all_the_same(project: Path, key: str) -> None:
+    deep = ".".join([key, *["a"] * 900])
+    for table in (f"{deep} = 1", f"{key} = [{{a = 0x{5000 * 'f'}}}]"):
+        line = refusal(configured(project, table))
+        assert f"{key}: " in line or f"{key}.0: " in line
+        assert len(line) < 300
+
+
+def test_a_long_key_or_value_is_shortened(project: Path) -> None:
+    for table in (f"{5000 * 'k'} = 1", f"seed = '{5000 * 'v'}'"):
+        assert len(refusal(configured(project, table))) < 300
+
+
+@pytest.mark.parametrize("key", ["memory_mb", "output_mb"])
+@pytest.mark.parametrize("value", ["1073741825", "0x" + 5000 * "f"], ids=["petabyte", "huge"])
+def test_a_limit_that_no_machine_has_is_refused(project: Path, key: str, value: str) -> None:
+    line = refusal(configured(project, f"package = 'zoo'\n{key} = {value}"))
+    assert f"{key}: input should be less than or equal to 1073741824" in line
+
+
+@pytest.mark.parametrize("device", ["/dev/zero", "/dev/tty", "pipe"])
+def test_a_file_without_an_end_is_not_read(project: Path, device: str) -> None:
+    os.mkfifo(project / "pipe")
+    (project / "pyproject.toml").symlink_to(device)
+    assert refusal(project, package="zoo").endswith("pyproject.toml: cannot be read: it is not a file")
+
+
 def test_a_folder_in_place_of_the_file_is_named(project: Path) -> None:
     (project / "pyproject.toml").mkdir()
     assert refusal(project).endswith("pyproject.toml: cannot be read: Is a directory")
@@ -138,10 +166,31 @@ def test_a_file_that_may_not_be_read_is_named(project: Path) -> None:
     assert "cannot be read: Permission denied" in refusal(project)
 
 
-@pytest.mark.parametrize("make", [lambda path: None, Path.touch], ids=["absent", "a file"])
+@pytest.mark.parametrize(
+    "make",
+    [lambda path: None, Path.touch, lambda path: path.symlink_to(path)],
+    ids=["absent", "a file", "a loop of links"],
+)
 def test_a_target_that_is_not_a_folder_is_named(tmp_path: Path, make: Callable[[Path], None]) -> None:
     make(tmp_path / "target")
     assert refusal(tmp_path / "target", package="zoo").startswith(f"--target {tmp_path}/target: no such folder")
+
+
+@pytest.mark.parametrize("name", [300 * "a", "a\0b", "a\udcffb\0"], ids=["too long", "NUL", "no text"])
+def test_a_target_that_cannot_exist_is_named(tmp_path: Path, name: str) -> None:
+    assert "no such folder" in refusal(tmp_path / name, package="zoo")
+
+
+def test_a_current_folder_that_is_gone_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "gone").mkdir()
+    monkeypatch.chdir(tmp_path / "gone")
+    (tmp_path / "gone").rmdir()
+    assert refusal(Path(), package="zoo").startswith("--target .: no such folder")
+
+
+def test_a_folder_whose_name_is_no_text_is_refused(tmp_path: Path) -> None:
+    (tmp_path / os.fsdecode(b"\xff") / "zoo").mkdir(parents=True)
+    assert "not UTF-8; rename the folder" in refusal(tmp_path / os.fsdecode(b"\xff"), package="zoo")
 
 
 def test_a_package_that_is_not_there_is_named_with_those_that_are(project: Path) -> None:
@@ -196,6 +245,31 @@ def test_a_package_that_is_a_link_out_of_the_target_is_refused(
     (outside / "linked" / "__init__.py").write_text("")
     (project / "linked").symlink_to(outside / "linked")
     assert "outside the target" in refusal(project, package="linked")
+
+
+@pytest.mark.parametrize("name", ["linked", "zoo.linked"])
+def test_a_module_that_is_a_link_out_of_the_target_is_refused(
+    project: Path, tmp_path_factory: pytest.TempPathFactory, name: str
+) -> None:
+    outside = tmp_path_factory.mktemp("outside") / "secret.py"
+    outside.write_text("")
+    project.joinpath(*name.split(".")).with_suffix(".py").symlink_to(outside)
+    assert f"is a link to {outside}, outside the target" in refusal(project, package=name)
+
+
+def test_a_package_that_is_a_link_within_the_target_is_audited(project: Path) -> None:
+    (project / "alias").symlink_to("zoo")
+    assert Target.load(project, package="alias").package_path == project / "alias"
+
+
+def test_a_place_is_told_relative_to_the_target_or_not_at_all(project: Path) -> None:
+    # What is asked for may come from a traceback of the target.
+    (project / "loop").symlink_to("loop")
+    target = Target.load(project, package="zoo")
+    assert target.relative(project / "zoo" / "a.py") == "zoo/a.py"
+    for path in ("/etc/passwd", "../zoo", "a\0b", project / "loop"):
+        assert target.relative(path) is None
+    assert target.relative(project / (5000 * "a")) == 5000 * "a"
 
 
 def test_a_source_that_is_a_loop_of_links_is_refused(project: Path) -> None:
