@@ -6,13 +6,15 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
+from audit.static.collect import analyse_files
 from audit.static.definitions import Definition, find_function
 from audit.static.discovery import SkippedTree, SourceFile, discover
 from audit.static.graph import ProjectGraph
 from audit.static.inventory import InventoryItem, InventoryKind, inventory
 from audit.static.names import ClassSummary, FileSummary
 from audit.static.reading import UnreadableFile
-from audit.static.summary import summarise
+from audit.static.store import FactStore
+from audit.static.summary import summary_of
 
 
 @dataclass(frozen=True)
@@ -71,13 +73,16 @@ class StaticAnalysis:
         return next((found for found in reversed(classes) if found.qualname == qualname), None)
 
 
-def analyse(root: Path, start: Path, *, exclude: Sequence[str] = ()) -> StaticAnalysis:
+def analyse(
+    root: Path, start: Path, *, exclude: Sequence[str] = (), workers: int = 1, store: FactStore | None = None
+) -> StaticAnalysis:
     """Return what the Python files of `start` say; `root`, `start` and `exclude` are those of `discover`.
 
-    The target is neither imported nor run. Raises what `discover` raises; a file that cannot be read is listed.
+    Files are read by up to `workers` processes, except those of which `store` knows the summary already. The target is
+    neither imported nor run. Raises what `discover` raises; a file that cannot be read is listed.
     """
     discovery = discover(root, start, exclude=exclude)
-    results = [summarise(file) for file in discovery.files]
+    results = analyse_files(discovery.files, summary_of, workers=workers, store=store)
     summaries = tuple(result for result in results if isinstance(result, FileSummary))
     return StaticAnalysis(
         files=discovery.files,
