@@ -1,5 +1,6 @@
 """The course of every command: collect facts, plan, select, carry out, report."""
 
+import gc
 import shlex
 import sys
 from collections.abc import Callable, Iterator, Sequence
@@ -40,13 +41,15 @@ class Collected:
         target = self.target
         store = FactStore(cache_folder()) if self._cache else None
         with store or nullcontext():
-            return analyse(
+            found = analyse(
                 target.source,
                 target.package_path,
                 exclude=target.settings.exclude,
                 workers=target.workers,
                 store=store,
             )
+        gc.freeze()  # it stays until the end; going through it costs more than all that is done with it
+        return found
 
     @cached_property
     def inventory(self) -> tuple[InventoryItem, ...]:

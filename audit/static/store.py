@@ -51,9 +51,10 @@ def cache_folder() -> Path:
 
 @cache
 def analyser_digest() -> bytes:
-    """Return a digest of what facts depend on besides the file: this package's sources and the Python version."""
+    """Return a digest of what facts depend on besides the file: this package's sources and tables, and the Python."""
     total = hashlib.blake2b(sys.version.encode(), digest_size=16)
-    for path in sorted(Path(__file__).parent.rglob("*.py")):
+    folder = Path(__file__).parent
+    for path in sorted((*folder.rglob("*.py"), *folder.rglob("*.json"))):
         content = path.read_bytes()
         total.update(f"{path.name}\0{len(content)}\0".encode() + content)
     return total.digest()
@@ -63,6 +64,11 @@ def fact_key(function: str, relative: str, module: str, digest: str) -> bytes:
     """Return the key of the fact that `function` makes of a file with this name and content."""
     parts = "\0".join((function, relative, module, digest))
     return hashlib.blake2b(analyser_digest() + parts.encode("utf-8", "surrogateescape"), digest_size=16).digest()
+
+
+def tree_key(name: str, files: Iterable[tuple[str, str, str]]) -> bytes:
+    """Return the key of what follows from the summaries of all `files`: path, module and digest of each."""
+    return fact_key(name, "", "", "\0".join(part for file in files for part in file))
 
 
 def _sum(*parts: str | bytes) -> bytes:
