@@ -23,7 +23,6 @@ from typing import Self, TypeVar
 
 FOLDER_VARIABLE = "ASTROBIO_AUDIT_CACHE"
 LIMIT_BYTES = 512 * 1024 * 1024  # 6,606 files of torch, transformers, diffusers and timm take 34 MB
-_KEPT = 0.7  # of the limit, once it is passed
 _NAME = "facts-1.sqlite"  # a change of the tables changes the number
 _APPLICATION_ID = 0x41734175  # "AsAu"
 _TABLES = """
@@ -34,6 +33,13 @@ CREATE INDEX states_by_use ON states (used);
 """
 _STATE = "SELECT used, sum, state, digest FROM states WHERE path = ?"
 _FACT = "SELECT used, sum, text FROM facts WHERE key = ?"
+# Three tenths at a time, so that not every run has to.
+_REMOVE_OLDEST = (
+    "DELETE FROM facts WHERE key IN "
+    "(SELECT key FROM facts ORDER BY used LIMIT (SELECT (count(*) * 3 + 9) / 10 FROM facts))",
+    "DELETE FROM states WHERE path IN "
+    "(SELECT path FROM states ORDER BY used LIMIT (SELECT (count(*) * 3 + 9) / 10 FROM states))",
+)
 _BUSY_S = 5.0
 _BATCH = 500
 _DAY_S = 86_400
@@ -71,9 +77,11 @@ def tree_key(name: str, files: Iterable[tuple[str, str, str]]) -> bytes:
     return fact_key(name, "", "", "\0".join(part for file in files for part in file))
 
 
-def _sum(*parts: str | bytes) -> bytes:
+def _sum(*parts: object) -> bytes:
     total = hashlib.blake2b(digest_size=8)
     for part in parts:
+        if not isinstance(part, str | bytes):  # SQLite holds any type in any column
+            raise TypeError(f"{type(part).__name__} in place of a text")
         total.update((part if isinstance(part, bytes) else part.encode()) + b"\0")
     return total.digest()
 
@@ -182,16 +190,10 @@ class FactStore:
 
     def _bound_size(self, connection: sqlite3.Connection) -> None:
         while _size(connection) > self._limit_bytes:
-            oldest = connection.execute("SELECT min(used) FROM facts").fetchone()[0]
-            if oldest is None:
-                return
             with connection:
-                for table, column in (("facts", "key"), ("states", "path")):
-                    connection.execute(
-                        f"DELETE FROM {table} WHERE {column} IN (SELECT {column} FROM {table} WHERE used <= ? "
-                        f"LIMIT max(1, (SELECT count(*) FROM {table}) * {1 - _KEPT}))",
-                        (oldest,),
-                    )
+                removed = sum(connection.execute(statement).rowcount for statement in _REMOVE_OLDEST)
+            if not removed:
+                return
 
     def _opened(self) -> sqlite3.Connection:
         try:

@@ -84,9 +84,7 @@ def test_a_worker_that_dies_costs_the_file_it_was_reading(tree: Tree, importable
     assert found == expected
 
 
-def test_a_file_is_not_blamed_for_one_death(
-    tree: Tree, importable: Callable[[str], None], tmp_path: Path
-) -> None:
+def test_a_file_is_not_blamed_for_one_death(tree: Tree, importable: Callable[[str], None], tmp_path: Path) -> None:
     mark = tmp_path / "died"
     importable(f"    if not os.path.exists({str(mark)!r}): open({str(mark)!r}, 'w'); os._exit(7)\n")
     root = tree(SOURCES)
