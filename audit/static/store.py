@@ -52,7 +52,10 @@ def cache_folder() -> Path:
     if chosen:
         return Path(chosen)
     base = os.environ.get("XDG_CACHE_HOME", "")
-    return (Path(base) if os.path.isabs(base) else Path.home() / ".cache") / "astrobio-audit"
+    home = os.path.expanduser("~")
+    if not os.path.isabs(home):
+        home = os.devnull  # a user without a home has no store either
+    return (Path(base) if os.path.isabs(base) else Path(home) / ".cache") / "astrobio-audit"
 
 
 @cache

@@ -11,9 +11,10 @@ import subprocess
 import sys
 import time
 from collections import Counter, deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from pathlib import Path
 from typing import IO, Any
 
 from audit.static.facts import FactFunction
@@ -24,6 +25,7 @@ from audit.static.worker import DEFECT, READY
 # worker gets the caller's own import path.
 _COMMAND = (sys.executable, "-I", "-S", "-c")
 _CODE = "import json, sys; sys.path[:] = json.loads(sys.argv[1]); from audit.static.worker import main; main()"
+_HOUSE = str(Path(__file__).parents[2])  # found by an import hook, it is not on the path
 _OUTSTANDING = 2  # one file in work, one waiting, so that a worker never waits for the caller
 _DEATHS_PER_FILE = 2  # the first may be the doing of something else, such as the kernel short of memory
 _POLL_S = 1.0
@@ -51,7 +53,7 @@ class Reply:
 
 def read_in_processes(
     files: Sequence[SourceFile], function: FactFunction[Any], *, order: Sequence[int], workers: int
-) -> Iterator[Reply]:
+) -> Generator[Reply, None, None]:
     """Yield a reply for every file whose position is in `order`, as they come. Leaving the iterator ends the workers.
 
     Raises:
@@ -70,7 +72,7 @@ class _Worker:
 
     def __init__(self, greeting: bytes) -> None:
         self._greeting = greeting
-        path = json.dumps([os.path.abspath(entry) for entry in sys.path if entry])
+        path = json.dumps([_HOUSE, *(os.path.abspath(entry) for entry in sys.path if entry)])
         try:
             self.process = subprocess.Popen(
                 [*_COMMAND, _CODE, path], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
