@@ -12,9 +12,10 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from audit.static import collect, facts, store
+from audit.static import collect, facts, reading, store
 from audit.static.analysis import StaticAnalysis, analyse
 from audit.static.facts import fact_of
+from audit.static.sources import SourceFile
 from audit.static.store import FactStore, cache_folder, fact_key
 
 Tree = Callable[[Mapping[str, str | bytes]], Path]
@@ -39,7 +40,7 @@ def read(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """The files that were parsed, as they are parsed in this process."""
     names: list[str] = []
 
-    def spy(file: facts.SourceFile, function: facts.FactFunction[facts.Fact]) -> facts.Answer[facts.Fact]:
+    def spy(file: SourceFile, function: facts.FactFunction[facts.Fact]) -> facts.Answer[facts.Fact]:
         names.append(file.relative)
         return fact_of(file, function)
 
@@ -51,9 +52,9 @@ def read(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 def opened(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """The files that were opened only to know their content."""
     names: list[str] = []
-    digest_of = collect.digest_of
+    digest_of = reading.digest_of
 
-    def spy(file: facts.SourceFile) -> str | None:
+    def spy(file: SourceFile) -> str | None:
         names.append(file.relative)
         return digest_of(file)
 
