@@ -53,6 +53,7 @@ def run_area(
         only=options.only,
         subjects=options.subjects,
         needs_inventory=needs_inventory,
+        cache=options.cache,
         notify=display.notify if display else lambda subject, results: None,
         planned=display.planned if display else lambda total: None,
     )

@@ -36,6 +36,12 @@ SeedOption = Annotated[int | None, typer.Option("--seed", metavar="N", help="See
 WorkersOption = Annotated[
     int | None, typer.Option("--workers", "-j", metavar="N", help="Target processes side by side.")
 ]
+CacheOption = Annotated[
+    bool,
+    typer.Option(
+        "--cache/--no-cache", help="Keep what was read of unchanged files, in ASTROBIO_AUDIT_CACHE or ~/.cache."
+    ),
+]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,6 +59,7 @@ class Options:
     subjects: tuple[str, ...]
     seed: int | None
     workers: int | None
+    cache: bool = True
 
 
 @contextmanager
@@ -100,6 +107,7 @@ def area_command(
         subject: SubjectOption = None,
         seed: SeedOption = None,
         workers: WorkersOption = None,
+        cache: CacheOption = True,
     ) -> None:
         options = Options(
             target=target,
@@ -113,6 +121,7 @@ def area_command(
             subjects=tuple(subject or ()),
             seed=seed,
             workers=workers,
+            cache=cache,
         )
         with leaving():
             run(options)

@@ -1,8 +1,10 @@
 """The course of every command: collect facts, plan, select, carry out, report."""
 
+import gc
 import shlex
 import sys
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from functools import cached_property
 
@@ -18,6 +20,7 @@ from audit.report.document import Environment, Provenance, Report, SkippedTreeRo
 from audit.results import Result
 from audit.static.analysis import StaticAnalysis, analyse
 from audit.static.inventory import InventoryItem
+from audit.static.store import FactStore, cache_folder
 from audit.target import Target
 
 STOPPED = "stopped by the user before the end"
@@ -26,16 +29,27 @@ STOPPED = "stopped by the user before the end"
 class Collected:
     """Facts about the target, each gathered when a planner first asks for it."""
 
-    def __init__(self, target: Target) -> None:
-        """Gather nothing yet."""
+    def __init__(self, target: Target, *, cache: bool = False) -> None:
+        """Gather nothing yet; with `cache`, what earlier runs learned of the same files counts."""
         self.target = target
+        self._cache = cache
         self.probe: Probe | None = None
 
     @cached_property
     def analysis(self) -> StaticAnalysis:
         """What the package's sources say; reads files, imports nothing."""
         target = self.target
-        return analyse(target.source, target.package_path, exclude=target.settings.exclude)
+        store = FactStore(cache_folder()) if self._cache else None
+        with store or nullcontext():
+            found = analyse(
+                target.source,
+                target.package_path,
+                exclude=target.settings.exclude,
+                workers=target.workers,
+                store=store,
+            )
+        gc.freeze()  # it stays until the end; going through it costs more than all that is done with it
+        return found
 
     @cached_property
     def inventory(self) -> tuple[InventoryItem, ...]:
@@ -93,6 +107,7 @@ class Request:
     only: Sequence[str] = ()
     subjects: Sequence[str] = ()
     needs_inventory: bool = False
+    cache: bool = False
     notify: Notify = field(default=lambda subject, results: None)
     planned: Callable[[int], None] = field(default=lambda total: None)
 
@@ -105,7 +120,7 @@ def conduct(target: Target, request: Request) -> Report:
     """
     started_at = provenance.now()
     state = provenance.git_state(target.root)
-    collected = Collected(target)
+    collected = Collected(target, cache=request.cache)
     plan: Plan = ()
     execution: Execution | None = None
     partial_reason: str | None = None

@@ -3,6 +3,7 @@
 from typing import Annotated, Final, Literal, Self
 
 from pydantic import Field, model_validator
+from pydantic_core import PydanticSerializationError
 
 from audit import __version__
 from audit.results import Check, Frozen, Result
@@ -167,7 +168,16 @@ def build_report(
         inventory=inventory,
         skipped_trees=skipped_trees,
     )
-    return Report.model_validate(_encodable(report.model_dump()))
+    return report if _is_encodable(report) else Report.model_validate(_encodable(report.model_dump()))
+
+
+def _is_encodable(report: Report) -> bool:
+    """Whether UTF-8 can hold the report as it is. Nearly all are: only others are worth a second validation."""
+    try:
+        report.model_dump_json()
+    except (PydanticSerializationError, UnicodeEncodeError):
+        return False
+    return True
 
 
 def _encodable(value: object) -> object:

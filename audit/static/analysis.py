@@ -2,17 +2,24 @@
 
 import hashlib
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
+from pydantic import TypeAdapter, ValidationError
+
+from audit.static.collect import analyse_files, without_collector
 from audit.static.definitions import Definition, find_function
 from audit.static.discovery import SkippedTree, SourceFile, discover
 from audit.static.graph import ProjectGraph
 from audit.static.inventory import InventoryItem, InventoryKind, inventory
 from audit.static.names import ClassSummary, FileSummary
 from audit.static.reading import UnreadableFile
-from audit.static.summary import summarise
+from audit.static.store import FactStore, tree_key
+from audit.static.summary import summary_of
+
+_ITEMS = TypeAdapter(tuple[InventoryItem, ...])
 
 
 @dataclass(frozen=True)
@@ -71,18 +78,36 @@ class StaticAnalysis:
         return next((found for found in reversed(classes) if found.qualname == qualname), None)
 
 
-def analyse(root: Path, start: Path, *, exclude: Sequence[str] = ()) -> StaticAnalysis:
+def analyse(
+    root: Path, start: Path, *, exclude: Sequence[str] = (), workers: int = 1, store: FactStore | None = None
+) -> StaticAnalysis:
     """Return what the Python files of `start` say; `root`, `start` and `exclude` are those of `discover`.
 
-    The target is neither imported nor run. Raises what `discover` raises; a file that cannot be read is listed.
+    Files are read by up to `workers` processes, except those of which `store` knows the summary already. The target is
+    neither imported nor run. Raises what `discover` raises; a file that cannot be read is listed.
     """
-    discovery = discover(root, start, exclude=exclude)
-    results = [summarise(file) for file in discovery.files]
-    summaries = tuple(result for result in results if isinstance(result, FileSummary))
-    return StaticAnalysis(
-        files=discovery.files,
-        summaries=summaries,
-        unreadable=tuple(result for result in results if isinstance(result, UnreadableFile)),
-        skipped_trees=discovery.skipped_trees,
-        inventory=inventory(ProjectGraph(summaries)),
-    )
+    with without_collector():
+        discovery = discover(root, start, exclude=exclude)
+        results = analyse_files(discovery.files, summary_of, workers=workers, store=store)
+        summaries = tuple(result for result in results if isinstance(result, FileSummary))
+        return StaticAnalysis(
+            files=discovery.files,
+            summaries=summaries,
+            unreadable=tuple(result for result in results if isinstance(result, UnreadableFile)),
+            skipped_trees=discovery.skipped_trees,
+            inventory=_inventory(summaries, store),
+        )
+
+
+def _inventory(summaries: Sequence[FileSummary], store: FactStore | None) -> tuple[InventoryItem, ...]:
+    """Return the inventory; it follows from the summaries alone, and so is kept for just these."""
+    if store is None:
+        return inventory(ProjectGraph(summaries))
+    key = tree_key("inventory", [(file.path, file.module, file.digest) for file in summaries])
+    with suppress(ValidationError):
+        text = store.facts([key]).get(key)
+        if text is not None:
+            return _ITEMS.validate_json(text)
+    items = inventory(ProjectGraph(summaries))
+    store.add_fact(key, _ITEMS.dump_json(items).decode())
+    return items

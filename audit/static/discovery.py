@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from audit.static.ignoring import IgnorePattern, IgnoreRules, PatternFile
+from audit.static.sources import SourceFile as SourceFile
 
 SKIPPED_NAMES = {
     ".git": "version control data",
@@ -28,20 +29,6 @@ SKIPPED_NAMES = {
 }
 BUILD_OUTPUT_NAMES = frozenset({"build", "dist"})
 ENVIRONMENT_MARKERS = {"pyvenv.cfg": "virtual environment", "conda-meta": "conda environment"}
-
-
-@dataclass(frozen=True, slots=True)
-class SourceFile:
-    """One Python file: its absolute path, its posix path and its dotted module name relative to the root."""
-
-    path: Path
-    relative: str
-    module: str
-
-    @property
-    def is_package(self) -> bool:
-        """Whether the file is the `__init__.py` of a folder below the root."""
-        return self.relative.endswith("/__init__.py")
 
 
 @dataclass(frozen=True, slots=True)

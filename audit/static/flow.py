@@ -8,12 +8,12 @@ import ast
 from collections import deque
 from collections.abc import Sequence
 
-from audit.static.discovery import SourceFile
 from audit.static.exports import ALL, exports_in, exports_of_call
 from audit.static.lines import SourceLines
 from audit.static.names import OPAQUE, Candidate, Candidates, ClassSummary, Exports, Origin
 from audit.static.reading import ParsedFile
 from audit.static.scopes import Scope, State, bases_of, dotted, merged, value
+from audit.static.sources import SourceFile
 
 _OPAQUE: Candidates = frozenset({OPAQUE})
 _EXITS = frozenset({"sys.exit", "exit", "quit", "os._exit"})

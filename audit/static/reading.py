@@ -14,7 +14,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import cast
 
-from audit.static.discovery import SourceFile
+from audit.static.sources import SourceFile
 
 MAX_BYTES = 20 * 1024 * 1024  # the largest Python file of torch 2.13 has 1,376,254 bytes
 
@@ -73,6 +73,14 @@ def read(file: SourceFile) -> ParsedFile | UnreadableFile:
         return UnreadableFile(
             path=file.relative, reason=error.reason, line=error.line, column=error.column, digest=digest
         )
+
+
+def digest_of(file: SourceFile) -> str | None:
+    """Return the digest of the content that `read` would see; None where it would see none."""
+    try:
+        return sha256(_content(file))
+    except _UnreadableError:
+        return None
 
 
 def _content(file: SourceFile) -> bytes:

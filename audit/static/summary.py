@@ -1,9 +1,10 @@
 """Stage 2: one file as data. What later stages know of a file comes from here, and each file is read alone."""
 
-from audit.static.discovery import SourceFile
+from audit.static.facts import fact_of
 from audit.static.flow import Flow
 from audit.static.names import FileSummary
-from audit.static.reading import UnreadableFile, read
+from audit.static.reading import ParsedFile, UnreadableFile
+from audit.static.sources import SourceFile
 
 
 def summarise(file: SourceFile) -> FileSummary | UnreadableFile:
@@ -12,15 +13,17 @@ def summarise(file: SourceFile) -> FileSummary | UnreadableFile:
     The file is read as data and nothing of it runs. Raises nothing for whatever it holds: a file that is missing, too
     large, not decodable, not valid Python for the running interpreter or nested too deeply is an `UnreadableFile`.
     """
-    parsed = read(file)
-    if isinstance(parsed, UnreadableFile):
-        return parsed
+    return fact_of(file, summary_of).fact
+
+
+def summary_of(file: SourceFile, parsed: ParsedFile) -> FileSummary:
+    """Return what a file with this syntax tree binds, imports and defines.
+
+    Raises:
+        RecursionError: an expression is nested too deeply.
+    """
     flow = Flow(file, parsed=parsed)
-    try:
-        flow.run()
-    except RecursionError:
-        reason = "an expression is nested too deeply to follow (RecursionError)"
-        return UnreadableFile(path=file.relative, reason=reason, digest=parsed.digest)
+    flow.run()
     return FileSummary(
         path=file.relative,
         module=file.module,
