@@ -17,6 +17,7 @@ from audit.plan import Plan, select
 from audit.report.document import Environment, Provenance, Report, SkippedTreeRow, build_report
 from audit.results import Result
 from audit.static.analysis import StaticAnalysis, analyse
+from audit.static.environment import site_folders
 from audit.static.inventory import InventoryItem
 from audit.target import Target
 
@@ -35,7 +36,12 @@ class Collected:
     def analysis(self) -> StaticAnalysis:
         """What the package's sources say; reads files, imports nothing."""
         target = self.target
-        return analyse(target.source, target.package_path, exclude=target.settings.exclude)
+        return analyse(
+            target.source,
+            target.package_path,
+            exclude=target.settings.exclude,
+            installed=site_folders(target.python),
+        )
 
     @cached_property
     def inventory(self) -> tuple[InventoryItem, ...]:

@@ -9,7 +9,8 @@ from pathlib import Path
 from audit.static.definitions import Definition, find_function
 from audit.static.discovery import SkippedTree, SourceFile, discover
 from audit.static.graph import ProjectGraph
-from audit.static.inventory import InventoryItem, InventoryKind, inventory
+from audit.static.installed import InstalledModules
+from audit.static.inventory import InventoryItem, InventoryKind, class_items
 from audit.static.names import ClassSummary, FileSummary
 from audit.static.reading import UnreadableFile
 from audit.static.summary import summarise
@@ -64,25 +65,34 @@ class StaticAnalysis:
 
         Of several definitions of one name a model comes before one that is not decided, and the last comes first.
         """
-        items = [item for item in self.inventory if (item.module, item.qualname) == (module, qualname)]
+        kinds = (InventoryKind.MODEL, InventoryKind.UNRESOLVED)
+        items = [
+            item
+            for item in self.inventory
+            if item.kind in kinds and (item.module, item.qualname) == (module, qualname)
+        ]
         if items:
             return max(items, key=lambda item: (item.resolved, item.line))
         classes = [found for file in self.summaries if file.module == module for found in file.classes]
         return next((found for found in reversed(classes) if found.qualname == qualname), None)
 
 
-def analyse(root: Path, start: Path, *, exclude: Sequence[str] = ()) -> StaticAnalysis:
+def analyse(
+    root: Path, start: Path, *, exclude: Sequence[str] = (), installed: Sequence[Path] = ()
+) -> StaticAnalysis:
     """Return what the Python files of `start` say; `root`, `start` and `exclude` are those of `discover`.
 
+    Bases that leave the target are followed into the sources of `root` and of the folders `installed`.
     The target is neither imported nor run. Raises what `discover` raises; a file that cannot be read is listed.
     """
     discovery = discover(root, start, exclude=exclude)
     results = [summarise(file) for file in discovery.files]
     summaries = tuple(result for result in results if isinstance(result, FileSummary))
+    graph = ProjectGraph(summaries, installed=InstalledModules([root, *installed]))
     return StaticAnalysis(
         files=discovery.files,
         summaries=summaries,
         unreadable=tuple(result for result in results if isinstance(result, UnreadableFile)),
         skipped_trees=discovery.skipped_trees,
-        inventory=inventory(ProjectGraph(summaries)),
+        inventory=class_items(graph),
     )

@@ -1,0 +1,49 @@
+"""The kinds of the inventory, and which class names outside the target decide one."""
+
+from enum import StrEnum
+
+from audit.static.torch_classes import TorchClasses
+
+
+class InventoryKind(StrEnum):
+    """What a part of the target was found to be."""
+
+    MODEL = "model"  # some chain of bases reaches `torch.nn.Module`
+    DATASET = "dataset"  # reaches `torch.utils.data.Dataset`, of which `IterableDataset` is a subclass
+    DATAMODULE = "datamodule"  # reaches Lightning's `LightningDataModule`
+    OPTIMIZER = "optimizer"  # reaches `torch.optim.Optimizer`
+    SCHEDULER = "scheduler"  # reaches `torch.optim.lr_scheduler.LRScheduler`
+    SAMPLER = "sampler"  # reaches `torch.utils.data.Sampler`
+    UNRESOLVED = "unresolved"  # a class that reaches none of these, and some chain ends in a base that was not found
+
+
+# Lightning's roots, for where it is not installed. `LightningModule` is a `torch.nn.Module`.
+_LIGHTNING = {
+    "LightningDataModule": (InventoryKind.DATAMODULE, "datamodule"),
+    "LightningModule": (InventoryKind.MODEL, "module"),
+}
+_LIGHTNING_PACKAGES = ("lightning.pytorch", "pytorch_lightning")
+
+
+def _lightning_names() -> dict[str, InventoryKind]:
+    found: dict[str, InventoryKind] = {}
+    for name, (kind, module) in _LIGHTNING.items():
+        found[f"lightning.{name}"] = kind
+        for package in _LIGHTNING_PACKAGES:
+            for place in ("", ".core", f".core.{module}"):
+                found[f"{package}{place}.{name}"] = kind
+    return found
+
+
+LIGHTNING_NAMES = _lightning_names()
+LIGHTNING_MODULES = frozenset(name for name, kind in LIGHTNING_NAMES.items() if kind is InventoryKind.MODEL)
+
+
+def kinds_of_name(name: str, table: TorchClasses) -> frozenset[InventoryKind]:
+    """Return the kinds that the class of this full name has, and every class that derives from it."""
+    found = {InventoryKind(kind) for kind, _ in table.kinds.get(name, ())}
+    if table.module_class(name) or name in table.definitions:
+        found.add(InventoryKind.MODEL)
+    if name in LIGHTNING_NAMES:
+        found.add(LIGHTNING_NAMES[name])
+    return frozenset(found)
