@@ -27,7 +27,7 @@ def summarise(file: SourceFile) -> FileSummary | UnreadableFile:
         is_package=file.is_package,
         digest=parsed.digest,
         bindings=flow.module_scope.bindings(),
-        stars=flow.module_scope.state.stars,
+        stars=flow.module_scope.stars(),
         exports=flow.exports,
         classes=tuple(flow.classes),
     )

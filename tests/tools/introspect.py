@@ -5,8 +5,11 @@
 Runs in the interpreter that can import the package, which needs torch; knows nothing of the audit.
 """
 
+import ast
 import contextlib
+import functools
 import importlib
+import inspect
 import io
 import json
 import pkgutil
@@ -58,10 +61,31 @@ def classes_of(module: str) -> Iterator[tuple[str, type]]:
                 pending.append((value.__qualname__, vars(value)))
 
 
-def descendants(root: type) -> Iterator[tuple[str, str, type]]:
-    """Yield every living subclass that is not defined in a function, also one that its module has no name for.
+@functools.cache
+def statements(module: str) -> frozenset[str]:
+    """Return the qualified names of the class statements of a module that are not in functions."""
+    try:
+        tree = ast.parse(inspect.getsource(sys.modules[module]))
+    except (KeyError, OSError, TypeError, SyntaxError):
+        return frozenset()
+    found: set[str] = set()
+    pending: list[tuple[str, ast.AST]] = [("", tree)]
+    while pending:
+        prefix, node = pending.pop()
+        for child in ast.iter_child_nodes(node):
+            if isinstance(child, ast.ClassDef):
+                found.add(prefix + child.name)
+                pending.append((f"{prefix}{child.name}.", child))
+            elif not isinstance(child, ast.FunctionDef | ast.AsyncFunctionDef | ast.expr):
+                pending.append((prefix, child))
+    return frozenset(found)
 
-    A decorator that returns a function takes a class its name, and the class is defined all the same.
+
+def descendants(root: type) -> Iterator[tuple[str, str, type]]:
+    """Yield every living subclass that a class statement of its module made, also one that the module has no name for.
+
+    A decorator that returns something else takes a class its name, and the class is defined all the same. A class
+    that a call of `type` made in a function belongs to that function's module and has no statement there.
     """
     seen = {root}
     pending = [root]
@@ -70,7 +94,7 @@ def descendants(root: type) -> Iterator[tuple[str, str, type]]:
         new = set(type.__subclasses__(found)) - seen
         seen |= new
         pending += new
-        if "<locals>" not in found.__qualname__:
+        if found.__qualname__ in statements(found.__module__):
             yield found.__module__, found.__qualname__, found
 
 
