@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 from audit.results import Frozen
 from audit.static.graph import Definition, DefinitionKind, ProjectGraph
-from audit.static.kinds import LIGHTNING_MODULES, InventoryKind, kinds_of_name
+from audit.static.kinds import LIGHTNING_MODULES, InventoryKind, kinds_of_definition, kinds_of_name
 
 __all__ = ["InventoryItem", "InventoryKind", "class_items"]
 
@@ -73,8 +73,10 @@ def _followed(graph: ProjectGraph) -> _Classes:
         summary = graph.class_of(*key)
         definitions = [each for base in summary.bases for each in graph.base_definitions(base, path=key[0])]
         found.bases[key] = tuple(dict.fromkeys(_public(graph, definition) for definition in definitions))
-        names = [f"{summary.module}.{summary.qualname}", *(definition.name for definition in definitions)]
-        known = {name: kinds_of_name(name, graph.torch_classes) for name in names}
+        own_name = f"{summary.module}.{summary.qualname}"
+        outside = [each.name for each in definitions if each.kind is not DefinitionKind.TARGET_CLASS]
+        known = {name: kinds_of_name(name, graph.torch_classes) for name in outside}
+        known[own_name] = kinds_of_definition(own_name, graph.torch_classes)
         for kind in frozenset[InventoryKind]().union(*known.values()):
             found.roots[kind].add(key)
         if LIGHTNING_MODULES & known.keys():

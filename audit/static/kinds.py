@@ -42,8 +42,16 @@ LIGHTNING_MODULES = frozenset(name for name, kind in LIGHTNING_NAMES.items() if 
 def kinds_of_name(name: str, table: TorchClasses) -> frozenset[InventoryKind]:
     """Return the kinds that the class of this full name has, and every class that derives from it."""
     found = {InventoryKind(kind) for kind, _ in table.kinds.get(name, ())}
-    if table.module_class(name) or name in table.definitions:
+    if table.module_class(name):
         found.add(InventoryKind.MODEL)
+    if name in LIGHTNING_NAMES:
+        found.add(LIGHTNING_NAMES[name])
+    return frozenset(found)
+
+
+def kinds_of_definition(name: str, table: TorchClasses) -> frozenset[InventoryKind]:
+    """Return the kinds of the class defined at this place: the sources of torch or Lightning are the target itself."""
+    found = {InventoryKind(kind) for kind in table.defined_kinds.get(name, ())}
     if name in LIGHTNING_NAMES:
         found.add(LIGHTNING_NAMES[name])
     return frozenset(found)

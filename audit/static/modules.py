@@ -81,6 +81,8 @@ class ModuleIndex:
         seen, pending = {module}, [module]
         while pending:
             current = pending.pop()
+            if current not in self._files and not self._installed.may_export(current, name):
+                continue
             file = self.file(current)
             if file is None or not self._offers(file, name, seen=set()):
                 continue

@@ -32,6 +32,7 @@ class TorchClasses:
     definitions: frozenset[str]
     others: frozenset[str]
     kinds: dict[str, tuple[tuple[str, str], ...]]  # of a name: each kind, and the name users import the class by
+    defined_kinds: dict[str, tuple[str, ...]]  # of the place where a class is defined
 
     def module_class(self, name: str) -> str | None:
         """Return the name users import a module class by, where `name` is one of its names; else None."""
@@ -70,7 +71,16 @@ def load_torch_classes() -> TorchClasses:
         definitions=frozenset(table.modules),
         others=frozenset(table.others),
         kinds=_by_name(table),
+        defined_kinds=_by_definition(table),
     )
+
+
+def _by_definition(table: TorchTable) -> dict[str, tuple[str, ...]]:
+    found: dict[str, tuple[str, ...]] = {}
+    for kind, classes in [("model", table.modules), *sorted(table.kinds.items())]:
+        for defined in classes:
+            found[defined] = (*found.get(defined, ()), kind)
+    return found
 
 
 def _by_name(table: TorchTable) -> dict[str, tuple[tuple[str, str], ...]]:
