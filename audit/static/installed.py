@@ -86,7 +86,7 @@ class InstalledModules:
         if path is None:
             return None
         # The absolute path is the file's identity: it never meets one of the target's, which are relative.
-        summary = summarise(SourceFile(path=path, relative=path.as_posix(), module=module))
+        summary = summarise(SourceFile(path=path, relative=path.as_posix(), module=module), with_facts=False)
         if not isinstance(summary, FileSummary):
             return None
         self.files[summary.path] = summary

@@ -1,16 +1,20 @@
 """Stage 2: one file as data. What later stages know of a file comes from here, and each file is read alone."""
 
 from audit.static.discovery import SourceFile
+from audit.static.facts import FileFacts
 from audit.static.flow import Flow
+from audit.static.lines import SourceLines
 from audit.static.names import FileSummary
 from audit.static.reading import UnreadableFile, read
+from audit.static.scripts import facts_of
 
 
-def summarise(file: SourceFile) -> FileSummary | UnreadableFile:
+def summarise(file: SourceFile, *, with_facts: bool = True) -> FileSummary | UnreadableFile:
     """Return what `file` binds, imports and defines, or why it could not be read.
 
     The file is read as data and nothing of it runs. Raises nothing for whatever it holds: a file that is missing, too
     large, not decodable, not valid Python for the running interpreter or nested too deeply is an `UnreadableFile`.
+    Without facts only its names and classes are told, which is all that other files need.
     """
     parsed = read(file)
     if isinstance(parsed, UnreadableFile):
@@ -18,6 +22,11 @@ def summarise(file: SourceFile) -> FileSummary | UnreadableFile:
     flow = Flow(file, parsed=parsed)
     try:
         flow.run()
+        bindings = flow.module_scope.bindings()
+        facts = FileFacts()
+        if with_facts:
+            lines = SourceLines(parsed.text)
+            facts = facts_of(parsed.tree, parsed.text, path=file.relative, bindings=bindings, lines=lines)
     except RecursionError:
         reason = "an expression is nested too deeply to follow (RecursionError)"
         return UnreadableFile(path=file.relative, reason=reason, digest=parsed.digest)
@@ -26,8 +35,9 @@ def summarise(file: SourceFile) -> FileSummary | UnreadableFile:
         module=file.module,
         is_package=file.is_package,
         digest=parsed.digest,
-        bindings=flow.module_scope.bindings(),
+        bindings=bindings,
         stars=flow.module_scope.stars(),
         exports=flow.exports,
         classes=tuple(flow.classes),
+        facts=facts,
     )
