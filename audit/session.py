@@ -41,12 +41,15 @@ class Collected:
             target.package_path,
             exclude=target.settings.exclude,
             installed=site_folders(target.python),
+            project=target.root,
         )
 
     @cached_property
     def inventory(self) -> tuple[InventoryItem, ...]:
         """The inventory with paths relative to the target's root."""
-        return tuple(item.model_copy(update={"path": self.rooted(item.path)}) for item in self.analysis.inventory)
+        rooted = [item.model_copy(update={"path": self.rooted(item.path)}) for item in self.analysis.inventory]
+        every = (*rooted, *self.analysis.surroundings)
+        return tuple(sorted(every, key=lambda item: (item.path, item.line, item.qualname, item.kind)))
 
     def rooted(self, path: str) -> str:
         """Return a path relative to the source folder, as the analysis gives it, relative to the target's root."""

@@ -1,4 +1,4 @@
-"""All stages in a row: from a folder to the inventory of its models."""
+"""All stages in a row: from a folder to its inventory."""
 
 import hashlib
 from collections.abc import Mapping, Sequence
@@ -8,10 +8,12 @@ from pathlib import Path
 
 from audit.static.definitions import Definition, find_function
 from audit.static.discovery import SkippedTree, SourceFile, discover
+from audit.static.file_items import attention_items, file_items
 from audit.static.graph import ProjectGraph
 from audit.static.installed import InstalledModules
 from audit.static.inventory import InventoryItem, InventoryKind, class_items
 from audit.static.names import ClassSummary, FileSummary
+from audit.static.project import project_scripts, surroundings
 from audit.static.reading import UnreadableFile
 from audit.static.summary import summarise
 
@@ -20,7 +22,8 @@ from audit.static.summary import summarise
 class StaticAnalysis:
     """What the source of a target says. Two analyses of one tree at one place are equal.
 
-    `files` are all files found; each is either among the `summaries` or `unreadable`.
+    `files` are all files found; each is either among the `summaries` or `unreadable`. `surroundings` are what the
+    project has outside of them, with paths relative to the project.
     """
 
     files: tuple[SourceFile, ...]
@@ -28,6 +31,7 @@ class StaticAnalysis:
     unreadable: tuple[UnreadableFile, ...]
     skipped_trees: tuple[SkippedTree, ...]
     inventory: tuple[InventoryItem, ...]
+    surroundings: tuple[InventoryItem, ...] = ()
 
     @property
     def models(self) -> tuple[InventoryItem, ...]:
@@ -67,9 +71,7 @@ class StaticAnalysis:
         """
         kinds = (InventoryKind.MODEL, InventoryKind.UNRESOLVED)
         items = [
-            item
-            for item in self.inventory
-            if item.kind in kinds and (item.module, item.qualname) == (module, qualname)
+            item for item in self.inventory if item.kind in kinds and (item.module, item.qualname) == (module, qualname)
         ]
         if items:
             return max(items, key=lambda item: (item.resolved, item.line))
@@ -78,21 +80,36 @@ class StaticAnalysis:
 
 
 def analyse(
-    root: Path, start: Path, *, exclude: Sequence[str] = (), installed: Sequence[Path] = ()
+    root: Path,
+    start: Path,
+    *,
+    exclude: Sequence[str] = (),
+    installed: Sequence[Path] = (),
+    project: Path | None = None,
 ) -> StaticAnalysis:
     """Return what the Python files of `start` say; `root`, `start` and `exclude` are those of `discover`.
 
-    Bases that leave the target are followed into the sources of `root` and of the folders `installed`.
+    Bases that leave the target are followed into the sources of `root` and of the folders `installed`. Of a `project`
+    the scripts, tests, weights and data around the package are listed too.
     The target is neither imported nor run. Raises what `discover` raises; a file that cannot be read is listed.
     """
     discovery = discover(root, start, exclude=exclude)
     results = [summarise(file) for file in discovery.files]
     summaries = tuple(result for result in results if isinstance(result, FileSummary))
-    graph = ProjectGraph(summaries, installed=InstalledModules([root, *installed]))
+    installed_modules = InstalledModules([root, *installed])
+    graph = ProjectGraph(summaries, installed=installed_modules)
+    classes = class_items(graph)
+    scripts = {
+        name: started.partition(":")[0] for name, started in (project_scripts(project) if project else {}).items()
+    }
+    others = (*attention_items(graph), *file_items(graph, summaries, classes=classes, scripts=scripts))
     return StaticAnalysis(
         files=discovery.files,
         summaries=summaries,
         unreadable=tuple(result for result in results if isinstance(result, UnreadableFile)),
         skipped_trees=discovery.skipped_trees,
-        inventory=class_items(graph),
+        inventory=tuple(sorted((*classes, *others), key=lambda item: (item.path, item.line, item.qualname, item.kind))),
+        surroundings=surroundings(project, start, exclude=exclude, installed=installed_modules, classes=classes)
+        if project
+        else (),
     )

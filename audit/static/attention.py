@@ -5,7 +5,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, replace
 
-from audit.static.attention_flow import FunctionFlow, Flags, Returns
+from audit.static.attention_flow import Flags, FunctionFlow, Returns
 from audit.static.facts import AttentionFact, Mechanism
 from audit.static.full_names import FullNames
 from audit.static.lines import SourceLines
@@ -16,7 +16,9 @@ Function = ast.FunctionDef | ast.AsyncFunctionDef
 
 # Only parts of a file with such a word are walked: to follow every function of a package takes five times as long.
 _FLOW = re.compile(r"softmax|\belu\b|\brelu\b|Softmax|(?<!\.)\bReLU\(|\bELU\(")
-_NAMES = re.compile(r"scaled_dot_product|[Mm]ulti_?[Hh]ead|flash_|xformers|memory_efficient|flex_attention|sageattn|(?<!fl)atten|attn|sdpa")
+_NAMES = re.compile(
+    r"scaled_dot_product|[Mm]ulti_?[Hh]ead|flash_|xformers|memory_efficient|flex_attention|sageattn|(?<!fl)atten|attn|sdpa"
+)
 HINT = re.compile(f"{_FLOW.pattern}|{_NAMES.pattern}")
 _CALLS = {
     "torch.nn.functional.scaled_dot_product_attention": Mechanism.SDPA,
@@ -68,8 +70,10 @@ def attention_in(tree: ast.Module, text: str, *, names: FullNames, lines: Source
     functions = [unit for unit in units if isinstance(unit.node, Function)]
     nodes = [node for unit in functions for node in unit.functions if _FLOW.search(_text(unit.node, lines))]
     reader = _Reader(names, lines, _returns(nodes, names, {}, {}, prefix=""))
+    reader.words = frozenset(name for name, full in names.every().items() if mechanism_of(full))
     found = {(unit.node.lineno, unit.qualname): reader.fact(unit) for unit in functions}
     reader.own = {f".{fact.qualname}" for fact in found.values() if fact.mechanisms}
+    reader.words |= {fact.qualname for fact in found.values() if fact.mechanisms}
     for unit in units:
         if unit not in functions or reader.own:
             found[unit.node.lineno, unit.qualname] = reader.fact(unit)
@@ -86,10 +90,13 @@ def _with_uses(fact: AttentionFact, own: Set[str]) -> AttentionFact:
 def _compiled(tree: ast.Module, names: FullNames) -> dict[str, str]:
     """Return the names that a module gives to a compiled or otherwise wrapped attention: `f = torch.compile(f)`."""
     found: dict[str, str] = {}
+    imported: dict[str, str] = {}  # as they were before a later statement took the name
     for node in _statements(tree.body):
         match node:
+            case ast.ImportFrom(module=str(module), level=0, names=aliases):
+                imported |= {alias.asname or alias.name: f"{module}.{alias.name}" for alias in aliases}
             case ast.Assign(targets=[ast.Name(id=name)], value=ast.Call(args=[wrapped, *_])):
-                full = names.of(wrapped)
+                full = imported.get(dotted(wrapped)) or names.of(wrapped)
                 if full and mechanism_of(full):
                     found[name] = full
     return found
@@ -172,6 +179,7 @@ class _Reader:
 
     def __init__(self, names: FullNames, lines: SourceLines, returns: Mapping[str, Returns]) -> None:
         self.own: Set[str] = frozenset()
+        self.words: Set[str] = frozenset()  # names in this file of what computes attention, whatever they sound like
         self._names = names
         self._lines = lines
         self._returns = returns
@@ -183,7 +191,7 @@ class _Reader:
         mechanisms, through, causal, parameters = set[Mechanism](), set[str](), set[str](), list[str]()
         if self._weights or _FLOW.search(text):
             mechanisms |= self._computed(unit)
-        if _NAMES.search(text) or any(name[1:] in text for name in self.own):
+        if _NAMES.search(text) or any(word in text for word in self.words):
             for function in unit.functions:
                 fused, used = _references(function, self._names.within(function))
                 mechanisms |= fused
@@ -234,7 +242,7 @@ def _references(function: Function, names: FullNames) -> tuple[set[Mechanism], s
         mechanism = mechanism_of(full)
         if mechanism:
             mechanisms.add(mechanism)
-        elif full and full.rpartition(".")[2][:1].islower() and not full.startswith("torch."):
+        elif full and not full.rpartition(".")[2][:1].isupper() and not full.startswith("torch."):
             through.add(full)
     return mechanisms, through
 

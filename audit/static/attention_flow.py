@@ -146,7 +146,9 @@ class FunctionFlow:
                 flags = self._of(named)
                 self._bind(target, flags)
                 return flags
-            case ast.ListComp(elt=element, generators=generators) | ast.GeneratorExp(elt=element, generators=generators):
+            case (
+                ast.ListComp(elt=element, generators=generators) | ast.GeneratorExp(elt=element, generators=generators)
+            ):
                 for generator in generators:
                     self._bind(generator.target, self._of(generator.iter))
                 return self._of(element)

@@ -4,7 +4,7 @@ Names in facts are full where an import of the file binds them (`torch.nn.functi
 where the file itself does (`.Net`).
 """
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from enum import StrEnum
 
 
@@ -66,15 +66,24 @@ class NamedLine:
 
 
 @dataclass(frozen=True, slots=True)
+class BuildFact:
+    """A compiled extension that code builds: its module name, empty where that is no constant, and by what."""
+
+    name: str
+    by: str
+    line: int
+
+
+@dataclass(frozen=True, slots=True)
 class FileFacts:
     """Everything that the inventory knows of one file besides its classes."""
 
     attention: tuple[AttentionFact, ...] = ()
     training: tuple[TrainingFact, ...] = ()
     entries: tuple[EntryFact, ...] = ()
-    calls: tuple[str, ...] = field(default=())  # full names of what is called, in files that train
+    calls: tuple[str, ...] = ()  # full names of what is called, in files that train
     methods: tuple[str, ...] = ()  # names of the methods called, in files that train
     loaders: tuple[NamedLine, ...] = ()  # constructions of a DataLoader, by the function they are in
     tests: tuple[str, ...] = ()  # functions and methods that pytest or unittest would collect
     kernels: tuple[NamedLine, ...] = ()  # functions decorated with `triton.jit`
-    builds: tuple[NamedLine, ...] = ()  # extensions that a setup script builds
+    builds: tuple[BuildFact, ...] = ()  # extensions that a setup script or a call at run time builds

@@ -28,6 +28,10 @@ class FullNames:
         found = self._known[first]
         return f"{found}.{rest}" if found and rest else found
 
+    def every(self) -> dict[str, str]:
+        """Return every name that the module binds, with its full name."""
+        return {name: self._local.get(name) or self._bound(name) for name in {*self._bindings, *self._local}}
+
     def _bound(self, name: str) -> str:
         candidates = self._bindings.get(name, ())
         for candidate in candidates:  # of several, an import says more than a fallback

@@ -14,6 +14,14 @@ class InventoryKind(StrEnum):
     OPTIMIZER = "optimizer"  # reaches `torch.optim.Optimizer`
     SCHEDULER = "scheduler"  # reaches `torch.optim.lr_scheduler.LRScheduler`
     SAMPLER = "sampler"  # reaches `torch.utils.data.Sampler`
+    ATTENTION = "attention"  # a class or function that computes attention
+    TRAINING_SCRIPT = "training_script"  # a file with an optimisation loop, or a trainer's call, and a way to start it
+    DATA_PIPELINE = "data_pipeline"  # a construction of a DataLoader
+    ENTRY_POINT = "entry_point"  # a way in from a command line
+    TEST = "test"  # a file of tests
+    CHECKPOINT = "checkpoint"  # a file of weights
+    DATA_FILE = "data_file"
+    EXTENSION = "extension"  # compiled code, or code that is compiled when it runs
     UNRESOLVED = "unresolved"  # a class that reaches none of these, and some chain ends in a base that was not found
 
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import PurePosixPath
 
 from audit.static.attention import attention_in
-from audit.static.facts import EntryFact, FileFacts, NamedLine, TrainingFact
+from audit.static.facts import BuildFact, EntryFact, FileFacts, NamedLine, TrainingFact
 from audit.static.full_names import FullNames
 from audit.static.lines import SourceLines
 from audit.static.names import Bindings
@@ -19,7 +19,9 @@ _BACKWARD = frozenset({"backward", "manual_backward"})
 _FIT = frozenset({"fit", "train"})
 # A trainer is told by where it comes from: `fit` alone is every estimator's.
 _TRAINERS = re.compile(r"^(lightning|pytorch_lightning|transformers|trl|accelerate)\b.*\b\w*Trainer$")
-_PARSERS = frozenset({"argparse.ArgumentParser", "typer.Typer", "typer.run", "click.command", "click.group", "fire.Fire"})
+_PARSERS = frozenset(
+    {"argparse.ArgumentParser", "typer.Typer", "typer.run", "click.command", "click.group", "fire.Fire"}
+)
 _PARSERS |= {"hydra.main", "simple_parsing.ArgumentParser"}
 _LOADERS = frozenset({"torch.utils.data.DataLoader", "torch.utils.data.dataloader.DataLoader"})
 _LOADER_SUFFIX = re.compile(r"^torch_geometric\.(loader|data)\.\w*Loader$")
@@ -86,46 +88,46 @@ class _Walk(ast.NodeVisitor):
         self.entries: list[EntryFact] = []
         self.loaders: list[NamedLine] = []
         self.kernels: list[NamedLine] = []
-        self.builds: list[NamedLine] = []
+        self.builds: list[BuildFact] = []
         self.calls: set[str] = set()
         self.methods: set[str] = set()
         self._names = names
         self._scope: list[str] = []
         self._trainers: dict[str, str] = {}  # variables and attributes that hold a trainer, by their dotted name
 
-    def visit_Module(self, node: ast.Module) -> None:  # noqa: N802, the name is that of the node
+    def visit_Module(self, node: ast.Module) -> None:
         self._loop(node, [each for each in node.body if not isinstance(each, Function | ast.ClassDef)])
         self.generic_visit(node)
 
-    def visit_FunctionDef(self, node: ast.FunctionDef) -> None:  # noqa: N802
+    def visit_FunctionDef(self, node: ast.FunctionDef) -> None:
         self._function(node)
 
-    def visit_AsyncFunctionDef(self, node: ast.AsyncFunctionDef) -> None:  # noqa: N802
+    def visit_AsyncFunctionDef(self, node: ast.AsyncFunctionDef) -> None:
         self._function(node)
 
-    def visit_ClassDef(self, node: ast.ClassDef) -> None:  # noqa: N802
+    def visit_ClassDef(self, node: ast.ClassDef) -> None:
         self._scope.append(node.name)
         self.generic_visit(node)
         self._scope.pop()
 
-    def visit_If(self, node: ast.If) -> None:  # noqa: N802
+    def visit_If(self, node: ast.If) -> None:
         match node.test:
             case ast.Compare(left=left, ops=[ast.Eq()], comparators=[right]):
                 if not self._scope and {_word(left), _word(right)} == {"__name__", "__main__"}:
                     self.entries.append(EntryFact(node.lineno, "__main__"))
         self.generic_visit(node)
 
-    def visit_Assign(self, node: ast.Assign) -> None:  # noqa: N802
+    def visit_Assign(self, node: ast.Assign) -> None:
         match node.targets, node.value:
             case [target], ast.Call(func=function) if _TRAINERS.search(self._names.of(function)):
                 self._trainers[dotted(target)] = self._names.of(function)
         self.generic_visit(node)
 
-    def visit_Call(self, node: ast.Call) -> None:  # noqa: N802
+    def visit_Call(self, node: ast.Call) -> None:
         full = self._names.of(node.func)
         if full:
             self.calls.add(full)
-            self._called(full, node.lineno)
+            self._called(full, node)
         if isinstance(node.func, ast.Attribute):
             self.methods.add(node.func.attr)
             owner = node.func.value
@@ -134,13 +136,15 @@ class _Walk(ast.NodeVisitor):
                 self.training.append(TrainingFact(self._place(), node.lineno, built))
         self.generic_visit(node)
 
-    def _called(self, full: str, line: int) -> None:
+    def _called(self, full: str, node: ast.Call) -> None:
+        line = node.lineno
         if full in _PARSERS:
             self.entries.append(EntryFact(line, full))
         if full in _LOADERS or _LOADER_SUFFIX.search(full):
             self.loaders.append(NamedLine(self._place(), line))
         if _BUILDERS.search(full):
-            self.builds.append(NamedLine(full, line))
+            named = [word.value for word in node.keywords if word.arg in ("name", "target")]
+            self.builds.append(BuildFact(_word([*named, *node.args][0]) if named or node.args else "", full, line))
 
     def _function(self, node: Function) -> None:
         outside = self._names
@@ -180,6 +184,6 @@ def _word(expression: ast.expr) -> str:
     match expression:
         case ast.Constant(value=str(word)):
             return word
-        case ast.Name(id=word):
-            return word
+        case ast.Name(id="__name__"):
+            return "__name__"
     return ""

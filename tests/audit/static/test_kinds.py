@@ -61,7 +61,9 @@ def test_a_class_with_two_roots_is_listed_once_for_each(tree: Tree) -> None:
 
 
 def test_a_lightning_module_is_a_model_that_says_so(tree: Tree) -> None:
-    root = tree({"a.py": "import lightning as L\nclass A(L.LightningModule): ...", "b.py": "import a\nclass B(a.A): ..."})
+    root = tree(
+        {"a.py": "import lightning as L\nclass A(L.LightningModule): ...", "b.py": "import a\nclass B(a.A): ..."}
+    )
     assert [item.facts for item in analyse(root, root).models] == [{"lightning": True}] * 2
 
 
@@ -76,7 +78,8 @@ def site(tmp_path: Path) -> Path:
     """A folder of installed packages, which raise when they are imported."""
     files = {
         "layers/__init__.py": "from .base import *\nraise SystemExit\n",
-        "layers/base.py": "from torch import nn\n__all__ = ['Block', 'Plain']\nclass Block(nn.Module): ...\nclass Plain: ...",
+        "layers/base.py": "from torch import nn\n__all__ = ['Block', 'Plain']\nclass Block(nn.Module): ...\n"
+        "class Plain: ...",
         "layers/hidden.py": "from .base import Block\n__all__ = ['Other']\nclass Other(Block): ...\n",
         "single.py": "import torch\nclass Data(torch.utils.data.Dataset): ...\n",
         "space/part/__init__.py": "from layers import Block as Deep",
@@ -120,12 +123,16 @@ def test_the_target_comes_before_an_installed_package_of_its_name(tree: Tree, si
 
 
 def test_a_module_beside_the_package_under_audit_is_followed(tree: Tree) -> None:
-    root = tree({"pkg/__init__.py": "from beside import B\nclass A(B): ...", "beside.py": "from torch.nn import Module as B"})
+    root = tree(
+        {"pkg/__init__.py": "from beside import B\nclass A(B): ...", "beside.py": "from torch.nn import Module as B"}
+    )
     assert [item.qualname for item in analyse(root, root / "pkg").models] == ["A"]
 
 
 def test_a_lazy_package_leads_through_star_imports_for_type_checkers(tree: Tree) -> None:
-    lazy = "from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    from .part import *\nelse:\n    install_lazy_module()"
+    lazy = (
+        "from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    from .part import *\nelse:\n    install_lazy_module()"
+    )
     root = tree({"pkg/__init__.py": lazy, "pkg/part.py": "from torch import nn\nclass B(nn.Module): ..."})
     tree({"m.py": "from pkg import B\nclass A(B): ..."})
     assert kinds(root) == {"A": ["model"], "B": ["model"]}
