@@ -141,7 +141,7 @@ def _layers(functions: Sequence[Function], names: FullNames) -> dict[str, str]:
 
 
 def _layer(value: ast.expr, names: FullNames) -> str:
-    """Return the full name of what is called; of a softmax that is wrapped or one of two choices, `torch.nn.Softmax`."""
+    """Return the full name of what is called; for a softmax that is wrapped or one of two, `torch.nn.Softmax`."""
     full = names.of(value.func) if isinstance(value, ast.Call) else ""
     if full and full != "functools.partial":
         return full

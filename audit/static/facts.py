@@ -1,4 +1,4 @@
-"""What one file does, apart from its names: plain data, a pure function of the file's content, so that it can be cached.
+"""What one file does, apart from its names: plain data and a function of the file's content, so that it can be cached.
 
 Names in facts are full where an import of the file binds them (`torch.nn.functional.softmax`), and start with a dot
 where the file itself does (`.Net`).

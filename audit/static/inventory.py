@@ -4,6 +4,8 @@ from collections import defaultdict, deque
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
+from pydantic import Field
+
 from audit.results import Frozen
 from audit.static.graph import Definition, DefinitionKind, ProjectGraph
 from audit.static.kinds import LIGHTNING_MODULES, InventoryKind, kinds_of_definition, kinds_of_name
@@ -29,7 +31,7 @@ class InventoryItem(Frozen):
     bases: tuple[str, ...]
     resolved: bool
     digest: str
-    facts: dict[str, Fact] = {}
+    facts: dict[str, Fact] = Field(default_factory=dict)
 
 
 @dataclass(slots=True)

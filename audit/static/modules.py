@@ -21,7 +21,7 @@ def _parents(module: str) -> list[str]:
 
 
 class ModuleIndex:
-    """The target's modules by name, then the installed ones. Of two files of one name the package wins, as in Python."""
+    """The target's modules by name, then the installed ones. Of two files of one name the package wins."""
 
     def __init__(self, files: Iterable[FileSummary], *, installed: InstalledModules | None = None) -> None:
         """Index `files`; installed modules are looked up when a name leads to one."""

@@ -1,7 +1,7 @@
 """What a name can stand for, in the words of one file: the vocabulary between summaries and the project graph."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
 from audit.static.facts import FileFacts
@@ -115,4 +115,4 @@ class FileSummary:
     stars: tuple[StarImport, ...]
     exports: Exports | None
     classes: tuple[ClassSummary, ...]
-    facts: FileFacts = FileFacts()
+    facts: FileFacts = field(default_factory=FileFacts)

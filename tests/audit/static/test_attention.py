@@ -59,7 +59,7 @@ def test_a_softmax_between_two_products_is_attention(tree: Tree, source: str) ->
         body("return self.attention.softmax(q @ k)"),
         HEAD + "def softmax(x): return x\ndef attention(q, k, v):\n    return softmax(q @ k) @ v\n",
         HEAD
-        + "class Attention(nn.Module):\n    def forward(self, q):\n        return self.scaled_dot_product_attention(q)\n",
+        + "class Attention(nn.Module):\n    def f(self, q):\n        return self.scaled_dot_product_attention(q)\n",
         "def scaled_dot_product_attention(q): ...\ndef f(q):\n    return scaled_dot_product_attention(q)\n",
         "from mine import F\ndef f(q):\n    return F.scaled_dot_product_attention(q)\n",
         HEAD + "class Head(nn.Module):\n    def __init__(self):\n        self.fc = nn.Linear(2, 2)\n"
@@ -148,7 +148,7 @@ def test_a_class_that_uses_an_attention_function_of_another_file_says_through_wh
             "pkg/core.py": HEAD + "def attend(q, k, v):\n    return (q @ k).softmax(-1) @ v\n",
             "pkg/use.py": HEAD + "import pkg\nclass Block(nn.Module):\n    def forward(self, x):\n"
             "        attn = pkg.attend\n        return attn(x, x, x)\n",
-            "pkg/other.py": "from .nothing import attention\nclass A:\n    def f(self, x):\n        return attention(x)\n",
+            "pkg/other.py": "from .no import attention\nclass A:\n    def f(self, x):\n        return attention(x)\n",
         }
     )
     found = attention(root)
