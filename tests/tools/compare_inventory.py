@@ -54,11 +54,17 @@ def run_time_classes(root: Path, package: str, *, python: str = sys.executable) 
     return found
 
 
+def imported_modules(truth: dict[str, object]) -> list[str]:
+    """Return the names of the modules that were imported."""
+    imported = truth["imported"]
+    assert isinstance(imported, list)
+    return imported
+
+
 def compare(root: Path, package: str, truth: dict[str, object], *, installed: Sequence[Path] = ()) -> list[Agreement]:
     """Return the agreement of every kind."""
     analysis = analyse(root, root.joinpath(*package.split(".")), installed=installed)
-    imported, classes = truth["imported"], truth["classes"]
-    assert isinstance(imported, list)
+    imported, classes = imported_modules(truth), truth["classes"]
     assert isinstance(classes, list)
     agreements = []
     for kind in KINDS:
@@ -78,8 +84,7 @@ def main() -> None:
         start = time.perf_counter()
         agreements = compare(root, package, truth)
         seconds = time.perf_counter() - start
-        imported, failed = truth["imported"], truth["failed"]
-        assert isinstance(imported, list)
+        imported, failed = imported_modules(truth), truth["failed"]
         assert isinstance(failed, dict)
         print(f"{package}: {len(imported)} modules import, {len(failed)} do not; analysed in {seconds:.1f} s")
         for found in agreements:
