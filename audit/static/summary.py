@@ -4,8 +4,8 @@ from audit.static.discovery import SourceFile
 from audit.static.facts import FileFacts
 from audit.static.flow import Flow
 from audit.static.lines import SourceLines
-from audit.static.names import FileSummary
-from audit.static.reading import UnreadableFile, read
+from audit.static.names import Bindings, FileSummary
+from audit.static.reading import ParsedFile, UnreadableFile, read
 from audit.static.scripts import facts_of
 
 
@@ -22,14 +22,10 @@ def summarise(file: SourceFile, *, with_facts: bool = True) -> FileSummary | Unr
     flow = Flow(file, parsed=parsed)
     try:
         flow.run()
-        bindings = flow.module_scope.bindings()
-        facts = FileFacts()
-        if with_facts:
-            lines = SourceLines(parsed.text)
-            facts = facts_of(parsed.tree, parsed.text, path=file.relative, bindings=bindings, lines=lines)
     except RecursionError:
         reason = "an expression is nested too deeply to follow (RecursionError)"
         return UnreadableFile(path=file.relative, reason=reason, digest=parsed.digest)
+    bindings = flow.module_scope.bindings()
     return FileSummary(
         path=file.relative,
         module=file.module,
@@ -39,5 +35,13 @@ def summarise(file: SourceFile, *, with_facts: bool = True) -> FileSummary | Unr
         stars=flow.module_scope.stars(),
         exports=flow.exports,
         classes=tuple(flow.classes),
-        facts=facts,
+        facts=_facts(file, parsed, bindings) if with_facts else FileFacts(),
     )
+
+
+def _facts(file: SourceFile, parsed: ParsedFile, bindings: Bindings) -> FileFacts:
+    """Return what the file does; nothing where an expression is nested too deeply to follow, which no loop's is."""
+    try:
+        return facts_of(parsed.tree, parsed.text, path=file.relative, bindings=bindings, lines=SourceLines(parsed.text))
+    except RecursionError:
+        return FileFacts()

@@ -156,3 +156,9 @@ def test_other_packages_and_folders_of_installed_packages_are_not_read(tree: Tre
 
 def test_a_broken_pyproject_declares_nothing(tree: Tree) -> None:
     assert items(tree(ZOO | {"pyproject.toml": "[project\n"}), "entry_point") == []
+
+
+def test_a_deeply_nested_expression_costs_a_file_its_facts_and_not_its_classes(tree: Tree) -> None:
+    nested = "def f():\n    return x" + "()" * 700 + "\n"
+    root = tree({"zoo/__init__.py": ZOO["zoo/__init__.py"] + nested + GUARD + "softmax = 1\n"})
+    assert [item.qualname for item in items(root, "model")] == ["Net"]
