@@ -9,13 +9,14 @@ import signal
 import sys
 import traceback
 import types
+from pathlib import Path
 from typing import Annotated, NoReturn
 
 import typer
 
 from audit import __version__
 from audit.errors import ReaderGone, Stopped, UsageError
-from audit.options import JsonOption, Options, PythonOption, QuietOption, area_command, leaving
+from audit.options import JsonOption, Options, PythonOption, QuietOption, TargetOption, area_command, leaving
 from audit.options import examples as examples_
 from audit.report.cli import report_app
 from audit.report.files import WriteError
@@ -24,6 +25,8 @@ from audit.report.text import one_line, plain
 
 COMMAND_GROUP = "astrobio_audit.commands"
 EXIT_USAGE = 2
+# CI that cancels a job, and a terminal that is closed, get the same partial report as Ctrl-C.
+_STOPPING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 EXIT_INCOMPLETE = 3
 _DISK_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
 
@@ -102,6 +105,7 @@ area_command(
     + examples_("astrobio-audit doctor", "astrobio-audit doctor --python .venv/bin/python --json")
 )
 def doctor(
+    target: TargetOption = Path("."),
     python: PythonOption = None,
     as_json: JsonOption = False,
     quiet: QuietOption = False,
@@ -110,7 +114,7 @@ def doctor(
     from audit.doctor import examine
 
     with leaving():
-        examine(python, as_json=as_json, quiet=quiet)
+        examine(python, target, as_json=as_json, quiet=quiet)
 
 
 def _load_command_groups() -> None:
@@ -132,12 +136,15 @@ def _leave_with_traceback() -> NoReturn:
 
 
 def _interrupt(signum: int, frame: types.FrameType | None) -> None:
+    for each in _STOPPING:  # once is enough: the partial report is written within seconds, and a second would lose it
+        signal.signal(each, signal.SIG_IGN)
     raise KeyboardInterrupt
 
 
 def main() -> None:
     """Run the command line; every way out has the exit code that `--help` states."""
-    signal.signal(signal.SIGTERM, _interrupt)  # CI that cancels a job gets the same partial report as Ctrl-C
+    for each in _STOPPING:
+        signal.signal(each, _interrupt)
     prepare_streams()
     try:
         try:

@@ -10,12 +10,12 @@ from rich.text import Text
 
 from audit.options import Options
 from audit.report.document import Report
-from audit.report.files import prepare_folder
+from audit.report.files import keep_from_git, prepare_folder
 from audit.report.progress import ProgressDisplay
 from audit.report.streams import print_json
 from audit.report.terminal import print_report
 from audit.report.text import one_line
-from audit.report.write import report_json, write_files
+from audit.report.write import file_stem, report_json, write_files
 from audit.session import Planner, Request, conduct
 from audit.target import Target
 
@@ -43,6 +43,8 @@ def run_area(
     )
     if options.output:
         prepare_folder(options.output)
+        if options.output_is_default:
+            keep_from_git(options.output)
     display = None if options.quiet else ProgressDisplay(command, Console(stderr=True))
     request = Request(
         command=command,
@@ -69,6 +71,6 @@ def deliver(report: Report, *, json: bool, quiet: bool, output: Path | None) -> 
         console = Console()
         print_report(report, console)
         if output:
-            place = one_line(str(output / report.command), limit=None)
+            place = one_line(str(output / file_stem(report)), limit=None)
             console.print(Text(f"written: {place}.json and .md"), soft_wrap=True)
     raise typer.Exit(report.exit_code)

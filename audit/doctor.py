@@ -1,6 +1,5 @@
 """`astrobio-audit doctor`: what an interpreter has, what is missing, and what that disables."""
 
-import os
 import re
 import shlex
 import sys
@@ -12,11 +11,11 @@ from pydantic import ValidationError
 
 from audit import provenance
 from audit.command import deliver
-from audit.errors import UsageError
 from audit.gateway import Limits, Probe, ProbeFailure, TargetRaised, output_of
 from audit.judgement import Judgement, Measured, error, failed, judged, skipped
 from audit.report.document import Environment, Provenance, build_report
 from audit.results import Check, Comparison, Outcome, Severity, Subject, SubjectKind
+from audit.target import interpreter_of
 
 _MIN_MEMORY_GIB = 4
 _GIB = 1024**3
@@ -62,16 +61,14 @@ _DISABLES = {
 }
 
 
-def examine(python: Path | None, *, as_json: bool, quiet: bool) -> None:
-    """Report on `python`, or on the auditor's own interpreter.
+def examine(python: Path | None, target: Path, *, as_json: bool, quiet: bool) -> None:
+    """Report on the interpreter that an audit of the folder `target` would use.
 
     Raises:
-        UsageError: there is no such interpreter.
+        UsageError: there is no such interpreter, or the configuration in the folder needs correcting.
         typer.Exit: at the end, with the report's exit code.
     """
-    interpreter = python or Path(sys.executable)
-    if not os.path.isfile(interpreter):  # `Path.is_file` raises for a name that is too long
-        raise UsageError(f"--python {interpreter}: no such interpreter; name an executable python")
+    interpreter = interpreter_of(target, python)
     started_at = provenance.now()
     found = _environment(interpreter.absolute())
     environment = found if isinstance(found, Environment) else None

@@ -48,6 +48,7 @@ class Options:
     json: bool
     quiet: bool
     output: Path | None
+    output_is_default: bool
     only: tuple[str, ...]
     subjects: tuple[str, ...]
     seed: int | None
@@ -107,6 +108,7 @@ def area_command(
             json=as_json,
             quiet=quiet,
             output=output,
+            output_is_default=output is not None and output == default_output,
             only=tuple(only or ()),
             subjects=tuple(subject or ()),
             seed=seed,

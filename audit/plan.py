@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from audit.errors import UsageError
 from audit.gateway import Probe
-from audit.judgement import Judgement
+from audit.judgement import Judgement, error
 from audit.results import Check, Subject
 from audit.target import Target
 
@@ -31,6 +31,16 @@ class PlannedCheck:
     subject: Subject
     judge: Judge
     requires: tuple[str, ...] = ()
+
+    @classmethod
+    def waiting(cls, check: Check, subject: Subject, *, requires: str) -> "PlannedCheck":
+        """Return a check that is skipped unless `requires` passes on the subject, and cannot be carried out then."""
+        return cls(
+            check=check,
+            subject=subject,
+            judge=lambda run: error(f"{requires} passed, and there is nothing to carry {check.id} out on"),
+            requires=(requires,),
+        )
 
     @property
     def key(self) -> PlanKey:

@@ -15,7 +15,8 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from audit.errors import UsageError
 
-TABLE = "[tool.astrobio-audit]"
+_TABLE_NAME = "astrobio-audit"
+TABLE = f"[tool.{_TABLE_NAME}]"
 _MAX_MIB = 2**30  # a petabyte: the byte count still fits what the kernel takes as a limit
 _MAX_SHOWN = 80
 DottedName = Annotated[str, Field(pattern=r"^[A-Za-z_]\w*(\.[A-Za-z_]\w*)*$")]
@@ -115,7 +116,10 @@ class Target(BaseModel):
             package=settings.package,
             python=_find_interpreter(root, settings.python, from_flag=python is not None),
             settings=settings,
-            flags=("--package", package) if package else (),
+            flags=(
+                *(("--package", package) if package else ()),
+                *(("--python", str(python)) if python else ()),
+            ),
         )
 
 
@@ -127,6 +131,17 @@ def _existing_folder(directory: Path) -> Path:
     if root is None or not root.is_dir():
         raise UsageError(f"--target {directory}: no such folder; name the folder that holds the package")
     return root
+
+
+def interpreter_of(directory: Path, python: Path | None) -> Path:
+    """Return the interpreter for a folder: the one of the flag, else of its configuration, else the auditor's own.
+
+    Raises:
+        UsageError: the folder, its configuration or the interpreter is missing or malformed.
+    """
+    root = _existing_folder(directory)
+    settings = _validated(_read_table(root), {"python": str(python)} if python else {})
+    return _find_interpreter(root, settings.python, from_flag=python is not None)
 
 
 def available_cores() -> int:
@@ -153,7 +168,11 @@ def _read_table(root: Path) -> Mapping[str, object]:
     except OSError as error:
         raise UsageError(f"{path}: cannot be read: {error.strerror}") from error
     tool = document.get("tool", {})
-    table = tool.get("astrobio-audit", {}) if isinstance(tool, dict) else {}
+    tool = tool if isinstance(tool, dict) else {}
+    near = difflib.get_close_matches(_TABLE_NAME, tool, n=1)
+    if _TABLE_NAME not in tool and near:
+        raise UsageError(f"{path}: [tool.{_shortened(near[0])}]: did you mean {TABLE}?")
+    table = tool.get(_TABLE_NAME, {})
     if not isinstance(table, dict):
         raise UsageError(f"{path}: tool.astrobio-audit must be a table, not {type(table).__name__}")
     return table
@@ -182,7 +201,10 @@ def _first_problem(error: ValidationError) -> str:
         close = difflib.get_close_matches(key, Settings.model_fields, n=1)
         known = f"did you mean {close[0]!r}?" if close else f"known keys: {', '.join(sorted(Settings.model_fields))}"
         return f"{key}: unknown key; {known}"
-    return f"{key}: {first['msg'].lower()}, got {_shown(first['input'])}"
+    if first["type"] == "string_pattern_mismatch":
+        return f"{key}: should be a dotted name, as in an import statement, got {_shown(first['input'])}"
+    message = "input should be a list" if first["type"] == "tuple_type" else first["msg"].lower()
+    return f"{key}: {message}, got {_shown(first['input'])}"
 
 
 def _shown(value: object) -> str:
@@ -238,7 +260,8 @@ def _find_interpreter(root: Path, configured: str | None, *, from_flag: bool) ->
     if not from_flag and os.sep not in configured:
         path = Path(shutil.which(configured) or path)
     if not os.path.isfile(path) or not os.access(path, os.X_OK):
-        raise UsageError(f"{origin} {configured}: no such interpreter; name an executable python")
+        place = "" if from_flag else f" at {_shortened(str(path))}"
+        raise UsageError(f"{origin} {configured}: no such interpreter{place}; name an executable python")
     return path.absolute()
 
 

@@ -35,22 +35,28 @@ class Expected:
 
 
 CLEAN = Expected(exit_code=0)
-PROPERTIES = {f"attention.{name}" for name in ("oracle", "causality", "mask", "kv_cache", "gradients")}
+PROPERTIES = {
+    f"attention.{name}"
+    for name in ("oracle", "causality", "mask", "large_logits", "kv_cache", "gradients", "inputs_untouched")
+}
 NO_BUILD = {f"smoke.{name}" for name in FOLLOWING_BUILD}
 OTHER_FUNCTION = {"attention.gradients"}
+OTHER_KEYS = OTHER_FUNCTION | {"attention.oracle", "attention.large_logits"}
 
 ATTENTION = {
     "clean": CLEAN,
     # Functions and modules without a cache, or without causality, among those that have them.
     "styles": Expected(not_applicable={"attention.kv_cache", "attention.causality"}, exit_code=0),
     "wrong_scale": Expected({"attention.oracle"}, OTHER_FUNCTION),
-    "leaks_future": Expected({"attention.causality"}, OTHER_FUNCTION | {"attention.oracle", "attention.kv_cache"}),
-    "ignores_mask": Expected({"attention.mask"}, OTHER_FUNCTION | {"attention.oracle"}),
+    "leaks_future": Expected({"attention.causality"}, OTHER_KEYS | {"attention.kv_cache"}),
+    "ignores_mask": Expected({"attention.mask"}, OTHER_KEYS),
+    "overflows": Expected({"attention.large_logits"}),
     "cache_off_by_one": Expected({"attention.kv_cache"}),
     "dead_parameter": Expected({"attention.gradients"}),
     "nan_gradient": Expected({"attention.gradients"}),
-    "specs_fail": Expected({"attention.declared"}),
-    "undeclared": Expected(unjudged={"attention.declared"}, exit_code=3),
+    "overwrites_mask": Expected({"attention.inputs_untouched"}),
+    "specs_fail": Expected({"attention.declared"}, unjudged=PROPERTIES),
+    "undeclared": Expected(unjudged=PROPERTIES | {"attention.declared"}, exit_code=3),
     "build_raises": Expected(unjudged=PROPERTIES, exit_code=3),
 }
 SMOKE = {
@@ -65,12 +71,12 @@ SMOKE = {
     "stand_in": Expected({"smoke.build"}, unjudged=NO_BUILD | {"smoke.reached"}),
     # Minor: reported, and the command still exits 0.
     "unreached_class": Expected({"smoke.reached"}, exit_code=0),
-    "no_models_declared": Expected({"smoke.declared"}),
+    "no_models_declared": Expected({"smoke.declared"}, unjudged=NO_BUILD | {"smoke.build"}),
     "no_model_class": Expected({"smoke.build"}, unjudged=NO_BUILD),
     # The specs import the module that fails, so they cannot be read either.
-    "import_fails": Expected({"smoke.import"}, {"smoke.declared"}),
-    "syntax_error": Expected({"smoke.import"}, {"smoke.declared"}, unjudged={"smoke.import"}),
-    "undeclared": Expected(unjudged={"smoke.declared"}, exit_code=3),
+    "import_fails": Expected({"smoke.import"}, {"smoke.declared"}, unjudged=NO_BUILD | {"smoke.build"}),
+    "syntax_error": Expected({"smoke.import"}, {"smoke.declared"}, unjudged=NO_BUILD | {"smoke.build", "smoke.import"}),
+    "undeclared": Expected(unjudged=NO_BUILD | {"smoke.build", "smoke.declared"}, exit_code=3),
     "entry_without_loss": Expected(unjudged=NO_BUILD | {"smoke.build"}, exit_code=3),
     # The class is not among the sources any more, so what is built may be a stand-in.
     "no_files": Expected({"smoke.build"}, unjudged=NO_BUILD),

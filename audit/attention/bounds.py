@@ -1,10 +1,14 @@
 """How far a correct implementation may be from the truth, derived from the plain computation in the same dtype.
 
-error <= 3 * max(E, E') + 2 * max|(r + 0.3 - 0.3) - r|
+error <= 3 * max(E) + 2 * max|(r + 0.3 - 0.3) - r|
 
-r is the float64 oracle's answer; E and E' are the errors of the plain computation in the tested dtype with the scale
-applied after and before the product of queries and keys. The second term is the rounding of the result itself. The
-rule is that of the flash-attention tests (github.com/Dao-AILab/flash-attention, tests/test_flash_attn.py).
+r is the float64 oracle's answer; E are the errors of the plain computation in the tested dtype, one for each order of
+operations in `plain.py`. The second term is the rounding of the result itself. The rule is that of the
+flash-attention tests (github.com/Dao-AILab/flash-attention, tests/test_flash_attn.py), which compare tensors so large
+that two orders of operations are enough for the largest error to show; here tensors are small, and luck in two of them
+would be a false alarm. Measured on 2026-11-25 over 96,000 outputs and gradients of the correct functions in
+tests/fixtures/attention/styles (float32, 250 seeds): with two orders 52 exceeded the bound; with those of `plain.py`
+none did, and the largest reached 0.81 of it.
 """
 
 import math
@@ -25,6 +29,7 @@ class Deviation:
     case: str
     error: float
     bound: float
+    blind: str | None = None  # why an error within the bound says nothing
 
     @property
     def holds(self) -> bool:
@@ -41,11 +46,10 @@ class Deviation:
         return 0.0 if self.error == 0 else math.inf
 
 
-def allowance(truth: Tensor, plain: Tensor, plain_scaled_first: Tensor) -> float:
-    """Return the bound on an implementation's error, given the oracle's answer and both plain computations."""
-    dtype = plain.dtype
-    plain_error = max(distance(plain, truth), distance(plain_scaled_first, truth))
-    rounded = truth.to(dtype)
+def allowance(truth: Tensor, *plain: Tensor) -> float:
+    """Return the bound on an implementation's error, given the oracle's answer and the plain computations."""
+    plain_error = max(distance(each, truth) for each in plain)
+    rounded = truth.to(plain[0].dtype)
     rounding = distance((rounded + _SHIFT) - _SHIFT, rounded.double())
     return _PLAIN_FACTOR * plain_error + _ROUNDING_FACTOR * rounding
 
@@ -56,6 +60,12 @@ def distance(found: Tensor, expected: Tensor) -> float:
         return math.inf
     difference = (found.double() - expected.double()).abs().max()
     return float(difference) if bool(torch.isfinite(difference)) else math.inf
+
+
+def is_constant(truth: Tensor, bound: float) -> bool:
+    """Whether every token's row is the same to within the bound, so that a constant output would pass for it."""
+    tokens = (0, -2)  # batch and position of (B, L, E) and of (B, H, L, D)
+    return distance(truth.mean(dim=tokens, keepdim=True).expand_as(truth), truth) <= bound < math.inf
 
 
 def worst(deviations: list[Deviation]) -> Deviation:

@@ -5,21 +5,40 @@ from every other size.
 import torch
 from torch import Tensor
 
+from audit.attention.contract import Contract
 from audit.attention.subject import BATCH_SIZE, LENGTH, SHORT, AttentionSubject, Case
 
 _PADDING = 3
+MANY = 16  # samples, where some number in each must have a given sign: that none has happens once in 2**16
+# Those of the property that makes the most inputs, `large_logits`: one token, and twice the usual length.
+_MOST_TOKENS = MANY * (1 + 2 * LENGTH)
+_BYTES = 8  # of an element in float64, in which cases are drawn
+
+
+def inputs_mib(contract: Contract) -> int:
+    """Return the memory, in MiB, that the inputs of all cases and the products of their logits take."""
+    width = (contract.num_heads + 2 * contract.num_kv_heads) * contract.head_dim + (contract.embed_dim or 0)
+    elements = _MOST_TOKENS * (width + contract.num_heads * LENGTH * contract.head_dim)
+    return elements * _BYTES // 2**20
 
 
 def _normal(generator: torch.Generator, *shape: int) -> Tensor:
     return torch.randn(*shape, generator=generator, dtype=torch.float64)
 
 
-def plain_case(subject: AttentionSubject, generator: torch.Generator, *, is_causal: bool | None = None) -> Case:
+def plain_case(
+    subject: AttentionSubject,
+    generator: torch.Generator,
+    *,
+    is_causal: bool | None = None,
+    length: int = LENGTH,
+    batch: int = BATCH_SIZE,
+) -> Case:
     """Return a case without a mask; for a function, as many queries as keys."""
     if subject.is_function:
         causal = subject.contract.is_causal if is_causal is None else is_causal
-        return _function_case("causal" if causal else "full", subject, generator, LENGTH, LENGTH, causal)
-    return _module_case("no mask", subject, generator, LENGTH)
+        return _function_case("causal" if causal else "full", subject, generator, length, length, causal, batch=batch)
+    return _module_case("no mask", subject, generator, length, batch=batch)
 
 
 def padding_mask(*, side: str, length: int = LENGTH) -> Tensor:
@@ -61,6 +80,7 @@ def oracle_cases(subject: AttentionSubject, generator: torch.Generator) -> list[
             mask = torch.ones(BATCH_SIZE, LENGTH, dtype=torch.bool)
             mask[0] = False
             cases.append(with_mask(subject, whole, mask, "a sample with nothing to attend to"))
+    assert sum(case.inputs.shape[0] * LENGTH for case in cases) <= _MOST_TOKENS
     return cases
 
 
@@ -76,17 +96,26 @@ def _function_cases(subject: AttentionSubject, generator: torch.Generator) -> li
     return cases
 
 
-def _module_case(name: str, subject: AttentionSubject, generator: torch.Generator, length: int) -> Case:
+def _module_case(
+    name: str, subject: AttentionSubject, generator: torch.Generator, length: int, *, batch: int = BATCH_SIZE
+) -> Case:
     assert subject.contract.embed_dim is not None
-    hidden_states = _normal(generator, BATCH_SIZE, length, subject.contract.embed_dim)
+    hidden_states = _normal(generator, batch, length, subject.contract.embed_dim)
     return Case(name=name, tensors={"hidden_states": hidden_states}, is_causal=subject.contract.is_causal)
 
 
 def _function_case(
-    name: str, subject: AttentionSubject, generator: torch.Generator, length_q: int, length_k: int, is_causal: bool
+    name: str,
+    subject: AttentionSubject,
+    generator: torch.Generator,
+    length_q: int,
+    length_k: int,
+    is_causal: bool,
+    *,
+    batch: int = BATCH_SIZE,
 ) -> Case:
     contract = subject.contract
-    query = _normal(generator, BATCH_SIZE, contract.num_heads, length_q, contract.head_dim)
-    key = _normal(generator, BATCH_SIZE, contract.num_kv_heads, length_k, contract.head_dim)
-    value = _normal(generator, BATCH_SIZE, contract.num_kv_heads, length_k, contract.head_dim)
+    query = _normal(generator, batch, contract.num_heads, length_q, contract.head_dim)
+    key = _normal(generator, batch, contract.num_kv_heads, length_k, contract.head_dim)
+    value = _normal(generator, batch, contract.num_kv_heads, length_k, contract.head_dim)
     return Case(name=name, tensors={"query": query, "key": key, "value": value}, is_causal=is_causal)

@@ -2,12 +2,13 @@
 
 from typing import Annotated, Literal, Self
 
-from pydantic import Field, ValidationError, model_validator
+from pydantic import Field, FiniteFloat, ValidationError, model_validator
 
 from audit.catalog import SpecEntry
 from audit.results import Frozen
 
 PositiveInt = Annotated[int, Field(gt=0)]
+PositiveFinite = Annotated[FiniteFloat, Field(gt=0)]
 Dtype = Literal["float32", "bfloat16", "float16"]
 
 
@@ -30,7 +31,7 @@ class Contract(Frozen):
     embed_dim: Annotated[PositiveInt | None, Field(description="Width of the module's input; None for a function.")] = (
         None
     )
-    scale: Annotated[float | None, Field(description="Factor on the logits; None is 1/sqrt(head_dim).")] = None
+    scale: Annotated[FiniteFloat | None, Field(description="Factor on the logits; None is 1/sqrt(head_dim).")] = None
     key_mask: Annotated[bool, Field(description="Takes a mask of keys, True = may attend.")] = False
     causal_alignment: Annotated[
         Literal["bottom_right", "top_left"], Field(description="Which corner the diagonal meets when Lq != Lk.")
@@ -39,7 +40,7 @@ class Contract(Frozen):
         Literal["interleaved", "tiled"],
         Field(description="Query heads 0, 1 share key head 0, or 0 and num_kv_heads do."),
     ] = "interleaved"
-    rotary_base: float | None = None
+    rotary_base: PositiveFinite | None = None
     rotary_layout: Literal["half", "interleaved"] = "half"
     projections: Projections | None = None
     empty_row: Annotated[
@@ -67,8 +68,13 @@ def read_contract(entry: SpecEntry) -> Contract | str:
         contract = Contract.model_validate(entry.contract)
     except ValidationError as error:
         first = error.errors()[0]
-        where = ".".join(str(part) for part in first["loc"])
+        where = ".".join(_on_one_line(str(part)) for part in first["loc"])
         return f"contract: {where + ': ' if where else ''}{first['msg']}"
     if entry.declared_class and contract.embed_dim is None:
         return "contract: embed_dim: a module's contract needs the width of its input"
     return contract
+
+
+def _on_one_line(key: str) -> str:
+    """Return a key of the contract as it is, or quoted and escaped where it would not read as one word."""
+    return key if key.isalnum() or key.isidentifier() else repr(key)

@@ -1,7 +1,8 @@
 """Softmax attention as it is defined, written for reading (Vaswani et al. 2017, arXiv:1706.03762, section 3.2).
 
-In float64 it is the oracle. In the tested dtype, in two orders of operations, it is the plain computation from which
-bounds are derived. Shapes: B batch, H heads, G key/value heads, Lq and Lk lengths, D head_dim, E embed_dim.
+In float64 it is the oracle. In the tested dtype, in several orders of operations (`plain.py`), it is the plain
+computation from which bounds are derived. Shapes: B batch, H heads, G key/value heads, Lq and Lk lengths, D head_dim,
+E embed_dim.
 """
 
 import math
@@ -12,6 +13,7 @@ import torch
 from torch import Tensor
 
 from audit.attention.contract import Contract
+from audit.attention.plain import Arranged, Order, attend, repeated
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,34 +37,42 @@ def core(
     contract: Contract,
     is_causal: bool,
     mask: Tensor | None = None,  # bool, broadcastable to (B, H, Lq, Lk), True = may attend
-    scale_first: bool = False,
+    order: Order | None = None,
     departure: Departure = FAITHFUL,
 ) -> Tensor:
     """Return softmax(scale * query key^T) value, (B, H, Lq, D), in the dtype of the inputs.
 
     A query that may attend to nothing gets zeros.
     """
-    groups = query.shape[1] // key.shape[1]
-    if contract.head_grouping == "interleaved":
-        key, value = key.repeat_interleave(groups, dim=1), value.repeat_interleave(groups, dim=1)
-    else:
-        key, value = key.repeat(1, groups, 1, 1), value.repeat(1, groups, 1, 1)
-    scale = contract.effective_scale
-    scores = (query * scale) @ key.transpose(-2, -1) if scale_first else (query @ key.transpose(-2, -1)) * scale
-    allowed = _allowed(scores, contract, is_causal=is_causal, mask=mask, departure=departure)
+    allowed = allowed_keys(query, key, contract=contract, is_causal=is_causal, mask=mask, departure=departure)
+    if order is not None:
+        return attend(query, key, value, allowed, contract=contract, order=order)
+    scores = logits(query, key, contract=contract)
     has_key = allowed.any(dim=-1, keepdim=True)
     # A row without keys keeps its scores, so that its softmax and gradient stay finite, and is zeroed afterwards.
     scores = scores.masked_fill(~allowed & has_key, -math.inf)
     weights = torch.softmax(scores, dim=departure.softmax_axis) * has_key
-    return weights @ value
+    return weights @ repeated(value, query.shape[1], contract.head_grouping)
 
 
-def _allowed(
-    scores: Tensor, contract: Contract, *, is_causal: bool, mask: Tensor | None, departure: Departure
+def logits(query: Tensor, key: Tensor, *, contract: Contract) -> Tensor:
+    """Return scale * query key^T, (B, H, Lq, Lk)."""
+    key = repeated(key, query.shape[1], contract.head_grouping)
+    return (query @ key.transpose(-2, -1)) * contract.effective_scale
+
+
+def allowed_keys(
+    query: Tensor,
+    key: Tensor,
+    *,
+    contract: Contract,
+    is_causal: bool,
+    mask: Tensor | None = None,
+    departure: Departure = FAITHFUL,
 ) -> Tensor:
     """Return which keys each query may attend to: bool, (B, H, Lq, Lk)."""
-    length_q, length_k = scores.shape[-2:]
-    allowed = torch.ones(scores.shape, dtype=torch.bool)
+    length_q, length_k = query.shape[-2], key.shape[-2]
+    allowed = torch.ones(*query.shape[:-1], length_k, dtype=torch.bool)
     if is_causal if departure.causal is None else departure.causal:
         offset = length_k - length_q if contract.causal_alignment == "bottom_right" else 0
         allowed &= torch.ones(length_q, length_k, dtype=torch.bool).tril(diagonal=offset)
@@ -77,21 +87,15 @@ def module(
     *,
     contract: Contract,
     key_mask: Tensor | None = None,  # bool, (B, L), True = may attend
-    scale_first: bool = False,
+    order: Order | None = None,
     departure: Departure = FAITHFUL,
 ) -> Tensor:
-    """Return the output of a self-attention module with the given weights, (B, L, E), in the dtype of its input.
-
-    Raises:
-        KeyError: a projection that the contract names is not in the state.
-    """
+    """Return the output of a self-attention module with the given weights, (B, L, E), in the dtype of its input."""
     assert contract.projections is not None
-    names = contract.projections
-    query = _heads(_linear(state, names.query, hidden_states), contract.num_heads)
-    key = _heads(_linear(state, names.key, hidden_states), contract.num_kv_heads)
-    value = _heads(_linear(state, names.value, hidden_states), contract.num_kv_heads)
-    if contract.rotary_base is not None and departure.rotary:
-        query, key = rotate(query, contract), rotate(key, contract)
+    reverse = order is not None and order.arranged is Arranged.REVERSED
+    query, key, value = projected(
+        state, hidden_states, contract=contract, rotary=departure.rotary, reverse_sums=reverse
+    )
     mask = None if key_mask is None else key_mask[:, None, None, :]
     context = core(
         query,
@@ -100,10 +104,34 @@ def module(
         contract=contract,
         is_causal=contract.is_causal,
         mask=mask,
-        scale_first=scale_first,
+        order=order,
         departure=departure,
     )
-    return _linear(state, names.output, context.transpose(1, 2).flatten(2))
+    return _linear(state, contract.projections.output, context.transpose(1, 2).flatten(2), reverse_sums=reverse)
+
+
+def projected(
+    state: Mapping[str, Tensor],
+    hidden_states: Tensor,  # (B, L, E)
+    *,
+    contract: Contract,
+    rotary: bool = True,
+    reverse_sums: bool = False,
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Return query (B, H, L, D), key and value (B, G, L, D) of a self-attention module, rotated if it rotates."""
+    assert contract.projections is not None
+    names = contract.projections
+    query, key, value = (
+        _heads(_linear(state, name, hidden_states, reverse_sums=reverse_sums), heads)
+        for name, heads in (
+            (names.query, contract.num_heads),
+            (names.key, contract.num_kv_heads),
+            (names.value, contract.num_kv_heads),
+        )
+    )
+    if contract.rotary_base is not None and rotary:
+        query, key = rotate(query, contract), rotate(key, contract)
+    return query, key, value
 
 
 def rotate(x: Tensor, contract: Contract) -> Tensor:
@@ -128,6 +156,8 @@ def _heads(x: Tensor, heads: int) -> Tensor:
     return x.view(*x.shape[:-1], heads, -1).transpose(1, 2)  # (B, L, H*D) -> (B, H, L, D)
 
 
-def _linear(state: Mapping[str, Tensor], name: str, x: Tensor) -> Tensor:
-    bias = state.get(f"{name}.bias")
-    return torch.nn.functional.linear(x, state[f"{name}.weight"], bias)
+def _linear(state: Mapping[str, Tensor], name: str, x: Tensor, *, reverse_sums: bool) -> Tensor:
+    weight, bias = state[f"{name}.weight"], state.get(f"{name}.bias")
+    if reverse_sums:
+        weight, x = weight.flip(-1), x.flip(-1)
+    return torch.nn.functional.linear(x, weight, bias)

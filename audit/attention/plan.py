@@ -23,19 +23,32 @@ DECLARE_WHERE_DEFINED = "declare the class or function in the module that define
 
 
 def plan_attention(collected: Collected) -> Plan:
-    """Plan every property for every attention mechanism in the specs."""
+    """Plan every property for every attention mechanism in the specs.
+
+    Where these are unknown, the properties are planned on the package, where they wait for what cannot pass: what was
+    not looked at must not leave the report.
+    """
     catalog = collected.catalog
     package = package_subject(collected)
     declared = PlannedCheck(
         check=DECLARED, subject=package, judge=lambda run: judge_section(catalog, "attention", may_be_empty=True)
     )
+    if not isinstance(catalog, Catalog) or catalog.attention is None:
+        return (Group(subject=package, planned=(declared, *_waiting(package))),)
     groups = [Group(subject=package, planned=(declared,))]
-    if isinstance(catalog, Catalog) and catalog.attention:
+    if catalog.attention:
         assert collected.target.settings.specs is not None
         groups += [
             _group(collected, collected.target.settings.specs, n, e) for n, e in sorted(catalog.attention.items())
         ]
     return tuple(groups)
+
+
+def _waiting(package: Subject) -> Iterator[PlannedCheck]:
+    from audit.attention.properties import PROPERTIES
+
+    for prop in PROPERTIES:
+        yield PlannedCheck.waiting(prop.check, package, requires=DECLARED.id)
 
 
 def _group(collected: Collected, specs: str, name: str, entry: SpecEntry) -> Group:
@@ -46,9 +59,11 @@ def _group(collected: Collected, specs: str, name: str, entry: SpecEntry) -> Gro
 
 def _planned(subject: Subject, specs: str, name: str, entry: SpecEntry) -> Iterator[PlannedCheck]:
     # Loaded here and not above: the properties need torch, which planning another area does not.
+    from audit.attention.answers import Settled
+    from audit.attention.cases import inputs_mib
     from audit.attention.contract import read_contract
     from audit.attention.properties import PROPERTIES, Property
-    from audit.attention.subject import AttentionSubject, StandInBuilt
+    from audit.attention.subject import AttentionSubject
 
     contract = None if entry.problem else read_contract(entry)
 
@@ -58,6 +73,12 @@ def _planned(subject: Subject, specs: str, name: str, entry: SpecEntry) -> Itera
         if subject.digest is None:
             return error(
                 f"{entry.declared} is not defined in the sources of {run.target.package}", fix=DECLARE_WHERE_DEFINED
+            )
+        if inputs_mib(contract) > run.target.settings.memory_mb:
+            return error(
+                f"the contract's inputs take {inputs_mib(contract)} MiB; the target's process may use no more than "
+                f"{run.target.settings.memory_mb} MiB",
+                fix="declare smaller sizes, or raise `memory_mb`",
             )
         attention = AttentionSubject(
             name=name,
@@ -69,8 +90,8 @@ def _planned(subject: Subject, specs: str, name: str, entry: SpecEntry) -> Itera
         )
         try:
             judgement = prop.judge(attention, run)
-        except StandInBuilt as stand_in:
-            return error(f"{stand_in}: a stand-in is not judged", fix="build the declared class")
+        except Settled as settled:
+            judgement = settled.judgement
         return replace(judgement, subject=subject.model_copy(update={"parameters": attention.built.parameters}))
 
     for prop in PROPERTIES:

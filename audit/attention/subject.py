@@ -5,20 +5,20 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load as load_safetensors
+from safetensors.torch import save as save_safetensors
 from torch import Tensor
 
 from audit.attention import oracle
+from audit.attention.answers import Answers, Settled, check_weights, read_answers
 from audit.attention.bounds import allowance
-from audit.attention.contract import Contract
+from audit.attention.contract import Contract, Dtype
 from audit.attention.oracle import FAITHFUL, Departure
-from audit.gateway import ProbeFailure
+from audit.attention.plain import ORDERS, Order
 from audit.gateway.client import Plain
+from audit.judgement import error
 from audit.plan import Run
-from audit.probe.tensors import dump
 
-DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
+DTYPES: Mapping[Dtype, torch.dtype] = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 BATCH_SIZE = 2
 # Lengths that are neither the batch size nor a usual number of heads or head_dim, so that no two axes coincide.
 LENGTH = 11
@@ -33,23 +33,14 @@ class Case:
     tensors: Mapping[str, Tensor]
     is_causal: bool = False
 
+    @property
+    def inputs(self) -> Tensor:
+        """The queries of a function, the hidden states of a module: the output has their shape."""
+        return self.tensors["hidden_states"] if "hidden_states" in self.tensors else self.tensors["query"]
+
     def replaced(self, name: str, **tensors: Tensor) -> "Case":
         """Return a copy under another name with other tensors."""
         return Case(name=name, tensors={**self.tensors, **tensors}, is_causal=self.is_causal)
-
-
-@dataclass(frozen=True, kw_only=True)
-class Answers:
-    """What the target returned: outputs in order of the calls, gradients of each call by name, the module's state."""
-
-    outputs: tuple[Tensor, ...]
-    gradients: tuple[Mapping[str, Tensor], ...] = ()
-    missing: frozenset[str] = frozenset()
-    state: Mapping[str, Tensor] = field(default_factory=dict)
-
-
-class StandInBuilt(Exception):
-    """The specs built something else than the class that they declare."""
 
 
 @dataclass(kw_only=True)
@@ -72,6 +63,11 @@ class AttentionSubject:
     built: Built = field(default_factory=Built)
 
     @property
+    def finest_dtype(self) -> Dtype:
+        """The declared dtype that resolves most."""
+        return min(self.contract.dtypes, key=lambda dtype: torch.finfo(DTYPES[dtype]).eps)
+
+    @property
     def has_oracle(self) -> bool:
         """Whether the contract says enough for the oracle to compute the same function."""
         return self.is_function or self.contract.projections is not None
@@ -81,42 +77,55 @@ class AttentionSubject:
         mixed = int.from_bytes(hashlib.sha256(f"{self.name}:{seed}".encode()).digest()[:7], "little")
         return torch.Generator().manual_seed(mixed)
 
-    def forward(self, run: Run, dtype: str, cases: Sequence[Case]) -> Answers:
+    def forward(self, run: Run, dtype: Dtype, cases: Sequence[Case]) -> Answers:
         """Run the target on every case."""
         return self._ask(run, dtype, [("forward", case, {}) for case in cases])
 
-    def decode(self, run: Run, dtype: str, case: Case, chunkings: Sequence[Sequence[int]]) -> Answers:
+    def decode(self, run: Run, dtype: Dtype, case: Case, chunkings: Sequence[Sequence[int]]) -> Answers:
         """Run the full forward, then decode the same input through the cache in each of the given chunk lengths."""
         calls: list[tuple[str, Case, dict[str, Plain]]] = [("forward", case, {})]
         calls += [("decode", case, {"chunks": list[Plain](chunks)}) for chunks in chunkings]
         return self._ask(run, dtype, calls)
 
-    def backward(self, run: Run, dtype: str, cases: Sequence[Case]) -> Answers:
+    def backward(self, run: Run, dtype: Dtype, cases: Sequence[Case]) -> Answers:
         """Run and differentiate every case; each holds its `cotangent`."""
         return self._ask(run, dtype, [("backward", case, {}) for case in cases])
 
-    def _ask(self, run: Run, dtype: str, calls: Sequence[tuple[str, Case, dict[str, Plain]]]) -> Answers:
+    def state(self, run: Run, dtype: Dtype) -> Mapping[str, Tensor]:
+        """Return the weights of the module, which are those of every later call in this dtype; a function has none."""
+        return {} if self.is_function else self._ask(run, dtype, []).state
+
+    def _ask(self, run: Run, dtype: Dtype, calls: Sequence[tuple[str, Case, dict[str, Plain]]]) -> Answers:
         blob: dict[str, Tensor] = {}
         described: list[Plain] = []
         for index, (kind, case, extra) in enumerate(calls):
             keys: dict[str, Plain] = {name: f"{index}.{name}" for name in case.tensors}
-            blob |= {f"{index}.{name}": _cast(tensor, DTYPES[dtype]) for name, tensor in case.tensors.items()}
+            blob |= {f"{index}.{name}": tensor for name, tensor in self.as_sent(case, dtype).tensors.items()}
             described.append({"kind": kind, "is_causal": case.is_causal, **keys, **extra})
         reply = run.probe.call(
             "attention_run",
             specs=self.specs,
             name=self.name,
+            declared=self.declared,
             seed=run.seed,
             dtype=dtype,
             calls=described,
-            tensors=dump(blob),
+            tensors=_bytes(blob),
         )
         built = reply.get("class")
         if not self.is_function and built != self.declared:
-            raise StandInBuilt(f"the specs declare {self.declared} and build {built!s}")
+            what = f"the specs declare {self.declared} and build {built!s}: a stand-in is not judged"
+            raise Settled(error(what, fix="build the declared class"))
         count = reply.get("parameters")
         self.built.parameters = count if isinstance(count, int) else None
-        return _answers(reply, len(calls))
+        named = [("decode" if kind == "decode" else "forward", case) for kind, case, _ in calls]
+        answers = read_answers(reply, [(kind, case.inputs.shape) for kind, case in named])
+        check_weights(self.contract, answers.state)
+        return answers
+
+    def as_sent(self, case: Case, dtype: Dtype) -> Case:
+        """Return the case with its tensors rounded to the dtype in which the target sees them."""
+        return case.replaced(case.name, **{name: _cast(x, DTYPES[dtype]) for name, x in case.tensors.items()})
 
     def reference(
         self,
@@ -124,11 +133,11 @@ class AttentionSubject:
         case: Case,
         *,
         dtype: torch.dtype = torch.float64,
-        scale_first: bool = False,
+        order: Order | None = None,
         contract: Contract | None = None,
         departure: Departure = FAITHFUL,
     ) -> Tensor:
-        """Return the oracle's answer (float64), or the plain computation in another dtype."""
+        """Return the oracle's answer (float64), or the plain computation in another dtype and order of operations."""
         contract = contract or self.contract
         tensors = {name: _cast(tensor, dtype) for name, tensor in case.tensors.items()}
         if self.is_function:
@@ -139,7 +148,7 @@ class AttentionSubject:
                 contract=contract,
                 is_causal=case.is_causal,
                 mask=tensors.get("mask"),
-                scale_first=scale_first,
+                order=order,
                 departure=departure,
             )
         return oracle.module(
@@ -147,41 +156,34 @@ class AttentionSubject:
             tensors["hidden_states"],
             contract=contract,
             key_mask=tensors.get("key_mask"),
-            scale_first=scale_first,
+            order=order,
             departure=departure,
         )
 
-    def allowance(self, state: Mapping[str, Tensor], case: Case, dtype: str) -> float:
-        """Return the bound on a correct implementation's error in this case."""
-        rounded = case.replaced(case.name, **{k: _cast(v, DTYPES[dtype]) for k, v in case.tensors.items()})
-        plain = [self.reference(state, rounded, dtype=DTYPES[dtype], scale_first=first) for first in (False, True)]
-        return allowance(self.reference(state, rounded), *plain)
+    def logits(self, state: Mapping[str, Tensor], case: Case) -> tuple[Tensor, Tensor]:
+        """Return the oracle's logits before the mask, and which of them are attended to, both (B, H, Lq, Lk)."""
+        contract, mask = self.contract, case.tensors.get("mask")
+        if self.is_function:
+            query, key = case.tensors["query"], case.tensors["key"]
+        else:
+            weights = {name: _cast(tensor, torch.float64) for name, tensor in state.items()}
+            query, key, _ = oracle.projected(weights, case.tensors["hidden_states"], contract=contract)
+            key_mask = case.tensors.get("key_mask")
+            mask = None if key_mask is None else key_mask[:, None, None, :]
+        allowed = oracle.allowed_keys(query, key, contract=contract, is_causal=case.is_causal, mask=mask)
+        return oracle.logits(query, key, contract=contract), allowed
+
+    def allowance(self, state: Mapping[str, Tensor], case: Case, dtype: Dtype, *, first: int | None = None) -> float:
+        """Return the bound on a correct implementation's error in this case, at the first positions or at all."""
+        sent = self.as_sent(case, dtype)
+        plain = (self.reference(state, sent, dtype=DTYPES[dtype], order=order) for order in ORDERS)
+        return allowance(*(each[..., :first, :] for each in (self.reference(state, sent), *plain)))
 
 
 def _cast(tensor: Tensor, dtype: torch.dtype) -> Tensor:
     return tensor.to(dtype) if tensor.is_floating_point() else tensor
 
 
-def _answers(reply: Mapping[str, Plain], calls: int) -> Answers:
-    data, missing = reply.get("tensors"), reply.get("missing")
-    if not isinstance(data, bytes) or not isinstance(missing, list):
-        raise ProbeFailure("the target's process sent a reply without tensors")
-    try:
-        tensors = load_safetensors(data)
-    except SafetensorError as error:
-        raise ProbeFailure(f"the target's process sent malformed tensors: {error}") from error
-    lost = [index for index in range(calls) if f"output.{index}" not in tensors]
-    if lost:
-        raise ProbeFailure(f"the target's process sent no output for call {lost[0]}")
-    gradients: list[dict[str, Tensor]] = [{} for _ in range(calls)]
-    for key, tensor in tensors.items():
-        kind, _, rest = key.partition(".")
-        if kind == "gradient":
-            index, _, name = rest.partition(".")
-            gradients[int(index)][name] = tensor
-    return Answers(
-        outputs=tuple(tensors[f"output.{index}"] for index in range(calls)),
-        gradients=tuple(gradients),
-        missing=frozenset(str(name) for name in missing),
-        state={key.partition(".")[2]: tensor for key, tensor in tensors.items() if key.startswith("state.")},
-    )
+def _bytes(tensors: Mapping[str, Tensor]) -> bytes:
+    # The library refuses tensors that share memory, and cases share theirs.
+    return save_safetensors({name: x.clone(memory_format=torch.contiguous_format) for name, x in tensors.items()})

@@ -5,21 +5,22 @@ from collections.abc import Mapping
 import torch
 
 from . import specs as specs_
-from .models import NotTheTargets
+from .models import SpecError
 from .phases import phase
-from .tensors import dump, load
+from .tensors import digest, dump, load
 
 _DTYPES = {"float64": torch.float64, "float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 
 
 def run(
-    specs: str, name: str, seed: int, dtype: str, calls: list[dict[str, object]], tensors: bytes
+    specs: str, name: str, declared: str, seed: int, dtype: str, calls: list[dict[str, object]], tensors: bytes
 ) -> dict[str, object]:
     """Build the subject once, make every call in `calls`, and return outputs, gradients and the module's state.
 
     Args:
         specs: the specs' module.
         name: the entry of `ATTENTION`.
+        declared: the class that the entry names, `module:qualname`; a module of another class is not called.
         seed: of the weights.
         dtype: of the weights; the inputs arrive in it.
         calls: each names its tensors by their keys in `tensors`. `kind` is `forward`, `decode` or `backward`.
@@ -27,23 +28,36 @@ def run(
 
     Returns:
         `tensors`: `output.<i>` for each call, `gradient.<i>.<name>` for `backward`, `state.<name>` for a module;
-        `missing`: `<i>.<name>` of every gradient that is None; `class` and `parameters` of a module.
+        `missing`: `<i>.<name>` of every gradient that is None; `overwritten`: the same of every input that its call
+        changed; `trainable`: for each parameter that requires a gradient, its name among the gradients; `class` and
+        `parameters` of a module.
     """
     spec = specs_.entry(specs, "ATTENTION", name)
     inputs = load(tensors)
     module = None if "function" in spec else _built(spec, seed, _DTYPES[dtype])
+    identity = _identity(module)
+    if identity["class"] not in (None, declared):
+        return identity
     found: dict[str, torch.Tensor] = {}
     missing: list[str] = []
+    overwritten: list[str] = []
     for index, call in enumerate(calls):
         backward = call["kind"] == "backward"
         leaves = _leaves(inputs, call, requires_grad=backward)
-        with phase(str(call["kind"])), torch.set_grad_enabled(backward):
+        before = {key: digest(leaf) for key, leaf in leaves.items() if leaf is not None}
+        kind = "decode" if call["kind"] == "decode" else "forward"
+        with phase(kind), torch.set_grad_enabled(backward):
             output = _call(spec, module, call, leaves)
             if not isinstance(output, torch.Tensor):
-                raise NotTheTargets(f"'{call['kind']}' returned {type(output).__name__}, not a tensor")
+                raise SpecError(f"'{kind}' returned {type(output).__name__}, not a tensor")
+        after = {key: digest(leaf) for key, leaf in leaves.items() if leaf is not None}
+        overwritten += [f"{index}.{key}" for key in before if after[key] != before[key]]
         found[f"output.{index}"] = output
-        if backward:
-            gradients = _gradients(module, output, inputs[str(call["cotangent"])], leaves)
+        cotangent = inputs[str(call["cotangent"])] if backward else None
+        # An output of another shape has no such gradient; the parent judges the shape.
+        if cotangent is not None and output.shape == cotangent.shape:
+            with phase("backward"):
+                gradients = _gradients(module, output, cotangent, leaves)
             for key, gradient in gradients.items():
                 if gradient is None:
                     missing.append(f"{index}.{key}")
@@ -51,7 +65,13 @@ def run(
                     found[f"gradient.{index}.{key}"] = gradient
     if module is not None:
         found |= {f"state.{key}": value for key, value in module.state_dict().items()}
-    return {"tensors": dump(found), "missing": list(missing), **_identity(module)}
+    return {
+        "tensors": dump(found),
+        "missing": list(missing),
+        "overwritten": list(overwritten),
+        "trainable": _trainable(module),
+        **identity,
+    }
 
 
 def _built(spec: Mapping[str, object], seed: int, dtype: torch.dtype) -> torch.nn.Module:
@@ -59,7 +79,7 @@ def _built(spec: Mapping[str, object], seed: int, dtype: torch.dtype) -> torch.n
     with phase("build"):
         module = specs_.function(spec, "build")()
         if not isinstance(module, torch.nn.Module):
-            raise NotTheTargets(f"'build' returned {type(module).__name__}, not a torch.nn.Module")
+            raise SpecError(f"'build' returned {type(module).__name__}, not a torch.nn.Module")
     return module.to(dtype).eval()
 
 
@@ -70,6 +90,13 @@ def _identity(module: torch.nn.Module | None) -> dict[str, object]:
         "class": f"{type(module).__module__}:{type(module).__qualname__}",
         "parameters": sum(p.numel() for p in module.parameters()),
     }
+
+
+def _trainable(module: torch.nn.Module | None) -> dict[str, str]:
+    """Return each trainable parameter's name in the state dict, and the one under which its gradient is reported."""
+    first: dict[int, str] = {}
+    named = [] if module is None else module.named_parameters(remove_duplicate=False)
+    return {key: first.setdefault(id(p), key) for key, p in named if p.requires_grad}
 
 
 def _leaves(
@@ -111,5 +138,9 @@ def _gradients(
     wanted = {key: leaf for key, leaf in leaves.items() if leaf is not None and leaf.requires_grad}
     if module is not None:
         wanted |= {f"parameter.{key}": p for key, p in module.named_parameters() if p.requires_grad}
-    gradients = torch.autograd.grad(output, list(wanted.values()), cotangent.to(output.dtype), allow_unused=True)
+    # Not by `grad_outputs`, for which torch imports sympy, a third of a second in every process; bit by bit the same,
+    # for what the product and the sum add to the backward pass are multiplications with one.
+    with torch.enable_grad():
+        weighted = (output * cotangent.to(output.dtype)).sum()
+    gradients = torch.autograd.grad(weighted, list(wanted.values()), allow_unused=True)
     return dict(zip(wanted, gradients, strict=True))

@@ -28,7 +28,7 @@ _load = torch.load
 _LEARNING_RATE = 1e-3
 
 
-class NotTheTargets(TypeError):
+class SpecError(TypeError):
     """The spec returned something that is not what the procedure needs."""
 
 
@@ -54,16 +54,19 @@ def forward(specs: str, name: str, seed: int, batch_size: int) -> dict[str, obje
 def repeat(specs: str, name: str, seed: int, batch_size: int) -> dict[str, object]:
     """Run the model twice on one batch and once on another, all in eval mode; return the tensors of the three runs.
 
-    `overwritten` names the inputs that the first run changed.
+    `overwritten` names the inputs that the first run changed; `same_inputs` tells whether the specs gave the second run
+    the batch of the first.
     """
     model = _built(specs, name, seed).eval()
     inputs = _inputs(specs, name, seed, batch_size)
     before = {key: digest(tensor) for key, tensor in flatten(inputs, "inputs").items()}
     first = dump(flatten(_forward(model, inputs)))  # taken before the next run, which may write into the same memory
     overwritten = [key for key, tensor in flatten(inputs, "inputs").items() if before.get(key) != digest(tensor)]
-    second = dump(flatten(_forward(model, _inputs(specs, name, seed, batch_size))))
+    again = _inputs(specs, name, seed, batch_size)
+    same = before == {key: digest(tensor) for key, tensor in flatten(again, "inputs").items()}
+    second = dump(flatten(_forward(model, again)))
     other = dump(flatten(_forward(model, _inputs(specs, name, seed + 1, batch_size))))
-    return {"first": first, "second": second, "other": other, "overwritten": list(overwritten)}
+    return {"first": first, "second": second, "other": other, "overwritten": overwritten, "same_inputs": same}
 
 
 def backward(specs: str, name: str, seed: int, batch_size: int) -> dict[str, object]:
@@ -142,7 +145,7 @@ def _built(specs: str, name: str, seed: int) -> torch.nn.Module:
     with phase("build"):
         model = specs_.function(spec, "build")()
         if not isinstance(model, torch.nn.Module):
-            raise NotTheTargets(f"'build' returned {type(model).__name__}, not a torch.nn.Module")
+            raise SpecError(f"'build' returned {type(model).__name__}, not a torch.nn.Module")
     return model
 
 
@@ -151,7 +154,7 @@ def _inputs(specs: str, name: str, seed: int, batch_size: int) -> Mapping[str, o
     with phase("inputs"):
         inputs = specs_.function(spec, "inputs")(batch_size, torch.Generator().manual_seed(seed))
         if not isinstance(inputs, Mapping):
-            raise NotTheTargets(f"'inputs' returned {type(inputs).__name__}, not a dict of forward's arguments")
+            raise SpecError(f"'inputs' returned {type(inputs).__name__}, not a dict of forward's arguments")
     return inputs
 
 
@@ -169,7 +172,7 @@ def _loss(model: torch.nn.Module, specs: str, name: str, seed: int, batch_size: 
     with phase("loss"):
         loss = specs_.function(spec, "loss")(output, inputs)
         if not isinstance(loss, torch.Tensor) or loss.numel() != 1:
-            raise NotTheTargets("'loss' must return a tensor with one element")
+            raise SpecError("'loss' must return a tensor with one element")
     return loss
 
 

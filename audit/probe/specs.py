@@ -74,6 +74,10 @@ def _section(specs: object, section: str) -> dict[str, object] | None:
     return {encodable(name): _described(section, spec) for name, spec in entries.items()}
 
 
+def _is_path(value: object) -> bool:
+    return isinstance(value, str) and value.count(":") == 1 and all(value.split(":"))
+
+
 def _described(section: str, spec: object) -> dict[str, object]:
     if not isinstance(spec, Mapping):
         return {"problem": f"the entry must be a dict, not {type(spec).__name__}"}
@@ -85,6 +89,11 @@ def _described(section: str, spec: object) -> dict[str, object]:
         missing += [] if "function" in spec else [key for key in ("class", "build") if key not in spec]
     if missing:
         return {"problem": f"the entry lacks {', '.join(repr(key) for key in missing)}"}
+    if isinstance(spec.get("build"), torch.nn.Module):
+        return {"problem": "'build' must be a function that returns the model, not the model itself"}
+    named = [key for key in ("class", "function") if key in spec and not _is_path(spec[key])]
+    if named:
+        return {"problem": f"'{named[0]}' must be written 'module:name', as in 'mypackage.model:Classifier'"}
     wrong = [key for key in _CALLABLE if key in spec and not callable(spec[key])]
     if wrong:
         return {"problem": f"{', '.join(repr(key) for key in wrong)} must be callable"}

@@ -1,27 +1,35 @@
 """`astrobio-audit report`: the schema, and publishing a finished report."""
 
+import json
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from audit.options import examples, leaving
+from audit.options import JsonOption, QuietOption, examples, leaving
 from audit.report.text import one_line
 
-report_app = typer.Typer(help="Work with finished reports.", no_args_is_help=True, rich_markup_mode=None)
+report_app = typer.Typer(
+    help="Work with finished reports."
+    + examples("astrobio-audit report publish --from reports/latest --to reports", "astrobio-audit report schema"),
+    no_args_is_help=True,
+    rich_markup_mode=None,
+)
 
 
 @report_app.command(
     help="Print the JSON Schema of every command's --json."
     + examples("astrobio-audit report schema > audit/report/schema.json")
 )
-def schema() -> None:
-    """Print the schema."""
+def schema(as_json: JsonOption = True, quiet: QuietOption = False) -> None:
+    """Print the schema, which is JSON either way."""
     from audit.report.schema import schema_json
     from audit.report.streams import print_json
 
     with leaving():
-        print_json(schema_json())
+        text = schema_json()
+        if not quiet:
+            print_json(text)
 
 
 @report_app.command(
@@ -33,10 +41,17 @@ def publish(
         "reports/latest"
     ),
     destination: Annotated[Path, typer.Option("--to", metavar="DIR", help="Folder to publish in.")] = Path("reports"),
+    as_json: JsonOption = False,
+    quiet: QuietOption = False,
 ) -> None:
     """Publish a report."""
     from audit.report.publish import publish_report
+    from audit.report.streams import print_json
 
     with leaving():
-        for path in publish_report(source, destination):
-            typer.echo(f"written: {one_line(str(path), limit=None)}")
+        written = publish_report(source, destination)
+        if as_json:
+            print_json(json.dumps({"written": [str(path) for path in written]}) + "\n")
+        elif not quiet:
+            for path in written:
+                typer.echo(f"written: {one_line(str(path), limit=None)}")

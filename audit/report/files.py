@@ -25,6 +25,17 @@ def prepare_folder(folder: Path, *, option: str = "--output") -> None:
         raise UsageError(f"{option} {folder}: not writable; name another folder")
 
 
+def keep_from_git(folder: Path) -> None:
+    """Let git ignore a folder of passing reports, so that writing one does not make the target's checkout dirty.
+
+    Raises:
+        WriteError: the disk is full or the folder went away.
+    """
+    path = folder / ".gitignore"
+    if not path.exists():
+        write_atomically(path, "*\n")
+
+
 def write_atomically(path: Path, text: str) -> None:
     """Write `text` beside `path`, flush it to the disk and rename it into place.
 

@@ -16,24 +16,28 @@ _STYLES = {
     Outcome.SKIPPED: "yellow",
     Outcome.NOT_APPLICABLE: "dim",
 }
+_NEEDING_ATTENTION = (Outcome.FAILED, Outcome.ERROR, Outcome.SKIPPED)
+_LISTING = (*_NEEDING_ATTENTION, Outcome.NOT_APPLICABLE, Outcome.PASSED)
 _MAX_LISTED = 40
+_MAX_SHOWN_WHOLE = 12
 _INDENT = " " * 9
 
 
 def print_report(report: Report, console: Console) -> None:
     """Print the areas, then every failure, error and skip with its reason, then the verdict.
 
-    A partial run says so in its first line.
+    A partial run says so in its first line; one that was asked for a few results shows them all with their evidence.
     """
     if report.partial:
         console.print(_verdict_line(report))
     console.print(_table(report))
-    attention = [r for r in report.results if r.outcome in (Outcome.FAILED, Outcome.ERROR, Outcome.SKIPPED)]
-    attention.sort(key=lambda result: (Outcome.FAILED, Outcome.ERROR, Outcome.SKIPPED).index(result.outcome))
-    for result in attention[:_MAX_LISTED]:
+    asked_for = report.partial and not report.interrupted and len(report.results) <= _MAX_SHOWN_WHOLE
+    outcomes = _LISTING if asked_for else _NEEDING_ATTENTION
+    listed = [result for outcome in outcomes for result in report.results if result.outcome is outcome]
+    for result in listed[:_MAX_LISTED]:
         _print_result(result, console)
-    if len(attention) > _MAX_LISTED:
-        console.print(f"... and {len(attention) - _MAX_LISTED} more in the report")
+    if len(listed) > _MAX_LISTED:
+        console.print(f"... and {len(listed) - _MAX_LISTED} more in the report")
     if not report.partial:
         console.print(_verdict_line(report))
 

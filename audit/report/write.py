@@ -12,7 +12,17 @@ def report_json(report: Report) -> str:
     return report.model_dump_json(indent=2) + "\n"
 
 
+def file_stem(report: Report) -> str:
+    """Return the name of the report's files without their endings.
+
+    A run that was asked for less does not replace a whole one. One that was cut short does: whoever reads the file
+    afterwards must not take an older report for its result.
+    """
+    return f"{report.command}.partial" if report.partial and not report.interrupted else report.command
+
+
 def write_files(report: Report, folder: Path) -> None:
-    """Write `<command>.json` and `<command>.md` into `folder`, each whole or not at all."""
-    write_atomically(folder / f"{report.command}.json", report_json(report))
-    write_atomically(folder / f"{report.command}.md", render_markdown(report))
+    """Write the report into `folder` as JSON and as Markdown, each whole or not at all."""
+    stem = file_stem(report)
+    write_atomically(folder / f"{stem}.json", report_json(report))
+    write_atomically(folder / f"{stem}.md", render_markdown(report))

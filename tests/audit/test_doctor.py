@@ -39,7 +39,7 @@ def examine(monkeypatch: pytest.MonkeyPatch) -> Examine:
         monkeypatch.setattr(doctor, "deliver", deliver)
         monkeypatch.setattr(doctor, "_environment", lambda python: found)
         with pytest.raises(typer.Exit):
-            doctor.examine(python, as_json=False, quiet=True)
+            doctor.examine(python, Path(), as_json=False, quiet=True)
         (report,) = delivered
         return report
 
@@ -199,7 +199,7 @@ def test_the_version_of_this_interpreter_is_found() -> None:
 def test_an_interpreter_that_does_not_exist_is_a_usage_error(tmp_path: Path) -> None:
     for absent in (tmp_path / "python", tmp_path, tmp_path / (300 * "a")):
         with pytest.raises(UsageError, match="no such interpreter"):
-            doctor.examine(absent, as_json=False, quiet=True)
+            doctor.examine(absent, tmp_path, as_json=False, quiet=True)
 
 
 def test_a_reply_of_another_form_is_reported_and_does_not_end_the_run(monkeypatch: pytest.MonkeyPatch) -> None:

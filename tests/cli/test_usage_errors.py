@@ -24,7 +24,7 @@ def assert_refused(done: subprocess.CompletedProcess[str], expected: str = "") -
 CONFIGURATIONS = {
     "unknown key": (TABLE + "packge = 'zoo'", "packge: unknown key; did you mean 'package'?"),
     "wrong type": (TABLE + "package = 3", "package: input should be a valid string"),
-    "odd characters": (TABLE + "package = '../zoo'", "package: string should match pattern"),
+    "odd characters": (TABLE + "package = '../zoo'", "package: should be a dotted name"),
     "a control character in a key": (TABLE + '"\\u001b]0;title\\u0007\\u009b31m" = 1', "unknown key"),
     "a line break in a key": (TABLE + '"a\\nastrobio-audit: fine" = 1', "unknown key"),
     "a control character in a value": (
@@ -82,7 +82,7 @@ def test_folders_with_hostile_names_are_suggested_harmlessly(run: Run, project: 
 @pytest.mark.parametrize(
     ("flags", "expected"),
     [
-        (["--package", "zoo; rm"], "--package: string should match pattern"),
+        (["--package", "zoo; rm"], "--package: should be a dotted name"),
         (["--package", "zoo.absent"], "package 'zoo.absent' not found"),
         (["--package", "a" * 300], "not found"),
         (["--python", "absent"], "--python absent: no such interpreter"),

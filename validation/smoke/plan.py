@@ -18,16 +18,28 @@ if TYPE_CHECKING:
 
 
 def plan_smoke(collected: Collected) -> Plan:
-    """Plan the import of every module, every check of every registered model, and the reach of the model classes."""
+    """Plan the import of every module, every check of every registered model, and the reach of the model classes.
+
+    Where the specs declare no model, its checks are planned on the package, where they wait for what cannot pass: what
+    was not looked at must not leave the report.
+    """
     catalog = collected.catalog
     package = package_subject(collected)
     declares = PlannedCheck(check=declared.CHECK, subject=package, judge=lambda run: declared.judge(catalog))
+    if not (isinstance(catalog, Catalog) and catalog.models):
+        return (Group(subject=package, planned=(declares, *_imports(collected), *_waiting(package))),)
     groups = [Group(subject=package, planned=(declares, *_imports(collected)))]
-    if isinstance(catalog, Catalog) and catalog.models:
-        groups += _models(collected, catalog)
-        classes = tuple(_reach(collected, sorted(catalog.models)))
-        groups += [Group(subject=package, planned=classes)] if classes else []
+    groups += _models(collected, catalog)
+    classes = tuple(_reach(collected, sorted(catalog.models)))
+    groups += [Group(subject=package, planned=classes)] if classes else []
     return tuple(groups)
+
+
+def _waiting(package: Subject) -> Iterator[PlannedCheck]:
+    from validation.smoke.checks import MODEL_CHECKS
+
+    for each in MODEL_CHECKS:
+        yield PlannedCheck.waiting(each.check, package, requires=declared.CHECK.id)
 
 
 def _imports(collected: Collected) -> Iterator[PlannedCheck]:

@@ -6,7 +6,7 @@ To add one, write the file and name it in `PROPERTIES`.
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from audit.attention.properties import causality, gradients, kv_cache, mask, oracle
+from audit.attention.properties import causality, gradients, inputs_untouched, kv_cache, large_logits, mask, oracle
 from audit.attention.subject import AttentionSubject
 from audit.judgement import Judgement
 from audit.plan import Run
@@ -22,5 +22,6 @@ class Property:
 
 
 PROPERTIES = tuple(
-    Property(check=module.CHECK, judge=module.judge) for module in (oracle, causality, mask, kv_cache, gradients)
+    Property(check=module.CHECK, judge=module.judge)
+    for module in (oracle, causality, mask, large_logits, kv_cache, gradients, inputs_untouched)
 )

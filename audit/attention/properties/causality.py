@@ -1,5 +1,6 @@
 """A later token does not change an earlier output."""
 
+import math
 from collections.abc import Iterator
 
 import torch
@@ -43,7 +44,7 @@ def judge(subject: AttentionSubject, run: Run) -> Judgement:
         bound = 2 * subject.allowance(answers.state, case, dtype)
         first, *rest = answers.outputs
         for position, output in zip(_POSITIONS, rest, strict=True):
-            if distance(output[..., position:, :], first[..., position:, :]) <= bound:
+            if distance(output[..., position:, :], first[..., position:, :]) <= bound < math.inf:
                 return error(f"replacing every token from position {position} on changed no output: nothing was tested")
             earlier = distance(output[..., :position, :], first[..., :position, :])
             deviations.append((dtype, Deviation(case=f"tokens from {position} on", error=earlier, bound=bound)))
@@ -56,14 +57,18 @@ def judge(subject: AttentionSubject, run: Run) -> Judgement:
 
 
 def _replaced_from(case: Case, position: int, generator: torch.Generator) -> Case:
-    """Return the case with other tokens from `position` on; queries stay, for they are not what may leak."""
+    """Return the case with other tokens from `position` on; queries stay, for they are not what may leak.
+
+    Values become as many times larger as there are tokens, so that one alone shows in an average over all.
+    """
 
     def changed() -> Iterator[tuple[str, torch.Tensor]]:
         for name in ("hidden_states", "key", "value"):
             if name in case.tensors:
                 tensor = case.tensors[name].clone()
                 later = tensor[..., position:, :]
-                later.copy_(torch.randn(later.shape, generator=generator, dtype=later.dtype))
+                size = LENGTH if name == "value" else 1
+                later.copy_(size * torch.randn(later.shape, generator=generator, dtype=later.dtype))
                 yield name, tensor
 
     return case.replaced(f"tokens from {position} on", **dict(changed()))

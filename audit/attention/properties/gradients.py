@@ -1,12 +1,16 @@
 """Gradients are finite, reach every parameter, and equal those of the oracle."""
 
+import math
 from collections.abc import Iterator, Mapping
 
 import torch
 from torch import Tensor
 
+from audit.attention.answers import Answers
 from audit.attention.bounds import Deviation, allowance, distance
 from audit.attention.cases import padding_mask, plain_case, with_mask
+from audit.attention.contract import Dtype
+from audit.attention.plain import ORDERS, Order
 from audit.attention.properties.judging import DOCUMENTED_CALLS, ORACLE_BOUND, judge_deviations, no_oracle
 from audit.attention.subject import DTYPES, AttentionSubject, Case
 from audit.gateway import TargetRaised
@@ -24,7 +28,6 @@ CHECK = Check(
     severity=Severity.CRITICAL,
 )
 
-_DTYPE = "float32"
 _PREFIX = "parameter."
 
 
@@ -32,16 +35,19 @@ def judge(subject: AttentionSubject, run: Run) -> Judgement:
     """Differentiate the target and the oracle with the same cotangent."""
     if not subject.has_oracle:
         return no_oracle()
+    dtype = subject.finest_dtype
     cases = list(_cases(subject, run.seed))
     try:
-        answers = subject.backward(run, _DTYPE, cases)
+        answers = subject.backward(run, dtype, cases)
     except TargetRaised as raised:
         return judge_raised(raised, run.target, phases=DOCUMENTED_CALLS)
     deviations: list[tuple[str, Deviation]] = []
     for index, case in enumerate(cases):
-        expected, bounds = _expected(subject, answers.state, case)
+        expected, bounds = _expected(subject, answers, case, dtype)
         found = answers.gradients[index]
-        trouble = _unreached(index, found, answers.missing, expected) or _nonfinite(found)
+        # Where the plain computation is not finite either there is no reference, and no failure.
+        without_reference = {name for name, bound in bounds.items() if not math.isfinite(bound)}
+        trouble = _unreached(index, found, answers.missing, expected) or _nonfinite(found, without_reference)
         if trouble:
             return failed(f"{trouble} (case '{case.name}')", measured=_count(trouble))
         for name, truth in sorted(expected.items()):
@@ -50,7 +56,7 @@ def judge(subject: AttentionSubject, run: Run) -> Judgement:
                 error=distance(found[name], truth),
                 bound=bounds[name],
             )
-            deviations.append((_DTYPE, deviation))
+            deviations.append((dtype, deviation))
     return judge_deviations(
         deviations,
         origin=ORACLE_BOUND,
@@ -76,45 +82,50 @@ def _cases(subject: AttentionSubject, seed: int) -> Iterator[Case]:
 
 
 def _expected(
-    subject: AttentionSubject, state: Mapping[str, Tensor], case: Case
+    subject: AttentionSubject, answers: Answers, case: Case, dtype: Dtype
 ) -> tuple[dict[str, Tensor], dict[str, float]]:
     """Return the oracle's gradients and the bound on each, by the names that the probe uses."""
-    truth = _differentiated(subject, state, case, torch.float64, scale_first=False)
-    plain = [_differentiated(subject, state, case, DTYPES[_DTYPE], scale_first=first) for first in (False, True)]
-    return truth, {name: allowance(truth[name], plain[0][name], plain[1][name]) for name in truth}
+    sent = subject.as_sent(case, dtype)
+    truth = _differentiated(subject, answers, sent, torch.float64)
+    plain = [_differentiated(subject, answers, sent, DTYPES[dtype], order) for order in ORDERS]
+    return truth, {name: allowance(truth[name], *(each[name] for each in plain)) for name in truth}
 
 
 def _differentiated(
-    subject: AttentionSubject, state: Mapping[str, Tensor], case: Case, dtype: torch.dtype, *, scale_first: bool
+    subject: AttentionSubject, answers: Answers, case: Case, dtype: torch.dtype, order: Order | None = None
 ) -> dict[str, Tensor]:
-    # Rounded first to the dtype in which the target saw them, then carried to the dtype of this computation.
-    leaves = {
-        name: tensor.to(DTYPES[_DTYPE]).to(dtype).requires_grad_()
+    """Return the gradients of every input and trainable parameter that takes part; shared parameters are one leaf."""
+    inputs = {
+        name: tensor.to(dtype).requires_grad_()
         for name, tensor in case.tensors.items()
         if tensor.is_floating_point() and name != "cotangent"
     }
     parameters = {
-        name: tensor.to(dtype).requires_grad_() for name, tensor in state.items() if tensor.is_floating_point()
+        name: answers.state[name].to(dtype).requires_grad_()
+        for name in sorted(set(answers.trainable.values()))
+        if name in answers.state
     }
-    output = subject.reference(parameters, case.replaced(case.name, **leaves), dtype=dtype, scale_first=scale_first)
-    wanted = leaves | {_PREFIX + name: tensor for name, tensor in parameters.items()}
-    cotangent = case.tensors["cotangent"].to(DTYPES[_DTYPE]).to(dtype)
-    gradients = torch.autograd.grad(output, list(wanted.values()), cotangent, allow_unused=True)
+    state = {name: parameters.get(answers.trainable.get(name, ""), tensor) for name, tensor in answers.state.items()}
+    output = subject.reference(state, case.replaced(case.name, **inputs), dtype=dtype, order=order)
+    wanted = inputs | {_PREFIX + name: tensor for name, tensor in parameters.items()}
+    gradients = torch.autograd.grad(
+        output, list(wanted.values()), case.tensors["cotangent"].to(dtype), allow_unused=True
+    )
     return {name: g for name, g in zip(wanted, gradients, strict=True) if g is not None}
 
 
 def _unreached(
-    index: int, found: Mapping[str, Tensor], missing: frozenset[str], expected: Mapping[str, Tensor]
+    index: int, found: Mapping[str, Tensor], missing: frozenset[tuple[int, str]], expected: Mapping[str, Tensor]
 ) -> str | None:
-    absent = {name.partition(".")[2] for name in missing if name.partition(".")[0] == str(index)}
+    absent = {name for call, name in missing if call == index}
     absent |= set(expected) - set(found)
     # A zero where the oracle has none: a parameter outside the oracle, or one that the target cut off.
     absent |= {name for name, gradient in found.items() if not gradient.any() and name not in expected}
     return f"no gradient reaches {_named(absent)}" if absent else None
 
 
-def _nonfinite(found: Mapping[str, Tensor]) -> str | None:
-    wrong = {name for name, gradient in found.items() if not torch.isfinite(gradient).all()}
+def _nonfinite(found: Mapping[str, Tensor], without_reference: set[str]) -> str | None:
+    wrong = {name for name, gradient in found.items() if not torch.isfinite(gradient).all()} - without_reference
     return f"the gradient of {_named(wrong)} is not finite" if wrong else None
 
 

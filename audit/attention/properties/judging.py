@@ -1,13 +1,18 @@
 """From deviations to a judgement, in the words that all properties share."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
-from audit.attention.bounds import Deviation, worst
+from torch import Tensor
+
+from audit.attention.bounds import Deviation, distance, is_constant, worst
+from audit.attention.contract import Dtype
+from audit.attention.plain import ORDERS
+from audit.attention.subject import AttentionSubject, Case
 from audit.judgement import Judgement, Measured, error, judged, skipped
 
 ORACLE_BOUND = (
-    "3 x the larger error of the plain {dtype} computation in its two orders of operations against float64, "
+    f"3 x the largest error of the plain {{dtype}} computation in {len(ORDERS)} orders of operations against float64, "
     "plus 2 x the rounding of the result"
 )
 TWO_RUNS_BOUND = (
@@ -18,6 +23,38 @@ NO_ORACLE = "the contract does not name the module's projections, so there is no
 
 # An exception in one of these is the subject's own; one while it is built says nothing about the property.
 DOCUMENTED_CALLS = ("forward", "decode", "backward")
+
+
+def against_oracle(
+    subject: AttentionSubject,
+    state: Mapping[str, Tensor],
+    case: Case,
+    output: Tensor,
+    dtype: Dtype,
+    *,
+    first: int | None = None,
+) -> Deviation:
+    """Return how far the output is from the oracle's, after a look at whether that can tell right from wrong.
+
+    Args:
+        subject: what was run.
+        state: its weights.
+        case: what it was run on.
+        output: what it returned.
+        dtype: in which it was run.
+        first: how many positions are compared; all when left out.
+    """
+    sent = subject.as_sent(case, dtype)
+    truth, again = (subject.reference(state, sent)[..., :first, :] for _ in range(2))
+    bound = subject.allowance(state, case, dtype, first=first)
+    blind = None
+    if not math.isfinite(bound):
+        blind = "the oracle or the plain computation is not finite"
+    elif not distance(again, truth) <= bound:
+        blind = "the oracle computes something else in a second run"
+    elif is_constant(truth, bound):
+        blind = "the oracle's answer is the same for every token, so that a constant output would pass"
+    return Deviation(case=case.name, error=distance(output[..., :first, :], truth), bound=bound, blind=blind)
 
 
 def judge_deviations(
@@ -31,10 +68,12 @@ def judge_deviations(
         otherwise: the reason of a failure, with a place for the case.
         fix: what to do about a failure.
     """
-    unusable = [deviation for _, deviation in deviations if not math.isfinite(deviation.bound)]
     finite = [(dtype, deviation) for dtype, deviation in deviations if math.isfinite(deviation.bound)]
-    if unusable and all(deviation.holds for _, deviation in finite):
-        return error(f"no usable reference in case {unusable[0].case!r}: the plain computation itself is not finite")
+    if all(deviation.holds for _, deviation in finite):
+        for dtype, deviation in deviations:
+            if deviation.blind or not math.isfinite(deviation.bound):
+                why = deviation.blind or "the plain computation itself is not finite"
+                return error(f"no usable reference in case '{deviation.case}' in {dtype}: {why}")
     deviations = finite
     top = worst([deviation for _, deviation in deviations])
     dtype = next(dtype for dtype, deviation in deviations if deviation is top)

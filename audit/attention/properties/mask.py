@@ -1,5 +1,6 @@
 """A masked key has no influence, and an unmasked one has."""
 
+import math
 from dataclasses import dataclass
 
 import torch
@@ -54,10 +55,8 @@ def judge(subject: AttentionSubject, run: Run) -> Judgement:
             return judge_raised(raised, run.target, phases=DOCUMENTED_CALLS)
         for index, probe in enumerate(probes):
             masked, hidden, kept = (_by_position(o) for o in answers.outputs[3 * index : 3 * index + 3])
-            if masked.shape[:2] != probe.kept.shape:
-                return error(f"the output has shape {tuple(masked.shape)}: not one row per token")
             bound = 2 * subject.allowance(answers.state, probe.masked, dtype)
-            if distance(kept[probe.seeing], masked[probe.seeing]) <= bound:
+            if distance(kept[probe.seeing], masked[probe.seeing]) <= bound < math.inf:
                 return error("replacing a key that is not masked changed no output: nothing was tested")
             influence = distance(hidden[probe.kept], masked[probe.kept])
             deviations.append((dtype, Deviation(case=f"{probe.side} padding", error=influence, bound=bound)))
@@ -93,12 +92,16 @@ def _probe(subject: AttentionSubject, side: str, generator: torch.Generator) -> 
 
 
 def _replaced(case: Case, where: Tensor, generator: torch.Generator) -> Case:
-    """Return the case with other content at the positions `where` (B, L); queries of a function stay."""
+    """Return the case with other content at the positions `where` (B, L); queries of a function stay.
+
+    Values become as many times larger as there are tokens, so that one alone shows in an average over all.
+    """
     tensors: dict[str, Tensor] = {}
     for name in ("hidden_states", "key", "value"):
         if name in case.tensors:
             tensor = case.tensors[name].clone()
             rows = tensor if name == "hidden_states" else tensor.transpose(1, 2)
-            rows[where] = torch.randn(rows[where].shape, generator=generator, dtype=rows.dtype)
+            size = LENGTH if name == "value" else 1
+            rows[where] = size * torch.randn(rows[where].shape, generator=generator, dtype=rows.dtype)
             tensors[name] = tensor
     return case.replaced(case.name, **tensors)

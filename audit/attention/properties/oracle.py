@@ -1,17 +1,23 @@
 """The output equals softmax attention as the contract defines it, computed in float64."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 
 from torch import Tensor
 
 from audit.attention.bounds import Deviation, distance
 from audit.attention.cases import oracle_cases
-from audit.attention.contract import Contract
+from audit.attention.contract import Contract, Dtype
 from audit.attention.oracle import FAITHFUL, Departure
-from audit.attention.properties.judging import DOCUMENTED_CALLS, ORACLE_BOUND, judge_deviations, no_oracle
-from audit.attention.subject import Answers, AttentionSubject, Case
+from audit.attention.properties.judging import (
+    DOCUMENTED_CALLS,
+    ORACLE_BOUND,
+    against_oracle,
+    judge_deviations,
+    no_oracle,
+)
+from audit.attention.subject import AttentionSubject, Case
 from audit.gateway import TargetRaised
-from audit.judgement import Judgement, error
+from audit.judgement import Judgement
 from audit.plan import Run
 from audit.raised import judge_raised
 from audit.results import Check, Severity
@@ -36,15 +42,16 @@ def judge(subject: AttentionSubject, run: Run) -> Judgement:
     for dtype in subject.contract.dtypes:
         try:
             answers = subject.forward(run, dtype, cases)
-            found = list(_deviations(subject, dtype, cases, answers))
         except TargetRaised as raised:
             return judge_raised(raised, run.target, phases=DOCUMENTED_CALLS)
-        except KeyError as missing:
-            return error(f"the contract names {missing} as a projection, which the module's state dict does not hold")
-        deviations += [(dtype, deviation) for deviation in found]
-        wrong = [index for index, deviation in enumerate(found) if not deviation.holds]
+        wrong: list[tuple[Case, Tensor, float]] = []
+        for case, output in zip(cases, answers.outputs, strict=True):
+            deviation = against_oracle(subject, answers.state, case, output, dtype)
+            deviations.append((dtype, deviation))
+            if not deviation.holds:
+                wrong.append((case, output, deviation.bound))
         if wrong and not hint:
-            hint = _diagnosis(subject, dtype, answers.state, [(cases[i], answers.outputs[i]) for i in wrong])
+            hint = _diagnosis(subject, dtype, answers.state, wrong)
     return judge_deviations(
         deviations,
         origin=ORACLE_BOUND,
@@ -53,30 +60,18 @@ def judge(subject: AttentionSubject, run: Run) -> Judgement:
     )
 
 
-def _deviations(subject: AttentionSubject, dtype: str, cases: Sequence[Case], answers: Answers) -> Iterator[Deviation]:
-    for case, output in zip(cases, answers.outputs, strict=True):
-        truth = subject.reference(answers.state, case_as_sent(case, output))
-        bound = subject.allowance(answers.state, case, dtype)
-        yield Deviation(case=case.name, error=distance(output, truth), bound=bound)
-
-
-def case_as_sent(case: Case, output: Tensor) -> Case:
-    """Return the case with its tensors rounded to the dtype in which the target saw them."""
-    rounded = {k: v.to(output.dtype) if v.is_floating_point() else v for k, v in case.tensors.items()}
-    return case.replaced(case.name, **rounded)
-
-
 def _diagnosis(
-    subject: AttentionSubject, dtype: str, state: Mapping[str, Tensor], wrong: Sequence[tuple[Case, Tensor]]
+    subject: AttentionSubject, dtype: Dtype, state: Mapping[str, Tensor], wrong: list[tuple[Case, Tensor, float]]
 ) -> str:
     """Return what the target computes instead, when one of the usual mistakes explains every wrong case."""
     for name, contract, departure in _mistakes(subject.contract):
         if all(
             distance(
-                output, subject.reference(state, case_as_sent(case, output), contract=contract, departure=departure)
+                output,
+                subject.reference(state, subject.as_sent(case, dtype), contract=contract, departure=departure),
             )
-            <= subject.allowance(state, case, dtype)
-            for case, output in wrong
+            <= bound
+            for case, output, bound in wrong
         ):
             return f"; it agrees with {name}"
     return ""
@@ -87,9 +82,10 @@ def _mistakes(contract: Contract) -> Iterator[tuple[str, Contract, Departure]]:
     declared = contract.effective_scale
     scales = {
         "1": 1.0,
-        "the declared scale applied twice": declared**2,
-        "the inverse of the declared scale": 1 / declared,
+        "the declared scale applied twice": declared * declared,
     }
+    if declared:
+        scales["the inverse of the declared scale"] = 1 / declared
     for name, size in sizes.items():
         if size:
             scales |= {f"1/sqrt({name})": size**-0.5, f"1/{name}": 1 / size}

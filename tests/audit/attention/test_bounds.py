@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
 
-from audit.attention.bounds import Deviation, allowance, distance, worst
+from audit.attention.bounds import Deviation, allowance, distance, is_constant, worst
 
 ONE = torch.ones(2, 3)
 
@@ -65,3 +65,18 @@ def test_the_worst_deviation_is_the_largest_in_units_of_its_bound() -> None:
     deviations = [Deviation(case=f"{e} of {b}", error=e, bound=b) for e, b in [(1.0, 4.0), (0.5, 1.0), (0.0, 0.0)]]
     assert worst(deviations).case == "0.5 of 1.0"
     assert worst([*deviations, Deviation(case="above zero", error=1e-9, bound=0.0)]).case == "above zero"
+
+
+@pytest.mark.parametrize("shape", [(2, 11, 8), (2, 3, 11, 8)])
+def test_an_answer_is_constant_when_no_token_differs_by_more_than_the_bound(shape: tuple[int, ...]) -> None:
+    constant = torch.linspace(-1, 1, shape[-1]).expand(shape)
+    assert is_constant(constant, 1e-6)
+    varied = constant.clone()
+    varied[0, ..., 3, 0] += 1.0
+    assert not is_constant(varied, 1e-6)
+    assert is_constant(varied, 1.0)
+
+
+def test_nothing_is_constant_to_within_no_bound() -> None:
+    assert not is_constant(torch.ones(2, 3, 4), math.inf)
+    assert not is_constant(torch.ones(2, 3, 4), math.nan)

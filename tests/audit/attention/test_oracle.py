@@ -13,6 +13,7 @@ from torch.nn.functional import scaled_dot_product_attention
 
 from audit.attention import oracle
 from audit.attention.contract import Contract, Projections
+from audit.attention.plain import ORDERS, Order
 
 UNIT_ROUNDOFF = torch.finfo(torch.float64).eps / 2
 NAMES = Projections(query="query", key="key", value="value", output="output")
@@ -101,15 +102,29 @@ def test_tiled_grouping_gives_query_head_h_the_key_head_h_modulo_groups(data: tu
         assert error <= two_roundings(query, key, value, promised.effective_scale)
 
 
-@given(data=inputs(), is_causal=st.booleans())
-def test_the_order_of_scaling_changes_rounding_only(data: tuple[Tensor, Tensor, Tensor], is_causal: bool) -> None:
+@pytest.mark.parametrize(
+    "order", ORDERS, ids=lambda order: f"{order.scaled.name} {order.divided.name} {order.arranged.name}"
+)
+@given(
+    data=inputs(), is_causal=st.booleans(), grouping=st.sampled_from(["interleaved", "tiled"]), scale=st.floats(-2, 2)
+)
+def test_the_order_of_operations_changes_rounding_only(
+    order: Order, data: tuple[Tensor, Tensor, Tensor], is_causal: bool, grouping: str, scale: float
+) -> None:
     query, key, value = data
-    promised = contract(query.shape[1], key.shape[1], query.shape[3])
-    after, first = (
-        oracle.core(query, key, value, contract=promised, is_causal=is_causal, scale_first=first)
-        for first in (False, True)
+    promised = contract(query.shape[1], key.shape[1], query.shape[3], head_grouping=grouping, scale=scale)
+    by_definition, in_order = (
+        oracle.core(query, key, value, contract=promised, is_causal=is_causal, order=each) for each in (None, order)
     )
-    assert float((after - first).abs().max()) <= two_roundings(query, key, value, promised.effective_scale)
+    assert float((by_definition - in_order).abs().max()) <= two_roundings(query, key, value, scale)
+
+
+def test_any_two_choices_meet_in_one_order() -> None:
+    pairs = [
+        {(order.scaled, order.divided), (order.scaled, order.arranged), (order.divided, order.arranged)}
+        for order in ORDERS
+    ]
+    assert len(set().union(*pairs)) == 3 * 3 + 3 * 4 + 3 * 4
 
 
 @pytest.mark.parametrize("is_causal", [False, True])

@@ -26,11 +26,15 @@ class Finished:
 
     @property
     def json(self) -> str:
-        return (self.root / "reports" / "latest" / "readiness.json").read_text()
+        return self._file("json").read_text()
 
     @property
     def markdown(self) -> str:
-        return (self.root / "reports" / "latest" / "readiness.md").read_text()
+        return self._file("md").read_text()
+
+    def _file(self, ending: str) -> Path:
+        (path,) = (self.root / "reports" / "latest").glob(f"readiness*.{ending}")
+        return path
 
     @property
     def report(self) -> Report:

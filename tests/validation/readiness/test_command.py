@@ -31,7 +31,8 @@ def test_the_report_is_written_to_the_default_folder_and_nothing_else_is(ready: 
     root: Path = ready("models/clean").root
     written = {path.relative_to(root).as_posix() for path in root.rglob("*") if path.is_file()}
     ours = {path for path in written if not path.startswith("zoo/") and path != "pyproject.toml"}
-    assert ours == {"reports/latest/readiness.json", "reports/latest/readiness.md"}
+    assert ours == {f"reports/latest/{name}" for name in (".gitignore", "readiness.json", "readiness.md")}
+    assert (root / "reports/latest/.gitignore").read_text() == "*\n"
 
 
 def test_the_first_line_of_the_file_is_the_verdict(ready: Ready) -> None:

@@ -93,7 +93,7 @@ ENTRIES: dict[str, tuple[str, str, str]] = {
     "inputs_are_text": ("['inputs'] = 'inputs'", "build", "error"),
     "class_of_torch": ("['class'] = 'torch.nn.modules.linear:Linear'", "build", "failed"),
     "class_unknown": ("['class'] = 'zoo.models:Missing'", "build", "failed"),
-    "class_is_a_number": ("['class'] = 3", "build", "failed"),
+    "class_is_a_number": ("['class'] = 3", "build", "error"),
     "stand_in": ("['build'] = lambda: torch.nn.Linear(6, 2)", "build", "failed"),
     "stand_in_that_is_declared": (
         "|= {'class': 'torch.nn.modules.linear:Linear', 'build': lambda: torch.nn.Linear(6, 2)}", "build", "failed",
@@ -104,6 +104,11 @@ ENTRIES: dict[str, tuple[str, str, str]] = {
         "build", "failed",
     ),
     "subclass_of_it": ("['build'] = type('Other', (models.Right,), {})", "build", "failed"),
+    "class_with_a_dot": ("['class'] = 'zoo.models.Right'", "build", "error"),
+    "builds_nothing_but_is_the_model": ("['build'] = models.Right()", "build", "error"),
+    "inputs_ignore_the_generator": (
+        "['inputs'] = lambda batch_size, generator: {'x': torch.randn(batch_size, 6)}", "determinism", "error",
+    ),
     "builds_a_tensor": ("['build'] = lambda: torch.ones(2)", "build", "failed"),
     "builds_none": ("['build'] = lambda: None", "build", "failed"),
     "inputs_raise": ("['inputs'] = lambda batch_size, generator: 1 / 0", "forward", "error"),

@@ -27,7 +27,10 @@ def judge(model: RegisteredModel, run: Run) -> Judgement:
         return judge_raised(raised, run.target, phases=("build",))
     built = f"{text_of(reply, 'class_module')}:{text_of(reply, 'class_qualname')}"
     if built != model.entry.declared:
-        return failed(f"the specs declare {model.entry.declared} and build {built}", fix="build the declared class")
+        return failed(
+            f"the specs declare {model.entry.declared} and build {built}",
+            fix="build the class that is declared, or declare the one that is meant",
+        )
     if model.subject.digest is None:
         return failed(
             f"{built} is not defined in the sources of {run.target.package}: a stand-in cannot be judged in its place",

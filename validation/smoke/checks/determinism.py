@@ -28,6 +28,11 @@ def judge(model: RegisteredModel, run: Run) -> Judgement:
     first = tensors_of(reply, "first")
     if problem := unusable(first):
         return error(f"no reference to compare with: {problem}")
+    if not reply.get("same_inputs"):
+        return error(
+            "the specs' 'inputs' gives another batch for the same generator, so two passes cannot be compared",
+            fix="draw every random number of the inputs from the generator that is passed in",
+        )
     return judged(
         Measured(
             value=difference(first, tensors_of(reply, "second")),
