@@ -19,6 +19,7 @@ from audit.plan import Plan, select
 from audit.report.document import Environment, Provenance, Report, SkippedTreeRow, build_report
 from audit.results import Result
 from audit.static.analysis import StaticAnalysis, analyse
+from audit.static.environment import site_folders
 from audit.static.inventory import InventoryItem
 from audit.static.store import FactStore, cache_folder
 from audit.target import Target
@@ -45,6 +46,8 @@ class Collected:
                 target.source,
                 target.package_path,
                 exclude=target.settings.exclude,
+                installed=site_folders(target.python),
+                project=target.root,
                 workers=target.workers,
                 store=store,
             )
@@ -54,7 +57,9 @@ class Collected:
     @cached_property
     def inventory(self) -> tuple[InventoryItem, ...]:
         """The inventory with paths relative to the target's root."""
-        return tuple(item.model_copy(update={"path": self.rooted(item.path)}) for item in self.analysis.inventory)
+        rooted = [item.model_copy(update={"path": self.rooted(item.path)}) for item in self.analysis.inventory]
+        every = (*rooted, *self.analysis.surroundings)
+        return tuple(sorted(every, key=lambda item: (item.path, item.line, item.qualname, item.kind)))
 
     def rooted(self, path: str) -> str:
         """Return a path relative to the source folder, as the analysis gives it, relative to the target's root."""

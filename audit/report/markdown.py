@@ -5,7 +5,10 @@ from collections.abc import Iterable, Iterator
 from audit.report.document import Report
 from audit.report.text import cell_code, code, markdown, number, percent
 from audit.results import Outcome, Result
+from audit.static.inventory import Fact, InventoryItem
+from audit.static.kinds import InventoryKind
 
+_MAX_LISTED = 5
 _ORDER = (Outcome.FAILED, Outcome.ERROR, Outcome.SKIPPED, Outcome.NOT_APPLICABLE)
 _TITLES = {
     Outcome.FAILED: "Failed",
@@ -110,10 +113,11 @@ def _passed_rows(results: Iterable[Result]) -> Iterator[str]:
 def _inventory(report: Report) -> str:
     if not report.inventory:
         return ""
-    lines = [f"## Inventory ({len(report.inventory)})", "", "| kind | class | place | bases |", "|---|---|---|---|"]
-    for item in report.inventory:
-        name, place = f"{item.module}:{item.qualname}", f"{item.path}:{item.line}"
-        lines.append(f"| {item.kind} | {cell_code(name)} | {cell_code(place)} | {markdown(', '.join(item.bases))} |")
+    lines = [f"## Inventory ({len(report.inventory)})"]
+    for kind in InventoryKind:
+        items = [item for item in report.inventory if item.kind is kind]
+        if items:
+            lines += ["", f"### {kind.replace('_', ' ')} ({len(items)})", "", *_inventory_rows(items)]
     if report.skipped_trees:
         lines += ["", "Left out of the analysis:", ""]
         lines += [
@@ -121,6 +125,26 @@ def _inventory(report: Report) -> str:
             for tree in report.skipped_trees
         ]
     return "\n".join(lines)
+
+
+def _inventory_rows(items: Iterable[InventoryItem]) -> Iterator[str]:
+    yield "| name | place | bases | facts |"
+    yield "|---|---|---|---|"
+    for item in items:
+        name = f"{item.module}:{item.qualname}" if item.module and item.qualname else item.module or item.qualname
+        place = f"{item.path}:{item.line}"
+        facts = "; ".join(f"{key}: {_fact(value)}" for key, value in item.facts.items() if value not in (None, ()))
+        yield f"| {cell_code(name)} | {cell_code(place)} | {markdown(', '.join(item.bases))} | {markdown(facts)} |"
+
+
+def _fact(value: Fact) -> str:
+    """Return a fact in words; of a long list its first entries, for the JSON has all."""
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, tuple):
+        more = [f"and {len(value) - _MAX_LISTED} more"] if len(value) > _MAX_LISTED else []
+        return ", ".join([*value[:_MAX_LISTED], *more])
+    return str(value)
 
 
 def _provenance(report: Report) -> str:

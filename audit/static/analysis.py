@@ -1,32 +1,31 @@
-"""All stages in a row: from a folder to the inventory of its models."""
+"""All stages in a row: from a folder to its inventory."""
 
 import hashlib
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
-from pydantic import TypeAdapter, ValidationError
-
 from audit.static.collect import analyse_files, without_collector
 from audit.static.definitions import Definition, find_function
 from audit.static.discovery import SkippedTree, SourceFile, discover
+from audit.static.file_items import attention_items, file_items
 from audit.static.graph import ProjectGraph
-from audit.static.inventory import InventoryItem, InventoryKind, inventory
+from audit.static.installed import InstalledModules
+from audit.static.inventory import InventoryItem, InventoryKind, class_items
 from audit.static.names import ClassSummary, FileSummary
+from audit.static.project import project_scripts, surroundings
 from audit.static.reading import UnreadableFile
-from audit.static.store import FactStore, tree_key
+from audit.static.store import FactStore
 from audit.static.summary import summary_of
-
-_ITEMS = TypeAdapter(tuple[InventoryItem, ...])
 
 
 @dataclass(frozen=True)
 class StaticAnalysis:
     """What the source of a target says. Two analyses of one tree at one place are equal.
 
-    `files` are all files found; each is either among the `summaries` or `unreadable`.
+    `files` are all files found; each is either among the `summaries` or `unreadable`. `surroundings` are what the
+    project has outside of them, with paths relative to the project.
     """
 
     files: tuple[SourceFile, ...]
@@ -34,6 +33,7 @@ class StaticAnalysis:
     unreadable: tuple[UnreadableFile, ...]
     skipped_trees: tuple[SkippedTree, ...]
     inventory: tuple[InventoryItem, ...]
+    surroundings: tuple[InventoryItem, ...] = ()
 
     @property
     def models(self) -> tuple[InventoryItem, ...]:
@@ -71,7 +71,10 @@ class StaticAnalysis:
 
         Of several definitions of one name a model comes before one that is not decided, and the last comes first.
         """
-        items = [item for item in self.inventory if (item.module, item.qualname) == (module, qualname)]
+        kinds = (InventoryKind.MODEL, InventoryKind.UNRESOLVED)
+        items = [
+            item for item in self.inventory if item.kind in kinds and (item.module, item.qualname) == (module, qualname)
+        ]
         if items:
             return max(items, key=lambda item: (item.resolved, item.line))
         classes = [found for file in self.summaries if file.module == module for found in file.classes]
@@ -79,35 +82,41 @@ class StaticAnalysis:
 
 
 def analyse(
-    root: Path, start: Path, *, exclude: Sequence[str] = (), workers: int = 1, store: FactStore | None = None
+    root: Path,
+    start: Path,
+    *,
+    exclude: Sequence[str] = (),
+    installed: Sequence[Path] = (),
+    project: Path | None = None,
+    workers: int = 1,
+    store: FactStore | None = None,
 ) -> StaticAnalysis:
     """Return what the Python files of `start` say; `root`, `start` and `exclude` are those of `discover`.
 
-    Files are read by up to `workers` processes, except those of which `store` knows the summary already. The target is
-    neither imported nor run. Raises what `discover` raises; a file that cannot be read is listed.
+    Files are read by up to `workers` processes, except those of which `store` knows the summary already. Bases that
+    leave the target are followed into the sources of `root` and of the folders `installed`. Of a `project` the scripts,
+    tests, weights and data around the package are listed too. The target is neither imported nor run. Raises what
+    `discover` raises; a file that cannot be read is listed.
     """
     with without_collector():
         discovery = discover(root, start, exclude=exclude)
         results = analyse_files(discovery.files, summary_of, workers=workers, store=store)
         summaries = tuple(result for result in results if isinstance(result, FileSummary))
+        installed_modules = InstalledModules([root, *installed])
+        graph = ProjectGraph(summaries, installed=installed_modules)
+        classes = class_items(graph)
+        scripts = {
+            name: started.partition(":")[0] for name, started in (project_scripts(project) if project else {}).items()
+        }
+        others = (*attention_items(graph), *file_items(graph, summaries, classes=classes, scripts=scripts))
+        items = sorted((*classes, *others), key=lambda item: (item.path, item.line, item.qualname, item.kind))
         return StaticAnalysis(
             files=discovery.files,
             summaries=summaries,
             unreadable=tuple(result for result in results if isinstance(result, UnreadableFile)),
             skipped_trees=discovery.skipped_trees,
-            inventory=_inventory(summaries, store),
+            inventory=tuple(items),
+            surroundings=surroundings(project, start, exclude=exclude, installed=installed_modules, classes=classes)
+            if project
+            else (),
         )
-
-
-def _inventory(summaries: Sequence[FileSummary], store: FactStore | None) -> tuple[InventoryItem, ...]:
-    """Return the inventory; it follows from the summaries alone, and so is kept for just these."""
-    if store is None:
-        return inventory(ProjectGraph(summaries))
-    key = tree_key("inventory", [(file.path, file.module, file.digest) for file in summaries])
-    with suppress(ValidationError):
-        text = store.facts([key]).get(key)
-        if text is not None:
-            return _ITEMS.validate_json(text)
-    items = inventory(ProjectGraph(summaries))
-    store.add_fact(key, _ITEMS.dump_json(items).decode())
-    return items

@@ -6,7 +6,7 @@ from contextlib import closing, contextmanager, suppress
 from typing import Generic
 
 from audit.static.encoding import Codec, EncodingError
-from audit.static.facts import Fact, FactFunction, codec_of, fact_of, file_state, settled_state, size_in
+from audit.static.per_file import Fact, FactFunction, codec_of, fact_of, file_state, settled_state, size_in
 from audit.static.reading import UnreadableFile, digest_of
 from audit.static.sources import SourceFile
 from audit.static.store import FactStore, fact_key

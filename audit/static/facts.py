@@ -1,87 +1,89 @@
-"""One fact about one file: what a function makes of the file and its syntax tree.
+"""What one file does, apart from its names: plain data and a function of the file's content, so that it can be cached.
 
-A fact is a frozen dataclass that `audit.static.encoding` can write; it may depend on what its function is given and
-on nothing else, for it is kept from run to run. To learn something new about files, name a function:
-
-    def findings_of(file: SourceFile, parsed: ParsedFile) -> Findings: ...
-
-    analyse_files(files, findings_of, workers=2, store=store)
+Names in facts are full where an import of the file binds them (`torch.nn.functional.softmax`), and start with a dot
+where the file itself does (`.Net`).
 """
 
-import os
-import time
-from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cache
-from pathlib import Path
-from typing import Any, Generic, TypeVar, get_type_hints
+from enum import StrEnum
 
-from audit.static.encoding import Codec
-from audit.static.reading import ParsedFile, UnreadableFile, read
-from audit.static.sources import SourceFile
 
-Fact = TypeVar("Fact")
-FactFunction = Callable[[SourceFile, ParsedFile], Fact]
+class Mechanism(StrEnum):
+    """How an attention output comes about."""
 
-# A file changed again within one tick of its file system's clock keeps its times, so a state counts only when the
-# last change was longer ago than the longest tick (FAT: 2 s) as the file was read. git calls such files racy.
-SETTLED_AFTER_NS = 2_000_000_000
+    SOFTMAX = "softmax"  # a softmax between two matrix products
+    LINEAR = "linear"  # a product with a product of feature maps: no softmax over pairs
+    SDPA = "sdpa"  # torch's scaled_dot_product_attention
+    MULTIHEAD = "multihead"  # torch's MultiheadAttention
+    FLASH = "flash_attn"
+    XFORMERS = "xformers"
+    FLEX = "flex_attention"
+    SAGE = "sageattention"
 
 
 @dataclass(frozen=True, slots=True)
-class Answer(Generic[Fact]):
-    """A fact, the digest of the content it is about, and the state in which the file has that content.
+class AttentionFact:
+    """The attention that one function, or the methods of one class, compute.
 
-    `digest` is None for an `UnreadableFile`; `state` is None where the file may have changed since without a trace.
+    `through` are functions it uses, of which later stages know whether they compute attention; with no `mechanisms`
+    the fact stands for nothing else. `causal` holds what is passed as `is_causal` or `causal`: true, false, dynamic.
     """
 
-    fact: Fact | UnreadableFile
-    digest: str | None
-    state: str | None
+    qualname: str
+    line: int
+    is_class: bool
+    digest: str
+    mechanisms: tuple[Mechanism, ...] = ()
+    masks: tuple[str, ...] = ()
+    caches: tuple[str, ...] = ()
+    causal: tuple[str, ...] = ()
+    through: tuple[str, ...] = ()
 
 
-def fact_of(file: SourceFile, function: FactFunction[Fact]) -> Answer[Fact]:
-    """Read `file` and return what `function` makes of it. Raises nothing for whatever the file holds."""
-    before = settled_state(file.path)
-    parsed = read(file)
-    if isinstance(parsed, UnreadableFile):
-        return Answer(parsed, None, None)
-    state = before if before == file_state(file.path) else None
-    try:
-        return Answer(function(file, parsed), parsed.digest, state)
-    except RecursionError:
-        reason = "an expression is nested too deeply to follow (RecursionError)"
-        return Answer(UnreadableFile(path=file.relative, reason=reason, digest=parsed.digest), None, None)
+@dataclass(frozen=True, slots=True)
+class TrainingFact:
+    """An optimisation loop, or a call that runs one, in the function `qualname`; `<module>` outside of functions."""
+
+    qualname: str
+    line: int
+    by: str  # "loop", or the full name of the trainer whose `fit` or `train` is called
 
 
-@cache
-def codec_of(function: FactFunction[Fact]) -> Codec[Fact | UnreadableFile]:
-    """Return what writes and reads the facts of `function`, by the type that it declares to return."""
-    returned: Any = get_type_hints(function)["return"]
-    return Codec(returned | UnreadableFile)
+@dataclass(frozen=True, slots=True)
+class EntryFact:
+    """A way in from a command line: a `__main__` guard or a parser of arguments."""
+
+    line: int
+    by: str  # "__main__", or the full name of what is called
 
 
-def file_state(path: Path) -> str | None:
-    """Return what the file system says about a file that changes when its content does; None where it says nothing."""
-    try:
-        status = os.stat(path)
-    except (OSError, ValueError):
-        return None
-    # ctime last: unlike mtime, no program can set it back.
-    facts = (status.st_size, status.st_dev, status.st_ino, status.st_mtime_ns, status.st_ctime_ns)
-    return ",".join(map(str, facts))
+@dataclass(frozen=True, slots=True)
+class NamedLine:
+    """A name and the line it is at."""
+
+    name: str
+    line: int
 
 
-def settled_state(path: Path) -> str | None:
-    """Return the state of a file whose next change will show in it; None for one that changed just now."""
-    now = time.time_ns()
-    state = file_state(path)
-    if state is None:
-        return None
-    changed = max(int(part) for part in state.split(",")[-2:])
-    return state if changed + SETTLED_AFTER_NS < now else None
+@dataclass(frozen=True, slots=True)
+class BuildFact:
+    """A compiled extension that code builds: its module name, empty where that is no constant, and by what."""
+
+    name: str
+    by: str
+    line: int
 
 
-def size_in(state: str | None) -> int:
-    """Return the size in bytes that a state tells of."""
-    return int(state.partition(",")[0]) if state else 0
+@dataclass(frozen=True, slots=True)
+class FileFacts:
+    """Everything that the inventory knows of one file besides its classes."""
+
+    attention: tuple[AttentionFact, ...] = ()
+    training: tuple[TrainingFact, ...] = ()
+    entries: tuple[EntryFact, ...] = ()
+    calls: tuple[str, ...] = ()  # full names of what is called, in files that train
+    methods: tuple[str, ...] = ()  # names of the methods called, in files that train
+    loaders: tuple[NamedLine, ...] = ()  # constructions of a DataLoader, by the function they are in
+    tests: tuple[str, ...] = ()  # functions and methods that pytest or unittest would collect
+    kernels: tuple[NamedLine, ...] = ()  # functions decorated with `triton.jit`
+    builds: tuple[BuildFact, ...] = ()  # extensions that a setup script or a call at run time builds

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 
 from audit.static.exports import ALL, exports_in, exports_of_call
 from audit.static.lines import SourceLines
-from audit.static.names import OPAQUE, Candidate, Candidates, ClassSummary, Exports, Origin
+from audit.static.names import OPAQUE, Candidate, Candidates, ClassSummary, Exports, Origin, StarImport
 from audit.static.reading import ParsedFile
 from audit.static.scopes import Scope, State, bases_of, dotted, merged, value
 from audit.static.sources import SourceFile
@@ -135,6 +135,8 @@ class Flow:
         for name, candidates in scope.state.names.items():
             if before.names.get(name) != candidates:
                 scope.typing_only.setdefault(name, candidates)
+        new = (star for star in scope.state.stars if star not in before.stars)
+        scope.typing_stars += tuple(StarImport(star.module, certain=False) for star in new)
         self._runs = runs
         scope.state = before
 

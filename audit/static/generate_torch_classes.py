@@ -22,6 +22,13 @@ LEFT_OUT = (
     "torch.utils.benchmark.op_fuzzers",
     "torch._vendor",
 )
+# The kinds of the inventory besides models, each with the class that all of its kind derive from.
+ROOTS = {
+    "dataset": "torch.utils.data.Dataset",
+    "optimizer": "torch.optim.Optimizer",
+    "sampler": "torch.utils.data.Sampler",
+    "scheduler": "torch.optim.lr_scheduler.LRScheduler",
+}
 
 
 def import_submodules() -> tuple[str, ...]:
@@ -66,7 +73,9 @@ def collect() -> TorchTable:
     """
     torch = importlib.import_module("torch")
     base = importlib.import_module("torch.nn").Module
+    roots = {kind: _class(name) for kind, name in ROOTS.items()}
     modules: dict[str, set[str]] = {}
+    kinds: dict[str, dict[str, set[str]]] = {kind: {} for kind in ROOTS}
     others: set[str] = set()
     for name, module in _torch_modules():
         for attribute, value in vars(module).items():
@@ -78,13 +87,28 @@ def collect() -> TorchTable:
                 continue
             if issubclass(value, base):
                 modules.setdefault(defined, set()).add(found)
-            elif "._" not in found:
+            of = [kind for kind, root in roots.items() if issubclass(value, root)]
+            for kind in of:
+                kinds[kind].setdefault(defined, set()).add(found)
+            if not of and not issubclass(value, base) and "._" not in found:
                 others.add(found)
     return TorchTable(
         torch=torch.__version__.partition("+")[0],
-        modules={defined: tuple(sorted(names)) for defined, names in sorted(modules.items())},
+        modules=_sorted(modules),
+        kinds={kind: _sorted(classes) for kind, classes in kinds.items()},
         others=tuple(sorted(others)),
     )
+
+
+def _class(name: str) -> type:
+    module, _, attribute = name.rpartition(".")
+    found = getattr(importlib.import_module(module), attribute)
+    assert isinstance(found, type), f"{name} is no class"
+    return found
+
+
+def _sorted(classes: dict[str, set[str]]) -> dict[str, tuple[str, ...]]:
+    return {defined: tuple(sorted(names)) for defined, names in sorted(classes.items())}
 
 
 def main() -> None:
@@ -96,6 +120,7 @@ def main() -> None:
     TABLE_PATH.write_text(table.model_dump_json(indent=1) + "\n", encoding="utf-8")
     names = sum(map(len, table.modules.values()))
     print(f"torch {table.torch}: {len(table.modules)} module classes under {names} names, {len(table.others)} others")
+    print(", ".join(f"{len(classes)} of kind {kind}" for kind, classes in table.kinds.items()))
     print(f"{len(failed)} modules could not be imported here: {', '.join(failed)}")
 
 

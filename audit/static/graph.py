@@ -10,6 +10,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
+from audit.static.installed import InstalledModules
 from audit.static.modules import STANDARD_LIBRARY, ModuleIndex
 from audit.static.names import Base, Candidate, ClassSummary, FileSummary, Origin, StarImport
 from audit.static.torch_classes import TorchClasses, load_torch_classes
@@ -32,7 +33,7 @@ MAX_ATTRIBUTES = 32  # a name that grows while it is followed (`import a; b = a.
 class DefinitionKind(StrEnum):
     """What a name was found to be."""
 
-    TARGET_CLASS = "target_class"
+    TARGET_CLASS = "target_class"  # of the target, or of an installed package whose source was read
     TARGET_MODULE = "target_module"
     TORCH_MODULE_CLASS = "torch_module_class"  # `torch.nn.Module` or a subclass of it in torch
     OTHER = "other"  # a class of torch that is no such subclass, or part of the standard library
@@ -65,12 +66,26 @@ _Step = Definition | _Place
 class ProjectGraph:
     """The modules and classes of a target, by name. Building it costs one pass over the summaries."""
 
-    def __init__(self, summaries: Iterable[FileSummary], *, torch_classes: TorchClasses | None = None) -> None:
-        """Index `summaries`; torch's classes come from the table of this package unless others are given."""
+    def __init__(
+        self,
+        summaries: Iterable[FileSummary],
+        *,
+        torch_classes: TorchClasses | None = None,
+        installed: InstalledModules | None = None,
+    ) -> None:
+        """Index `summaries`; torch's classes come from the table of this package unless others are given.
+
+        Names that leave the target are followed into the `installed` modules, whose files are not among `files`.
+        """
+        self._installed = installed or InstalledModules()
         self.files = {summary.path: summary for summary in sorted(summaries, key=lambda summary: summary.path)}
         self.torch_classes = torch_classes or load_torch_classes()
-        self._modules = ModuleIndex(self.files.values())
+        self._modules = ModuleIndex(self.files.values(), installed=self._installed)
         self._known: dict[tuple[str, Candidate], tuple[Definition, ...]] = {}
+
+    def file_at(self, path: str) -> FileSummary | None:
+        """Return the file at `path`: the target's, or an installed one that a name has led to."""
+        return self.files.get(path) or self._installed.files.get(path)
 
     def resolve(self, name: str, *, module: str) -> tuple[Definition, ...]:
         """Return what the dotted `name` can be at the end of `module`, sorted; never empty.
@@ -96,8 +111,14 @@ class ProjectGraph:
         return classes or (Definition(DefinitionKind.UNRESOLVED, base.name),)
 
     def class_at(self, definition: Definition) -> ClassSummary:
-        """Return the class of the target that `definition` names; its kind must be `TARGET_CLASS`."""
-        return self.files[definition.path].classes[definition.position]
+        """Return the class that `definition` names; its kind must be `TARGET_CLASS`."""
+        return self.class_of(definition.path, definition.position)
+
+    def class_of(self, path: str, position: int) -> ClassSummary:
+        """Return the class at `position` of the file at `path`, which must have been read."""
+        file = self.file_at(path)
+        assert file is not None, f"{path} was not read"
+        return file.classes[position]
 
     def _named(self, candidates: Iterable[Candidate], *, name: str, path: str) -> tuple[Definition, ...]:
         """Return what `candidates` in the file at `path` can be; what has no name of its own is called `name`."""
@@ -145,7 +166,7 @@ class ProjectGraph:
         """Return the place of a module of the target, or what its name means outside of it."""
         if not module and attributes:  # `from . import name` in a file at the root
             module, attributes = attributes[0], attributes[1:]
-        found = self._modules.find(module, seen_from=self.files.get(path))
+        found = self._modules.find(module, seen_from=self.file_at(path))
         if found is None:
             return self._external(".".join((module, *attributes)))
         return _Place((*found[1], *attributes), module=found[0])
@@ -182,7 +203,7 @@ class ProjectGraph:
 
     def _in_class(self, place: _Place) -> Iterator[_Step]:
         """Yield what an attribute of a class is: what its body binds, else what its bases have."""
-        summary = self.files[place.path].classes[place.position]
+        summary = self.class_of(place.path, place.position)
         if not place.attributes:
             name = f"{summary.module}.{summary.qualname}"
             yield Definition(DefinitionKind.TARGET_CLASS, name, path=place.path, position=place.position)
@@ -197,7 +218,7 @@ class ProjectGraph:
 
     def _through_stars(self, stars: tuple[StarImport, ...], path: str, attributes: tuple[str, ...]) -> Iterator[_Step]:
         """Yield what star imports bind the first attribute to; the last one that surely ran hides those before it."""
-        file = self.files.get(path)
+        file = self.file_at(path)
         for star in reversed(stars):
             found = self._modules.find(star.module, seen_from=file)
             if found and not found[1]:
@@ -213,7 +234,7 @@ class ProjectGraph:
         """Return what a name is that neither the file nor a star import from the target binds."""
         if hasattr(builtins, attributes[0]):
             return Definition(DefinitionKind.OTHER, ".".join(("builtins", *attributes)))
-        file = self.files.get(path)
+        file = self.file_at(path)
         outside = [star.module for star in stars if self._modules.find(star.module, seen_from=file) is None]
         unknown = [module for module in outside if module.partition(".")[0] not in STANDARD_LIBRARY]
         for module in (*unknown[-1:], *outside[-1:]):

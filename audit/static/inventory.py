@@ -1,27 +1,26 @@
-"""Stage 4: which classes of the target are models, decided by what their bases lead to and by nothing else."""
+"""Stage 4: which classes of the target are models, data sets and so on, decided by what their bases lead to."""
 
-from collections import defaultdict
-from collections.abc import Iterable
-from enum import StrEnum
+from collections import defaultdict, deque
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+
+from pydantic import Field
 
 from audit.results import Frozen
-from audit.static.graph import DefinitionKind, ProjectGraph
+from audit.static.graph import Definition, DefinitionKind, ProjectGraph
+from audit.static.kinds import LIGHTNING_MODULES, InventoryKind, kinds_of_definition, kinds_of_name
+
+__all__ = ["InventoryItem", "InventoryKind", "class_items"]
 
 _Class = tuple[str, int]  # path of the file, position in its classes
-
-
-class InventoryKind(StrEnum):
-    """What a class was found to be."""
-
-    MODEL = "model"  # some chain of bases reaches `torch.nn.Module`
-    UNRESOLVED = "unresolved"  # none does, and some chain ends in a base that is not in the target
+Fact = str | int | bool | None | tuple[str, ...]
 
 
 class InventoryItem(Frozen):
-    """One class of the target. `path` is relative to the root; `resolved` is False where the kind is not decided.
+    """One part of the target. `path` is relative to the root; `resolved` is False where the kind is not decided.
 
     `bases` are dotted names after imports and aliases were followed: of the target's classes by the module that
-    defines them, of torch's as their documentation writes them, of others as imported.
+    defines them, of torch's as their documentation writes them, of others as imported. `facts` depend on the kind.
     """
 
     kind: InventoryKind
@@ -32,36 +31,73 @@ class InventoryItem(Frozen):
     bases: tuple[str, ...]
     resolved: bool
     digest: str
+    facts: dict[str, Fact] = Field(default_factory=dict)
 
 
-def inventory(graph: ProjectGraph) -> tuple[InventoryItem, ...]:
-    """Return the models of the target and the classes of which it cannot be said, sorted by path and line."""
-    derived: dict[_Class, list[_Class]] = defaultdict(list)
-    bases: dict[_Class, tuple[str, ...]] = {}
-    models: set[_Class] = set()
-    open_ended: set[_Class] = set()
-    for path, file in graph.files.items():
-        for position, summary in enumerate(file.classes):
-            found = [found for base in summary.bases for found in graph.base_definitions(base, path=path)]
-            key = (path, position)
-            bases[key] = tuple(dict.fromkeys(definition.name for definition in found))
-            kinds = {definition.kind for definition in found}
-            is_torch = f"{summary.module}.{summary.qualname}" in graph.torch_classes.definitions
-            if is_torch or DefinitionKind.TORCH_MODULE_CLASS in kinds:
-                models.add(key)
-            if DefinitionKind.UNRESOLVED in kinds:
-                open_ended.add(key)
-            for definition in found:
-                if definition.kind is DefinitionKind.TARGET_CLASS:
-                    derived[definition.path, definition.position].append(key)
-    models = _with_derived(models, derived)
-    unresolved = _with_derived(open_ended, derived) - models
-    items = [_item(graph, key, InventoryKind.MODEL, bases[key]) for key in models]
-    items += [_item(graph, key, InventoryKind.UNRESOLVED, bases[key]) for key in unresolved]
-    return tuple(sorted(items, key=lambda item: (item.path, item.line, item.qualname)))
+@dataclass(slots=True)
+class _Classes:
+    """The classes of the target and those that their bases lead to in installed sources."""
+
+    bases: dict[_Class, tuple[str, ...]] = field(default_factory=dict)
+    derived: dict[_Class, list[_Class]] = field(default_factory=lambda: defaultdict(list))
+    roots: dict[InventoryKind, set[_Class]] = field(default_factory=lambda: defaultdict(set))
+    lightning: set[_Class] = field(default_factory=set)
+    open_ended: set[_Class] = field(default_factory=set)
 
 
-def _with_derived(classes: Iterable[_Class], derived: dict[_Class, list[_Class]]) -> set[_Class]:
+def class_items(graph: ProjectGraph) -> tuple[InventoryItem, ...]:
+    """Return the target's classes that have a kind and those of which it cannot be said, sorted by path and line.
+
+    A class with two kinds is listed once for each.
+    """
+    classes = _followed(graph)
+    reached = {kind: _with_derived(roots, classes.derived) for kind, roots in classes.roots.items()}
+    decided = set[_Class]().union(*reached.values())
+    reached[InventoryKind.UNRESOLVED] = _with_derived(classes.open_ended, classes.derived) - decided
+    lightning = _with_derived(classes.lightning, classes.derived)
+    items = [
+        _item(graph, key, kind, classes.bases[key], lightning=key in lightning)
+        for kind, keys in reached.items()
+        for key in keys
+        if key[0] in graph.files
+    ]
+    return tuple(sorted(items, key=lambda item: (item.path, item.line, item.qualname, item.kind)))
+
+
+def _followed(graph: ProjectGraph) -> _Classes:
+    """Follow the bases of every class of the target, and of the installed classes met on the way."""
+    found = _Classes()
+    pending = deque((path, position) for path, file in graph.files.items() for position in range(len(file.classes)))
+    while pending:
+        key = pending.popleft()
+        if key in found.bases:
+            continue
+        summary = graph.class_of(*key)
+        definitions = [each for base in summary.bases for each in graph.base_definitions(base, path=key[0])]
+        found.bases[key] = tuple(dict.fromkeys(_public(graph, definition) for definition in definitions))
+        own_name = f"{summary.module}.{summary.qualname}"
+        outside = [each.name for each in definitions if each.kind is not DefinitionKind.TARGET_CLASS]
+        known = {name: kinds_of_name(name, graph.torch_classes) for name in outside}
+        known[own_name] = kinds_of_definition(own_name, graph.torch_classes)
+        for kind in frozenset[InventoryKind]().union(*known.values()):
+            found.roots[kind].add(key)
+        if LIGHTNING_MODULES & known.keys():
+            found.lightning.add(key)
+        for definition in definitions:
+            if definition.kind is DefinitionKind.TARGET_CLASS:
+                found.derived[definition.path, definition.position].append(key)
+                pending.append((definition.path, definition.position))
+            elif definition.kind is DefinitionKind.UNRESOLVED and not known[definition.name]:
+                found.open_ended.add(key)
+    return found
+
+
+def _public(graph: ProjectGraph, definition: Definition) -> str:
+    """Return the name that users import a base by, where it is one of torch's."""
+    return next((public for _, public in graph.torch_classes.kinds.get(definition.name, ())), definition.name)
+
+
+def _with_derived(classes: Iterable[_Class], derived: Mapping[_Class, list[_Class]]) -> set[_Class]:
     """Return `classes` and all that derive from them, however far away."""
     reached = set(classes)
     pending = list(reached)
@@ -73,16 +109,18 @@ def _with_derived(classes: Iterable[_Class], derived: dict[_Class, list[_Class]]
     return reached
 
 
-def _item(graph: ProjectGraph, key: _Class, kind: InventoryKind, bases: tuple[str, ...]) -> InventoryItem:
-    path, position = key
-    summary = graph.files[path].classes[position]
+def _item(
+    graph: ProjectGraph, key: _Class, kind: InventoryKind, bases: tuple[str, ...], *, lightning: bool
+) -> InventoryItem:
+    summary = graph.class_of(*key)
     return InventoryItem(
         kind=kind,
         module=summary.module,
         qualname=summary.qualname,
-        path=path,
+        path=key[0],
         line=summary.line,
         bases=bases,
-        resolved=kind is InventoryKind.MODEL,
+        resolved=kind is not InventoryKind.UNRESOLVED,
         digest=summary.digest,
+        facts={"lightning": True} if lightning and kind is InventoryKind.MODEL else {},
     )

@@ -26,10 +26,14 @@ class SourceLines:
         if self._text[self._starts[line - 1] : offset].isspace():
             yield line
 
+    def text(self, first: int, last: int) -> str:
+        """Return the lines `first` to `last` with their ends."""
+        last = min(last, len(self._starts) - 1)
+        return self._text[self._starts[first - 1] : self._starts[last]]
+
     def digest(self, first: int, last: int) -> str:
         """Return the SHA-256 of the lines `first` to `last` with their ends, in UTF-8."""
-        last = min(last, len(self._starts) - 1)
-        return sha256(self._text[self._starts[first - 1] : self._starts[last]].encode())
+        return sha256(self.text(first, last).encode())
 
     def may_define_class(self, first: int, last: int) -> bool:
         """Return whether a line in the range begins with spaces and the word `class`; text in a string counts too."""

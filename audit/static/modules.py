@@ -3,10 +3,16 @@
 import sys
 from collections.abc import Iterable
 
+from audit.static.installed import InstalledModules
 from audit.static.names import FileSummary
 
 STANDARD_LIBRARY = frozenset({*sys.stdlib_module_names, "typing_extensions"})  # the latter backports the former
 ALWAYS_INSTALLED = STANDARD_LIBRARY | {"torch"}
+
+
+def _is_given(module: str) -> bool:
+    """Whether the module belongs to the standard library or torch, whose sources are not read."""
+    return module.partition(".")[0] in ALWAYS_INSTALLED
 
 
 def _parents(module: str) -> list[str]:
@@ -15,29 +21,33 @@ def _parents(module: str) -> list[str]:
 
 
 class ModuleIndex:
-    """The target's modules by name. Where two files have one name, the package wins, as in Python."""
+    """The target's modules by name, then the installed ones. Of two files of one name the package wins."""
 
-    def __init__(self, files: Iterable[FileSummary]) -> None:
-        """Index `files`."""
+    def __init__(self, files: Iterable[FileSummary], *, installed: InstalledModules | None = None) -> None:
+        """Index `files`; installed modules are looked up when a name leads to one."""
+        self._installed = installed or InstalledModules()
         self._files: dict[str, FileSummary] = {}
         for file in sorted(files, key=lambda file: (file.is_package, file.path)):
             self._files[file.module] = file
         self._folders = {parent for module in self._files for parent in _parents(module)} - self._files.keys()
 
     def file(self, module: str) -> FileSummary | None:
-        """Return the file of `module`; None for a folder without `__init__.py` and for what the target lacks."""
-        return self._files.get(module)
+        """Return the file of `module`; None for a folder without `__init__.py` and for what is nowhere."""
+        return self._files.get(module) or (None if _is_given(module) else self._installed.file(module))
 
     def has(self, module: str) -> bool:
-        """Return whether the target has a file or a folder of Python files for `module`."""
-        return module in self._files or module in self._folders
+        """Return whether there is a file or a folder of Python files for `module`."""
+        if module in self._files or module in self._folders:
+            return True
+        return not _is_given(module) and self._installed.has(module)
 
     def find(self, module: str, *, seen_from: FileSummary | None) -> tuple[str, tuple[str, ...]] | None:
-        """Return the longest part of `module` that the target has, and the attributes that are left.
+        """Return the longest part of `module` that there is, and the attributes that are left.
 
         Names count from the root, then from the folder that Python puts first when it runs the importing file: the
-        nearest one that is no package. None where the name means something outside the target: a folder without
-        `__init__.py` gives way to an installed package, so such a folder must hold the module itself.
+        nearest one that is no package; then in the installed packages. None where it is in none of these, and for
+        torch and the standard library. A folder without `__init__.py` gives way to an installed package, so such a
+        folder must hold the module itself.
         """
         prefixes = [""] if seen_from is None else ["", self._script_folder(seen_from)]
         for prefix in dict.fromkeys(prefixes):
@@ -46,7 +56,7 @@ class ModuleIndex:
             )
             if found:
                 return found
-        return None
+        return None if _is_given(module) else self._installed.find(module)
 
     def _longest_part(self, module: str, *, start: int) -> tuple[str, tuple[str, ...]] | None:
         parts = module.split(".")
@@ -71,7 +81,9 @@ class ModuleIndex:
         seen, pending = {module}, [module]
         while pending:
             current = pending.pop()
-            file = self._files.get(current)
+            if current not in self._files and not self._installed.may_export(current, name):
+                continue
+            file = self.file(current)
             if file is None or not self._offers(file, name, seen=set()):
                 continue
             listed = file.exports is not None and name in file.exports.names
@@ -93,7 +105,7 @@ class ModuleIndex:
             return True
         for candidate in file.exports.included:
             found = self.find(".".join(filter(None, (candidate.module, *candidate.attributes))), seen_from=file)
-            other = self._files.get(found[0]) if found and not found[1] else None
+            other = self.file(found[0]) if found and not found[1] else None
             if other and other.path not in seen and self._offers(other, name, seen=seen):
                 return True
         return False

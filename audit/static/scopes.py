@@ -45,8 +45,8 @@ class Scope:
     """A module, class or function while it is walked.
 
     `prefix` is what stands before a name defined here in its `__qualname__`. `typing_only` are names that only a
-    type checker sees bound (`if TYPE_CHECKING`): the fallback for names that nothing else binds, as in packages
-    that load their submodules on first use.
+    type checker sees bound (`if TYPE_CHECKING`), `typing_stars` star imports that only it sees: the fallback for names
+    that nothing else binds, as in packages that load their submodules on first use.
     """
 
     prefix: str = ""
@@ -54,6 +54,7 @@ class Scope:
     is_class: bool = False
     state: State = field(default_factory=State)
     typing_only: dict[str, Candidates] = field(default_factory=dict)
+    typing_stars: tuple[StarImport, ...] = ()
     global_names: set[str] = field(default_factory=set)
 
     def bind(self, name: str, candidates: Candidates) -> None:
@@ -81,6 +82,11 @@ class Scope:
             while scope and scope.is_class:
                 scope = scope.parent
         return frozenset({Candidate(Origin.UNBOUND, attributes=(name,), stars=stars)})
+
+    def stars(self) -> tuple[StarImport, ...]:
+        """Return the star imports as they stand now, those that only a type checker sees first: they decide last."""
+        ran = {star.module for star in self.state.stars}
+        return (*(star for star in self.typing_stars if star.module not in ran), *self.state.stars)
 
     def bindings(self) -> Bindings:
         """Return the names as they stand now, in an order that does not depend on hashes."""

@@ -1,4 +1,4 @@
-"""Which names of torch are module classes: a table made from an installed torch, so that reading it needs none."""
+"""Which names of torch are classes that matter: a table made from an installed torch, so that reading it needs none."""
 
 from dataclasses import dataclass
 from functools import cache
@@ -13,11 +13,13 @@ class TorchTable(Frozen):
     """The file as written by `audit.static.generate_torch_classes`.
 
     `modules` maps the place where a subclass of `torch.nn.Module` is defined to every name it can be imported by;
-    `others` are names of classes that are no such subclass.
+    `kinds` does the same for the subclasses of each further root of the inventory, by the kind they have there;
+    `others` are names of classes that are none of these.
     """
 
     torch: str
     modules: dict[str, tuple[str, ...]]
+    kinds: dict[str, dict[str, tuple[str, ...]]]
     others: tuple[str, ...]
 
 
@@ -29,6 +31,8 @@ class TorchClasses:
     public_names: dict[str, str]
     definitions: frozenset[str]
     others: frozenset[str]
+    kinds: dict[str, tuple[tuple[str, str], ...]]  # of a name: each kind, and the name users import the class by
+    defined_kinds: dict[str, tuple[str, ...]]  # of the place where a class is defined
 
     def module_class(self, name: str) -> str | None:
         """Return the name users import a module class by, where `name` is one of its names; else None."""
@@ -36,7 +40,7 @@ class TorchClasses:
 
     def is_known(self, name: str) -> bool:
         """Return whether `name` is a class of torch that the table knows, a module class or not."""
-        return name in self.public_names or name in self.others
+        return name in self.public_names or name in self.kinds or name in self.others
 
 
 def public_name(defined: str, names: tuple[str, ...]) -> str:
@@ -66,4 +70,24 @@ def load_torch_classes() -> TorchClasses:
         public_names=public_names,
         definitions=frozenset(table.modules),
         others=frozenset(table.others),
+        kinds=_by_name(table),
+        defined_kinds=_by_definition(table),
     )
+
+
+def _by_definition(table: TorchTable) -> dict[str, tuple[str, ...]]:
+    found: dict[str, tuple[str, ...]] = {}
+    for kind, classes in [("model", table.modules), *sorted(table.kinds.items())]:
+        for defined in classes:
+            found[defined] = (*found.get(defined, ()), kind)
+    return found
+
+
+def _by_name(table: TorchTable) -> dict[str, tuple[tuple[str, str], ...]]:
+    """Return the kinds of every name; a class with two roots has two."""
+    found: dict[str, tuple[tuple[str, str], ...]] = {}
+    for kind, classes in sorted(table.kinds.items()):
+        for defined, names in classes.items():
+            for name in {defined, *names}:
+                found[name] = (*found.get(name, ()), (kind, public_name(defined, names)))
+    return found

@@ -15,7 +15,7 @@ import traceback
 from pathlib import Path
 from typing import Any
 
-from audit.static.facts import FactFunction, codec_of, fact_of
+from audit.static.per_file import FactFunction, codec_of, fact_of
 from audit.static.sources import SourceFile
 
 READY, READ, DEFECT = "ready", "read", "defect"

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
 
-from audit.static.facts import FactFunction
+from audit.static.per_file import FactFunction
 from audit.static.sources import SourceFile
 from audit.static.worker import DEFECT, READY
 

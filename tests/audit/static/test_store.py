@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from audit.static import collect, facts, reading, store
 from audit.static.analysis import StaticAnalysis, analyse
-from audit.static.facts import fact_of
+from audit.static.per_file import fact_of
 from audit.static.sources import SourceFile
 from audit.static.store import FactStore, cache_folder, fact_key
 

@@ -1,0 +1,149 @@
+"""Files of a project that are no Python: weights, data, sources of compiled extensions; and what is wrong with them."""
+
+import os
+import re
+import tomllib
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path, PurePosixPath
+
+from audit.static.discovery import ENVIRONMENT_MARKERS, SKIPPED_NAMES
+
+_CHECKPOINTS = frozenset({".pt", ".pth", ".ckpt", ".safetensors", ".onnx", ".gguf"})
+_CHECKPOINT_NAME = re.compile(r"^(pytorch_model|adapter_model|model)\b.*\.bin$")
+_DATA = frozenset(
+    {".csv", ".tsv", ".jsonl", ".parquet", ".feather", ".arrow", ".npy", ".npz", ".h5", ".hdf5", ".nc", ".fits", ".pkl"}
+)
+_DATA_FOLDERS = frozenset({"data", "dataset", "datasets"})  # a JSON file elsewhere is settings, not data
+_COMPILED = (".so", ".pyd", ".dylib")
+_LFS = b"version https://git-lfs.github.com/spec/"
+_LFS_SIZE = re.compile(rb"^size (\d+)$", re.MULTILINE)
+_HTML = re.compile(rb"^\s*(<!doctype html|<html|<\?xml[^>]*>\s*<(!doctype html|html|error))", re.IGNORECASE)
+_HEAD_BYTES = 1024  # a git-LFS pointer is smaller by its specification
+_MAX_TOML_BYTES = 1024 * 1024
+
+
+class Content(StrEnum):
+    """What a file of weights or data really holds."""
+
+    PLAIN = "content"  # nothing speaks against it
+    EMPTY = "empty"
+    POINTER = "git-lfs pointer"  # the content was not fetched
+    HTML = "html page"  # an error page that was saved under the file's name
+    UNREADABLE = "unreadable"
+
+
+@dataclass(frozen=True, slots=True)
+class Artifact:
+    """A file of weights or data. `path` is relative to the project; `declared_bytes` is what a pointer stands for."""
+
+    path: str
+    is_checkpoint: bool
+    size_bytes: int
+    content: Content
+    declared_bytes: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class RustExtension:
+    """A crate that builds a Python module. `compiled` are the files found that could be it, relative to the project."""
+
+    path: str
+    name: str
+    compiled: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Artifacts:
+    """What the walk over a project found, each sorted by path."""
+
+    files: tuple[Artifact, ...]
+    rust: tuple[RustExtension, ...]
+    compiled: tuple[str, ...]
+
+
+def artifacts_of(project: Path, *, left_out: Sequence[str] = ()) -> Artifacts:
+    """Return the artifacts below `project`. Ignore files do not count: weights and data are what they usually name.
+
+    Environments, caches and version control are left out, and the top folders named by `left_out`.
+    """
+    paths = sorted(_paths(project, frozenset(left_out)))
+    compiled = tuple(path for path in paths if path.endswith(_COMPILED))
+    files = [_artifact(project, path) for path in paths if _is_checkpoint(path) or _may_be_data(path)]
+    crates = [_crate(project, path) for path in paths if PurePosixPath(path).name == "Cargo.toml"]
+    return Artifacts(
+        files=tuple(file for file in files if file and _is_listed(file)),
+        rust=tuple(RustExtension(*crate, compiled_files(crate[1], compiled)) for crate in crates if crate),
+        compiled=compiled,
+    )
+
+
+def compiled_files(module: str, compiled: Sequence[str]) -> tuple[str, ...]:
+    """Return which of the files are the extension `module`: its name, then perhaps a tag of the platform."""
+    name = module.rpartition(".")[2]
+    return tuple(path for path in compiled if name and PurePosixPath(path).name.partition(".")[0] == name)
+
+
+def _paths(project: Path, left_out: frozenset[str]) -> Iterator[str]:
+    for folder, folders, files in os.walk(project):
+        is_top = Path(folder) == project
+        if not is_top and ENVIRONMENT_MARKERS.keys() & {*files, *folders}:
+            folders.clear()
+            continue
+        folders[:] = sorted(name for name in folders if name not in SKIPPED_NAMES and not (is_top and name in left_out))
+        for name in files:
+            yield Path(folder, name).relative_to(project).as_posix()
+
+
+def _is_checkpoint(path: str) -> bool:
+    return PurePosixPath(path).suffix.lower() in _CHECKPOINTS or bool(_CHECKPOINT_NAME.match(PurePosixPath(path).name))
+
+
+def _may_be_data(path: str) -> bool:
+    return PurePosixPath(path).suffix.lower() in _DATA or path.lower().endswith(".json")
+
+
+def _is_listed(file: Artifact) -> bool:
+    if not file.path.lower().endswith(".json"):
+        return True
+    return file.content is not Content.PLAIN or bool(_DATA_FOLDERS & {*PurePosixPath(file.path.lower()).parts[:-1]})
+
+
+def _artifact(project: Path, path: str) -> Artifact | None:
+    place = project / path
+    try:
+        if not place.is_file():  # a pipe or a device, which has no end
+            return None
+        size = place.stat().st_size
+        with place.open("rb") as opened:
+            head = opened.read(_HEAD_BYTES)
+    except OSError:
+        return Artifact(path, _is_checkpoint(path), 0, Content.UNREADABLE)
+    declared = _LFS_SIZE.search(head) if head.startswith(_LFS) else None
+    return Artifact(path, _is_checkpoint(path), size, _content(head), int(declared.group(1)) if declared else None)
+
+
+def _content(head: bytes) -> Content:
+    if not head.strip():
+        return Content.EMPTY
+    if head.startswith(_LFS):
+        return Content.POINTER
+    return Content.HTML if _HTML.match(head) else Content.PLAIN
+
+
+def _crate(project: Path, path: str) -> tuple[str, str] | None:
+    """Return path and module name of a crate that depends on PyO3; None for any other and for a broken file."""
+    place = project / path
+    try:
+        if not place.is_file() or place.stat().st_size > _MAX_TOML_BYTES:
+            return None
+        document = tomllib.loads(place.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError):  # ValueError: not UTF-8, not TOML
+        return None
+    dependencies, library, package = (document.get(key) for key in ("dependencies", "lib", "package"))
+    if not isinstance(dependencies, dict) or "pyo3" not in dependencies:
+        return None
+    names = [table.get("name") for table in (library, package) if isinstance(table, dict)]
+    name = next((name for name in names if isinstance(name, str)), "")
+    return path, name.replace("-", "_")

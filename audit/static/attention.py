@@ -1,0 +1,254 @@
+"""The attention that the functions and classes of one file compute, decided by calls and data flow."""
+
+import ast
+import re
+from collections.abc import Iterator, Mapping, Sequence, Set
+from dataclasses import dataclass, replace
+
+from audit.static.attention_flow import Flags, FunctionFlow, Returns
+from audit.static.facts import AttentionFact, Mechanism
+from audit.static.full_names import FullNames
+from audit.static.lines import SourceLines
+from audit.static.reading import sha256
+from audit.static.scopes import dotted
+
+Function = ast.FunctionDef | ast.AsyncFunctionDef
+
+# Only parts of a file with such a word are walked: to follow every function of a package takes five times as long.
+_FLOW = re.compile(r"softmax|\belu\b|\brelu\b|Softmax|(?<!\.)\bReLU\(|\bELU\(")
+_NAMES = re.compile(
+    r"scaled_dot_product|[Mm]ulti_?[Hh]ead|flash_|xformers|memory_efficient|flex_attention|sageattn|(?<!fl)atten|attn|sdpa"
+)
+HINT = re.compile(f"{_FLOW.pattern}|{_NAMES.pattern}")
+_CALLS = {
+    "torch.nn.functional.scaled_dot_product_attention": Mechanism.SDPA,
+    "torch._C._nn.scaled_dot_product_attention": Mechanism.SDPA,
+    "torch.nn.MultiheadAttention": Mechanism.MULTIHEAD,
+    "torch.nn.modules.activation.MultiheadAttention": Mechanism.MULTIHEAD,
+    "torch.nn.functional.multi_head_attention_forward": Mechanism.MULTIHEAD,
+    "torch.nn.attention.flex_attention.flex_attention": Mechanism.FLEX,
+    "xformers.ops.memory_efficient_attention": Mechanism.XFORMERS,
+    "xformers.ops.memory_efficient_attention_forward": Mechanism.XFORMERS,
+    "xformers.ops.fmha.memory_efficient_attention": Mechanism.XFORMERS,
+}
+_PACKAGES = {  # every function of these packages whose name begins so computes attention
+    "flash_attn": ("flash_attn_", Mechanism.FLASH),
+    "flash_attn_interface": ("flash_attn_", Mechanism.FLASH),
+    "flash_attn_2_cuda": ("fwd", Mechanism.FLASH),
+    "sageattention": ("sageattn", Mechanism.SAGE),
+}
+_MASK = re.compile(r"mask|attn_bias|attention_bias|cu_seqlens")
+_CACHE = re.compile(r"cache|past_key|layer_past|\bpast\b|incremental_state")
+# Only which functions of other files are worth a look: whether one computes attention is decided where it is defined.
+_MAY_ATTEND = re.compile(r"((?<!fl)atten|attn|sdpa|flash)[^.]*$", re.IGNORECASE)
+_CAUSAL_KEYWORDS = frozenset({"is_causal", "causal"})
+
+
+@dataclass(frozen=True, slots=True)
+class _Unit:
+    """A function of the module, or a class with its methods."""
+
+    node: Function | ast.ClassDef
+    qualname: str
+    functions: Sequence[Function]
+
+
+def mechanism_of(full_name: str) -> Mechanism | None:
+    """Return the attention that a function or class of this full name computes; None for any other."""
+    if full_name in _CALLS:
+        return _CALLS[full_name]
+    prefix, mechanism = _PACKAGES.get(full_name.partition(".")[0], ("", None))
+    return mechanism if mechanism and full_name.rpartition(".")[2].startswith(prefix) else None
+
+
+def attention_in(tree: ast.Module, text: str, *, names: FullNames, lines: SourceLines) -> tuple[AttentionFact, ...]:
+    """Return what the functions and classes of a file compute, and which functions they use, in order of lines."""
+    if not HINT.search(text):
+        return ()
+    names = names.with_local(_compiled(tree, names))
+    units = list(_units(tree.body, ""))
+    functions = [unit for unit in units if isinstance(unit.node, Function)]
+    nodes = [node for unit in functions for node in unit.functions if _FLOW.search(_text(unit.node, lines))]
+    reader = _Reader(names, lines, _returns(nodes, names, {}, {}, prefix=""))
+    reader.words = frozenset(name for name, full in names.every().items() if mechanism_of(full))
+    found = {(unit.node.lineno, unit.qualname): reader.fact(unit) for unit in functions}
+    reader.own = {f".{fact.qualname}" for fact in found.values() if fact.mechanisms}
+    reader.words |= {fact.qualname for fact in found.values() if fact.mechanisms}
+    for unit in units:
+        if unit not in functions or reader.own:
+            found[unit.node.lineno, unit.qualname] = reader.fact(unit)
+    facts = [_with_uses(fact, reader.own) for _, fact in sorted(found.items())]
+    return tuple(fact for fact in facts if fact.mechanisms or fact.through)
+
+
+def _with_uses(fact: AttentionFact, own: Set[str]) -> AttentionFact:
+    """Keep of the functions used those of this file that compute attention, and those of others that may."""
+    uses = (name for name in fact.through if (name in own if name.startswith(".") else _MAY_ATTEND.search(name)))
+    return replace(fact, through=tuple(uses))
+
+
+def _compiled(tree: ast.Module, names: FullNames) -> dict[str, str]:
+    """Return the names that a module gives to a compiled or otherwise wrapped attention: `f = torch.compile(f)`."""
+    found: dict[str, str] = {}
+    imported: dict[str, str] = {}  # as they were before a later statement took the name
+    for node in _statements(tree.body):
+        match node:
+            case ast.ImportFrom(module=str(module), level=0, names=aliases):
+                imported |= {alias.asname or alias.name: f"{module}.{alias.name}" for alias in aliases}
+            case ast.Assign(targets=[ast.Name(id=name)], value=ast.Call(args=[wrapped, *_])):
+                full = imported.get(dotted(wrapped)) or names.of(wrapped)
+                if full and mechanism_of(full):
+                    found[name] = full
+    return found
+
+
+def _units(body: Sequence[ast.stmt], prefix: str) -> Iterator[_Unit]:
+    """Yield the functions and classes of a body, also those in its branches; classes of classes on their own."""
+    for node in body:
+        match node:
+            case ast.ClassDef():
+                functions = [each for each in _statements(node.body) if isinstance(each, Function)]
+                yield _Unit(node, prefix + node.name, functions)
+                yield from _units([n for n in node.body if isinstance(n, ast.ClassDef)], f"{prefix}{node.name}.")
+            case ast.FunctionDef() | ast.AsyncFunctionDef():
+                yield _Unit(node, prefix + node.name, [node])
+                classes = [each for each in _statements(node.body) if isinstance(each, ast.ClassDef)]
+                yield from _units(classes, f"{prefix}{node.name}.<locals>.")
+            case ast.If() | ast.Try() | ast.With():
+                inner = [each for each in _statements([node]) if isinstance(each, ast.ClassDef | Function)]
+                yield from _units(inner, prefix)
+
+
+def _statements(body: Sequence[ast.stmt]) -> Iterator[ast.stmt]:
+    """Yield the statements of a body and of its branches, not those of functions and classes in it."""
+    for node in body:
+        yield node
+        if isinstance(node, ast.If | ast.Try | ast.With):
+            inner = [*node.body, *getattr(node, "orelse", []), *getattr(node, "finalbody", [])]
+            yield from _statements(inner)
+            for handler in getattr(node, "handlers", []):
+                yield from _statements(handler.body)
+
+
+def _layers(functions: Sequence[Function], names: FullNames) -> dict[str, str]:
+    """Return what `self.name = Layer(...)` builds, by attribute."""
+    found: dict[str, str] = {}
+    for node in (node for function in functions for node in ast.walk(function)):
+        match node:
+            case ast.Assign(targets=[ast.Attribute(value=ast.Name(id="self"), attr=name)], value=value):
+                found[name] = _layer(value, names)
+    return found
+
+
+def _layer(value: ast.expr, names: FullNames) -> str:
+    """Return the full name of what is called; for a softmax that is wrapped or one of two, `torch.nn.Softmax`."""
+    full = names.of(value.func) if isinstance(value, ast.Call) else ""
+    if full and full != "functools.partial":
+        return full
+    parts = (node for node in ast.walk(value) if isinstance(node, ast.Name | ast.Attribute))
+    if any(names.of(part).rpartition(".")[2] == "softmax" for part in parts):
+        return "torch.nn.Softmax"
+    return "."
+
+
+def _returns(
+    functions: Sequence[Function],
+    names: FullNames,
+    layers: Mapping[str, str],
+    known: Mapping[str, Returns],
+    *,
+    prefix: str,
+) -> dict[str, Returns]:
+    """Return what each function returns, by the name it is called by; two rounds, for those that call each other."""
+    found = dict(known)
+    for _ in range(2):
+        for function in functions:
+            flags = []
+            for given in (Flags.NONE, Flags.PRODUCT):
+                flow = FunctionFlow(names=names.within(function), layers=layers, returns_of=found, given=given)
+                flow.run(function)
+                flags.append(flow.returned)
+            found[prefix + function.name] = Returns(plain=flags[0], of_products=flags[1])
+        if not any(Flags.WEIGHTS & (each.plain | each.of_products) for each in found.values()):
+            break  # then a second round finds nothing that the first did not
+    return found
+
+
+class _Reader:
+    """Makes facts of units, once it is known what the module's functions return and which compute attention."""
+
+    def __init__(self, names: FullNames, lines: SourceLines, returns: Mapping[str, Returns]) -> None:
+        self.own: Set[str] = frozenset()
+        self.words: Set[str] = frozenset()  # names in this file of what computes attention, whatever they sound like
+        self._names = names
+        self._lines = lines
+        self._returns = returns
+        self._weights = any(each.plain & Flags.WEIGHTS or each.of_products & Flags.WEIGHTS for each in returns.values())
+
+    def fact(self, unit: _Unit) -> AttentionFact:
+        """Return what the unit computes."""
+        text = _text(unit.node, self._lines)
+        mechanisms, through, causal, parameters = set[Mechanism](), set[str](), set[str](), list[str]()
+        if self._weights or _FLOW.search(text):
+            mechanisms |= self._computed(unit)
+        if _NAMES.search(text) or any(word in text for word in self.words):
+            for function in unit.functions:
+                fused, used = _references(function, self._names.within(function))
+                mechanisms |= fused
+                through |= used
+        if mechanisms or through:
+            for function in unit.functions:
+                causal |= set(_causal(function))
+                parameters += [each.arg for each in ast.walk(function.args) if isinstance(each, ast.arg)]
+        return AttentionFact(
+            qualname=unit.qualname,
+            line=unit.node.lineno,
+            is_class=isinstance(unit.node, ast.ClassDef),
+            digest=sha256(text.encode()) if mechanisms or through else "",
+            mechanisms=tuple(sorted(mechanisms)),
+            masks=tuple(sorted({name for name in parameters if _MASK.search(name)})),
+            caches=tuple(sorted({name for name in parameters if _CACHE.search(name)})),
+            causal=tuple(sorted(causal)),
+            through=tuple(sorted(through)),
+        )
+
+    def _computed(self, unit: _Unit) -> set[Mechanism]:
+        returns = self._returns
+        layers: dict[str, str] = {}
+        if isinstance(unit.node, ast.ClassDef):
+            layers = _layers(unit.functions, self._names)
+            returns = _returns(unit.functions, self._names, layers, returns, prefix="self.")
+        found: set[Mechanism] = set()
+        for function in unit.functions:
+            flow = FunctionFlow(names=self._names.within(function), layers=layers, returns_of=returns)
+            flow.run(function)
+            found |= flow.found
+        return found
+
+
+def _text(node: Function | ast.ClassDef, lines: SourceLines) -> str:
+    first = min([node.lineno, *(decorator.lineno for decorator in node.decorator_list)])
+    return lines.text(first, node.end_lineno or node.lineno)
+
+
+def _references(function: Function, names: FullNames) -> tuple[set[Mechanism], set[str]]:
+    """Return the fused attention that a body names, and the other functions it names, which may compute attention."""
+    mechanisms: set[Mechanism] = set()
+    through: set[str] = set()
+    for node in (node for statement in function.body for node in ast.walk(statement)):
+        if not isinstance(node, ast.Name | ast.Attribute) or not isinstance(node.ctx, ast.Load):
+            continue
+        full = names.of(node) if dotted(node) else ""
+        mechanism = mechanism_of(full)
+        if mechanism:
+            mechanisms.add(mechanism)
+        elif full and not full.rpartition(".")[2][:1].isupper() and not full.startswith("torch."):
+            through.add(full)
+    return mechanisms, through
+
+
+def _causal(function: Function) -> Iterator[str]:
+    for node in ast.walk(function):
+        if isinstance(node, ast.keyword) and node.arg in _CAUSAL_KEYWORDS:
+            value = node.value
+            yield str(value.value).lower() if isinstance(value, ast.Constant) else "dynamic"

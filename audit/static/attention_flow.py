@@ -1,0 +1,225 @@
+"""Follows products and softmaxes through one function, to tell attention by what is computed and not by names.
+
+Each value carries flags: it comes from a product of two tensors, from a softmax of such a product, from a feature map,
+or from a product with a feature map. Attention is a product with a softmax of a product; linear attention is a product
+of a feature map with a product of one.
+"""
+
+import ast
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import IntFlag
+
+from audit.static.facts import Mechanism
+from audit.static.full_names import FullNames
+
+
+class Flags(IntFlag):
+    """What a value was computed from."""
+
+    NONE = 0
+    PRODUCT = 1
+    WEIGHTS = 2  # a softmax of a product
+    FEATURES = 4  # a softmax, elu or relu of what is no product
+    CONTEXT = 8  # a product with features
+    SOFT = 16  # the features are a softmax
+
+
+PRODUCTS = frozenset({"matmul", "bmm", "baddbmm", "einsum", "mm"})
+SOFTMAXES = frozenset({"softmax"})
+FEATURE_MAPS = frozenset({"softmax", "elu", "relu"})
+_TENSOR_NAMESPACES = ("torch", "torch.nn.functional", "torch.special", "torch.nn")
+_LAYERS = {"torch.nn.Softmax": "softmax", "torch.nn.ELU": "elu", "torch.nn.ReLU": "relu"}
+# What these layers return is a mix of their inputs' channels: no longer the product that went in.
+_MIXING = frozenset(f"torch.nn.{name}" for name in ("Linear", "Conv1d", "Conv2d", "Conv3d", "Sequential", "Embedding"))
+_VIEWS = frozenset({"T", "mT", "H", "mH", "data"})
+
+
+@dataclass(frozen=True, slots=True)
+class Returns:
+    """What a function of the file returns: for plain arguments, and for arguments that are products."""
+
+    plain: Flags = Flags.NONE
+    of_products: Flags = Flags.NONE
+
+
+@dataclass(slots=True)
+class FunctionFlow:
+    """The walk over one function. `layers` are what the class's attributes were built from, by attribute."""
+
+    names: FullNames
+    layers: Mapping[str, str]
+    returns_of: Mapping[str, Returns]
+    given: Flags = Flags.NONE
+    found: set[Mechanism] = field(default_factory=set)
+    returned: Flags = Flags.NONE
+    _values: dict[str, Flags] = field(default_factory=dict)
+
+    def run(self, function: ast.FunctionDef | ast.AsyncFunctionDef) -> None:
+        """Walk the body; afterwards `found` and `returned` hold what it computes."""
+        arguments = function.args
+        for argument in (*arguments.posonlyargs, *arguments.args, *arguments.kwonlyargs):
+            if argument.arg not in ("self", "cls"):
+                self._values[argument.arg] = self.given
+        self._block(function.body)
+
+    def _block(self, statements: list[ast.stmt]) -> None:
+        for statement in statements:
+            self._statement(statement)
+
+    def _statement(self, node: ast.stmt) -> None:
+        match node:
+            case ast.Assign(targets=targets, value=assigned):
+                for target in targets:
+                    self._assign(target, assigned)
+            case ast.AnnAssign(target=target, value=ast.expr() as assigned):
+                self._assign(target, assigned)
+            case ast.AugAssign(target=target, op=operator, value=added):
+                self._bind(target, self._of(ast.BinOp(left=target, op=operator, right=added)))
+            case ast.Return(value=ast.expr() as returned):
+                self.returned |= self._of(returned)
+            case ast.If(test=test, body=body, orelse=orelse):
+                self._of(test)
+                self._branches([body, orelse])
+            case ast.Try(body=body, handlers=handlers, orelse=orelse, finalbody=finalbody):
+                self._branches([[*body, *orelse], *(handler.body for handler in handlers)])
+                self._block(finalbody)
+            case ast.For(target=target, iter=iterated, body=body, orelse=orelse):
+                self._bind(target, self._of(iterated))
+                self._branches([body, []])
+                self._block([*body, *orelse])  # a second time: what one round computes, the next one uses
+            case ast.While(body=body, orelse=orelse):
+                self._branches([body, []])
+                self._block([*body, *orelse])
+            case ast.With(body=body):
+                self._block(body)
+            case ast.Match(cases=cases):
+                self._branches([case.body for case in cases])
+            case ast.FunctionDef(body=body):
+                self._block(body)
+            case ast.Expr(value=expression):
+                self._of(expression)
+
+    def _branches(self, bodies: list[list[ast.stmt]]) -> None:
+        before = self._values
+        joined: dict[str, Flags] = {}
+        for body in bodies:
+            self._values = dict(before)
+            self._block(body)
+            for name, flags in self._values.items():
+                joined[name] = joined.get(name, Flags.NONE) | flags
+        self._values = joined
+
+    def _assign(self, target: ast.expr, assigned: ast.expr) -> None:
+        match target, assigned:
+            case ast.Tuple(elts=targets), ast.Tuple(elts=values) if len(targets) == len(values):
+                for part, flags in zip(targets, [self._of(value) for value in values], strict=True):
+                    self._bind(part, flags)
+            case _:
+                self._bind(target, self._of(assigned))
+
+    def _bind(self, target: ast.expr, flags: Flags) -> None:
+        match target:
+            case ast.Name(id=name):
+                self._values[name] = flags
+            case ast.Tuple(elts=parts) | ast.List(elts=parts):
+                for part in parts:
+                    self._bind(part, flags)
+            case ast.Starred(value=part):
+                self._bind(part, flags)
+            case ast.Subscript(value=ast.Name(id=name)):
+                self._values[name] = self._values.get(name, Flags.NONE) | flags
+
+    def _of(self, expression: ast.expr) -> Flags:
+        match expression:
+            case ast.Name(id=name):
+                return self._values.get(name, Flags.NONE)
+            case ast.Constant() | ast.Lambda() | ast.Compare():
+                return Flags.NONE
+            case ast.Attribute(value=owner, attr=name):
+                return self._of(owner) if name in _VIEWS else Flags.NONE
+            case ast.BinOp(left=left, op=ast.MatMult(), right=right):
+                return self._product([self._of(left), self._of(right)], einsum=False)
+            case ast.Call():
+                return self._call(expression)
+            case ast.NamedExpr(target=target, value=named):
+                flags = self._of(named)
+                self._bind(target, flags)
+                return flags
+            case (
+                ast.ListComp(elt=element, generators=generators) | ast.GeneratorExp(elt=element, generators=generators)
+            ):
+                for generator in generators:
+                    self._bind(generator.target, self._of(generator.iter))
+                return self._of(element)
+            case ast.Subscript(value=owner):
+                return self._of(owner)
+        return _joined([self._of(part) for part in ast.iter_child_nodes(expression) if isinstance(part, ast.expr)])
+
+    def _call(self, call: ast.Call) -> Flags:
+        given = [self._of(argument) for argument in (*call.args, *(word.value for word in call.keywords))]
+        function = call.func
+        receiver = self._of(function.value) if isinstance(function, ast.Attribute) else Flags.NONE
+        operation = self._operation(function)
+        if operation in PRODUCTS:
+            return self._product([*given, receiver], einsum=operation == "einsum")
+        everything = _joined(given) | receiver
+        if operation in FEATURE_MAPS:
+            return _mapped(everything, softmax=operation in SOFTMAXES)
+        own = self._own_name(function)
+        if own in self.returns_of:
+            returns = self.returns_of[own]
+            return returns.plain | (returns.of_products if everything & Flags.PRODUCT else Flags.NONE)
+        return Flags.NONE if self._layer(function) in _MIXING else everything
+
+    def _operation(self, function: ast.expr) -> str:
+        """Return the name of the tensor operation that is called; empty for what is no such operation."""
+        full = self.names.of(function)
+        namespace, _, name = full.rpartition(".")
+        if full:
+            return name if namespace in _TENSOR_NAMESPACES else ""
+        if isinstance(function, ast.Call):  # nn.Softmax(dim=-1)(scores)
+            return _LAYERS.get(self.names.of(function.func), "")
+        layer = self._layer(function)
+        if layer or not isinstance(function, ast.Attribute):
+            return _LAYERS.get(layer, "")
+        is_attribute_of_self = isinstance(function.value, ast.Name) and function.value.id in ("self", "cls")
+        return "" if is_attribute_of_self else function.attr  # a method of a tensor
+
+    def _layer(self, function: ast.expr) -> str:
+        match function:
+            case ast.Attribute(value=ast.Name(id="self"), attr=name):
+                return self.layers.get(name, "")
+        return ""
+
+    def _own_name(self, function: ast.expr) -> str:
+        match function:
+            case ast.Attribute(value=ast.Name(id="self" | "cls"), attr=name):
+                return f"self.{name}"
+            case ast.Name(id=name):
+                return name
+        return ""
+
+    def _product(self, operands: list[Flags], *, einsum: bool) -> Flags:
+        together = _joined(operands)
+        if together & Flags.WEIGHTS:
+            self.found.add(Mechanism.SOFTMAX)
+        featured = [flags for flags in operands if flags & Flags.FEATURES]
+        contexts = [flags for flags in operands if flags & Flags.CONTEXT]
+        # Only the keys may be features: then an einsum contracts the softmax of the keys, and another one the context.
+        if contexts and (featured or (einsum and any(flags & Flags.SOFT for flags in contexts))):
+            self.found.add(Mechanism.LINEAR)
+        return Flags.PRODUCT | (Flags.CONTEXT | _joined(featured) & Flags.SOFT if featured else Flags.NONE)
+
+
+def _mapped(flags: Flags, *, softmax: bool) -> Flags:
+    if flags & Flags.PRODUCT:
+        return Flags.WEIGHTS if softmax else flags
+    return Flags.FEATURES | Flags.SOFT if softmax else Flags.FEATURES
+
+
+def _joined(parts: list[Flags]) -> Flags:
+    joined = Flags.NONE
+    for part in parts:
+        joined |= part
+    return joined

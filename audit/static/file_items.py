@@ -1,0 +1,186 @@
+"""What files do, as items of the inventory: facts of single files joined through the project graph."""
+
+import re
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+
+from audit.static.facts import AttentionFact, Mechanism
+from audit.static.graph import ProjectGraph
+from audit.static.inventory import Fact, InventoryItem
+from audit.static.kinds import InventoryKind, kinds_of_name
+from audit.static.names import FileSummary
+
+_AMP = re.compile(r"^torch\.(cuda\.amp|amp|autocast)\b")
+_DISTRIBUTION = re.compile(
+    r"^(torch\.distributed\b|torch\.nn\.parallel\.|torch\.nn\.DataParallel$|accelerate\.Accelerator$|deepspeed\.|horovod\.)"
+)
+_SAVING = re.compile(r"^(torch\.save|torch\.distributed\.checkpoint\..*|safetensors\.torch\.save\w*)$")
+_SAVING_METHODS = frozenset({"save_checkpoint", "save_pretrained", "save_state"})
+
+
+@dataclass(frozen=True, slots=True)
+class _Named:
+    file: FileSummary
+    fact: AttentionFact
+    uses: tuple[str, ...]  # full names of the functions that may compute attention for it
+
+    @property
+    def name(self) -> str:
+        return f"{self.file.module}.{self.fact.qualname}"
+
+
+def file_items(
+    graph: ProjectGraph,
+    files: Iterable[FileSummary],
+    *,
+    classes: Collection[InventoryItem],
+    scripts: Mapping[str, str],
+) -> tuple[InventoryItem, ...]:
+    """Return what `files` do, apart from attention. `scripts` are the modules that the project's scripts start."""
+    items: list[InventoryItem] = []
+    by_name: dict[str, set[InventoryKind]] = {}
+    for item in classes:
+        by_name.setdefault(f"{item.module}.{item.qualname}", set()).add(item.kind)
+    for file in files:
+        items += [*_training(graph, file, by_name, scripts), *_parts(file)]
+    return tuple(sorted(items, key=lambda item: (item.path, item.line, item.qualname, item.kind)))
+
+
+def attention_items(graph: ProjectGraph) -> Iterator[InventoryItem]:
+    """Yield the classes and functions of the target that compute attention, on their own or through a function."""
+    named = [
+        _Named(file, fact, _resolved(graph, file, fact.through))
+        for file in graph.files.values()
+        for fact in file.facts.attention
+    ]
+    computes: dict[str, set[Mechanism]] = {}
+    for each in named:
+        computes.setdefault(each.name, set()).update(each.fact.mechanisms)
+    grows = True
+    while grows:  # through functions that use functions, however many
+        before = sum(map(len, computes.values()))
+        for each in named:
+            computes[each.name] |= {kind for use in each.uses for kind in computes.get(use, ())}
+        grows = sum(map(len, computes.values())) > before
+    for each in named:
+        if computes[each.name]:
+            through = tuple(use for use in each.uses if computes.get(use) and use != each.name)
+            yield _attention_item(each, graph, sorted(computes[each.name]), through)
+
+
+def _attention_item(
+    each: _Named, graph: ProjectGraph, mechanisms: list[Mechanism], through: tuple[str, ...]
+) -> InventoryItem:
+    fact = each.fact
+    position = next(
+        (
+            at
+            for at, found in enumerate(each.file.classes)
+            if (found.qualname, found.line) == (fact.qualname, fact.line)
+        ),
+        None,
+    )
+    bases: list[str] = []
+    if fact.is_class and position is not None:
+        found = each.file.classes[position].bases
+        bases = [base.name for part in found for base in graph.base_definitions(part, path=each.file.path)]
+    facts: dict[str, Fact] = {
+        "form": "class" if fact.is_class else "function",
+        "mechanisms": tuple(str(mechanism) for mechanism in mechanisms),
+        "backends": tuple(
+            "eager" if kind in (Mechanism.SOFTMAX, Mechanism.LINEAR) else str(kind) for kind in mechanisms
+        ),
+        "masks": fact.masks,
+        "caches": fact.caches,
+        "causal": fact.causal,
+        "through": through,
+    }
+    return InventoryItem(
+        kind=InventoryKind.ATTENTION,
+        module=each.file.module,
+        qualname=fact.qualname,
+        path=each.file.path,
+        line=fact.line,
+        bases=tuple(dict.fromkeys(bases)),
+        resolved=True,
+        digest=fact.digest,
+        facts=facts,
+    )
+
+
+def _resolved(graph: ProjectGraph, file: FileSummary, names: Iterable[str]) -> tuple[str, ...]:
+    """Return the full names that names of `file` lead to, through re-exports."""
+    found: set[str] = set()
+    for name in names:
+        if name.startswith("."):
+            found.add(f"{file.module}{name}")
+        else:
+            found |= {definition.name for definition in graph.resolve(name, module="")}
+    return tuple(sorted(found))
+
+
+def _training(
+    graph: ProjectGraph, file: FileSummary, kinds: Mapping[str, set[InventoryKind]], scripts: Mapping[str, str]
+) -> Iterator[InventoryItem]:
+    """Yield the file as a training script, where it trains and something starts it."""
+    facts = file.facts
+    starts = sorted(
+        {entry.by for entry in facts.entries} | {s for s, module in scripts.items() if module == file.module}
+    )
+    if not facts.training or not starts:
+        return
+    calls = _resolved(graph, file, facts.calls)
+    first = min(facts.training, key=lambda fact: fact.line)
+    yield _file_item(
+        file,
+        InventoryKind.TRAINING_SCRIPT,
+        first.qualname,
+        first.line,
+        {
+            "by": tuple(sorted({fact.by for fact in facts.training})),
+            "started_by": tuple(starts),
+            "models": tuple(name for name in calls if InventoryKind.MODEL in kinds.get(name, ())),
+            "optimizers": tuple(
+                name
+                for name in calls
+                if InventoryKind.OPTIMIZER in kinds.get(name, ())
+                or InventoryKind.OPTIMIZER in kinds_of_name(name, graph.torch_classes)
+            ),
+            "amp": any(_AMP.search(name) for name in calls),
+            "checkpointing": any(_SAVING.search(name) for name in calls) or bool(_SAVING_METHODS & {*facts.methods}),
+            "distribution": tuple(name for name in calls if _DISTRIBUTION.search(name)),
+        },
+    )
+
+
+def _parts(file: FileSummary) -> Iterator[InventoryItem]:
+    """Yield the items that a file's own facts make."""
+    facts = file.facts
+    if facts.entries:
+        by = tuple(sorted({entry.by for entry in facts.entries}))
+        yield _file_item(file, InventoryKind.ENTRY_POINT, "", min(e.line for e in facts.entries), {"by": by})
+    if facts.tests:
+        given: dict[str, Fact] = {"count": len(facts.tests), "functions": facts.tests}
+        yield _file_item(file, InventoryKind.TEST, "", 1, given)
+    for loader in facts.loaders:
+        yield _file_item(file, InventoryKind.DATA_PIPELINE, loader.name, loader.line, {})
+    for kernel in facts.kernels:
+        yield _file_item(
+            file, InventoryKind.EXTENSION, kernel.name, kernel.line, {"language": "triton", "present": True}
+        )
+
+
+def _file_item(
+    file: FileSummary, kind: InventoryKind, qualname: str, line: int, facts: dict[str, Fact]
+) -> InventoryItem:
+    return InventoryItem(
+        kind=kind,
+        module=file.module,
+        qualname=qualname,
+        path=file.path,
+        line=line,
+        bases=(),
+        resolved=True,
+        digest=file.digest,
+        facts=facts,
+    )

@@ -1,0 +1,76 @@
+"""The full names of expressions in one file, as far as the file's own imports tell."""
+
+import ast
+from collections.abc import Iterable, Mapping, Set
+
+from audit.static.names import Bindings, Origin
+from audit.static.scopes import dotted
+
+
+class FullNames:
+    """What dotted names stand for at the end of a module, or in a function with imports of its own."""
+
+    def __init__(
+        self, bindings: Bindings, *, local: Mapping[str, str] | None = None, hidden: Set[str] = frozenset()
+    ) -> None:
+        """Take the bindings of the module, the names that `local` imports bind instead, and those of parameters."""
+        self._bindings = bindings
+        self._local = local or {}
+        self._hidden = hidden
+        self._known: dict[str, str] = {}
+        self._inner: dict[int, FullNames] = {}
+
+    def of(self, expression: ast.expr) -> str:
+        """Return the full name of a dotted expression; empty for anything else and for names that nothing binds."""
+        first, _, rest = dotted(expression).partition(".")
+        if first not in self._known:
+            self._known[first] = self._local.get(first) or ("" if first in self._hidden else self._bound(first))
+        found = self._known[first]
+        return f"{found}.{rest}" if found and rest else found
+
+    def every(self) -> dict[str, str]:
+        """Return every name that the module binds, with its full name."""
+        return {name: self._local.get(name) or self._bound(name) for name in {*self._bindings, *self._local}}
+
+    def _bound(self, name: str) -> str:
+        candidates = self._bindings.get(name, ())
+        for candidate in candidates:  # of several, an import says more than a fallback
+            if candidate.origin is Origin.IMPORT and not candidate.called:
+                return ".".join(filter(None, (candidate.module, *candidate.attributes)))
+        return f".{name}" if candidates else ""
+
+    def with_local(self, local: Mapping[str, str]) -> "FullNames":
+        """Return these names with some that stand for something else."""
+        return FullNames(self._bindings, local={**self._local, **local}, hidden=self._hidden)
+
+    def within(self, function: ast.FunctionDef | ast.AsyncFunctionDef) -> "FullNames":
+        """Return the names as they are in `function`: its parameters hide the module's, its imports add to them."""
+        if id(function) not in self._inner:
+            self._inner[id(function)] = self._in(function)
+        return self._inner[id(function)]
+
+    def _in(self, function: ast.FunctionDef | ast.AsyncFunctionDef) -> "FullNames":
+        arguments = function.args
+        every = (*arguments.posonlyargs, *arguments.args, *arguments.kwonlyargs, arguments.vararg, arguments.kwarg)
+        hidden = {argument.arg for argument in every if argument}
+        local = {name: full for name, full in self._local.items() if name not in hidden}
+        pending: list[ast.stmt] = list(function.body)
+        while pending:
+            node = pending.pop()
+            if isinstance(node, ast.Import):
+                local |= {alias.asname: alias.name for alias in node.names if alias.asname}
+                local |= {part: part for part in _tops(node.names)}
+            elif isinstance(node, ast.ImportFrom) and not node.level and node.module:
+                local |= {alias.asname or alias.name: f"{node.module}.{alias.name}" for alias in node.names}
+            elif not isinstance(node, ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
+                for field in ("body", "orelse", "finalbody", "handlers"):
+                    pending += [each for part in getattr(node, field, ()) for each in _statements(part)]
+        return FullNames(self._bindings, local=local, hidden=self._hidden | hidden)
+
+
+def _statements(part: ast.AST) -> list[ast.stmt]:
+    return part.body if isinstance(part, ast.ExceptHandler) else [part] if isinstance(part, ast.stmt) else []
+
+
+def _tops(names: Iterable[ast.alias]) -> list[str]:
+    return [alias.name.partition(".")[0] for alias in names if not alias.asname]

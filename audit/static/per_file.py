@@ -1,0 +1,87 @@
+"""One fact about one file: what a function makes of the file and its syntax tree.
+
+A fact is a frozen dataclass that `audit.static.encoding` can write; it may depend on what its function is given and
+on nothing else, for it is kept from run to run. To learn something new about files, name a function:
+
+    def findings_of(file: SourceFile, parsed: ParsedFile) -> Findings: ...
+
+    analyse_files(files, findings_of, workers=2, store=store)
+"""
+
+import os
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any, Generic, TypeVar, get_type_hints
+
+from audit.static.encoding import Codec
+from audit.static.reading import ParsedFile, UnreadableFile, read
+from audit.static.sources import SourceFile
+
+Fact = TypeVar("Fact")
+FactFunction = Callable[[SourceFile, ParsedFile], Fact]
+
+# A file changed again within one tick of its file system's clock keeps its times, so a state counts only when the
+# last change was longer ago than the longest tick (FAT: 2 s) as the file was read. git calls such files racy.
+SETTLED_AFTER_NS = 2_000_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class Answer(Generic[Fact]):
+    """A fact, the digest of the content it is about, and the state in which the file has that content.
+
+    `digest` is None for an `UnreadableFile`; `state` is None where the file may have changed since without a trace.
+    """
+
+    fact: Fact | UnreadableFile
+    digest: str | None
+    state: str | None
+
+
+def fact_of(file: SourceFile, function: FactFunction[Fact]) -> Answer[Fact]:
+    """Read `file` and return what `function` makes of it. Raises nothing for whatever the file holds."""
+    before = settled_state(file.path)
+    parsed = read(file)
+    if isinstance(parsed, UnreadableFile):
+        return Answer(parsed, None, None)
+    state = before if before == file_state(file.path) else None
+    try:
+        return Answer(function(file, parsed), parsed.digest, state)
+    except RecursionError:
+        reason = "an expression is nested too deeply to follow (RecursionError)"
+        return Answer(UnreadableFile(path=file.relative, reason=reason, digest=parsed.digest), None, None)
+
+
+@cache
+def codec_of(function: FactFunction[Fact]) -> Codec[Fact | UnreadableFile]:
+    """Return what writes and reads the facts of `function`, by the type that it declares to return."""
+    returned: Any = get_type_hints(function)["return"]
+    return Codec(returned | UnreadableFile)
+
+
+def file_state(path: Path) -> str | None:
+    """Return what the file system says about a file that changes when its content does; None where it says nothing."""
+    try:
+        status = os.stat(path)
+    except (OSError, ValueError):
+        return None
+    # ctime last: unlike mtime, no program can set it back.
+    facts = (status.st_size, status.st_dev, status.st_ino, status.st_mtime_ns, status.st_ctime_ns)
+    return ",".join(map(str, facts))
+
+
+def settled_state(path: Path) -> str | None:
+    """Return the state of a file whose next change will show in it; None for one that changed just now."""
+    now = time.time_ns()
+    state = file_state(path)
+    if state is None:
+        return None
+    changed = max(int(part) for part in state.split(",")[-2:])
+    return state if changed + SETTLED_AFTER_NS < now else None
+
+
+def size_in(state: str | None) -> int:
+    """Return the size in bytes that a state tells of."""
+    return int(state.partition(",")[0]) if state else 0

@@ -1,0 +1,142 @@
+"""What surrounds a package in its project: scripts, tests, entry points, weights, data and extensions."""
+
+import os
+import tomllib
+from collections.abc import Collection, Iterator, Sequence
+from pathlib import Path, PurePosixPath
+
+from audit.static.artifacts import Artifact, Artifacts, RustExtension, artifacts_of, compiled_files
+from audit.static.discovery import discover
+from audit.static.file_items import file_items
+from audit.static.graph import ProjectGraph
+from audit.static.installed import InstalledModules
+from audit.static.inventory import Fact, InventoryItem, class_items
+from audit.static.kinds import InventoryKind
+from audit.static.names import FileSummary
+from audit.static.reading import sha256
+from audit.static.summary import summarise
+
+_MAX_TOML_BYTES = 8 * 1024 * 1024
+
+
+def project_scripts(project: Path) -> dict[str, str]:
+    """Return the commands that `[project.scripts]` declares, each with the `module:function` that it starts."""
+    path = project / "pyproject.toml"
+    try:
+        if not path.is_file() or path.stat().st_size > _MAX_TOML_BYTES:
+            return {}
+        document = tomllib.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError):  # whoever needs the settings in it says what is wrong
+        return {}
+    table = document.get("project")
+    found: dict[str, str] = {}
+    for key in ("scripts", "gui-scripts"):
+        commands = table.get(key) if isinstance(table, dict) else None
+        if isinstance(commands, dict):
+            found |= {str(name): started for name, started in sorted(commands.items()) if isinstance(started, str)}
+    return found
+
+
+def surroundings(
+    project: Path,
+    package: Path,
+    *,
+    exclude: Sequence[str],
+    installed: InstalledModules,
+    classes: Collection[InventoryItem],
+) -> tuple[InventoryItem, ...]:
+    """Return the items of `project` outside `package`, with its weights and data anywhere; paths are the project's.
+
+    Classes and attention are listed of the package alone. `classes` are those, which scripts may use.
+    Other packages beside the one under audit are not read, nor is anything where packages are installed.
+    """
+    others = _left_out(project, package)
+    if others is None:
+        return ()
+    found = discover(project, project, exclude=[*(f"/{_escaped(name)}/" for name in others), *exclude])
+    outside = [file for file in found.files if not file.path.is_relative_to(package)]
+    summaries = [summary for summary in map(summarise, outside) if isinstance(summary, FileSummary)]
+    scripts = project_scripts(project)
+    artifacts = artifacts_of(project, left_out=others)
+    modules = {command: started.partition(":")[0] for command, started in scripts.items()}
+    graph = ProjectGraph(summaries, installed=installed)  # to which the package is one of the installed ones
+    items = [*file_items(graph, summaries, classes=[*classes, *class_items(graph)], scripts=modules)]
+    items += [_script(project, command, started) for command, started in scripts.items()]
+    items += [_artifact(file) for file in artifacts.files]
+    items += [_rust(crate) for crate in artifacts.rust]
+    items += [item for summary in summaries for item in _builds(summary, artifacts)]
+    return tuple(sorted(items, key=lambda item: (item.path, item.line, item.qualname, item.kind)))
+
+
+def _left_out(project: Path, package: Path) -> list[str] | None:
+    """Return the top folders that are other packages; None where `project` is a folder of installed packages."""
+    try:
+        entries = [entry.name for entry in os.scandir(project)]
+    except OSError:
+        return None
+    if any(name.endswith((".dist-info", ".egg-info")) and name != f"{package.name}.egg-info" for name in entries):
+        return None
+    own = package.relative_to(project).parts[:1]
+    packages = [name for name in sorted(entries) if (project / name / "__init__.py").is_file()]
+    return [name for name in packages if name not in own and not name.startswith("test")]
+
+
+def _escaped(name: str) -> str:
+    return "".join(f"\\{sign}" if sign in "*?[]\\ !#" else sign for sign in name)
+
+
+def _script(project: Path, command: str, started: str) -> InventoryItem:
+    content = (project / "pyproject.toml").read_bytes()
+    module = started.partition(":")[0]
+    return _item(
+        InventoryKind.ENTRY_POINT,
+        "pyproject.toml",
+        command,
+        {"by": "project.scripts", "starts": started},
+        sha256(content),
+        module,
+    )
+
+
+def _artifact(file: Artifact) -> InventoryItem:
+    facts: dict[str, Fact] = {"size_bytes": file.size_bytes, "content": str(file.content)}
+    if file.declared_bytes is not None:
+        facts["declared_bytes"] = file.declared_bytes
+    kind = InventoryKind.CHECKPOINT if file.is_checkpoint else InventoryKind.DATA_FILE
+    return _item(kind, file.path, PurePosixPath(file.path).name, facts)
+
+
+def _rust(crate: RustExtension) -> InventoryItem:
+    facts: dict[str, Fact] = {"language": "rust", "present": bool(crate.compiled), "compiled": crate.compiled}
+    return _item(InventoryKind.EXTENSION, crate.path, crate.name, facts)
+
+
+def _builds(file: FileSummary, artifacts: Artifacts) -> Iterator[InventoryItem]:
+    for build in file.facts.builds:
+        compiled = compiled_files(build.name, artifacts.compiled)
+        language = "rust" if "Rust" in build.by else "cuda" if "CUDA" in build.by else "c++"
+        facts: dict[str, Fact] = {"language": language, "present": bool(compiled), "compiled": compiled, "by": build.by}
+        yield _item(InventoryKind.EXTENSION, file.path, build.name, facts, file.digest, file.module, line=build.line)
+
+
+def _item(
+    kind: InventoryKind,
+    path: str,
+    qualname: str,
+    facts: dict[str, Fact],
+    digest: str = "",
+    module: str = "",
+    *,
+    line: int = 1,
+) -> InventoryItem:
+    return InventoryItem(
+        kind=kind,
+        module=module,
+        qualname=qualname,
+        path=path,
+        line=line,
+        bases=(),
+        resolved=True,
+        digest=digest,
+        facts=facts,
+    )
