@@ -4,6 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
+from audit.static.imports.program import NOTHING, Program
+
 
 class Origin(StrEnum):
     """How a name got its value."""
@@ -102,7 +104,7 @@ class FileSummary:
 
     `bindings` are the names of the module's scope as they stand at its end; a name whose value depends on a branch
     has several candidates. `exports` is None where the file has no `__all__`. `classes` come as they
-    would be defined, those in functions last; `Candidate.definition` counts in them.
+    would be defined, those in functions last; `Candidate.definition` counts in them. `program` is what its import does.
     """
 
     path: str
@@ -113,3 +115,4 @@ class FileSummary:
     stars: tuple[StarImport, ...]
     exports: Exports | None
     classes: tuple[ClassSummary, ...]
+    program: Program = NOTHING

@@ -2,6 +2,7 @@
 
 from audit.static.discovery import SourceFile
 from audit.static.flow import Flow
+from audit.static.imports.compile import compile_program
 from audit.static.names import FileSummary
 from audit.static.reading import UnreadableFile, read
 
@@ -30,4 +31,5 @@ def summarise(file: SourceFile) -> FileSummary | UnreadableFile:
         stars=flow.module_scope.state.stars,
         exports=flow.exports,
         classes=tuple(flow.classes),
+        program=compile_program(parsed.tree),
     )

@@ -1,0 +1,93 @@
+"""Why an import fails, and where the reason lies."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from audit.results import Frozen
+
+
+class Cause(StrEnum):
+    """The kinds of reason for which a module cannot be imported."""
+
+    MISSING_DEPENDENCY = "missing_dependency"  # declared by the target and not installed
+    UNDECLARED_DEPENDENCY = "undeclared_dependency"  # neither declared nor installed
+    PLATFORM_ONLY = "platform_only"  # not installed, and made for some platforms or devices only
+    MISSING_MODULE = "missing_module"  # the package is installed and has no such submodule
+    MISSING_SYMBOL = "missing_symbol"  # the installed module binds no such name
+    LOCAL_MODULE_MISSING = "local_module_missing"
+    LOCAL_SYMBOL_MISSING = "local_symbol_missing"
+    CIRCULAR = "circular"  # a name is read from a module that has not bound it yet
+    RAISED = "raised"  # the module's own code raises
+    BROKEN_FALLBACK = "broken_fallback"  # what a guard leaves unbound or None is used at import all the same
+    UNDEFINED_NAME = "undefined_name"
+    RELATIVE_IMPORT = "relative_import"  # above the top package, or in a file that is no part of one
+    SYNTAX_ERROR = "syntax_error"
+    UNREADABLE = "unreadable"
+
+    @property
+    def title(self) -> str:
+        """The cause in words, to be followed by a name."""
+        return _TITLES[self]
+
+    @property
+    def is_of_the_environment(self) -> bool:
+        """Whether the same name missing at several places is one cause."""
+        return self in (Cause.MISSING_DEPENDENCY, Cause.UNDECLARED_DEPENDENCY, Cause.PLATFORM_ONLY)
+
+
+_TITLES = {
+    Cause.MISSING_DEPENDENCY: "declared dependency not installed",
+    Cause.UNDECLARED_DEPENDENCY: "dependency neither declared nor installed",
+    Cause.PLATFORM_ONLY: "package of some platforms only, not installed",
+    Cause.MISSING_MODULE: "installed package has no module",
+    Cause.MISSING_SYMBOL: "installed module has no name",
+    Cause.LOCAL_MODULE_MISSING: "the target has no module",
+    Cause.LOCAL_SYMBOL_MISSING: "the target's module has no name",
+    Cause.CIRCULAR: "circular import reads before it is bound",
+    Cause.RAISED: "raised at import",
+    Cause.BROKEN_FALLBACK: "guarded import whose fallback leaves unusable",
+    Cause.UNDEFINED_NAME: "undefined name",
+    Cause.RELATIVE_IMPORT: "relative import without a parent package",
+    Cause.SYNTAX_ERROR: "syntax error",
+    Cause.UNREADABLE: "cannot be read",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """One exception at import: the name of its class, why, and where it arises first.
+
+    `path` is that of the target's file, relative to the source; `handled` where a guard caught it.
+    """
+
+    exception: str
+    cause: Cause
+    path: str
+    line: int
+    name: str
+
+    @property
+    def root(self) -> tuple[Cause, str, str, int]:
+        """What failures of one root cause have in common."""
+        if self.cause.is_of_the_environment:
+            return (self.cause, self.name, "", 0)
+        return (self.cause, self.name, self.path, self.line)
+
+
+class Root(Frozen):
+    """Where a failure arises: path relative to the target's root, line, and the missing or faulty name."""
+
+    path: str
+    line: int
+    name: str
+
+
+class ImportRow(Frozen):
+    """The forecast of one module. An `ok` module with a cause has an import that fails and is guarded."""
+
+    module: str
+    path: str
+    forecast: str
+    cause: Cause | None = None
+    root: Root | None = None
+    guarded: bool = False

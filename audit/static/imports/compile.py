@@ -1,0 +1,449 @@
+"""One walk over a file's tree that turns it into the program of its import."""
+
+import ast
+import builtins
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+
+from audit.static.imports.expressions import bound_names, expression, reads, walrus_names
+from audit.static.imports.program import (
+    Anything,
+    Assign,
+    Bind,
+    Block,
+    Call,
+    Constant,
+    Define,
+    Delete,
+    Evaluate,
+    Function,
+    Handler,
+    If,
+    Import,
+    ImportFrom,
+
+    Opaque,
+    Perhaps,
+    Program,
+    Raise,
+    Reading,
+    Return,
+    Step,
+    Try,
+    Use,
+)
+from audit.static.scopes import dotted
+
+_BUILTINS = frozenset(dir(builtins))
+_EXITS = frozenset({"sys.exit", "exit", "quit", "os._exit"})
+_GIVEN = frozenset({"__name__", "__file__", "__doc__", "__package__", "__spec__", "__path__", "__loader__"}) | {
+    "__builtins__", "__annotations__", "__dict__", "__cached__", "__module__", "__qualname__", "__debug__"
+}  # fmt: skip
+_NAMESPACE_CALLS = frozenset({"globals", "locals", "vars", "exec", "eval"})
+# Functions that conditions at import call are named so; the others are not kept.
+_ASKING = re.compile(r"avail|support|has_|is_|require|version|check|import|depend|backend|install|exist")
+_SWALLOWING = re.compile(r"suppress|try_import|raises|optional", re.IGNORECASE)
+_NOT_TRANSPARENT = re.compile(r"contextmanager|property|fixture|overload")
+_MAX_FUNCTION_LINES = 80
+_MAX_CHAIN = 4
+_MAX_UNROLLED = 12
+
+_Function = ast.FunctionDef | ast.AsyncFunctionDef
+
+def compile_program(tree: ast.Module) -> Program:
+    """Return what importing a file with this tree does. A tree that is too deep to follow may bind anything."""
+    compiler = _Compiler(tree)
+    try:
+        body = compiler.block(tree.body)
+    except RecursionError:
+        return Program(body=(Anything(),))
+    return Program(
+        body=body,
+        functions=tuple(compiler.functions),
+        names=frozenset(compiler.names),
+        may_bind=frozenset(compiler.may_bind),
+        lazily=tuple(dict.fromkeys(compiler.lazily)),
+        exports=compiler.exports,
+    )
+
+class _Compiler:
+    """The walk. `bound` are the names that are bound for certain at the present place: reading them cannot fail."""
+
+    def __init__(self, tree: ast.Module) -> None:
+        self.functions: list[Function] = []
+        self.names: set[str] = set()
+        self.may_bind: set[str] = set()
+        self.lazily: list[tuple[str, int, str, str]] = []
+        self.exports: tuple[str, ...] | None = None
+        self._bound: set[str] = set()
+        self._seen: set[tuple[tuple[str, ...], Reading]] = set()
+        self._imported: set[str] = set()
+        self._none: set[str] = set()  # names that somewhere are None
+        self._class_names: list[set[str]] = []
+        self._in_function = False
+        self._typing_only = False
+        self._evaluates_annotations = not any(
+            isinstance(node, ast.ImportFrom)
+            and node.module == "__future__"
+            and any(alias.name == "annotations" for alias in node.names)
+            for node in tree.body
+        )
+
+    def block(self, statements: Iterable[ast.stmt]) -> Block:
+        """Return the steps of `statements`."""
+        return tuple(step for statement in statements for step in self._statement(statement))
+
+    def _statement(self, node: ast.stmt) -> Iterator[Step]:
+        match node:
+            case ast.Import(names=aliases):
+                for alias in aliases:
+                    bound = alias.asname or alias.name.partition(".")[0]
+                    yield Import(node.lineno, alias.name, "" if self._class_names else alias.asname)
+                    self._bind([bound], imported=True)
+            case ast.ImportFrom():
+                yield from self._import_from(node)
+            case ast.If():
+                yield from self._if(node)
+            case ast.Try() | ast.TryStar():
+                yield from self._try(node)
+            case ast.With() | ast.AsyncWith():
+                yield from self._with(node)
+            case ast.For() | ast.AsyncFor() | ast.While() | ast.Match():
+                yield from self._perhaps(node)
+            case ast.ClassDef():
+                yield from self._class(node)
+            case ast.FunctionDef() | ast.AsyncFunctionDef():
+                yield from self._define(node)
+            case ast.Raise():
+                yield from self._raise(node)
+            case ast.Return(value=value):
+                yield Return(expression(value))
+            case _:
+                yield from self._simple(node)
+
+    def _simple(self, node: ast.stmt) -> Iterator[Step]:
+        yield from self._uses(node)
+        if any(dotted(each.func) in _NAMESPACE_CALLS for each in _calls(node)):
+            yield Anything()
+        match node:
+            case ast.Expr(value=ast.Call() as call) if dotted(call.func) in _EXITS:
+                yield Raise(node.lineno, "SystemExit", "")
+            case ast.Expr(value=ast.Call() as call):
+                if dotted(call.func).startswith("__all__."):
+                    self.exports = None
+                yield Evaluate(node.lineno, expression(call))
+            case ast.Assert(test=test):
+                failed = Raise(node.lineno, "AssertionError", "")
+                yield If(expression(test), (), (failed,))
+            case ast.Assign(targets=targets, value=value):
+                yield from self._assign(node.lineno, targets, value)
+            case ast.AnnAssign(target=target, value=ast.expr() as value):
+                yield from self._assign(node.lineno, [target], value)
+            case ast.AugAssign(target=target):
+                if dotted(target) == "__all__":
+                    self.exports = None
+                yield from self._bind_unknown(bound_names(target))
+            case ast.Delete(targets=targets):
+                names = tuple(name for target in targets for name in bound_names(target))
+                self._bound.difference_update(names)
+                if names and not self._class_names:
+                    yield Delete(names)
+            case ast.Global(names=names) if self._in_function:
+                self.may_bind.update(names)
+        walrus = set(walrus_names(node))
+        if walrus:
+            yield from self._bind_unknown(walrus)
+
+    def _assign(self, line: int, targets: Sequence[ast.expr], value: ast.expr) -> Iterator[Step]:
+        given = expression(value)
+        for target in targets:
+            names = tuple(bound_names(target))
+            if isinstance(target, ast.Subscript) and dotted(target.value) == "sys.modules":
+                yield Anything()
+            if not names:
+                if isinstance(given, Call):
+                    yield Evaluate(line, given)
+                continue
+            if names == ("__all__",) and not self._class_names and not self._in_function:
+                self.exports = _literal_names(value)
+            if isinstance(given, Constant) and given.value is None:
+                self._none.update(names)
+            if self._class_names:
+                if isinstance(given, Call):
+                    yield Evaluate(line, given)
+            elif isinstance(target, ast.Name) or (
+                isinstance(target, ast.Tuple | ast.List) and all(isinstance(each, ast.Name) for each in target.elts)
+            ):
+                yield Assign(line, names, given)
+            else:
+                yield Bind(names)
+            self._bind(names)
+
+    def _import_from(self, node: ast.ImportFrom) -> Iterator[Step]:
+        module = node.module or ""
+        if module == "__future__" and not node.level:
+            return
+        names = tuple((alias.name, "" if self._class_names else alias.asname or alias.name) for alias in node.names)
+        yield ImportFrom(node.lineno, node.level, module, names)
+        self._bind([name for _, name in names if name != "*"], imported=True)
+        if self._typing_only:
+            self.lazily.extend((bound, node.level, module, name) for name, bound in names)
+
+    def _bind(self, names: Iterable[str], *, imported: bool = False) -> None:
+        names = list(names)
+        if self._class_names:
+            self._class_names[-1].update(names)
+            return
+        if self._in_function:
+            return
+        self._bound.update(names)
+        self.names.update(names)
+        if imported:
+            self._imported.update(names)
+
+    def _bind_unknown(self, names: Iterable[str]) -> Iterator[Step]:
+        names = tuple(names)
+        if names and not self._class_names:
+            yield Bind(names)
+        self._bind(names)
+
+    def _uses(self, node: ast.AST, reading: Reading = Reading.VALUE) -> Iterator[Step]:
+        """Yield the reads in `node` that may fail."""
+        if self._in_function:
+            return
+        for chain, how, line in reads(node, reading):
+            first = chain[0]
+            known = any(first in names for names in self._class_names) or first in _BUILTINS or first in _GIVEN
+            if known and first not in self.names:
+                continue
+            is_bound = first in self._bound
+            may_be_none = first in self._none and (len(chain) > 1 or how is not Reading.VALUE)
+            if is_bound and not may_be_none and not (first in self._imported and len(chain) > 1):
+                continue
+            key = (chain[:_MAX_CHAIN], how)
+            if key not in self._seen:
+                self._seen.add(key)
+                yield Use(line, chain[:_MAX_CHAIN], how)
+
+    @contextmanager
+    def _branch(self, ends: list[set[str]]) -> Iterator[None]:
+        """Walk what may not run: what it binds is certain afterwards only where every branch binds it."""
+        bound, seen = set(self._bound), set(self._seen)
+        yield
+        ends.append(self._bound)
+        self._bound, self._seen = bound, seen
+
+    def _if(self, node: ast.If) -> Iterator[Step]:
+        yield from self._uses(node.test)
+        yield from self._bind_unknown(set(walrus_names(node.test)))
+        ends: list[set[str]] = []
+        typing_only, self._typing_only = self._typing_only, self._typing_only or _asks_type_checking(node.test)
+        with self._branch(ends):
+            body = self.block(node.body)
+        self._typing_only = typing_only
+        with self._branch(ends):
+            orelse = self.block(node.orelse)
+        self._bound = _certain(ends, [body, orelse], otherwise=self._bound)
+        if body or orelse:
+            yield If(expression(node.test), body, orelse)
+
+    def _try(self, node: ast.Try | ast.TryStar) -> Iterator[Step]:
+        ends: list[set[str]] = []
+        blocks: list[Block] = []
+        handlers: list[Handler] = []
+        with self._branch(ends):
+            body = self.block(node.body)
+            orelse = self.block(node.orelse)
+            blocks.append(body + orelse)
+        for handler in node.handlers:
+            with self._branch(ends):
+                self._bind(filter(None, [handler.name]))
+                steps = self.block(handler.body)
+                self._bound.discard(handler.name or "")
+            blocks.append(steps)
+            handlers.append(Handler(_types(handler.type), handler.name, steps))
+        self._bound = _certain(ends, blocks, otherwise=self._bound)
+        final = self.block(node.finalbody)
+        if body or orelse or final or any(handler.body for handler in handlers):
+            yield Try(body, tuple(handlers), orelse, final)
+
+    def _with(self, node: ast.With | ast.AsyncWith) -> Iterator[Step]:
+        swallowed: list[Handler] = []
+        for item in node.items:
+            yield from self._uses(item.context_expr)
+            call = item.context_expr
+            manager = dotted(call.func) if isinstance(call, ast.Call) else ""
+            if _SWALLOWING.search(manager):
+                named = isinstance(call, ast.Call) and manager.endswith("suppress")
+                types = tuple(map(expression, call.args)) if named and isinstance(call, ast.Call) else ()
+                swallowed.append(Handler(types, None, ()))
+            if item.optional_vars:
+                yield from self._bind_unknown(bound_names(item.optional_vars))
+        if not swallowed:
+            yield from self.block(node.body)
+            return
+        ends: list[set[str]] = [set(self._bound)]
+        with self._branch(ends):
+            body = self.block(node.body)
+        self._bound = set.intersection(*ends)
+        yield Try(body, tuple(swallowed), (), ())
+
+    def _perhaps(self, node: ast.For | ast.AsyncFor | ast.While | ast.Match) -> Iterator[Step]:
+        if isinstance(node, ast.For) and (values := _unrolled(node)):
+            for value in values:
+                yield from self._assign(node.lineno, [node.target], value)
+                yield from self.block(node.body)
+            return
+        first = node.test if isinstance(node, ast.While) else node.subject if isinstance(node, ast.Match) else node.iter
+        yield from self._uses(first)
+        if isinstance(node, ast.For | ast.AsyncFor):
+            yield from self._bind_unknown(bound_names(node.target))
+        bodies = [case.body for case in node.cases] if isinstance(node, ast.Match) else [node.body, node.orelse]
+        steps: list[Block] = []
+        ends: list[set[str]] = []
+        for body in bodies:
+            with self._branch(ends):
+                steps.append(self.block(body))
+        if any(steps):
+            yield Perhaps(tuple(steps))
+
+    def _class(self, node: ast.ClassDef) -> Iterator[Step]:
+        for decorator in node.decorator_list:
+            yield from self._uses(decorator, Reading.CALL)
+        for base in node.bases:
+            yield from self._uses(base, Reading.BASE)
+        for keyword in node.keywords:
+            yield from self._uses(keyword)
+        if not self._in_function:
+            # A class's names hide those of the module only below the place that binds them; that is not followed.
+            self._class_names.append(set(_names_bound_in(node.body)))
+            yield from self.block(node.body)
+            self._class_names.pop()
+        yield from self._bind_unknown([node.name])
+
+    def _define(self, node: _Function) -> Iterator[Step]:
+        for decorator in node.decorator_list:
+            yield from self._uses(decorator, Reading.CALL)
+        for default in (*node.args.defaults, *filter(None, node.args.kw_defaults)):
+            yield from self._uses(default)
+        if self._evaluates_annotations:
+            for annotation in _annotations(node):
+                yield from self._uses(annotation)
+        if self._in_function or self._class_names:
+            yield from self._bind_unknown([node.name])
+            return
+        self.may_bind.update(name for part in ast.walk(node) if isinstance(part, ast.Global) for name in part.names)
+        if self._may_be_asked(node):
+            yield Define(node.name, len(self.functions))
+            self._bind([node.name])
+            self.functions.append(self._function(node))
+        else:
+            yield from self._bind_unknown([node.name])
+
+    def _may_be_asked(self, node: _Function) -> bool:
+        if not isinstance(node, ast.FunctionDef) or (node.end_lineno or 0) - node.lineno > _MAX_FUNCTION_LINES:
+            return False
+        if any(_NOT_TRANSPARENT.search(ast.unparse(decorator)) for decorator in node.decorator_list):
+            return False
+        if node.args.vararg or not (
+            _ASKING.search(node.name.lower()) or any(isinstance(each, ast.Import | ast.Raise) for each in node.body)
+        ):
+            return False
+        return not any(isinstance(part, ast.Yield | ast.YieldFrom | ast.Await) for part in ast.walk(node))
+
+    def _function(self, node: _Function) -> Function:
+        arguments = node.args
+        positional = [argument.arg for argument in (*arguments.posonlyargs, *arguments.args)]
+        named = [argument.arg for argument in arguments.kwonlyargs]
+        defaults = list(zip(reversed(positional), map(expression, reversed(arguments.defaults)), strict=False))
+        defaults += [
+            (name, expression(default))
+            for name, default in zip(named, arguments.kw_defaults, strict=True)
+            if default is not None
+        ]
+        declared = {name for part in ast.walk(node) if isinstance(part, ast.Global) for name in part.names}
+        extra = [arguments.kwarg.arg] if arguments.kwarg else []
+        local = {*positional, *named, *extra, *_names_bound_in(node.body)} - declared
+        self._in_function = True
+        body = self.block(node.body)
+        self._in_function = False
+        return Function((*positional, *named), tuple(defaults), frozenset(local), body)
+
+    def _raise(self, node: ast.Raise) -> Iterator[Step]:
+        if node.exc is None:
+            yield Raise(node.lineno, "", "")
+            return
+        yield from self._uses(node.exc)
+        call = node.exc
+        message = ""
+        if isinstance(call, ast.Call):
+            if call.args and isinstance(call.args[0], ast.Constant) and isinstance(call.args[0].value, str):
+                message = call.args[0].value
+            call = call.func
+        yield Raise(node.lineno, dotted(call) or "Exception", message)
+
+def _calls(node: ast.AST) -> Iterator[ast.Call]:
+    pending: list[ast.AST] = [node]
+    while pending:
+        current = pending.pop()
+        if isinstance(current, ast.Call):
+            yield current
+        if not isinstance(current, ast.Lambda):
+            pending.extend(ast.iter_child_nodes(current))
+
+def _certain(ends: Sequence[set[str]], blocks: Sequence[Block], *, otherwise: set[str]) -> set[str]:
+    """Return what every branch binds that goes on to what follows."""
+    open_ends = [
+        end for end, block in zip(ends, blocks, strict=True) if not (block and isinstance(block[-1], Raise | Return))
+    ]
+    return set.intersection(*open_ends) if open_ends else otherwise
+
+def _types(node: ast.expr | None) -> tuple[Opaque | Constant, ...]:
+    """Return the types of a handler as expressions; none for one that catches everything."""
+    if node is None:
+        return ()
+    given = expression(node)
+    return getattr(given, "parts", (given,))
+
+def _asks_type_checking(test: ast.expr) -> bool:
+    return any(dotted(part).endswith("TYPE_CHECKING") for part in ast.walk(test) if isinstance(part, ast.expr))
+
+def _annotations(node: _Function) -> Iterator[ast.expr]:
+    arguments = node.args
+    every = [*arguments.posonlyargs, *arguments.args, *arguments.kwonlyargs, arguments.vararg, arguments.kwarg]
+    yield from (each.annotation for each in every if each and each.annotation)
+    if node.returns:
+        yield node.returns
+
+def _literal_names(value: ast.expr) -> tuple[str, ...] | None:
+    if not isinstance(value, ast.List | ast.Tuple):
+        return None
+    names = [part.value for part in value.elts if isinstance(part, ast.Constant) and isinstance(part.value, str)]
+    return tuple(names) if len(names) == len(value.elts) else None
+
+def _unrolled(node: ast.For) -> list[ast.expr]:
+    """Return the elements of a short literal that a loop runs over without leaving early; else nothing."""
+    if not isinstance(node.iter, ast.Tuple | ast.List) or len(node.iter.elts) > _MAX_UNROLLED or node.orelse:
+        return []
+    if any(isinstance(part, ast.Break | ast.Continue) for each in node.body for part in ast.walk(each)):
+        return []
+    return node.iter.elts if all(isinstance(part, ast.Constant) for part in node.iter.elts) else []
+
+def _names_bound_in(body: Iterable[ast.stmt]) -> Iterator[str]:
+    """Yield the names that statements bind in their own scope."""
+    pending: list[ast.AST] = list(body)
+    while pending:
+        node = pending.pop()
+        match node:
+            case ast.FunctionDef(name=name) | ast.AsyncFunctionDef(name=name) | ast.ClassDef(name=name):
+                yield name
+                continue
+            case ast.Name(id=name, ctx=ast.Store()) | ast.ExceptHandler(name=str(name)):
+                yield name
+            case ast.alias(name=name, asname=alias):
+                yield alias or name.partition(".")[0]
+            case ast.Lambda():
+                continue
+        pending.extend(ast.iter_child_nodes(node))
+
