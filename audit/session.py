@@ -17,6 +17,8 @@ from audit.plan import Plan, select
 from audit.report.document import Environment, Provenance, Report, SkippedTreeRow, build_report
 from audit.results import Result
 from audit.static.analysis import StaticAnalysis, analyse
+from audit.static.imports.causes import ImportRow
+from audit.static.imports.forecast import forecast
 from audit.static.inventory import InventoryItem
 from audit.target import Target
 
@@ -41,6 +43,11 @@ class Collected:
     def inventory(self) -> tuple[InventoryItem, ...]:
         """The inventory with paths relative to the target's root."""
         return tuple(item.model_copy(update={"path": self.rooted(item.path)}) for item in self.analysis.inventory)
+
+    @cached_property
+    def imports(self) -> tuple[ImportRow, ...] | None:
+        """Which modules would fail to import; None where the interpreter does not tell what that depends on."""
+        return forecast(self.analysis, self.target)
 
     def rooted(self, path: str) -> str:
         """Return a path relative to the source folder, as the analysis gives it, relative to the target's root."""
@@ -141,6 +148,7 @@ def conduct(target: Target, request: Request) -> Report:
         interrupted=partial_reason == STOPPED,
         inventory=collected.inventory if request.needs_inventory and "analysis" in vars(collected) else (),
         skipped_trees=rows,
+        imports=(collected.imports or ()) if request.needs_inventory and "imports" in vars(collected) else (),
     )
 
 

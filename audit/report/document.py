@@ -7,6 +7,7 @@ from pydantic import Field, model_validator
 from audit import __version__
 from audit.results import Check, Frozen, Result
 from audit.score import Area, Verdict, summarise, verdict
+from audit.static.imports.causes import ImportRow
 from audit.static.inventory import InventoryItem
 
 SCHEMA_VERSION: Final = "1.0"
@@ -89,6 +90,7 @@ class Report(Frozen):
     checks: tuple[Check, ...]
     results: tuple[Result, ...]
     inventory: tuple[InventoryItem, ...] = ()
+    imports: tuple[ImportRow, ...] = ()
     skipped_trees: tuple[SkippedTreeRow, ...] = ()
 
     @model_validator(mode="after")
@@ -141,6 +143,7 @@ def build_report(
     partial_reason: str | None,
     interrupted: bool = False,
     inventory: tuple[InventoryItem, ...] = (),
+    imports: tuple[ImportRow, ...] = (),
     skipped_trees: tuple[SkippedTreeRow, ...] = (),
 ) -> Report:
     """Sort the results, compute summary and verdict, and return the document, which UTF-8 can hold."""
@@ -162,6 +165,7 @@ def build_report(
         checks=tuple(sorted(checks, key=lambda check: check.id)),
         results=ordered,
         inventory=inventory,
+        imports=imports,
         skipped_trees=skipped_trees,
     )
     return Report.model_validate(_encodable(report.model_dump()))

@@ -31,5 +31,5 @@ def summarise(file: SourceFile) -> FileSummary | UnreadableFile:
         stars=flow.module_scope.state.stars,
         exports=flow.exports,
         classes=tuple(flow.classes),
-        program=compile_program(parsed.tree),
+        program=compile_program(parsed.tree, parsed.text),
     )

@@ -2,6 +2,9 @@
 
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Annotated, Literal
+
+from pydantic import Field
 
 from audit.results import Frozen
 
@@ -57,7 +60,7 @@ _TITLES = {
 class Failure:
     """One exception at import: the name of its class, why, and where it arises first.
 
-    `path` is that of the target's file, relative to the source; `handled` where a guard caught it.
+    `path` is that of the target's file, relative to the source.
     """
 
     exception: str
@@ -65,13 +68,6 @@ class Failure:
     path: str
     line: int
     name: str
-
-    @property
-    def root(self) -> tuple[Cause, str, str, int]:
-        """What failures of one root cause have in common."""
-        if self.cause.is_of_the_environment:
-            return (self.cause, self.name, "", 0)
-        return (self.cause, self.name, self.path, self.line)
 
 
 class Root(Frozen):
@@ -83,11 +79,11 @@ class Root(Frozen):
 
 
 class ImportRow(Frozen):
-    """The forecast of one module. An `ok` module with a cause has an import that fails and is guarded."""
+    """The forecast of one module."""
 
     module: str
     path: str
-    forecast: str
-    cause: Cause | None = None
+    forecast: Literal["ok", "fails"]
+    cause: Annotated[Cause | None, Field(description="Of an `ok` module: why an import fails that it guards.")] = None
     root: Root | None = None
-    guarded: bool = False
+    guarded: Annotated[bool, Field(description="Whether a guard catches it; a module can fail all the same.")] = False

@@ -51,9 +51,12 @@ _MAX_UNROLLED = 12
 
 _Function = ast.FunctionDef | ast.AsyncFunctionDef
 
-def compile_program(tree: ast.Module) -> Program:
-    """Return what importing a file with this tree does. A tree that is too deep to follow may bind anything."""
-    compiler = _Compiler(tree)
+def compile_program(tree: ast.Module, text: str) -> Program:
+    """Return what importing a file with this tree does. A tree that is too deep to follow may bind anything.
+
+    `text` is the file's; words that are not in it need not be looked for in the tree, which takes most of the time.
+    """
+    compiler = _Compiler(tree, text)
     try:
         body = compiler.block(tree.body)
     except RecursionError:
@@ -70,7 +73,10 @@ def compile_program(tree: ast.Module) -> Program:
 class _Compiler:
     """The walk. `bound` are the names that are bound for certain at the present place: reading them cannot fail."""
 
-    def __init__(self, tree: ast.Module) -> None:
+    def __init__(self, tree: ast.Module, text: str) -> None:
+        self._has_walrus = ":=" in text
+        self._has_global = "global " in text
+        self._has_namespace_calls = any(f"{name}(" in text for name in _NAMESPACE_CALLS)
         self.functions: list[Function] = []
         self.names: set[str] = set()
         self.may_bind: set[str] = set()
@@ -124,7 +130,7 @@ class _Compiler:
 
     def _simple(self, node: ast.stmt) -> Iterator[Step]:
         yield from self._uses(node)
-        if any(dotted(each.func) in _NAMESPACE_CALLS for each in _calls(node)):
+        if self._has_namespace_calls and any(dotted(each.func) in _NAMESPACE_CALLS for each in _calls(node)):
             yield Anything()
         match node:
             case ast.Expr(value=ast.Call() as call) if dotted(call.func) in _EXITS:
@@ -151,9 +157,8 @@ class _Compiler:
                     yield Delete(names)
             case ast.Global(names=names) if self._in_function:
                 self.may_bind.update(names)
-        walrus = set(walrus_names(node))
-        if walrus:
-            yield from self._bind_unknown(walrus)
+        if self._has_walrus:
+            yield from self._bind_unknown(set(walrus_names(node)))
 
     def _assign(self, line: int, targets: Sequence[ast.expr], value: ast.expr) -> Iterator[Step]:
         given = expression(value)
@@ -236,7 +241,8 @@ class _Compiler:
 
     def _if(self, node: ast.If) -> Iterator[Step]:
         yield from self._uses(node.test)
-        yield from self._bind_unknown(set(walrus_names(node.test)))
+        if self._has_walrus:
+            yield from self._bind_unknown(set(walrus_names(node.test)))
         ends: list[set[str]] = []
         typing_only, self._typing_only = self._typing_only, self._typing_only or _asks_type_checking(node.test)
         with self._branch(ends):
@@ -333,7 +339,8 @@ class _Compiler:
         if self._in_function or self._class_names:
             yield from self._bind_unknown([node.name])
             return
-        self.may_bind.update(name for part in ast.walk(node) if isinstance(part, ast.Global) for name in part.names)
+        if self._has_global:
+            self.may_bind.update(_declared_global(node))
         if self._may_be_asked(node):
             yield Define(node.name, len(self.functions))
             self._bind([node.name])
@@ -362,7 +369,7 @@ class _Compiler:
             for name, default in zip(named, arguments.kw_defaults, strict=True)
             if default is not None
         ]
-        declared = {name for part in ast.walk(node) if isinstance(part, ast.Global) for name in part.names}
+        declared = set(_declared_global(node)) if self._has_global else set()
         extra = [arguments.kwarg.arg] if arguments.kwarg else []
         local = {*positional, *named, *extra, *_names_bound_in(node.body)} - declared
         self._in_function = True
@@ -382,6 +389,12 @@ class _Compiler:
                 message = call.args[0].value
             call = call.func
         yield Raise(node.lineno, dotted(call) or "Exception", message)
+
+def _declared_global(node: ast.AST) -> Iterator[str]:
+    for part in ast.walk(node):
+        if isinstance(part, ast.Global):
+            yield from part.names
+
 
 def _calls(node: ast.AST) -> Iterator[ast.Call]:
     pending: list[ast.AST] = [node]
@@ -407,7 +420,7 @@ def _types(node: ast.expr | None) -> tuple[Opaque | Constant, ...]:
     return getattr(given, "parts", (given,))
 
 def _asks_type_checking(test: ast.expr) -> bool:
-    return any(dotted(part).endswith("TYPE_CHECKING") for part in ast.walk(test) if isinstance(part, ast.expr))
+    return any(isinstance(part, ast.Name | ast.Attribute) and dotted(part).endswith("TYPE_CHECKING") for part in ast.walk(test))
 
 def _annotations(node: _Function) -> Iterator[ast.expr]:
     arguments = node.args

@@ -1,5 +1,6 @@
 """What is on the interpreter's path: where a module is, and which names its source binds. Nothing is imported."""
 
+import mmap
 import os
 import re
 import zipfile
@@ -16,6 +17,12 @@ from audit.static.reading import ParsedFile, read
 
 # A module whose text has one of these can have attributes and submodules that its statements do not bind.
 _DYNAMIC = re.compile(r"sys\.modules|__path__|meta_path|def __getattr__|__getattr__\s*[=,]|globals\(\)|\bexec\(|vars\(")
+# torch binds most of its names from a binary, and ships stubs of it: what is a word neither there nor in its own files
+# nor a text in the binary is no name of it. Names of these forms it puts together. A test compares with `dir(torch)`.
+_STUBBED = "torch"
+_STUBS = ("*.py", "_C/*.pyi")
+_BINARY = "lib/libtorch_python.*"
+_PUT_TOGETHER = re.compile(r"_|sym_|u?int\d")
 _OWN_FOLDER = Path(__file__).parents[2]  # audit/
 
 
@@ -52,6 +59,7 @@ class Installed:
         self._found: dict[str, Found | None] = {}
         self._texts: dict[str, str] = {}
         self._programs: dict[str, Program | None] = {}
+        self._words: frozenset[str] | None = None
 
     def find(self, module: str) -> Found | None:
         """Return where `module` is; None where there is none, or where a parent of it is no package."""
@@ -121,13 +129,16 @@ class Installed:
         if found is None or found.kind is Kind.BINARY or module in seen:
             return None
         seen.add(module)
-        if found.folders and self.find(f"{module}.{name}"):
+        if found.folders and self._in(found.folders, name):
             return True
         if found.kind is Kind.NAMESPACE:
             return False
         text = self._text(found.path)
         if name.startswith("__") or re.search(rf"^(?:class|def) {re.escape(name)}\b|^{re.escape(name)}\b", text, re.M):
             return True
+        if module == _STUBBED and not _PUT_TOGETHER.match(name):
+            is_there = name in self._words_of_torch(found) or _is_in_binary(Path(found.path).parent, name)
+            return None if is_there else False
         if _DYNAMIC.search(text):
             return None
         program = self._program(found.path)
@@ -136,6 +147,13 @@ class Installed:
         if name in program.names or name in program.may_bind:
             return True
         return self._through_stars(module, program, name, seen, is_package=bool(found.folders))
+
+    def _words_of_torch(self, torch: Found) -> frozenset[str]:
+        if self._words is None:
+            folder = Path(torch.path).parent
+            texts = (self._text(str(path)) for pattern in _STUBS for path in folder.glob(pattern))
+            self._words = frozenset(word for text in texts for word in re.findall(r"\w+", text))
+        return self._words
 
     def _through_stars(
         self, module: str, program: Program, name: str, seen: set[str], *, is_package: bool
@@ -155,8 +173,21 @@ class Installed:
     def _program(self, path: str) -> Program | None:
         if path not in self._programs:
             parsed = read(SourceFile(path=Path(path), relative=path, module=""))
-            self._programs[path] = compile_program(parsed.tree) if isinstance(parsed, ParsedFile) else None
+            self._programs[path] = compile_program(parsed.tree, parsed.text) if isinstance(parsed, ParsedFile) else None
         return self._programs[path]
+
+
+def _is_in_binary(folder: Path, name: str) -> bool:
+    """Whether a text is in the binary that torch binds its names from, or that cannot be told."""
+    paths = list(folder.glob(_BINARY))
+    try:
+        for path in paths:
+            with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
+                if content.find(name.encode()) >= 0:
+                    return True
+    except (OSError, ValueError):
+        return True
+    return not paths
 
 
 def absolute(module: str, level: int, importer: str, *, is_package: bool) -> str | None:
