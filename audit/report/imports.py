@@ -25,7 +25,11 @@ def import_section(rows: Sequence[ImportRow]) -> str:
         modules = "1 module" if len(members) == 1 else f"{len(members)} modules"
         shown = ", ".join(code(member) for member in members[:_MAX_MODULES])
         more = f" and {len(members) - _MAX_MODULES} more" if len(members) > _MAX_MODULES else ""
-        lines += ["", f"- **{modules}**: {cause.title} {markdown(name)} at {code(f'{path}:{line}')}", f"  - {shown}{more}"]
+        lines += [
+            "",
+            f"- **{modules}**: {cause.in_words} {markdown(name)} at {code(f'{path}:{line}')}",
+            f"  - {shown}{more}",
+        ]
     return "\n".join(lines)
 
 
@@ -33,13 +37,15 @@ def _grouped(failing: Sequence[ImportRow]) -> dict[_Key, list[str]]:
     """Return the failing modules by root cause; a package that is not installed is one, wherever it is missed."""
     places: dict[tuple[Cause, str], tuple[str, int]] = {}
     for row in failing:
-        assert row.cause and row.root
+        assert row.cause
+        assert row.root
         key = (row.cause, row.root.name)
         if row.cause.is_of_the_environment:
             places[key] = min(places.get(key, (row.root.path, row.root.line)), (row.root.path, row.root.line))
     groups: dict[_Key, list[str]] = defaultdict(list)
     for row in failing:
-        assert row.cause and row.root
+        assert row.cause
+        assert row.root
         place = places.get((row.cause, row.root.name), (row.root.path, row.root.line))
         groups[row.cause, row.root.name, *place].append(row.module)
     return groups

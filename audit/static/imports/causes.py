@@ -28,7 +28,7 @@ class Cause(StrEnum):
     UNREADABLE = "unreadable"
 
     @property
-    def title(self) -> str:
+    def in_words(self) -> str:
         """The cause in words, to be followed by a name."""
         return _TITLES[self]
 

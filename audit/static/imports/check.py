@@ -30,7 +30,9 @@ _FIXES: Mapping[Cause, str] = {
 def judge_imports(rows: Sequence[ImportRow] | None) -> list[Judgement]:
     """Pass when no module fails, else fail once for each root cause."""
     if rows is None:
-        return [error("the target's interpreter does not tell its version, path and packages", fix="name it by --python")]
+        return [
+            error("the target's interpreter does not tell its version, path and packages", fix="name it by --python")
+        ]
     causes = root_causes(rows)
     if not causes:
         return [judged(_failing(0, of=len(rows)), otherwise="")]

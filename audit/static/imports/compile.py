@@ -22,8 +22,6 @@ from audit.static.imports.program import (
     If,
     Import,
     ImportFrom,
-
-    Opaque,
     Perhaps,
     Program,
     Raise,
@@ -32,6 +30,18 @@ from audit.static.imports.program import (
     Step,
     Try,
     Use,
+)
+from audit.static.imports.syntax import (
+    FunctionNode,
+    annotations,
+    asks_type_checking,
+    calls,
+    certain,
+    declared_global,
+    handler_types,
+    literal_names,
+    names_bound_in,
+    unrolled,
 )
 from audit.static.scopes import dotted
 
@@ -47,9 +57,7 @@ _SWALLOWING = re.compile(r"suppress|try_import|raises|optional", re.IGNORECASE)
 _NOT_TRANSPARENT = re.compile(r"contextmanager|property|fixture|overload")
 _MAX_FUNCTION_LINES = 80
 _MAX_CHAIN = 4
-_MAX_UNROLLED = 12
 
-_Function = ast.FunctionDef | ast.AsyncFunctionDef
 
 def compile_program(tree: ast.Module, text: str) -> Program:
     """Return what importing a file with this tree does. A tree that is too deep to follow may bind anything.
@@ -69,6 +77,7 @@ def compile_program(tree: ast.Module, text: str) -> Program:
         lazily=tuple(dict.fromkeys(compiler.lazily)),
         exports=compiler.exports,
     )
+
 
 class _Compiler:
     """The walk. `bound` are the names that are bound for certain at the present place: reading them cannot fail."""
@@ -130,7 +139,7 @@ class _Compiler:
 
     def _simple(self, node: ast.stmt) -> Iterator[Step]:
         yield from self._uses(node)
-        if self._has_namespace_calls and any(dotted(each.func) in _NAMESPACE_CALLS for each in _calls(node)):
+        if self._has_namespace_calls and any(dotted(each.func) in _NAMESPACE_CALLS for each in calls(node)):
             yield Anything()
         match node:
             case ast.Expr(value=ast.Call() as call) if dotted(call.func) in _EXITS:
@@ -171,7 +180,7 @@ class _Compiler:
                     yield Evaluate(line, given)
                 continue
             if names == ("__all__",) and not self._class_names and not self._in_function:
-                self.exports = _literal_names(value)
+                self.exports = literal_names(value)
             if isinstance(given, Constant) and given.value is None:
                 self._none.update(names)
             if self._class_names:
@@ -244,13 +253,13 @@ class _Compiler:
         if self._has_walrus:
             yield from self._bind_unknown(set(walrus_names(node.test)))
         ends: list[set[str]] = []
-        typing_only, self._typing_only = self._typing_only, self._typing_only or _asks_type_checking(node.test)
+        typing_only, self._typing_only = self._typing_only, self._typing_only or asks_type_checking(node.test)
         with self._branch(ends):
             body = self.block(node.body)
         self._typing_only = typing_only
         with self._branch(ends):
             orelse = self.block(node.orelse)
-        self._bound = _certain(ends, [body, orelse], otherwise=self._bound)
+        self._bound = certain(ends, [body, orelse], otherwise=self._bound)
         if body or orelse:
             yield If(expression(node.test), body, orelse)
 
@@ -268,8 +277,8 @@ class _Compiler:
                 steps = self.block(handler.body)
                 self._bound.discard(handler.name or "")
             blocks.append(steps)
-            handlers.append(Handler(_types(handler.type), handler.name, steps))
-        self._bound = _certain(ends, blocks, otherwise=self._bound)
+            handlers.append(Handler(handler_types(handler.type), handler.name, steps))
+        self._bound = certain(ends, blocks, otherwise=self._bound)
         final = self.block(node.finalbody)
         if body or orelse or final or any(handler.body for handler in handlers):
             yield Try(body, tuple(handlers), orelse, final)
@@ -296,7 +305,7 @@ class _Compiler:
         yield Try(body, tuple(swallowed), (), ())
 
     def _perhaps(self, node: ast.For | ast.AsyncFor | ast.While | ast.Match) -> Iterator[Step]:
-        if isinstance(node, ast.For) and (values := _unrolled(node)):
+        if isinstance(node, ast.For) and (values := unrolled(node)):
             for value in values:
                 yield from self._assign(node.lineno, [node.target], value)
                 yield from self.block(node.body)
@@ -323,24 +332,24 @@ class _Compiler:
             yield from self._uses(keyword)
         if not self._in_function:
             # A class's names hide those of the module only below the place that binds them; that is not followed.
-            self._class_names.append(set(_names_bound_in(node.body)))
+            self._class_names.append(set(names_bound_in(node.body)))
             yield from self.block(node.body)
             self._class_names.pop()
         yield from self._bind_unknown([node.name])
 
-    def _define(self, node: _Function) -> Iterator[Step]:
+    def _define(self, node: FunctionNode) -> Iterator[Step]:
         for decorator in node.decorator_list:
             yield from self._uses(decorator, Reading.CALL)
         for default in (*node.args.defaults, *filter(None, node.args.kw_defaults)):
             yield from self._uses(default)
         if self._evaluates_annotations:
-            for annotation in _annotations(node):
+            for annotation in annotations(node):
                 yield from self._uses(annotation)
         if self._in_function or self._class_names:
             yield from self._bind_unknown([node.name])
             return
         if self._has_global:
-            self.may_bind.update(_declared_global(node))
+            self.may_bind.update(declared_global(node))
         if self._may_be_asked(node):
             yield Define(node.name, len(self.functions))
             self._bind([node.name])
@@ -348,7 +357,7 @@ class _Compiler:
         else:
             yield from self._bind_unknown([node.name])
 
-    def _may_be_asked(self, node: _Function) -> bool:
+    def _may_be_asked(self, node: FunctionNode) -> bool:
         if not isinstance(node, ast.FunctionDef) or (node.end_lineno or 0) - node.lineno > _MAX_FUNCTION_LINES:
             return False
         if any(_NOT_TRANSPARENT.search(ast.unparse(decorator)) for decorator in node.decorator_list):
@@ -359,7 +368,7 @@ class _Compiler:
             return False
         return not any(isinstance(part, ast.Yield | ast.YieldFrom | ast.Await) for part in ast.walk(node))
 
-    def _function(self, node: _Function) -> Function:
+    def _function(self, node: FunctionNode) -> Function:
         arguments = node.args
         positional = [argument.arg for argument in (*arguments.posonlyargs, *arguments.args)]
         named = [argument.arg for argument in arguments.kwonlyargs]
@@ -369,9 +378,9 @@ class _Compiler:
             for name, default in zip(named, arguments.kw_defaults, strict=True)
             if default is not None
         ]
-        declared = set(_declared_global(node)) if self._has_global else set()
+        declared = set(declared_global(node)) if self._has_global else set()
         extra = [arguments.kwarg.arg] if arguments.kwarg else []
-        local = {*positional, *named, *extra, *_names_bound_in(node.body)} - declared
+        local = {*positional, *named, *extra, *names_bound_in(node.body)} - declared
         self._in_function = True
         body = self.block(node.body)
         self._in_function = False
@@ -389,74 +398,3 @@ class _Compiler:
                 message = call.args[0].value
             call = call.func
         yield Raise(node.lineno, dotted(call) or "Exception", message)
-
-def _declared_global(node: ast.AST) -> Iterator[str]:
-    for part in ast.walk(node):
-        if isinstance(part, ast.Global):
-            yield from part.names
-
-
-def _calls(node: ast.AST) -> Iterator[ast.Call]:
-    pending: list[ast.AST] = [node]
-    while pending:
-        current = pending.pop()
-        if isinstance(current, ast.Call):
-            yield current
-        if not isinstance(current, ast.Lambda):
-            pending.extend(ast.iter_child_nodes(current))
-
-def _certain(ends: Sequence[set[str]], blocks: Sequence[Block], *, otherwise: set[str]) -> set[str]:
-    """Return what every branch binds that goes on to what follows."""
-    open_ends = [
-        end for end, block in zip(ends, blocks, strict=True) if not (block and isinstance(block[-1], Raise | Return))
-    ]
-    return set.intersection(*open_ends) if open_ends else otherwise
-
-def _types(node: ast.expr | None) -> tuple[Opaque | Constant, ...]:
-    """Return the types of a handler as expressions; none for one that catches everything."""
-    if node is None:
-        return ()
-    given = expression(node)
-    return getattr(given, "parts", (given,))
-
-def _asks_type_checking(test: ast.expr) -> bool:
-    return any(isinstance(part, ast.Name | ast.Attribute) and dotted(part).endswith("TYPE_CHECKING") for part in ast.walk(test))
-
-def _annotations(node: _Function) -> Iterator[ast.expr]:
-    arguments = node.args
-    every = [*arguments.posonlyargs, *arguments.args, *arguments.kwonlyargs, arguments.vararg, arguments.kwarg]
-    yield from (each.annotation for each in every if each and each.annotation)
-    if node.returns:
-        yield node.returns
-
-def _literal_names(value: ast.expr) -> tuple[str, ...] | None:
-    if not isinstance(value, ast.List | ast.Tuple):
-        return None
-    names = [part.value for part in value.elts if isinstance(part, ast.Constant) and isinstance(part.value, str)]
-    return tuple(names) if len(names) == len(value.elts) else None
-
-def _unrolled(node: ast.For) -> list[ast.expr]:
-    """Return the elements of a short literal that a loop runs over without leaving early; else nothing."""
-    if not isinstance(node.iter, ast.Tuple | ast.List) or len(node.iter.elts) > _MAX_UNROLLED or node.orelse:
-        return []
-    if any(isinstance(part, ast.Break | ast.Continue) for each in node.body for part in ast.walk(each)):
-        return []
-    return node.iter.elts if all(isinstance(part, ast.Constant) for part in node.iter.elts) else []
-
-def _names_bound_in(body: Iterable[ast.stmt]) -> Iterator[str]:
-    """Yield the names that statements bind in their own scope."""
-    pending: list[ast.AST] = list(body)
-    while pending:
-        node = pending.pop()
-        match node:
-            case ast.FunctionDef(name=name) | ast.AsyncFunctionDef(name=name) | ast.ClassDef(name=name):
-                yield name
-                continue
-            case ast.Name(id=name, ctx=ast.Store()) | ast.ExceptHandler(name=str(name)):
-                yield name
-            case ast.alias(name=name, asname=alias):
-                yield alias or name.partition(".")[0]
-            case ast.Lambda():
-                continue
-        pending.extend(ast.iter_child_nodes(node))
-

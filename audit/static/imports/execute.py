@@ -1,6 +1,7 @@
 """Runs the steps of a program; what is not certain is tried and does not fail the import."""
 
 from collections.abc import Callable, Sequence
+from functools import partial
 
 from audit.static.imports.causes import Cause, Failure
 from audit.static.imports.evaluate import Evaluator
@@ -100,7 +101,7 @@ class Executor:
             case Try():
                 return self._try(step, frame)
             case Perhaps(bodies=bodies):
-                return self._perhaps([lambda: None, *(lambda body=body: self._block(body, frame) for body in bodies)], frame)
+                return self._perhaps([lambda: None, *(partial(self._block, body, frame) for body in bodies)], frame)
             case Raise():
                 raise Raised(self._raised(step, frame))
             case Return(value=value):
@@ -203,7 +204,7 @@ class Executor:
         for handler in step.handlers:
             caught = next((each for each in self._swallowed[mark:] if _catches(handler, each)), None)
             if caught or self._evaluator.doubts > doubts:
-                bodies.append(lambda handler=handler, caught=caught: self._handle(handler, caught, frame))
+                bodies.append(partial(self._handle, handler, caught, frame))
         return bodies[0]() if len(bodies) == 1 else self._perhaps(bodies, frame)
 
     def _handle(self, handler: Handler, failure: Failure | None, frame: Frame) -> Value | None:
@@ -260,7 +261,9 @@ class Executor:
         for space, names in ends[1:]:
             frame.space.take(frame.space.copy(), space)
             if frame.locals is not None:
-                frame.locals = {name: merged(frame.locals.get(name), names.get(name)) for name in {**frame.locals, **names}}
+                frame.locals = {
+                    name: merged(frame.locals.get(name), names.get(name)) for name in {**frame.locals, **names}
+                }
         return None
 
     def _call(self, function: OwnFunction, arguments: tuple[Value, ...], named: dict[str, Value]) -> Value:

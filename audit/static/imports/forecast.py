@@ -36,7 +36,7 @@ class RootCause:
     @property
     def text(self) -> str:
         """What it is, in words."""
-        return f"{self.cause.title}: {self.root.name}"
+        return f"{self.cause.in_words}: {self.root.name}"
 
 
 def forecast(analysis: StaticAnalysis, target: Target) -> tuple[ImportRow, ...] | None:

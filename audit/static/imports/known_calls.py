@@ -55,7 +55,7 @@ def builtin_call(name: str, arguments: tuple[Value, ...]) -> Value:
             return Known(len(parts))
         case "str", [Known(value=str()) as value]:
             return value
-        case ("tuple" | "list" | "set" | "frozenset" | "sorted"), [Tuple() as value]:
+        case (("tuple" | "list" | "set" | "frozenset" | "sorted"), [Tuple() as value]):
             return value
     return UNKNOWN
 

@@ -13,7 +13,7 @@ from enum import StrEnum
 class Constant:
     """A literal: None, a truth value, a number, a text."""
 
-    value: None | bool | int | float | str
+    value: bool | int | float | str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -230,7 +230,8 @@ class Anything:
 
 
 Step = (
-    Import | ImportFrom | Assign | Bind | Define | Delete | Use | Evaluate | If | Try | Perhaps | Raise | Return | Anything
+    Import | ImportFrom | Assign | Bind | Define | Delete | Use | Evaluate | If | Try | Perhaps | Raise | Return
+    | Anything
 )  # fmt: skip
 Block = tuple[Step, ...]
 

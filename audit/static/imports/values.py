@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 class Known:
     """A constant."""
 
-    value: None | bool | int | float | str
+    value: bool | int | float | str | None
 
 
 @dataclass(frozen=True, slots=True)
