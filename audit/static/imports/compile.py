@@ -138,7 +138,12 @@ class _Compiler:
                 yield from self._simple(node)
 
     def _simple(self, node: ast.stmt) -> Iterator[Step]:
-        yield from self._uses(node)
+        if isinstance(node, ast.AnnAssign):
+            parts = (node.value, node.annotation if self._evaluates_annotations else None)
+            for part in filter(None, parts):
+                yield from self._uses(part)
+        else:
+            yield from self._uses(node)
         if self._has_namespace_calls and any(dotted(each.func) in _NAMESPACE_CALLS for each in calls(node)):
             yield Anything()
         match node:

@@ -58,7 +58,7 @@ def _candidates(module: str) -> set[str]:
 
 
 def declared_dependencies(root: Path) -> Declared:
-    """Read what `pyproject.toml`, `setup.cfg` and `requirements*.txt` declare; one that cannot be read declares nothing."""
+    """Read what `pyproject.toml`, `setup.cfg` and `requirements*.txt` declare; an unreadable one declares nothing."""
     names: set[str] = set()
     platform_only: set[str] = set()
     for line in (*_of_pyproject(root), *_of_setup_cfg(root), *_of_requirements(root)):

@@ -29,13 +29,16 @@ TROUBLE = {
     ),
     "bad_guard_exits": "import sys\ntry:\n    import nowhere_to_be_found\nexcept ImportError:\n    sys.exit(1)\n",
     "bad_fallback_unbound": (
-        "try:\n    from nowhere_to_be_found import Base\nexcept ImportError:\n    HAS = False\n\nclass A(Base):\n    pass\n"
+        "try:\n    from nowhere_to_be_found import Base\nexcept ImportError:\n    HAS = False\n"
+        "class A(Base):\n    pass\n"
     ),
     "bad_fallback_none_base": (
-        "try:\n    from nowhere_to_be_found import nn\nexcept ImportError:\n    nn = None\n\nclass A(nn.Module):\n    pass\n"
+        "try:\n    from nowhere_to_be_found import nn\nexcept ImportError:\n    nn = None\n"
+        "class A(nn.Module):\n    pass\n"
     ),
     "bad_fallback_none_decorator": (
-        "try:\n    from nowhere_to_be_found import jit\nexcept ImportError:\n    jit = None\n\n@jit\ndef f():\n    pass\n"
+        "try:\n    from nowhere_to_be_found import jit\nexcept ImportError:\n    jit = None\n"
+        "@jit\ndef f():\n    pass\n"
     ),
     "ok_fallback_used_under_flag": (
         "try:\n    from nowhere_to_be_found import Base\n    HAS = True\nexcept ImportError:\n    HAS = False\n"
