@@ -40,6 +40,7 @@ from audit.static.imports.syntax import (
     declared_global,
     handler_types,
     literal_names,
+    may_be_asked,
     names_bound_in,
     unrolled,
 )
@@ -51,11 +52,7 @@ _GIVEN = frozenset({"__name__", "__file__", "__doc__", "__package__", "__spec__"
     "__builtins__", "__annotations__", "__dict__", "__cached__", "__module__", "__qualname__", "__debug__"
 }  # fmt: skip
 _NAMESPACE_CALLS = frozenset({"globals", "locals", "vars", "exec", "eval"})
-# Functions that conditions at import call are named so; the others are not kept.
-_ASKING = re.compile(r"avail|support|has_|is_|require|version|check|import|depend|backend|install|exist")
 _SWALLOWING = re.compile(r"suppress|try_import|raises|optional", re.IGNORECASE)
-_NOT_TRANSPARENT = re.compile(r"contextmanager|property|fixture|overload")
-_MAX_FUNCTION_LINES = 80
 _MAX_CHAIN = 4
 
 
@@ -355,23 +352,12 @@ class _Compiler:
             return
         if self._has_global:
             self.may_bind.update(declared_global(node))
-        if self._may_be_asked(node):
+        if may_be_asked(node):
             yield Define(node.name, len(self.functions))
             self._bind([node.name])
             self.functions.append(self._function(node))
         else:
             yield from self._bind_unknown([node.name])
-
-    def _may_be_asked(self, node: FunctionNode) -> bool:
-        if not isinstance(node, ast.FunctionDef) or (node.end_lineno or 0) - node.lineno > _MAX_FUNCTION_LINES:
-            return False
-        if any(_NOT_TRANSPARENT.search(ast.unparse(decorator)) for decorator in node.decorator_list):
-            return False
-        if node.args.vararg or not (
-            _ASKING.search(node.name.lower()) or any(isinstance(each, ast.Import | ast.Raise) for each in node.body)
-        ):
-            return False
-        return not any(isinstance(part, ast.Yield | ast.YieldFrom | ast.Await) for part in ast.walk(node))
 
     def _function(self, node: FunctionNode) -> Function:
         arguments = node.args

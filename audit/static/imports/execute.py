@@ -285,6 +285,11 @@ class Executor:
         self._depth += 1
         try:
             result = self._block(code.body, frame)
+        except Raised as raised:
+            if not frame.perhaps:
+                raise
+            self._swallowed.append(raised.failure)  # it may have returned before
+            result = frame.perhaps[0]
         finally:
             self._depth -= 1
         value: Value = Known(None) if result is None else result

@@ -1,12 +1,17 @@
 """Questions about syntax trees that the compiler of programs asks."""
 
 import ast
+import re
 from collections.abc import Iterable, Iterator, Sequence
 
 from audit.static.imports.expressions import expression
 from audit.static.imports.program import Block, Expression, Group, Raise, Return
 from audit.static.scopes import dotted
 
+# Functions that conditions at import call are named so; the others are not kept.
+_ASKING = re.compile(r"avail|support|has_|is_|require|version|check|import|depend|backend|install|exist")
+_NOT_TRANSPARENT = re.compile(r"contextmanager|property|fixture|overload")
+_MAX_FUNCTION_LINES = 80
 _MAX_UNROLLED = 12
 FunctionNode = ast.FunctionDef | ast.AsyncFunctionDef
 
@@ -93,3 +98,16 @@ def names_bound_in(body: Iterable[ast.stmt]) -> Iterator[str]:
             case ast.Lambda():
                 continue
         pending.extend(ast.iter_child_nodes(node))
+
+
+def may_be_asked(node: FunctionNode) -> bool:
+    """Whether a condition at import may call this function, and its body can be followed."""
+    if not isinstance(node, ast.FunctionDef) or (node.end_lineno or 0) - node.lineno > _MAX_FUNCTION_LINES:
+        return False
+    if any(_NOT_TRANSPARENT.search(ast.unparse(decorator)) for decorator in node.decorator_list):
+        return False
+    if node.args.vararg or not (
+        _ASKING.search(node.name.lower()) or any(isinstance(each, ast.Import | ast.Raise) for each in node.body)
+    ):
+        return False
+    return not any(isinstance(part, ast.Yield | ast.YieldFrom | ast.Await) for part in ast.walk(node))

@@ -37,8 +37,7 @@ TROUBLE = {
         "class A(nn.Module):\n    pass\n"
     ),
     "bad_fallback_none_decorator": (
-        "try:\n    from nowhere_to_be_found import jit\nexcept ImportError:\n    jit = None\n"
-        "@jit\ndef f():\n    pass\n"
+        "try:\n    from nowhere_to_be_found import jit\nexcept ImportError:\n    jit = None\n@jit\ndef f():\n    pass\n"
     ),
     "ok_fallback_used_under_flag": (
         "try:\n    from nowhere_to_be_found import Base\n    HAS = True\nexcept ImportError:\n    HAS = False\n"
@@ -104,6 +103,11 @@ TROUBLE = {
     "ok_unknown_condition": "import os\nif os.path.exists('/no/such/file'):\n    import nowhere_to_be_found\n",
     "bad_annotation": "def f(x: undefined_annotation):\n    pass\n",
     "ok_annotation": "from __future__ import annotations\ndef f(x: undefined_annotation):\n    pass\n",
+    "ok_annotated_in_class": "from __future__ import annotations\nclass A:\n    x: undefined_annotation\n",
+    "ok_may_return_before_it_raises": (
+        "import os\ndef check():\n    if os.path.exists('/'):\n        return 1\n    raise ImportError('no')\ncheck()\n"
+    ),
+    "bad_call_raises": "def require():\n    raise ImportError('install it')\nrequire()\n",
     "bad_import_module": "import importlib\nlib = importlib.import_module('nowhere_to_be_found')\n",
     "ok_loop": (
         "import importlib\nfor name in ('json', 'nowhere_to_be_found'):\n    try:\n"
