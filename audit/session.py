@@ -20,6 +20,8 @@ from audit.report.document import Environment, Provenance, Report, SkippedTreeRo
 from audit.results import Result
 from audit.static.analysis import StaticAnalysis, analyse
 from audit.static.environment import site_folders
+from audit.static.imports.causes import ImportRow
+from audit.static.imports.forecast import forecast
 from audit.static.inventory import InventoryItem
 from audit.static.store import FactStore, cache_folder
 from audit.target import Target
@@ -60,6 +62,11 @@ class Collected:
         rooted = [item.model_copy(update={"path": self.rooted(item.path)}) for item in self.analysis.inventory]
         every = (*rooted, *self.analysis.surroundings)
         return tuple(sorted(every, key=lambda item: (item.path, item.line, item.qualname, item.kind)))
+
+    @cached_property
+    def imports(self) -> tuple[ImportRow, ...] | None:
+        """Which modules would fail to import; None where the interpreter does not tell what that depends on."""
+        return forecast(self.analysis, self.target)
 
     def rooted(self, path: str) -> str:
         """Return a path relative to the source folder, as the analysis gives it, relative to the target's root."""
@@ -161,6 +168,7 @@ def conduct(target: Target, request: Request) -> Report:
         interrupted=partial_reason == STOPPED,
         inventory=collected.inventory if request.needs_inventory and "analysis" in vars(collected) else (),
         skipped_trees=rows,
+        imports=(collected.imports or ()) if request.needs_inventory and "imports" in vars(collected) else (),
     )
 
 

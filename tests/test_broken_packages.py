@@ -83,9 +83,12 @@ SMOKE = {
 }
 STATIC = dict.fromkeys(SMOKE, CLEAN) | {
     "no_model_class": Expected({"static.models"}, {"static.bases_resolved"}),
-    "syntax_error": Expected({"static.parses"}),
+    "import_fails": Expected({"static.imports"}),
+    "syntax_error": Expected({"static.parses", "static.imports"}),
     # Zero files: nothing is known, and above all nothing passes.
-    "no_files": Expected(unjudged={"static.parses", "static.models", "static.bases_resolved"}, exit_code=3),
+    "no_files": Expected(
+        unjudged={"static.parses", "static.models", "static.bases_resolved", "static.imports"}, exit_code=3
+    ),
 }
 CASES = {
     (area, folder, name): expected

@@ -8,6 +8,7 @@ from pydantic_core import PydanticSerializationError
 from audit import __version__
 from audit.results import Check, Frozen, Result
 from audit.score import Area, Verdict, summarise, verdict
+from audit.static.imports.causes import ImportRow
 from audit.static.inventory import InventoryItem
 
 SCHEMA_VERSION: Final = "1.0"
@@ -93,6 +94,7 @@ class Report(Frozen):
     checks: tuple[Check, ...]
     results: tuple[Result, ...]
     inventory: tuple[InventoryItem, ...] = ()
+    imports: tuple[ImportRow, ...] = ()
     skipped_trees: tuple[SkippedTreeRow, ...] = ()
 
     @model_validator(mode="after")
@@ -145,6 +147,7 @@ def build_report(
     partial_reason: str | None,
     interrupted: bool = False,
     inventory: tuple[InventoryItem, ...] = (),
+    imports: tuple[ImportRow, ...] = (),
     skipped_trees: tuple[SkippedTreeRow, ...] = (),
 ) -> Report:
     """Sort the results, compute summary and verdict, and return the document, which UTF-8 can hold."""
@@ -166,6 +169,7 @@ def build_report(
         checks=tuple(sorted(checks, key=lambda check: check.id)),
         results=ordered,
         inventory=inventory,
+        imports=imports,
         skipped_trees=skipped_trees,
     )
     return report if _is_encodable(report) else Report.model_validate(_encodable(report.model_dump()))

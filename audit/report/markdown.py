@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Iterator
 
 from audit.report.document import Report
+from audit.report.imports import import_section
 from audit.report.text import cell_code, code, markdown, number, percent
 from audit.results import Outcome, Result
 from audit.static.inventory import Fact, InventoryItem
@@ -26,6 +27,7 @@ def render_markdown(report: Report) -> str:
         *(_group(report, outcome) for outcome in _ORDER),
         _passed(report),
         _inventory(report),
+        import_section(report.imports),
         _provenance(report),
     ]
     return "\n\n".join(part for part in parts if part) + "\n"

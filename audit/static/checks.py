@@ -8,6 +8,7 @@ from audit.plan import Group, Plan, PlannedCheck
 from audit.results import Check, Comparison, Location, Severity, Subject, SubjectKind
 from audit.session import Collected
 from audit.static.analysis import StaticAnalysis
+from audit.static.imports.check import IMPORTS, judge_imports
 from audit.subjects import package_subject
 
 PARSES = Check(
@@ -42,8 +43,13 @@ def plan_static(collected: Collected) -> Plan:
         PlannedCheck(check=PARSES, subject=package, judge=lambda run: list(_parses(collected))),
         PlannedCheck(check=MODELS, subject=package, judge=lambda run: _models(analysis)),
         PlannedCheck(check=RESOLVED, subject=package, judge=lambda run: _resolved(collected)),
+        PlannedCheck(check=IMPORTS, subject=package, judge=lambda run: _imports(collected)),
     )
     return (Group(subject=package, planned=planned),)
+
+
+def _imports(collected: Collected) -> list[Judgement]:
+    return judge_imports(collected.imports) if collected.analysis.files else [error(NO_FILES)]
 
 
 def _parses(collected: Collected) -> Iterator[Judgement]:

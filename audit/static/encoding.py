@@ -16,6 +16,7 @@ from typing import Any, Generic, TypeVar, Union, cast, get_args, get_origin, get
 _Plain = Callable[[Any], Any]
 _Fact = TypeVar("_Fact")
 _Value = TypeVar("_Value")
+_being_made: set[type] = set()
 _ATOMS = (str, int, float, bool, types.NoneType)
 
 
@@ -184,6 +185,16 @@ def _union(kinds: tuple[Any, ...]) -> tuple[_Plain, _Plain]:
 
 def _record(kind: type) -> tuple[_Plain, _Plain]:
     """Return how a dataclass is written: the values of its fields, without those at the end that are the default."""
+    if kind in _being_made:  # it holds itself, perhaps through others: looked up when it is written or read
+        return lambda value: _part(kind)[0](value), lambda plain: _part(kind)[1](plain)
+    _being_made.add(kind)
+    try:
+        return _made_record(kind)
+    finally:
+        _being_made.discard(kind)
+
+
+def _made_record(kind: type) -> tuple[_Plain, _Plain]:
     hints = get_type_hints(kind)
     declared = fields(kind)
     names = [field.name for field in declared]

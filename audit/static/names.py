@@ -5,6 +5,7 @@ from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
 from audit.static.facts import FileFacts
+from audit.static.imports.program import NOTHING, Program
 
 
 class Origin(StrEnum):
@@ -104,7 +105,8 @@ class FileSummary:
 
     `bindings` are the names of the module's scope as they stand at its end; a name whose value depends on a branch
     has several candidates. `exports` is None where the file has no `__all__`. `classes` come as they
-    would be defined, those in functions last; `Candidate.definition` counts in them. `facts` are what the file does.
+    would be defined, those in functions last; `Candidate.definition` counts in them. `facts` are what the file does,
+    `program` is what its import does.
     """
 
     path: str
@@ -116,3 +118,4 @@ class FileSummary:
     exports: Exports | None
     classes: tuple[ClassSummary, ...]
     facts: FileFacts = field(default_factory=FileFacts)
+    program: Program = NOTHING

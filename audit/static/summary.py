@@ -2,6 +2,8 @@
 
 from audit.static.facts import FileFacts
 from audit.static.flow import Flow
+from audit.static.imports.compile import compile_program
+from audit.static.imports.program import NOTHING
 from audit.static.lines import SourceLines
 from audit.static.names import Bindings, FileSummary
 from audit.static.per_file import fact_of
@@ -52,6 +54,7 @@ def _summary(file: SourceFile, parsed: ParsedFile, *, with_facts: bool) -> FileS
         exports=flow.exports,
         classes=tuple(flow.classes),
         facts=_facts(file, parsed, bindings) if with_facts else FileFacts(),
+        program=compile_program(parsed.tree, parsed.text) if with_facts else NOTHING,
     )
 
 

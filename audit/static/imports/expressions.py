@@ -1,0 +1,128 @@
+"""From expressions of `ast` to those of a program, and the names that an expression reads for certain."""
+
+import ast
+from collections.abc import Iterator
+
+from audit.static.imports.program import (
+    Attribute,
+    Call,
+    Choice,
+    Compare,
+    Constant,
+    Either,
+    Expression,
+    Group,
+    Item,
+    Name,
+    Not,
+    Opaque,
+    Reading,
+)
+
+Read = tuple[tuple[str, ...], Reading, int]  # dotted name, what is done with it, line
+_OPAQUE = Opaque()
+_MAX_BITS = 64
+_COMPREHENSIONS = (ast.ListComp, ast.SetComp, ast.DictComp, ast.GeneratorExp)
+
+
+def expression(node: ast.expr | None) -> Expression:
+    """Return `node` in the words of a program; what has no word there is opaque."""
+    match node:
+        case None:
+            return Constant(None)
+        case ast.Constant(value=int() as value) if value.bit_length() > _MAX_BITS:
+            return _OPAQUE  # more digits than Python writes, and no condition depends on it
+        case ast.Constant(value=None | bool() | int() | float() | str() as value):
+            return Constant(value)
+        case ast.Name(id=name):
+            return Name(name)
+        case ast.Attribute(value=owner, attr=name):
+            return Attribute(expression(owner), name)
+        case ast.Call(func=function, args=arguments, keywords=keywords):
+            if any(isinstance(each, ast.Starred) for each in arguments) or any(each.arg is None for each in keywords):
+                return Call(expression(function), (_OPAQUE,), ())
+            named = tuple((each.arg or "", expression(each.value)) for each in keywords)
+            return Call(expression(function), tuple(map(expression, arguments)), named)
+        case ast.UnaryOp(op=ast.Not(), operand=operand):
+            return Not(expression(operand))
+        case ast.BoolOp(op=operator, values=values):
+            return Either(tuple(map(expression, values)), every=isinstance(operator, ast.And))
+        case ast.Compare(left=left, ops=operators, comparators=others):
+            return _comparison(left, operators, others)
+        case ast.Tuple(elts=parts) | ast.List(elts=parts) | ast.Set(elts=parts):
+            return Group(tuple(map(expression, parts)))
+        case ast.Subscript(value=owner, slice=index):
+            return Item(expression(owner), expression(index))
+        case ast.IfExp(test=test, body=body, orelse=orelse):
+            return Choice(expression(test), expression(body), expression(orelse))
+        case ast.NamedExpr(value=value):
+            return expression(value)
+    return _OPAQUE
+
+
+def _comparison(left: ast.expr, operators: list[ast.cmpop], others: list[ast.expr]) -> Expression:
+    """Return a chain of comparisons as the conjunction of its links."""
+    ends = [expression(left), *map(expression, others)]
+    links = tuple(
+        Compare(ends[place], type(operator).__name__, ends[place + 1]) for place, operator in enumerate(operators)
+    )
+    return links[0] if len(links) == 1 else Either(links, every=True)
+
+
+def reads(node: ast.AST, reading: Reading = Reading.VALUE) -> Iterator[Read]:
+    """Yield the dotted names that evaluating `node` reads whatever its conditions are.
+
+    The second operand of `and`, the arms of a conditional expression, and what stands in a lambda or comprehension may
+    never be evaluated and are left out.
+    """
+    match node:
+        case ast.Name(id=name):
+            if isinstance(node.ctx, ast.Load):
+                yield (name,), reading, node.lineno
+        case ast.Attribute():
+            yield from _chain(node, reading)
+        case ast.Call(func=function, args=arguments, keywords=keywords):
+            yield from reads(function, Reading.CALL)
+            for part in (*arguments, *keywords):
+                yield from reads(part)
+        case ast.BoolOp(values=[first, *_]) | ast.IfExp(test=first):
+            yield from reads(first)
+        case ast.Lambda(args=arguments):
+            for default in (*arguments.defaults, *filter(None, arguments.kw_defaults)):
+                yield from reads(default)
+        case _ if isinstance(node, _COMPREHENSIONS):
+            yield from reads(node.generators[0].iter)
+        case _:
+            for child in ast.iter_child_nodes(node):
+                yield from reads(child)
+
+
+def _chain(node: ast.Attribute, reading: Reading) -> Iterator[Read]:
+    names: list[str] = []
+    current: ast.expr = node
+    while isinstance(current, ast.Attribute):
+        names.append(current.attr)
+        current = current.value
+    if isinstance(current, ast.Name):
+        yield (current.id, *reversed(names)), reading, current.lineno
+    else:
+        yield from reads(current)
+
+
+def bound_names(target: ast.AST) -> Iterator[str]:
+    """Yield the names that an assignment to `target` binds."""
+    match target:
+        case ast.Name(id=name):
+            yield name
+        case ast.Tuple(elts=parts) | ast.List(elts=parts):
+            for part in parts:
+                yield from bound_names(part)
+        case ast.Starred(value=part):
+            yield from bound_names(part)
+
+
+def walrus_names(node: ast.AST) -> Iterator[str]:
+    """Yield the names that `:=` binds within an expression; too rare to ask whether it is evaluated."""
+    for part in ast.walk(node):
+        if isinstance(part, ast.NamedExpr):
+            yield part.target.id

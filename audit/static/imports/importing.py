@@ -1,0 +1,214 @@
+"""The import system as Python has it, over programs of the target and what is on the interpreter's path."""
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+
+from audit.static.imports.causes import Cause, Failure
+from audit.static.imports.declared import Declared
+from audit.static.imports.installed import Installed, absolute
+from audit.static.imports.interpreter import InterpreterFacts
+from audit.static.imports.machine import Memory, Raised, Trace
+from audit.static.imports.program import NOTHING, Program
+from audit.static.imports.values import PERHAPS, UNKNOWN, Module, Outside, Space, Value
+
+Place = tuple[str, int]  # file of the target, line
+
+
+@dataclass(frozen=True, slots=True)
+class TargetModule:
+    """A module of the target. Without a program it may bind anything; with a failure it cannot be imported at all."""
+
+    module: str
+    path: str
+    is_package: bool
+    program: Program | None
+    failure: Failure | None = None
+
+
+class Importer:
+    """Loads modules. `execute` runs the program of one in a space; it is set by whoever runs programs."""
+
+    execute: Callable[[TargetModule, Space], None]
+
+    def __init__(
+        self, targets: Iterable[TargetModule], installed: Installed, facts: InterpreterFacts, declared: Declared
+    ) -> None:
+        """Know the modules of the target; nothing is loaded."""
+        self.targets: Mapping[str, TargetModule] = {target.module: target for target in targets}
+        self.installed = installed
+        self.facts = facts
+        self.loaded: set[str] = set()
+        self.running: dict[str, Space] = {}
+        self.guarded: dict[str, Failure] = {}
+        self._declared = declared
+        self._folders = {parent for name in self.targets for parent in _parents(name)} - self.targets.keys()
+        self._tops = {name.partition(".")[0] for name in self.targets}
+        self._spaces: dict[str, Space] = {}
+        self._memories: dict[str, Memory] = {}
+        self._reach: dict[str, frozenset[str]] = {}
+        self._traces = [Trace()]
+
+    def begin(self, loaded: Iterable[str]) -> None:
+        """Begin an import in a process that has loaded these modules of the target."""
+        self.loaded = set(loaded)
+        self.running.clear()
+        self._traces = [Trace()]
+
+    def is_of_target(self, module: str) -> bool:
+        """Whether the target has a file or folder for `module`."""
+        return module in self.targets or module in self._folders
+
+    def load(self, module: str, place: Place) -> None:
+        """Import a module after the packages that it is in, or raise what that raises."""
+        for name in (*_parents(module), module):
+            self._load_one(name, place)
+
+    def _load_one(self, module: str, place: Place) -> None:
+        trace = self._traces[-1]
+        if module in self.running or module in self._folders:
+            return
+        if module in self.loaded:
+            trace.reached |= self._reach.get(module, frozenset({module}))
+        elif target := self.targets.get(module):
+            memory = self._memories.get(module)
+            if memory and memory.reached.isdisjoint(self.running):
+                self._recall(memory)
+            else:
+                self._run(target)
+        elif self.installed.find(module) is None:
+            raise Raised(self._missing(module, place))
+
+    def _recall(self, memory: Memory) -> None:
+        trace = self._traces[-1]
+        trace.reached |= memory.reached
+        trace.failed |= memory.reached - memory.loaded
+        self.loaded |= memory.loaded
+        if memory.failure:
+            raise Raised(memory.failure)
+
+    def _run(self, target: TargetModule) -> None:
+        module = target.module
+        space = self.running[module] = Space(dict.fromkeys(_may_bind(target), PERHAPS), open=target.program is None)
+        trace = Trace(reached={module})
+        self._traces.append(trace)
+        failure = target.failure
+        try:
+            if failure:
+                raise Raised(failure)
+            self.execute(target, space)
+            self.loaded.add(module)
+            self._spaces[module] = space
+        except Raised as raised:
+            failure = raised.failure
+            trace.failed.add(module)
+            raise
+        finally:
+            self._traces.pop()
+            del self.running[module]
+            trace.observed.discard(module)
+            self._reach[module] = frozenset(trace.reached)
+            if not trace.observed:
+                loaded = frozenset(trace.reached - trace.failed)
+                self._memories[module] = Memory(failure, self._reach[module], loaded)
+            self._traces[-1].add(trace)
+
+    def _missing(self, module: str, place: Place) -> Failure:
+        top, _, rest = module.partition(".")
+        if top in self._tops:
+            cause = Cause.LOCAL_MODULE_MISSING
+        elif rest and self.installed.find(top):
+            cause = Cause.MISSING_MODULE
+        elif top in self.facts.standard_library or self._declared.is_of_some_platforms(top):
+            cause = Cause.PLATFORM_ONLY
+        else:
+            cause = Cause.MISSING_DEPENDENCY if self._declared.declares(top) else Cause.UNDECLARED_DEPENDENCY
+        name = top if cause.is_of_the_environment else module
+        return Failure("ModuleNotFoundError", cause, *place, name)
+
+    def space(self, module: str) -> Space | None:
+        """Return the names of a module of the target that runs or has run."""
+        return self.running.get(module) or self._spaces.get(module)
+
+    def get(self, module: str, name: str, place: Place) -> Value | None:
+        """Return an attribute of a module of the target; None where it certainly has none of this name."""
+        if module in self.running:
+            self._traces[-1].observed.add(module)
+        space = self.space(module)
+        if space and name in space.names:
+            return space.names[name]
+        inner = f"{module}.{name}"
+        if self.is_of_target(inner) and (inner in self.loaded or inner in self.running or inner in self._folders):
+            return Module(inner)
+        if space is None or space.open or "__getattr__" in space.names:
+            self._load_lazily(module, name, place)
+            return UNKNOWN
+        return UNKNOWN if name.startswith("__") else None
+
+    def take(self, module: str, name: str, place: Place) -> Value:
+        """Return what `from module import name` binds, or raise what it raises; `module` is loaded."""
+        inner = f"{module}.{name}"
+        if not self.is_of_target(module):
+            if self.installed.lacks(module, name):
+                raise Raised(Failure("ImportError", Cause.MISSING_SYMBOL, *place, inner))
+            return Outside(inner)
+        found = self.get(module, name, place)
+        if found is not None:
+            return found
+        is_package = module in self._folders or self.targets[module].is_package
+        if is_package and (self.is_of_target(inner) or self.installed.find(inner)):
+            self.load(inner, place)
+            return Module(inner)
+        raise Raised(self.lacking(module, name, place, "ImportError"))
+
+    def lacking(self, module: str, name: str, place: Place, exception: str) -> Failure:
+        """Return the failure of reading a name that a module of the target has not, or has not yet."""
+        program = self._program(module)
+        unfinished = module in self.running and name in program.names
+        cause = Cause.CIRCULAR if unfinished else Cause.LOCAL_SYMBOL_MISSING
+        return Failure(exception, cause, *place, f"{module}.{name}")
+
+    def star(self, module: str, into: Space, place: Place) -> None:
+        """Bind what `from module import *` binds; `module` is loaded."""
+        space = self.space(module)
+        if space is None:
+            into.open = True
+            return
+        if module in self.running:
+            self._traces[-1].observed.add(module)
+        program = self._program(module)
+        into.open = into.open or space.open or "__getattr__" in space.names
+        if program.exports is None or "__all__" not in space.names:  # it is not bound yet where the module still runs
+            public = {name: value for name, value in space.names.items() if "__all__" in space.names or name[0] != "_"}
+            into.names.update(public)
+            return
+        for name in program.exports:
+            into.names[name] = self.take(module, name, place)
+
+    def _load_lazily(self, module: str, name: str, place: Place) -> None:
+        """Load the submodule from which a package takes a name on first use, as its type checker's branch says."""
+        target = self.targets.get(module)
+        if target is None or target.program is None:
+            return
+        for bound, level, origin, original in target.program.lazily:
+            source = absolute(origin, level, module, is_package=target.is_package)
+            if source is None or not self.is_of_target(source):
+                continue
+            if bound == name and original != "*":
+                self.load(source if source != module else f"{module}.{original}", place)
+                return
+            if original == "*" and name in (self._program(source).exports or ()):
+                self.load(source, place)
+                return
+
+    def _program(self, module: str) -> Program:
+        target = self.targets.get(module)
+        return (target.program if target else None) or NOTHING
+
+
+def _may_bind(target: TargetModule) -> frozenset[str]:
+    return target.program.may_bind if target.program else frozenset()
+
+
+def _parents(module: str) -> list[str]:
+    parts = module.split(".")
+    return [".".join(parts[:length]) for length in range(1, len(parts))]

@@ -1,0 +1,230 @@
+"""What is on the interpreter's path: where a module is, and which names its source binds. Nothing is imported."""
+
+import mmap
+import os
+import re
+import zipfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+
+from audit.static.discovery import SourceFile
+from audit.static.imports.compile import compile_program
+from audit.static.imports.interpreter import InterpreterFacts
+from audit.static.imports.program import Anything, Block, If, ImportFrom, Perhaps, Program, Try
+from audit.static.reading import ParsedFile, read
+
+# A module whose text has one of these can have attributes and submodules that its statements do not bind.
+_DYNAMIC = re.compile(r"sys\.modules|__path__|meta_path|def __getattr__|__getattr__\s*[=,]|globals\(\)|\bexec\(|vars\(")
+# torch binds most of its names from a binary, and ships stubs of it: what is a word neither there nor in its own files
+# nor a text in the binary is no name of it. Names of these forms it puts together. A test compares with `dir(torch)`.
+_STUBBED = "torch"
+_STUBS = ("*.py", "_C/*.pyi")
+_BINARY = "lib/libtorch_python.*"
+_PUT_TOGETHER = re.compile(r"_|sym_|u?int\d")
+_OWN_FOLDER = Path(__file__).parents[2]  # audit/
+
+
+class Kind(StrEnum):
+    """What a module is stored as."""
+
+    SOURCE = "source"
+    BINARY = "binary"  # extension, builtin, or in an archive: its names are not known
+    NAMESPACE = "namespace"
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """A module on the path; `folders` are those of a package, in which its submodules are."""
+
+    kind: Kind
+    path: str
+    folders: tuple[str, ...] = ()
+
+
+_BUILTIN = Found(Kind.BINARY, "")
+
+
+class Installed:
+    """Looks modules up on the path, in the order of the path, and keeps what it has seen."""
+
+    def __init__(self, facts: InterpreterFacts, source: Path, *, package: str) -> None:
+        """Look in `source` first, as the target's process does; nothing is read yet."""
+        self._facts = facts
+        self._path = (str(source), *facts.path)
+        hidden = [name for name in ("audit", "validation") if package.partition(".")[0] != name]
+        self._hidden = {str(_OWN_FOLDER.with_name(name)) for name in hidden}  # the probe steps over them as well
+        self._listings: dict[str, dict[str, bool]] = {}
+        self._found: dict[str, Found | None] = {}
+        self._texts: dict[str, str] = {}
+        self._programs: dict[str, Program | None] = {}
+        self._words: frozenset[str] | None = None
+
+    def find(self, module: str) -> Found | None:
+        """Return where `module` is; None where there is none, or where a parent of it is no package."""
+        if module not in self._found:
+            self._found[module] = self._find(module)
+        return self._found[module]
+
+    def _find(self, module: str) -> Found | None:
+        parent, _, name = module.rpartition(".")
+        if not parent:
+            if module in self._facts.builtin_modules:
+                return _BUILTIN
+            if module in self._facts.editable:
+                path = Path(self._facts.editable[module])
+                return self._in([str(path.parent)], path.name)
+            return self._in(self._path, name)
+        outer = self.find(parent)
+        if outer is None:
+            return None
+        found = self._in(outer.folders, name)
+        return found or (_BUILTIN if self._is_dynamic(outer) else None)
+
+    def _in(self, folders: tuple[str, ...] | list[str], name: str) -> Found | None:
+        namespace: list[str] = []
+        for folder in folders:
+            entries = self._listing(folder)
+            place = f"{folder}/{name}"
+            if entries.get(name) and place not in self._hidden:
+                inside = self._listing(place)
+                for suffix in (".py", *self._facts.extension_suffixes, ".pyc"):
+                    if inside.get(f"__init__{suffix}") is False:
+                        kind = Kind.SOURCE if suffix == ".py" else Kind.BINARY
+                        return Found(kind, f"{place}/__init__{suffix}", (place,))
+                namespace.append(place)
+            for suffix in (*self._facts.extension_suffixes, ".py", ".pyc"):  # as Python tries them
+                if entries.get(name + suffix) is False:
+                    return Found(Kind.SOURCE if suffix == ".py" else Kind.BINARY, place + suffix)
+        return Found(Kind.NAMESPACE, "", tuple(namespace)) if namespace else None
+
+    def _listing(self, folder: str) -> dict[str, bool]:
+        """Return the entries of a folder, or of an archive on the path, and which of them are folders."""
+        if folder not in self._listings:
+            self._listings[folder] = dict(_entries(folder))
+        return self._listings[folder]
+
+    def _is_dynamic(self, found: Found) -> bool:
+        """Whether the module can have attributes and submodules that cannot be seen."""
+        return found.kind is Kind.BINARY or (
+            found.kind is Kind.SOURCE and _DYNAMIC.search(self._text(found.path)) is not None
+        )
+
+    def _text(self, path: str) -> str:
+        if path not in self._texts:
+            try:
+                self._texts[path] = Path(path).read_text(encoding="utf-8", errors="replace")
+            except OSError:
+                self._texts[path] = ""
+        return self._texts[path]
+
+    def lacks(self, module: str, name: str) -> bool:
+        """Whether it is certain that `from module import name` fails: the source binds no such name anywhere."""
+        return self._has(module, name, seen=set()) is False
+
+    def _has(self, module: str, name: str, *, seen: set[str]) -> bool | None:
+        """Return whether a module has a name; None where that cannot be seen."""
+        found = self.find(module)
+        if found is None or found.kind is Kind.BINARY or module in seen:
+            return None
+        seen.add(module)
+        if found.folders and self._in(found.folders, name):
+            return True
+        if found.kind is Kind.NAMESPACE:
+            return False
+        text = self._text(found.path)
+        if name.startswith("__") or re.search(rf"^(?:class|def) {re.escape(name)}\b|^{re.escape(name)}\b", text, re.M):
+            return True
+        if module == _STUBBED and not _PUT_TOGETHER.match(name):
+            is_there = name in self._words_of_torch(found) or _is_in_binary(Path(found.path).parent, name)
+            return None if is_there else False
+        if _DYNAMIC.search(text):
+            return None
+        program = self._program(found.path)
+        if program is None:
+            return None
+        if name in program.names or name in program.may_bind:
+            return True
+        return self._through_stars(module, program, name, seen, is_package=bool(found.folders))
+
+    def _words_of_torch(self, torch: Found) -> frozenset[str]:
+        if self._words is None:
+            folder = Path(torch.path).parent
+            texts = (self._text(str(path)) for pattern in _STUBS for path in folder.glob(pattern))
+            self._words = frozenset(word for text in texts for word in re.findall(r"\w+", text))
+        return self._words
+
+    def _through_stars(
+        self, module: str, program: Program, name: str, seen: set[str], *, is_package: bool
+    ) -> bool | None:
+        answer: bool | None = False
+        for step in _all_steps(program.body):
+            if isinstance(step, Anything):
+                return None
+            if isinstance(step, ImportFrom) and any(each == "*" for each, _ in step.names):
+                origin = absolute(step.module, step.level, module, is_package=is_package)
+                has = self._has(origin, name, seen=seen) if origin else None
+                if has:
+                    return True
+                answer = answer if has is False else None
+        return answer
+
+    def _program(self, path: str) -> Program | None:
+        if path not in self._programs:
+            parsed = read(SourceFile(path=Path(path), relative=path, module=""))
+            self._programs[path] = compile_program(parsed.tree, parsed.text) if isinstance(parsed, ParsedFile) else None
+        return self._programs[path]
+
+
+def _is_in_binary(folder: Path, name: str) -> bool:
+    """Whether a text is in the binary that torch binds its names from, or that cannot be told."""
+    paths = list(folder.glob(_BINARY))
+    try:
+        for path in paths:
+            with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
+                if content.find(name.encode()) >= 0:
+                    return True
+    except (OSError, ValueError):
+        return True
+    return not paths
+
+
+def absolute(module: str, level: int, importer: str, *, is_package: bool) -> str | None:
+    """Return the full name of a relative import's module; None where it leads above the top package."""
+    if not level:
+        return module
+    parts = importer.split(".") if is_package else importer.split(".")[:-1]
+    kept = len(parts) - (level - 1)
+    if kept < 1:
+        return None
+    return ".".join([*parts[:kept], *([module] if module else [])])
+
+
+def _all_steps(block: Block) -> Iterator[object]:
+    for step in block:
+        yield step
+        match step:
+            case If(body=body, orelse=orelse):
+                yield from _all_steps(body)
+                yield from _all_steps(orelse)
+            case Try(body=body, handlers=handlers, orelse=orelse, final=final):
+                for inner in (body, orelse, final, *(handler.body for handler in handlers)):
+                    yield from _all_steps(inner)
+            case Perhaps(bodies=bodies):
+                for inner in bodies:
+                    yield from _all_steps(inner)
+
+
+def _entries(folder: str) -> Iterator[tuple[str, bool]]:
+    try:
+        if os.path.isfile(folder):
+            with zipfile.ZipFile(folder) as archive:
+                for name in archive.namelist():
+                    yield f"{name.partition('/')[0].removesuffix('.py')}.pyc", False
+            return
+        with os.scandir(folder) as found:
+            for entry in found:
+                yield entry.name, entry.is_dir()
+    except (OSError, zipfile.BadZipFile):
+        return
