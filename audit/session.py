@@ -26,9 +26,10 @@ STOPPED = "stopped by the user before the end"
 class Collected:
     """Facts about the target, each gathered when a planner first asks for it."""
 
-    def __init__(self, target: Target) -> None:
-        """Gather nothing yet."""
+    def __init__(self, target: Target, *, only: Sequence[str] = ()) -> None:
+        """Gather nothing yet; `only` are the checks and areas that the user names."""
         self.target = target
+        self.only = tuple(only)
         self.probe: Probe | None = None
 
     @cached_property
@@ -105,7 +106,7 @@ def conduct(target: Target, request: Request) -> Report:
     """
     started_at = provenance.now()
     state = provenance.git_state(target.root)
-    collected = Collected(target)
+    collected = Collected(target, only=request.only)
     plan: Plan = ()
     execution: Execution | None = None
     partial_reason: str | None = None

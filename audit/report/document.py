@@ -50,7 +50,10 @@ class Provenance(Frozen):
     package_digest: Annotated[str | None, Field(description="SHA-256 over the package's Python files.")]
     config_digest: str
     commit: Annotated[str | None, Field(description="Commit of the target's repository; None outside one.")]
-    dirty: Annotated[bool | None, Field(description="Whether the target's files differ from the commit; None where that cannot be told.")]
+    dirty: Annotated[
+        bool | None,
+        Field(description="Whether the target's files differ from the commit; None where that cannot be told."),
+    ]
     seed: int
     python: Annotated[str, Field(description="The auditor's interpreter.")]
     torch: Annotated[str | None, Field(description="The auditor's torch; None where it was not needed.")]

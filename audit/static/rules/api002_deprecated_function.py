@@ -5,7 +5,7 @@ from typing import ClassVar
 
 from audit.static.rules.named_api import NamedApiRule
 
-_INIT = ("uniform", "normal", "constant", "eye", "dirac", "orthogonal", "sparse")
+_INIT: tuple[str, ...] = ("uniform", "normal", "constant", "eye", "dirac", "orthogonal", "sparse")
 _INIT += ("xavier_uniform", "xavier_normal", "kaiming_uniform", "kaiming_normal")
 _FUNC = ("vmap", "grad", "vjp", "jvp", "jacrev", "jacfwd", "hessian", "functionalize")
 

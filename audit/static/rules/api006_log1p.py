@@ -6,9 +6,7 @@ from collections.abc import Iterator
 from audit.static.rules.calls import CallRule
 from audit.static.rules.context import FileContext
 from audit.static.rules.rule import FixSafety, Spot
-from audit.static.rules.syntax import (
-    number,
-)
+from audit.static.rules.syntax import number
 
 
 class Log1p(CallRule):

@@ -5,9 +5,7 @@ from collections.abc import Iterator
 
 from audit.static.rules.context import FileContext
 from audit.static.rules.rule import FixSafety, Rule, Spot
-from audit.static.rules.syntax import (
-    number,
-)
+from audit.static.rules.syntax import number
 
 
 class Expm1(Rule):

@@ -6,13 +6,27 @@ from collections.abc import Iterator
 from audit.static.rules.calls import CallRule
 from audit.static.rules.context import FileContext
 from audit.static.rules.rule import Spot
-from audit.static.rules.syntax import (
-    constant,
-)
+from audit.static.rules.syntax import constant
 
-_LOSSES = ("l1_loss", "mse_loss", "nll_loss", "cross_entropy", "kl_div", "smooth_l1_loss", "binary_cross_entropy")
+_LOSSES: tuple[str, ...] = (
+    "l1_loss",
+    "mse_loss",
+    "nll_loss",
+    "cross_entropy",
+    "kl_div",
+    "smooth_l1_loss",
+    "binary_cross_entropy",
+)
 _LOSSES += ("binary_cross_entropy_with_logits", "soft_margin_loss", "hinge_embedding_loss", "margin_ranking_loss")
-_LOSS_CLASSES = ("L1Loss", "MSELoss", "NLLLoss", "CrossEntropyLoss", "KLDivLoss", "SmoothL1Loss", "BCELoss")
+_LOSS_CLASSES: tuple[str, ...] = (
+    "L1Loss",
+    "MSELoss",
+    "NLLLoss",
+    "CrossEntropyLoss",
+    "KLDivLoss",
+    "SmoothL1Loss",
+    "BCELoss",
+)
 _LOSS_CLASSES += ("BCEWithLogitsLoss", "SoftMarginLoss", "MarginRankingLoss", "CosineEmbeddingLoss")
 _REDUCTION = frozenset(
     {f"torch.nn.functional.{name}" for name in _LOSSES} | {f"torch.nn.{name}" for name in _LOSS_CLASSES}
@@ -68,7 +82,7 @@ class DeprecatedArgument(CallRule):
         if not given.keys() & {"size_average", "reduce", "verbose"}:
             return
         name = context.resolve(call)
-        old = ("size_average", "reduce") if name in _REDUCTION else ()
+        old: tuple[str, ...] = ("size_average", "reduce") if name in _REDUCTION else ()
         if name.startswith("torch.optim.lr_scheduler."):
             old = ("verbose",)
         for each in old:

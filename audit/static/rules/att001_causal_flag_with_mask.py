@@ -8,10 +8,7 @@ from audit.static.rules.attention_forms import SDPA
 from audit.static.rules.calls import CallRule
 from audit.static.rules.context import FileContext
 from audit.static.rules.rule import Spot
-from audit.static.rules.syntax import (
-    argument,
-    constant,
-)
+from audit.static.rules.syntax import argument, constant
 
 
 class CausalFlagWithMask(CallRule):

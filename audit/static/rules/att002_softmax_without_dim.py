@@ -7,11 +7,7 @@ from audit.results import Severity
 from audit.static.rules.calls import CallRule
 from audit.static.rules.context import FileContext
 from audit.static.rules.rule import FixSafety, Spot
-from audit.static.rules.syntax import (
-    argument,
-    constant,
-    unpacks,
-)
+from audit.static.rules.syntax import argument, constant, unpacks
 
 _FUNCTIONS = frozenset(f"torch.nn.functional.{name}" for name in ("softmax", "log_softmax", "softmin"))
 _CLASSES = frozenset(f"torch.nn.{name}" for name in ("Softmax", "LogSoftmax", "Softmin"))

@@ -8,12 +8,7 @@ from audit.static.rules.attention_forms import is_product, is_scores, softmax_in
 from audit.static.rules.calls import CallRule
 from audit.static.rules.context import FileContext
 from audit.static.rules.rule import FixSafety, Spot
-from audit.static.rules.syntax import (
-    argument,
-    constant,
-    own_nodes,
-    receiver,
-)
+from audit.static.rules.syntax import argument, constant, own_nodes, receiver
 
 
 class SoftmaxOverWrongAxis(CallRule):

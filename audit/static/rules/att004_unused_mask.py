@@ -7,10 +7,7 @@ from audit.results import Severity
 from audit.static.rules.attention_forms import computes_attention, is_mask_name
 from audit.static.rules.context import FileContext
 from audit.static.rules.rule import Rule, Spot
-from audit.static.rules.syntax import (
-    is_stub,
-    parameters,
-)
+from audit.static.rules.syntax import is_stub, parameters
 
 
 class UnusedMask(Rule):

@@ -7,12 +7,7 @@ from audit.results import Severity
 from audit.static.rules.calls import CallRule
 from audit.static.rules.context import FileContext
 from audit.static.rules.rule import Spot
-from audit.static.rules.syntax import (
-    argument,
-    method,
-    number,
-    receiver,
-)
+from audit.static.rules.syntax import argument, method, number, receiver
 
 _FILLS = frozenset({"masked_fill", "masked_fill_", "fill_"})
 LARGEST_HALF = 65504.0  # the largest finite float16, IEEE 754

@@ -7,11 +7,7 @@ from audit.static.rules.att005_fill_beyond_half import LARGEST_HALF
 from audit.static.rules.calls import CallRule
 from audit.static.rules.context import FileContext
 from audit.static.rules.rule import Spot
-from audit.static.rules.syntax import (
-    argument,
-    method,
-    number,
-)
+from audit.static.rules.syntax import argument, method, number
 
 
 class LargeConstantMask(CallRule):

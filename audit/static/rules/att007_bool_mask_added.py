@@ -8,10 +8,7 @@ from audit.static.rules.attention_forms import is_scores
 from audit.static.rules.booleans import is_bool, is_zeros_and_ones
 from audit.static.rules.context import FileContext
 from audit.static.rules.rule import Rule, Spot
-from audit.static.rules.syntax import (
-    method,
-    receiver,
-)
+from audit.static.rules.syntax import method, receiver
 
 _CASTS = frozenset({"float", "half", "to", "type", "type_as", "int", "long", "double"})
 

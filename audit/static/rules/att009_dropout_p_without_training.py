@@ -9,11 +9,7 @@ from audit.static.rules.attention_forms import SDPA
 from audit.static.rules.calls import CallRule
 from audit.static.rules.context import FileContext
 from audit.static.rules.rule import FixSafety, Spot
-from audit.static.rules.syntax import (
-    argument,
-    number,
-    self_attribute,
-)
+from audit.static.rules.syntax import argument, number, self_attribute
 
 
 class DropoutPWithoutTraining(CallRule):

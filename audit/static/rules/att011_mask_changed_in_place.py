@@ -7,9 +7,7 @@ from audit.results import Severity
 from audit.static.rules.attention_forms import is_mask_name
 from audit.static.rules.context import FileContext
 from audit.static.rules.rule import Rule, Spot
-from audit.static.rules.syntax import (
-    parameters,
-)
+from audit.static.rules.syntax import parameters
 
 _IN_PLACE = frozenset({"masked_fill_", "fill_", "mul_", "add_", "sub_", "logical_not_", "logical_and_", "logical_or_"})
 _IN_PLACE |= {"zero_", "clamp_", "copy_", "bitwise_not_", "triu_", "tril_", "neg_"}

@@ -8,10 +8,7 @@ from audit.results import Severity
 from audit.static.rules.attention_forms import computes_attention
 from audit.static.rules.context import FileContext
 from audit.static.rules.rule import FixSafety, Rule, Spot
-from audit.static.rules.syntax import (
-    number,
-    self_attribute,
-)
+from audit.static.rules.syntax import number, self_attribute
 
 _HEADS = re.compile(r"head")
 _SCALE = re.compile(r"^(?:\w+_)?(?:scale|scaling)$")

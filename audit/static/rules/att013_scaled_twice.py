@@ -9,12 +9,7 @@ from audit.static.rules.attention_forms import SDPA
 from audit.static.rules.calls import CallRule
 from audit.static.rules.context import FileContext
 from audit.static.rules.rule import FixSafety, Spot
-from audit.static.rules.syntax import (
-    Function,
-    argument,
-    statements_before,
-    unpacks,
-)
+from audit.static.rules.syntax import Function, argument, statements_before, unpacks
 
 _SCALE = re.compile(r"scale|scaling|sqrt|\*\* ?-0\.5")
 

@@ -6,10 +6,7 @@ from collections.abc import Iterator
 from audit.results import Severity
 from audit.static.rules.context import FileContext
 from audit.static.rules.rule import Rule, Spot
-from audit.static.rules.syntax import (
-    last_name,
-    parameters,
-)
+from audit.static.rules.syntax import last_name, parameters
 
 _RANDOM = frozenset(
     f"torch.{name}" for name in ("rand", "randn", "zeros", "ones", "rand_like", "randn_like", "zeros_like")

@@ -7,10 +7,7 @@ from audit.results import Severity
 from audit.static.rules.calls import CallRule
 from audit.static.rules.context import FileContext
 from audit.static.rules.rule import FixSafety, Spot
-from audit.static.rules.syntax import (
-    method,
-    receiver,
-)
+from audit.static.rules.syntax import method, receiver
 
 
 class ViewAfterTranspose(CallRule):

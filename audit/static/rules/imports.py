@@ -79,8 +79,8 @@ class ImportTable:
                 name = getattr(node, "name", None)
                 if name in imported:
                     self._bound[self._index.scope(node)][str(name)].add(_NOT_AN_IMPORT)
-        for kind in (ast.Global, ast.Nonlocal):
-            for node in by_type.get(kind, ()):
+        for declared in (ast.Global, ast.Nonlocal):
+            for node in by_type.get(declared, ()):
                 for name in set(getattr(node, "names", ())) & imported:
                     self._bound[self._index.scope(node)][name].add(_NOT_AN_IMPORT)
 

@@ -6,9 +6,7 @@ from collections.abc import Iterator
 from audit.results import Severity
 from audit.static.rules.context import FileContext
 from audit.static.rules.rule import Rule, Spot
-from audit.static.rules.syntax import (
-    self_attribute,
-)
+from audit.static.rules.syntax import self_attribute
 
 
 class MissingSuperInit(Rule):

@@ -5,11 +5,7 @@ from collections.abc import Iterator
 
 from audit.static.rules.context import FileContext
 from audit.static.rules.rule import Rule, Spot
-from audit.static.rules.syntax import (
-    calls_in,
-    method,
-    self_attribute,
-)
+from audit.static.rules.syntax import calls_in, method, self_attribute
 
 _WORDS = ("getattr", "__dict__", "_modules", "vars(", "torchscript")
 _WALKS = frozenset({"children", "modules", "named_children", "named_modules", "get_submodule"})

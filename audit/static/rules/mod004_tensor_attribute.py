@@ -6,12 +6,7 @@ from collections.abc import Iterator
 from audit.results import Severity
 from audit.static.rules.context import FileContext
 from audit.static.rules.rule import FixSafety, Rule, Spot
-from audit.static.rules.syntax import (
-    Function,
-    argument,
-    constant,
-    self_attribute,
-)
+from audit.static.rules.syntax import Function, argument, constant, self_attribute
 
 _FACTORIES = frozenset(
     f"torch.{name}"

@@ -6,12 +6,7 @@ from collections.abc import Iterator
 from audit.static.rules.calls import CallRule
 from audit.static.rules.context import FileContext
 from audit.static.rules.rule import Spot
-from audit.static.rules.syntax import (
-    argument,
-    constant,
-    last_name,
-    method,
-)
+from audit.static.rules.syntax import argument, constant, last_name, method
 
 
 class HardCodedDevice(CallRule):

@@ -6,10 +6,7 @@ from collections.abc import Iterator
 from audit.results import Severity
 from audit.static.rules.context import FileContext
 from audit.static.rules.rule import FixSafety, Rule, Spot
-from audit.static.rules.syntax import (
-    last_name,
-    own_nodes,
-)
+from audit.static.rules.syntax import last_name, own_nodes
 from audit.static.rules.training_forms import backward_calls, optimizer_steps
 
 

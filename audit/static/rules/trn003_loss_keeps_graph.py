@@ -6,13 +6,7 @@ from collections.abc import Iterator
 from audit.results import Severity
 from audit.static.rules.context import FileContext
 from audit.static.rules.rule import FixSafety, Rule, Spot
-from audit.static.rules.syntax import (
-    calls_in,
-    last_name,
-    method,
-    own_nodes,
-    receiver,
-)
+from audit.static.rules.syntax import calls_in, last_name, method, own_nodes, receiver
 from audit.static.rules.training_forms import backward_calls
 
 _DETACHES = frozenset({"item", "detach", "detach_", "tolist", "cpu", "numpy"})

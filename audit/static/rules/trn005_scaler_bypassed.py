@@ -7,11 +7,7 @@ from audit.results import Severity
 from audit.static.rules.calls import CallRule
 from audit.static.rules.context import FileContext
 from audit.static.rules.rule import FixSafety, Spot
-from audit.static.rules.syntax import (
-    calls_in,
-    method,
-    receiver,
-)
+from audit.static.rules.syntax import calls_in, method, receiver
 from audit.static.rules.training_forms import optimizer_steps, scaled_backward
 
 

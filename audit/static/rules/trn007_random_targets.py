@@ -7,9 +7,7 @@ from collections.abc import Iterator
 from audit.results import Severity
 from audit.static.rules.context import FileContext
 from audit.static.rules.rule import Rule, Spot
-from audit.static.rules.syntax import (
-    calls_in,
-)
+from audit.static.rules.syntax import calls_in
 from audit.static.rules.training_forms import backward_calls, optimizer_steps
 
 _TARGET = re.compile(r"^(?:\w+_)?(?:targets?|labels?)$")

@@ -6,11 +6,7 @@ from collections.abc import Iterator
 
 from audit.static.rules.context import FileContext
 from audit.static.rules.rule import FixSafety, Rule, Spot
-from audit.static.rules.syntax import (
-    calls_in,
-    last_name,
-    own_nodes,
-)
+from audit.static.rules.syntax import calls_in, last_name, own_nodes
 
 _EVALUATES = re.compile(r"^(?:evaluate|validate|evaluation|validation|eval_epoch|val_epoch|run_eval|run_validation)$")
 _NO_GRAD = frozenset({"no_grad", "inference_mode", "set_grad_enabled"})

@@ -6,11 +6,7 @@ from collections.abc import Iterator
 
 from audit.static.rules.context import FileContext
 from audit.static.rules.rule import EXAMPLE_TEST_FILE, Rule, Spot
-from audit.static.rules.syntax import (
-    calls_in,
-    is_stub,
-    last_name,
-)
+from audit.static.rules.syntax import calls_in, is_stub, last_name
 
 _ASSERTS = re.compile(
     r"assert|check|verif|expect|raise|warn|fail|compar|test|valid|ensure|equal|close|match|same|benchmark|run|skip|approx|snapshot|golden|parity",

@@ -6,11 +6,7 @@ from collections.abc import Iterator
 from audit.results import Severity
 from audit.static.rules.context import FileContext
 from audit.static.rules.rule import EXAMPLE_TEST_FILE, Rule, Spot
-from audit.static.rules.syntax import (
-    constant,
-    method,
-    number,
-)
+from audit.static.rules.syntax import constant, method, number
 
 
 class ConstantAssertion(Rule):

@@ -7,11 +7,7 @@ from audit.results import Severity
 from audit.static.rules.calls import CallRule
 from audit.static.rules.context import FileContext
 from audit.static.rules.rule import Spot
-from audit.static.rules.syntax import (
-    Function,
-    constant,
-    last_name,
-)
+from audit.static.rules.syntax import Function, constant, last_name
 
 
 class ExitZeroAfterFailure(CallRule):

@@ -6,10 +6,7 @@ from collections.abc import Iterator
 
 from audit.static.rules.context import FileContext
 from audit.static.rules.rule import EXAMPLE_TEST_FILE, Rule, Spot
-from audit.static.rules.syntax import (
-    calls_in,
-    last_name,
-)
+from audit.static.rules.syntax import calls_in, last_name
 
 _SHALLOW = re.compile(
     r"\.shape|\.size\(|\.ndim|\.dim\(|isnan|isfinite|isinf|is not None|isinstance|\.dtype|len\(|\.numel|hasattr"
