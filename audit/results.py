@@ -161,7 +161,8 @@ class Evidence(Frozen):
                 return False
             unequal = self.comparison is not Comparison.EQUAL or self.measured != self.bound
             return outcome is Outcome.PASSED and unequal
-        assert isinstance(self.measured, int | float) and isinstance(self.bound, int | float)
+        assert isinstance(self.measured, int | float)
+        assert isinstance(self.bound, int | float)
         holds = self.comparison.holds(self.measured, self.bound)
         return holds != (outcome is Outcome.PASSED)
 

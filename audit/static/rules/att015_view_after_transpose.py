@@ -3,7 +3,6 @@
 import ast
 from collections.abc import Iterator
 
-from audit.results import Severity
 from audit.static.rules.calls import CallRule
 from audit.static.rules.context import FileContext
 from audit.static.rules.rule import FixSafety, Spot
@@ -15,12 +14,14 @@ class ViewAfterTranspose(CallRule):
 
     id = "ATT015"
     title = "`view` joins axes of a tensor that was just transposed"
-    severity = Severity.MAJOR
     what = (
         "Reports `x.transpose(1, 2).view(...)`, and the same with `permute`, where the new shape is three sizes of"
         " which the last is a product: heads joined again."
     )
-    why = "Torch raises `view size is not compatible with input tensor's size and stride`, except where a size is 1."
+    why = (
+        "Torch raises `view size is not compatible with input tensor's size and stride`, except where a size is 1 or "
+        "the memory happens to lie in the new order, as some backends of fused attention leave it."
+    )
     fix = "use reshape, or contiguous().view"
     fix_safety = FixSafety.SAFE
     references = ("https://docs.pytorch.org/docs/stable/generated/torch.Tensor.view.html",)
@@ -43,4 +44,4 @@ class ViewAfterTranspose(CallRule):
             return
         match call.args:
             case [_, _, ast.BinOp(op=ast.Mult())]:
-                yield Spot(call, f"`view` joins axes right after `{method(before)}`, which torch refuses")
+                yield Spot(call, f"`view` joins axes right after `{method(before)}`")

@@ -16,7 +16,7 @@ class CallRule(Rule):
     def judge(self, node: ast.AST, context: FileContext) -> Iterator[Spot]:
         """Yield what is wrong with the call `node`."""
         assert isinstance(node, ast.Call)
-        yield from self.judge_call(node, context)
+        return self.judge_call(node, context)
 
     @abstractmethod
     def judge_call(self, call: ast.Call, context: FileContext) -> Iterator[Spot]:

@@ -37,6 +37,7 @@ class FileContext:
         self.text = text
         self.index = TreeIndex(tree)
         self._model_lines = model_lines
+        self._resolved: dict[ast.AST, str] = {}
         self._assignments: dict[ast.AST, Assignments] = {}
 
     @cached_property
@@ -53,7 +54,13 @@ class FileContext:
 
     def resolve(self, expression: ast.expr | None) -> str:
         """Return the full dotted name of a name, attribute or called function; empty where that is not certain."""
-        return self.imports.resolve(expression.func if isinstance(expression, ast.Call) else expression)
+        named = expression.func if isinstance(expression, ast.Call) else expression
+        if not isinstance(named, ast.Name | ast.Attribute):
+            return ""
+        found = self._resolved.get(named)
+        if found is None:
+            found = self._resolved[named] = self.imports.resolve(named)
+        return found
 
     def parent(self, node: ast.AST) -> ast.AST:
         """Return the node around `node`; that of the module is the module."""

@@ -10,6 +10,7 @@ from audit.static.rules.registry import all_rules, rules_by_id
 from audit.static.rules.rule import Rule, snippet
 
 _WIDTH = 100
+_ALIKE = 0.4  # the least likeness of two ids that makes one a suggestion for the other
 
 
 def find_rule(name: str) -> Rule:
@@ -22,9 +23,14 @@ def find_rule(name: str) -> Rule:
     rules = rules_by_id()
     if wanted in rules:
         return rules[wanted]
-    near = difflib.get_close_matches(wanted, rules, n=1, cutoff=0.4)
+    near = [each for each in rules if _alike(wanted, each) >= _ALIKE]
+    near.sort(key=lambda each: (-_alike(wanted, each), each))
     hint = f"did you mean {near[0]}?" if near else "`astrobio-audit rules` lists them"
     raise UsageError(f"no rule is called {name}; {hint}")
+
+
+def _alike(wanted: str, name: str) -> float:
+    return difflib.SequenceMatcher(None, name, wanted).ratio()
 
 
 def list_text() -> str:

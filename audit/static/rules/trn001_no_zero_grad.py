@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from audit.results import Severity
 from audit.static.rules.context import FileContext
 from audit.static.rules.rule import FixSafety, Rule, Spot
-from audit.static.rules.syntax import last_name, own_nodes
+from audit.static.rules.syntax import last_name, own_nodes, receiver
 from audit.static.rules.training_forms import backward_calls, optimizer_steps
 
 
@@ -44,6 +44,12 @@ class NoZeroGrad(Rule):
             loss(x).backward()
         """,
         """
+        for x in starts:
+            opt = SGD([x], lr=0.1)
+            loss(x).backward()
+            opt.step()
+        """,
+        """
         for x in loader:
             engine.backward(loss(x))
             engine.step()
@@ -67,7 +73,14 @@ class NoZeroGrad(Rule):
     def judge(self, node: ast.AST, context: FileContext) -> Iterator[Spot]:
         """Yield the step of an optimizer whose gradients are never cleared."""
         own = [call for call in own_nodes(node) if isinstance(call, ast.Call)]
-        steps = [call for call in optimizer_steps(own, context) if context.loop_of(call) is node]
+        made_here = {
+            found.id for found in own_nodes(node) if isinstance(found, ast.Name) and isinstance(found.ctx, ast.Store)
+        }
+        steps = [
+            call
+            for call in optimizer_steps(own, context)
+            if context.loop_of(call) is node and last_name(receiver(call)) not in made_here
+        ]
         if steps and backward_calls(own) and not _clears(context.index.scope(node)):
             yield Spot(steps[0], f"`{ast.unparse(steps[0].func)}` runs in a loop in which no gradient is ever cleared")
 
