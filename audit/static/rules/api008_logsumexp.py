@@ -59,5 +59,6 @@ class LogSumExp(CallRule):
             summed = receiver(total) if method(total) == "sum" else None
         if not isinstance(summed, ast.Call) or context.resolve(summed) != "torch.exp" or not summed.args:
             return
-        if not isinstance(summed.args[0], ast.BinOp):
+        shifted = isinstance(context.value_of(summed.args[0]), ast.BinOp) or "shift" in ast.unparse(summed.args[0])
+        if not shifted:
             yield Spot(call, "the logarithm of a sum of exponentials overflows; `torch.logsumexp` does not")

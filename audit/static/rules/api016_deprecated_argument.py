@@ -81,10 +81,10 @@ class DeprecatedArgument(CallRule):
         given = {keyword.arg: keyword for keyword in call.keywords}
         if not given.keys() & {"size_average", "reduce", "verbose"}:
             return
-        name = context.resolve(call)
+        name = "" if context.belongs_to("torch") else context.resolve(call)
         old: tuple[str, ...] = ("size_average", "reduce") if name in _REDUCTION else ()
         if name.startswith("torch.optim.lr_scheduler."):
             old = ("verbose",)
         for each in old:
-            if each in given and constant(given[each].value) is not None:
+            if each in given and constant(given[each].value) not in (None, ...):
                 yield Spot(given[each], f"`{each}` of `{name}` is deprecated")

@@ -15,7 +15,6 @@ _VERSION_TEST = re.compile(
     r"version|hasattr|_available|torch_\d|is_torch|_has_|\bhas_|_lt_|_ge_|_gt_|_le_", re.IGNORECASE
 )
 _IMPORT_FAILURES = frozenset({"ImportError", "ModuleNotFoundError", "AttributeError", "Exception", "BaseException"})
-_TEST_FOLDERS = frozenset({"test", "tests", "testing"})
 MAX_STEPS = 8  # assignments followed from a name to its value
 
 Assignments = Mapping[str, list[ast.expr | None]]
@@ -47,10 +46,13 @@ class FileContext:
 
     @cached_property
     def is_test(self) -> bool:
-        """Whether pytest or unittest would look for tests in the file."""
-        path = PurePosixPath(self.path)
-        named = path.name.startswith("test_") or path.name.endswith("_test.py")
-        return named or (bool(_TEST_FOLDERS & set(path.parts[:-1])) and path.name != "__init__.py")
+        """Whether pytest or unittest would look for tests in the file, by its name."""
+        name = PurePosixPath(self.path).name
+        return name.startswith("test_") or name.endswith("_test.py")
+
+    def belongs_to(self, library: str) -> bool:
+        """Return whether the file is part of `library` itself, whose own use of its names is no finding."""
+        return PurePosixPath(self.path).parts[0] == library
 
     def resolve(self, expression: ast.expr | None) -> str:
         """Return the full dotted name of a name, attribute or called function; empty where that is not certain."""

@@ -27,8 +27,14 @@ class NamedApiRule(Rule):
     def _last_parts(self) -> frozenset[str]:
         return frozenset(name.rpartition(".")[2] for name in self.table)
 
+    @cached_property
+    def _roots(self) -> frozenset[str]:
+        return frozenset(name.partition(".")[0] for name in self.table)
+
     def judge(self, node: ast.AST, context: FileContext) -> Iterator[Spot]:
         """Yield a spot for a name of the table that is used or imported at `node`."""
+        if any(context.belongs_to(root) for root in self._roots):
+            return
         match node:
             case ast.Import() | ast.ImportFrom():
                 yield from self._imported(node, context)
