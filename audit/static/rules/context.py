@@ -15,6 +15,16 @@ _VERSION_TEST = re.compile(
     r"version|hasattr|_available|torch_\d|is_torch|_has_|\bhas_|_lt_|_ge_|_gt_|_le_", re.IGNORECASE
 )
 _IMPORT_FAILURES = frozenset({"ImportError", "ModuleNotFoundError", "AttributeError", "Exception", "BaseException"})
+_BINDING_FIELDS: dict[type[ast.AST], str] = {
+    ast.arg: "arg",
+    ast.FunctionDef: "name",
+    ast.AsyncFunctionDef: "name",
+    ast.ClassDef: "name",
+    ast.ExceptHandler: "name",
+    ast.MatchAs: "name",
+    ast.MatchStar: "name",
+    ast.MatchMapping: "rest",
+}
 MAX_STEPS = 8  # assignments followed from a name to its value
 
 Assignments = Mapping[str, list[ast.expr | None]]
@@ -63,6 +73,24 @@ class FileContext:
         if found is None:
             found = self._resolved[named] = self.imports.resolve(named)
         return found
+
+    @cached_property
+    def bound_names(self) -> frozenset[str]:
+        """Every name that the file binds, in whatever scope."""
+        by_type = self.index.by_type
+        names = {node.id for node in by_type.get(ast.Name, ()) if isinstance(node, ast.Name) and _is_store(node)}
+        for kind, field in _BINDING_FIELDS.items():
+            names.update(str(getattr(node, field)) for node in by_type.get(kind, ()))
+        for kind in (
+            getattr(ast, name, ast.Module) for name in ("TypeVar", "ParamSpec", "TypeVarTuple")
+        ):  # Python 3.12
+            names.update(str(node.name) for node in by_type.get(kind, ()) if hasattr(node, "name"))
+        for node in by_type.get(ast.alias, ()):
+            assert isinstance(node, ast.alias)
+            names.add(node.asname or node.name.partition(".")[0])
+        for declared in (*by_type.get(ast.Global, ()), *by_type.get(ast.Nonlocal, ())):
+            names.update(getattr(declared, "names", ()))
+        return frozenset(names)
 
     def parent(self, node: ast.AST) -> ast.AST:
         """Return the node around `node`; that of the module is the module."""
@@ -201,6 +229,10 @@ def _assignments(scope: ast.AST) -> dict[str, list[ast.expr | None]]:
             case ast.Name(id=name, ctx=ast.Store() | ast.Del()) if node not in known:
                 found.setdefault(name, []).append(None)
     return found
+
+
+def _is_store(node: ast.Name) -> bool:
+    return not isinstance(node.ctx, ast.Load)
 
 
 def _is_bare_name(node: ast.AST) -> bool:
