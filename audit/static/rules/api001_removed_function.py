@@ -42,6 +42,7 @@ class RemovedFunction(NamedApiRule):
         "torch.onnx.dynamo_export": "torch.onnx.export(..., dynamo=True)",
         "torch.nn.functional.nll_loss2d": "torch.nn.functional.nll_loss",
     }
+    also_silenced_by = ("TOR001", "TOR004")
     VALID = (
         """
         import torch

@@ -61,6 +61,7 @@ class DeprecatedFunction(NamedApiRule):
         **{f"torch.nn.init.{name}": f"torch.nn.init.{name}_" for name in _INIT},
         **{f"functorch.{name}": f"torch.func.{name}" for name in _FUNC},
     }
+    also_silenced_by = ("TOR101", "TOR103")
     VALID = (
         """
         import torch

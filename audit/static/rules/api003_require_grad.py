@@ -21,6 +21,7 @@ class RequireGrad(Rule):
     references = ("https://github.com/pytorch-labs/torchfix",)
     nodes = (ast.Attribute,)
     words = ("require_grad",)
+    also_silenced_by = ("TOR002",)
     VALID = (
         """
         import torch

@@ -22,6 +22,7 @@ class NonPublicName(NamedApiRule):
         "torch.utils.data._utils.worker.get_worker_info": "torch.utils.data.get_worker_info",
         "torch.optim.lr_scheduler._LRScheduler": "torch.optim.lr_scheduler.LRScheduler",
     }
+    also_silenced_by = ("TOR104", "TOR105")
     VALID = (
         "from torch.utils.data import default_collate\n",
         """

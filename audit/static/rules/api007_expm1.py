@@ -20,6 +20,7 @@ class Expm1(Rule):
     references = ("https://docs.pytorch.org/docs/stable/generated/torch.expm1.html",)
     nodes = (ast.BinOp,)
     words = ("exp",)
+    also_silenced_by = ("TOR107",)
     VALID = (
         """
         import torch

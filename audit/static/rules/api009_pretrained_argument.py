@@ -22,6 +22,7 @@ class PretrainedArgument(CallRule):
     fix = "pass weights=..., for instance ResNet50_Weights.IMAGENET1K_V1, or weights=None"
     references = ("https://docs.pytorch.org/vision/stable/models.html",)
     words = ("torchvision",)
+    also_silenced_by = ("TOR201",)
     VALID = (
         """
         from torchvision.models import resnet50

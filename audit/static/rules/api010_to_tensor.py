@@ -19,6 +19,7 @@ class ToTensor(NamedApiRule):
     table: ClassVar[Mapping[str, str]] = {
         "torchvision.transforms.v2.ToTensor": "v2.Compose([v2.ToImage(), v2.ToDtype(torch.float32, scale=True)])"
     }
+    also_silenced_by = ("TOR202",)
     VALID = (
         """
         from torchvision.transforms import v2

@@ -21,6 +21,7 @@ class SingletonImport(Rule):
     off_because = "a matter of style; nothing computes something else"
     nodes = (ast.Import,)
     words = ("torchvision",)
+    also_silenced_by = ("TOR203",)
     VALID = (
         "from torchvision import models\n",
         "import torchvision.models\n",

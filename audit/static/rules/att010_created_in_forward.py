@@ -6,17 +6,8 @@ from collections.abc import Iterator
 from audit.results import Severity
 from audit.static.rules.calls import CallRule
 from audit.static.rules.context import FileContext
+from audit.static.rules.layers import MAKES_WEIGHTS
 from audit.static.rules.rule import Spot
-
-_WITH_WEIGHTS = frozenset(
-    f"torch.nn.{name}"
-    for name in (
-        "Linear", "Bilinear", "Conv1d", "Conv2d", "Conv3d", "ConvTranspose1d", "ConvTranspose2d", "ConvTranspose3d",
-        "Embedding", "EmbeddingBag", "LayerNorm", "RMSNorm", "GroupNorm", "BatchNorm1d", "BatchNorm2d", "BatchNorm3d",
-        "MultiheadAttention", "LSTM", "GRU", "RNN", "LSTMCell", "GRUCell", "TransformerEncoderLayer",
-        "TransformerDecoderLayer", "TransformerEncoder", "PReLU", "Parameter", "parameter.Parameter",
-    )
-)  # fmt: skip
 
 
 class CreatedInForward(CallRule):
@@ -92,7 +83,7 @@ class CreatedInForward(CallRule):
         if function is None or function.name != "forward":
             return
         name = context.resolve(call)
-        if name not in _WITH_WEIGHTS or not context.model_of(function):
+        if name not in MAKES_WEIGHTS or not context.model_of(function):
             return
         for around in context.ancestors(call):
             if around is function:

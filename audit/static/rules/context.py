@@ -149,8 +149,12 @@ class FileContext:
         """Return whether an expression calls a class of `torch.nn` or a model class of this file."""
         if not isinstance(expression, ast.Call):
             return False
-        if load_torch_classes().module_class(self.resolve(expression)):
-            return True
+        return bool(load_torch_classes().module_class(self.resolve(expression))) or self.creates_own_model(expression)
+
+    def creates_own_model(self, expression: ast.expr) -> bool:
+        """Return whether an expression calls a model class that stands at the top of this file."""
+        if not isinstance(expression, ast.Call):
+            return False
         return isinstance(expression.func, ast.Name) and expression.func.id in self._local_models
 
     @cached_property

@@ -77,7 +77,7 @@ def judge_file(path: str, parsed: ParsedFile, rules: Sequence[Rule], *, model_li
     for rule in active:
         for spot in _spots(rule, context):
             found = _finding(rule, spot, context=context, lines=lines, digest=parsed.digest)
-            if is_silenced(comments, rule=rule.id, first=found.line, last=found.end_line):
+            if is_silenced(comments, (rule.id, *rule.also_silenced_by), first=found.line, last=found.end_line):
                 silenced.append(rule.id)
             else:
                 findings.append(found)

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 
 from audit.results import Severity
 from audit.static.rules.context import FileContext
+from audit.static.rules.layers import MAKES_WEIGHTS
 from audit.static.rules.rule import FixSafety, Rule, Spot
 from audit.static.rules.syntax import last_name, method, self_attribute
 
@@ -57,6 +58,15 @@ class UnregisteredModules(Rule):
                 self.parts = [nn.Linear(4, 4)]
                 self.layers = nn.ModuleList(self.parts)
         """,
+        """
+        from torch import nn
+
+
+        class A(nn.Module):
+            def __init__(self):
+                super().__init__()
+                self.losses = {'near': nn.L1Loss(), 'far': nn.MSELoss()}
+        """,
     )
     INVALID = (
         """
@@ -91,10 +101,15 @@ class UnregisteredModules(Rule):
             case _:
                 return
         owner = context.model_of(context.function_of(node))
-        if owner is None or not made or not all(context.creates_model(each) for each in made):
+        if owner is None or not any(_holds_weights(each, context) for each in made):
             return
         if not _handed_on(owner, name):
             yield Spot(node, f"the modules in `self.{name}` are not registered: it is a plain {_kind(value)}")
+
+
+def _holds_weights(expression: ast.expr, context: FileContext) -> bool:
+    """Return whether an expression makes a layer with weights; a loss or an activation has nothing to register."""
+    return context.resolve(expression) in MAKES_WEIGHTS or context.creates_own_model(expression)
 
 
 def _elements(value: ast.expr) -> list[ast.expr]:

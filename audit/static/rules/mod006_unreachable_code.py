@@ -17,6 +17,7 @@ class UnreachableCode(Rule):
     fix = "remove the statement, or the one that leaves before it"
     references = ("https://pylint.readthedocs.io/en/stable/user_guide/messages/warning/unreachable.html",)
     nodes = (ast.Return, ast.Raise, ast.Break, ast.Continue)
+    also_silenced_by = ("PLW0101",)
     VALID = (
         """
         def f(x):

@@ -46,6 +46,7 @@ class UnboundName(Rule):
     fix = "import or define it"
     references = ("https://docs.astral.sh/ruff/rules/undefined-name/",)
     nodes = (ast.Name,)
+    also_silenced_by = ("F821",)
     VALID = (
         """
         import math

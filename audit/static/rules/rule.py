@@ -68,7 +68,8 @@ class Rule(ABC):
     """One rule; a subclass fills in its documentation and judges the nodes of the types it names.
 
     `words` are texts of which a file must hold one for the rule to find anything in it. The first of `INVALID` is
-    shown as the example, the first of `VALID` as what to use instead.
+    shown as the example, the first of `VALID` as what to use instead. `also_silenced_by` are ids of other tools whose
+    `# noqa` says that this very thing was looked at.
     """
 
     id: ClassVar[str]
@@ -85,6 +86,7 @@ class Rule(ABC):
     nodes: ClassVar[tuple[type[ast.AST], ...]]
     words: ClassVar[tuple[str, ...]] = ()
     example_file: ClassVar[str] = EXAMPLE_FILE
+    also_silenced_by: ClassVar[tuple[str, ...]] = ()
     VALID: ClassVar[tuple[str, ...]]
     INVALID: ClassVar[tuple[str, ...]]
 

@@ -22,12 +22,11 @@ class Noqa:
     ids: tuple[str, ...]
     used: set[str] = field(default_factory=set)
 
-    def silences(self, rule: str) -> bool:
-        """Return whether the comment is about `rule`, and note that it was needed."""
-        if self.ids and rule not in self.ids:
-            return False
-        self.used.add(rule)
-        return True
+    def silences(self, names: tuple[str, ...]) -> bool:
+        """Return whether the comment is about a rule that goes by `names`, and note that it was needed."""
+        named = set(names) if not self.ids else set(names) & set(self.ids)
+        self.used |= named
+        return bool(named)
 
 
 def noqa_comments(text: str) -> list[Noqa]:
@@ -52,7 +51,7 @@ def _comments(text: str) -> Iterator[Noqa]:
         return
 
 
-def is_silenced(comments: Iterable[Noqa], *, rule: str, first: int, last: int) -> bool:
-    """Return whether a comment on the lines `first` to `last` silences `rule`; all that do are noted as used."""
-    used = [each for each in comments if first <= each.line <= last and each.silences(rule)]
+def is_silenced(comments: Iterable[Noqa], names: tuple[str, ...], *, first: int, last: int) -> bool:
+    """Return whether a comment on the lines `first` to `last` silences a rule; all that do are noted as used."""
+    used = [each for each in comments if first <= each.line <= last and each.silences(names)]
     return bool(used)
