@@ -28,6 +28,7 @@ class CheckpointUseReentrant(CallRule):
         "https://dev-discuss.pytorch.org/t/bc-breaking-update-to-torch-utils-checkpoint-not-passing-in-use-reentrant-flag-will-raise-an-error/1745",
     )
     words = ("checkpoint",)
+    called = ("checkpoint", "checkpoint_sequential")
     also_silenced_by = ("TOR003",)
     VALID = (
         """

@@ -23,6 +23,7 @@ class Log1p(CallRule):
     fix_safety = FixSafety.UNSAFE
     references = ("https://docs.pytorch.org/docs/stable/generated/torch.log1p.html",)
     words = ("log",)
+    called = ("log",)
     also_silenced_by = ("TOR106",)
     VALID = (
         """

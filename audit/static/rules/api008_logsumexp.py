@@ -23,6 +23,7 @@ class LogSumExp(CallRule):
     fix_safety = FixSafety.UNSAFE
     references = ("https://docs.pytorch.org/docs/stable/generated/torch.logsumexp.html",)
     words = ("exp",)
+    called = ("log",)
     VALID = (
         """
         import torch

@@ -22,6 +22,7 @@ class SynchronousLoader(CallRule):
     default_on = False
     off_because = "data that lies in memory is loaded faster without workers; a hint, not a defect"
     words = ("DataLoader",)
+    called = ("DataLoader",)
     also_silenced_by = ("TOR401",)
     VALID = (
         """

@@ -22,6 +22,7 @@ class GradientsSetToZero(CallRule):
     default_on = False
     off_because = "a hint about speed; some code needs gradients that are there"
     words = ("set_to_none",)
+    called = ("zero_grad",)
     VALID = (
         "optimizer.zero_grad()\n",
         "optimizer.zero_grad(set_to_none=True)\n",

@@ -21,6 +21,7 @@ class LibraryInATest(CallRule):
     off_because = "the replacement is private to torch; meant for the repository of torch itself"
     words = ("Library",)
     example_file = EXAMPLE_TEST_FILE
+    called = ("Library",)
     also_silenced_by = ("TOR901",)
     VALID = (
         """

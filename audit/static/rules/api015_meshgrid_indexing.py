@@ -22,6 +22,7 @@ class MeshgridIndexing(CallRule):
     fix_safety = FixSafety.SAFE
     references = ("https://docs.pytorch.org/docs/stable/generated/torch.meshgrid.html",)
     words = ("meshgrid",)
+    called = ("meshgrid",)
     VALID = (
         """
         import torch

@@ -29,6 +29,7 @@ class CausalFlagWithMask(CallRule):
         "https://github.com/pytorch/pytorch/issues/96941",
     )
     words = ("scaled_dot_product_attention",)
+    called = ("scaled_dot_product_attention",)
     VALID = (
         """
         import torch.nn.functional as F

@@ -28,6 +28,7 @@ class SoftmaxWithoutDim(CallRule):
     fix_safety = FixSafety.UNSAFE
     references = ("https://github.com/pytorch/pytorch/blob/v2.13.0/torch/nn/functional.py",)
     words = ("oftm",)
+    called = ("softmax", "log_softmax", "softmin", "Softmax", "LogSoftmax", "Softmin")
     VALID = (
         """
         import torch.nn.functional as F

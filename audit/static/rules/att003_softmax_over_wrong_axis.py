@@ -26,6 +26,7 @@ class SoftmaxOverWrongAxis(CallRule):
     fix_safety = FixSafety.UNSAFE
     references = ("https://arxiv.org/abs/1706.03762",)
     words = ("softmax",)
+    called = ("softmax",)
     VALID = (
         """
         import torch

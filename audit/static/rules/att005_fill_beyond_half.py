@@ -27,6 +27,7 @@ class FillBeyondHalf(CallRule):
     fix = "fill with torch.finfo(scores.dtype).min, or compute the softmax in float32"
     references = ("https://docs.pytorch.org/docs/stable/type_info.html",)
     words = ("masked_fill",)
+    called = ("masked_fill", "masked_fill_", "fill_")
     VALID = (
         """
         import torch

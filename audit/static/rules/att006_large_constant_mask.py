@@ -22,6 +22,7 @@ class LargeConstantMask(CallRule):
     default_on = False
     off_because = "in float32 and bfloat16 the constant works, and the dtype is rarely known from the file"
     words = ("masked_fill",)
+    called = ("masked_fill", "masked_fill_")
     VALID = (
         "s = s.masked_fill(m, float('-inf'))\n",
         "s = s.masked_fill(m, -1e4)\n",

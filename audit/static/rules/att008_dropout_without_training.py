@@ -30,6 +30,7 @@ class DropoutWithoutTraining(CallRule):
         "https://github.com/huggingface/pytorch-image-models/issues/1978",
     )
     words = ("dropout",)
+    called = ("dropout", "dropout1d", "dropout2d", "dropout3d", "alpha_dropout", "feature_alpha_dropout")
     VALID = (
         """
         import torch.nn.functional as F

@@ -30,6 +30,7 @@ class DropoutPWithoutTraining(CallRule):
         "https://github.com/pytorch/pytorch/issues/124464",
     )
     words = ("scaled_dot_product_attention",)
+    called = ("scaled_dot_product_attention",)
     VALID = (
         """
         import torch.nn.functional as F

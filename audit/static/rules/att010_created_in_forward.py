@@ -24,6 +24,7 @@ class CreatedInForward(CallRule):
     fix = "create it in __init__"
     references = ("https://docs.pytorch.org/docs/stable/notes/modules.html",)
     words = ("forward",)
+    called = tuple(sorted(name.rpartition(".")[2] for name in MAKES_WEIGHTS))
     VALID = (
         """
         from torch import nn

@@ -29,6 +29,7 @@ class ScaledTwice(CallRule):
     fix_safety = FixSafety.UNSAFE
     references = ("https://github.com/esceptico/perceiver-io/issues/9",)
     words = ("scaled_dot_product_attention",)
+    called = ("scaled_dot_product_attention",)
     VALID = (
         """
         import torch.nn.functional as F

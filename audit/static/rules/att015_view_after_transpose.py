@@ -26,6 +26,7 @@ class ViewAfterTranspose(CallRule):
     fix_safety = FixSafety.SAFE
     references = ("https://docs.pytorch.org/docs/stable/generated/torch.Tensor.view.html",)
     words = (".view(",)
+    called = ("view",)
     VALID = (
         "y = x.transpose(1, 2).reshape(b, n, h * d)\n",
         "y = x.transpose(1, 2).contiguous().view(b, n, h * d)\n",

@@ -37,6 +37,7 @@ class CausalInOneBranch(CallRule):
     fix_safety = FixSafety.UNSAFE
     references = ("https://github.com/McGill-NLP/llm2vec/issues/79",)
     words = ("causal=True",)
+    called = ("scaled_dot_product_attention", "flash_attn_func", "flash_attn_varlen_func", "flash_attn_qkvpacked_func")
     VALID = (
         """
         import torch.nn.functional as F

@@ -30,6 +30,7 @@ class RandomInForward(CallRule):
     default_on = False
     off_because = "generative models sample in forward on purpose, and the file does not say which models do"
     words = ("torch",)
+    called = ("rand", "randn", "randint", "rand_like", "randn_like", "randperm", "bernoulli")
     VALID = (
         """
         import torch

@@ -75,6 +75,26 @@ class FileContext:
         return found
 
     @cached_property
+    def calls_by_name(self) -> Mapping[str, list[ast.Call]]:
+        """The calls by the last part of the function's name; those of an imported alias by the name behind it."""
+        found: dict[str, list[ast.Call]] = {}
+        for call in self.index.by_type.get(ast.Call, ()):
+            assert isinstance(call, ast.Call)
+            name = call.func.attr if isinstance(call.func, ast.Attribute) else getattr(call.func, "id", "")
+            behind = self.imports.qualified_by_name.get(name, ()) if isinstance(call.func, ast.Name) else ()
+            for each in {name, *(qualified.rpartition(".")[2] for qualified in behind)}:
+                found.setdefault(each, []).append(call)
+        return found
+
+    @cached_property
+    def attributes_by_name(self) -> Mapping[str, list[ast.AST]]:
+        """The attributes of expressions by their own name."""
+        found: dict[str, list[ast.AST]] = {}
+        for node in self.index.by_type.get(ast.Attribute, ()):
+            found.setdefault(getattr(node, "attr", ""), []).append(node)
+        return found
+
+    @cached_property
     def bound_names(self) -> frozenset[str]:
         """Every name that the file binds, in whatever scope."""
         by_type = self.index.by_type

@@ -89,9 +89,8 @@ def judge_file(path: str, parsed: ParsedFile, rules: Sequence[Rule], *, model_li
 
 
 def _spots(rule: Rule, context: FileContext) -> Iterator[Spot]:
-    for kind in rule.nodes:
-        for node in context.index.by_type.get(kind, ()):
-            yield from rule.judge(node, context)
+    for node in rule.candidates(context):
+        yield from rule.judge(node, context)
 
 
 def _finding(rule: Rule, spot: Spot, *, context: FileContext, lines: Sequence[str], digest: str) -> Finding:

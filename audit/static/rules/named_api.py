@@ -31,10 +31,19 @@ class NamedApiRule(Rule):
     def _roots(self) -> frozenset[str]:
         return frozenset(name.partition(".")[0] for name in self.table)
 
-    def judge(self, node: ast.AST, context: FileContext) -> Iterator[Spot]:
-        """Yield a spot for a name of the table that is used or imported at `node`."""
+    def candidates(self, context: FileContext) -> Iterator[ast.AST]:
+        """Yield the imports, the attributes of names in the table, and names where an import brings one."""
         if any(context.belongs_to(root) for root in self._roots):
             return
+        by_type = context.index.by_type
+        yield from (*by_type.get(ast.Import, ()), *by_type.get(ast.ImportFrom, ()))
+        for name in self._last_parts:
+            yield from context.attributes_by_name.get(name, ())
+        if any(self.table.keys() & found for found in context.imports.qualified_by_name.values()):
+            yield from by_type.get(ast.Name, ())
+
+    def judge(self, node: ast.AST, context: FileContext) -> Iterator[Spot]:
+        """Yield a spot for a name of the table that is used or imported at `node`."""
         match node:
             case ast.Import() | ast.ImportFrom():
                 yield from self._imported(node, context)

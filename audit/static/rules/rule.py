@@ -3,7 +3,7 @@
 import ast
 import textwrap
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING, ClassVar
@@ -99,6 +99,11 @@ class Rule(ABC):
     def check_id(self) -> str:
         """The id of the check that the rule becomes."""
         return f"rules.{self.id.lower()}"
+
+    def candidates(self, context: "FileContext") -> Iterable[ast.AST]:
+        """Yield the nodes of the file that the rule judges."""
+        for kind in self.nodes:
+            yield from context.index.by_type.get(kind, ())
 
     @abstractmethod
     def judge(self, node: ast.AST, context: "FileContext") -> Iterator[Spot]:

@@ -26,6 +26,7 @@ class LoadWithoutWeightsOnly(CallRule):
         "https://github.com/pytorch/pytorch/issues/31875",
     )
     words = ("load",)
+    called = ("load",)
     also_silenced_by = ("TOR102", "S614")
     VALID = (
         """

@@ -20,6 +20,7 @@ class LoadRunsCode(CallRule):
     fix_safety = FixSafety.UNSAFE
     references = ("https://docs.pytorch.org/docs/stable/notes/serialization.html",)
     words = ("weights_only",)
+    called = ("load",)
     also_silenced_by = ("S614",)
     VALID = (
         """

@@ -29,6 +29,7 @@ class Unpickling(CallRule):
     fix = "store plain data (JSON, safetensors, npz), or load only what this program wrote and say so with a `# noqa`"
     references = ("https://docs.python.org/3/library/pickle.html",)
     words = ("pickle", "dill", "joblib", "shelve")
+    called = ("load", "loads", "Unpickler", "open", "read_pickle")
     also_silenced_by = ("S301",)
     VALID = (
         """

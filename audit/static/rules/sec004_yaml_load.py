@@ -28,6 +28,7 @@ class YamlLoad(CallRule):
     fix_safety = FixSafety.UNSAFE
     references = ("https://github.com/yaml/pyyaml/wiki/PyYAML-yaml.load(input)-Deprecation",)
     words = ("yaml",)
+    called = ("load", "load_all", "unsafe_load", "unsafe_load_all")
     also_silenced_by = ("S506",)
     VALID = (
         """

@@ -26,6 +26,7 @@ class ShellInjection(CallRule):
     fix_safety = FixSafety.UNSAFE
     references = ("https://docs.python.org/3/library/subprocess.html#security-considerations",)
     words = ("os.", "subprocess", "system", "popen")
+    called = ("system", "popen", "getoutput", "getstatusoutput", "run", "call", "check_call", "check_output", "Popen")
     also_silenced_by = ("S602", "S605")
     VALID = (
         """

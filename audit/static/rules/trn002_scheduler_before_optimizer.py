@@ -23,6 +23,7 @@ class SchedulerBeforeOptimizer(CallRule):
     fix_safety = FixSafety.UNSAFE
     references = ("https://docs.pytorch.org/docs/stable/optim.html#how-to-adjust-learning-rate",)
     words = ("step",)
+    called = ("step",)
     VALID = (
         """
         for x in loader:

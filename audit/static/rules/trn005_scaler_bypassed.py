@@ -25,6 +25,7 @@ class ScalerBypassed(CallRule):
     fix_safety = FixSafety.UNSAFE
     references = ("https://docs.pytorch.org/docs/stable/notes/amp_examples.html",)
     words = (".scale(",)
+    called = ("backward",)
     VALID = (
         """
         def train(scaler, optimizer):

@@ -33,6 +33,7 @@ class ClippedWhileScaled(CallRule):
     fix_safety = FixSafety.UNSAFE
     references = ("https://docs.pytorch.org/docs/stable/notes/amp_examples.html#gradient-clipping",)
     words = (".scale(",)
+    called = ("clip_grad_norm_", "clip_grad_value_", "clip_grad_norm")
     VALID = (
         """
         from torch.nn.utils import clip_grad_norm_

@@ -21,6 +21,7 @@ class CheckpointNotAtomic(CallRule):
     default_on = False
     off_because = "names that hold the step do not overwrite anything, and most programs write in place"
     words = ("torch",)
+    called = ("save",)
     VALID = (
         """
         import os
