@@ -22,6 +22,8 @@ class Log1p(CallRule):
     fix = "write torch.log1p(x)"
     fix_safety = FixSafety.UNSAFE
     references = ("https://docs.pytorch.org/docs/stable/generated/torch.log1p.html",)
+    default_on = False
+    off_because = "where x is a whole number, as a distance between positions is, there is nothing to lose"
     words = ("log",)
     called = ("log",)
     also_silenced_by = ("TOR106",)

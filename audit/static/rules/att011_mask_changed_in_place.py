@@ -78,7 +78,7 @@ class MaskChangedInPlace(Rule):
             case _:
                 return
         function = context.function_of(node)
-        if function is None or not is_mask_name(name) or not context.model_of(function):
+        if function is None or function.name != "forward" or not is_mask_name(name) or not context.model_of(function):
             return
         is_parameter = any(each.arg == name for each in parameters(function))
         if is_parameter and len(context.assignments(function).get(name, [])) == 1:

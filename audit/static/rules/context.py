@@ -12,7 +12,7 @@ from audit.static.rules.syntax import Function, Loop, own_nodes, parameters, sta
 from audit.static.torch_classes import load_torch_classes
 
 _VERSION_TEST = re.compile(
-    r"version|hasattr|_available|torch_\d|is_torch|_has_|\bhas_|_lt_|_ge_|_gt_|_le_", re.IGNORECASE
+    r"version|hasattr|_available|torch_\d|is_torch|_has_|\bhas_|_lt_|_ge_|_gt_|_le_|greater|_\d+_\d+\b", re.IGNORECASE
 )
 _IMPORT_FAILURES = frozenset({"ImportError", "ModuleNotFoundError", "AttributeError", "Exception", "BaseException"})
 _BINDING_FIELDS: dict[type[ast.AST], str] = {
@@ -84,6 +84,16 @@ class FileContext:
             behind = self.imports.qualified_by_name.get(name, ()) if isinstance(call.func, ast.Name) else ()
             for each in {name, *(qualified.rpartition(".")[2] for qualified in behind)}:
                 found.setdefault(each, []).append(call)
+        return found
+
+    @cached_property
+    def functions_by_name(self) -> Mapping[str, list[Function]]:
+        """The functions and methods that the file defines, by name."""
+        found: dict[str, list[Function]] = {}
+        for kind in (ast.FunctionDef, ast.AsyncFunctionDef):
+            for node in self.index.by_type.get(kind, ()):
+                assert isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
+                found.setdefault(node.name, []).append(node)
         return found
 
     @cached_property

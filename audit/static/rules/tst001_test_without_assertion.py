@@ -59,6 +59,14 @@ class TestWithoutAssertion(Rule):
         def helper():
             model(x)
         """,
+        """
+        def look(y):
+            assert y == 1
+
+
+        def test_helped():
+            look(model(x))
+        """,
     )
     INVALID = (
         """
@@ -78,11 +86,12 @@ class TestWithoutAssertion(Rule):
         assert isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
         if not context.is_test or not node.name.startswith("test_") or not self._is_collected(node, context):
             return
-        if any(isinstance(each, ast.Assert | ast.Raise | ast.Yield) for each in ast.walk(node)) or is_stub(node):
-            return
-        names = [last_name(call.func) for call in calls_in(node)]
         decorators = " ".join(ast.unparse(each) for each in node.decorator_list)
-        if names and not any(not name or _ASSERTS.search(name) for name in names) and not _ASSERTS.search(decorators):
+        if _may_check(node) or is_stub(node) or _ASSERTS.search(decorators):
+            return
+        names = {last_name(call.func) for call in calls_in(node)}
+        helpers = [each for name in names for each in context.functions_by_name.get(name, ())]
+        if names and not any(_may_check(each) for each in helpers):
             yield Spot(node, f"`{node.name}` asserts nothing")
 
     def _is_collected(self, node: ast.FunctionDef | ast.AsyncFunctionDef, context: FileContext) -> bool:
@@ -92,3 +101,10 @@ class TestWithoutAssertion(Rule):
             return context.index.scope(node) is context.index.tree
         unittest = any(last_name(base).endswith("TestCase") for base in owner.bases)
         return unittest or owner.name.startswith("Test")
+
+
+def _may_check(function: ast.AST) -> bool:
+    """Return whether a function asserts or raises, or calls something that may, or that has no name to tell."""
+    if any(isinstance(each, ast.Assert | ast.Raise | ast.Yield) for each in ast.walk(function)):
+        return True
+    return any(not (name := last_name(call.func)) or _ASSERTS.search(name) for call in calls_in(function))
