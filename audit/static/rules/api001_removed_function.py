@@ -5,6 +5,7 @@ from typing import ClassVar
 
 from audit.results import Severity
 from audit.static.rules.named_api import NamedApiRule
+from audit.static.rules.rule import Precision
 
 
 class RemovedFunction(NamedApiRule):
@@ -21,6 +22,7 @@ class RemovedFunction(NamedApiRule):
         "https://github.com/pytorch/pytorch/pull/70986",
         "https://github.com/pytorch/pytorch/pull/94709",
     )
+    precision = Precision(findings=1, sampled=1, false=0)
     words = ("torch",)
     table: ClassVar[Mapping[str, str]] = {
         "torch.solve": "torch.linalg.solve(A, B), whose arguments are the other way round",

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 from audit.static.rules.calls import CallRule
 from audit.static.rules.context import FileContext
-from audit.static.rules.rule import FixSafety, Spot
+from audit.static.rules.rule import FixSafety, Precision, Spot
 from audit.static.rules.syntax import argument
 
 _CHECKPOINTS = ("torch.utils.checkpoint.checkpoint", "torch.utils.checkpoint.checkpoint_sequential")
@@ -27,6 +27,7 @@ class CheckpointUseReentrant(CallRule):
         "https://docs.pytorch.org/docs/stable/checkpoint.html",
         "https://dev-discuss.pytorch.org/t/bc-breaking-update-to-torch-utils-checkpoint-not-passing-in-use-reentrant-flag-will-raise-an-error/1745",
     )
+    precision = Precision(findings=6, sampled=6, false=0)
     words = ("checkpoint",)
     called = ("checkpoint", "checkpoint_sequential")
     also_silenced_by = ("TOR003",)

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import ClassVar
 
 from audit.static.rules.named_api import NamedApiRule
+from audit.static.rules.rule import Precision
 
 
 class NonPublicName(NamedApiRule):
@@ -15,6 +16,7 @@ class NonPublicName(NamedApiRule):
     why = "Private modules move without notice; the public name stays."
     fix = "use the public name"
     references = ("https://github.com/pytorch/pytorch/pull/69862", "https://github.com/pytorch-labs/torchfix")
+    precision = Precision(findings=5, sampled=5, false=0)
     words = ("_utils", "_LRScheduler")
     table: ClassVar[Mapping[str, str]] = {
         "torch.utils.data._utils.collate.default_collate": "torch.utils.data.default_collate",

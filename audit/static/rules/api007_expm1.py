@@ -4,7 +4,7 @@ import ast
 from collections.abc import Iterator
 
 from audit.static.rules.context import FileContext
-from audit.static.rules.rule import FixSafety, Rule, Spot
+from audit.static.rules.rule import FixSafety, Precision, Rule, Spot
 from audit.static.rules.syntax import number
 
 
@@ -18,6 +18,7 @@ class Expm1(Rule):
     fix = "write torch.expm1(x)"
     fix_safety = FixSafety.UNSAFE
     references = ("https://docs.pytorch.org/docs/stable/generated/torch.expm1.html",)
+    precision = Precision(findings=80, sampled=20, false=0)
     nodes = (ast.BinOp,)
     words = ("exp",)
     also_silenced_by = ("TOR107",)

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 from audit.static.rules.calls import CallRule
 from audit.static.rules.context import FileContext
-from audit.static.rules.rule import Spot
+from audit.static.rules.rule import Precision, Spot
 from audit.static.rules.syntax import argument, constant
 
 
@@ -21,6 +21,7 @@ class PretrainedArgument(CallRule):
     )
     fix = "pass weights=..., for instance ResNet50_Weights.IMAGENET1K_V1, or weights=None"
     references = ("https://docs.pytorch.org/vision/stable/models.html",)
+    precision = Precision(findings=2, sampled=2, false=0)
     words = ("torchvision",)
     also_silenced_by = ("TOR201",)
     VALID = (

@@ -4,7 +4,7 @@ import ast
 from collections.abc import Iterator
 
 from audit.static.rules.context import FileContext
-from audit.static.rules.rule import FixSafety, Rule, Spot
+from audit.static.rules.rule import FixSafety, Precision, Rule, Spot
 
 
 class SingletonImport(Rule):
@@ -19,6 +19,7 @@ class SingletonImport(Rule):
     references = ("https://github.com/pytorch-labs/torchfix",)
     default_on = False
     off_because = "a matter of style; nothing computes something else"
+    precision = Precision(findings=3, sampled=3, false=0)
     nodes = (ast.Import,)
     words = ("torchvision",)
     also_silenced_by = ("TOR203",)

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 from audit.static.rules.calls import CallRule
 from audit.static.rules.context import FileContext
-from audit.static.rules.rule import FixSafety, Spot
+from audit.static.rules.rule import FixSafety, Precision, Spot
 from audit.static.rules.syntax import argument
 
 
@@ -21,6 +21,7 @@ class MeshgridIndexing(CallRule):
     fix = "pass indexing='ij' to keep what is computed"
     fix_safety = FixSafety.SAFE
     references = ("https://docs.pytorch.org/docs/stable/generated/torch.meshgrid.html",)
+    precision = Precision(findings=5, sampled=5, false=0)
     words = ("meshgrid",)
     called = ("meshgrid",)
     VALID = (

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from audit.results import Severity
 from audit.static.rules.calls import CallRule
 from audit.static.rules.context import FileContext
-from audit.static.rules.rule import FixSafety, Spot
+from audit.static.rules.rule import FixSafety, Precision, Spot
 from audit.static.rules.syntax import argument, constant, unpacks
 
 _FUNCTIONS = frozenset(f"torch.nn.functional.{name}" for name in ("softmax", "log_softmax", "softmin"))
@@ -27,6 +27,7 @@ class SoftmaxWithoutDim(CallRule):
     fix = "pass dim=-1"
     fix_safety = FixSafety.UNSAFE
     references = ("https://github.com/pytorch/pytorch/blob/v2.13.0/torch/nn/functional.py",)
+    precision = Precision(findings=4, sampled=4, false=0)
     words = ("oftm",)
     called = ("softmax", "log_softmax", "softmin", "Softmax", "LogSoftmax", "Softmin")
     VALID = (

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from audit.results import Severity
 from audit.static.rules.attention_forms import computes_attention, is_mask_name
 from audit.static.rules.context import FileContext
-from audit.static.rules.rule import Rule, Spot
+from audit.static.rules.rule import Precision, Rule, Spot
 from audit.static.rules.syntax import is_stub, parameters
 
 
@@ -26,6 +26,7 @@ class UnusedMask(Rule):
         "https://github.com/huggingface/transformers/issues/47946",
         "https://github.com/huggingface/transformers/issues/36293",
     )
+    precision = Precision(findings=6, sampled=6, false=0)
     nodes = (ast.FunctionDef, ast.AsyncFunctionDef)
     words = ("mask",)
     VALID = (

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from audit.static.rules.att005_fill_beyond_half import LARGEST_HALF
 from audit.static.rules.calls import CallRule
 from audit.static.rules.context import FileContext
-from audit.static.rules.rule import Spot
+from audit.static.rules.rule import Precision, Spot
 from audit.static.rules.syntax import argument, method, number
 
 
@@ -21,6 +21,7 @@ class LargeConstantMask(CallRule):
     references = ("https://docs.pytorch.org/docs/stable/type_info.html",)
     default_on = False
     off_because = "in float32 and bfloat16 the constant works, and the dtype is rarely known from the file"
+    precision = Precision(findings=2, sampled=0, false=0)
     words = ("masked_fill",)
     called = ("masked_fill", "masked_fill_")
     VALID = (

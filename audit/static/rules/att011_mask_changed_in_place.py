@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from audit.results import Severity
 from audit.static.rules.attention_forms import is_mask_name
 from audit.static.rules.context import FileContext
-from audit.static.rules.rule import Rule, Spot
+from audit.static.rules.rule import Precision, Rule, Spot
 from audit.static.rules.syntax import parameters
 
 _IN_PLACE = frozenset({"masked_fill_", "fill_", "mul_", "add_", "sub_", "logical_not_", "logical_and_", "logical_or_"})
@@ -25,6 +25,7 @@ class MaskChangedInPlace(Rule):
     )
     why = "The caller's tensor is another one afterwards: the next layer, head or call masks something else."
     fix = "make a new tensor: mask = mask.masked_fill(...), or mask.clone() first"
+    precision = Precision(findings=1, sampled=1, false=0)
     nodes = (ast.Call, ast.Subscript)
     words = ("mask",)
     VALID = (

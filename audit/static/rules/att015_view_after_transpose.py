@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 from audit.static.rules.calls import CallRule
 from audit.static.rules.context import FileContext
-from audit.static.rules.rule import FixSafety, Spot
+from audit.static.rules.rule import FixSafety, Precision, Spot
 from audit.static.rules.syntax import method, receiver
 
 
@@ -25,6 +25,7 @@ class ViewAfterTranspose(CallRule):
     fix = "use reshape, or contiguous().view"
     fix_safety = FixSafety.SAFE
     references = ("https://docs.pytorch.org/docs/stable/generated/torch.Tensor.view.html",)
+    precision = Precision(findings=1, sampled=1, false=0)
     words = (".view(",)
     called = ("view",)
     VALID = (

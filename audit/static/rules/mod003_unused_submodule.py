@@ -4,7 +4,7 @@ import ast
 from collections.abc import Iterator
 
 from audit.static.rules.context import FileContext
-from audit.static.rules.rule import Rule, Spot
+from audit.static.rules.rule import Precision, Rule, Spot
 from audit.static.rules.syntax import calls_in, method, self_attribute
 
 _WORDS = ("getattr", "__dict__", "_modules", "vars(", "torchscript")
@@ -27,6 +27,7 @@ class UnusedSubmodule(Rule):
     )
     fix = "use it in forward, or take it out"
     references = ("https://docs.pytorch.org/docs/stable/generated/torch.nn.parallel.DistributedDataParallel.html",)
+    precision = Precision(findings=2, sampled=2, false=0)
     nodes = (ast.Assign,)
     words = ("nn",)
     VALID = (

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 from audit.results import Severity
 from audit.static.rules.context import FileContext
-from audit.static.rules.rule import FixSafety, Rule, Spot
+from audit.static.rules.rule import FixSafety, Precision, Rule, Spot
 from audit.static.rules.syntax import Function, argument, constant, self_attribute
 
 _FACTORIES = frozenset(
@@ -32,6 +32,7 @@ class TensorAttribute(Rule):
     fix = "use self.register_buffer('x', ..., persistent=False)"
     fix_safety = FixSafety.UNSAFE
     references = ("https://docs.pytorch.org/docs/stable/generated/torch.nn.Module.html",)
+    precision = Precision(findings=1, sampled=1, false=0)
     nodes = (ast.Assign,)
     words = ("torch.", "import")
     VALID = (

@@ -4,7 +4,7 @@ import ast
 from collections.abc import Iterator
 
 from audit.static.rules.context import FileContext
-from audit.static.rules.rule import Rule, Spot
+from audit.static.rules.rule import Precision, Rule, Spot
 
 
 class UnreachableCode(Rule):
@@ -16,6 +16,7 @@ class UnreachableCode(Rule):
     why = "Somebody thought it would run: often a check, or the real computation behind a shortcut left from debugging."
     fix = "remove the statement, or the one that leaves before it"
     references = ("https://pylint.readthedocs.io/en/stable/user_guide/messages/warning/unreachable.html",)
+    precision = Precision(findings=6, sampled=6, false=0)
     nodes = (ast.Return, ast.Raise, ast.Break, ast.Continue)
     also_silenced_by = ("PLW0101",)
     VALID = (

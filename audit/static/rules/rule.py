@@ -13,7 +13,10 @@ from audit.results import Severity
 if TYPE_CHECKING:
     from audit.static.rules.context import FileContext
 
-CORPUS = "timm 1.0.31, x-transformers 2.31.10, transformers 5.24.0, diffusers 0.42.1, torch 2.13.0"
+CORPUS = (
+    "timm 1.0.31, x-transformers 2.31.10, transformers 5.24.0, diffusers 0.42.1, torch 2.13.0, lightning 2.6.6, "
+    "torch_geometric 2.8.1"
+)
 MEASURED_ON = "2026-11-25"
 EXAMPLE_FILE = "example.py"
 EXAMPLE_TEST_FILE = "tests/test_example.py"
@@ -49,9 +52,10 @@ class Precision:
 
     def __str__(self) -> str:
         """Return the measurement as one sentence."""
-        if not self.sampled:
-            return f"no finding to judge on {CORPUS} ({MEASURED_ON})"
-        return f"{self.false} false of {self.sampled} sampled, {self.findings} findings on {CORPUS} ({MEASURED_ON})"
+        if not self.findings:
+            return f"no finding on {CORPUS} ({MEASURED_ON}), so nothing is known of its precision there"
+        read = f"{self.false} false of {self.sampled} read by hand" if self.sampled else "none read by hand"
+        return f"{read}, {self.findings} findings on {CORPUS} ({MEASURED_ON})"
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 from audit.static.rules.calls import CallRule
 from audit.static.rules.context import FileContext
-from audit.static.rules.rule import FixSafety, Spot
+from audit.static.rules.rule import FixSafety, Precision, Spot
 from audit.static.rules.syntax import argument, unpacks
 
 
@@ -25,6 +25,7 @@ class LoadWithoutWeightsOnly(CallRule):
         "https://docs.pytorch.org/docs/stable/generated/torch.load.html",
         "https://github.com/pytorch/pytorch/issues/31875",
     )
+    precision = Precision(findings=26, sampled=12, false=0)
     words = ("load",)
     called = ("load",)
     also_silenced_by = ("TOR102", "S614")

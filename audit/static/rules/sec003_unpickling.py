@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 from audit.static.rules.calls import CallRule
 from audit.static.rules.context import FileContext
-from audit.static.rules.rule import Spot
+from audit.static.rules.rule import Precision, Spot
 from audit.static.rules.syntax import argument, constant
 
 _LOADS = frozenset(
@@ -28,6 +28,7 @@ class Unpickling(CallRule):
     why = "Whoever can write the data can run any code as the user who loads it."
     fix = "store plain data (JSON, safetensors, npz), or load only what this program wrote and say so with a `# noqa`"
     references = ("https://docs.python.org/3/library/pickle.html",)
+    precision = Precision(findings=67, sampled=22, false=0)
     words = ("pickle", "dill", "joblib", "shelve")
     called = ("load", "loads", "Unpickler", "open", "read_pickle")
     also_silenced_by = ("S301",)

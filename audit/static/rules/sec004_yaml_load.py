@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from audit.results import Severity
 from audit.static.rules.calls import CallRule
 from audit.static.rules.context import FileContext
-from audit.static.rules.rule import FixSafety, Spot
+from audit.static.rules.rule import FixSafety, Precision, Spot
 from audit.static.rules.syntax import argument, last_name, unpacks
 
 _LOADERS = frozenset({"SafeLoader", "CSafeLoader", "BaseLoader", "CBaseLoader"})
@@ -27,6 +27,7 @@ class YamlLoad(CallRule):
     fix = "use yaml.safe_load"
     fix_safety = FixSafety.UNSAFE
     references = ("https://github.com/yaml/pyyaml/wiki/PyYAML-yaml.load(input)-Deprecation",)
+    precision = Precision(findings=1, sampled=1, false=0)
     words = ("yaml",)
     called = ("load", "load_all", "unsafe_load", "unsafe_load_all")
     also_silenced_by = ("S506",)

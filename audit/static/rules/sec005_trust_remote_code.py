@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 from audit.static.rules.calls import CallRule
 from audit.static.rules.context import FileContext
-from audit.static.rules.rule import Spot
+from audit.static.rules.rule import Precision, Spot
 from audit.static.rules.syntax import argument, constant
 
 
@@ -20,6 +20,7 @@ class TrustRemoteCode(CallRule):
     why = "The call downloads Python files and runs them; the owner of the repository can change them at any time."
     fix = "leave it out, or pin the revision and review it"
     references = ("https://huggingface.co/docs/transformers/models#custom-models",)
+    precision = Precision(findings=3, sampled=1, false=0)
     words = ("trust_re",)
     VALID = (
         "model = AutoModel.from_pretrained(name)\n",

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from audit.results import Severity
 from audit.static.rules.context import FileContext
-from audit.static.rules.rule import Rule, Spot
+from audit.static.rules.rule import Precision, Rule, Spot
 
 _PREFIXES = {
     "a private key": r"-----BEGIN (?:[A-Z]+ )*PRIVATE KEY-----\s*[A-Za-z0-9+/=\s]{64,}",
@@ -40,6 +40,7 @@ class CommittedSecret(Rule):
     references = (
         "https://docs.github.com/en/code-security/secret-scanning/introduction/supported-secret-scanning-patterns",
     )
+    precision = Precision(findings=1, sampled=1, false=0)
     nodes = (ast.Constant,)
     words = (
         "PRIVATE KEY",

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 from audit.static.rules.calls import CallRule
 from audit.static.rules.context import FileContext
-from audit.static.rules.rule import Spot
+from audit.static.rules.rule import Precision, Spot
 from audit.static.rules.syntax import calls_in, last_name
 
 
@@ -20,6 +20,7 @@ class CheckpointNotAtomic(CallRule):
     references = ("https://docs.python.org/3/library/os.html#os.replace",)
     default_on = False
     off_because = "names that hold the step do not overwrite anything, and most programs write in place"
+    precision = Precision(findings=22, sampled=0, false=0)
     words = ("torch",)
     called = ("save",)
     VALID = (
