@@ -62,6 +62,8 @@ def selected_rules(collected: Collected) -> tuple[Rule, ...]:
 
 
 def _judged(rule: Rule, report: RuleReport, collected: Collected) -> Sequence[Judgement]:
+    if report.too_deep:
+        return [error(f"an expression in {collected.rooted(report.too_deep[0])} is nested too deeply to follow")]
     if not report.files:
         return [error("no file of the package could be read")]
     found = [finding for finding in report.findings if finding.rule == rule.id]

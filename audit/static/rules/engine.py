@@ -3,7 +3,7 @@
 import ast
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from audit.static.analysis import StaticAnalysis
 from audit.static.reading import ParsedFile, UnreadableFile, read
@@ -44,11 +44,15 @@ class FileFindings:
 
 @dataclass(frozen=True, slots=True)
 class RuleReport:
-    """What the rules say of a target: the number of files read, the findings in order, and those silenced by rule."""
+    """What the rules say of a target: the number of files read, the findings in order, and those silenced by rule.
+
+    `too_deep` are the files in which an expression is nested too deeply to follow; they are not among those read.
+    """
 
     files: int
     findings: tuple[Finding, ...]
     silenced: Mapping[str, int]
+    too_deep: tuple[str, ...] = ()
 
 
 def run_rules(analysis: StaticAnalysis, rules: Sequence[Rule]) -> RuleReport:
@@ -58,12 +62,17 @@ def run_rules(analysis: StaticAnalysis, rules: Sequence[Rule]) -> RuleReport:
         model_lines.setdefault(item.path, set()).add(item.line)
     readable = {summary.path for summary in analysis.summaries}
     each: list[FileFindings] = []
+    too_deep: list[str] = []
     for file in analysis.files:
         parsed = read(file) if file.relative in readable else None
         if parsed is None or isinstance(parsed, UnreadableFile):
             continue
-        each.append(judge_file(file.relative, parsed, rules, model_lines=frozenset(model_lines.get(file.relative, ()))))
-    return _joined(each)
+        lines = frozenset(model_lines.get(file.relative, ()))
+        try:
+            each.append(judge_file(file.relative, parsed, rules, model_lines=lines))
+        except RecursionError:
+            too_deep.append(file.relative)
+    return replace(_joined(each), too_deep=tuple(too_deep))
 
 
 def judge_file(path: str, parsed: ParsedFile, rules: Sequence[Rule], *, model_lines: frozenset[int]) -> FileFindings:
