@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 from audit.results import Severity
 from audit.static.rules.context import FileContext
-from audit.static.rules.rule import FixSafety, Precision, Rule, Spot
+from audit.static.rules.rule import FixSafety, Rule, Spot
 from audit.static.rules.syntax import last_name, own_nodes, receiver
 from audit.static.rules.training_forms import backward_calls, optimizer_steps
 
@@ -24,7 +24,6 @@ class NoZeroGrad(Rule):
     fix = "call optimizer.zero_grad() in the loop"
     fix_safety = FixSafety.UNSAFE
     references = ("https://docs.pytorch.org/docs/stable/generated/torch.optim.Optimizer.zero_grad.html",)
-    precision = Precision(findings=1, sampled=1, false=0)
     nodes = (ast.For, ast.AsyncFor, ast.While)
     words = ("backward",)
     VALID = (
