@@ -22,6 +22,7 @@ from audit.report.cli import report_app
 from audit.report.files import WriteError
 from audit.report.streams import discard_output, prepare_streams
 from audit.report.text import one_line, plain
+from audit.static.rules.cli import register as register_rules
 
 COMMAND_GROUP = "astrobio_audit.commands"
 EXIT_USAGE = 2
@@ -68,8 +69,9 @@ def _root(
 def _static(options: Options) -> None:
     from audit.command import run_area
     from audit.static.checks import plan_static
+    from audit.static.rules.checks import plan_rules
 
-    run_area(options, command="static", planners=[plan_static], needs_inventory=True)
+    run_area(options, command="static", planners=[plan_static, plan_rules], needs_inventory=True)
 
 
 def _attention(options: Options) -> None:
@@ -82,7 +84,8 @@ def _attention(options: Options) -> None:
 area_command(
     app,
     name="static",
-    summary="Read the package's sources without importing them: what parses, and which classes are models.",
+    summary="Read the package's sources without importing them: what parses, which classes are models, and which rules "
+    "find something.",
     examples_of=["astrobio-audit static", "astrobio-audit static --target path/to/project --package mypackage --json"],
     run=_static,
 )
@@ -97,6 +100,7 @@ area_command(
     ],
     run=_attention,
 )
+register_rules(app)
 
 
 @app.command(

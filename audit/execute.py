@@ -17,6 +17,7 @@ from audit.target import Target, available_cores
 
 Notify = Callable[[str, Sequence[Result]], None]
 _POLL_S = 0.2
+_COMMANDS = {"rules": "static"}  # areas whose checks belong to a command of another name
 
 
 def open_probe(target: Target, *, side_by_side: int = 1) -> Probe:
@@ -132,7 +133,17 @@ class Execution:
 def reproduce_command(target: Target, check: str, subject: Subject, seed: int) -> str:
     """Return the command that repeats one check on one subject, to be run in the target's root."""
     area = check.partition(".")[0]
-    parts = ["astrobio-audit", area, *target.flags, "--only", check, "--subject", subject.name, "--seed", str(seed)]
+    parts = [
+        "astrobio-audit",
+        _COMMANDS.get(area, area),
+        *target.flags,
+        "--only",
+        check,
+        "--subject",
+        subject.name,
+        "--seed",
+        str(seed),
+    ]
     return shlex.join(parts)  # names are the target's: pasted into a shell they must stay words
 
 

@@ -90,7 +90,7 @@ def _is_infinite(value: Measurement) -> bool:
 class Check(Frozen):
     """A named procedure that can pass or fail."""
 
-    id: Annotated[str, Field(pattern=r"^[a-z]+(\.[a-z_]+)+$")]
+    id: Annotated[str, Field(pattern=r"^[a-z]+(\.[a-z_][a-z0-9_]*)+$")]
     title: str
     proves: Annotated[str, Field(description="What a pass proves.")]
     defect: Annotated[str, Field(description="A defect that the check must catch.")]
@@ -103,11 +103,16 @@ class Check(Frozen):
 
 
 class Location(Frozen):
-    """A place in a source file; the path is relative to the target's root, line and column start at 1."""
+    """A place in a source file; the path is relative to the target's root, lines and columns start at 1.
+
+    The end is that of the text meant, and its column is that behind the last character.
+    """
 
     path: str
     line: int | None = None
     column: int | None = None
+    end_line: int | None = None
+    end_column: int | None = None
 
 
 class Subject(Frozen):
@@ -219,7 +224,9 @@ class Result(Frozen):
         return self
 
     @property
-    def sort_key(self) -> tuple[str, str, str, str, int, str]:
+    def sort_key(self) -> tuple[str, str, str, str, int, int, str]:
         """Order of results in every report: by check, subject, then place."""
         line = self.location.line if self.location and self.location.line else 0
-        return (self.check, self.subject.kind, self.subject.name, self.subject.path or "", line, self.reason or "")
+        column = self.location.column if self.location and self.location.column else 0
+        subject = self.subject
+        return (self.check, subject.kind, subject.name, subject.path or "", line, column, self.reason or "")

@@ -32,10 +32,15 @@ STOPPED = "stopped by the user before the end"
 class Collected:
     """Facts about the target, each gathered when a planner first asks for it."""
 
-    def __init__(self, target: Target, *, cache: bool = False) -> None:
-        """Gather nothing yet; with `cache`, what earlier runs learned of the same files counts."""
+    def __init__(self, target: Target, *, cache: bool = False, only: Sequence[str] = ()) -> None:
+        """Gather nothing yet.
+
+        With `cache`, what earlier runs learned of the same files counts; `only` are the checks and areas that the
+        user names.
+        """
         self.target = target
         self._cache = cache
+        self.only = tuple(only)
         self.probe: Probe | None = None
 
     @cached_property
@@ -132,7 +137,7 @@ def conduct(target: Target, request: Request) -> Report:
     """
     started_at = provenance.now()
     state = provenance.git_state(target.root)
-    collected = Collected(target, cache=request.cache)
+    collected = Collected(target, cache=request.cache, only=request.only)
     plan: Plan = ()
     execution: Execution | None = None
     partial_reason: str | None = None

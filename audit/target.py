@@ -36,6 +36,10 @@ class Settings(BaseModel):
         DottedName | None, Field(description="Module that says how to build each model and what it promises.")
     ] = None
     exclude: Annotated[tuple[str, ...], Field(strict=False, description="Patterns left out, as in `.gitignore`.")] = ()
+    enable: Annotated[
+        tuple[str, ...], Field(strict=False, description="Rules that are on beside the default ones.")
+    ] = ()
+    disable: Annotated[tuple[str, ...], Field(strict=False, description="Rules that are off.")] = ()
     timeout_s: Annotated[float, Field(gt=0, le=86_400, description="Time limit of one call into the target.")] = 60.0
     memory_mb: Annotated[int, Field(ge=512, le=_MAX_MIB, description="Memory limit of the target's process, MiB.")] = (
         8192

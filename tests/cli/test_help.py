@@ -17,6 +17,8 @@ COMMANDS = (
     ["smoke"],
     ["readiness"],
     ["doctor"],
+    ["rules"],
+    ["explain"],
     ["report", "schema"],
     ["report", "publish"],
 )
@@ -120,6 +122,8 @@ def test_the_schema_command_prints_the_published_schema(run: Run) -> None:
         ["statics"],
         ["static", "--nonsense"],
         ["static", "extra"],
+        ["rules", "extra"],
+        ["explain"],
         ["static", "--seed", "many"],
         ["static", "--workers"],
         ["smoke", "--workers", "2.5"],

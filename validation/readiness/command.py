@@ -13,12 +13,13 @@ def _readiness(options: Options) -> None:
     from audit.attention.plan import plan_attention
     from audit.command import run_area
     from audit.static.checks import plan_static
+    from audit.static.rules.checks import plan_rules
     from validation.smoke.plan import plan_smoke
 
     run_area(
         options,
         command="readiness",
-        planners=[plan_static, plan_smoke, plan_attention],
+        planners=[plan_static, plan_rules, plan_smoke, plan_attention],
         release=True,
         needs_inventory=True,
     )

@@ -1,0 +1,70 @@
+"""API009: `pretrained=` of torchvision's models."""
+
+import ast
+from collections.abc import Iterator
+
+from audit.static.rules.calls import CallRule
+from audit.static.rules.context import FileContext
+from audit.static.rules.rule import Precision, Spot
+from audit.static.rules.syntax import argument, constant
+
+
+class PretrainedArgument(CallRule):
+    """torchvision 0.13 replaced the flag by the name of the weights."""
+
+    id = "API009"
+    title = "`pretrained=` of a torchvision model instead of `weights=`"
+    what = "Reports the arguments `pretrained` and `pretrained_backbone` in calls of functions of `torchvision.models`."
+    why = (
+        "Deprecated since torchvision 0.13. `pretrained=True` means other weights than the current ones for "
+        "several models."
+    )
+    fix = "pass weights=..., for instance ResNet50_Weights.IMAGENET1K_V1, or weights=None"
+    references = ("https://docs.pytorch.org/vision/stable/models.html",)
+    precision = Precision(findings=2, sampled=2, false=0)
+    words = ("torchvision",)
+    also_silenced_by = ("TOR201",)
+    VALID = (
+        """
+        from torchvision.models import resnet50
+
+        model = resnet50(weights=None)
+        """,
+        """
+        from mine.models import resnet50
+
+        model = resnet50(pretrained=True)
+        """,
+    )
+    INVALID = (
+        """
+        from torchvision.models import resnet50
+
+        model = resnet50(pretrained=True)
+        """,
+        """
+        import torchvision.models as models
+
+        m = models.detection.fcos_resnet50_fpn(pretrained_backbone=False)
+        """,
+        """
+        from torchvision import models
+
+        model = models.resnet18(True)
+        """,
+    )
+
+    def judge_call(self, call: ast.Call, context: FileContext) -> Iterator[Spot]:
+        """Yield a deprecated argument of a function of torchvision.models."""
+        name = context.resolve(call)
+        function = name.rpartition(".")[2]
+        if not name.startswith("torchvision.models.") or not function[:1].islower() or context.guarded(call):
+            return
+        for old in ("pretrained", "pretrained_backbone"):
+            if argument(call, old) is not None:
+                new = old.replace("pretrained", "weights")
+                yield Spot(call, f"`{old}` of torchvision's `{function}` is deprecated", fix=f"pass `{new}` instead")
+        if call.args and isinstance(constant(call.args[0]), bool):
+            yield Spot(
+                call, f"the first argument of torchvision's `{function}` is `weights` now", fix="pass `weights=`"
+            )

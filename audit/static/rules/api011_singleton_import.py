@@ -1,0 +1,41 @@
+"""API011: `import torchvision.models as models`."""
+
+import ast
+from collections.abc import Iterator
+
+from audit.static.rules.context import FileContext
+from audit.static.rules.rule import FixSafety, Precision, Rule, Spot
+
+
+class SingletonImport(Rule):
+    """A matter of style."""
+
+    id = "API011"
+    title = "`import torchvision.models as models`"
+    what = "Reports `import torchvision.X as X` for `datasets`, `models` and `transforms`."
+    why = "`from torchvision import X` says the same once."
+    fix = "write `from torchvision import ...`"
+    fix_safety = FixSafety.SAFE
+    references = ("https://github.com/pytorch-labs/torchfix",)
+    default_on = False
+    off_because = "a matter of style; nothing computes something else"
+    precision = Precision(findings=3, sampled=3, false=0)
+    nodes = (ast.Import,)
+    words = ("torchvision",)
+    also_silenced_by = ("TOR203",)
+    VALID = (
+        "from torchvision import models\n",
+        "import torchvision.models\n",
+        "import torchvision.models as tm\n",
+    )
+    INVALID = (
+        "import torchvision.models as models\n",
+        "import torchvision.transforms as transforms\n",
+    )
+
+    def judge(self, node: ast.AST, context: FileContext) -> Iterator[Spot]:
+        """Yield an import of a submodule under its own name."""
+        assert isinstance(node, ast.Import)
+        for alias in node.names:
+            if alias.asname in ("datasets", "models", "transforms") and alias.name == f"torchvision.{alias.asname}":
+                yield Spot(alias, f"`import {alias.name} as {alias.asname}` says the name twice")

@@ -1,0 +1,86 @@
+"""ATT011: the caller's mask is changed."""
+
+import ast
+from collections.abc import Iterator
+
+from audit.results import Severity
+from audit.static.rules.attention_forms import is_mask_name
+from audit.static.rules.context import FileContext
+from audit.static.rules.rule import Precision, Rule, Spot
+from audit.static.rules.syntax import parameters
+
+_IN_PLACE = frozenset({"masked_fill_", "fill_", "mul_", "add_", "sub_", "logical_not_", "logical_and_", "logical_or_"})
+_IN_PLACE |= {"zero_", "clamp_", "copy_", "bitwise_not_", "triu_", "tril_", "neg_"}
+
+
+class MaskChangedInPlace(Rule):
+    """A mask is often shared by all layers: what one changes, the next gets."""
+
+    id = "ATT011"
+    title = "A mask that belongs to the caller is changed in place"
+    severity = Severity.MAJOR
+    what = (
+        "Reports in-place methods and indexed assignments on a parameter named as a mask in a module's `forward`, "
+        "where nothing binds the name anew."
+    )
+    why = "The caller's tensor is another one afterwards: the next layer, head or call masks something else."
+    fix = "make a new tensor: mask = mask.masked_fill(...), or mask.clone() first"
+    precision = Precision(findings=1, sampled=1, false=0)
+    nodes = (ast.Call, ast.Subscript)
+    words = ("mask",)
+    VALID = (
+        """
+        from torch import nn
+
+
+        class A(nn.Module):
+            def forward(self, x, mask):
+                mask = mask.clone()
+                mask[:, 0] = True
+                return x * mask
+        """,
+        """
+        from torch import nn
+
+
+        class A(nn.Module):
+            def forward(self, x, mask):
+                return x.masked_fill_(mask, 0.0)
+        """,
+    )
+    INVALID = (
+        """
+        from torch import nn
+
+
+        class A(nn.Module):
+            def forward(self, x, mask):
+                mask.masked_fill_(mask == 0, float('-inf'))
+                return x + mask
+        """,
+        """
+        from torch import nn
+
+
+        class A(nn.Module):
+            def forward(self, x, attn_mask=None):
+                attn_mask[:, 0] = True
+                return x * attn_mask
+        """,
+    )
+
+    def judge(self, node: ast.AST, context: FileContext) -> Iterator[Spot]:
+        """Yield a change of a mask parameter."""
+        match node:
+            case ast.Call(func=ast.Attribute(value=ast.Name(id=name), attr=changed)) if changed in _IN_PLACE:
+                how = f"`.{changed}()`"
+            case ast.Subscript(value=ast.Name(id=name), ctx=ast.Store()):
+                how = "an indexed assignment"
+            case _:
+                return
+        function = context.function_of(node)
+        if function is None or function.name != "forward" or not is_mask_name(name) or not context.model_of(function):
+            return
+        is_parameter = any(each.arg == name for each in parameters(function))
+        if is_parameter and len(context.assignments(function).get(name, [])) == 1:
+            yield Spot(node, f"{how} changes the caller's `{name}`")

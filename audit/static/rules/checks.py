@@ -1,0 +1,98 @@
+"""The rules as checks: one check per rule, one failed result per finding."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from audit.errors import UsageError
+from audit.judgement import Judgement, Measured, error, failed, judged
+from audit.plan import Group, Plan, PlannedCheck
+from audit.results import Check, Comparison, Location, Subject, SubjectKind
+from audit.session import Collected
+from audit.static.rules.engine import Finding, RuleReport, run_rules
+from audit.static.rules.registry import all_rules, rules_by_id
+from audit.static.rules.rule import Rule
+from audit.subjects import package_subject
+
+
+def check_of(rule: Rule) -> Check:
+    """Return the check that a rule becomes."""
+    return Check(
+        id=rule.check_id,
+        title=f"{rule.id}: {rule.title}",
+        proves=f"In no file that was read {rule.id} finds anything. {rule.what}",
+        defect=rule.title,
+        severity=rule.severity,
+    )
+
+
+def plan_rules(collected: Collected) -> Plan:
+    """Plan every rule that is on, in the order of the ids.
+
+    Raises:
+        UsageError: the configuration names a rule that does not exist.
+    """
+    rules = selected_rules(collected)
+    package = package_subject(collected)
+    reports: list[RuleReport] = []  # the files are walked once, when the first rule is judged
+
+    def judge(rule: Rule) -> Sequence[Judgement]:
+        if not reports:
+            reports.append(run_rules(collected.analysis, rules))
+        return _judged(rule, reports[0], collected)
+
+    planned = tuple(
+        PlannedCheck(check=check_of(rule), subject=package, judge=lambda run, rule=rule: judge(rule))  # type: ignore[misc]
+        for rule in rules
+    )
+    return (Group(subject=package, planned=planned),) if planned else ()
+
+
+def selected_rules(collected: Collected) -> tuple[Rule, ...]:
+    """Return the rules that are on by default, by the configuration or because the user names them, sorted by id."""
+    settings = collected.target.settings
+    for name in (*settings.enable, *settings.disable):
+        if name not in rules_by_id():
+            raise UsageError(f"no rule is called {name}; `astrobio-audit rules` lists them")
+    named = {name.removeprefix("rules.").upper() for name in collected.only if name.startswith("rules.")}
+    return tuple(
+        rule
+        for rule in all_rules()
+        if rule.id in named or ((rule.default_on or rule.id in settings.enable) and rule.id not in settings.disable)
+    )
+
+
+def _judged(rule: Rule, report: RuleReport, collected: Collected) -> Sequence[Judgement]:
+    if report.too_deep:
+        return [error(f"an expression in {collected.rooted(report.too_deep[0])} is nested too deeply to follow")]
+    if not report.files:
+        return [error("no file of the package could be read")]
+    found = [finding for finding in report.findings if finding.rule == rule.id]
+    if found:
+        return [_failed(finding, collected) for finding in found]
+    silenced = report.silenced.get(rule.id, 0)
+    aside = f"; {silenced} silenced by `# noqa`" if silenced else ""
+    return [
+        judged(
+            Measured(
+                value=0,
+                bound=0,
+                comparison=Comparison.EQUAL,
+                origin=f"{rule.id} may find nothing in the {report.files} files read{aside}",
+                unit="findings",
+            ),
+            otherwise="",
+        )
+    ]
+
+
+def _failed(finding: Finding, collected: Collected) -> Judgement:
+    path = collected.rooted(finding.path)
+    place = Location(
+        path=path,
+        line=finding.line,
+        column=finding.column,
+        end_line=finding.end_line,
+        end_column=finding.end_column,
+    )
+    subject = Subject(kind=SubjectKind.FILE, path=path, line=finding.line, digest=finding.digest)
+    return replace(failed(finding.message, location=place, fix=finding.fix), subject=subject)

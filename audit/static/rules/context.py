@@ -1,0 +1,273 @@
+"""What a rule can ask about the file that it judges."""
+
+import ast
+import re
+from collections.abc import Iterator, Mapping
+from functools import cached_property
+from pathlib import PurePosixPath
+
+from audit.static.rules.imports import ImportTable
+from audit.static.rules.index import TreeIndex
+from audit.static.rules.syntax import Function, Loop, own_nodes, parameters, statements_before
+from audit.static.torch_classes import load_torch_classes
+
+_VERSION_TEST = re.compile(
+    r"version|hasattr|_available|torch_\d|is_torch|_has_|\bhas_|_lt_|_ge_|_gt_|_le_|greater|_\d+_\d+\b", re.IGNORECASE
+)
+_IMPORT_FAILURES = frozenset({"ImportError", "ModuleNotFoundError", "AttributeError", "Exception", "BaseException"})
+_BINDING_FIELDS: dict[type[ast.AST], str] = {
+    ast.arg: "arg",
+    ast.FunctionDef: "name",
+    ast.AsyncFunctionDef: "name",
+    ast.ClassDef: "name",
+    ast.ExceptHandler: "name",
+    ast.MatchAs: "name",
+    ast.MatchStar: "name",
+    ast.MatchMapping: "rest",
+}
+MAX_STEPS = 8  # assignments followed from a name to its value
+
+Assignments = Mapping[str, list[ast.expr | None]]
+
+
+class FileContext:
+    """One file, its imports, and which of its classes are models."""
+
+    def __init__(self, path: str, tree: ast.Module, *, model_lines: frozenset[int], text: str) -> None:
+        """Walk the tree.
+
+        Args:
+            path: of the file, relative to the root.
+            tree: its syntax tree.
+            model_lines: the lines of the `class` keywords of its subclasses of `torch.nn.Module`.
+            text: the file's text.
+        """
+        self.path = path
+        self.text = text
+        self.index = TreeIndex(tree)
+        self._model_lines = model_lines
+        self._resolved: dict[ast.AST, str] = {}
+        self._assignments: dict[ast.AST, Assignments] = {}
+
+    @cached_property
+    def imports(self) -> ImportTable:
+        """The names that the file imports."""
+        return ImportTable(self.index)
+
+    @cached_property
+    def is_test(self) -> bool:
+        """Whether pytest or unittest would look for tests in the file, by its name."""
+        name = PurePosixPath(self.path).name
+        return name.startswith("test_") or name.endswith("_test.py")
+
+    def belongs_to(self, library: str) -> bool:
+        """Return whether the file is part of `library` itself, whose own use of its names is no finding."""
+        return PurePosixPath(self.path).parts[0] == library
+
+    def resolve(self, expression: ast.expr | None) -> str:
+        """Return the full dotted name of a name, attribute or called function; empty where that is not certain."""
+        named = expression.func if isinstance(expression, ast.Call) else expression
+        if not isinstance(named, ast.Name | ast.Attribute):
+            return ""
+        found = self._resolved.get(named)
+        if found is None:
+            found = self._resolved[named] = self.imports.resolve(named)
+        return found
+
+    @cached_property
+    def calls_by_name(self) -> Mapping[str, list[ast.Call]]:
+        """The calls by the last part of the function's name; those of an imported alias by the name behind it."""
+        found: dict[str, list[ast.Call]] = {}
+        for call in self.index.by_type.get(ast.Call, ()):
+            assert isinstance(call, ast.Call)
+            name = call.func.attr if isinstance(call.func, ast.Attribute) else getattr(call.func, "id", "")
+            behind = self.imports.qualified_by_name.get(name, ()) if isinstance(call.func, ast.Name) else ()
+            for each in {name, *(qualified.rpartition(".")[2] for qualified in behind)}:
+                found.setdefault(each, []).append(call)
+        return found
+
+    @cached_property
+    def functions_by_name(self) -> Mapping[str, list[Function]]:
+        """The functions and methods that the file defines, by name."""
+        found: dict[str, list[Function]] = {}
+        for kind in (ast.FunctionDef, ast.AsyncFunctionDef):
+            for node in self.index.by_type.get(kind, ()):
+                assert isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
+                found.setdefault(node.name, []).append(node)
+        return found
+
+    @cached_property
+    def attributes_by_name(self) -> Mapping[str, list[ast.AST]]:
+        """The attributes of expressions by their own name."""
+        found: dict[str, list[ast.AST]] = {}
+        for node in self.index.by_type.get(ast.Attribute, ()):
+            found.setdefault(getattr(node, "attr", ""), []).append(node)
+        return found
+
+    @cached_property
+    def bound_names(self) -> frozenset[str]:
+        """Every name that the file binds, in whatever scope."""
+        by_type = self.index.by_type
+        names = {node.id for node in by_type.get(ast.Name, ()) if isinstance(node, ast.Name) and _is_store(node)}
+        for kind, field in _BINDING_FIELDS.items():
+            names.update(str(getattr(node, field)) for node in by_type.get(kind, ()))
+        for kind in (
+            getattr(ast, name, ast.Module) for name in ("TypeVar", "ParamSpec", "TypeVarTuple")
+        ):  # Python 3.12
+            names.update(str(node.name) for node in by_type.get(kind, ()) if hasattr(node, "name"))
+        for node in by_type.get(ast.alias, ()):
+            assert isinstance(node, ast.alias)
+            names.add(node.asname or node.name.partition(".")[0])
+        for declared in (*by_type.get(ast.Global, ()), *by_type.get(ast.Nonlocal, ())):
+            names.update(getattr(declared, "names", ()))
+        return frozenset(names)
+
+    def parent(self, node: ast.AST) -> ast.AST:
+        """Return the node around `node`; that of the module is the module."""
+        return self.index.parents.get(node, self.index.tree)
+
+    def ancestors(self, node: ast.AST) -> Iterator[ast.AST]:
+        """Yield the nodes around `node`, the innermost first."""
+        while (parent := self.index.parents.get(node)) is not None:
+            yield parent
+            node = parent
+
+    def function_of(self, node: ast.AST) -> Function | None:
+        """Return the innermost function around `node`; None in a class body, in a lambda or at the top."""
+        scope = self.index.scope(node)
+        return scope if isinstance(scope, ast.FunctionDef | ast.AsyncFunctionDef) else None
+
+    def class_of(self, function: ast.AST | None) -> ast.ClassDef | None:
+        """Return the class whose method `function` is, else None."""
+        scope = self.index.scope(function) if function is not None else None
+        return scope if isinstance(scope, ast.ClassDef) else None
+
+    def model_of(self, function: ast.AST | None) -> ast.ClassDef | None:
+        """Return the model class whose method `function` is, else None."""
+        found = self.class_of(function)
+        return found if found and self.is_model(found) else None
+
+    def is_model(self, node: ast.ClassDef) -> bool:
+        """Return whether a class of this file is a subclass of `torch.nn.Module`."""
+        return node.lineno in self._model_lines
+
+    def loop_of(self, node: ast.AST) -> Loop | None:
+        """Return the innermost loop around `node` in its function."""
+        for found in self.ancestors(node):
+            if isinstance(found, ast.For | ast.AsyncFor | ast.While):
+                return found
+            if isinstance(found, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef | ast.Lambda):
+                return None
+        return None
+
+    def statement_of(self, node: ast.AST) -> ast.stmt:
+        """Return the statement that holds `node`."""
+        while not isinstance(node, ast.stmt):
+            node = self.index.parents[node]
+        return node
+
+    def block_of(self, statement: ast.stmt) -> list[ast.stmt]:
+        """Return the list of statements in which `statement` stands."""
+        parent = self.parent(statement)
+        for name in ("body", "orelse", "finalbody"):
+            found = getattr(parent, name, None)
+            if isinstance(found, list) and statement in found:
+                return found
+        return [statement]
+
+    def creates_model(self, expression: ast.expr | None) -> bool:
+        """Return whether an expression calls a class of `torch.nn` or a model class of this file."""
+        if not isinstance(expression, ast.Call):
+            return False
+        return bool(load_torch_classes().module_class(self.resolve(expression))) or self.creates_own_model(expression)
+
+    def creates_own_model(self, expression: ast.expr) -> bool:
+        """Return whether an expression calls a model class that stands at the top of this file."""
+        if not isinstance(expression, ast.Call):
+            return False
+        return isinstance(expression.func, ast.Name) and expression.func.id in self._local_models
+
+    @cached_property
+    def _local_models(self) -> frozenset[str]:
+        """The names of model classes at the top of the file."""
+        found = (node for node in self.index.tree.body if isinstance(node, ast.ClassDef))
+        return frozenset(node.name for node in found if self.is_model(node))
+
+    def assignments(self, scope: ast.AST) -> Assignments:
+        """Return what each name of a function or module is bound to; None stands for a value that is not known."""
+        if scope not in self._assignments:
+            self._assignments[scope] = _assignments(scope)
+        return self._assignments[scope]
+
+    def value_of(self, expression: ast.expr) -> ast.expr:
+        """Return the expression that a name stands for, where its function binds it exactly once; else itself."""
+        for _ in range(MAX_STEPS):
+            if not isinstance(expression, ast.Name):
+                break
+            bound = self.assignments(self.index.scope(expression)).get(expression.id, [])
+            if len(bound) != 1 or bound[0] is None:
+                break
+            expression = bound[0]
+        return expression
+
+    def guarded(self, node: ast.AST) -> bool:
+        """Return whether `node` is tried (`try: ... except ImportError`) or depends on a test of a version."""
+        for found in self.ancestors(node):
+            if isinstance(found, ast.Try) and any(_catches_import_failure(each) for each in found.handlers):
+                return True
+            if isinstance(found, ast.If | ast.IfExp) and _tests_version(found.test):
+                return True
+        return self._left_early(node)
+
+    def guarded_name(self, expression: ast.expr) -> bool:
+        """Return whether a dotted name, or the import that binds it, is guarded."""
+        return self.guarded(expression) or any(self.guarded(node) for node in self.imports.import_nodes(expression))
+
+    def _left_early(self, node: ast.AST) -> bool:
+        """Return whether a version test before `node` returns, so that the rest is for the other versions."""
+        for found in (node, *self.ancestors(node)):
+            if isinstance(found, ast.stmt):
+                for before in statements_before(self.block_of(found), found):
+                    if isinstance(before, ast.If) and _tests_version(before.test):
+                        return isinstance(before.body[-1], ast.Return | ast.Raise | ast.Continue)
+        return False
+
+
+def _tests_version(test: ast.expr) -> bool:
+    return bool(_VERSION_TEST.search(ast.unparse(test)))
+
+
+def _catches_import_failure(handler: ast.ExceptHandler) -> bool:
+    if handler.type is None:
+        return True
+    types = handler.type.elts if isinstance(handler.type, ast.Tuple) else [handler.type]
+    return any(isinstance(each, ast.Name) and each.id in _IMPORT_FAILURES for each in types)
+
+
+def _assignments(scope: ast.AST) -> dict[str, list[ast.expr | None]]:
+    found: dict[str, list[ast.expr | None]] = {}
+    known: set[ast.AST] = set()
+    if isinstance(scope, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda):
+        for argument in parameters(scope):
+            found.setdefault(argument.arg, []).append(None)
+    for node in sorted(own_nodes(scope), key=_is_bare_name):
+        match node:
+            case ast.Assign(targets=targets, value=value):
+                for target in targets:
+                    if isinstance(target, ast.Name):
+                        found.setdefault(target.id, []).append(value)
+                        known.add(target)
+            case ast.AnnAssign(target=ast.Name(id=name) as target, value=ast.expr() as value):
+                found.setdefault(name, []).append(value)
+                known.add(target)
+            case ast.Name(id=name, ctx=ast.Store() | ast.Del()) if node not in known:
+                found.setdefault(name, []).append(None)
+    return found
+
+
+def _is_store(node: ast.Name) -> bool:
+    return not isinstance(node.ctx, ast.Load)
+
+
+def _is_bare_name(node: ast.AST) -> bool:
+    return isinstance(node, ast.Name)

@@ -1,0 +1,111 @@
+"""What a rule says of itself, as text and as JSON."""
+
+import difflib
+import json
+import textwrap
+from collections.abc import Sequence
+
+from audit.errors import UsageError
+from audit.static.rules.registry import all_rules, rules_by_id
+from audit.static.rules.rule import Rule, snippet
+
+_WIDTH = 100
+_ALIKE = 0.4  # the least likeness of two ids that makes one a suggestion for the other
+
+
+def find_rule(name: str) -> Rule:
+    """Return the rule called `name`; case and the area `rules.` do not matter.
+
+    Raises:
+        UsageError: there is none; the message names the nearest.
+    """
+    wanted = name.upper().removeprefix("RULES.")
+    rules = rules_by_id()
+    if wanted in rules:
+        return rules[wanted]
+    near = [each for each in rules if _alike(wanted, each) >= _ALIKE]
+    near.sort(key=lambda each: (-_alike(wanted, each), each))
+    hint = f"did you mean {near[0]}?" if near else "`astrobio-audit rules` lists them"
+    raise UsageError(f"no rule is called {name}; {hint}")
+
+
+def _alike(wanted: str, name: str) -> float:
+    return difflib.SequenceMatcher(None, name, wanted).ratio()
+
+
+def list_text() -> str:
+    """Return one line per rule."""
+    lines = [f"{'id':7} {'severity':9} {'default':8} title"]
+    for rule in all_rules():
+        lines.append(f"{rule.id:7} {rule.severity.value:9} {_default(rule):8} {rule.title}")
+    return "\n".join(lines) + "\n"
+
+
+def list_json() -> str:
+    """Return the list as JSON: an array sorted by id."""
+    return json.dumps([_summary(rule) for rule in all_rules()], indent=2) + "\n"
+
+
+def rule_json(rule: Rule) -> str:
+    """Return a rule's whole documentation as JSON."""
+    documentation = _summary(rule) | {
+        "what": rule.what,
+        "why": rule.why,
+        "example": snippet(rule.INVALID[0]),
+        "use_instead": snippet(rule.VALID[0]),
+        "fix": rule.fix,
+        "fix_safety": rule.fix_safety.value,
+        "precision": str(rule.precision),
+        "off_because": rule.off_because or None,
+        "references": list(rule.references),
+    }
+    return json.dumps(documentation, indent=2) + "\n"
+
+
+def rule_text(rule: Rule) -> str:
+    """Return a rule's whole documentation as text."""
+    state = "on by default" if rule.default_on else f"off by default: {rule.off_because}"
+    parts = [
+        f"{rule.id}: {rule.title}",
+        f"family {rule.family.name.lower()}, severity {rule.severity.value}, {state}",
+        _section("What it does", _wrapped(rule.what)),
+        _section("Why it is bad", _wrapped(rule.why)),
+        _section("Example", _code(rule.INVALID[0])),
+        _section("Use instead", _code(rule.VALID[0])),
+        _section(f"Fix ({rule.fix_safety.value})", _wrapped(rule.fix)),
+        _section("False alarms", _wrapped(str(rule.precision))),
+    ]
+    if rule.references:
+        parts.append(_section("References", _list(rule.references)))
+    return "\n\n".join(parts) + "\n"
+
+
+def _summary(rule: Rule) -> dict[str, object]:
+    return {
+        "id": rule.id,
+        "check": rule.check_id,
+        "title": rule.title,
+        "family": rule.family.value,
+        "severity": rule.severity.value,
+        "default_on": rule.default_on,
+    }
+
+
+def _default(rule: Rule) -> str:
+    return "on" if rule.default_on else "off"
+
+
+def _section(title: str, text: str) -> str:
+    return f"{title}\n{'-' * len(title)}\n{text}"
+
+
+def _wrapped(text: str) -> str:
+    return textwrap.fill(text, _WIDTH, break_long_words=False)
+
+
+def _code(text: str) -> str:
+    return textwrap.indent(snippet(text), "    ").rstrip()
+
+
+def _list(lines: Sequence[str]) -> str:
+    return "\n".join(f"- {line}" for line in lines)

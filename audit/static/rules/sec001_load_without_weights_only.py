@@ -1,0 +1,66 @@
+"""SEC001: `torch.load` that leaves `weights_only` to the version of torch."""
+
+import ast
+from collections.abc import Iterator
+
+from audit.static.rules.calls import CallRule
+from audit.static.rules.context import FileContext
+from audit.static.rules.rule import FixSafety, Precision, Spot
+from audit.static.rules.syntax import argument, unpacks
+
+
+class LoadWithoutWeightsOnly(CallRule):
+    """Before torch 2.6 the default runs whatever code the file holds."""
+
+    id = "SEC001"
+    title = "`torch.load` without `weights_only`"
+    what = "Reports calls of `torch.load` that do not pass `weights_only`."
+    why = (
+        "Before torch 2.6 the default unpickles the file, which can run any code; later the same call may refuse "
+        "to load it."
+    )
+    fix = "pass weights_only=True"
+    fix_safety = FixSafety.UNSAFE
+    references = (
+        "https://docs.pytorch.org/docs/stable/generated/torch.load.html",
+        "https://github.com/pytorch/pytorch/issues/31875",
+    )
+    precision = Precision(findings=26, sampled=12, false=0)
+    words = ("load",)
+    called = ("load",)
+    also_silenced_by = ("TOR102", "S614")
+    VALID = (
+        """
+        import torch
+
+        state = torch.load('a.pt', weights_only=True)
+        """,
+        """
+        import torch
+
+        state = torch.load('a.pt', **options)
+        """,
+        """
+        from mine import load
+
+        state = load('a.pt')
+        """,
+    )
+    INVALID = (
+        """
+        import torch
+
+        state = torch.load('a.pt')
+        """,
+        """
+        from torch import load
+
+        state = load('a.pt', map_location='cpu')
+        """,
+    )
+
+    def judge_call(self, call: ast.Call, context: FileContext) -> Iterator[Spot]:
+        """Yield a load that leaves the argument out."""
+        is_load = context.resolve(call) in ("torch.load", "torch.serialization.load")
+        if is_load and not unpacks(call) and argument(call, "weights_only") is None:
+            yield Spot(call, "`torch.load` is called without `weights_only`")

@@ -1,0 +1,45 @@
+"""SEC002: `torch.load` that is told to unpickle."""
+
+import ast
+from collections.abc import Iterator
+
+from audit.static.rules.calls import CallRule
+from audit.static.rules.context import FileContext
+from audit.static.rules.rule import FixSafety, Precision, Spot
+from audit.static.rules.syntax import argument, constant
+
+
+class LoadRunsCode(CallRule):
+    """The file decides what runs."""
+
+    id = "SEC002"
+    title = "`torch.load` with `weights_only=False`"
+    what = "Reports calls of `torch.load` with `weights_only=False`."
+    why = "Whoever can write the file can run any code as the user who loads it."
+    fix = "load tensors only: weights_only=True, torch.serialization.add_safe_globals, or safetensors"
+    fix_safety = FixSafety.UNSAFE
+    references = ("https://docs.pytorch.org/docs/stable/notes/serialization.html",)
+    precision = Precision(findings=29, sampled=9, false=0)
+    words = ("weights_only",)
+    called = ("load",)
+    also_silenced_by = ("S614",)
+    VALID = (
+        """
+        import torch
+
+        state = torch.load('a.pt', weights_only=True)
+        """,
+    )
+    INVALID = (
+        """
+        import torch
+
+        state = torch.load('a.pt', weights_only=False)
+        """,
+    )
+
+    def judge_call(self, call: ast.Call, context: FileContext) -> Iterator[Spot]:
+        """Yield a load that unpickles."""
+        is_load = context.resolve(call) in ("torch.load", "torch.serialization.load")
+        if is_load and constant(argument(call, "weights_only")) is False:
+            yield Spot(call, "`torch.load(weights_only=False)` runs code that the file holds")

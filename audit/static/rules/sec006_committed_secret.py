@@ -1,0 +1,85 @@
+"""SEC006: a private key or an access token in the source."""
+
+import ast
+import re
+from collections.abc import Iterator
+
+from audit.results import Severity
+from audit.static.rules.context import FileContext
+from audit.static.rules.rule import Precision, Rule, Spot
+
+_PREFIXES = {
+    "a private key": r"-----BEGIN (?:[A-Z]+ )*PRIVATE KEY-----\s*[A-Za-z0-9+/=\s]{64,}",
+    "a Hugging Face token": r"\bhf_[A-Za-z0-9]{34}\b",
+    "a GitHub token": r"\bgh[pousr]_[A-Za-z0-9]{36}\b|\bgithub_pat_[A-Za-z0-9_]{82}\b",
+    "a GitLab token": r"\bglpat-[A-Za-z0-9_-]{20}\b",
+    "an AWS access key": r"\b(?:AKIA|ASIA)[A-Z0-9]{16}\b",
+    "a Slack token": r"\bxox[abprs]-[0-9]{8,}-[A-Za-z0-9-]{16,}",
+    "an OpenAI key": r"\bsk-(?:proj-)?[A-Za-z0-9_-]{20}T3BlbkFJ[A-Za-z0-9_-]{20,}",
+    "an Anthropic key": r"\bsk-ant-[a-z0-9]+-[A-Za-z0-9_-]{80,}",
+    "a Google key": r"\bAIza[A-Za-z0-9_-]{35}\b",
+    "a PyPI token": r"\bpypi-AgEIcHlwaS5vcmc[A-Za-z0-9_-]{50,}",
+}
+_SECRETS = {kind: re.compile(pattern) for kind, pattern in _PREFIXES.items()}
+_MANY = 6  # a real token has more different characters than `AKIAXXXXXXXXXXXXXXXX`
+_EXAMPLE = re.compile(r"example|0123456789|1234567890|abcdefgh|x{5}|0{8}", re.IGNORECASE)
+
+
+class CommittedSecret(Rule):
+    """Reports what has the form of a secret; the message holds its first characters only."""
+
+    id = "SEC006"
+    title = "A private key or access token in the source"
+    severity = Severity.CRITICAL
+    what = (
+        "Reports string literals that hold a private key, or a token of Hugging Face, GitHub, GitLab, AWS, Slack, "
+        "OpenAI, Anthropic, Google or PyPI. Placeholders are left alone."
+    )
+    why = "Everybody who can read the repository, now or in its history, can use it."
+    fix = "revoke it, then read it from the environment; a commit that removes it leaves it in the history"
+    references = (
+        "https://docs.github.com/en/code-security/secret-scanning/introduction/supported-secret-scanning-patterns",
+    )
+    precision = Precision(findings=1, sampled=1, false=0)
+    nodes = (ast.Constant,)
+    words = (
+        "PRIVATE KEY",
+        "hf_",
+        "ghp_",
+        "gho_",
+        "ghu_",
+        "ghs_",
+        "ghr_",
+        "github_pat_",
+        "glpat-",
+        "AKIA",
+        "ASIA",
+        "xox",
+        "sk-",
+        "AIza",
+        "pypi-",
+    )
+    VALID = (
+        """
+        import os
+
+        token = os.environ['HF_TOKEN']
+        """,
+        "key = 'AKIAIOSFODNN7EXAMPLE'\n",
+        "header = '-----BEGIN PRIVATE KEY-----'\n",
+        "token = 'hf_xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx'\n",
+    )
+    INVALID = (
+        "token = 'hf_' 'QwErTyUiOpAsDfGhJkLzXcVbNmQwErTyUi'\n",
+        "key = 'AKIA' 'Q3EGRT7ZK2VPLM4N'\n",
+    )
+
+    def judge(self, node: ast.AST, context: FileContext) -> Iterator[Spot]:
+        """Yield a literal that holds a secret."""
+        if not isinstance(node, ast.Constant) or not isinstance(node.value, str | bytes) or len(node.value) < 20:
+            return
+        text = node.value if isinstance(node.value, str) else node.value.decode(errors="replace")
+        for kind, pattern in _SECRETS.items():
+            found = pattern.search(text)
+            if found and len(set(found.group())) > _MANY and not _EXAMPLE.search(found.group()):
+                yield Spot(node, f"the source holds {kind} ({found.group()[:4]}..., {len(found.group())} characters)")

@@ -1,0 +1,95 @@
+"""TRN001: a training loop that never clears the gradients."""
+
+import ast
+from collections.abc import Iterator
+
+from audit.results import Severity
+from audit.static.rules.context import FileContext
+from audit.static.rules.rule import FixSafety, Rule, Spot
+from audit.static.rules.syntax import last_name, own_nodes, receiver
+from audit.static.rules.training_forms import backward_calls, optimizer_steps
+
+
+class NoZeroGrad(Rule):
+    """Gradients add up until somebody clears them."""
+
+    id = "TRN001"
+    title = "A training loop that never clears the gradients"
+    severity = Severity.MAJOR
+    what = (
+        "Reports a loop that calls `backward()` and the `step()` of an optimizer where nothing in the function "
+        "clears gradients: no `zero_grad`, no `grad = None`, no `torch.autograd.grad`."
+    )
+    why = "Each step moves along the sum of all gradients so far: the learning rate grows with the number of steps."
+    fix = "call optimizer.zero_grad() in the loop"
+    fix_safety = FixSafety.UNSAFE
+    references = ("https://docs.pytorch.org/docs/stable/generated/torch.optim.Optimizer.zero_grad.html",)
+    nodes = (ast.For, ast.AsyncFor, ast.While)
+    words = ("backward",)
+    VALID = (
+        """
+        for x in loader:
+            optimizer.zero_grad()
+            loss(x).backward()
+            optimizer.step()
+        """,
+        """
+        for x in loader:
+            loss(x).backward()
+            optimizer.step()
+            model.weight.grad = None
+        """,
+        """
+        for x in loader:
+            loss(x).backward()
+        """,
+        """
+        for x in starts:
+            opt = SGD([x], lr=0.1)
+            loss(x).backward()
+            opt.step()
+        """,
+        """
+        for x in loader:
+            engine.backward(loss(x))
+            engine.step()
+        """,
+    )
+    INVALID = (
+        """
+        for x in loader:
+            loss(x).backward()
+            optimizer.step()
+        """,
+        """
+        def train(loader, opt):
+            for x in loader:
+                loss = model(x)
+                loss.backward()
+                opt.step()
+        """,
+    )
+
+    def judge(self, node: ast.AST, context: FileContext) -> Iterator[Spot]:
+        """Yield the step of an optimizer whose gradients are never cleared."""
+        own = [call for call in own_nodes(node) if isinstance(call, ast.Call)]
+        made_here = {
+            found.id for found in own_nodes(node) if isinstance(found, ast.Name) and isinstance(found.ctx, ast.Store)
+        }
+        steps = [
+            call
+            for call in optimizer_steps(own, context)
+            if context.loop_of(call) is node and last_name(receiver(call)) not in made_here
+        ]
+        if steps and backward_calls(own) and not _clears(context.index.scope(node)):
+            yield Spot(steps[0], f"`{ast.unparse(steps[0].func)}` runs in a loop in which no gradient is ever cleared")
+
+
+def _clears(scope: ast.AST) -> bool:
+    """Return whether a function clears gradients, or calls something that says so."""
+    for node in ast.walk(scope):
+        if isinstance(node, ast.Attribute) and node.attr == "grad":
+            return True
+        if isinstance(node, ast.Call) and ("zero" in last_name(node.func) or "clear" in last_name(node.func)):
+            return True
+    return False

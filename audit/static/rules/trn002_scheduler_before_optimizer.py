@@ -1,0 +1,74 @@
+"""TRN002: a scheduler that steps before the optimizer does."""
+
+import ast
+from collections.abc import Iterator
+
+from audit.results import Severity
+from audit.static.rules.calls import CallRule
+from audit.static.rules.context import FileContext
+from audit.static.rules.rule import FixSafety, Spot
+from audit.static.rules.syntax import calls_in, statements_before
+from audit.static.rules.training_forms import is_scheduler, optimizer_steps
+
+
+class SchedulerBeforeOptimizer(CallRule):
+    """The order changed in torch 1.1."""
+
+    id = "TRN002"
+    title = "The learning-rate scheduler steps before the optimizer"
+    severity = Severity.MAJOR
+    what = "Reports `scheduler.step()` that stands before the only `optimizer.step()` of the same block of a loop."
+    why = "The first value of the schedule is skipped, and every step uses the rate of the next one; torch only warns."
+    fix = "call optimizer.step() first"
+    fix_safety = FixSafety.UNSAFE
+    references = ("https://docs.pytorch.org/docs/stable/optim.html#how-to-adjust-learning-rate",)
+    words = ("step",)
+    called = ("step",)
+    VALID = (
+        """
+        for x in loader:
+            optimizer.step()
+            scheduler.step()
+        """,
+        """
+        for epoch in range(9):
+            for x in loader:
+                optimizer.step()
+            scheduler.step()
+        """,
+        """
+        for t in steps:
+            x = scheduler.step(noise, t, x)
+            optimizer.step()
+        """,
+    )
+    INVALID = (
+        """
+        for x in loader:
+            scheduler.step()
+            optimizer.step()
+        """,
+        """
+        from torch.optim.lr_scheduler import StepLR
+
+        s = StepLR(opt, 9)
+        for x in loader:
+            loss.backward()
+            s.step()
+            opt.step()
+        """,
+    )
+
+    def judge_call(self, call: ast.Call, context: FileContext) -> Iterator[Spot]:
+        """Yield a scheduler's step with the optimizer's behind it."""
+        statement = context.statement_of(call)
+        if not is_scheduler(call, context) or not isinstance(statement, ast.Expr) or context.loop_of(call) is None:
+            return
+        block = context.block_of(statement)
+        before, behind = statements_before(block, statement), block[block.index(statement) + 1 :]
+        steps_before = [each for one in before for each in optimizer_steps(calls_in(one), context)]
+        steps_behind = [
+            one for one in behind if isinstance(one, ast.Expr) and list(optimizer_steps([one.value], context))
+        ]
+        if steps_behind and not steps_before:
+            yield Spot(call, f"`{ast.unparse(call.func)}` runs before `{ast.unparse(steps_behind[0])}`")

@@ -1,0 +1,89 @@
+"""`astrobio-audit rules`, `explain`, and rules chosen by flag and configuration."""
+
+import json
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+Run = Callable[..., subprocess.CompletedProcess[str]]
+
+
+@pytest.fixture
+def package(tmp_path: Path) -> Path:
+    (tmp_path / "zoo").mkdir()
+    (tmp_path / "zoo" / "__init__.py").write_text("import torch\n\nstate = torch.load('a')\ns.masked_fill(m, -1e9)\n")
+    (tmp_path / "pyproject.toml").write_text('[tool.astrobio-audit]\npackage = "zoo"\n')
+    return tmp_path
+
+
+def test_the_list_shows_every_rule_in_text_and_json(run: Run) -> None:
+    listed = json.loads(run("rules", "--json").stdout)
+    lines = run("rules").stdout.splitlines()[1:]
+    assert [each["id"] for each in listed] == [line.split()[0] for line in lines]
+    assert {each["default_on"] for each in listed} == {True, False}
+    assert listed[0].keys() == {"id", "check", "title", "family", "severity", "default_on"}
+
+
+def test_explain_shows_the_whole_documentation(run: Run) -> None:
+    text = run("explain", "att003").stdout
+    for part in ("ATT003: ", "What it does", "Why it is bad", "Example", "Use instead", "False alarms", "References"):
+        assert part in text
+    documentation = json.loads(run("explain", "rules.att003", "--json").stdout)
+    assert documentation["id"] == "ATT003"
+    assert documentation["example"].startswith("import torch\n")
+
+
+def test_explain_of_an_unknown_rule_is_one_line_with_the_nearest(run: Run) -> None:
+    done = run("explain", "ATT03")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr == "astrobio-audit: no rule is called ATT03; did you mean ATT003?\n"
+
+
+def test_neither_command_loads_torch() -> None:
+    script = (
+        "import sys; from audit.cli import main\ntry: main()\nfinally: print('torch' in sys.modules, file=sys.stderr)"
+    )
+    for arguments in (["rules"], ["explain", "ATT003"]):
+        done = subprocess.run([sys.executable, "-c", script, *arguments], capture_output=True, text=True, check=True)
+        assert done.stderr == "False\n"
+
+
+def outcomes(done: subprocess.CompletedProcess[str]) -> dict[str, str]:
+    return {each["check"]: each["outcome"] for each in json.loads(done.stdout)["results"]}
+
+
+def test_one_rule_can_be_run_alone_even_one_that_is_off(run: Run, package: Path) -> None:
+    arguments = ("static", "--target", str(package), "--json", "--quiet", "--only")
+    assert outcomes(run(*arguments, "rules.sec001")) == {"rules.sec001": "failed"}
+    assert outcomes(run(*arguments, "rules.att006")) == {"rules.att006": "failed"}
+
+
+def test_the_configuration_switches_rules_on_and_off(run: Run, package: Path) -> None:
+    text = (package / "pyproject.toml").read_text()
+    (package / "pyproject.toml").write_text(text + 'enable = ["ATT006"]\ndisable = ["SEC001"]\n')
+    said = outcomes(run("static", "--target", str(package), "--json", "--quiet"))
+    assert "rules.sec001" not in said
+    assert said["rules.att006"] == "failed"
+
+
+def test_a_rule_that_the_configuration_misspells_is_a_usage_error(run: Run, package: Path) -> None:
+    text = (package / "pyproject.toml").read_text()
+    (package / "pyproject.toml").write_text(text + 'disable = ["SEC01"]\n')
+    done = run("static", "--target", str(package))
+    assert done.returncode == 2
+    assert "SEC01" in done.stderr
+
+
+def test_the_command_that_repeats_a_finding_finds_it(run: Run, package: Path) -> None:
+    report = json.loads(run("static", "--target", str(package), "--json", "--quiet").stdout)
+    (found,) = [each for each in report["results"] if each["check"] == "rules.sec001"]
+    command = found["evidence"]["reproduce"].split()
+    assert command[:2] == ["astrobio-audit", "static"]
+    assert outcomes(run(*command[1:], "--target", str(package), "--json")) == {"rules.sec001": "failed"}
+    assert found["location"] == {
+        "path": "zoo/__init__.py", "line": 3, "column": 9, "end_line": 3, "end_column": 24,
+    }  # fmt: skip
+    assert found["subject"]["digest"].startswith("sha256:")
