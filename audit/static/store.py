@@ -75,11 +75,6 @@ def fact_key(function: str, relative: str, module: str, digest: str) -> bytes:
     return hashlib.blake2b(analyser_digest() + parts.encode("utf-8", "surrogateescape"), digest_size=16).digest()
 
 
-def tree_key(name: str, files: Iterable[tuple[str, str, str]]) -> bytes:
-    """Return the key of what follows from the summaries of all `files`: path, module and digest of each."""
-    return fact_key(name, "", "", "\0".join(part for file in files for part in file))
-
-
 def _sum(*parts: object) -> bytes:
     total = hashlib.blake2b(digest_size=8)
     for part in parts:

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from audit.static import collect, facts, reading, store
+from audit.static import collect, per_file, reading, store
 from audit.static.analysis import StaticAnalysis, analyse
 from audit.static.per_file import fact_of
 from audit.static.sources import SourceFile
@@ -40,7 +40,7 @@ def read(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """The files that were parsed, as they are parsed in this process."""
     names: list[str] = []
 
-    def spy(file: SourceFile, function: facts.FactFunction[facts.Fact]) -> facts.Answer[facts.Fact]:
+    def spy(file: SourceFile, function: per_file.FactFunction[per_file.Fact]) -> per_file.Answer[per_file.Fact]:
         names.append(file.relative)
         return fact_of(file, function)
 
@@ -99,7 +99,7 @@ def test_a_changed_file_is_read_again_and_no_other(tree: Tree, folder: Path, rea
 def test_an_unchanged_file_is_not_even_opened(
     tree: Tree, folder: Path, opened: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(facts, "SETTLED_AFTER_NS", 0)
+    monkeypatch.setattr(per_file, "SETTLED_AFTER_NS", 0)
     root = tree(SOURCES)
     cached(root, folder)
     assert cached(root, folder) == analyse(root, root)
@@ -113,12 +113,12 @@ def test_a_file_changed_just_now_is_opened_next_time(tree: Tree, folder: Path, o
     assert set(opened) == set(SOURCES)
 
 
-@pytest.mark.parametrize("settled_after_ns", [0, facts.SETTLED_AFTER_NS])
+@pytest.mark.parametrize("settled_after_ns", [0, per_file.SETTLED_AFTER_NS])
 @pytest.mark.parametrize("rewrite", ["in place", "replaced"])
 def test_content_of_the_same_size_at_the_same_time_is_seen(
     tree: Tree, folder: Path, monkeypatch: pytest.MonkeyPatch, settled_after_ns: int, rewrite: str
 ) -> None:
-    monkeypatch.setattr(facts, "SETTLED_AFTER_NS", settled_after_ns)
+    monkeypatch.setattr(per_file, "SETTLED_AFTER_NS", settled_after_ns)
     root = tree({"a.py": "class A: ...\n"})
     path = root / "a.py"
     os.utime(path, ns=(LONG_AGO_NS, LONG_AGO_NS))
@@ -252,7 +252,7 @@ DAMAGE = [
 def test_a_damaged_store_is_made_anew(
     tree: Tree, folder: Path, read: list[str], monkeypatch: pytest.MonkeyPatch, damage: Callable[[Path], None]
 ) -> None:
-    monkeypatch.setattr(facts, "SETTLED_AFTER_NS", 0)
+    monkeypatch.setattr(per_file, "SETTLED_AFTER_NS", 0)
     root = tree(SOURCES)
     expected = cached(root, folder)
     damage(database(folder))
