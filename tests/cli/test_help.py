@@ -127,7 +127,7 @@ def test_the_schema_command_prints_the_published_schema(run: Run) -> None:
         ["static", "--seed", "many"],
         ["static", "--workers"],
         ["smoke", "--workers", "2.5"],
-        ["doctor", "--workers", "2"],
+        ["doctor", "--subject", "x"],
         ["doctor", "--output", "x"],
         ["report", "publish", "--force"],
         ["report", "unpublish"],
