@@ -18,6 +18,7 @@ from audit.report.document import Environment, Provenance, Report, SkippedTreeRo
 from audit.results import Result
 from audit.static.analysis import StaticAnalysis, analyse
 from audit.static.inventory import InventoryItem
+from audit.stopping import stop_if_wanted
 from audit.target import Target
 
 STOPPED = "stopped by the user before the end"
@@ -112,6 +113,7 @@ def conduct(target: Target, request: Request) -> Report:
     environment: Environment | None = None
     try:
         complete = tuple(group for planner in request.planners for group in planner(collected))
+        stop_if_wanted()
         plan = select(complete, only=request.only, subjects=request.subjects)
         if plan != complete:
             partial_reason = _selection(request)
@@ -119,6 +121,7 @@ def conduct(target: Target, request: Request) -> Report:
         environment = collected.environment
         execution = Execution(target, plan, probe=collected.probe, notify=request.notify)
         execution.run()
+        stop_if_wanted()
     except KeyboardInterrupt:
         partial_reason = STOPPED
     finally:

@@ -123,7 +123,7 @@ def test_the_schema_command_prints_the_published_schema(run: Run) -> None:
         ["static", "--seed", "many"],
         ["static", "--workers"],
         ["smoke", "--workers", "2.5"],
-        ["doctor", "--target", "."],
+        ["doctor", "--subject", "x"],
         ["doctor", "--output", "x"],
         ["report", "publish", "--force"],
         ["report", "unpublish"],

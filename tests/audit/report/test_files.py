@@ -144,7 +144,7 @@ def test_a_report_with_a_name_that_is_no_unicode_can_be_written(
     # A file name on Linux is bytes; Python shows those that are not UTF-8 as lone surrogates.
     report = make_report([make_result(name="mod\udcffel")], partial_reason="limited to --subject mod\udcffel")
     write_files(report, tmp_path)
-    assert Report.model_validate_json((tmp_path / "readiness.json").read_bytes()) == report
+    assert Report.model_validate_json((tmp_path / "readiness.partial.json").read_bytes()) == report
     assert report.results[0].subject.name == "mod\\udcffel"
 
 
