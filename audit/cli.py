@@ -23,6 +23,7 @@ from audit.report.files import WriteError
 from audit.report.streams import discard_output, prepare_streams
 from audit.report.text import one_line, plain
 from audit.static.rules.cli import register as register_rules
+from audit.stopping import want_stop
 
 COMMAND_GROUP = "astrobio_audit.commands"
 EXIT_USAGE = 2
@@ -142,6 +143,7 @@ def _leave_with_traceback() -> NoReturn:
 def _interrupt(signum: int, frame: types.FrameType | None) -> None:
     for each in _STOPPING:  # once is enough: the partial report is written within seconds, and a second would lose it
         signal.signal(each, signal.SIG_IGN)
+    want_stop()
     raise KeyboardInterrupt
 
 

@@ -10,7 +10,7 @@ from rich.text import Text
 
 from audit.options import Options
 from audit.report.document import Report
-from audit.report.files import keep_from_git, prepare_folder
+from audit.report.files import WriteError, keep_from_git, prepare_folder
 from audit.report.progress import ProgressDisplay
 from audit.report.streams import print_json
 from audit.report.terminal import print_report
@@ -64,14 +64,24 @@ def run_area(
 
 def deliver(report: Report, *, json: bool, quiet: bool, output: Path | None) -> None:
     """Write and print the report, then leave with its exit code."""
-    if output:
-        write_files(report, output)
+    unwritten = _written(report, output) if output else None
     if json:
         print_json(report_json(report))
     elif not quiet:
         console = Console()
         print_report(report, console)
-        if output:
+        if output and not unwritten:
             place = one_line(str(output / file_stem(report)), limit=None)
             console.print(Text(f"written: {place}.json and .md"), soft_wrap=True)
+    if unwritten:
+        raise unwritten
     raise typer.Exit(report.exit_code)
+
+
+def _written(report: Report, output: Path) -> WriteError | None:
+    """Write the report; return what hindered it, for what was measured is still printed."""
+    try:
+        write_files(report, output)
+    except WriteError as error:
+        return error
+    return None

@@ -13,6 +13,7 @@ from audit.judgement import Judgement, error, skipped
 from audit.plan import Group, Plan, PlanKey, PlannedCheck, Run
 from audit.raised import describe_failure, describe_raised
 from audit.results import Outcome, Result, Subject
+from audit.stopping import stop_if_wanted
 from audit.target import Target, available_cores
 
 Notify = Callable[[str, Sequence[Result]], None]
@@ -71,6 +72,7 @@ class Execution:
         try:
             pending: set[Future[None]] = {pool.submit(self._run_group, group) for group in self._plan}
             while pending:
+                stop_if_wanted()
                 done, pending = wait(pending, timeout=_POLL_S, return_when=FIRST_COMPLETED)
                 for future in done:
                     future.result()

@@ -24,6 +24,7 @@ from audit.static.imports.causes import ImportRow
 from audit.static.imports.forecast import forecast
 from audit.static.inventory import InventoryItem
 from audit.static.store import FactStore, cache_folder
+from audit.stopping import stop_if_wanted
 from audit.target import Target
 
 STOPPED = "stopped by the user before the end"
@@ -144,6 +145,7 @@ def conduct(target: Target, request: Request) -> Report:
     environment: Environment | None = None
     try:
         complete = tuple(group for planner in request.planners for group in planner(collected))
+        stop_if_wanted()
         plan = select(complete, only=request.only, subjects=request.subjects)
         if plan != complete:
             partial_reason = _selection(request)
@@ -151,6 +153,7 @@ def conduct(target: Target, request: Request) -> Report:
         environment = collected.environment
         execution = Execution(target, plan, probe=collected.probe, notify=request.notify)
         execution.run()
+        stop_if_wanted()
     except KeyboardInterrupt:
         partial_reason = STOPPED
     finally:

@@ -75,11 +75,11 @@ def _prepared(settings: dict[str, object]) -> dict[str, Procedure]:
         "import_module": specs.import_module,
         "describe_specs": specs.describe,
         "model_build": models.build,
-        "model_forward": models.forward,
         "model_repeat": models.repeat,
         "model_backward": models.backward,
         "model_step": models.step,
-        "model_save_load": models.save_load,
+        "model_save": models.save,
+        "model_load": models.load,
         "model_reached": models.reached,
         "attention_run": attention.run,
     }

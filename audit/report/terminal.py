@@ -1,6 +1,7 @@
 """The report as a summary table and a list of what needs attention."""
 
 from rich.console import Console
+from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
@@ -75,7 +76,10 @@ def _print_result(result: Result, console: Console) -> None:
 
 def _print_below(text: str, console: Console, *, style: str = "") -> None:
     """Print what belongs to a result, indented: no line of it begins where a verdict would."""
-    console.print(Text(_INDENT + plain(text).replace("\n", f"\n{_INDENT}"), style=style), soft_wrap=True)
+    if console.is_terminal:  # where a line that is too long goes on at the margin, so it is broken here
+        console.print(Padding(Text(plain(text), style=style), (0, 0, 0, len(_INDENT))))
+    else:
+        console.print(Text(_INDENT + plain(text).replace("\n", f"\n{_INDENT}"), style=style), soft_wrap=True)
 
 
 def _measured(evidence: Evidence) -> str:

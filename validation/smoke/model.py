@@ -29,9 +29,10 @@ class RegisteredModel:
         """Run one of the probe's model procedures on this model."""
         return run.probe.call(procedure, specs=self.specs, name=self.name, seed=run.seed)
 
-    def call_on_batch(self, run: Run, procedure: str) -> Mapping[str, Plain]:
-        """The same with a batch of inputs."""
-        return run.probe.call(procedure, specs=self.specs, name=self.name, seed=run.seed, batch_size=BATCH_SIZE)
+    def call_on_batch(self, run: Run, procedure: str, **arguments: Plain) -> Mapping[str, Plain]:
+        """The same with a batch of inputs, and what else the procedure takes."""
+        given: dict[str, Plain] = {"specs": self.specs, "name": self.name, "seed": run.seed, "batch_size": BATCH_SIZE}
+        return run.probe.call(procedure, timeout_s=None, **given, **arguments)
 
 
 def tensors_of(reply: Mapping[str, Plain], key: str) -> dict[str, Tensor]:
@@ -40,11 +41,8 @@ def tensors_of(reply: Mapping[str, Plain], key: str) -> dict[str, Tensor]:
     Raises:
         ProbeFailure: the reply is not of that form.
     """
-    data = reply.get(key)
-    if not isinstance(data, bytes):
-        raise ProbeFailure(f"the target's process sent a reply without {key}")
     try:
-        return load_safetensors(data)
+        return load_safetensors(bytes_of(reply, key))
     except SafetensorError as problem:
         raise ProbeFailure(f"the target's process sent malformed tensors: {problem}") from problem
 
@@ -69,6 +67,18 @@ def text_of(reply: Mapping[str, Plain], key: str) -> str:
     """
     value = reply.get(key)
     if not isinstance(value, str):
+        raise ProbeFailure(f"the target's process sent a reply without {key}")
+    return value
+
+
+def bytes_of(reply: Mapping[str, Plain], key: str) -> bytes:
+    """Return the bytes that a reply holds under `key`.
+
+    Raises:
+        ProbeFailure: the reply is not of that form.
+    """
+    value = reply.get(key)
+    if not isinstance(value, bytes):
         raise ProbeFailure(f"the target's process sent a reply without {key}")
     return value
 

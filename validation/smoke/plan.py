@@ -46,12 +46,12 @@ def _imports(collected: Collected) -> Iterator[PlannedCheck]:
     """Plan one import for each module, parents first: below a package that cannot be imported nothing can be."""
     broken: set[str] = set()
 
-    def judge(module: str, run: Run) -> Judgement:
+    def judge(module: str, path: str, run: Run) -> Judgement:
         parents = [module[:index] for index, character in enumerate(module) if character == "."]
         if culprit := next((parent for parent in parents if parent in broken), None):
             return skipped(f"its parent package {culprit} cannot be imported")
         broken.add(module)
-        judgement = importing.judge(module, run)
+        judgement = importing.judge(module, path, run)
         if judgement.outcome is Outcome.PASSED:
             broken.remove(module)
         return judgement
@@ -65,7 +65,9 @@ def _imports(collected: Collected) -> Iterator[PlannedCheck]:
                 path=collected.rooted(file.relative),
                 digest=collected.analysis.file_digests.get(file.relative),
             )
-            yield PlannedCheck(check=importing.CHECK, subject=subject, judge=functools.partial(judge, file.module))
+            yield PlannedCheck(
+                check=importing.CHECK, subject=subject, judge=functools.partial(judge, file.module, subject.path or "")
+            )
 
 
 def _models(collected: Collected, catalog: Catalog) -> Iterator[Group]:

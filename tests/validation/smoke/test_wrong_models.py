@@ -10,6 +10,8 @@ from audit.session import Request, conduct
 from audit.target import Target
 from validation.smoke.plan import plan_smoke
 
+pytestmark = pytest.mark.timeout(900)  # the first test waits for a run over all models
+
 # What a class that holds one linear layer does more when it is built, its forward, and the check that must fail on it.
 MODELS: dict[str, tuple[str, str, str]] = {
     "constructor_raises": ("1 / 0", "", "build"),

@@ -16,7 +16,7 @@ CHECK = Check(
     id="smoke.backward",
     title="A finite gradient reaches every trainable parameter",
     proves="The loss on one batch is finite, and every trainable parameter receives a gradient that is finite and not "
-    "zero everywhere.",
+    "zero everywhere, from the first of at most eight batches, with an optimizer step between, that gives it one.",
     defect="a parameter that the forward pass does not use",
     severity=Severity.CRITICAL,
 )
@@ -29,7 +29,7 @@ def judge(model: RegisteredModel, run: Run) -> Judgement:
     try:
         reply = model.call_on_batch(run, "model_backward")
     except TargetRaised as raised:
-        return judge_raised(raised, run.target, phases=("forward", "loss", "backward"))
+        return judge_raised(raised, run.target, phases=("forward", "loss", "backward", "step"))
     loss = number_of(reply, "loss")
     if not math.isfinite(loss):
         return failed(f"the loss is {loss}")
@@ -42,7 +42,8 @@ def judge(model: RegisteredModel, run: Run) -> Judgement:
             value=len(reasons),
             bound=0,
             comparison=Comparison.EQUAL,
-            origin=f"each of the {len(gradients)} trainable parameters must be able to learn from one batch",
+            origin=f"each of the {len(gradients)} trainable parameters must be able to learn; "
+            f"batches tried: {number_of(reply, 'batches'):g}",
             unit="parameters without a usable gradient",
         ),
         otherwise=_listed(reasons),
@@ -63,4 +64,4 @@ def _trouble(gradient: Plain) -> str | None:
 def _listed(reasons: Mapping[str, str]) -> str:
     shown = [f"{name}: {reason}" for name, reason in sorted(reasons.items())[:_MAX_NAMED]]
     more = f" and {len(reasons) - _MAX_NAMED} more" if len(reasons) > _MAX_NAMED else ""
-    return f"gradient after one batch: {'; '.join(shown)}{more}"
+    return f"gradient in every batch tried: {'; '.join(shown)}{more}"

@@ -1,4 +1,4 @@
-"""Two eval passes over the same batch agree to the last bit."""
+"""Eval passes over the same batch agree to the last bit."""
 
 from audit.gateway import TargetRaised
 from audit.judgement import Judgement, Measured, error, judged
@@ -12,7 +12,7 @@ from validation.smoke.model import RegisteredModel, tensors_of
 CHECK = Check(
     id="smoke.determinism",
     title="Eval is deterministic",
-    proves="In eval mode the same model gives the same output twice for the same batch, and another for another batch.",
+    proves="In eval mode the same model gives the same output eight times for the same batch.",
     defect="dropout that is active in eval mode",
     severity=Severity.MAJOR,
 )
@@ -20,7 +20,7 @@ REQUIRES = (forward.CHECK.id,)
 
 
 def judge(model: RegisteredModel, run: Run) -> Judgement:
-    """Run the same batch twice; the outputs must be a usable reference first."""
+    """Run the same batch several times; the outputs must be a usable reference first."""
     try:
         reply = model.call_on_batch(run, "model_repeat")
     except TargetRaised as raised:
@@ -41,6 +41,6 @@ def judge(model: RegisteredModel, run: Run) -> Judgement:
             origin="the same weights, input and process: the same operations in the same order",
             unit="max abs difference",
         ),
-        otherwise="two eval passes over the same batch differ",
+        otherwise="eval passes over the same batch differ",
         fix="guard every random operation with self.training",
     )

@@ -1,7 +1,9 @@
 """Every module of the package can be imported."""
 
+from pathlib import Path
+
 from audit.gateway import TargetRaised
-from audit.judgement import Judgement, Measured, judged
+from audit.judgement import Judgement, Measured, failed, judged
 from audit.plan import Run
 from audit.raised import judge_raised
 from audit.results import Check, Comparison, Severity
@@ -9,18 +11,24 @@ from audit.results import Check, Comparison, Severity
 CHECK = Check(
     id="smoke.import",
     title="The module can be imported",
-    proves="The target's interpreter imports the module.",
+    proves="The target's interpreter imports the module, and from this file.",
     defect="an import of a name that does not exist",
     severity=Severity.CRITICAL,
 )
 
 
-def judge(module: str, run: Run) -> Judgement:
-    """Import one module in the target's interpreter."""
+def judge(module: str, path: str, run: Run) -> Judgement:
+    """Import one module in the target's interpreter; `path` is its file relative to the target's root."""
     try:
-        run.probe.call_unharmed("import_module", name=module)
+        reply = run.probe.call_unharmed("import_module", name=module)
     except TargetRaised as raised:
         return judge_raised(raised, run.target, phases=("import",))
+    found = reply.get("path")
+    if not isinstance(found, str) or Path(found).resolve() != (run.target.root / path).resolve():
+        return failed(
+            f"importing {module} gives {_shown(found, run)} and not this file",
+            fix="rename the module: another of its name is found first",
+        )
     return judged(
         Measured(
             value=0,
@@ -31,3 +39,9 @@ def judge(module: str, run: Run) -> Judgement:
         ),
         otherwise="",
     )
+
+
+def _shown(found: object, run: Run) -> str:
+    if not isinstance(found, str):
+        return "a module without a file"
+    return run.target.relative(found) or Path(found).name

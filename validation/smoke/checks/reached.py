@@ -15,7 +15,7 @@ CHECK = Check(
     title="The class ran in a registered model",
     proves="An instance of the class, or of a subclass, was called in one forward pass of a registered model.",
     defect="a model class that no registered model uses",
-    severity=Severity.MINOR,
+    severity=Severity.MAJOR,
 )
 Class = tuple[str, str]  # module, qualname
 

@@ -7,13 +7,14 @@ from audit.raised import judge_raised
 from audit.results import Check, Comparison, Severity
 from validation.smoke.checks import determinism
 from validation.smoke.compare import difference, unusable
-from validation.smoke.model import RegisteredModel, tensors_of
+from validation.smoke.model import RegisteredModel, bytes_of, tensors_of
 
 CHECK = Check(
     id="smoke.save_load",
     title="Saving and loading keeps the outputs",
-    proves="The state dict, saved and read back with weights_only=True, makes an instance that was initialised with "
-    "another seed give the same outputs to the last bit.",
+    proves="The state dict of the model after a training step, saved and read with weights_only=True in another "
+    "process, makes an instance that was initialised with another seed, and gave other outputs before, give the same "
+    "outputs to the last bit.",
     defect="a tensor kept as a plain attribute, which the state dict does not hold",
     severity=Severity.CRITICAL,
 )
@@ -23,17 +24,21 @@ REQUIRES = (determinism.CHECK.id,)
 def judge(model: RegisteredModel, run: Run) -> Judgement:
     """Compare the saved model's outputs with those of the one that loaded its state."""
     try:
-        reply = model.call_on_batch(run, "model_save_load")
+        reply = model.call_on_batch(run, "model_save")
+        saved = tensors_of(reply, "saved")
+        if problem := unusable(saved):
+            return error(f"no reference to compare with: {problem}")
+        if not reply.get("entries"):
+            return failed("the state dict is empty")
+        run.probe.close()  # what is loaded must not rest on what the saving process has in memory
+        loaded = model.call_on_batch(run, "model_load", state=bytes_of(reply, "state"))
     except TargetRaised as raised:
         return judge_raised(raised, run.target, phases=("save", "load"))
-    saved = tensors_of(reply, "saved")
-    if problem := unusable(saved):
-        return error(f"no reference to compare with: {problem}")
-    if not reply.get("entries"):
-        return failed("the state dict is empty")
+    if difference(saved, tensors_of(loaded, "before")) == 0:
+        return error("an instance built under another seed gives the same outputs before it loads: nothing was tested")
     return judged(
         Measured(
-            value=difference(saved, tensors_of(reply, "loaded")),
+            value=difference(saved, tensors_of(loaded, "loaded")),
             bound=0.0,
             comparison=Comparison.EQUAL,
             origin="equal weights and input: the same operations in the same order",

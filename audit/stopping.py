@@ -1,0 +1,24 @@
+"""Whether the user has asked the run to stop.
+
+The signal handler raises KeyboardInterrupt, and some code that runs at that moment swallows it (torch while it loads).
+So the wish is also kept here, and looked at where a run can end well.
+"""
+
+import threading
+
+_wanted = threading.Event()
+
+
+def want_stop() -> None:
+    """Keep the wish."""
+    _wanted.set()
+
+
+def stop_if_wanted() -> None:
+    """Raise what Ctrl-C raises where the user has asked to stop.
+
+    Raises:
+        KeyboardInterrupt: a stop is wanted.
+    """
+    if _wanted.is_set():
+        raise KeyboardInterrupt
