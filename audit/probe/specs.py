@@ -24,7 +24,8 @@ def import_module(name: str) -> dict[str, object]:
     """Import `name` and tell where it came from."""
     with phase("import"):
         module = importlib.import_module(name)
-    return {"path": getattr(module, "__file__", None)}
+    # A module may put any object in its own place; one that is compiled into the interpreter hides every file.
+    return {"path": getattr(module, "__file__", None), "built_in": name in sys.builtin_module_names}
 
 
 def describe(module: str) -> dict[str, object]:

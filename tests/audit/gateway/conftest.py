@@ -32,7 +32,7 @@ class Child:
         name = f"module{next(self._count)}_{id(self)}"
         (self.package / f"{name}.py").write_text(dedent(code) + "\n")
         reply = self.probe.call("import_module", name=f"pkg.{name}", **limits)
-        assert reply == {"path": str(self.package / f"{name}.py")}
+        assert reply["path"] == str(self.package / f"{name}.py")
 
     def tell(self, expression: str) -> str:
         """Return the text of an expression's value in the child."""

@@ -24,7 +24,8 @@ def judge(module: str, path: str, run: Run) -> Judgement:
     except TargetRaised as raised:
         return judge_raised(raised, run.target, phases=("import",))
     found = reply.get("path")
-    if not isinstance(found, str) or Path(found).resolve() != (run.target.root / path).resolve():
+    elsewhere = isinstance(found, str) and Path(found).resolve() != (run.target.root / path).resolve()
+    if elsewhere or reply.get("built_in"):
         return failed(
             f"importing {module} gives {_shown(found, run)} and not this file",
             fix="rename the module: another of its name is found first",
@@ -43,5 +44,5 @@ def judge(module: str, path: str, run: Run) -> Judgement:
 
 def _shown(found: object, run: Run) -> str:
     if not isinstance(found, str):
-        return "a module without a file"
+        return "a module of the interpreter"
     return run.target.relative(found) or Path(found).name
