@@ -105,7 +105,8 @@ class Check(Frozen):
 class Location(Frozen):
     """A place in a source file; the path is relative to the target's root, lines and columns start at 1.
 
-    The end is that of the text meant, and its column is that behind the last character.
+    The end is that of the text meant, and its column is that behind the last character. `qualname` is the class or
+    function around the place.
     """
 
     path: str
@@ -113,6 +114,7 @@ class Location(Frozen):
     column: int | None = None
     end_line: int | None = None
     end_column: int | None = None
+    qualname: str | None = None
 
 
 class Subject(Frozen):

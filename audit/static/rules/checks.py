@@ -93,6 +93,7 @@ def _failed(finding: Finding, collected: Collected) -> Judgement:
         column=finding.column,
         end_line=finding.end_line,
         end_column=finding.end_column,
+        qualname=finding.qualname,
     )
     subject = Subject(kind=SubjectKind.FILE, path=path, line=finding.line, digest=finding.digest)
     return replace(failed(finding.message, location=place, fix=finding.fix), subject=subject)

@@ -31,6 +31,7 @@ class Finding:
     fix: str
     digest: str
     unless_attribute: str | None = None
+    qualname: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,7 +121,14 @@ def _finding(rule: Rule, spot: Spot, *, context: FileContext, lines: Sequence[st
         fix=spot.fix or rule.fix,
         digest=digest,
         unless_attribute=spot.unless_attribute,
+        qualname=_qualname(node, context),
     )
+
+
+def _qualname(node: ast.AST, context: FileContext) -> str | None:
+    """Return the dotted name of the class or function that `node` is or stands in; None at the top of the file."""
+    around = [each for each in (node, *context.ancestors(node)) if isinstance(each, _DEFINITIONS)]
+    return ".".join(each.name for each in reversed(around)) or None
 
 
 def _line(lines: Sequence[str], line: int) -> str:
