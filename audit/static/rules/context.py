@@ -2,14 +2,14 @@
 
 import ast
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Container, Iterator, Mapping
 from functools import cached_property
 from pathlib import PurePosixPath
 
 from audit.static.rules.imports import ImportTable
-from audit.static.rules.index import TreeIndex
 from audit.static.rules.syntax import Function, Loop, own_nodes, parameters, statements_before
 from audit.static.torch_classes import load_torch_classes
+from audit.static.tree import TreeIndex
 
 _VERSION_TEST = re.compile(
     r"version|hasattr|_available|torch_\d|is_torch|_has_|\bhas_|_lt_|_ge_|_gt_|_le_|greater|_\d+_\d+\b", re.IGNORECASE
@@ -33,18 +33,18 @@ Assignments = Mapping[str, list[ast.expr | None]]
 class FileContext:
     """One file, its imports, and which of its classes are models."""
 
-    def __init__(self, path: str, tree: ast.Module, *, model_lines: frozenset[int], text: str) -> None:
-        """Walk the tree.
+    def __init__(self, path: str, index: TreeIndex, *, model_lines: Container[int], text: str) -> None:
+        """Look at nothing yet.
 
         Args:
             path: of the file, relative to the root.
-            tree: its syntax tree.
+            index: its syntax tree.
             model_lines: the lines of the `class` keywords of its subclasses of `torch.nn.Module`.
             text: the file's text.
         """
         self.path = path
         self.text = text
-        self.index = TreeIndex(tree)
+        self.index = index
         self._model_lines = model_lines
         self._resolved: dict[ast.AST, str] = {}
         self._assignments: dict[ast.AST, Assignments] = {}
@@ -124,11 +124,11 @@ class FileContext:
 
     def parent(self, node: ast.AST) -> ast.AST:
         """Return the node around `node`; that of the module is the module."""
-        return self.index.parents.get(node, self.index.tree)
+        return self.index.parent(node) or self.index.tree
 
     def ancestors(self, node: ast.AST) -> Iterator[ast.AST]:
         """Yield the nodes around `node`, the innermost first."""
-        while (parent := self.index.parents.get(node)) is not None:
+        while (parent := self.index.parent(node)) is not None:
             yield parent
             node = parent
 
@@ -163,7 +163,7 @@ class FileContext:
     def statement_of(self, node: ast.AST) -> ast.stmt:
         """Return the statement that holds `node`."""
         while not isinstance(node, ast.stmt):
-            node = self.index.parents[node]
+            node = self.parent(node)
         return node
 
     def block_of(self, statement: ast.stmt) -> list[ast.stmt]:
