@@ -14,9 +14,9 @@ from audit.static import collect, workers
 from audit.static.analysis import analyse
 from audit.static.collect import analyse_files
 from audit.static.discovery import discover
+from audit.static.full_summary import summary_of
 from audit.static.reading import ParsedFile, UnreadableFile
 from audit.static.sources import SourceFile
-from audit.static.full_summary import summary_of
 from audit.static.workers import AnalyserError
 
 Tree = Callable[[Mapping[str, str | bytes]], Path]
