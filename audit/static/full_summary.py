@@ -32,15 +32,15 @@ def summary_of(file: SourceFile, parsed: ParsedFile) -> FileSummary:
     judged = judge(file.relative, parsed, model_lines=probable_models(summary.classes), index=index)
     return replace(
         summary,
-        later_facts=Later(_facts(file, parsed, summary.bindings)),
+        later_facts=Later(_facts(file, parsed, summary.bindings, index)),
         later_program=Later(compile_program(parsed.tree, parsed.text)),
         later_judged=Later(judged),
     )
 
 
-def _facts(file: SourceFile, parsed: ParsedFile, bindings: Bindings) -> FileFacts:
+def _facts(file: SourceFile, parsed: ParsedFile, bindings: Bindings, index: TreeIndex) -> FileFacts:
     """Return what the file does; nothing where an expression is nested too deeply to follow, which no loop's is."""
     try:
-        return facts_of(parsed.tree, parsed.text, path=file.relative, bindings=bindings, lines=SourceLines(parsed.text))
+        return facts_of(index, parsed.text, path=file.relative, bindings=bindings, lines=SourceLines(parsed.text))
     except RecursionError:
         return FileFacts()

@@ -4,7 +4,8 @@ import ast
 from collections import defaultdict
 from functools import cached_property
 
-_SCOPES = (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda, ast.ClassDef, ast.Module)
+_DEFINITIONS = (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda, ast.ClassDef)
+_SCOPES = (*_DEFINITIONS, ast.Module)
 # Fields that hold names, numbers, contexts or operators, in whatever class has them.
 _PLAIN = frozenset(
     {"arg", "asname", "attr", "conversion", "ctx", "id", "is_async", "kind", "kwd_attrs", "level", "module", "op"}
@@ -80,6 +81,25 @@ class TreeIndex:
         """Return `node` and all nodes below it, in the order of the source."""
         position = self._position[node]
         return self.nodes[position : position + self._sizes[position]]
+
+    def own(self, node: ast.AST) -> list[ast.AST]:
+        """Return the nodes below `node`, leaving out what is below the functions and classes defined in it."""
+        return self._pruned(node, _DEFINITIONS)
+
+    def in_functions(self, node: ast.AST) -> list[ast.AST]:
+        """Return the nodes below `node`, leaving out what is below the classes defined in it."""
+        return self._pruned(node, (ast.ClassDef,))
+
+    def _pruned(self, node: ast.AST, ends: tuple[type[ast.AST], ...]) -> list[ast.AST]:
+        nodes, sizes = self.nodes, self._sizes
+        top = self._position[node]
+        position, end = top + 1, top + sizes[top]
+        found = []
+        while position < end:
+            each = nodes[position]
+            found.append(each)
+            position += sizes[position] if isinstance(each, ends) else 1
+        return found
 
     def parent(self, node: ast.AST) -> ast.AST | None:
         """Return the node around `node`; None for the module."""

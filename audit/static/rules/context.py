@@ -2,12 +2,12 @@
 
 import ast
 import re
-from collections.abc import Container, Iterator, Mapping
+from collections.abc import Container, Iterator, Mapping, Sequence
 from functools import cached_property
 from pathlib import PurePosixPath
 
 from audit.static.rules.imports import ImportTable
-from audit.static.rules.syntax import Function, Loop, own_nodes, parameters, statements_before
+from audit.static.rules.syntax import Function, Loop, parameters, statements_before
 from audit.static.torch_classes import load_torch_classes
 from audit.static.tree import TreeIndex
 
@@ -196,7 +196,7 @@ class FileContext:
     def assignments(self, scope: ast.AST) -> Assignments:
         """Return what each name of a function or module is bound to; None stands for a value that is not known."""
         if scope not in self._assignments:
-            self._assignments[scope] = _assignments(scope)
+            self._assignments[scope] = _assignments(scope, self.index.own(scope))
         return self._assignments[scope]
 
     def value_of(self, expression: ast.expr) -> ast.expr:
@@ -244,30 +244,26 @@ def _catches_import_failure(handler: ast.ExceptHandler) -> bool:
     return any(isinstance(each, ast.Name) and each.id in _IMPORT_FAILURES for each in types)
 
 
-def _assignments(scope: ast.AST) -> dict[str, list[ast.expr | None]]:
+def _assignments(scope: ast.AST, nodes: Sequence[ast.AST]) -> dict[str, list[ast.expr | None]]:
     found: dict[str, list[ast.expr | None]] = {}
     known: set[ast.AST] = set()
     if isinstance(scope, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda):
         for argument in parameters(scope):
             found.setdefault(argument.arg, []).append(None)
-    for node in sorted(own_nodes(scope), key=_is_bare_name):
-        match node:
-            case ast.Assign(targets=targets, value=value):
-                for target in targets:
-                    if isinstance(target, ast.Name):
-                        found.setdefault(target.id, []).append(value)
-                        known.add(target)
-            case ast.AnnAssign(target=ast.Name(id=name) as target, value=ast.expr() as value):
-                found.setdefault(name, []).append(value)
-                known.add(target)
-            case ast.Name(id=name, ctx=ast.Store() | ast.Del()) if node not in known:
-                found.setdefault(name, []).append(None)
+    for node in nodes:  # an assignment before the names in it
+        if isinstance(node, ast.Assign):
+            for target in node.targets:
+                if isinstance(target, ast.Name):
+                    found.setdefault(target.id, []).append(node.value)
+                    known.add(target)
+        elif isinstance(node, ast.AnnAssign):
+            if isinstance(node.target, ast.Name) and node.value is not None:
+                found.setdefault(node.target.id, []).append(node.value)
+                known.add(node.target)
+        elif isinstance(node, ast.Name) and not isinstance(node.ctx, ast.Load) and node not in known:
+            found.setdefault(node.id, []).append(None)
     return found
 
 
 def _is_store(node: ast.Name) -> bool:
     return not isinstance(node.ctx, ast.Load)
-
-
-def _is_bare_name(node: ast.AST) -> bool:
-    return isinstance(node, ast.Name)
