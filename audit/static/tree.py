@@ -17,7 +17,7 @@ class _NodeFields(dict[type, tuple[str, ...]]):
 
     def __missing__(self, kind: type[ast.AST]) -> tuple[str, ...]:
         found: tuple[str, ...] = ()
-        if kind not in (ast.Constant, ast.Global, ast.Nonlocal):
+        if kind not in (ast.Constant, ast.Global, ast.MatchSingleton, ast.Nonlocal):
             # `name` is a text, but for `type X = ...` of Python 3.12.
             plain = _PLAIN if kind.__name__ == "TypeAlias" else _PLAIN | {"name"}
             found = tuple(name for name in reversed(kind._fields) if name not in plain)

@@ -16,6 +16,11 @@ from audit.static.torch_classes import load_torch_classes
 from audit.static.tree import TreeIndex
 
 _LINE_END = re.compile(r"\r\n|\r|\n")
+# How classes that are models are named, and no others, in most packages.
+_MODEL_NAME = re.compile(
+    r"(Model|Module|ModelMixin|Layer|Block|MLP|Norm|Embeddings?|Attention|Experts|Router|Encoder|Decoder|Head|Net|Pooler"
+    r"|Pretrained\w*|For[A-Z]\w+|Stage|Motion)$"
+)
 _DEFINITIONS = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
 
 
@@ -89,7 +94,8 @@ def _is_probable(position: int, classes: Sequence[ClassSummary], guesses: dict[i
         summary = classes[position]
         answers = [_leads_to_model(base.candidates, classes, guesses) for base in summary.bases]
         defined = f"{summary.module}.{summary.qualname}" in load_torch_classes().definitions
-        guesses[position] = defined or True in answers or (None in answers and "forward" in summary.bindings)
+        named = any(_MODEL_NAME.search(base.name.rpartition(".")[2]) for base in summary.bases)
+        guesses[position] = defined or True in answers or (None in answers and (named or "forward" in summary.bindings))
     return guesses[position]
 
 
