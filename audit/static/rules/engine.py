@@ -53,23 +53,23 @@ class RuleReport:
 
 def run_rules(analysis: StaticAnalysis, rules: Sequence[Rule]) -> RuleReport:
     """Return what `rules` find in the files of a target: one about an attribute falls where any file reads it."""
-    judged = [(file, file.judged) for file in analysis.summaries]
+    judged = analysis.judged
     each = [
-        select(found, rules, path=file.path, digest=file.digest)
-        for file, found in judged
+        select(found, rules, path=path, digest=analysis.file_digests[path] or "")
+        for path, found in judged.items()
         if found.findings or found.comments
     ]
     silenced: dict[str, int] = {}
     for rule in (rule for file in each for rule in file.silenced):
         silenced[rule] = silenced.get(rule, 0) + 1
     findings = [found for file in each for found in file.findings]
-    unread = _unread({found.unless_attribute for found in findings} - {None}, [found for _, found in judged])
+    unread = _unread({found.unless_attribute for found in findings} - {None}, list(judged.values()))
     kept = (found for found in findings if found.unless_attribute is None or found.unless_attribute in unread)
     return RuleReport(
-        files=sum(not found.too_deep for _, found in judged),
+        files=sum(not found.too_deep for found in judged.values()),
         findings=tuple(sorted(kept)),
         silenced=dict(sorted(silenced.items())),
-        too_deep=tuple(file.path for file, found in judged if found.too_deep),
+        too_deep=tuple(path for path, found in judged.items() if found.too_deep),
     )
 
 
