@@ -59,9 +59,10 @@ _REPORT = Form("rules", _CODEC.encode, _CODEC.decode)
 
 def run_rules(analysis: StaticAnalysis, rules: Sequence[Rule]) -> RuleReport:
     """Return what `rules` find in the files of a target: one about an attribute falls where any file reads it."""
+    models = [f"{item.path}:{item.line}" for item in analysis.models]  # which files outside of the target decide too
     return concluded(
         _REPORT,
-        lambda: (*analysis.given(), *(rule.id for rule in rules)),
+        lambda: (*analysis.given(), *models, *(rule.id for rule in rules)),
         lambda: _joined(analysis, rules),
         witnesses=lambda: (),
         store=analysis.store,

@@ -111,6 +111,7 @@ def test_an_unchanged_file_is_not_even_opened(
 def test_a_file_changed_just_now_is_opened_next_time(tree: Tree, folder: Path, opened: list[str]) -> None:
     root = tree(SOURCES)
     cached(root, folder)
+    opened.clear()
     cached(root, folder)
     assert set(opened) == set(SOURCES)
 
