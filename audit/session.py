@@ -23,6 +23,7 @@ from audit.static.environment import site_folders
 from audit.static.imports.causes import ImportRow
 from audit.static.imports.forecast import forecast
 from audit.static.inventory import InventoryItem
+from audit.static.paths import TreeFiles, limited_to, tree_files
 from audit.static.store import FactStore, cache_folder
 from audit.stopping import stop_if_wanted
 from audit.target import Target
@@ -45,34 +46,55 @@ class Collected:
         self.probe: Probe | None = None
 
     @cached_property
+    def tree(self) -> TreeFiles | None:
+        """Which files of a tree are analysed and shown; None where the target is a package."""
+        target, settings = self.target, self.target.settings
+        if not target.is_tree:
+            return None
+        return tree_files(target.root, target.paths, exclude=settings.exclude, source=settings.source)
+
+    @cached_property
     def analysis(self) -> StaticAnalysis:
-        """What the package's sources say; reads files, imports nothing."""
-        target = self.target
+        """What the sources say: the package's, or those of a tree and of the packages in it; imports nothing."""
+        target, tree = self.target, self.tree
         store = FactStore(cache_folder()) if self._cache else None
         with store or nullcontext():
             found = analyse(
                 target.source,
                 target.package_path,
                 exclude=target.settings.exclude,
-                installed=site_folders(target.python),
+                installed=(*(tree.search if tree else ()), *site_folders(target.python)),
                 project=target.root,
                 workers=target.workers,
                 store=store,
+                found=tree.discovery if tree else None,
+                with_surroundings=not target.paths,
             )
         gc.freeze()  # it stays until the end; going through it costs more than all that is done with it
         return found
 
     @cached_property
+    def shown(self) -> StaticAnalysis:
+        """What the sources say that the run is limited to; all where it is not limited."""
+        paths = self.tree.shown if self.tree else None
+        return self.analysis if paths is None else self.analysis.of_files(paths)
+
+    @cached_property
     def inventory(self) -> tuple[InventoryItem, ...]:
         """The inventory with paths relative to the target's root."""
-        rooted = [item.model_copy(update={"path": self.rooted(item.path)}) for item in self.analysis.inventory]
-        every = (*rooted, *self.analysis.surroundings)
+        rooted = [item.model_copy(update={"path": self.rooted(item.path)}) for item in self.shown.inventory]
+        every = (*rooted, *self.shown.surroundings)
         return tuple(sorted(every, key=lambda item: (item.path, item.line, item.qualname, item.kind)))
 
     @cached_property
     def imports(self) -> tuple[ImportRow, ...] | None:
         """Which modules would fail to import; None where the interpreter does not tell what that depends on."""
-        return forecast(self.analysis, self.target)
+        tree = self.tree
+        if tree is None:
+            return forecast(self.analysis, self.target)
+        search = (*tree.search, *tree.script_folders)
+        rows = forecast(self.analysis, self.target, search=search, undecided=tree.ambiguous)
+        return rows and tuple(row for row in rows if tree.shown is None or row.path in tree.shown)
 
     def rooted(self, path: str) -> str:
         """Return a path relative to the source folder, as the analysis gives it, relative to the target's root."""
@@ -141,14 +163,14 @@ def conduct(target: Target, request: Request) -> Report:
     collected = Collected(target, cache=request.cache, only=request.only)
     plan: Plan = ()
     execution: Execution | None = None
-    partial_reason: str | None = None
+    partial_reason = limited_to(target.root, target.paths) if target.paths else None
     environment: Environment | None = None
     try:
         complete = tuple(group for planner in request.planners for group in planner(collected))
         stop_if_wanted()
         plan = select(complete, only=request.only, subjects=request.subjects)
         if plan != complete:
-            partial_reason = _selection(request)
+            partial_reason = ", ".join(filter(None, (partial_reason, _selection(request))))
         request.planned(sum(len(group.planned) for group in plan))
         environment = collected.environment
         execution = Execution(target, plan, probe=collected.probe, notify=request.notify)
@@ -164,7 +186,7 @@ def conduct(target: Target, request: Request) -> Report:
     if request.needs_inventory and "analysis" in vars(collected):
         rows = tuple(
             SkippedTreeRow(path=collected.rooted(tree.relative), files=tree.python_files, reason=tree.reason)
-            for tree in collected.analysis.skipped_trees
+            for tree in collected.shown.skipped_trees
         )
     return build_report(
         command=request.command,
@@ -211,7 +233,7 @@ def _provenance(
     return Provenance(
         command=shlex.join(["astrobio-audit", *sys.argv[1:]]),
         package=target.package,
-        package_digest=collected.analysis.digest if "analysis" in vars(collected) else None,
+        package_digest=collected.shown.digest if "analysis" in vars(collected) else None,
         config_digest=target.config_digest,
         commit=commit,
         dirty=dirty,

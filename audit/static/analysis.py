@@ -1,14 +1,14 @@
 """All stages in a row: from a folder to its inventory."""
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
 from audit.static.collect import analyse_files, without_collector
 from audit.static.definitions import Definition, find_function
-from audit.static.discovery import SkippedTree, SourceFile, discover
+from audit.static.discovery import Discovery, SkippedTree, SourceFile, discover
 from audit.static.file_items import attention_items, file_items
 from audit.static.graph import ProjectGraph
 from audit.static.installed import InstalledModules
@@ -56,6 +56,16 @@ class StaticAnalysis:
             total.update(f"{path}\0{digest or 'unreadable'}\n".encode())
         return f"sha256:{total.hexdigest()}"
 
+    def of_files(self, paths: Set[str]) -> "StaticAnalysis":
+        """Return what the files at these relative paths say, judged with all the others known."""
+        return StaticAnalysis(
+            files=tuple(file for file in self.files if file.relative in paths),
+            summaries=tuple(file for file in self.summaries if file.path in paths),
+            unreadable=tuple(file for file in self.unreadable if file.path in paths),
+            skipped_trees=self.skipped_trees,
+            inventory=tuple(item for item in self.inventory if item.path in paths),
+        )
+
     def find_definition(self, module: str, qualname: str) -> Definition | None:
         """Return where a class or function of this name is defined, with the digest of its source, or None.
 
@@ -90,16 +100,19 @@ def analyse(
     project: Path | None = None,
     workers: int = 1,
     store: FactStore | None = None,
+    found: Discovery | None = None,
+    with_surroundings: bool = True,
 ) -> StaticAnalysis:
     """Return what the Python files of `start` say; `root`, `start` and `exclude` are those of `discover`.
 
     Files are read by up to `workers` processes, except those of which `store` knows the summary already. Bases that
     leave the target are followed into the sources of `root` and of the folders `installed`. Of a `project` the scripts,
-    tests, weights and data around the package are listed too. The target is neither imported nor run. Raises what
-    `discover` raises; a file that cannot be read is listed.
+    tests, weights and data around the package are listed too, unless `with_surroundings` is false. The target is
+    neither imported nor run. `found` are the files where they have been found already. Raises what `discover` raises; a
+    file that cannot be read is listed.
     """
     with without_collector():
-        discovery = discover(root, start, exclude=exclude)
+        discovery = found or discover(root, start, exclude=exclude)
         results = analyse_files(discovery.files, summary_of, workers=workers, store=store)
         summaries = tuple(result for result in results if isinstance(result, FileSummary))
         installed_modules = InstalledModules([root, *installed])
@@ -117,6 +130,6 @@ def analyse(
             skipped_trees=discovery.skipped_trees,
             inventory=tuple(items),
             surroundings=surroundings(project, start, exclude=exclude, installed=installed_modules, classes=classes)
-            if project
+            if project and with_surroundings
             else (),
         )

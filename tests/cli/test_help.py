@@ -121,7 +121,7 @@ def test_the_schema_command_prints_the_published_schema(run: Run) -> None:
         ["--verdict"],
         ["statics"],
         ["static", "--nonsense"],
-        ["static", "extra"],
+        ["static", "--statement"],
         ["rules", "extra"],
         ["explain"],
         ["static", "--seed", "many"],

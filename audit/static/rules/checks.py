@@ -37,7 +37,8 @@ def plan_rules(collected: Collected) -> Plan:
 
     def judge(rule: Rule) -> Sequence[Judgement]:
         if not reports:
-            reports.append(run_rules(collected.analysis, rules))
+            shown = collected.tree.shown if collected.tree else None
+            reports.append(run_rules(collected.analysis, rules, shown=shown))
         return _judged(rule, reports[0], collected)
 
     planned = tuple(

@@ -2,7 +2,7 @@
 
 import ast
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, replace
 
 from audit.static.analysis import StaticAnalysis
@@ -56,13 +56,13 @@ class RuleReport:
     too_deep: tuple[str, ...] = ()
 
 
-def run_rules(analysis: StaticAnalysis, rules: Sequence[Rule]) -> RuleReport:
-    """Judge every readable file of a target by `rules`."""
+def run_rules(analysis: StaticAnalysis, rules: Sequence[Rule], *, shown: Set[str] | None = None) -> RuleReport:
+    """Judge every readable file of a target by `rules`; report of the files `shown`, of all where that is None."""
     model_lines: dict[str, set[int]] = {}
     for item in analysis.models:
         model_lines.setdefault(item.path, set()).add(item.line)
     readable = {summary.path for summary in analysis.summaries}
-    each: list[FileFindings] = []
+    each: dict[str, FileFindings] = {}
     too_deep: list[str] = []
     for file in analysis.files:
         parsed = read(file) if file.relative in readable else None
@@ -70,10 +70,12 @@ def run_rules(analysis: StaticAnalysis, rules: Sequence[Rule]) -> RuleReport:
             continue
         lines = frozenset(model_lines.get(file.relative, ()))
         try:
-            each.append(judge_file(file.relative, parsed, rules, model_lines=lines))
+            each[file.relative] = judge_file(file.relative, parsed, rules, model_lines=lines)
         except RecursionError:
             too_deep.append(file.relative)
-    return replace(_joined(each), too_deep=tuple(too_deep))
+    if shown is not None:
+        too_deep = [path for path in too_deep if path in shown]
+    return replace(_joined(each, shown=shown), too_deep=tuple(too_deep))
 
 
 def judge_file(path: str, parsed: ParsedFile, rules: Sequence[Rule], *, model_lines: frozenset[int]) -> FileFindings:
@@ -164,9 +166,10 @@ def _unused(comments: Sequence[Noqa], rules: Sequence[Rule], *, path: str, diges
                 )
 
 
-def _joined(each: Sequence[FileFindings]) -> RuleReport:
-    """Join the files: a finding about an attribute that nobody reads falls where another file reads it."""
-    read_anywhere = frozenset().union(*(file.attributes for file in each))
+def _joined(files: Mapping[str, FileFindings], *, shown: Set[str] | None) -> RuleReport:
+    """Join the files: a finding about an attribute that nobody reads falls where any file reads it, shown or not."""
+    read_anywhere = frozenset().union(*(file.attributes for file in files.values()))
+    each = [file for path, file in files.items() if shown is None or path in shown]
     silenced: dict[str, int] = {}
     for rule in (rule for file in each for rule in file.silenced):
         silenced[rule] = silenced.get(rule, 0) + 1
