@@ -84,6 +84,8 @@ class StaticOptions(Options):
 
     paths: tuple[Path, ...] = ()
     target_is_given: bool = True
+    baseline: Path | None = None
+    write_baseline: Path | None = None
 
 
 def format_of(chosen: Format | None, *, as_json: bool) -> Format:

@@ -16,10 +16,11 @@ from audit.execute import Execution, Notify, open_probe, reproduce_command
 from audit.gateway import Probe, ProbeFailure, TargetRaised
 from audit.judgement import error
 from audit.plan import Plan, select
-from audit.report.document import Environment, Provenance, Report, SkippedTreeRow, build_report
+from audit.report.document import Baseline, Environment, Provenance, Report, SkippedTreeRow, build_report
 from audit.results import Result
 from audit.static.analysis import StaticAnalysis, analyse
 from audit.static.environment import site_folders
+from audit.static.fingerprints import with_fingerprints
 from audit.static.imports.causes import ImportRow
 from audit.static.imports.forecast import forecast
 from audit.static.inventory import InventoryItem
@@ -137,9 +138,16 @@ class Collected:
 Planner = Callable[[Collected], Plan]
 
 
+Compare = Callable[[Collected, list[Result]], tuple[list[Result], tuple[Baseline, ...]]]
+
+
+def _nothing_known(collected: Collected, results: list[Result]) -> tuple[list[Result], tuple[Baseline, ...]]:
+    return results, ()
+
+
 @dataclass(frozen=True, kw_only=True)
 class Request:
-    """What a command asks for."""
+    """What a command asks for. `compare` sets apart what was there before; a run that was cut short has no say."""
 
     command: str
     planners: Sequence[Planner]
@@ -148,6 +156,8 @@ class Request:
     subjects: Sequence[str] = ()
     needs_inventory: bool = False
     cache: bool = False
+    limits: Sequence[str] = ()
+    compare: Compare = _nothing_known
     notify: Notify = field(default=lambda subject, results: None)
     planned: Callable[[int], None] = field(default=lambda total: None)
 
@@ -163,14 +173,15 @@ def conduct(target: Target, request: Request) -> Report:
     collected = Collected(target, cache=request.cache, only=request.only)
     plan: Plan = ()
     execution: Execution | None = None
-    partial_reason = limited_to(target.root, target.paths) if target.paths else None
+    limits = [*([limited_to(target.root, target.paths)] if target.paths else []), *request.limits]
+    partial_reason = ", ".join(limits) or None
     environment: Environment | None = None
     try:
         complete = tuple(group for planner in request.planners for group in planner(collected))
         stop_if_wanted()
         plan = select(complete, only=request.only, subjects=request.subjects)
         if plan != complete:
-            partial_reason = ", ".join(filter(None, (partial_reason, _selection(request))))
+            partial_reason = ", ".join([*limits, _selection(request)])
         request.planned(sum(len(group.planned) for group in plan))
         environment = collected.environment
         execution = Execution(target, plan, probe=collected.probe, notify=request.notify)
@@ -182,6 +193,10 @@ def conduct(target: Target, request: Request) -> Report:
         collected.close()
     results = list(execution.results) if execution else []
     results += _never_reported(target, plan, execution, STOPPED if partial_reason == STOPPED else None)
+    results = with_fingerprints(results, target.root)
+    baselines: tuple[Baseline, ...] = ()
+    if partial_reason != STOPPED:
+        results, baselines = request.compare(collected, results)
     rows: tuple[SkippedTreeRow, ...] = ()
     if request.needs_inventory and "analysis" in vars(collected):
         rows = tuple(
@@ -199,6 +214,7 @@ def conduct(target: Target, request: Request) -> Report:
         inventory=collected.inventory if request.needs_inventory and "analysis" in vars(collected) else (),
         skipped_trees=rows,
         imports=(collected.imports or ()) if request.needs_inventory and "imports" in vars(collected) else (),
+        baselines=baselines,
     )
 
 

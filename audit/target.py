@@ -40,6 +40,14 @@ class Settings(BaseModel):
         tuple[str, ...], Field(strict=False, description="Rules that are on beside the default ones.")
     ] = ()
     disable: Annotated[tuple[str, ...], Field(strict=False, description="Rules that are off.")] = ()
+    per_path_ignores: Annotated[
+        dict[str, Annotated[tuple[str, ...], Field(strict=False)]],
+        Field(description="Patterns as in `.gitignore`, relative to the target, each with the rules ignored there."),
+    ] = {}
+    baseline: Annotated[
+        str | None,
+        Field(description="File of known findings, relative to the target, that do not count for `static`."),
+    ] = None
     timeout_s: Annotated[float, Field(gt=0, le=86_400, description="Time limit of one call into the target.")] = 60.0
     memory_mb: Annotated[int, Field(ge=512, le=_MAX_MIB, description="Memory limit of the target's process, MiB.")] = (
         8192

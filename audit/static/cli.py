@@ -36,6 +36,18 @@ TargetOption = Annotated[
         help="Folder with the pyproject.toml; the default is the current folder, for PATHS the project around them.",
     ),
 ]
+BaselineOption = Annotated[
+    Path | None,
+    typer.Option("--baseline", metavar="FILE", help="Findings that this file lists do not count for the exit code."),
+]
+WriteBaselineOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--write-baseline",
+        metavar="FILE",
+        help="Write what is found to FILE; out of one that exists, take what is gone.",
+    ),
+]
 _HELP = (
     "Read Python sources without importing them: what parses, which classes are models, which modules would fail to "
     "import, and which rules find something. Reads the package that the configuration names; where it names none, and "
@@ -70,6 +82,8 @@ def _static(
     seed: SeedOption = None,
     workers: WorkersOption = None,
     cache: CacheOption = True,
+    baseline: BaselineOption = None,
+    write_baseline: WriteBaselineOption = None,
 ) -> None:
     from audit.static.command import run_static
 
@@ -88,6 +102,8 @@ def _static(
         seed=seed,
         workers=workers,
         cache=cache,
+        baseline=baseline,
+        write_baseline=write_baseline,
     )
     with leaving():
         run_static(options)

@@ -99,7 +99,7 @@ def tree_files(
         discovery=Discovery(
             files=tuple(named[relative] for relative in sorted(named)),
             skipped_trees=tuple(
-                tree for (place, _), tree in sorted(trees.items()) if not paths or _holders(place, within)
+                tree for (place, _), tree in sorted(trees.items()) if not paths or holders(place, within)
             ),
         ),
         shown=shown,
@@ -206,17 +206,17 @@ def _shown(root: Path, paths: Sequence[Path], files: Mapping[str, SourceFile]) -
     wanted = set(empty)
     shown = set()
     for relative in files:
-        holders = _holders(relative, wanted)
-        if holders:
+        around = holders(relative, wanted)
+        if around:
             shown.add(relative)
-        for text in holders:
+        for text in around:
             empty.pop(text, None)
     for path in empty.values():
         raise UsageError(f"{path}: holds no Python file, or `exclude` leaves out those that it holds")
     return frozenset(shown)
 
 
-def _holders(relative: str, wanted: Set[str]) -> list[str]:
+def holders(relative: str, wanted: Set[str]) -> list[str]:
     """Return which of `wanted` are the path itself or a folder around it."""
     return [
         text
