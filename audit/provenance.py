@@ -37,6 +37,13 @@ def git_state(root: Path) -> tuple[str | None, bool | None]:
     return commit.strip(), _differs(root)
 
 
+def prefix_in_repository(root: Path) -> str:
+    """Return the path of `root` inside the git repository around it; empty for its top and where there is none."""
+    top = next((folder for folder in (root, *root.parents) if os.path.lexists(folder / ".git")), root)
+    prefix = root.relative_to(top).as_posix()
+    return "" if prefix == "." else prefix
+
+
 def _differs(root: Path) -> bool | None:
     drivers = _filter_drivers(root)
     if drivers is None or any("=" in driver for driver in drivers):  # `-c` would end the name there

@@ -251,6 +251,7 @@ def _provenance(
         package=target.package,
         package_digest=collected.shown.digest if "analysis" in vars(collected) else None,
         config_digest=target.config_digest,
+        prefix=provenance.prefix_in_repository(target.root),
         commit=commit,
         dirty=dirty,
         seed=target.settings.seed,

@@ -54,6 +54,9 @@ class Provenance(Frozen):
     package: str
     package_digest: Annotated[str | None, Field(description="SHA-256 over the package's Python files.")]
     config_digest: str
+    prefix: Annotated[
+        str, Field(description="The target's folder inside its repository; results have paths relative to it.")
+    ] = ""
     commit: Annotated[str | None, Field(description="Commit of the target's repository; None outside one.")]
     dirty: Annotated[
         bool | None,
