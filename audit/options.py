@@ -86,6 +86,10 @@ class StaticOptions(Options):
     target_is_given: bool = True
     baseline: Path | None = None
     write_baseline: Path | None = None
+    diff_base: str | None = None
+    statistics: bool = False
+    add_noqa: bool = False
+    watch: bool = False
 
 
 def format_of(chosen: Format | None, *, as_json: bool) -> Format:

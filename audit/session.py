@@ -196,7 +196,10 @@ def conduct(target: Target, request: Request) -> Report:
     results = with_fingerprints(results, target.root)
     baselines: tuple[Baseline, ...] = ()
     if partial_reason != STOPPED:
-        results, baselines = request.compare(collected, results)
+        try:
+            results, baselines = request.compare(collected, results)
+        except KeyboardInterrupt:
+            partial_reason = STOPPED
     rows: tuple[SkippedTreeRow, ...] = ()
     if request.needs_inventory and "analysis" in vars(collected):
         rows = tuple(

@@ -36,13 +36,13 @@ NO_FILES = "the package holds no Python file"
 
 
 def plan_static(collected: Collected) -> Plan:
-    """Plan the static checks of the package or tree. Chosen paths need not hold a model: they may be its tests."""
+    """Plan the static checks of the package or tree. A tree need not hold a model: it may be the tests of one."""
     analysis = collected.shown
     package = package_subject(collected)
     models = PlannedCheck(check=MODELS, subject=package, judge=lambda run: _models(analysis))
     planned = (
         PlannedCheck(check=PARSES, subject=package, judge=lambda run: list(_parses(collected))),
-        *(() if collected.target.paths else (models,)),
+        *(() if collected.target.is_tree else (models,)),
         PlannedCheck(check=RESOLVED, subject=package, judge=lambda run: _resolved(collected)),
         PlannedCheck(check=IMPORTS, subject=package, judge=lambda run: _imports(collected)),
     )

@@ -48,6 +48,19 @@ WriteBaselineOption = Annotated[
         help="Write what is found to FILE; out of one that exists, take what is gone.",
     ),
 ]
+DiffBaseOption = Annotated[
+    str | None,
+    typer.Option("--diff-base", metavar="REV", help="Count only what is new since this revision of the repository."),
+]
+StatisticsOption = Annotated[
+    bool, typer.Option("--statistics", help="Show how often each check failed instead of each failure.")
+]
+AddNoqaOption = Annotated[
+    bool, typer.Option("--add-noqa", help="Write `# noqa: ID` behind every finding of a rule, then analyse again.")
+]
+WatchOption = Annotated[
+    bool, typer.Option("--watch", "-w", help="Analyse again when a file changes, until Ctrl-C; a line for each change.")
+]
 _HELP = (
     "Read Python sources without importing them: what parses, which classes are models, which modules would fail to "
     "import, and which rules find something. Reads the package that the configuration names; where it names none, and "
@@ -84,6 +97,10 @@ def _static(
     cache: CacheOption = True,
     baseline: BaselineOption = None,
     write_baseline: WriteBaselineOption = None,
+    diff_base: DiffBaseOption = None,
+    statistics: StatisticsOption = False,
+    add_noqa: AddNoqaOption = False,
+    watch: WatchOption = False,
 ) -> None:
     from audit.static.command import run_static
 
@@ -104,6 +121,10 @@ def _static(
         cache=cache,
         baseline=baseline,
         write_baseline=write_baseline,
+        diff_base=diff_base,
+        statistics=statistics,
+        add_noqa=add_noqa,
+        watch=watch,
     )
     with leaving():
         run_static(options)

@@ -1,18 +1,29 @@
 """The course of `astrobio-audit static`, from its options to its exit code."""
 
+from dataclasses import replace
 from pathlib import Path
+
+import typer
+from rich.console import Console
 
 from audit.command import conduct_shown, deliver, prepare_output
 from audit.errors import UsageError
-from audit.options import StaticOptions
-from audit.report.document import Baseline
-from audit.results import Result
-from audit.session import Collected, Compare, Request
-from audit.static.baseline import Scope, compare, read_baseline, scope_of, write_baseline
+from audit.options import Format, StaticOptions
+from audit.report.document import Report
+from audit.report.statistics import statistics_json, statistics_text
+from audit.report.streams import print_json
+from audit.report.terminal import print_report
+from audit.report.text import counted, one_line
+from audit.session import Request
+from audit.static.add_noqa import add_noqa
 from audit.static.checks import plan_static
-from audit.static.paths import find_root, holders, paths_inside
+from audit.static.known import comparison_of
+from audit.static.paths import find_root, paths_inside
 from audit.static.rules.checks import plan_rules
+from audit.static.watching import watch
 from audit.target import Target, names_package
+
+_MAX_LEFT = 20
 
 
 def run_static(options: StaticOptions) -> None:
@@ -22,8 +33,31 @@ def run_static(options: StaticOptions) -> None:
         UsageError: the options, the paths or the configuration need correcting.
         typer.Exit: always at the end, with the report's exit code.
     """
+    _refuse_contradictions(options)
+    prepare_output(options)
+    if options.watch:
+        _watch(options)
+    report = _analysed(options)
+    if options.add_noqa and not report.interrupted:
+        report = _silenced(report, options)
+    if options.statistics:
+        _print_statistics(report, options)
+    deliver(report, form=options.format, quiet=options.quiet, output=options.output)
+
+
+def _refuse_contradictions(options: StaticOptions) -> None:
+    if options.watch and (options.format is not Format.TEXT or options.output):
+        raise UsageError("--watch writes lines of text; leave --format and --output out")
+    if options.watch and (options.add_noqa or options.write_baseline or options.statistics):
+        raise UsageError("--watch only looks; leave --add-noqa, --write-baseline and --statistics out")
+    if options.add_noqa and options.write_baseline:
+        raise UsageError("--add-noqa and --write-baseline are two ways to live with a finding; give one of them")
+    if options.statistics and options.format not in (Format.TEXT, Format.JSON):
+        raise UsageError(f"--statistics has no form {options.format}; ask for text or json")
+
+
+def _analysed(options: StaticOptions) -> Report:
     target = load_target(options)
-    comparison = comparison_of(options, target)
     request = Request(
         command="static",
         planners=[plan_static, plan_rules],
@@ -31,11 +65,14 @@ def run_static(options: StaticOptions) -> None:
         subjects=options.subjects,
         needs_inventory=True,
         cache=options.cache,
-        compare=comparison,
     )
-    prepare_output(options)
-    report = conduct_shown(target, request, quiet=options.quiet)
-    deliver(report, form=options.format, quiet=options.quiet, output=options.output)
+
+    def run(other: Target) -> Report:
+        return conduct_shown(other, request, quiet=True)
+
+    limits = [] if options.diff_base is None else [f"limited to what is new since {options.diff_base}"]
+    comparing = replace(request, limits=limits, compare=comparison_of(options, target, run=run))
+    return conduct_shown(target, comparing, quiet=options.quiet or options.watch)
 
 
 def load_target(options: StaticOptions) -> Target:
@@ -61,49 +98,35 @@ def load_target(options: StaticOptions) -> Target:
     return Target.load_tree(options.target, python=options.python, seed=options.seed, workers=options.workers)
 
 
-def comparison_of(options: StaticOptions, target: Target) -> Compare:
-    """Return what sets apart the findings that were there before.
+def _watch(options: StaticOptions) -> None:
+    def say(line: str) -> None:
+        if not options.quiet:
+            typer.echo(one_line(line, limit=None) if not line.startswith(" ") else f"  {one_line(line, limit=None)}")
 
-    Raises:
-        UsageError: a baseline is missing or malformed, or the options contradict each other.
-    """
-    if options.baseline and options.write_baseline:
-        raise UsageError("--baseline and --write-baseline are given; to shorten a baseline the second is enough")
-    if options.write_baseline:
-        return _writing(options.write_baseline, target)
-    configured = target.settings.baseline
-    path = options.baseline or (target.root / configured if configured else None)
-    return _reading(path, target) if path else lambda collected, results: (results, ())
+    def show(report: Report) -> None:
+        if not options.quiet:
+            print_report(report, Console())
+
+    root: Path = load_target(options).root
+    raise typer.Exit(watch(lambda: _analysed(options), root, show=show, say=say))
 
 
-def _reading(path: Path, target: Target) -> Compare:
-    known = read_baseline(path)
-
-    def compare_with(collected: Collected, results: list[Result]) -> tuple[list[Result], tuple[Baseline, ...]]:
-        marked, row = compare(results, known, source=_shown(path, target), scope=_scope(collected, results))
-        return marked, (row,)
-
-    return compare_with
-
-
-def _writing(path: Path, target: Target) -> Compare:
-    if path.exists():
-        read_baseline(path)  # what is no baseline is said so before any work is done
-
-    def write_and_compare(collected: Collected, results: list[Result]) -> tuple[list[Result], tuple[Baseline, ...]]:
-        scope = _scope(collected, results)
-        known = write_baseline(path, results, scope)
-        marked, row = compare(results, known, source=_shown(path, target), scope=scope)
-        return marked, (row,)
-
-    return write_and_compare
+def _silenced(report: Report, options: StaticOptions) -> Report:
+    """Silence what is left and return the report of a second run, which tells whether that is so."""
+    done = add_noqa(report, load_target(options).root)
+    if not options.quiet:
+        findings, files = counted(done.findings, "finding"), counted(done.files, "file")
+        typer.echo(f"silenced {findings} in {files}", err=True)
+        for reason in done.left[:_MAX_LEFT]:
+            typer.echo(f"not silenced: {one_line(reason, limit=None)}", err=True)
+        if len(done.left) > _MAX_LEFT:
+            typer.echo(f"not silenced: {len(done.left) - _MAX_LEFT} more", err=True)
+    return _analysed(options)
 
 
-def _scope(collected: Collected, results: list[Result]) -> Scope:
-    target = collected.target
-    within = frozenset(target.relative(path) or "" for path in target.paths)
-    return scope_of(results, lambda path: not within or bool(holders(path, within)))
-
-
-def _shown(path: Path, target: Target) -> str:
-    return f"the baseline {target.relative(path) or path.name}"
+def _print_statistics(report: Report, options: StaticOptions) -> None:
+    if options.format is Format.JSON:
+        print_json(statistics_json(report))
+    elif not options.quiet:
+        typer.echo(statistics_text(report), nl=False)
+    raise typer.Exit(report.exit_code)

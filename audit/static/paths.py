@@ -79,7 +79,7 @@ def tree_files(
     a folder `src`, or the one that is called `source`, counts as a root.
 
     Raises:
-        UsageError: a path holds no Python file.
+        UsageError: a path, or the root, holds no Python file.
     """
     packages = _Packages(root)
     starts = _outermost([packages.top(path) or path for path in paths]) or (root,)
@@ -88,6 +88,8 @@ def tree_files(
     if paths:
         files |= _named_outright(root, [path for path in paths if path.is_file() or path not in starts], files)
         files = _not_excluded(root, files, exclude)
+    if not files:
+        raise UsageError(f"{paths[0] if paths else root}: holds no Python file, or `exclude` leaves out those it holds")
     shown = _shown(root, paths, files) if paths else None
     tops = [folder for folder in (root, root / _SOURCE_FOLDER, root / (source or "")) if folder.is_dir()]
     tops.sort(key=lambda folder: -len(folder.parts))
@@ -212,7 +214,7 @@ def _shown(root: Path, paths: Sequence[Path], files: Mapping[str, SourceFile]) -
         for text in around:
             empty.pop(text, None)
     for path in empty.values():
-        raise UsageError(f"{path}: holds no Python file, or `exclude` leaves out those that it holds")
+        raise UsageError(f"{path}: holds no Python file, or `exclude` leaves out those it holds")
     return frozenset(shown)
 
 

@@ -84,13 +84,22 @@ def test_the_command_that_repeats_a_finding_of_paths_finds_it(run: Run, project:
     assert [(each["check"], each["location"]) for each in again] == [(found["check"], found["location"])]
 
 
+def test_a_tree_without_a_model_can_be_clean_and_one_without_a_file_cannot(run: Run, tmp_path: Path) -> None:
+    (tmp_path / "a.py").write_text("x = 1\n")
+    assert run("static", "-q", cwd=tmp_path).returncode == 0
+    (tmp_path / "a.py").unlink()
+    done = run("static", "-q", cwd=tmp_path)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "holds no Python file" in done.stderr
+
+
 @pytest.mark.parametrize(
     ("arguments", "expected"),
     [
         (["absent.py"], "absent.py: no such file or folder"),
         (["tests", "/"], "/: outside the root"),
         (["pyproject.toml"], "pyproject.toml: not a Python file"),
-        (["tests/data"], "tests/data: holds no Python file, or `exclude` leaves out those that it holds"),
+        (["tests/data"], "tests/data: holds no Python file, or `exclude` leaves out those it holds"),
         (["tests", "--package", "zoo"], "--package and PATHS are two ways to say what is analysed"),
         (["tests", "--target", "src"], "tests: outside the root"),
         (["a\nb"], "a b: no such file or folder"),

@@ -6,7 +6,7 @@ import tokenize
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
-_NOQA = re.compile(
+NOQA = re.compile(
     r"#\s*noqa(?P<colon>\s*:\s*(?P<ids>[A-Z][A-Z0-9]*[0-9]+(?:[\s,]+[A-Z][A-Z0-9]*[0-9]+)*)?)?", re.IGNORECASE
 )
 _ID = re.compile(r"[A-Za-z]+\d+")
@@ -39,7 +39,7 @@ def noqa_comments(text: str) -> list[Noqa]:
 def _comments(text: str) -> Iterator[Noqa]:
     try:
         for token in tokenize.generate_tokens(io.StringIO(text).readline):
-            found = _NOQA.search(token.string) if token.type == tokenize.COMMENT else None
+            found = NOQA.search(token.string) if token.type == tokenize.COMMENT else None
             if found:
                 line, column = token.start
                 ids = tuple(each.upper() for each in _ID.findall(found["ids"] or ""))
