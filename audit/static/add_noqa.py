@@ -4,6 +4,7 @@ import ast
 import io
 import re
 import tokenize
+import warnings
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -181,6 +182,8 @@ def _with_comment(line: str, comment_at: int | None, rules: Sequence[str]) -> st
 
 def _same_program(before: str, after: str) -> bool:
     try:
-        return ast.dump(ast.parse(before)) == ast.dump(ast.parse(after))
+        with warnings.catch_warnings():  # of the file's own strings, which are not what this is about
+            warnings.simplefilter("ignore")
+            return ast.dump(ast.parse(before)) == ast.dump(ast.parse(after))
     except (SyntaxError, ValueError, RecursionError, MemoryError):
         return False

@@ -78,6 +78,10 @@ def test_a_backslash_at_the_end_of_a_comment_continues_nothing() -> None:
     assert silenced("f()  # a \\\ng()\n", 1) == "f()  # a \\  # noqa: SEC001\ng()\n"
 
 
+def test_a_file_whose_strings_python_warns_of_is_no_reason_to_warn() -> None:
+    assert silenced("f('\\d')\n", 1) == "f('\\d')  # noqa: SEC001\n"
+
+
 def test_text_that_the_tokenizer_does_not_take_stays() -> None:
     spot = Spot("SEC001", 1, 1)
     assert silenced_text("f(\n", [spot]) == ("f(\n", [spot])
@@ -100,7 +104,7 @@ def test_whatever_the_text_it_means_the_same_and_each_finding_is_silenced_or_tol
     try:
         expected = ast.dump(ast.parse(text))
     except SyntaxError:
-        assert (new, left) == (text, [spot])
+        assert new == text
         return
     assert ast.dump(ast.parse(new)) == expected
     assert is_silenced(noqa_comments(new), ("SEC001",), first=spot.first, last=spot.last) is (not left)
