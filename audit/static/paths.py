@@ -2,12 +2,12 @@
 
 import os
 from collections import defaultdict
-from collections.abc import Mapping, Sequence, Set
+from collections.abc import Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass, replace
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 from audit.errors import UsageError
-from audit.static.discovery import Discovery, SourceFile, discover
+from audit.static.discovery import Discovery, SkippedTree, SourceFile, discover
 from audit.static.ignoring import PatternFile
 
 _ROOT_MARKERS = ("pyproject.toml", ".git")
@@ -87,14 +87,20 @@ def tree_files(
     files = {file.relative: file for part in parts for file in part.files}
     if paths:
         files |= _named_outright(root, [path for path in paths if path.is_file() or path not in starts], files)
-        files = _not_excluded(root, files, exclude)
+    excluded = _excluded(root, files, exclude) if paths else {}
+    files = {relative: file for relative, file in files.items() if relative not in excluded}
     if not files:
         raise UsageError(f"{paths[0] if paths else root}: holds no Python file, or `exclude` leaves out those it holds")
-    shown = _shown(root, paths, files) if paths else None
+    shown = _shown(root, [path for path in paths if _relative(root, path) not in excluded], files) if paths else None
     tops = [folder for folder in (root, root / _SOURCE_FOLDER, root / (source or "")) if folder.is_dir()]
     tops.sort(key=lambda folder: -len(folder.parts))
-    named, ambiguous = _with_modules(root, files, packages, tops)
-    trees = {(tree.relative, tree.reason): tree for part in parts for tree in part.skipped_trees}
+    by_folder: dict[str, list[SourceFile]] = defaultdict(list)
+    for file in files.values():
+        by_folder[os.path.dirname(file.path)].append(file)
+    named, ambiguous = _with_modules(root, by_folder, packages, tops)
+    skipped = [tree for part in parts for tree in part.skipped_trees]
+    skipped += [SkippedTree(relative, 1, f"excluded by the pattern {text!r}") for relative, text in excluded.items()]
+    trees = {(tree.relative, tree.reason): tree for tree in skipped}
     within = {_relative(root, path) for path in paths}
     alone = [start.parent for start in starts if start.is_file()]
     return TreeFiles(
@@ -106,7 +112,7 @@ def tree_files(
         ),
         shown=shown,
         search=tuple(dict.fromkeys([*tops, *alone])),
-        script_folders=tuple(sorted({file.path.parent for file in named.values() if not packages.top(file.path)})),
+        script_folders=tuple(sorted(folder for folder in map(Path, by_folder) if not packages.top_of(folder))),
         ambiguous=ambiguous,
     )
 
@@ -119,13 +125,11 @@ class _Packages:
         self._tops: dict[Path, Path | None] = {}
 
     def top(self, path: Path) -> Path | None:
-        """Return the outermost of the packages around `path`, each directly in the next; None where there is none."""
-        if path not in self._tops:
-            folder = path.parent if path.suffix == ".py" and not path.is_dir() else path
-            self._tops[path] = self._top_of(folder) if folder != path else self._look(folder)
-        return self._tops[path]
+        """Return the outermost of the packages around a file or folder, each directly in the next, if there is one."""
+        return self.top_of(path if path.is_dir() else path.parent)
 
-    def _top_of(self, folder: Path) -> Path | None:
+    def top_of(self, folder: Path) -> Path | None:
+        """Return the outermost of the packages around a folder and itself."""
         if folder not in self._tops:
             self._tops[folder] = self._look(folder)
         return self._tops[folder]
@@ -133,7 +137,7 @@ class _Packages:
     def _look(self, folder: Path) -> Path | None:
         if folder == self._root or not (folder / _INIT).is_file():
             return None
-        return self._top_of(folder.parent) or folder
+        return self.top_of(folder.parent) or folder
 
 
 def _existing(path: Path) -> Path:
@@ -183,24 +187,23 @@ def _named_outright(root: Path, paths: Sequence[Path], known: Mapping[str, Sourc
     return {file.relative: file for file in found if file.relative not in known}
 
 
-def _not_excluded(root: Path, files: Mapping[str, SourceFile], exclude: Sequence[str]) -> dict[str, SourceFile]:
-    """Drop what the configuration excludes, for a hook passes every changed file by its name."""
+def _excluded(root: Path, files: Iterable[str], exclude: Sequence[str]) -> dict[str, str]:
+    """Return the files that the configuration excludes, each with the pattern, however they were named.
+
+    A hook names every changed file, and is not asked to know what is excluded.
+    """
     patterns = PatternFile.from_lines(exclude, origin="", folder=root.as_posix())
-    kept: dict[str, bool] = {}
+    decided: dict[str, str | None] = {"": None}
 
-    def is_kept(path: PurePosixPath, *, is_folder: bool) -> bool:
-        text = path.as_posix()
-        if text not in kept:
-            found = patterns.last_match(f"{root.as_posix().rstrip('/')}/{text}", is_folder=is_folder)
-            above = path.parent
-            kept[text] = (above == path or above.name == "" or is_kept(above, is_folder=True)) and not (
-                found and not found.negated
-            )
-        return kept[text]
+    def pattern_for(relative: str, *, is_folder: bool) -> str | None:
+        if relative not in decided:
+            above = pattern_for(relative.rpartition("/")[0], is_folder=True)
+            own = patterns.last_match(f"{root.as_posix().rstrip('/')}/{relative}", is_folder=is_folder)
+            decided[relative] = above or (own.text if own and not own.negated else None)
+        return decided[relative]
 
-    if not patterns.patterns:
-        return dict(files)
-    return {relative: file for relative, file in files.items() if is_kept(PurePosixPath(relative), is_folder=False)}
+    found = ((relative, pattern_for(relative, is_folder=False)) for relative in files) if patterns.patterns else ()
+    return {relative: text for relative, text in found if text}
 
 
 def _shown(root: Path, paths: Sequence[Path], files: Mapping[str, SourceFile]) -> frozenset[str]:
@@ -220,33 +223,39 @@ def _shown(root: Path, paths: Sequence[Path], files: Mapping[str, SourceFile]) -
 
 def holders(relative: str, wanted: Set[str]) -> list[str]:
     """Return which of `wanted` are the path itself or a folder around it."""
-    return [
-        text
-        for text in (relative, *(folder.as_posix() for folder in PurePosixPath(relative).parents))
-        if text in wanted
-    ]
+    found = [relative] if relative in wanted else []
+    while relative:
+        relative = relative.rpartition("/")[0]
+        if (relative or ".") in wanted:
+            found.append(relative or ".")
+    return found
 
 
 def _with_modules(
-    root: Path, files: Mapping[str, SourceFile], packages: _Packages, tops: Sequence[Path]
+    root: Path, by_folder: Mapping[str, Sequence[SourceFile]], packages: _Packages, tops: Sequence[Path]
 ) -> tuple[dict[str, SourceFile], frozenset[str]]:
     """Name the module of each file; return the names too that top-level modules of several folders have.
 
     Of several packages of one name only one at the root has that name; the others are named from the root.
     """
     owners: dict[str, set[Path]] = defaultdict(set)
-    for file in files.values():
-        top = packages.top(file.path)
-        owners[top.name if top else file.path.stem].add(top or file.path)
+    for folder, files in by_folder.items():
+        if top := packages.top_of(Path(folder)):
+            owners[top.name].add(top)
+        else:
+            for file in files:
+                owners[file.path.stem].add(file.path)
     ambiguous = frozenset(name for name, places in owners.items() if len(places) > 1)
     named = {}
-    for relative, file in files.items():
-        top = packages.top(file.path)
-        folder = next(each for each in tops if file.path.is_relative_to(each))
+    for folder, files in by_folder.items():
+        place = Path(folder)
+        top = packages.top_of(place)
+        base = next(each for each in tops if place.is_relative_to(each))
         if top and (top.name not in ambiguous or top.parent in tops):
-            folder = top.parent
-        above = len(folder.relative_to(root).parts)
-        named[relative] = replace(file, module=_module(PurePosixPath(relative).parts[above:]))
+            base = top.parent
+        above = len(base.relative_to(root).parts)
+        for file in files:
+            named[file.relative] = replace(file, module=_module(file.relative.split("/")[above:]))
     return named, ambiguous
 
 

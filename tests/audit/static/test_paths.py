@@ -107,6 +107,12 @@ def test_what_the_configuration_excludes_stays_out_even_when_it_is_named(tree: T
     root = tree({"a.py": "", "generated/b.py": "", "generated/keep.py": ""})
     found = tree_files(root, [root / "a.py", root / "generated"], exclude=["generated/b.py"])
     assert found.shown == {"a.py", "generated/keep.py"}
+    assert [tree.relative for tree in found.discovery.skipped_trees] == ["generated/b.py"]
+    named = tree_files(root, [root / "a.py", root / "generated/b.py"], exclude=["/generated/"])
+    assert named.shown == {"a.py"}
+    assert [(tree.relative, tree.reason) for tree in named.discovery.skipped_trees] == [
+        ("generated/b.py", "excluded by the pattern '/generated/'")
+    ]
     with pytest.raises(UsageError, match="holds no Python file, or `exclude` leaves out"):
         tree_files(root, [root / "generated/b.py"], exclude=["/generated/"])
 
