@@ -14,7 +14,8 @@ from audit.report.document import Report
 from audit.report.files import replace_content
 from audit.results import Outcome, Result
 from audit.static.reading import sha256
-from audit.static.rules.suppress import NOQA, is_silenced, noqa_comments
+from audit.static.rules.suppress import NOQA, noqa_comments, silencing
+from audit.static.tree import TreeIndex
 
 _LINE = re.compile(r"[^\r\n]*(?:\r\n|\r|\n)|[^\r\n]+\Z")
 _COLON = re.compile(r"#\s*noqa\s*:", re.IGNORECASE)
@@ -95,11 +96,11 @@ def silenced_text(text: str, spots: Sequence[Spot]) -> tuple[str, list[Spot]]:
 
     The text means what it meant: where that cannot be told, it stays as it is.
     """
-    spots = _unsilenced(text, spots)
     lines = _LINE.findall(text)
-    layout = _Layout.of(lines)
-    if layout is None:
+    tree, layout = _parsed(text), _Layout.of(lines)
+    if tree is None or layout is None:
         return text, list(spots)
+    spots = _unsilenced(text, tree, spots)
     wanted: dict[int, set[str]] = defaultdict(set)
     for spot in spots:
         if line := layout.line_for(spot):
@@ -107,14 +108,24 @@ def silenced_text(text: str, spots: Sequence[Spot]) -> tuple[str, list[Spot]]:
     for line, rules in wanted.items():
         lines[line - 1] = _with_comment(lines[line - 1], layout.comments.get(line), sorted(rules))
     new = "".join(lines)
-    if not _same_program(text, new):
+    new_tree = _parsed(new)
+    if new_tree is None or ast.dump(new_tree) != ast.dump(tree):
         return text, list(spots)
-    return new, _unsilenced(new, spots)
+    return new, _unsilenced(new, new_tree, spots)
 
 
-def _unsilenced(text: str, spots: Sequence[Spot]) -> list[Spot]:
-    comments = noqa_comments(text)
-    return [each for each in spots if not is_silenced(comments, (each.rule,), first=each.first, last=each.last)]
+def _parsed(text: str) -> ast.Module | None:
+    try:
+        with warnings.catch_warnings():  # of the file's own strings, which are not what this is about
+            warnings.simplefilter("ignore")
+            return ast.parse(text)
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        return None
+
+
+def _unsilenced(text: str, tree: ast.Module, spots: Sequence[Spot]) -> list[Spot]:
+    comments = noqa_comments(text, TreeIndex(tree))
+    return [each for each in spots if not silencing(comments, (each.rule,), first=each.first, last=each.last)]
 
 
 @dataclass(frozen=True)
@@ -178,12 +189,3 @@ def _with_comment(line: str, comment_at: int | None, rules: Sequence[str]) -> st
         if colon:  # words behind it, but no id
             return f"{body[: colon.end()]} {names}{body[colon.end() :]}{end}"
     return f"{body.rstrip()}  # noqa: {names}{end}"
-
-
-def _same_program(before: str, after: str) -> bool:
-    try:
-        with warnings.catch_warnings():  # of the file's own strings, which are not what this is about
-            warnings.simplefilter("ignore")
-            return ast.dump(ast.parse(before)) == ast.dump(ast.parse(after))
-    except (SyntaxError, ValueError, RecursionError, MemoryError):
-        return False

@@ -10,14 +10,15 @@ from audit.static.collect import analyse_files, without_collector
 from audit.static.definitions import Definition, find_function
 from audit.static.discovery import Discovery, SkippedTree, SourceFile, discover
 from audit.static.file_items import attention_items, file_items
+from audit.static.full_summary import summary_of
 from audit.static.graph import ProjectGraph
 from audit.static.installed import InstalledModules
 from audit.static.inventory import InventoryItem, InventoryKind, class_items
+from audit.static.judging import judged_again
 from audit.static.names import ClassSummary, FileSummary
 from audit.static.project import project_scripts, surroundings
 from audit.static.reading import UnreadableFile
 from audit.static.store import FactStore
-from audit.static.summary import summary_of
 
 
 @dataclass(frozen=True)
@@ -118,6 +119,7 @@ def analyse(
         installed_modules = InstalledModules([root, *installed])
         graph = ProjectGraph(summaries, installed=installed_modules)
         classes = class_items(graph)
+        summaries = judged_again(discovery.files, summaries, classes, workers=workers, store=store)
         scripts = {
             name: started.partition(":")[0] for name, started in (project_scripts(project) if project else {}).items()
         }

@@ -97,7 +97,8 @@ class _Work(Generic[Fact]):
 
     def _key(self, position: int, digest: str) -> bytes:
         file = self._files[position]
-        return fact_key(self._name, file.relative, file.module, digest)
+        given = ",".join(map(str, file.model_lines))
+        return fact_key(self._name, file.relative, file.module, given, digest)
 
     def read(self, workers: int) -> None:
         """Read what is not known yet: in processes, if there is enough of it, the largest files first."""

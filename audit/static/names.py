@@ -1,10 +1,12 @@
 """What a name can stand for, in the words of one file: the vocabulary between summaries and the project graph."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from enum import StrEnum
 
+from audit.static.encoding import Later
 from audit.static.facts import FileFacts
+from audit.static.findings import Judged
 from audit.static.imports.program import NOTHING, Program
 
 
@@ -52,6 +54,9 @@ class Candidate:
 
 
 OPAQUE = Candidate(Origin.OPAQUE)
+_NO_FACTS = Later(FileFacts())
+_NO_PROGRAM = Later(NOTHING)
+_NOT_JUDGED = Later(Judged())
 
 Candidates = frozenset[Candidate]
 Bindings = Mapping[str, tuple[Candidate, ...]]
@@ -105,8 +110,7 @@ class FileSummary:
 
     `bindings` are the names of the module's scope as they stand at its end; a name whose value depends on a branch
     has several candidates. `exports` is None where the file has no `__all__`. `classes` come as they
-    would be defined, those in functions last; `Candidate.definition` counts in them. `facts` are what the file does,
-    `program` is what its import does.
+    would be defined, those in functions last; `Candidate.definition` counts in them.
     """
 
     path: str
@@ -117,5 +121,21 @@ class FileSummary:
     stars: tuple[StarImport, ...]
     exports: Exports | None
     classes: tuple[ClassSummary, ...]
-    facts: FileFacts = field(default_factory=FileFacts)
-    program: Program = NOTHING
+    later_facts: Later[FileFacts] = _NO_FACTS
+    later_program: Later[Program] = _NO_PROGRAM
+    later_judged: Later[Judged] = _NOT_JUDGED
+
+    @property
+    def facts(self) -> FileFacts:
+        """What the file does."""
+        return self.later_facts.value
+
+    @property
+    def program(self) -> Program:
+        """What its import does."""
+        return self.later_program.value
+
+    @property
+    def judged(self) -> Judged:
+        """What the rules find in it."""
+        return self.later_judged.value

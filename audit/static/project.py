@@ -8,13 +8,13 @@ from pathlib import Path, PurePosixPath
 from audit.static.artifacts import Artifact, Artifacts, RustExtension, artifacts_of, compiled_files
 from audit.static.discovery import discover
 from audit.static.file_items import file_items
+from audit.static.full_summary import summarise
 from audit.static.graph import ProjectGraph
 from audit.static.installed import InstalledModules
 from audit.static.inventory import Fact, InventoryItem, class_items
 from audit.static.kinds import InventoryKind
 from audit.static.names import FileSummary
 from audit.static.reading import sha256
-from audit.static.summary import summarise
 
 _MAX_TOML_BYTES = 8 * 1024 * 1024
 

@@ -69,9 +69,9 @@ def analyser_digest() -> bytes:
     return total.digest()
 
 
-def fact_key(function: str, relative: str, module: str, digest: str) -> bytes:
-    """Return the key of the fact that `function` makes of a file with this name and content."""
-    parts = "\0".join((function, relative, module, digest))
+def fact_key(*given: str) -> bytes:
+    """Return the key of a fact that is made of what is `given`: a function's name, a file's name and digest."""
+    parts = "\0".join(given)
     return hashlib.blake2b(analyser_digest() + parts.encode("utf-8", "surrogateescape"), digest_size=16).digest()
 
 

@@ -33,8 +33,9 @@ def main() -> None:
     gc.disable()  # see `audit.static.collect`
     _say(answers, READY)
     for number in requests:
-        path, relative, dotted = files[int(number)]
-        _say(answers, f"{int(number)}\t{_answer(SourceFile(Path(path), relative, dotted), function)}")
+        path, relative, dotted, model_lines = files[int(number)]
+        file = SourceFile(Path(path), relative, dotted, tuple(model_lines))
+        _say(answers, f"{int(number)}\t{_answer(file, function)}")
 
 
 def _say(answers: io.TextIOWrapper, line: str) -> None:

@@ -132,7 +132,7 @@ class _Pool:
     """The workers and what is left to read."""
 
     def __init__(self, files: Sequence[SourceFile], function: FactFunction[Any], *, order: Sequence[int]) -> None:
-        listed = [[str(file.path), file.relative, file.module] for file in files]
+        listed = [[str(file.path), file.relative, file.module, file.model_lines] for file in files]
         self._greeting = json.dumps([function.__module__, function.__qualname__, listed]).encode() + b"\n"
         self._left = deque(order)
         self._deaths: Counter[int] = Counter()

@@ -11,7 +11,8 @@ from audit.report.document import Report
 from audit.results import Location, Outcome, Result, Severity, Subject, SubjectKind
 from audit.static.add_noqa import Spot, add_noqa, silenced_text
 from audit.static.reading import sha256
-from audit.static.rules.suppress import is_silenced, noqa_comments
+from audit.static.rules.suppress import noqa_comments, silencing
+from audit.static.tree import TreeIndex
 
 
 def silenced(text: str, *lines: int | tuple[int, int], rule: str = "SEC001") -> str:
@@ -107,7 +108,8 @@ def test_whatever_the_text_it_means_the_same_and_each_finding_is_silenced_or_tol
         assert new == text
         return
     assert ast.dump(ast.parse(new)) == expected
-    assert is_silenced(noqa_comments(new), ("SEC001",), first=spot.first, last=spot.last) is (not left)
+    comments = noqa_comments(new, TreeIndex(ast.parse(new)))
+    assert bool(silencing(comments, ("SEC001",), first=spot.first, last=spot.last)) is (not left)
     assert silenced_text(new, [spot])[0] == new
     assert new.count("\r") == text.count("\r")
 

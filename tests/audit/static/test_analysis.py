@@ -37,7 +37,7 @@ def test_the_result_does_not_depend_on_the_hash_seed(tree: Tree) -> None:
     command = (
         "import sys; from dataclasses import replace; from pathlib import Path;"
         " from audit.static.analysis import analyse; from audit.static.per_file import codec_of;"
-        " from audit.static.summary import summary_of;"
+        " from audit.static.full_summary import summary_of;"
         " found = analyse(Path(sys.argv[1]), Path(sys.argv[1]));"
         # Encoded, for equal sets may be shown in another order.
         " print(*map(codec_of(summary_of).encode, found.summaries), replace(found, summaries=()), found.digest)"

@@ -14,9 +14,9 @@ from audit.static import collect, workers
 from audit.static.analysis import analyse
 from audit.static.collect import analyse_files
 from audit.static.discovery import discover
+from audit.static.full_summary import summary_of
 from audit.static.reading import ParsedFile, UnreadableFile
 from audit.static.sources import SourceFile
-from audit.static.summary import summary_of
 from audit.static.workers import AnalyserError
 
 Tree = Callable[[Mapping[str, str | bytes]], Path]
@@ -48,7 +48,7 @@ def importable(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str
             "from audit.static.sources import SourceFile\n"
             "from audit.static.reading import ParsedFile, UnreadableFile\n"
             "from audit.static.names import FileSummary\n"
-            "from audit.static.summary import summary_of\n"
+            "from audit.static.full_summary import summary_of\n"
             "def function(file: SourceFile, parsed: ParsedFile) -> FileSummary:\n"
         )
         (folder / "hostile.py").write_text(head + body + "    return summary_of(file, parsed)\n")
@@ -135,7 +135,7 @@ def test_a_folder_named_audit_in_the_current_folder_is_not_imported(
 
 def test_a_worker_loads_neither_torch_nor_typer_nor_pydantic() -> None:
     code = (
-        "import sys; sys.path.insert(0, sys.argv[1]); import audit.static.worker, audit.static.summary;"
+        "import sys; sys.path.insert(0, sys.argv[1]); import audit.static.worker, audit.static.full_summary;"
         " print(*sorted({name.partition('.')[0] for name in sys.modules}))"
     )
     done = subprocess.run(
