@@ -20,6 +20,7 @@ COMMANDS = (
     ["rules"],
     ["explain"],
     ["report", "schema"],
+    ["report", "render"],
     ["report", "publish"],
 )
 # Leaves through main() as a user does and prints which of the slow modules were loaded on the way.

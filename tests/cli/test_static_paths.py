@@ -113,3 +113,15 @@ def test_a_path_that_cannot_be_analysed_is_one_line(
     assert done.stderr.startswith("astrobio-audit: ")
     assert done.stderr.count("\n") == 1
     assert expected in done.stderr
+
+
+def test_a_submodule_that_only_a_file_outside_of_the_paths_reads_is_used(run: Run, project: Path) -> None:
+    model = (
+        "from torch import nn\n\n\nclass Model(nn.Module):\n    def __init__(self):\n        super().__init__()\n"
+        "        self.head = nn.Linear(1, 1)\n\n    def forward(self, x):\n        return x\n"
+    )
+    write(project, {"src/zoo/model.py": model})
+    arguments = ("static", "src/zoo/model.py", "--only", "rules.mod003", "-q")
+    assert run(*arguments, cwd=project).returncode == 1
+    write(project, {"src/zoo/base.py": "def use(model, x):\n    return model.head(x)\n"})
+    assert run(*arguments, cwd=project).returncode == 0
