@@ -69,7 +69,8 @@ def verdict(results: Sequence[Result], *, release: bool, every_failure_counts: b
     if any(release or not result.set_apart for result in failed):
         return Verdict.NOT_READY if release else Verdict.FINDINGS
     unjudged = any(result.outcome in (Outcome.ERROR, Outcome.SKIPPED) for result in gating)
-    if unjudged or not any(result.outcome is Outcome.PASSED or result.set_apart for result in results):
+    concluded = any(each.outcome is Outcome.PASSED or (each.set_apart and not release) for each in results)
+    if unjudged or not concluded:
         return Verdict.INCOMPLETE
     return Verdict.READY if release else Verdict.CLEAN
 
