@@ -19,6 +19,7 @@ _TABLE_NAME = "astrobio-audit"
 TABLE = f"[tool.{_TABLE_NAME}]"
 _MAX_MIB = 2**30  # a petabyte: the byte count still fits what the kernel takes as a limit
 _MAX_SHOWN = 80
+_MAX_PATHS = 10
 DottedName = Annotated[str, Field(pattern=r"^[A-Za-z_]\w*(\.[A-Za-z_]\w*)*$")]
 
 
@@ -165,7 +166,9 @@ class Target(BaseModel):
 
     def limited_to(self, paths: Sequence[Path]) -> Self:
         """Return this tree with a report on `paths` only, which are absolute and lie in it."""
-        names = (os.path.relpath(path, self.root) for path in paths)
+        # Every result says how to repeat it: of many paths that is by the whole tree, which holds them.
+        shown = paths if len(paths) <= _MAX_PATHS else [self.root]
+        names = (os.path.relpath(path, self.root) for path in shown)
         words = (f"./{name}" if name.startswith("-") else name for name in names)
         return self.model_copy(update={"paths": tuple(paths), "flags": (*words, "--target", ".", *self.flags)})
 

@@ -94,7 +94,7 @@ def _results(target: Target, run: Callable[[Target], Report]) -> list[Result]:
 
 def _scope(collected: Collected, results: list[Result]) -> Scope:
     target = collected.target
-    within = frozenset(target.relative(path) or "" for path in target.paths)
+    within = frozenset(path.relative_to(target.root).as_posix() for path in target.paths)
     return scope_of(results, lambda path: not within or bool(holders(path, within)))
 
 
