@@ -1,8 +1,8 @@
 """All stages in a row: from a folder to its inventory."""
 
 import hashlib
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping, Sequence, Set
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 
@@ -10,7 +10,7 @@ from pydantic import TypeAdapter
 
 from audit.static.conclusions import Form, concluded
 from audit.static.definitions import Definition, find_function
-from audit.static.discovery import SkippedTree, SourceFile, discover
+from audit.static.discovery import Discovery, SkippedTree, SourceFile, discover
 from audit.static.file_items import attention_items, file_items
 from audit.static.findings import Judged
 from audit.static.graph import ProjectGraph
@@ -89,6 +89,17 @@ class StaticAnalysis:
             total.update(f"{path}\0{digest or 'unreadable'}\n".encode())
         return f"sha256:{total.hexdigest()}"
 
+    def of_files(self, paths: Set[str]) -> "StaticAnalysis":
+        """Return what the files at these relative paths say, judged with all the others known."""
+        return replace(
+            self,
+            files=tuple(file for file in self.files if file.relative in paths),
+            unreadable=tuple(file for file in self.unreadable if file.path in paths),
+            inventory=tuple(item for item in self.inventory if item.path in paths),
+            file_digests={path: digest for path, digest in self.file_digests.items() if path in paths},
+            surroundings=(),
+        )
+
     def find_definition(self, module: str, qualname: str) -> Definition | None:
         """Return where a class or function of this name is defined, with the digest of its source, or None.
 
@@ -123,19 +134,22 @@ def analyse(
     project: Path | None = None,
     workers: int = 1,
     store: FactStore | None = None,
+    found: Discovery | None = None,
+    with_surroundings: bool = True,
 ) -> StaticAnalysis:
     """Return what the Python files of `start` say; `root`, `start` and `exclude` are those of `discover`.
 
     Files are read by up to `workers` processes, except those of which `store` knows the summary already. Bases that
     leave the target are followed into the sources of `root` and of the folders `installed`. Of a `project` the scripts,
-    tests, weights and data around the package are listed too. The target is neither imported nor run. Raises what
-    `discover` raises; a file that cannot be read is listed.
+    tests, weights and data around the package are listed too, unless `with_surroundings` is false. The target is
+    neither imported nor run. `found` are the files where they have been found already. Raises what `discover` raises; a
+    file that cannot be read is listed.
     """
     with without_collector():
-        discovery = discover(root, start, exclude=exclude)
+        discovery = found or discover(root, start, exclude=exclude)
         records = Records(discovery.files, record_of, workers=workers, store=store)
         installed_modules = InstalledModules([root, *installed], store=store)
-        around = look_around(project, start, exclude=exclude, store=store) if project else None
+        around = look_around(project, start, exclude=exclude, store=store) if project and with_surroundings else None
 
         def given() -> tuple[str, ...]:
             folders = [str(root), *map(str, installed), str(project)]
@@ -153,18 +167,18 @@ def analyse(
                 unreadable=records.unreadable,
             )
 
-        found = concluded(
+        inventory = concluded(
             _INVENTORY, given, conclude, witnesses=lambda: sorted(installed_modules.consulted), store=store
         )
         digests = {file.relative: digest for file, digest in zip(discovery.files, records.digests, strict=True)}
         return StaticAnalysis(
             files=discovery.files,
-            unreadable=found.unreadable,
+            unreadable=inventory.unreadable,
             skipped_trees=discovery.skipped_trees,
-            inventory=found.items,
+            inventory=inventory.items,
             file_digests=dict(sorted(digests.items())),
             records=records,
-            surroundings=found.surroundings,
+            surroundings=inventory.surroundings,
             workers=workers,
             store=store,
             given=given,

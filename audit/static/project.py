@@ -111,6 +111,8 @@ def _left_out(project: Path, package: Path) -> list[str] | None:
         return None
     if any(name.endswith((".dist-info", ".egg-info")) and name != f"{package.name}.egg-info" for name in entries):
         return None
+    if package == project:  # a tree, of which everything is under audit
+        return []
     own = package.relative_to(project).parts[:1]
     packages = [name for name in sorted(entries) if (project / name / "__init__.py").is_file()]
     return [name for name in packages if name not in own and not name.startswith("test")]

@@ -84,6 +84,6 @@ def test_the_command_that_repeats_a_finding_finds_it(run: Run, package: Path) ->
     assert command[:2] == ["astrobio-audit", "static"]
     assert outcomes(run(*command[1:], "--target", str(package), "--json")) == {"rules.sec001": "failed"}
     assert found["location"] == {
-        "path": "zoo/__init__.py", "line": 3, "column": 9, "end_line": 3, "end_column": 24,
+        "path": "zoo/__init__.py", "line": 3, "column": 9, "end_line": 3, "end_column": 24, "qualname": None,
     }  # fmt: skip
     assert found["subject"]["digest"].startswith("sha256:")
