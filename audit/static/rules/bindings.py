@@ -1,51 +1,53 @@
-"""Which reads of a name come where nothing can have bound it: one pass along the statements of a scope."""
+"""Which reads of a name come where nothing can have bound it, by the places of its bindings."""
 
 import ast
-from collections.abc import Iterable, Iterator, Sequence
+from collections import defaultdict
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
 
-from audit.static.rules.syntax import parameters
+from audit.static.rules.index import TreeIndex
+from audit.static.rules.syntax import Function
 
-_SCOPES = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef, ast.Lambda)
+_LOOPS = (ast.For, ast.AsyncFor, ast.While)
+_ARMS = (ast.If, ast.Try, ast.TryStar)
+_NAMED = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef, ast.ExceptHandler, ast.MatchAs, ast.MatchStar)
+_LATER = (ast.GeneratorExp, ast.Lambda)
 _COMPREHENSIONS = (ast.ListComp, ast.SetComp, ast.DictComp, ast.GeneratorExp)
-_ENDS = (ast.Return, ast.Raise, ast.Break, ast.Continue)
-
-Scope = ast.FunctionDef | ast.AsyncFunctionDef | ast.Module
-Bound = set[str] | None  # None: the place is never reached
 
 
-def reads_before_binding(scope: Scope) -> list[ast.Name]:
-    """Return the reads of the scope's own names at which no path has bound them: each raises whenever it runs.
+@dataclass(slots=True)
+class _Uses:
+    """The places of one name in one scope. `is_given`: it is a parameter, or bound from another scope."""
 
-    What may run between (an earlier turn of a loop, any part of a `try`) counts as run; deferred code is left out.
+    stores: list[ast.AST] = field(default_factory=list)
+    loads: list[ast.Name] = field(default_factory=list)
+    is_given: bool = False
+
+
+def reads_before_binding(index: TreeIndex) -> Iterator[tuple[ast.Name, ast.AST]]:
+    """Yield the reads of a function's or module's own names at which no path has bound them, with their scopes.
+
+    A binding counts as run where it may have: earlier in the text and in no other branch, or in a common loop.
+    Code that runs later (lambdas, generators, the bodies of functions) is left out.
     """
-    flow = _Flow(_own_names(scope))
-    if flow.names:
-        flow.block(scope.body, _given(scope))
-    return flow.unbound
+    for (scope, name), uses in _uses(index).items():
+        if uses.is_given or not uses.stores or not isinstance(scope, Function | ast.Module):
+            continue
+        first = min(uses.stores, key=_place)
+        end = _end_of_branches(first, scope, index)
+        for load in uses.loads:
+            if _place(load) > end or _is_deferred(load, name, scope, index):
+                continue
+            if not any(_may_precede(store, load, scope, index) for store in uses.stores):
+                yield load, scope
 
 
 def stored_names(nodes: Iterable[ast.AST]) -> set[str]:
     """Return the names that statements or targets bind in their own scope."""
-    return {name for node in nodes for name in _stores(node)}
+    return {name for node in nodes for name in _stored(node)}
 
 
-def _given(scope: Scope) -> set[str]:
-    if isinstance(scope, ast.Module):
-        return set()
-    extra = [each.arg for each in (scope.args.vararg, scope.args.kwarg) if each]
-    return {each.arg for each in parameters(scope)} | set(extra)
-
-
-def _own_names(scope: Scope) -> set[str]:
-    """Return the names that are local to the scope and that no scope within it or around it can bind."""
-    names = stored_names(scope.body)
-    for node in ast.walk(scope):
-        if isinstance(node, ast.Global | ast.Nonlocal):
-            names -= set(node.names)
-    return names
-
-
-def _stores(node: ast.AST) -> Iterator[str]:
+def _stored(node: ast.AST) -> Iterator[str]:
     pending = [node]
     while pending:
         found = pending.pop()
@@ -55,149 +57,147 @@ def _stores(node: ast.AST) -> Iterator[str]:
             case ast.FunctionDef(name=name) | ast.AsyncFunctionDef(name=name) | ast.ClassDef(name=name):
                 yield name
                 continue
-            case ast.Lambda():
+            case ast.Lambda() | ast.comprehension():
                 continue
             case ast.Import(names=aliases) | ast.ImportFrom(names=aliases):
                 yield from (each.asname or each.name.partition(".")[0] for each in aliases)
             case ast.ExceptHandler(name=str(name)) | ast.MatchAs(name=str(name)) | ast.MatchStar(name=str(name)):
                 yield name
-            case ast.MatchMapping(rest=str(name)):
-                yield name
-            case ast.comprehension():  # its targets live in a scope of their own
-                pending += [found.iter, *found.ifs]
-                continue
         pending.extend(ast.iter_child_nodes(found))
 
 
-def _joined(*paths: Bound) -> Bound:
-    reached = [path for path in paths if path is not None]
-    return set().union(*reached) if reached else None
+def _uses(index: TreeIndex) -> dict[tuple[ast.AST, str], _Uses]:
+    """Return the uses of every name by scope and name; a name that a scope does not bind has no stores there."""
+    found: dict[tuple[ast.AST, str], _Uses] = defaultdict(_Uses)
+    by_type, parents = index.by_type, index.parents
+    scopes: dict[ast.AST, ast.AST] = {}
+    of_comprehensions = {each for node in by_type.get(ast.comprehension, ()) for each in ast.walk(node.target)}  # type: ignore[attr-defined]
+
+    def scope_of(node: ast.AST) -> ast.AST:
+        parent = parents[node]
+        known = scopes.get(parent)
+        if known is None:
+            known = scopes[parent] = index.scope(node)
+        return known
+
+    names: list[ast.Name] = by_type.get(ast.Name, [])  # type: ignore[assignment]
+    bound = {node.id for node in names if isinstance(node.ctx, ast.Store)}
+    for kind in _NAMED:
+        for node in by_type.get(kind, ()):
+            if (name := getattr(node, "name", None)) is not None:
+                bound.add(name)
+                found[scope_of(node), name].stores.append(node)
+    for node in names:
+        if node.id in bound:
+            uses = found[scope_of(node), node.id]
+            if isinstance(node.ctx, ast.Load) or isinstance(parents[node], ast.AugAssign):
+                uses.loads.append(node)
+            elif isinstance(node.ctx, ast.Store) and node not in of_comprehensions and _binds(parents[node]):
+                uses.stores.append(node)
+    for node in by_type.get(ast.alias, ()):
+        name = getattr(node, "asname", "") or getattr(node, "name", "").partition(".")[0]
+        found[scope_of(node), name].stores.append(node)
+    _mark_given(found, index)
+    return found
 
 
-class _Flow:
-    """Follows the statements of one scope with the names that may be bound so far."""
+def _binds(parent: ast.AST) -> bool:
+    return not isinstance(parent, ast.AnnAssign) or parent.value is not None
 
-    def __init__(self, names: set[str]) -> None:
-        self.names = names
-        self.unbound: list[ast.Name] = []
 
-    def block(self, statements: Sequence[ast.stmt], bound: Bound) -> Bound:
-        for statement in statements:
-            if bound is None:
-                return None
-            bound = self._statement(statement, bound)
-        return bound
+def _mark_given(found: dict[tuple[ast.AST, str], _Uses], index: TreeIndex) -> None:
+    """Mark the parameters, and whatever `global` and `nonlocal` make the name of another scope."""
+    for node in index.by_type.get(ast.arg, ()):
+        found[index.scope(node), getattr(node, "arg", "")].is_given = True
+    elsewhere = {
+        name
+        for kind in (ast.Global, ast.Nonlocal)
+        for node in index.by_type.get(kind, ())
+        for name in getattr(node, "names", ())
+    }
+    rest = {str(getattr(node, "rest", "")) for node in index.by_type.get(ast.MatchMapping, ())}
+    for (_, name), uses in found.items():
+        if name in elsewhere or name in rest:
+            uses.is_given = True
 
-    def _statement(self, statement: ast.stmt, bound: set[str]) -> Bound:
-        match statement:
-            case ast.If():
-                return self._if(statement, bound)
-            case ast.For() | ast.AsyncFor() | ast.While():
-                return self._loop(statement, bound)
-            case ast.With(items=items, body=body) | ast.AsyncWith(items=items, body=body):
-                for item in items:
-                    self._read(item, bound)
-                    bound |= stored_names([item])
-                ended = self.block(body, set(bound))
-                return bound | stored_names(body) if ended is None else ended  # it may swallow an exception
-            case ast.Try() | ast.TryStar():
-                return self._try(statement, bound)
-            case ast.Match(subject=subject, cases=cases):
-                self._read(subject, bound)
-                return _joined(bound, *(self._case(case, set(bound)) for case in cases))
-            case ast.FunctionDef() | ast.AsyncFunctionDef() | ast.ClassDef():
-                self._definition(statement, bound)
-            case ast.AugAssign(target=ast.Name() as target, value=value):
-                self._read(value, bound)
-                self._judge(target, bound)
-            case ast.AnnAssign(target=target, value=value):
-                if value is None:
-                    return bound
-                self._read(value, bound)
-                self._read(target, bound)
-            case _ if type(statement).__name__ == "TypeAlias":  # Python 3.12; its value is evaluated when asked for
-                pass
-            case ast.Delete(targets=targets):
-                for each in targets:
-                    self._read(each, bound)
-                return bound - {each.id for each in targets if isinstance(each, ast.Name)}
-            case _:
-                self._read(statement, bound)
-        bound |= stored_names([statement])
-        return None if isinstance(statement, _ENDS) else bound
 
-    def _loop(self, loop: ast.For | ast.AsyncFor | ast.While, bound: set[str]) -> Bound:
-        self._read(loop.test if isinstance(loop, ast.While) else loop.iter, bound)
-        targets = [] if isinstance(loop, ast.While) else [loop.target]
-        inside = bound | stored_names([*targets, *loop.body])
-        self.block(loop.body, set(inside))
-        return _joined(inside, self.block(loop.orelse, set(inside)))
+def _place(node: ast.AST) -> tuple[int, int]:
+    return getattr(node, "lineno", 0), getattr(node, "col_offset", 0)
 
-    def _if(self, first: ast.If, bound: set[str]) -> Bound:
-        """Follow the branches of an `if`; those of `elif` in a loop, since there may be a thousand of them."""
-        ends: list[Bound] = []
-        rest: list[ast.stmt] = [first]
-        while len(rest) == 1 and isinstance(rest[0], ast.If):
-            self._read(rest[0].test, bound)
-            ends.append(self.block(rest[0].body, set(bound)))
-            rest = rest[0].orelse
-        return _joined(*ends, self.block(rest, bound))
 
-    def _try(self, tried: ast.Try | ast.TryStar, bound: set[str]) -> Bound:
-        anywhere = bound | stored_names(tried.body)
-        ends = [self.block(tried.orelse, self.block(tried.body, set(bound)))]
-        for handler in tried.handlers:
-            if handler.type:
-                self._read(handler.type, anywhere)
-            named = {handler.name} if handler.name else set()
-            ended = self.block(handler.body, anywhere | named)
-            ends.append(None if ended is None else ended - named)  # Python deletes it
-        after = _joined(*ends)
-        everything = anywhere | stored_names([*tried.handlers, *tried.orelse])
-        last = self.block(tried.finalbody, everything)
-        return None if after is None or last is None else after | stored_names(tried.finalbody)
+def _end_of_branches(node: ast.AST, scope: ast.AST, index: TreeIndex) -> tuple[int, int]:
+    """Return the place behind which `node` may have run: its own, or the end of the outermost `if` or `try` around."""
+    end = _place(node)
+    if isinstance(statement := index.parents[node], ast.stmt) and isinstance(node, ast.Name):
+        end = max(end, (statement.end_lineno or 0, statement.end_col_offset or 0)) if _is_simple(statement) else end
+    while node is not scope:
+        if isinstance(node, _ARMS) and (node.orelse or getattr(node, "handlers", None)):
+            end = (node.end_lineno or 0, node.end_col_offset or 0)
+        node = index.parents[node]
+    return end
 
-    def _case(self, case: ast.match_case, bound: set[str]) -> Bound:
-        bound |= stored_names([case.pattern])
-        if case.guard:
-            self._read(case.guard, bound)
-        return self.block(case.body, bound)
 
-    def _definition(self, node: ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef, bound: set[str]) -> None:
-        for each in node.decorator_list:
-            self._read(each, bound)
-        values = node.bases if isinstance(node, ast.ClassDef) else [*node.args.defaults, *node.args.kw_defaults]
-        for value in values:
-            if value is not None:
-                self._read(value, bound)
+def _is_simple(statement: ast.stmt) -> bool:
+    return isinstance(statement, ast.Assign | ast.AnnAssign | ast.AugAssign)
 
-    def _read(self, node: ast.AST, bound: set[str]) -> None:
-        """Judge the names that an expression reads as soon as it is evaluated."""
-        pending, own = [node], set[str]()
-        names: list[ast.Name] = []
-        while pending:
-            found = pending.pop()
-            match found:
-                case ast.Name(ctx=ast.Load() | ast.Del()):
-                    names.append(found)
-                case ast.NamedExpr(target=ast.Name(id=name)):
-                    bound.add(name)
-                    pending.append(found.value)
-                case ast.Lambda():
-                    pending += [each for each in (*found.args.defaults, *found.args.kw_defaults) if each is not None]
-                case ast.GeneratorExp(generators=[first, *_]):  # the rest runs when somebody asks for an element
-                    pending.append(first.iter)
-                case _:
-                    if isinstance(found, _COMPREHENSIONS):
-                        targets = (generator.target for generator in found.generators)
-                        own |= {
-                            each.id for target in targets for each in ast.walk(target) if isinstance(each, ast.Name)
-                        }
-                    pending.extend(ast.iter_child_nodes(found))
-        for found in names:
-            if found.id not in own:
-                self._judge(found, bound)
 
-    def _judge(self, name: ast.Name, bound: set[str]) -> None:
-        if name.id in self.names and name.id not in bound:
-            self.unbound.append(name)
+def _may_precede(store: ast.AST, load: ast.AST, scope: ast.AST, index: TreeIndex) -> bool:
+    """Return whether a binding may run before a read of the same scope."""
+    below: dict[ast.AST, ast.AST] = {}  # each node around the binding, with the one below it
+    node = store
+    while node is not scope:
+        below[index.parents[node]] = node
+        node = index.parents[node]
+    node = load
+    while index.parents[node] not in below:
+        node = index.parents[node]
+    meeting = index.parents[node]
+    stored = below[meeting]
+    around: ast.AST = meeting
+    if isinstance(meeting, _LOOPS) and node is getattr(meeting, "iter", None) and meeting is not scope:
+        around = index.parents[meeting]  # what is looped over is evaluated once
+        in_order = False
+    else:
+        in_order = _in_order(stored, node, meeting, textually=_place(store) < _place(load))
+    while around is not scope:
+        if isinstance(around, _LOOPS):
+            return True
+        around = index.parents[around]
+    return in_order
+
+
+def _in_order(stored: ast.AST, loaded: ast.AST, meeting: ast.AST, *, textually: bool) -> bool:
+    """Return whether of two parts of `meeting` the first may run before the second, loops apart.
+
+    `textually` says whether the binding stands before the read.
+    """
+    if stored is loaded:  # a handler that names the exception it reads
+        return True
+    match meeting:
+        case ast.If(body=body, orelse=orelse) if stored in body and loaded in orelse:
+            return False
+        case ast.Try(handlers=handlers, orelse=orelse) | ast.TryStar(handlers=handlers, orelse=orelse):
+            if stored in handlers and (loaded in orelse or loaded in handlers):
+                return False
+        case ast.Assign(value=value) | ast.AnnAssign(value=value) | ast.NamedExpr(value=value) if loaded is value:
+            return False
+        case ast.IfExp(test=test) if stored is test:
+            return True
+    return textually
+
+
+def _is_deferred(load: ast.AST, name: str, scope: ast.AST, index: TreeIndex) -> bool:
+    """Return whether a read runs later, belongs to a comprehension's own names, or stands outside the scope's body."""
+    node = load
+    while node is not scope:
+        parent = index.parents[node]
+        if isinstance(parent, _COMPREHENSIONS):
+            targets = (each for generator in parent.generators for each in ast.walk(generator.target))
+            if isinstance(parent, _LATER) or any(isinstance(each, ast.Name) and each.id == name for each in targets):
+                return True
+        if isinstance(parent, ast.AnnAssign) and node is parent.annotation:  # evaluated by few, in few versions
+            return True
+        if parent is scope:
+            return node not in getattr(scope, "body", ())
+        node = parent
+    return False

@@ -27,7 +27,7 @@ class ReadBeforeBound(Rule):
     why = "The line raises `UnboundLocalError` or `NameError` whenever it runs, and no test ran it."
     fix = "bind the name first, in this branch too"
     references = ("https://docs.python.org/3/faq/programming.html#why-am-i-getting-an-unboundlocalerror",)
-    nodes = (ast.Module, ast.FunctionDef, ast.AsyncFunctionDef)
+    nodes = (ast.Module,)
     also_silenced_by = ("F821", "F823")
     VALID = (
         """
@@ -70,6 +70,15 @@ class ReadBeforeBound(Rule):
             with open(data) as opened:
                 return opened.read()
         """,
+        """
+        def f(x, log):
+            kind = d.type if (d := x.device) else None
+            if log:
+                with (open(kind) as first, open(first.name) as second):
+                    return second
+            else:
+                return kind
+        """,
     )
     INVALID = (
         """
@@ -82,11 +91,8 @@ class ReadBeforeBound(Rule):
         """,
         """
         def f(x):
-            try:
-                return g(x)
-            except ValueError as error:
-                pass
-            return error
+            mask = mask.to(x.device)
+            return x + mask
         """,
         """
         try:
@@ -97,29 +103,26 @@ class ReadBeforeBound(Rule):
         NAME = 'flash_attn'
         """,
         """
-        def f(n):
-            total += n
+        def f(items):
+            total += len(items)
+            total = total / 2
             return total
         """,
     )
 
     def judge(self, node: ast.AST, context: FileContext) -> Iterator[Spot]:
         """Yield the first read of each name that nothing has bound."""
-        assert isinstance(node, ast.Module | ast.FunctionDef | ast.AsyncFunctionDef)
-        is_module = isinstance(node, ast.Module)
-        if is_module and (context.imports.has_star or "globals(" in context.text or "exec(" in context.text):
-            return
-        seen: set[str] = set()
-        for name in reads_before_binding(node):
-            skipped = is_module and (name.id in _BUILTINS or self._is_expected(name, context))
-            if name.id not in seen and not skipped and not self._is_expected(name, context):
-                seen.add(name.id)
+        makes_names = context.imports.has_star or "globals(" in context.text or "exec(" in context.text
+        seen: set[tuple[ast.AST, str]] = set()
+        for name, scope in sorted(reads_before_binding(context.index), key=lambda found: _place(found[0])):
+            if isinstance(scope, ast.Module) and (makes_names or name.id in _BUILTINS):
+                continue
+            if (scope, name.id) not in seen and not self._is_expected(name, context):
+                seen.add((scope, name.id))
                 yield Spot(name, f"`{name.id}` is read here, and nothing has bound it yet")
 
     def _is_expected(self, name: ast.Name, context: FileContext) -> bool:
-        """Return whether a handler around the read expects the error, or the read is no more than a `del`."""
-        if isinstance(name.ctx, ast.Del):
-            return True
+        """Return whether a handler around the read expects the error."""
         child: ast.AST = name
         for around in context.ancestors(name):
             if isinstance(around, ast.Try) and child in around.body:
@@ -130,3 +133,7 @@ class ReadBeforeBound(Rule):
                 )
             child = around
         return False
+
+
+def _place(node: ast.Name) -> tuple[int, int]:
+    return node.lineno, node.col_offset
