@@ -14,7 +14,7 @@ from audit.static.graph import ProjectGraph
 from audit.static.installed import InstalledModules
 from audit.static.inventory import InventoryItem, InventoryKind, class_items
 from audit.static.names import ClassSummary, FileSummary
-from audit.static.project import project_scripts, surroundings
+from audit.static.project import Surroundings, project_scripts, surroundings
 from audit.static.reading import UnreadableFile
 from audit.static.store import FactStore
 from audit.static.summary import summary_of
@@ -25,7 +25,7 @@ class StaticAnalysis:
     """What the source of a target says. Two analyses of one tree at one place are equal.
 
     `files` are all files found; each is either among the `summaries` or `unreadable`. `surroundings` are what the
-    project has outside of them, with paths relative to the project.
+    project has outside of them, and `texts` its documents, settings and tables, with paths relative to the project.
     """
 
     files: tuple[SourceFile, ...]
@@ -34,6 +34,7 @@ class StaticAnalysis:
     skipped_trees: tuple[SkippedTree, ...]
     inventory: tuple[InventoryItem, ...]
     surroundings: tuple[InventoryItem, ...] = ()
+    texts: tuple[str, ...] = ()
 
     @property
     def models(self) -> tuple[InventoryItem, ...]:
@@ -110,13 +111,17 @@ def analyse(
         }
         others = (*attention_items(graph), *file_items(graph, summaries, classes=classes, scripts=scripts))
         items = sorted((*classes, *others), key=lambda item: (item.path, item.line, item.qualname, item.kind))
+        around = (
+            surroundings(project, start, exclude=exclude, installed=installed_modules, classes=classes)
+            if project
+            else Surroundings()
+        )
         return StaticAnalysis(
             files=discovery.files,
             summaries=summaries,
             unreadable=tuple(result for result in results if isinstance(result, UnreadableFile)),
             skipped_trees=discovery.skipped_trees,
             inventory=tuple(items),
-            surroundings=surroundings(project, start, exclude=exclude, installed=installed_modules, classes=classes)
-            if project
-            else (),
+            surroundings=around.items,
+            texts=around.texts,
         )

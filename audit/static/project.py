@@ -3,6 +3,7 @@
 import os
 import tomllib
 from collections.abc import Collection, Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from audit.static.artifacts import Artifact, Artifacts, RustExtension, artifacts_of, compiled_files
@@ -17,6 +18,14 @@ from audit.static.reading import sha256
 from audit.static.summary import summarise
 
 _MAX_TOML_BYTES = 8 * 1024 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Surroundings:
+    """What a project holds around its package: items of the inventory, and the paths of its texts."""
+
+    items: tuple[InventoryItem, ...] = ()
+    texts: tuple[str, ...] = ()
 
 
 def project_scripts(project: Path) -> dict[str, str]:
@@ -44,7 +53,7 @@ def surroundings(
     exclude: Sequence[str],
     installed: InstalledModules,
     classes: Collection[InventoryItem],
-) -> tuple[InventoryItem, ...]:
+) -> Surroundings:
     """Return the items of `project` outside `package`, with its weights and data anywhere; paths are the project's.
 
     Classes and attention are listed of the package alone. `classes` are those, which scripts may use.
@@ -52,7 +61,7 @@ def surroundings(
     """
     others = _left_out(project, package)
     if others is None:
-        return ()
+        return Surroundings()
     found = discover(project, project, exclude=[*(f"/{_escaped(name)}/" for name in others), *exclude])
     outside = [file for file in found.files if not file.path.is_relative_to(package)]
     summaries = [summary for summary in map(summarise, outside) if isinstance(summary, FileSummary)]
@@ -65,7 +74,8 @@ def surroundings(
     items += [_artifact(file) for file in artifacts.files]
     items += [_rust(crate) for crate in artifacts.rust]
     items += [item for summary in summaries for item in _builds(summary, artifacts)]
-    return tuple(sorted(items, key=lambda item: (item.path, item.line, item.qualname, item.kind)))
+    items.sort(key=lambda item: (item.path, item.line, item.qualname, item.kind))
+    return Surroundings(items=tuple(items), texts=artifacts.texts)
 
 
 def _left_out(project: Path, package: Path) -> list[str] | None:

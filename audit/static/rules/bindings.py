@@ -160,7 +160,7 @@ def _may_precede(store: ast.AST, load: ast.AST, scope: ast.AST, index: TreeIndex
     else:
         in_order = _in_order(stored, node, meeting, textually=_place(store) < _place(load))
     while around is not scope:
-        if isinstance(around, _LOOPS):
+        if isinstance(around, (*_LOOPS, *_COMPREHENSIONS)):
             return True
         around = index.parents[around]
     return in_order

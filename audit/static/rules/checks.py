@@ -9,6 +9,9 @@ from audit.plan import Group, Plan, PlannedCheck
 from audit.results import Check, Comparison, Location, Subject, SubjectKind
 from audit.session import Collected
 from audit.static.rules.engine import Finding, RuleReport, run_rules
+from audit.static.rules.project_checks import judge_project, project_files
+from audit.static.rules.project_files import ProjectFiles
+from audit.static.rules.project_rule import ProjectRule
 from audit.static.rules.registry import all_rules, rules_by_id
 from audit.static.rules.rule import Rule
 from audit.subjects import package_subject
@@ -34,8 +37,13 @@ def plan_rules(collected: Collected) -> Plan:
     rules = selected_rules(collected)
     package = package_subject(collected)
     reports: list[RuleReport] = []  # the files are walked once, when the first rule is judged
+    projects: list[ProjectFiles] = []
 
     def judge(rule: Rule) -> Sequence[Judgement]:
+        if isinstance(rule, ProjectRule):
+            if not projects:
+                projects.append(project_files(collected))
+            return judge_project(rule, projects[0])
         if not reports:
             reports.append(run_rules(collected.analysis, rules))
         return _judged(rule, reports[0], collected)

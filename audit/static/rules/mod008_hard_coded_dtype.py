@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from audit.static.rules.calls import CallRule
 from audit.static.rules.context import FileContext
-from audit.static.rules.rule import Spot
+from audit.static.rules.rule import Precision, Spot
 from audit.static.rules.syntax import argument, last_name, method, receiver
 
 _HALF = frozenset({"torch.float16", "torch.half", "torch.bfloat16"})
@@ -29,6 +29,7 @@ class HardCodedDtype(CallRule):
     why = "A float32 or float64 model fails with mixed types there, or loses digits without a word."
     fix = "take the type of the input or of a parameter: x.dtype"
     references = ("https://docs.pytorch.org/docs/stable/tensor_attributes.html#torch.dtype",)
+    precision = Precision(findings=4, sampled=4, false=0)
     words = ("half", "float16")
     called = ("to", "type", "half", "bfloat16", *_MAKERS)
     VALID = (
