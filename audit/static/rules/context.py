@@ -224,10 +224,12 @@ class FileContext:
         return self.guarded(expression) or any(self.guarded(node) for node in self.imports.import_nodes(expression))
 
     def _left_early(self, node: ast.AST) -> bool:
-        """Return whether a version test before `node` returns, so that the rest is for the other versions."""
+        """Return whether a version test before `node` returns or asserts, so that the rest is for some versions."""
         for found in (node, *self.ancestors(node)):
             if isinstance(found, ast.stmt):
                 for before in statements_before(self.block_of(found), found):
+                    if isinstance(before, ast.Assert) and _tests_version(before.test):
+                        return True
                     if isinstance(before, ast.If) and _tests_version(before.test):
                         return isinstance(before.body[-1], ast.Return | ast.Raise | ast.Continue)
         return False
