@@ -35,9 +35,13 @@ class ReadBeforeBound(Rule):
         def f(x, fast):
             if fast:
                 y = x
+                z = y
             else:
-                y = 2 * x
-            return y
+                try:
+                    y = z = g(x)
+                except ValueError as error:
+                    y = z = h(error)
+            return y, z
         """,
         """
         def f(items):

@@ -31,7 +31,7 @@ def compound(blocks: st.SearchStrategy[list[str]]) -> st.SearchStrategy[list[str
         st.builds(
             lambda test, one, two: [f"if {test}:", *indented(one), "else:", *indented(two)], CONDITIONS, blocks, blocks
         ),
-        st.builds(lambda name, one: [f"for {name} in range(2):", *indented(one)], NAMES, blocks),
+        st.builds(lambda name, one: [f"for {name} in range(3):", *indented(one)], NAMES, blocks),
         st.builds(
             lambda one, name, two: ["try:", *indented(one), f"except ZeroDivisionError as {name}:", *indented(two)],
             blocks,
@@ -61,7 +61,9 @@ SIMPLE = st.one_of(
         lambda name, value: [f"{name} = {value}"], NAMES, st.one_of(NAMES, st.sampled_from(["1", "1 / next(bits)"]))
     ),
     st.builds(lambda name: [f"{name} += 1"], NAMES),
-    st.builds(lambda name: [f"print({name})"], NAMES),
+    st.builds(lambda name: ["if next(bits):", f"    print({name})"], NAMES),
+    st.builds(lambda name: [f"if next(bits): {name} = 1"], NAMES),
+    st.builds(lambda name: [f"print([{name} for _ in (1, 2) if ({name} := next(bits)) or 1])"], NAMES),
     st.builds(lambda name, other: [f"print([{name} for {other} in (1, 2)])"], NAMES, NAMES),
     st.builds(lambda name, other: [f"print({name} if ({other} := next(bits)) else 0)"], NAMES, NAMES),
 )
@@ -95,8 +97,8 @@ class Guarded(ast.NodeTransformer):
 
 
 @settings(max_examples=150, deadline=None)
-@given(blocks=st.lists(BLOCKS, min_size=1, max_size=4), bits=st.lists(st.integers(0, 1), min_size=12, max_size=12))
-def test_no_reported_read_ever_finds_its_name_bound(blocks: list[list[str]], bits: list[int]) -> None:
+@given(blocks=st.lists(BLOCKS, min_size=1, max_size=4), bits=st.integers(0, 2**40 - 1))
+def test_no_reported_read_ever_finds_its_name_bound(blocks: list[list[str]], bits: int) -> None:
     source = "\n".join(["def f(bits, held):", *indented(chain.from_iterable(blocks))])
     tree = ast.parse(source)
     reads = {read for read, _ in reads_before_binding(TreeIndex(tree)) if isinstance(read.ctx, ast.Load)}
@@ -108,7 +110,7 @@ def test_no_reported_read_ever_finds_its_name_bound(blocks: list[list[str]], bit
     function = names["f"]
     assert callable(function)
     with suppress(NameError, ZeroDivisionError, StopIteration, TypeError):
-        function(iter(bits), Held)
+        function((bits >> n & 1 for n in range(40)), Held)
     assert found == [], source
 
 
