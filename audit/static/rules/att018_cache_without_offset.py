@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from audit.results import Severity
 from audit.static.rules.context import FileContext
 from audit.static.rules.rule import FixSafety, Rule, Spot
-from audit.static.rules.syntax import Function, argument, last_name, method, number, own_nodes, receiver
+from audit.static.rules.syntax import Function, argument, last_name, method, number, receiver
 
 _CACHE = re.compile(r"(?:^|_)(?:past|cache|prev|kv_?cache)")
 _JOINS = frozenset({"torch.cat", "torch.concat", "torch.concatenate"})
@@ -110,7 +110,7 @@ class CacheWithoutOffset(Rule):
     def judge(self, node: ast.AST, context: FileContext) -> Iterator[Spot]:
         """Yield where a function that joins keys to a cache computes positions of the new tokens alone."""
         assert isinstance(node, Function)
-        nodes = list(own_nodes(node))
+        nodes = list(context.index.own(node))
         joined = {name for each in nodes for name in _joined_keys(each, context)}
         if not joined or _OFFSET.search(ast.unparse(node)):
             return
@@ -170,7 +170,7 @@ def _of_new_tokens(length: ast.expr, context: FileContext) -> bool:
         case ast.Call() if method(value) == "size":
             return True
         case ast.Name(id=name):
-            for node in own_nodes(context.index.scope(length)):
+            for node in context.index.own(context.index.scope(length)):
                 match node:
                     case ast.Assign(targets=[ast.Tuple(elts=names)], value=shape) if _is_shape(shape):
                         if name in [last_name(each) for each in names]:

@@ -5,8 +5,8 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
-from audit.static.rules.index import TreeIndex
 from audit.static.rules.syntax import Function
+from audit.static.tree import TreeIndex
 
 _LOOPS = (ast.For, ast.AsyncFor, ast.While)
 _ARMS = (ast.If, ast.Try, ast.TryStar)
@@ -69,12 +69,12 @@ def _stored(node: ast.AST) -> Iterator[str]:
 def _uses(index: TreeIndex) -> dict[tuple[ast.AST, str], _Uses]:
     """Return the uses of every name by scope and name; a name that a scope does not bind has no stores there."""
     found: dict[tuple[ast.AST, str], _Uses] = defaultdict(_Uses)
-    by_type, parents = index.by_type, index.parents
+    by_type = index.by_type
     scopes: dict[ast.AST, ast.AST] = {}
     of_comprehensions = {each for node in by_type.get(ast.comprehension, ()) for each in ast.walk(node.target)}  # type: ignore[attr-defined]
 
     def scope_of(node: ast.AST) -> ast.AST:
-        parent = parents[node]
+        parent = _parent(node, index)
         known = scopes.get(parent)
         if known is None:
             known = scopes[parent] = index.scope(node)
@@ -90,9 +90,9 @@ def _uses(index: TreeIndex) -> dict[tuple[ast.AST, str], _Uses]:
     for node in names:
         if node.id in bound:
             uses = found[scope_of(node), node.id]
-            if isinstance(node.ctx, ast.Load) or isinstance(parents[node], ast.AugAssign):
+            if isinstance(node.ctx, ast.Load) or isinstance(_parent(node, index), ast.AugAssign):
                 uses.loads.append(node)
-            elif isinstance(node.ctx, ast.Store) and node not in of_comprehensions and _binds(parents[node]):
+            elif isinstance(node.ctx, ast.Store) and node not in of_comprehensions and _binds(_parent(node, index)):
                 uses.stores.append(node)
     for node in by_type.get(ast.alias, ()):
         name = getattr(node, "asname", "") or getattr(node, "name", "").partition(".")[0]
@@ -121,6 +121,10 @@ def _mark_given(found: dict[tuple[ast.AST, str], _Uses], index: TreeIndex) -> No
             uses.is_given = True
 
 
+def _parent(node: ast.AST, index: TreeIndex) -> ast.AST:
+    return index.parent(node) or index.tree
+
+
 def _place(node: ast.AST) -> tuple[int, int]:
     return getattr(node, "lineno", 0), getattr(node, "col_offset", 0)
 
@@ -128,12 +132,12 @@ def _place(node: ast.AST) -> tuple[int, int]:
 def _end_of_branches(node: ast.AST, scope: ast.AST, index: TreeIndex) -> tuple[int, int]:
     """Return the place behind which `node` may have run: its own, or the end of the outermost `if` or `try` around."""
     end = _place(node)
-    if isinstance(statement := index.parents[node], ast.stmt) and isinstance(node, ast.Name):
+    if isinstance(statement := _parent(node, index), ast.stmt) and isinstance(node, ast.Name):
         end = max(end, (statement.end_lineno or 0, statement.end_col_offset or 0)) if _is_simple(statement) else end
     while node is not scope:
         if isinstance(node, _ARMS) and (node.orelse or getattr(node, "handlers", None)):
             end = (node.end_lineno or 0, node.end_col_offset or 0)
-        node = index.parents[node]
+        node = _parent(node, index)
     return end
 
 
@@ -146,23 +150,23 @@ def _may_precede(store: ast.AST, load: ast.AST, scope: ast.AST, index: TreeIndex
     below: dict[ast.AST, ast.AST] = {}  # each node around the binding, with the one below it
     node = store
     while node is not scope:
-        below[index.parents[node]] = node
-        node = index.parents[node]
+        below[_parent(node, index)] = node
+        node = _parent(node, index)
     node = load
-    while index.parents[node] not in below:
-        node = index.parents[node]
-    meeting = index.parents[node]
+    while _parent(node, index) not in below:
+        node = _parent(node, index)
+    meeting = _parent(node, index)
     stored = below[meeting]
     around: ast.AST = meeting
     if isinstance(meeting, _LOOPS) and node is getattr(meeting, "iter", None) and meeting is not scope:
-        around = index.parents[meeting]  # what is looped over is evaluated once
+        around = _parent(meeting, index)  # what is looped over is evaluated once
         in_order = False
     else:
         in_order = _in_order(stored, node, meeting, textually=_place(store) < _place(load))
     while around is not scope:
         if isinstance(around, (*_LOOPS, *_COMPREHENSIONS)):
             return True
-        around = index.parents[around]
+        around = _parent(around, index)
     return in_order
 
 
@@ -190,7 +194,7 @@ def _is_deferred(load: ast.AST, name: str, scope: ast.AST, index: TreeIndex) -> 
     """Return whether a read runs later, belongs to a comprehension's own names, or stands outside the scope's body."""
     node = load
     while node is not scope:
-        parent = index.parents[node]
+        parent = _parent(node, index)
         if isinstance(parent, _COMPREHENSIONS):
             targets = (each for generator in parent.generators for each in ast.walk(generator.target))
             if isinstance(parent, _LATER) or any(isinstance(each, ast.Name) and each.id == name for each in targets):

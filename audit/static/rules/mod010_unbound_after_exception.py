@@ -8,7 +8,7 @@ from audit.results import Severity
 from audit.static.rules.bindings import stored_names
 from audit.static.rules.context import FileContext
 from audit.static.rules.rule import Rule, Spot
-from audit.static.rules.syntax import calls_in, last_name, own_nodes, parameters
+from audit.static.rules.syntax import calls_in, last_name, parameters
 
 _RETURNS = re.compile(
     r"^(?:print|str|repr|type|format|format_exc|print_exc|debug|info|warn|warning|error|exception|log|len)$"
@@ -99,12 +99,12 @@ class UnboundAfterException(Rule):
         block = context.block_of(node)
         for statement in block[block.index(node) + 1 :]:
             if isinstance(statement, ast.stmt) and names:
-                yield from self._reads(statement, names)
+                yield from self._reads(statement, names, context)
                 names -= stored_names([statement])
                 if isinstance(statement, _ENDS):
                     return
 
-    def _reads(self, statement: ast.stmt, names: set[str]) -> Iterator[Spot]:
+    def _reads(self, statement: ast.stmt, names: set[str], context: FileContext) -> Iterator[Spot]:
         """Yield the names that a statement reads whatever happens in it."""
         certain: list[ast.AST] = [statement]
         if isinstance(statement, ast.If | ast.While):
@@ -117,7 +117,7 @@ class UnboundAfterException(Rule):
             conditional = (ast.IfExp, ast.BoolOp, ast.Lambda, ast.GeneratorExp)
             if any(isinstance(found, conditional) for found in ast.walk(each)):
                 continue
-            for found in sorted((each, *own_nodes(each)), key=_place):
+            for found in sorted((each, *context.index.own(each)), key=_place):
                 if isinstance(found, ast.Name) and isinstance(found.ctx, ast.Load) and found.id in names:
                     names.discard(found.id)
                     yield Spot(found, f"`{found.id}` is unbound here when the `try` above failed and was survived")

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from audit.results import Severity
 from audit.static.rules.context import FileContext
 from audit.static.rules.rule import FixSafety, Rule, Spot
-from audit.static.rules.syntax import calls_in, last_name, method, own_nodes, parameters
+from audit.static.rules.syntax import calls_in, last_name, method, parameters
 
 _EVALUATES = re.compile(
     r"^_?(?:evaluate|validate|evaluation|validation|eval_epoch|val_epoch|evaluate_epoch|validate_epoch|test_epoch|"
@@ -85,7 +85,7 @@ class EvaluationInTrainingMode(Rule):
         if not _EVALUATES.match(node.name) or "torch" not in context.text or context.is_test:
             return
         given = {each.arg for each in parameters(node)} & _MODELS
-        loops = [each for each in own_nodes(node) if isinstance(each, ast.For | ast.While)]
+        loops = [each for each in context.index.own(node) if isinstance(each, ast.For | ast.While)]
         called = {last_name(call.func) for loop in loops for call in calls_in(loop) if isinstance(call.func, ast.Name)}
         switches = (
             each

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from audit.static.rules.bindings import reads_before_binding, stored_names
-from audit.static.rules.index import TreeIndex
+from audit.static.tree import TreeIndex
 
 NAMES = st.sampled_from(["a", "b", "c"])
 CONDITIONS = st.sampled_from(["next(bits)", "a", "(b := next(bits))", "not c"])
