@@ -9,7 +9,7 @@ from audit.static.rules.attention_forms import is_product, is_scores, softmax_in
 from audit.static.rules.calls import CallRule
 from audit.static.rules.context import MAX_STEPS, FileContext
 from audit.static.rules.rule import FixSafety, Spot
-from audit.static.rules.syntax import method, receiver
+from audit.static.rules.syntax import last_name, method, receiver
 
 _SCALES = re.compile(r"scal|sqrt|norm|temp|tau|gain|\*\*|cos|simil|inv_|math\.pow|logit", re.IGNORECASE)
 _QUERY = re.compile(r"(?:^|_)(?:q|qs|query|queries)(?:_|$)", re.IGNORECASE)
@@ -99,13 +99,30 @@ class MissingScale(CallRule):
                 weights = scores.masked_fill(mask, float('-inf')).softmax(dim=-1)
                 return weights @ v
         """,
+        """
+        import torch
+
+
+        def attend(q, k, v):
+            weights = torch.einsum('b h i d, b h j d -> b h i j', q, k).softmax(dim=-1)
+            return torch.einsum('b h i j, b h j d -> b h i d', weights, v)
+        """,
+        """
+        from torch import nn
+
+
+        class Attention(nn.Module):
+            def forward(self, x):
+                weights = (self.query(x) @ self.key(x).transpose(-2, -1)).softmax(dim=-1)
+                return weights @ self.value(x)
+        """,
     )
 
     def judge_call(self, call: ast.Call, context: FileContext) -> Iterator[Spot]:
         """Yield a softmax of a product that nothing scales."""
         scores = softmax_input(call, context)
         function = context.function_of(call)
-        if scores is None or function is None or not is_scores(scores, context):
+        if scores is None or function is None:
             return
         if "pattern" in function.name:  # what a rewriter of graphs looks for, no attention of a model
             return
@@ -123,17 +140,20 @@ class MissingScale(CallRule):
 
 def _bare_product(expression: ast.expr, context: FileContext) -> tuple[ast.expr, ast.expr] | None:
     """Return both sides of the product that an expression is, masked or with something added, but never multiplied."""
+    is_transposed = is_scores(expression, context)
     for _ in range(MAX_STEPS):
         expression = context.value_of(expression)
         match expression:
+            case ast.Call(args=[ast.Constant(value=str(form)), left, right]) if _sums_over_the_last(form):
+                return (left, right) if context.resolve(expression) == "torch.einsum" else None
             case ast.BinOp(op=ast.MatMult(), left=left, right=right):
-                return left, right
+                return (left, right) if is_transposed else None
             case ast.BinOp(op=ast.Add() | ast.Sub(), left=left):
                 expression = left
             case ast.Call(args=[left, right, *_]) if is_product(expression, context):
-                return left, right
+                return (left, right) if is_transposed else None
             case ast.Call(args=[right]) if method(expression) == "matmul" and (of := receiver(expression)):
-                return of, right
+                return (of, right) if is_transposed else None
             case ast.Call() if method(expression) in _SAME and (of := receiver(expression)):
                 expression = of
             case _:
@@ -141,8 +161,17 @@ def _bare_product(expression: ast.expr, context: FileContext) -> tuple[ast.expr,
     return None
 
 
+def _sums_over_the_last(form: str) -> bool:
+    """Return whether `form` is a product over the last axis of both: `bhid,bhjd->bhij`, `b i d, b j d -> b i j`."""
+    found = re.fullmatch(r"([\w\s.]+),([\w\s.]+)->([\w\s.]+)", form)
+    if not found:
+        return False
+    left, right, result = (side.split() if " " in side.strip() else list(side.strip()) for side in found.groups())
+    return bool(left and right) and left[-1] == right[-1] and left[-1] not in result
+
+
 def _name(expression: ast.expr, context: FileContext) -> str:
-    """Return the name of one side of the product, before its axes were moved."""
+    """Return the name of one side of the product, or of what made it, before its axes were moved."""
     for _ in range(MAX_STEPS):
         match expression:
             case ast.Name(id=name):
@@ -151,6 +180,8 @@ def _name(expression: ast.expr, context: FileContext) -> str:
                 expression = value
             case ast.Call() if method(expression) in _MOVED and (of := receiver(expression)):
                 expression = of
+            case ast.Call(func=function):
+                return last_name(function)
             case _:
                 return ""
     return ""

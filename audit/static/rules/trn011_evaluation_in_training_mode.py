@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from audit.results import Severity
 from audit.static.rules.context import FileContext
 from audit.static.rules.rule import FixSafety, Rule, Spot
-from audit.static.rules.syntax import calls_in, last_name, method, parameters
+from audit.static.rules.syntax import calls_in, last_name, method, parameters, self_attribute
 
 _EVALUATES = re.compile(
     r"^_?(?:evaluate|validate|evaluation|validation|eval_epoch|val_epoch|evaluate_epoch|validate_epoch|test_epoch|"
@@ -23,8 +23,8 @@ class EvaluationInTrainingMode(Rule):
     title = "An evaluation loop without `model.eval()`"
     severity = Severity.MAJOR
     what = (
-        "Reports a function such as `evaluate` with a loop that calls a model which it is given, in a file that "
-        "calls neither `eval()` nor `train(False)` anywhere."
+        "Reports a function such as `evaluate` with a loop that calls a model which it is given or which is "
+        "`self.model`, in a file that calls neither `eval()` nor `train(False)` anywhere."
     )
     why = "Dropout stays on and batch norm uses and updates the statistics of the evaluation data: the score is wrong."
     fix = "call model.eval() before the loop, and model.train() after it"
@@ -77,6 +77,16 @@ class EvaluationInTrainingMode(Rule):
                 for x, y in loader:
                     print(loss(net(x), y))
         """,
+        """
+        import torch
+
+
+        class Trainer:
+            @torch.inference_mode()
+            def evaluate(self):
+                for x in self.loader:
+                    self.metric.update(self.model(x))
+        """,
     )
 
     def judge(self, node: ast.AST, context: FileContext) -> Iterator[Spot]:
@@ -86,13 +96,15 @@ class EvaluationInTrainingMode(Rule):
             return
         given = {each.arg for each in parameters(node)} & _MODELS
         loops = [each for each in context.index.own(node) if isinstance(each, ast.For | ast.While)]
-        called = {last_name(call.func) for loop in loops for call in calls_in(loop) if isinstance(call.func, ast.Name)}
+        calls = [call for loop in loops for call in calls_in(loop)]
+        called = {last_name(call.func) for call in calls if isinstance(call.func, ast.Name)} & given
+        called |= {name for call in calls if (name := self_attribute(call.func)) in _MODELS}
         switches = (
             each
             for name in ("eval", "train", "eval_mode", "set_eval", "set_mode", "evaluating")
             for each in context.calls_by_name.get(name, ())
         )
-        if given & called and not any(method(each) != "train" or each.args or each.keywords for each in switches):
+        if called and not any(method(each) != "train" or each.args or each.keywords for each in switches):
             yield Spot(
                 node, f"`{node.name}` calls the model in a loop; nothing in the file puts it into evaluation mode"
             )
