@@ -18,7 +18,11 @@ _MAKERS = ("zeros", "ones", "full", "empty", "arange", "linspace", "rand", "rand
 
 
 class HardCodedDtype(CallRule):
-    """The caller chooses the precision; tensors should follow the input or the parameters."""
+    """The caller chooses the precision; tensors should follow the input or the parameters.
+
+    float32 is left alone: of 67 tensors that `forward` methods of the corpus make in it 34 were read, and nearly all
+    hold positions, angles or counts, where it is right.
+    """
 
     id = "MOD008"
     title = "A module hard-codes half precision"
