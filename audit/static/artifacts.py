@@ -6,11 +6,11 @@ import re
 import tomllib
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from enum import StrEnum
 from pathlib import Path, PurePosixPath
 
 from audit.static.discovery import ENVIRONMENT_MARKERS, SKIPPED_NAMES
 from audit.static.ignoring import IgnoreRules
+from audit.static.kinds import Content
 
 _CHECKPOINTS = frozenset({".pt", ".pth", ".ckpt", ".safetensors", ".onnx", ".gguf"})
 _CHECKPOINT_NAME = re.compile(r"^(pytorch_model|adapter_model|model)\b.*\.bin$")
@@ -32,17 +32,6 @@ _ERROR_KEYS = frozenset({"error", "errors", "message", "detail", "status", "code
 _HEAD_BYTES = 1024  # a git-LFS pointer is smaller by its specification
 _MAX_ERROR_BYTES = 64 * 1024  # of a message in JSON; what is larger is taken for data
 _MAX_TOML_BYTES = 1024 * 1024
-
-
-class Content(StrEnum):
-    """What a file of weights or data really holds."""
-
-    PLAIN = "content"  # nothing speaks against it
-    EMPTY = "empty"
-    POINTER = "git-lfs pointer"  # the content was not fetched
-    HTML = "html page"  # an error page that was saved under the file's name
-    ERROR = "error message"  # a server's answer in JSON, saved under the file's name
-    UNREADABLE = "unreadable"
 
 
 @dataclass(frozen=True, slots=True)

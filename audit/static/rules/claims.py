@@ -5,8 +5,12 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import PurePosixPath
+from typing import TYPE_CHECKING
 
-from audit.static.rules.project_files import MAX_EVIDENCE_FILES, ProjectFiles, Text, is_document
+from audit.static.rules.project_texts import MAX_EVIDENCE_FILES, Text, is_document
+
+if TYPE_CHECKING:
+    from audit.static.rules.project_files import ProjectFiles
 
 _TIMES = "\u00d7"  # the multiplication sign
 _NUMBER = r"(?<![\d.])(?P<figure>\d{1,9}(?:\.\d{1,9})?)"
@@ -152,7 +156,7 @@ def _links(line: str) -> Iterator[str]:
         yield next(group for group in found.groups() if group)
 
 
-def is_backed(claim: Claim, document: str, project: ProjectFiles) -> bool:
+def is_backed(claim: Claim, document: str, project: "ProjectFiles") -> bool:
     """Return whether the project holds what the claim rests on.
 
     That is a file which the paragraph links to and which is no document, or a file named as a test, benchmark or
@@ -167,7 +171,7 @@ def is_backed(claim: Claim, document: str, project: ProjectFiles) -> bool:
     return any(_holds(claim, text) for text in _evidence(project))
 
 
-def _evidence(project: ProjectFiles) -> Iterator[Text]:
+def _evidence(project: "ProjectFiles") -> Iterator[Text]:
     paths = [
         path
         for path in project.texts

@@ -1,10 +1,13 @@
 """CLM001: a document claims a figure that nothing in the project produces."""
 
 from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 from audit.static.rules.claims import Kind, claims_of, is_backed
-from audit.static.rules.project_files import ProjectFiles
 from audit.static.rules.project_rule import Place, ProjectPrecision, ProjectRule
+
+if TYPE_CHECKING:
+    from audit.static.rules.project_files import ProjectFiles
 
 
 class ClaimWithoutEvidence(ProjectRule):
@@ -55,11 +58,11 @@ class ClaimWithoutEvidence(ProjectRule):
         {"README.md": "| model | accuracy |\n| --- | --- |\n| small | **96.2 %** |\n"},
     )
 
-    def concerned(self, project: ProjectFiles) -> tuple[str, ...]:
+    def concerned(self, project: "ProjectFiles") -> tuple[str, ...]:
         """Return the documents."""
         return project.documents
 
-    def judge_project(self, project: ProjectFiles) -> Iterator[Place]:
+    def judge_project(self, project: "ProjectFiles") -> Iterator[Place]:
         """Yield the claims without evidence."""
         for path in project.documents:
             text = project.text(path)

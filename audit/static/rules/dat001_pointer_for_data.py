@@ -1,9 +1,13 @@
 """DAT001: a pointer of git-LFS in place of the file."""
 
+from typing import TYPE_CHECKING
+
 from audit.results import Severity
-from audit.static.artifacts import Content
-from audit.static.inventory import InventoryItem
+from audit.static.kinds import Content
 from audit.static.rules.data_rule import DataRule
+
+if TYPE_CHECKING:
+    from audit.static.inventory import InventoryItem
 
 _POINTER = "version https://git-lfs.github.com/spec/v1\noid sha256:0123\nsize 987654\n"
 
@@ -31,7 +35,7 @@ class PointerForData(DataRule):
         {"weights/model.safetensors": _POINTER},
     )
 
-    def message(self, item: InventoryItem) -> str:
+    def message(self, item: "InventoryItem") -> str:
         """Return what the user reads."""
         stands_for = f" for {item.facts['declared_bytes']} bytes" if "declared_bytes" in item.facts else ""
         return f"the file is a git-LFS pointer{stands_for}; the content was not fetched"

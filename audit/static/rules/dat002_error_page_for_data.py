@@ -1,9 +1,13 @@
 """DAT002: an error page or message saved under the name of a data file."""
 
+from typing import TYPE_CHECKING
+
 from audit.results import Severity
-from audit.static.artifacts import Content
-from audit.static.inventory import InventoryItem
+from audit.static.kinds import Content
 from audit.static.rules.data_rule import DataRule
+
+if TYPE_CHECKING:
+    from audit.static.inventory import InventoryItem
 
 
 class ErrorPageForData(DataRule):
@@ -30,7 +34,7 @@ class ErrorPageForData(DataRule):
         {"weights/model.pt": "<?xml version='1.0'?>\n<Error><Code>AccessDenied</Code></Error>\n"},
     )
 
-    def message(self, item: InventoryItem) -> str:
+    def message(self, item: "InventoryItem") -> str:
         """Return what the user reads."""
         return (
             f"the file is an {'HTML or XML' if item.facts['content'] == Content.HTML else 'JSON'} error page, not data"

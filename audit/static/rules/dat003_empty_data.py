@@ -1,8 +1,12 @@
 """DAT003: a data file without content."""
 
-from audit.static.artifacts import Content
-from audit.static.inventory import InventoryItem
+from typing import TYPE_CHECKING
+
+from audit.static.kinds import Content
 from audit.static.rules.data_rule import DataRule
+
+if TYPE_CHECKING:
+    from audit.static.inventory import InventoryItem
 
 
 class EmptyData(DataRule):
@@ -23,6 +27,6 @@ class EmptyData(DataRule):
         {"data/spectra.npy": " \n\n"},
     )
 
-    def message(self, item: InventoryItem) -> str:
+    def message(self, item: "InventoryItem") -> str:
         """Return what the user reads."""
         return "the file is empty"

@@ -2,12 +2,14 @@
 
 from abc import abstractmethod
 from collections.abc import Iterator
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
-from audit.static.artifacts import Content
-from audit.static.inventory import InventoryItem
-from audit.static.rules.project_files import ProjectFiles
+from audit.static.kinds import Content
 from audit.static.rules.project_rule import Place, ProjectPrecision, ProjectRule
+
+if TYPE_CHECKING:
+    from audit.static.inventory import InventoryItem
+    from audit.static.rules.project_files import ProjectFiles
 
 
 class DataRule(ProjectRule):
@@ -18,16 +20,16 @@ class DataRule(ProjectRule):
     )
     contents: ClassVar[tuple[Content, ...]]
 
-    def concerned(self, project: ProjectFiles) -> tuple[str, ...]:
+    def concerned(self, project: "ProjectFiles") -> tuple[str, ...]:
         """Return the files of weights and data."""
         return tuple(item.path for item in project.data)
 
-    def judge_project(self, project: ProjectFiles) -> Iterator[Place]:
+    def judge_project(self, project: "ProjectFiles") -> Iterator[Place]:
         """Yield the files with such a content."""
         for item in project.data:
             if item.facts.get("content") in self.contents:
                 yield Place(path=item.path, line=1, column=1, end_column=1, message=self.message(item))
 
     @abstractmethod
-    def message(self, item: InventoryItem) -> str:
+    def message(self, item: "InventoryItem") -> str:
         """Return what the user reads of a file."""

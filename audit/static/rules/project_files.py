@@ -1,9 +1,7 @@
 """The files of a project that are no Python, read within bounds, for the rules that judge them."""
 
-import re
 import stat
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path, PurePosixPath
 
@@ -11,32 +9,7 @@ from audit.static.ignoring import PatternFile
 from audit.static.inventory import InventoryItem
 from audit.static.kinds import InventoryKind
 from audit.static.reading import sha256
-
-MAX_TEXT_BYTES = 1024 * 1024  # of a text; what comes after is not read, and the documentation of the rules says so
-MAX_EVIDENCE_FILES = 2000
-_DOCUMENTS = frozenset({".md", ".markdown", ".rst"})
-_NOQA = re.compile(r"(?:<!--|#|//|;|\.\.)\s*noqa:\s*(?P<ids>[A-Z]{3}\d{3}(?:[\s,]+[A-Z]{3}\d{3})*)", re.IGNORECASE)
-
-
-@dataclass(frozen=True)
-class Text:
-    """The beginning of a text file, its lines ended by line feeds. `digest` is None where the file goes on."""
-
-    path: str
-    content: str
-    digest: str | None
-
-    @cached_property
-    def lines(self) -> tuple[str, ...]:
-        """The lines without their ends."""
-        return tuple(self.content.split("\n"))
-
-    def silences(self, rule: str, line: int) -> bool:
-        """Return whether a comment on the line, or on the one before it, names the rule."""
-        around = self.lines[max(line - 2, 0) : line]
-        return any(
-            rule in re.split(r"[\s,]+", found["ids"].upper()) for text in around for found in _NOQA.finditer(text)
-        )
+from audit.static.rules.project_texts import MAX_TEXT_BYTES, Text, is_document
 
 
 class ProjectFiles:
@@ -101,9 +74,3 @@ class ProjectFiles:
             if found is not None and any(word in found.content for word in words):
                 self._read[path] = found
                 yield found
-
-
-def is_document(path: str) -> bool:
-    """Return whether a path is that of a document, by its name."""
-    name = PurePosixPath(path)
-    return name.suffix.lower() in _DOCUMENTS or (name.stem.upper() == "README" and name.suffix.lower() in ("", ".txt"))

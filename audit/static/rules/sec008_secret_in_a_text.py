@@ -3,11 +3,14 @@
 import re
 from collections.abc import Iterator
 from pathlib import PurePosixPath
+from typing import TYPE_CHECKING
 
 from audit.results import Severity
-from audit.static.rules.project_files import ProjectFiles
 from audit.static.rules.project_rule import Place, ProjectPrecision, ProjectRule
 from audit.static.rules.sec006_committed_secret import CommittedSecret, secrets_in
+
+if TYPE_CHECKING:
+    from audit.static.rules.project_files import ProjectFiles
 
 _FOR_TESTS = re.compile(r"^(?:tests?|fixtures?|testdata|test_data|examples?)$", re.IGNORECASE)
 
@@ -44,11 +47,11 @@ class SecretInAText(ProjectRule):
         },
     )
 
-    def concerned(self, project: ProjectFiles) -> tuple[str, ...]:
+    def concerned(self, project: "ProjectFiles") -> tuple[str, ...]:
         """Return the texts that are no Python."""
         return tuple(path for path in project.texts if not path.endswith(".py"))
 
-    def judge_project(self, project: ProjectFiles) -> Iterator[Place]:
+    def judge_project(self, project: "ProjectFiles") -> Iterator[Place]:
         """Yield the secrets, one of each kind and file."""
         for text in project.with_word(self.concerned(project), CommittedSecret.words):
             is_for_tests = any(_FOR_TESTS.match(part) for part in PurePosixPath(text.path).parts[:-1])

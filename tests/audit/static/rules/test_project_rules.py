@@ -9,8 +9,9 @@ import pytest
 
 from audit.static.analysis import analyse
 from audit.static.rules.project_checks import places
-from audit.static.rules.project_files import MAX_TEXT_BYTES, ProjectFiles
+from audit.static.rules.project_files import ProjectFiles
 from audit.static.rules.project_rule import Files, Place, ProjectRule
+from audit.static.rules.project_texts import MAX_TEXT_BYTES
 from audit.static.rules.registry import all_rules, rules_by_id
 
 Tree = Callable[[Mapping[str, str | bytes]], Path]
