@@ -39,9 +39,9 @@ class _Inventory:
 class StaticAnalysis:
     """What the source of a target says. Two analyses of one tree at one place are equal.
 
-    `files` are all files found. `surroundings` are what the project has outside of them, with paths relative to the
-    project. `file_digests` are the SHA-256 of every file's content by relative path, sorted; None where no content
-    could be read.
+    `files` are all files found. `surroundings` are what the project has outside of them, and `texts` its documents,
+    settings and tables, with paths relative to the project. `file_digests` are the SHA-256 of every file's content by
+    relative path, sorted; None where no content could be read.
     """
 
     files: tuple[SourceFile, ...]
@@ -51,6 +51,7 @@ class StaticAnalysis:
     file_digests: Mapping[str, str | None]
     records: Records[FileRecord] = field(compare=False, repr=False)
     surroundings: tuple[InventoryItem, ...] = ()
+    texts: tuple[str, ...] = ()
     workers: int = field(default=1, compare=False)
     store: FactStore | None = field(default=None, compare=False, repr=False)
     # What all of it was concluded from.
@@ -179,6 +180,7 @@ def analyse(
             file_digests=dict(sorted(digests.items())),
             records=records,
             surroundings=inventory.surroundings,
+            texts=around.artifacts.texts if around else (),
             workers=workers,
             store=store,
             given=given,

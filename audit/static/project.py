@@ -3,7 +3,7 @@
 import os
 import tomllib
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 
 from audit.static.artifacts import Artifact, Artifacts, RustExtension, artifacts_of, compiled_files
@@ -60,7 +60,7 @@ class Around:
         """What is there, as far as the inventory depends on it."""
         for file, digest in zip(self.records.files, self.records.digests, strict=True):
             yield from (file.relative, digest or "")
-        yield from (repr(self.artifacts), repr(sorted(self.scripts.items())))
+        yield from (repr(replace(self.artifacts, texts=())), repr(sorted(self.scripts.items())))
 
 
 def look_around(
