@@ -8,13 +8,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from audit.static.analysis import StaticAnalysis
-from audit.static.imports.causes import Cause, Failure, ImportRow, Root
+from audit.static.imports.as_file import attempt, forecast_files, is_meant_to_be_run
+from audit.static.imports.causes import Cause, Failure, FileForecast, ImportRow, Root
 from audit.static.imports.declared import declared_dependencies
+from audit.static.imports.dependencies import Dependencies
 from audit.static.imports.execute import Executor
-from audit.static.imports.importing import Importer, TargetModule
+from audit.static.imports.importing import Importer, Surroundings, TargetModule
 from audit.static.imports.installed import Installed
 from audit.static.imports.interpreter import InterpreterFacts, interpreter_facts, syntax_problems
-from audit.static.imports.machine import Raised
 from audit.static.reading import UnreadableFile
 from audit.target import Target
 
@@ -39,21 +40,33 @@ class RootCause:
         return f"{self.cause.in_words}: {self.root.name}"
 
 
-def forecast(analysis: StaticAnalysis, target: Target) -> tuple[ImportRow, ...] | None:
-    """Return the forecast of every module, sorted by name; None where the interpreter does not tell its facts."""
+def forecast(
+    analysis: StaticAnalysis, target: Target, *, every_as_file: bool = False
+) -> tuple[ImportRow, ...] | None:
+    """Return the forecast of every module, sorted by name; None where the interpreter does not tell its facts.
+
+    Files that are meant to be run are forecast as such too; `every_as_file` means all of them to be.
+    """
     facts = interpreter_facts(target.python)
     if facts is None:
         return None
     modules = _modules(analysis, facts, target.python)
     if modules is None:
         return None
+    tops = {module.module.partition(".")[0] for module in modules}
     installed = Installed(facts, target.source, package=target.package)
-    importer = Importer(modules, installed, facts, declared_dependencies(target.root))
+    outside = Surroundings(
+        installed, facts, declared_dependencies(target.root), Dependencies(installed, facts, own=tops)
+    )
+    importer = Importer(modules, outside)
     Executor(importer)
     prefix = target.source.relative_to(target.root)
     with _deep_recursion():
         outcomes = dict(_outcomes(importer))
-    return tuple(_row(importer, module, outcomes[module], prefix) for module in sorted(outcomes))
+        run = [module for module in modules if every_as_file or is_meant_to_be_run(module, importer.targets)]
+        as_files = forecast_files(run, modules, outside, source=target.source)
+    rows = (_row(importer, module, outcomes[module], prefix) for module in sorted(outcomes))
+    return tuple(_with_file(row, as_files, prefix) for row in rows)
 
 
 def root_causes(rows: Iterable[ImportRow]) -> tuple[RootCause, ...]:
@@ -125,32 +138,37 @@ def _outcomes(importer: Importer) -> Iterator[tuple[str, Failure | None]]:
         failures[module] = failures.get(parent)
         if failures[module] is None:
             importer.begin(loaded_after.get(parent, frozenset()))
-            failures[module] = _attempt(importer, module)
+            failures[module] = attempt(importer, module)
             if importer.targets[module].is_package:
                 loaded_after[module] = frozenset(importer.loaded)
         yield module, failures[module]
 
 
-def _attempt(importer: Importer, module: str) -> Failure | None:
-    try:
-        importer.load(module, (importer.targets[module].path, 1))
-    except Raised as raised:
-        return raised.failure
-    except RecursionError:
-        return None  # nothing is known of it, and what is not known does not fail
-    return None
+def _with_file(row: ImportRow, as_files: Mapping[str, Failure | None], prefix: Path) -> ImportRow:
+    if row.module not in as_files:
+        return row
+    failure = as_files[row.module]
+    ended = FileForecast(
+        forecast="fails" if failure else "ok",
+        cause=failure.cause if failure else None,
+        root=_root(failure, prefix) if failure else None,
+    )
+    return row.model_copy(update={"as_file": ended})
+
+
+def _root(failure: Failure, prefix: Path) -> Root:
+    return Root(path=(prefix / failure.path).as_posix(), line=failure.line, name=failure.name)
 
 
 def _row(importer: Importer, module: str, failure: Failure | None, prefix: Path) -> ImportRow:
     target = importer.targets[module]
     shown = failure or importer.guarded.get(module)
-    root = Root(path=(prefix / shown.path).as_posix(), line=shown.line, name=shown.name) if shown else None
     return ImportRow(
         module=module,
         path=(prefix / target.path).as_posix(),
         forecast="fails" if failure else "ok",
         cause=shown.cause if shown else None,
-        root=root,
+        root=_root(shown, prefix) if shown else None,
         guarded=bool(shown) and (failure is None or failure.cause is Cause.BROKEN_FALLBACK),
     )
 

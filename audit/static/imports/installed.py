@@ -61,6 +61,13 @@ class Installed:
         self._programs: dict[str, Program | None] = {}
         self._words: frozenset[str] | None = None
 
+    def seen_from(self, folder: Path) -> "Installed":
+        """Return what a file in `folder` finds when it is run. Files are read once for both."""
+        other = Installed(self._facts, folder, package="")
+        other._hidden = self._hidden
+        other._listings, other._texts, other._programs = self._listings, self._texts, self._programs
+        return other
+
     def find(self, module: str) -> Found | None:
         """Return where `module` is; None where there is none, or where a parent of it is no package."""
         if module not in self._found:
@@ -108,10 +115,11 @@ class Installed:
     def _is_dynamic(self, found: Found) -> bool:
         """Whether the module can have attributes and submodules that cannot be seen."""
         return found.kind is Kind.BINARY or (
-            found.kind is Kind.SOURCE and _DYNAMIC.search(self._text(found.path)) is not None
+            found.kind is Kind.SOURCE and _DYNAMIC.search(self.text(found.path)) is not None
         )
 
-    def _text(self, path: str) -> str:
+    def text(self, path: str) -> str:
+        """Return the text of a file on the path; empty where it cannot be read."""
         if path not in self._texts:
             try:
                 self._texts[path] = Path(path).read_text(encoding="utf-8", errors="replace")
@@ -133,7 +141,7 @@ class Installed:
             return True
         if found.kind is Kind.NAMESPACE:
             return False
-        text = self._text(found.path)
+        text = self.text(found.path)
         if name.startswith("__") or re.search(rf"^(?:class|def) {re.escape(name)}\b|^{re.escape(name)}\b", text, re.M):
             return True
         if module == _STUBBED and not _PUT_TOGETHER.match(name):
@@ -151,7 +159,7 @@ class Installed:
     def _words_of_torch(self, torch: Found) -> frozenset[str]:
         if self._words is None:
             folder = Path(torch.path).parent
-            texts = (self._text(str(path)) for pattern in _STUBS for path in folder.glob(pattern))
+            texts = (self.text(str(path)) for pattern in _STUBS for path in folder.glob(pattern))
             self._words = frozenset(word for text in texts for word in re.findall(r"\w+", text))
         return self._words
 
