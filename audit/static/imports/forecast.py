@@ -16,7 +16,9 @@ from audit.static.imports.execute import Executor
 from audit.static.imports.importing import Importer, Surroundings, TargetModule
 from audit.static.imports.installed import Installed
 from audit.static.imports.interpreter import InterpreterFacts, interpreter_facts, syntax_problems
-from audit.static.reading import UnreadableFile
+from audit.static.reading import ParsedFile, UnreadableFile, read
+from audit.static.sources import SourceFile
+from audit.static.syntax_versions import needed_by_tree
 from audit.target import Target
 
 # Imports nest as deeply as the target's modules import each other, about ten calls for each.
@@ -106,12 +108,22 @@ def _modules(analysis: StaticAnalysis, facts: InterpreterFacts, python: Path) ->
     for file in sorted(analysis.files, key=lambda file: (file.is_package, file.relative)):
         failure = None
         if problem := problems.get(str(file.path)):
-            failure = _syntax_failure(file.relative, problem[0], problem[1])
+            failure = _refused(file, *problem, version=facts.version)
         elif unreadable := broken.get(file.relative):
             failure = _failure_of(unreadable, same_version=same_version)
         program = programs.get(file.relative)
         modules[file.module] = TargetModule(file.module, file.relative, file.is_package, program, failure)
     return list(modules.values())
+
+
+def _refused(file: SourceFile, line: int, message: str, *, version: tuple[int, int, int]) -> Failure:
+    """Return the failure of a file that the target's interpreter does not compile, with the version that would."""
+    parsed = read(file)
+    needed = needed_by_tree(parsed.tree) if isinstance(parsed, ParsedFile) else None
+    if needed and needed[0] > version[:2]:
+        (major, minor), construct = needed
+        message = f"needs Python >= {major}.{minor} ({construct}), and this is {version[0]}.{version[1]}"
+    return _syntax_failure(file.relative, line, message)
 
 
 def _syntax_failure(path: str, line: int, message: str) -> Failure:
