@@ -42,6 +42,11 @@ CacheOption = Annotated[
         "--cache/--no-cache", help="Keep what was read of unchanged files, in ASTROBIO_AUDIT_CACHE or ~/.cache."
     ),
 ]
+NotebooksOption = Annotated[bool, typer.Option("--notebooks", help="Read the code of Jupyter notebooks too.")]
+ProbeOption = Annotated[
+    bool,
+    typer.Option("--probe", help="Try in a child process whether installed binaries that the package imports load."),
+]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,6 +65,8 @@ class Options:
     seed: int | None
     workers: int | None
     cache: bool = True
+    notebooks: bool = False
+    probe: bool = False
 
 
 @contextmanager
@@ -108,6 +115,8 @@ def area_command(
         seed: SeedOption = None,
         workers: WorkersOption = None,
         cache: CacheOption = True,
+        notebooks: NotebooksOption = False,
+        probe: ProbeOption = False,
     ) -> None:
         options = Options(
             target=target,
@@ -122,6 +131,8 @@ def area_command(
             seed=seed,
             workers=workers,
             cache=cache,
+            notebooks=notebooks,
+            probe=probe,
         )
         with leaving():
             run(options)

@@ -54,6 +54,7 @@ class Collected:
                 target.source,
                 target.package_path,
                 exclude=target.settings.exclude,
+                notebooks=target.settings.notebooks,
                 installed=site_folders(target.python),
                 project=target.root,
                 workers=target.workers,

@@ -36,6 +36,8 @@ class Settings(BaseModel):
         DottedName | None, Field(description="Module that says how to build each model and what it promises.")
     ] = None
     exclude: Annotated[tuple[str, ...], Field(strict=False, description="Patterns left out, as in `.gitignore`.")] = ()
+    notebooks: Annotated[bool, Field(description="Whether the code of Jupyter notebooks is read too.")] = False
+    probe: Annotated[bool, Field(description="Whether installed binaries are tried in a child process.")] = False
     enable: Annotated[
         tuple[str, ...], Field(strict=False, description="Rules that are on beside the default ones.")
     ] = ()
@@ -98,6 +100,8 @@ class Target(BaseModel):
         python: Path | None = None,
         seed: int | None = None,
         workers: int | None = None,
+        notebooks: bool = False,
+        probe: bool = False,
     ) -> Self:
         """Read the configuration in `directory`, apply the flags and check that what they name exists.
 
@@ -106,6 +110,7 @@ class Target(BaseModel):
         """
         root = _existing_folder(directory)
         given = {"package": package, "python": str(python) if python else None, "seed": seed, "workers": workers}
+        given |= {"notebooks": notebooks or None, "probe": probe or None}  # not given, the file's key counts
         flags = {key: value for key, value in given.items() if value is not None}
         settings = _validated(_read_table(root), flags)
         if settings.package is None:
@@ -123,6 +128,8 @@ class Target(BaseModel):
             flags=(
                 *(("--package", package) if package else ()),
                 *(("--python", str(python)) if python else ()),
+                *(("--notebooks",) if notebooks else ()),
+                *(("--probe",) if probe else ()),
             ),
         )
 

@@ -86,12 +86,14 @@ def analyse(
     start: Path,
     *,
     exclude: Sequence[str] = (),
+    notebooks: bool = False,
     installed: Sequence[Path] = (),
     project: Path | None = None,
     workers: int = 1,
     store: FactStore | None = None,
 ) -> StaticAnalysis:
-    """Return what the Python files of `start` say; `root`, `start` and `exclude` are those of `discover`.
+    """Return what the Python files of `start` say; `root`, `start`, `exclude` and `notebooks` are those of
+    `discover`.
 
     Files are read by up to `workers` processes, except those of which `store` knows the summary already. Bases that
     leave the target are followed into the sources of `root` and of the folders `installed`. Of a `project` the scripts,
@@ -99,7 +101,7 @@ def analyse(
     `discover` raises; a file that cannot be read is listed.
     """
     with without_collector():
-        discovery = discover(root, start, exclude=exclude)
+        discovery = discover(root, start, exclude=exclude, notebooks=notebooks)
         results = analyse_files(discovery.files, summary_of, workers=workers, store=store)
         summaries = tuple(result for result in results if isinstance(result, FileSummary))
         installed_modules = InstalledModules([root, *installed])

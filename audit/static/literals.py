@@ -35,9 +35,7 @@ def without_literals(text: str, found: Callable[[Literal], None]) -> str:
     return code
 
 
-def _code(
-    text: str, start: int, found: Callable[[Literal], None], *, until: str | None, depth: int
-) -> tuple[str, int]:
+def _code(text: str, start: int, found: Callable[[Literal], None], *, until: str | None, depth: int) -> tuple[str, int]:
     """Return the code from `start` without literals, and where it ends: at the end of a field, or of the text."""
     parts: list[str] = []
     brackets: list[str] = []

@@ -14,11 +14,12 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import cast
 
+from audit.static import notebooks
 from audit.static.sources import SourceFile
 from audit.static.syntax_versions import version_in_words
 
-# The largest Python file of torch 2.13 has 1,376,254 bytes. A file of nothing but `a=1`, the worst there is, takes 670 MB
-# of memory and 14 s for each MiB (Python 3.11).
+# The largest Python file of torch 2.13 has 1,376,254 bytes. A file of nothing but `a=1`, the worst there is, takes
+# 670 MB of memory and 14 s for each MiB (Python 3.11).
 MAX_BYTES = 2 * 1024 * 1024
 
 # These warn about the text they decode from within the codec, and no tool that writes Python files uses them.
@@ -70,7 +71,7 @@ def read(file: SourceFile) -> ParsedFile | UnreadableFile:
     try:
         content = _content(file)
         digest = sha256(content)
-        text = _decoded(content)
+        text = _code_of_notebook(content) if _is_notebook(file) else _decoded(content)
         return ParsedFile(digest=digest, text=text, tree=_parsed(text))
     except _UnreadableError as error:
         return UnreadableFile(
@@ -91,11 +92,28 @@ def _content(file: SourceFile) -> bytes:
         status = file.path.stat()
         if not stat.S_ISREG(status.st_mode):
             raise _UnreadableError("not a regular file")
-        if status.st_size > MAX_BYTES:
-            raise _UnreadableError(f"{status.st_size} bytes, more than the limit of {MAX_BYTES}")
+        limit = notebooks.MAX_BYTES if _is_notebook(file) else MAX_BYTES
+        if status.st_size > limit:
+            raise _UnreadableError(f"{status.st_size} bytes, more than the limit of {limit}")
         return file.path.read_bytes()
     except OSError as error:
         raise _UnreadableError(f"cannot be read: {error.strerror or error}") from error
+
+
+def _is_notebook(file: SourceFile) -> bool:
+    return file.relative.endswith(notebooks.SUFFIX)
+
+
+def _code_of_notebook(content: bytes) -> str:
+    try:
+        code = notebooks.code_of(content.decode("utf-8-sig"))
+    except UnicodeDecodeError as error:
+        raise _error_at(f"not {error.encoding}: {error.reason}", content, error.start) from error
+    except notebooks.NotebookError as error:
+        raise _UnreadableError(error.reason, line=error.line) from error
+    if len(code) > MAX_BYTES:
+        raise _UnreadableError(f"{len(code)} characters of code, more than the limit of {MAX_BYTES}")
+    return code
 
 
 def _decoded(content: bytes) -> str:

@@ -65,7 +65,7 @@ def sample(analysis: StaticAnalysis, *, number: int, seed: int) -> list[str]:
 def really(python: Path, way: str, root: Path, names: Sequence[str]) -> dict[str, str]:
     """Return how importing each module, or running each file, ends."""
     done = subprocess.run(
-        ["nice", str(python), "-W", "ignore", str(TRUTH), way, str(root)],
+        ["nice", str(python), "-W", "ignore", str(TRUTH), way, str(root), "torch"],
         input="\n".join(names), capture_output=True, text=True, check=True, cwd="/",
     )  # fmt: skip
     found = json.loads(done.stdout)

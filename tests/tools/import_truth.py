@@ -1,7 +1,7 @@
 """Imports modules for real, one process each, and writes how each ends, as JSON on standard output.
 
-    python tests/tools/import_truth.py package ROOT < modules.txt
-    python tests/tools/import_truth.py file ROOT < paths.txt
+    python tests/tools/import_truth.py package ROOT [PRELOADED] < modules.txt
+    python tests/tools/import_truth.py file ROOT [PRELOADED] < paths.txt
 
 Runs in the interpreter that is asked about and knows nothing of the audit. Standard input names one a line: a module,
 or the path of a file relative to ROOT.
@@ -11,8 +11,8 @@ or the path of a file relative to ROOT.
   first on the path, it is no part of a package, and its name is not `__main__`. ROOT is on the path only where the
   interpreter itself has it there.
 
-Each process is forked from one that has loaded torch and nothing else, which saves seconds for each. Where the file's
-folder holds a module of a name that torch or the standard library loads, so that the order matters, it is a new one.
+Each process is forked from one that has loaded the module PRELOADED and what that loads, which saves seconds for each.
+Where the file's folder holds a module of a name that is loaded so, and the order matters, it is a new process.
 """
 
 import contextlib
@@ -75,7 +75,11 @@ def in_a_new_process(way: str, root: str, name: str) -> str:
     """Return the same of a process that starts with nothing loaded."""
     try:
         done = subprocess.run(
-            [sys.executable, __file__, way, root, name], capture_output=True, timeout=TIMEOUT_S, check=False, cwd="/"
+            [sys.executable, __file__, way, root, "", name],
+            capture_output=True,
+            timeout=TIMEOUT_S,
+            check=False,
+            cwd="/",
         )
     except subprocess.TimeoutExpired:
         return "the process took too long"
@@ -92,17 +96,17 @@ def order_matters(folder: str) -> bool:
 
 
 def main() -> None:
-    """Write how each ends; with a third argument, how that one ends here."""
+    """Write how each ends; with a fourth argument, how that one ends here."""
     way, root = sys.argv[1], os.path.abspath(sys.argv[2])
     call = as_package if way == "package" else as_file
-    if len(sys.argv) > 3:
+    if len(sys.argv) > 4:
         kept = os.dup(1)
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
-        end = end_of(lambda: call(root, sys.argv[3]))
+        end = end_of(lambda: call(root, sys.argv[4]))
         os.write(kept, json.dumps(end).encode())
         os._exit(0)
     with contextlib.suppress(ImportError):
-        importlib.import_module("torch")
+        importlib.import_module((*sys.argv[3:4], "sys")[0])
     ends = {}
     for name in sys.stdin.read().split("\n"):
         if name and way == "file" and order_matters(os.path.dirname(os.path.join(root, name))):

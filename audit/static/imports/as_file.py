@@ -16,7 +16,7 @@ from audit.static.imports.execute import Executor
 from audit.static.imports.importing import Importer, Surroundings, TargetModule
 from audit.static.imports.installed import Kind
 from audit.static.imports.machine import Raised
-from audit.static.imports.program import Block, Compare, Constant, If, Import, ImportFrom, Name, Perhaps, Try
+from audit.static.imports.program import Compare, Constant, If, Name, imported_names
 
 _GUARD = {Name("__name__"), Constant("__main__")}
 
@@ -146,27 +146,9 @@ def _names_that_matter(modules: Iterable[TargetModule], outside: Surroundings) -
     named: set[str] = set()
     for module in modules:
         if module.program:
-            named |= set(_imported(module.program.body))
-            for function in module.program.functions:
-                named |= set(_imported(function.body))
+            named.update(imported_names(module.program))
     tops = {name.partition(".")[0] for name in named}
     for name in sorted(tops):
         if outside.installed.find(name):
             tops |= outside.dependencies.tops(name)
     return frozenset(tops)
-
-
-def _imported(block: Block) -> Iterator[str]:
-    for step in block:
-        match step:
-            case Import(module=module) | ImportFrom(level=0, module=module):
-                yield module
-            case If(body=body, orelse=orelse):
-                yield from _imported((*body, *orelse))
-            case Try(body=body, handlers=handlers, orelse=orelse, final=final):
-                yield from _imported((*body, *orelse, *final))
-                for handler in handlers:
-                    yield from _imported(handler.body)
-            case Perhaps(bodies=bodies):
-                for inner in bodies:
-                    yield from _imported(inner)

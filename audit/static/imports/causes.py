@@ -110,5 +110,6 @@ class ImportRow(Frozen):
     root: Root | None = None
     guarded: Annotated[bool, Field(description="Whether a guard catches it; a module can fail all the same.")] = False
     as_file: Annotated[
-        FileForecast | None, Field(description="Run as a file; null where it has no `__main__` guard and is in a package.")
+        FileForecast | None,
+        Field(description="Run as a file; null for one in a package that has no `__main__` guard."),
     ] = None

@@ -16,6 +16,9 @@ from audit.static.imports.execute import Executor
 from audit.static.imports.importing import Importer, Surroundings, TargetModule
 from audit.static.imports.installed import Installed
 from audit.static.imports.interpreter import InterpreterFacts, interpreter_facts, syntax_problems
+from audit.static.imports.program import NOTHING, imported_names
+from audit.static.imports.trial import Trial, failing_binaries
+from audit.static.notebooks import SUFFIX as NOTEBOOK
 from audit.static.reading import ParsedFile, UnreadableFile, read
 from audit.static.sources import SourceFile
 from audit.static.syntax_versions import needed_by_tree
@@ -42,9 +45,7 @@ class RootCause:
         return f"{self.cause.in_words}: {self.root.name}"
 
 
-def forecast(
-    analysis: StaticAnalysis, target: Target, *, every_as_file: bool = False
-) -> tuple[ImportRow, ...] | None:
+def forecast(analysis: StaticAnalysis, target: Target, *, every_as_file: bool = False) -> tuple[ImportRow, ...] | None:
     """Return the forecast of every module, sorted by name; None where the interpreter does not tell its facts.
 
     Files that are meant to be run are forecast as such too; `every_as_file` means all of them to be.
@@ -58,7 +59,11 @@ def forecast(
     tops = {module.module.partition(".")[0] for module in modules}
     installed = Installed(facts, target.source, package=target.package)
     outside = Surroundings(
-        installed, facts, declared_dependencies(target.root), Dependencies(installed, facts, own=tops)
+        installed,
+        facts,
+        declared_dependencies(target.root),
+        Dependencies(installed, facts, own=tops),
+        not_loading=_tried(modules, installed, facts, target, own=tops) if target.settings.probe else {},
     )
     importer = Importer(modules, outside)
     Executor(importer)
@@ -69,6 +74,21 @@ def forecast(
         as_files = forecast_files(run, modules, outside, source=target.source)
     rows = (_row(importer, module, outcomes[module], prefix) for module in sorted(outcomes))
     return tuple(_with_file(row, as_files, prefix) for row in rows)
+
+
+def _tried(
+    modules: Sequence[TargetModule], installed: Installed, facts: InterpreterFacts, target: Target, *, own: set[str]
+) -> Mapping[str, Trial]:
+    """Try the packages that modules import, in children of the target's interpreter; return those that do not load."""
+    names = {name.partition(".")[0] for module in modules for name in imported_names(module.program or NOTHING)}
+    return failing_binaries(
+        names - own,
+        installed,
+        facts,
+        target.python,
+        timeout_s=target.settings.timeout_s,
+        side_by_side=target.workers,
+    )
 
 
 def root_causes(rows: Iterable[ImportRow]) -> tuple[RootCause, ...]:
@@ -95,17 +115,18 @@ def _modules(analysis: StaticAnalysis, facts: InterpreterFacts, python: Path) ->
     A file in the syntax of another Python version is for the target's interpreter to judge, if that has another
     version than this one.
     """
+    files = [file for file in analysis.files if not file.relative.endswith(NOTEBOOK)]  # which nothing can import
     broken = {file.path: file for file in analysis.unreadable}
     same_version = facts.version[:2] == sys.version_info[:2]
     problems: Mapping[str, tuple[int, str]] = {}
     if not same_version:
-        answered = syntax_problems(python, [file.path for file in analysis.files])
+        answered = syntax_problems(python, [file.path for file in files])
         if answered is None:
             return None
         problems = answered
     programs = {summary.path: summary.program for summary in analysis.summaries}
     modules: dict[str, TargetModule] = {}
-    for file in sorted(analysis.files, key=lambda file: (file.is_package, file.relative)):
+    for file in sorted(files, key=lambda file: (file.is_package, file.relative)):
         failure = None
         if problem := problems.get(str(file.path)):
             failure = _refused(file, *problem, version=facts.version)

@@ -10,6 +10,7 @@ from audit.static.imports.installed import Installed, absolute
 from audit.static.imports.interpreter import InterpreterFacts
 from audit.static.imports.machine import Memory, Raised, Trace
 from audit.static.imports.program import NOTHING, Program
+from audit.static.imports.trial import Trial
 from audit.static.imports.values import PERHAPS, UNKNOWN, Module, Outside, Space, Value
 
 Place = tuple[str, int]  # file of the target, line
@@ -39,7 +40,7 @@ class Surroundings:
     facts: InterpreterFacts
     declared: Declared
     dependencies: Dependencies
-    not_loading: Mapping[str, str] = field(default_factory=dict)
+    not_loading: Mapping[str, Trial] = field(default_factory=dict)
     hiding: frozenset[str] = frozenset()
     off_path: frozenset[str] = frozenset()
 
@@ -135,9 +136,11 @@ class Importer:
         """Return why an installed module cannot be imported, as far as that is known without running it."""
         outside = self._outside
         top = module.partition(".")[0]
-        if top in outside.not_loading:
-            exception = outside.not_loading[top]
-            return Failure(exception, Cause.BINARY_DOES_NOT_LOAD, *place, f"{top} ({exception})")
+        if trial := outside.not_loading.get(top):
+            if trial.lacked:
+                return Failure(trial.exception, Cause.BROKEN_DEPENDENCY, *place, f"{top} (needs {trial.lacked})")
+            name = f"{top} ({trial.exception}{': ' if trial.exception else ''}{trial.message})"
+            return Failure(trial.exception, Cause.BINARY_DOES_NOT_LOAD, *place, name)
         if outside.hiding and (hidden := outside.hiding & outside.dependencies.tops(module)):
             name = f"{min(hidden)}, which {top} imports" if top not in hidden else top
             return Failure("ImportError", Cause.SHADOWED, *place, name)

@@ -5,6 +5,7 @@ can make an import fail: imports, the branches around them, names that may be un
 that conditions call. Everything else is left out.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -264,3 +265,25 @@ class Program:
 
 
 NOTHING = Program()
+
+
+def imported_names(program: Program) -> Iterator[str]:
+    """Yield the modules that a program may import by their full names, those in its functions last."""
+    for block in (program.body, *(function.body for function in program.functions)):
+        yield from _imported(block)
+
+
+def _imported(block: Block) -> Iterator[str]:
+    for step in block:
+        match step:
+            case Import(module=module) | ImportFrom(level=0, module=module):
+                yield module
+            case If(body=body, orelse=orelse):
+                yield from _imported((*body, *orelse))
+            case Try(body=body, handlers=handlers, orelse=orelse, final=final):
+                yield from _imported((*body, *orelse, *final))
+                for handler in handlers:
+                    yield from _imported(handler.body)
+            case Perhaps(bodies=bodies):
+                for inner in bodies:
+                    yield from _imported(inner)

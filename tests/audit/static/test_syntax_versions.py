@@ -97,7 +97,9 @@ def test_code_without_its_literals_still_parses_on_the_same_lines(name: str, pyt
     assert '"""' not in code.replace('"""' + "\n", "").replace('\n"""', "")
 
 
-PIECES = ["'", '"', "'''", "f'", "{", "}", "\\", "\n", "#", "x", "!r", ":", "=", "[", "]", "t\"", "b'", "def f[T]", "type X"]
+PIECES = [
+    "'", '"', "'''", "f'", "{", "}", "\\", "\n", "#", "x", "!r", ":", "=", "[", "]", "t\"", "b'", "def f[T]", "type X",
+]  # fmt: skip
 
 
 @given(st.lists(st.sampled_from(PIECES), max_size=25).map("".join))
