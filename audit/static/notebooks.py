@@ -62,8 +62,8 @@ def code_of(text: str) -> str:
         numbers = [number for number, _ in cell.lines]
         if len(set(numbers)) < len(numbers) or not placed.keys().isdisjoint(numbers):
             return "\n".join(_without_magics([line for _, line in cell.lines]) + "\n" for cell in cells)
-        code = _without_magics([line for _, line in cell.lines])
-        placed.update(zip(numbers, code.split("\n"), strict=True))
+        code = _without_magics([line for _, line in cell.lines]).split("\n")
+        placed.update(zip(numbers, code, strict=bool(numbers)))
     return "\n".join(placed.get(number, "") for number in range(1, max(placed, default=0) + 1)) + "\n"
 
 

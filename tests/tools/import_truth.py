@@ -26,7 +26,6 @@ import sys
 from collections.abc import Callable
 
 TIMEOUT_S = 120
-_AT_START = frozenset(sys.modules)
 _NOT_MAIN = "__not_main__"
 
 
@@ -71,46 +70,57 @@ def in_a_fork(run: Callable[[], None]) -> str:
     return said.strip("-") if said else "the process died"
 
 
-def in_a_new_process(way: str, root: str, name: str) -> str:
-    """Return the same of a process that starts with nothing loaded."""
+# Imports nothing before the file does.
+_ALONE = """
+import sys
+import os
+path = sys.argv[1]
+sys.path[0] = os.path.dirname(path)
+kept = os.dup(1)
+os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+end = ""
+try:
+    with open(path, "rb") as file:
+        code = compile(file.read(), path, "exec", dont_inherit=True)
+    exec(code, {"__name__": "__not_main__", "__file__": path, "__builtins__": __builtins__})
+except BaseException as error:
+    end = type(error).__name__ + ": " + str(error)[:300]
+os.write(kept, (end or "-").encode("utf-8", "replace"))
+os._exit(0)
+"""
+
+
+def in_a_new_process(path: str) -> str:
+    """Return the same of a file in a process that starts with nothing loaded."""
     try:
         done = subprocess.run(
-            [sys.executable, __file__, way, root, "", name],
-            capture_output=True,
-            timeout=TIMEOUT_S,
-            check=False,
-            cwd="/",
-        )
+            [sys.executable, "-W", "ignore", "-c", _ALONE, path],
+            capture_output=True, timeout=TIMEOUT_S, check=False, cwd="/",
+        )  # fmt: skip
     except subprocess.TimeoutExpired:
         return "the process took too long"
-    lines = done.stdout.decode(errors="replace").splitlines()
-    return json.loads(lines[-1]) if lines else "the process died"
+    said = done.stdout.decode(errors="replace")
+    return said.strip("-") if said else "the process died"
 
 
 def order_matters(folder: str) -> bool:
     """Whether a file run from this folder finds a module there that something loads under the same name."""
     with contextlib.suppress(OSError):
         names = {entry.partition(".")[0] for entry in os.listdir(folder)}
-        return bool(names & ({*sys.modules, *sys.stdlib_module_names} - _AT_START))
+        return bool(names & {*sys.modules, *sys.stdlib_module_names})
     return False
 
 
 def main() -> None:
-    """Write how each ends; with a fourth argument, how that one ends here."""
+    """Write how each ends."""
     way, root = sys.argv[1], os.path.abspath(sys.argv[2])
     call = as_package if way == "package" else as_file
-    if len(sys.argv) > 4:
-        kept = os.dup(1)
-        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
-        end = end_of(lambda: call(root, sys.argv[4]))
-        os.write(kept, json.dumps(end).encode())
-        os._exit(0)
     with contextlib.suppress(ImportError):
         importlib.import_module((*sys.argv[3:4], "sys")[0])
     ends = {}
     for name in sys.stdin.read().split("\n"):
         if name and way == "file" and order_matters(os.path.dirname(os.path.join(root, name))):
-            ends[name] = in_a_new_process(way, root, name)
+            ends[name] = in_a_new_process(os.path.join(root, name))
         elif name:
             ends[name] = in_a_fork(lambda name=name: call(root, name))  # type: ignore[misc]
     json.dump(ends, sys.stdout)

@@ -55,6 +55,7 @@ class Installed:
         self._path = (str(source), *facts.path)
         hidden = [name for name in ("audit", "validation") if package.partition(".")[0] != name]
         self._hidden = {str(_OWN_FOLDER.with_name(name)) for name in hidden}  # the probe steps over them as well
+        self._loaded: frozenset[str] = frozenset()  # top-level modules for which the first folder is not asked
         self._listings: dict[str, dict[str, bool]] = {}
         self._found: dict[str, Found | None] = {}
         self._texts: dict[str, str] = {}
@@ -64,6 +65,7 @@ class Installed:
     def seen_from(self, folder: Path) -> "Installed":
         """Return what a file in `folder` finds when it is run. Files are read once for both."""
         other = Installed(self._facts, folder, package="")
+        other._loaded = self._facts.loaded_at_start
         other._hidden = self._hidden
         other._listings, other._texts, other._programs = self._listings, self._texts, self._programs
         return other
@@ -82,7 +84,7 @@ class Installed:
             if module in self._facts.editable:
                 path = Path(self._facts.editable[module])
                 return self._in([str(path.parent)], path.name)
-            return self._in(self._path, name)
+            return self._in(self._path[module in self._loaded :], name)
         outer = self.find(parent)
         if outer is None:
             return None
