@@ -7,7 +7,7 @@ on its own path.
 
 import os
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path, PurePosixPath
 
@@ -52,10 +52,11 @@ def forecast_files(
     found = [module for module in modules if _is_on_path(module, outside, source)]
     found_tops = set(map(_top, found))
     outside = replace(outside, off_path=frozenset(set(map(_top, modules)) - found_tops))
-    named = _names_that_matter(modules, outside)
     folders: dict[str, list[TargetModule]] = defaultdict(list)
     apart: list[TargetModule] = []
     beside = _by_folder(modules)
+    offered = {name for file in files for name in beside[PurePosixPath(file.path).parent.as_posix()]}
+    named = _names_that_matter(modules, outside, offered=offered)
     for file in files:
         folder = PurePosixPath(file.path).parent.as_posix()
         if named.isdisjoint(beside[folder]):
@@ -141,14 +142,17 @@ def _is_below(module: TargetModule, base: PurePosixPath) -> bool:
     return PurePosixPath(module.path).is_relative_to(base)
 
 
-def _names_that_matter(modules: Iterable[TargetModule], outside: Surroundings) -> frozenset[str]:
-    """Return the top-level names that something imports when a file of the target is run."""
-    named: set[str] = set()
-    for module in modules:
-        if module.program:
-            named.update(imported_names(module.program))
-    tops = {name.partition(".")[0] for name in named}
-    for name in sorted(tops):
-        if outside.installed.find(name):
-            tops |= outside.dependencies.tops(name)
-    return frozenset(tops)
+def _names_that_matter(
+    modules: Iterable[TargetModule], outside: Surroundings, *, offered: Collection[str]
+) -> frozenset[str]:
+    """Return those of the `offered` top-level names that something imports when a file of the target is run."""
+    tops = {name.partition(".")[0] for module in modules if module.program for name in imported_names(module.program)}
+    facts = outside.facts
+    others = {
+        name
+        for name in set(offered) - tops - facts.loaded_at_start - facts.builtin_modules
+        if name in facts.standard_library or outside.installed.find(name)
+    }
+    if others:  # what installed modules import among themselves takes long to find out
+        tops.update(*(outside.dependencies.tops(name) for name in sorted(tops) if outside.installed.find(name)))
+    return frozenset(tops & set(offered))

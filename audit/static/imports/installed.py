@@ -60,6 +60,7 @@ class Installed:
         self._found: dict[str, Found | None] = {}
         self._texts: dict[str, str] = {}
         self._programs: dict[str, Program | None] = {}
+        self._lacking: dict[tuple[str, str], bool] = {}
         self._words: frozenset[str] | None = None
 
     def seen_from(self, folder: Path) -> "Installed":
@@ -131,7 +132,9 @@ class Installed:
 
     def lacks(self, module: str, name: str) -> bool:
         """Whether it is certain that `from module import name` fails: the source binds no such name anywhere."""
-        return self._has(module, name, seen=set()) is False
+        if (module, name) not in self._lacking:
+            self._lacking[module, name] = self._has(module, name, seen=set()) is False
+        return self._lacking[module, name]
 
     def _has(self, module: str, name: str, *, seen: set[str]) -> bool | None:
         """Return whether a module has a name; None where that cannot be seen."""
