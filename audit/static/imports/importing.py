@@ -180,10 +180,19 @@ class Importer:
         inner = f"{module}.{name}"
         if self.is_of_target(inner) and (inner in self.loaded or inner in self.running or inner in self._folders):
             return Module(inner)
+        if module in self._spaces and self._does_not_offer(module, name):
+            return None
         if space is None or space.open or "__getattr__" in space.names:
             self._load_lazily(module, name, place)
             return UNKNOWN
         return UNKNOWN if name.startswith("__") else None
+
+    def _does_not_offer(self, module: str, name: str) -> bool:
+        """Whether a module has replaced itself with a lazy one that certainly has no such name."""
+        program = self._program(module)
+        if program.offers is None or name.startswith("__") or name in program.offers:
+            return False
+        return all(bound not in (name, "*") for bound, *_ in program.lazily)
 
     def take(self, module: str, name: str, place: Place) -> Value:
         """Return what `from module import name` binds, or raise what it raises; `module` is loaded."""
@@ -196,7 +205,8 @@ class Importer:
         if found is not None:
             return found
         is_package = module in self._folders or self.targets[module].is_package
-        if is_package and (self.is_of_target(inner) or self.installed.find(inner)):
+        may_be_module = self.is_of_target(inner) or not self._does_not_offer(module, name)
+        if is_package and may_be_module and (self.is_of_target(inner) or self.installed.find(inner)):
             self.load(inner, place)
             return Module(inner)
         raise Raised(self.lacking(module, name, place, "ImportError"))

@@ -253,7 +253,8 @@ class Program:
 
     `names` are those that the module's scope may bind anywhere; `may_bind` those that only functions bind (`global`);
     `lazily` what a type checker sees and the file binds on first use: name, then level, module and name of its import.
-    `exports` is `__all__` where it is a literal.
+    `exports` is `__all__` where it is a literal; `offers` the names of the module that it replaces itself with, where
+    all of them are known.
     """
 
     body: Block = ()
@@ -262,6 +263,7 @@ class Program:
     may_bind: frozenset[str] = frozenset()
     lazily: tuple[tuple[str, int, str, str], ...] = ()
     exports: tuple[str, ...] | None = None
+    offers: tuple[str, ...] | None = None
 
 
 NOTHING = Program()
