@@ -10,7 +10,7 @@ import json
 import json.scanner
 import re
 from bisect import bisect_right
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, cast
 
@@ -57,14 +57,19 @@ def code_of(text: str) -> str:
         NotebookError: it is not JSON, not a notebook, or of a format before 4.
     """
     cells = cells_of(text)
+    codes = [_without_magics([line for _, line in cell.lines]) for cell in cells]
+    if not _has_lines_of_its_own(cells):
+        return "\n".join(f"{code}\n" for code in codes)
     placed: dict[int, str] = {}
-    for cell in cells:
-        numbers = [number for number, _ in cell.lines]
-        if len(set(numbers)) < len(numbers) or not placed.keys().isdisjoint(numbers):
-            return "\n".join(_without_magics([line for _, line in cell.lines]) + "\n" for cell in cells)
-        code = _without_magics([line for _, line in cell.lines]).split("\n")
-        placed.update(zip(numbers, code, strict=bool(numbers)))
+    for cell, code in zip(cells, codes, strict=True):
+        placed.update(zip((number for number, _ in cell.lines), code.split("\n"), strict=bool(cell.lines)))
     return "\n".join(placed.get(number, "") for number in range(1, max(placed, default=0) + 1)) + "\n"
+
+
+def _has_lines_of_its_own(cells: Iterable[Cell]) -> bool:
+    """Whether no two lines of code stand on one line of the file."""
+    numbers = [number for cell in cells for number, _ in cell.lines]
+    return len(set(numbers)) == len(numbers)
 
 
 def cells_of(text: str) -> list[Cell]:
@@ -85,15 +90,19 @@ def cells_of(text: str) -> list[Cell]:
 
 
 def place_in(text: str, line: int) -> str | None:
-    """Return the cell and the line in it that stand on a line of the notebook's file; None where no code does.
+    """Return the cell and the line in it that a line of `code_of(text)` comes from; None where that is blank.
 
     Raises:
         NotebookError: as `code_of`.
     """
-    for cell in cells_of(text):
+    cells = cells_of(text)
+    is_as_in_file = _has_lines_of_its_own(cells)
+    before = 0
+    for cell in cells:
         for position, (number, _) in enumerate(cell.lines, start=1):
-            if number == line:
+            if line == (number if is_as_in_file else before + position):
                 return f"cell {cell.number}, line {position}"
+        before += max(len(cell.lines), 1) + 1
     return None
 
 

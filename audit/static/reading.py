@@ -68,15 +68,16 @@ def sha256(content: bytes) -> str:
 def read(file: SourceFile) -> ParsedFile | UnreadableFile:
     """Return the syntax tree of `file`, or why it has none. Raises nothing for whatever the file holds."""
     digest = None
+    content = b""
     try:
         content = _content(file)
         digest = sha256(content)
         text = _code_of_notebook(content) if _is_notebook(file) else _decoded(content)
         return ParsedFile(digest=digest, text=text, tree=_parsed(text))
     except _UnreadableError as error:
-        return UnreadableFile(
-            path=file.relative, reason=error.reason, line=error.line, column=error.column, digest=digest
-        )
+        place = _place_in_notebook(content, error.line) if _is_notebook(file) and error.line else None
+        reason = f"{error.reason} ({place})" if place else error.reason
+        return UnreadableFile(path=file.relative, reason=reason, line=error.line, column=error.column, digest=digest)
 
 
 def digest_of(file: SourceFile) -> str | None:
@@ -114,6 +115,12 @@ def _code_of_notebook(content: bytes) -> str:
     if len(code) > MAX_BYTES:
         raise _UnreadableError(f"{len(code)} characters of code, more than the limit of {MAX_BYTES}")
     return code
+
+
+def _place_in_notebook(content: bytes, line: int) -> str | None:
+    with suppress(UnicodeDecodeError, notebooks.NotebookError):
+        return notebooks.place_in(content.decode("utf-8-sig"), line)
+    return None
 
 
 def _decoded(content: bytes) -> str:

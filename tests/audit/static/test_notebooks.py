@@ -60,6 +60,13 @@ def test_a_place_is_told_by_cell_and_line_too() -> None:
     assert place_in(text, 1) is None
 
 
+def test_the_place_in_a_notebook_on_one_line_is_that_of_its_joined_cells() -> None:
+    text = json.dumps(notebook("a = 1\nb = 2", ("markdown", "# title"), "", "c = 3"))
+    code = code_of(text).split("\n")
+    places = {line: place_in(text, number) for number, line in enumerate(code, start=1) if line}
+    assert places == {"a = 1": "cell 1, line 1", "b = 2": "cell 1, line 2", "c = 3": "cell 4, line 1"}
+
+
 def test_a_class_of_a_notebook_is_found_on_its_line_of_the_file(tmp_path: Path) -> None:
     text = as_jupyter_writes(notebook("from torch import nn\n", "class Net(nn.Module):\n    pass\n"))
     found = read_as(tmp_path / "nb.ipynb", text)
@@ -123,6 +130,7 @@ def test_an_error_in_a_cell_is_told_on_its_line_of_the_file(tmp_path: Path) -> N
     assert isinstance(found, UnreadableFile)
     assert found.line is not None
     assert "b = = 2" in text.split("\n")[found.line - 1]
+    assert found.reason.endswith("(cell 2, line 1)")
 
 
 def test_outputs_larger_than_a_python_file_may_be_are_read_past(tmp_path: Path) -> None:
