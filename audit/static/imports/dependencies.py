@@ -18,6 +18,7 @@ _IMPORT = re.compile(
     re.MULTILINE,
 )
 _COMMENT = re.compile(r"#[^\n]*")
+_FINDS_ELSEWHERE = re.compile(r"\bsys\.path\b|\bmeta_path\b")  # setuptools has its own copies of what it needs
 _NOT_FOLLOWED = "torch"  # it loads 800 modules, 0.4 s of reading for each run, and its wheels declare what they need
 
 
@@ -77,6 +78,8 @@ class Dependencies:
     def _is_missing(self, top: str, *, by: str) -> bool:
         """Whether a top-level module is nowhere and the statement that imports it is one, not words in a text."""
         if top in self._standard or top in self._own or self._installed.find(top):
+            return False
+        if any(_FINDS_ELSEWHERE.search(self._text(each)) for each in (by.partition(".")[0], by)):
             return False
         try:
             tree = ast.parse(self._text(by))

@@ -20,6 +20,11 @@ LIBRARIES = {
     "libs/careful/__init__.py": "try:\n    import absent_thing\nexcept ImportError:\n    pass\n",
     "libs/telling/__init__.py": '"""Use it so:\n\nimport absent_thing\n"""\n',
     "libs/late/__init__.py": "def f():\n    import absent_thing\n",
+    "libs/vendoring/__init__.py": (
+        "import os, sys\nsys.path.append(os.path.dirname(__file__) + '/_vendor')\nfrom . import inner\n"
+    ),
+    "libs/vendoring/inner.py": "import absent_thing\n",
+    "libs/vendoring/_vendor/absent_thing.py": "",
     "libs/broken/__init__.py": "from . import _core\n",
     f"libs/broken/{BINARY}": "no binary",
     "libs/working/__init__.py": "import json\n",
@@ -47,7 +52,7 @@ def write_with_libraries(write: Write, monkeypatch: pytest.MonkeyPatch) -> Write
 def test_a_library_that_imports_what_is_not_installed_fails_whoever_imports_it(
     write_with_libraries: Write, rows_of: RowsOf, really_failing: ReallyFailing
 ) -> None:
-    names = ("needing", "careful", "telling", "late", "working")
+    names = ("needing", "careful", "telling", "late", "working", "vendoring")
     root = write_with_libraries({f"pack/uses_{name}.py": f"import {name}\n" for name in names})
     rows = rows_of(root)
     failing = {module for module, row in rows.items() if row.forecast == "fails"}
