@@ -37,7 +37,6 @@ class Settings(BaseModel):
     ] = None
     exclude: Annotated[tuple[str, ...], Field(strict=False, description="Patterns left out, as in `.gitignore`.")] = ()
     notebooks: Annotated[bool, Field(description="Whether the code of Jupyter notebooks is read too.")] = False
-    probe: Annotated[bool, Field(description="Whether installed binaries are tried in a child process.")] = False
     enable: Annotated[
         tuple[str, ...], Field(strict=False, description="Rules that are on beside the default ones.")
     ] = ()
@@ -64,6 +63,7 @@ class Target(BaseModel):
     python: Path
     settings: Settings
     flags: tuple[str, ...] = ()
+    probe: bool = False  # of a flag alone: whether code is run is not the target's to say
 
     @property
     def package_path(self) -> Path:
@@ -110,7 +110,7 @@ class Target(BaseModel):
         """
         root = _existing_folder(directory)
         given = {"package": package, "python": str(python) if python else None, "seed": seed, "workers": workers}
-        given |= {"notebooks": notebooks or None, "probe": probe or None}  # not given, the file's key counts
+        given["notebooks"] = notebooks or None  # not given, the file's key counts
         flags = {key: value for key, value in given.items() if value is not None}
         settings = _validated(_read_table(root), flags)
         if settings.package is None:
@@ -131,6 +131,7 @@ class Target(BaseModel):
                 *(("--notebooks",) if notebooks else ()),
                 *(("--probe",) if probe else ()),
             ),
+            probe=probe,
         )
 
 

@@ -72,7 +72,7 @@ def test_the_configuration_digest_does_not_depend_on_where_the_interpreter_lies(
     ("table", "message"),
     [
         ("packge = 'zoo'", r"packge: unknown key; did you mean 'package'?"),
-        ("xyzzy = 1", "xyzzy: unknown key; known keys: disable, enable, exclude, memory_mb, notebooks, output_mb, pac"),
+        ("xyzzy = 1", "xyzzy: unknown key; known keys: disable, enable, exclude, memory_mb, notebooks, output_mb, p"),
         ("package = 3", "package: input should be a valid string, got 3"),
         ("package = 'zoo-1'", "package: should be a dotted name"),
         ("package = 'zoo/../..'", "package: should be a dotted name"),

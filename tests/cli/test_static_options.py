@@ -66,3 +66,11 @@ def test_a_binary_that_does_not_load_fails_with_probe_only(run: Run, project: Pa
     assert [row["forecast"] for row in report(run, project)["imports"]] == ["ok"]
     (row,) = report(run, project, "--probe")["imports"]
     assert (row["forecast"], row["cause"]) == ("fails", "binary_does_not_load")
+
+
+def test_configuration_cannot_ask_for_code_to_be_run(run: Run, project: Path) -> None:
+    with (project / "pyproject.toml").open("a") as file:
+        file.write("probe = true\n")
+    done = run("static", "--target", str(project), "--no-cache")
+    assert done.returncode == 2
+    assert "probe: unknown key" in done.stderr

@@ -62,10 +62,11 @@ def sample(analysis: StaticAnalysis, *, number: int, seed: int) -> list[str]:
     return sorted(random.Random(seed).sample(paths, min(number, len(paths))))
 
 
-def really(python: Path, way: str, root: Path, names: Sequence[str]) -> dict[str, str]:
+def really(python: Path, way: str, root: Path, package: str, names: Sequence[str]) -> dict[str, str]:
     """Return how importing each module, or running each file, ends."""
+    loaded_before = package if way == "package" else "torch"  # the import of a module begins with its package
     done = subprocess.run(
-        ["nice", str(python), "-W", "ignore", str(TRUTH), way, str(root), "torch"],
+        ["nice", str(python), "-W", "ignore", str(TRUTH), way, str(root), loaded_before],
         input="\n".join(names), capture_output=True, text=True, check=True, cwd="/",
     )  # fmt: skip
     found = json.loads(done.stdout)
@@ -100,7 +101,7 @@ def main() -> None:
         paths = [path for path in sample(analysis, number=options.sample, seed=options.seed) if path in by_path]
         for way in options.way or ("package", "file"):
             names = {by_path[path].module if way == "package" else path: by_path[path] for path in paths}
-            truth = really(options.python, way, options.site, list(names))
+            truth = really(options.python, way, options.site, package, list(names))
             found = compare({name: fails(row, way) for name, row in names.items()}, truth)
             print(f"{package} as {way}: {found.line}", flush=True)
             for name in (*found.wrong, *found.missed):

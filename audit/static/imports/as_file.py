@@ -49,7 +49,8 @@ def forecast_files(
     """Return how running each of `files` ends, by its module name; `modules` are all of the target."""
     if not files:
         return {}
-    found = [module for module in modules if _is_on_path(module, outside, source)]
+    everywhere = any(os.path.realpath(entry) == os.path.realpath(source) for entry in outside.facts.path)
+    found = [module for module in modules if everywhere or _top(module) in outside.facts.editable]
     found_tops = set(map(_top, found))
     outside = replace(outside, off_path=frozenset(set(map(_top, modules)) - found_tops))
     folders: dict[str, list[TargetModule]] = defaultdict(list)
@@ -96,14 +97,6 @@ def _run(
         importer.begin(())
         ends[file.module] = attempt(importer, name)
     return ends
-
-
-def _is_on_path(module: TargetModule, outside: Surroundings, source: Path) -> bool:
-    """Whether the interpreter finds a module of the target from anywhere."""
-    facts = outside.facts
-    if _top(module) in facts.editable:
-        return True
-    return any(os.path.realpath(entry) == os.path.realpath(source) for entry in facts.path)
 
 
 def _by_folder(modules: Iterable[TargetModule]) -> Mapping[str, set[str]]:

@@ -63,7 +63,7 @@ def forecast(analysis: StaticAnalysis, target: Target, *, every_as_file: bool = 
         facts,
         declared_dependencies(target.root),
         Dependencies(installed, facts, own=tops),
-        not_loading=_tried(modules, installed, facts, target, own=tops) if target.settings.probe else {},
+        not_loading=_tried(modules, installed, facts, target, own=tops) if target.probe else {},
     )
     importer = Importer(modules, outside)
     Executor(importer)
