@@ -118,7 +118,9 @@ def analyse(
             unreadable=tuple(result for result in results if isinstance(result, UnreadableFile)),
             skipped_trees=discovery.skipped_trees,
             inventory=tuple(items),
-            surroundings=surroundings(project, start, exclude=exclude, installed=installed_modules, classes=classes)
+            surroundings=surroundings(
+                project, start, exclude=exclude, installed=installed_modules, classes=classes, notebooks=notebooks
+            )
             if project
             else (),
         )

@@ -44,6 +44,7 @@ def surroundings(
     exclude: Sequence[str],
     installed: InstalledModules,
     classes: Collection[InventoryItem],
+    notebooks: bool = False,
 ) -> tuple[InventoryItem, ...]:
     """Return the items of `project` outside `package`, with its weights and data anywhere; paths are the project's.
 
@@ -53,7 +54,9 @@ def surroundings(
     others = _left_out(project, package)
     if others is None:
         return ()
-    found = discover(project, project, exclude=[*(f"/{_escaped(name)}/" for name in others), *exclude])
+    found = discover(
+        project, project, exclude=[*(f"/{_escaped(name)}/" for name in others), *exclude], notebooks=notebooks
+    )
     outside = [file for file in found.files if not file.path.is_relative_to(package)]
     summaries = [summary for summary in map(summarise, outside) if isinstance(summary, FileSummary)]
     scripts = project_scripts(project)

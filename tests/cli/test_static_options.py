@@ -56,6 +56,15 @@ def test_the_models_of_a_notebook_are_listed_where_they_stand_in_its_file(run: R
     assert [row["module"] for row in found["imports"]] == ["zoo"]  # nothing can import a notebook
 
 
+def test_a_notebook_beside_the_package_is_listed_for_what_it_trains(run: Run, project: Path) -> None:
+    loop = "for x in data:\n    loss = f(x)\n    loss.backward()\n    optimizer.step()\n".splitlines(keepends=True)
+    cell = {"cell_type": "code", "source": ["import torch\n", "optimizer = torch.optim.SGD([])\n", *loop]}
+    (project / "notebooks").mkdir()
+    (project / "notebooks/train.ipynb").write_text(json.dumps(NOTEBOOK | {"cells": [cell]}, indent=1))
+    found = report(run, project, "--notebooks")["inventory"]
+    assert "notebooks/train.ipynb" in {item["path"] for item in found if item["kind"] == "training_script"}
+
+
 def test_configuration_can_ask_for_notebooks(run: Run, project: Path) -> None:
     with (project / "pyproject.toml").open("a") as file:
         file.write("notebooks = true\n")
