@@ -11,12 +11,12 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path, PurePosixPath
 
-from audit.static.imports.causes import Failure
+from audit.static.imports.causes import Cause, Failure
 from audit.static.imports.execute import Executor
 from audit.static.imports.importing import Importer, Surroundings, TargetModule
 from audit.static.imports.installed import Kind
 from audit.static.imports.machine import Raised
-from audit.static.imports.program import Compare, Constant, If, Name, imported_names
+from audit.static.imports.program import Compare, Constant, If, ImportFrom, Name, Program, every_step, imported_names
 
 _GUARD = {Name("__name__"), Constant("__main__")}
 
@@ -64,7 +64,7 @@ def forecast_files(
             apart.append(file)  # nothing that is imported can be one of its neighbours
         else:
             folders[folder].append(file)
-    ends = _run(apart, found, outside)
+    ends = _run(apart, found, replace(outside, installed=outside.installed.seen_from(None)))
     for folder, members in sorted(folders.items()):
         neighbours = list(_neighbours(folder, modules, outside))
         tops = {_top(each) for each in neighbours}
@@ -95,8 +95,30 @@ def _run(
     ends = {}
     for name, file in mains.items():
         importer.begin(())
-        ends[file.module] = attempt(importer, name)
+        ends[file.module] = attempt(importer, name) or _registers_again(file, importer)
     return ends
+
+
+def _registers_again(file: TargetModule, importer: Importer) -> Failure | None:
+    """Return the failure of a file whose package has imported it as well, so that it registers names twice."""
+    same = importer.targets.get(file.module)
+    if file.program is None or same is None or same.path != file.path or file.module not in importer.loaded:
+        return None
+    for line, name in file.program.decorators:
+        if _refuses_twice(file.program, name, importer):
+            return Failure("Exception", Cause.REGISTERED_TWICE, file.path, line, name)
+    return None
+
+
+def _refuses_twice(program: Program, name: str, importer: Importer) -> bool:
+    """Whether a name is imported from a module of the target that is loaded once, and is a registrar there."""
+    for step in every_step(program.body):
+        if isinstance(step, ImportFrom) and not step.level:
+            original = next((original for original, bound in step.names if bound == name), None)
+            target = importer.targets.get(step.module) if original else None
+            if target and target.program and original in target.program.registrars:
+                return True
+    return False
 
 
 def _by_folder(modules: Iterable[TargetModule]) -> Mapping[str, set[str]]:

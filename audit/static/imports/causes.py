@@ -27,6 +27,7 @@ class Cause(StrEnum):
     UNDEFINED_NAME = "undefined_name"
     SHADOWED = "shadowed"  # of a file that is run: one beside it hides a module of the same name
     NOT_ON_PATH = "not_on_path"  # of a file that is run: its own package is not on the interpreter's path
+    REGISTERED_TWICE = "registered_twice"  # by a file that is run, after its package has imported it as well
     RELATIVE_IMPORT = "relative_import"  # above the top package, or in a file that is no part of one
     SYNTAX_ERROR = "syntax_error"
     UNREADABLE = "unreadable"
@@ -64,6 +65,7 @@ _TITLES = {
     Cause.UNDEFINED_NAME: "undefined name",
     Cause.SHADOWED: "a file beside it hides the module",
     Cause.NOT_ON_PATH: "its package is not on the path when the file is run",
+    Cause.REGISTERED_TWICE: "run as a file it registers again what its package has registered, by",
     Cause.RELATIVE_IMPORT: "relative import without a parent package",
     Cause.SYNTAX_ERROR: "syntax error",
     Cause.UNREADABLE: "cannot be read",

@@ -32,6 +32,7 @@ from audit.static.imports.program import (
     Try,
     Use,
 )
+from audit.static.imports.registering import decorated, registrars
 from audit.static.imports.syntax import (
     FunctionNode,
     annotations,
@@ -76,6 +77,8 @@ def compile_program(tree: ast.Module, text: str) -> Program:
         may_bind=frozenset(compiler.may_bind),
         lazily=tuple(dict.fromkeys((*compiler.lazily, *listed))),
         exports=compiler.exports,
+        registrars=registrars(tree, text),
+        decorators=tuple(decorated(tree)),
         offers=tuple(name for name, _ in table.origins) if table and table.complete else None,
     )
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from audit.static.discovery import SourceFile
 from audit.static.imports.compile import compile_program
 from audit.static.imports.interpreter import InterpreterFacts
-from audit.static.imports.program import Anything, Block, If, ImportFrom, Perhaps, Program, Try
+from audit.static.imports.program import Anything, ImportFrom, Program, every_step
 from audit.static.reading import ParsedFile, read
 
 # A module whose text has one of these can have attributes and submodules that its statements do not bind.
@@ -52,7 +52,7 @@ class Installed:
     def __init__(self, facts: InterpreterFacts, source: Path, *, package: str) -> None:
         """Look in `source` first, as the target's process does; nothing is read yet."""
         self._facts = facts
-        self._path = (str(source), *facts.path)
+        self._path: tuple[str, ...] = (str(source), *facts.path)
         hidden = [name for name in ("audit", "validation") if package.partition(".")[0] != name]
         self._hidden = {str(_OWN_FOLDER.with_name(name)) for name in hidden}  # the probe steps over them as well
         self._loaded: frozenset[str] = frozenset()  # top-level modules for which the first folder is not asked
@@ -63,10 +63,13 @@ class Installed:
         self._lacking: dict[tuple[str, str], bool] = {}
         self._words: frozenset[str] | None = None
 
-    def seen_from(self, folder: Path) -> "Installed":
-        """Return what a file in `folder` finds when it is run. Files are read once for both."""
-        other = Installed(self._facts, folder, package="")
-        other._loaded = self._facts.loaded_at_start
+    def seen_from(self, folder: Path | None) -> "Installed":
+        """Return what a file in `folder` finds when it is run; None for no folder. Files are read once for both."""
+        other = Installed(self._facts, folder or Path(), package="")
+        if folder:
+            other._loaded = self._facts.loaded_at_start
+        else:
+            other._path = self._facts.path
         other._hidden = self._hidden
         other._listings, other._texts, other._programs = self._listings, self._texts, self._programs
         return other
@@ -172,7 +175,7 @@ class Installed:
         self, module: str, program: Program, name: str, seen: set[str], *, is_package: bool
     ) -> bool | None:
         answer: bool | None = False
-        for step in _all_steps(program.body):
+        for step in every_step(program.body):
             if isinstance(step, Anything):
                 return None
             if isinstance(step, ImportFrom) and any(each == "*" for each, _ in step.names):
@@ -212,21 +215,6 @@ def absolute(module: str, level: int, importer: str, *, is_package: bool) -> str
     if kept < 1:
         return None
     return ".".join([*parts[:kept], *([module] if module else [])])
-
-
-def _all_steps(block: Block) -> Iterator[object]:
-    for step in block:
-        yield step
-        match step:
-            case If(body=body, orelse=orelse):
-                yield from _all_steps(body)
-                yield from _all_steps(orelse)
-            case Try(body=body, handlers=handlers, orelse=orelse, final=final):
-                for inner in (body, orelse, final, *(handler.body for handler in handlers)):
-                    yield from _all_steps(inner)
-            case Perhaps(bodies=bodies):
-                for inner in bodies:
-                    yield from _all_steps(inner)
 
 
 def _entries(folder: str) -> Iterator[tuple[str, bool]]:

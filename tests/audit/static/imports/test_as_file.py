@@ -38,6 +38,18 @@ FILES = {
     "pack/started/__init__.py": "",
     "pack/started/os.py": "raise ImportError\n",
     "pack/started/ok_loaded_at_start.py": "import os\nos.path.join\n",
+    "pack/registry.py": (
+        "KNOWN = {}\ndef register(name):\n    def wrapper(f):\n"
+        "        if name in KNOWN:\n            raise KeyError(name)\n"
+        "        KNOWN[name] = f\n        return f\n    return wrapper\n"
+    ),
+    "pack/tools/__init__.py": "from pack.tools import bad_registers\n",
+    "pack/tools/bad_registers.py": (
+        "import pack.tools\nfrom pack.registry import register\n@register('a')\ndef f():\n    pass\n"
+    ),
+    "pack/tools/ok_registers.py": (
+        "import pack.tools\nfrom pack.registry import register\n@register('b')\ndef f():\n    pass\n"
+    ),
     "pack/scripts/ok_alone.py": "import json\n",
     "pack/scripts/bad_alone.py": "from .ok_alone import json\n",
 }
@@ -77,6 +89,7 @@ def test_a_file_that_imports_its_own_package_fails_where_that_is_not_on_the_path
         ("pack/bad_lacks.py", Cause.LOCAL_SYMBOL_MISSING, 1, "other.NOTHING"),
         ("pack/hidden/bad_hidden_from_library.py", Cause.SHADOWED, 3, "textwrap, which pydoc imports"),
         ("pack/name/bad_own_name.py", Cause.SHADOWED, 1, "pack.other"),
+        ("pack/tools/bad_registers.py", Cause.REGISTERED_TWICE, 3, "register"),
     ],
 )
 def test_the_cause_of_a_file_that_fails_is_named(

@@ -136,7 +136,7 @@ def test_one_edit_decides_and_what_cannot_be_told_does_not_fail(
 def test_every_cause_has_its_three_or_a_test_of_its_own() -> None:
     elsewhere = {
         Cause.BROKEN_DEPENDENCY, Cause.BINARY_DOES_NOT_LOAD,  # test_installed_packages.py
-        Cause.SHADOWED, Cause.NOT_ON_PATH,  # test_as_file.py
+        Cause.SHADOWED, Cause.NOT_ON_PATH, Cause.REGISTERED_TWICE,  # test_as_file.py
         Cause.UNREADABLE,  # test_causes.py
     }  # fmt: skip
     assert set(CASES) | elsewhere == set(Cause)
