@@ -1,0 +1,172 @@
+"""The fixes of whole trees: worked out for every file first, then written."""
+
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from audit.errors import UsageError
+from audit.report.files import WriteError
+from audit.static.analysis import StaticAnalysis, analyse
+from audit.static.fixes.disk import Content, content_of, real_file, write_over
+from audit.static.fixes.judging import Judged, class_lines, judge
+from audit.static.fixes.places import Tree, shown
+from audit.static.fixes.rounds import Fixed, fix_text
+from audit.static.reading import ParsedFile, UnreadableFile, parse_text, read
+from audit.static.rules.registry import all_rules, rules_by_id
+from audit.static.rules.rule import FixSafety, Rule
+from audit.static.rules.sup001_unused_noqa import UnusedNoqa
+from audit.static.sources import SourceFile
+from audit.target import Settings
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """Which rules judge, and which of them edit."""
+
+    rules: tuple[Rule, ...]
+    editing: frozenset[str]
+
+
+@dataclass(frozen=True, slots=True)
+class FileFix:
+    """One file with something to fix. `unwritten` says why it was not written although it should have been."""
+
+    path: Path
+    name: str
+    before: str
+    content: Content
+    fixed: Fixed
+    written: bool = False
+    unwritten: str | None = None
+
+    @property
+    def is_changed(self) -> bool:
+        """Whether the fixes change the text."""
+        return self.fixed.text != self.before
+
+
+@dataclass(frozen=True, slots=True)
+class FixRun:
+    """What was found in all trees: the number of files read, those with fixes, and those that could not be judged."""
+
+    files_read: int
+    files: tuple[FileFix, ...]
+    unreadable: tuple[tuple[str, str], ...] = ()
+
+
+def choose(settings: Settings, select: Sequence[str]) -> Choice:
+    """Return the rules that are on, and those named by `select`; only the latter edit, where any is named.
+
+    Raises:
+        UsageError: there is no rule of that name, or it has no automatic fix.
+    """
+    known = rules_by_id()
+    wanted = [name.upper().removeprefix("RULES.") for name in select]
+    for name in (*settings.enable, *settings.disable, *wanted):
+        if name not in known:
+            raise UsageError(f"no rule is called {name}; `astrobio-audit rules` lists them")
+    for name in wanted:
+        if not known[name].FIXED:
+            raise UsageError(f"{name} has no automatic fix; `astrobio-audit explain {name}` says what to do")
+    on = tuple(
+        rule
+        for rule in all_rules()
+        if rule.id in wanted or ((rule.default_on or rule.id in settings.enable) and rule.id not in settings.disable)
+    )
+    return Choice(rules=on, editing=frozenset(wanted or {rule.id for rule in on if rule.FIXED}))
+
+
+def work_out(
+    trees: Sequence[Tree],
+    choice: Choice,
+    *,
+    allowed: Collection[FixSafety],
+    exclude: Sequence[str],
+    installed: Sequence[Path],
+) -> FixRun:
+    """Return the fixes of all files of `trees`; nothing is written.
+
+    Raises:
+        UsageError: there is no Python file.
+    """
+    files: dict[Path, FileFix] = {}
+    unreadable: dict[Path, tuple[str, str]] = {}
+    seen: set[Path] = set()
+    for tree in trees:
+        analysis = analyse(tree.root, tree.start, exclude=exclude, installed=installed)
+        models = _model_lines(analysis)
+        for file in analysis.files:
+            seen.add(file.path)
+            try:
+                found = _fix_file(file, choice, models.get(file.relative, set()), allowed)
+            except RecursionError:
+                found = "an expression in it is nested too deeply to follow"
+            except OSError as error:
+                found = f"cannot be read: {error.strerror or error}"
+            if isinstance(found, str):
+                unreadable[file.path] = (shown(file.path), found)
+            elif found:
+                files[file.path] = found
+    if not seen:
+        raise UsageError(f"no Python file in {', '.join(shown(tree.start) for tree in trees)}; nothing to fix")
+    return FixRun(
+        files_read=len(seen) - len(unreadable),
+        files=tuple(files[path] for path in sorted(files)),
+        unreadable=tuple(unreadable[path] for path in sorted(unreadable)),
+    )
+
+
+def _model_lines(analysis: StaticAnalysis) -> dict[str, set[int]]:
+    lines: dict[str, set[int]] = {}
+    for item in analysis.models:
+        lines.setdefault(item.path, set()).add(item.line)
+    return lines
+
+
+def _fix_file(
+    file: SourceFile, choice: Choice, model_lines: Collection[int], allowed: Collection[FixSafety]
+) -> FileFix | str | None:
+    """Return the fixes of a file, why it cannot be fixed, or None where there is nothing to fix."""
+    parsed = read(file)
+    if isinstance(parsed, UnreadableFile):
+        return parsed.reason
+    ranks = frozenset(rank for rank, line in enumerate(class_lines(parsed.tree)) if line in model_lines)
+
+    def judged(current: ParsedFile, rules: Iterable[Rule] = choice.rules) -> Judged:
+        return _limited(judge(file.relative, current, tuple(rules), model_ranks=ranks), choice.editing)
+
+    if not any(each.fix for each in judged(parsed, _editing_rules(choice, parsed.text)).proposals):
+        return None
+    content = content_of(file.path, parsed.text)
+    if content is None:
+        return "cannot be edited: its encoding does not give the same bytes back"
+    fixed = fix_text(parsed, parse=lambda text: parse_text(text, path=file.relative), judge=judged, allowed=allowed)
+    if content.encoded(fixed.text) is None:
+        fixed = Fixed(parsed.text, left=fixed.made + fixed.left, rolled_back="its encoding lacks a character")
+    return FileFix(file.path, shown(file.path), parsed.text, content, fixed)
+
+
+def _editing_rules(choice: Choice, text: str) -> Iterator[Rule]:
+    """Yield the rules that edit; all of them where comments that silence nothing are looked for, which needs all."""
+    needs_all = UnusedNoqa.id in choice.editing and "noqa" in text.lower()
+    yield from (rule for rule in choice.rules if needs_all or rule.id in choice.editing - {UnusedNoqa.id})
+
+
+def _limited(judged: Judged, editing: Collection[str]) -> Judged:
+    return Judged(tuple(each if each.rule in editing else replace(each, fix=None) for each in judged.proposals))
+
+
+def write(run: FixRun, trees: Sequence[Tree]) -> FixRun:
+    """Write every changed file; one that cannot be written says why and does not keep the others from it."""
+    starts = [tree.start for tree in trees]
+    return replace(run, files=tuple(_written(file, starts) if file.is_changed else file for file in run.files))
+
+
+def _written(file: FileFix, starts: Sequence[Path]) -> FileFix:
+    data = file.content.encoded(file.fixed.text)
+    assert data is not None, "what cannot be encoded is not changed"
+    try:
+        write_over(real_file(file.path, starts), data, expected=file.content.data)
+    except WriteError as error:
+        return replace(file, unwritten=str(error))
+    return replace(file, written=True)

@@ -1,0 +1,50 @@
+"""Every rule that edits makes of its FIXED examples exactly what they say, in one go."""
+
+from pathlib import Path
+
+import pytest
+
+from audit.static.fixes.places import Tree
+from audit.static.fixes.run import Choice, work_out
+from audit.static.rules.registry import all_rules
+from audit.static.rules.rule import FixSafety, Rule, snippet
+
+EDITING = [rule for rule in all_rules() if rule.FIXED]
+PAIRS = [
+    pytest.param(rule, before, after, id=f"{rule.id}-{n}")
+    for rule in EDITING
+    for n, (before, after) in enumerate(rule.FIXED)
+]
+
+
+def fixed(folder: Path, rule: Rule, text: str) -> tuple[str, set[FixSafety]]:
+    """Return the text with all fixes of a rule made, suggestions too, and how safe they were said to be."""
+    path = folder / rule.example_file
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text)
+    rules = tuple(all_rules()) if rule.id == "SUP001" else (rule,)
+    choice = Choice(rules=rules, editing=frozenset({rule.id}))
+    run = work_out([Tree(folder, folder)], choice, allowed=set(FixSafety), exclude=(), installed=())
+    if not run.files:
+        return text, set()
+    (file,) = run.files
+    assert file.fixed.rolled_back is None
+    assert file.fixed.left == ()
+    return file.fixed.text, {each.fix.safety for each in file.fixed.made if each.fix}
+
+
+@pytest.mark.parametrize(("rule", "before", "after"), PAIRS)
+def test_a_fix_gives_exactly_the_text_beside_it_and_a_second_one_changes_nothing(
+    rule: Rule, before: str, after: str, tmp_path: Path
+) -> None:
+    text, safeties = fixed(tmp_path, rule, snippet(before))
+    assert text == snippet(after)
+    assert safeties
+    assert fixed(tmp_path, rule, text) == (text, set())
+
+
+@pytest.mark.parametrize("rule", EDITING, ids=lambda rule: rule.id)
+def test_the_documented_safety_is_that_of_an_example(rule: Rule, tmp_path: Path) -> None:
+    said = {safety for before, _ in rule.FIXED for safety in fixed(tmp_path, rule, snippet(before))[1]}
+    assert rule.fix_safety in said
+    assert len(said) == 1 or rule.fix_depends_on
