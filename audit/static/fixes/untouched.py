@@ -39,7 +39,7 @@ def _same(old: ast.AST, new: ast.AST, source: SourceText, edits: Sequence[Edit])
 
 
 def _is_touched(node: ast.AST, source: SourceText, edits: Sequence[Edit], *, whole_lines: bool = False) -> bool:
-    """Return whether an edit is made in a statement; with `whole_lines`, in its lines, where a block may be added to."""
+    """Return whether an edit is made in a statement; with `whole_lines`, in its lines: a block may be added to."""
     if not hasattr(node, "lineno"):  # a `case` has no place of its own
         return True
     start, end = _start(node, source), source.end(node)
@@ -51,9 +51,9 @@ def _is_touched(node: ast.AST, source: SourceText, edits: Sequence[Edit], *, who
 def _header_is_touched(node: ast.AST, source: SourceText, edits: Sequence[Edit]) -> bool:
     if not hasattr(node, "lineno"):
         return True
-    first = [block[0] for name in _BLOCKS if (block := getattr(node, name, None))]
-    start, end = _start(node, source), min((source.start(each) for each in first), default=source.end(node))
-    return any(edit.start <= end and start <= edit.end for edit in edits)
+    first = [block[0] for name in _BLOCKS if (block := getattr(node, name, None)) and hasattr(block[0], "lineno")]
+    start, end = _start(node, source), min((_start(each, source) for each in first), default=source.end(node))
+    return any(edit.start < end and start <= edit.end for edit in edits)
 
 
 def _start(node: ast.AST, source: SourceText) -> int:

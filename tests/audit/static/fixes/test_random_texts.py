@@ -1,0 +1,59 @@
+"""Whatever the layout: after a fix the text parses, comments stay, and a second run changes nothing."""
+
+import ast
+import io
+import tokenize
+
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from .conftest import FixOf
+
+SPACE = st.sampled_from(["", " ", "  ", "\n        ", "  # note\n        ", " \\\n        "])
+ARGUMENT = st.sampled_from(["x", "(y)", "f(x, [1])", "'é'", "x if y else z", "lambda: 0", '"#"', "(\n x)", "{'a': 1}"])
+KEYWORD = st.sampled_from(
+    ["out=z", "map_location='cpu'", "preserve_rng_state=False", "**options", "Loader=yaml.Loader"]
+)
+FUNCTION = st.sampled_from(
+    ["torch.load", "torch.meshgrid", "torch.ger", "torch.qr", "cp.checkpoint", "amp.autocast", "amp.GradScaler",
+     "yaml.load", "F.dropout", "F.upsample_bilinear", "(torch.load)", "torch.cholesky", "torch.chain_matmul"]
+)  # fmt: skip
+HEADER = "import yaml\nimport torch\nimport torch.utils.checkpoint as cp\nimport torch.nn.functional as F\n"
+HEADER += "from torch import nn\nfrom torch.cuda import amp\n\n\n"
+
+
+@st.composite
+def calls(draw: st.DrawFn) -> str:
+    arguments = [*draw(st.lists(ARGUMENT, max_size=3)), *draw(st.lists(KEYWORD, max_size=2, unique=True))]
+    inside = ",".join(f"{draw(SPACE)}{argument}{draw(SPACE)}" for argument in arguments)
+    comma = "," if arguments and draw(st.booleans()) else ""
+    return f"{draw(FUNCTION)}({inside}{comma}{draw(SPACE)})"
+
+
+@st.composite
+def texts(draw: st.DrawFn) -> str:
+    lines = [f"        v{n} = {call}{draw(st.sampled_from(['', '  # why', '; w = 2']))}"
+             for n, call in enumerate(draw(st.lists(calls(), min_size=1, max_size=4)))]  # fmt: skip
+    text = HEADER + "class A(nn.Module):\n    def forward(self, x):\n" + "\n".join(lines) + "\n        return x\n"
+    return text if draw(st.booleans()) else text.replace("\n", "\r\n")
+
+
+def comments(text: str) -> list[str]:
+    tokens = tokenize.generate_tokens(io.StringIO(text).readline)
+    return [token.string.strip() for token in tokens if token.type == tokenize.COMMENT]
+
+
+@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(texts())
+def test_random_calls_are_fixed_once_and_stay_what_they_are_otherwise(fix_of: FixOf, text: str) -> None:
+    try:
+        ast.parse(text)
+    except SyntaxError:  # `**options` before a name, or one name twice
+        return
+    result = fix_of(text, models={0})
+    assert result.rolled_back is None
+    ast.parse(result.text)
+    assert comments(result.text) == comments(text)
+    assert result.text.count("\r") - text.count("\r") == (result.text.count("\n") - text.count("\n")) * ("\r" in text)
+    again = fix_of(result.text, models={0})
+    assert (again.text, again.made) == (result.text, ())
