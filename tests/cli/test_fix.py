@@ -163,3 +163,11 @@ def test_a_file_that_cannot_be_read_is_named_and_the_others_are_fixed(run: Run, 
     done = run("fix", "--fix", cwd=tree)
     assert "zoo/broken.py\n  skipped: syntax error" in done.stdout
     assert (tree / "zoo" / "a.py").read_text() == SAFE
+
+
+def test_a_file_that_a_link_leads_to_as_well_is_fixed_once(run: Run, tree: Path) -> None:
+    (tree / "zoo" / "A_link.py").symlink_to("a.py")
+    done = run("fix", "--fix", cwd=tree)
+    assert (done.returncode, done.stderr) == (1, "")
+    assert (tree / "zoo" / "a.py").read_text() == SAFE
+    assert (tree / "zoo" / "A_link.py").is_symlink()

@@ -80,7 +80,7 @@ def find(arguments: Sequence[Argument], name: str, position: int | None = None) 
 def with_keyword(call: ast.Call, name: str, value: str, source: SourceText) -> list[Edit] | None:
     """Return the edits that add `name=value` as the last argument; None where that cannot be written."""
     arguments = arguments_of(call, source)
-    if arguments is None:
+    if arguments is None or find(arguments, name):
         return None
     text = f"{name}={value}"
     if not arguments:

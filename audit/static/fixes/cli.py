@@ -41,6 +41,13 @@ def _fix(
     write: Annotated[bool, typer.Option("--fix", help="Write the safe fixes.")] = False,
     diff: Annotated[bool, typer.Option("--diff", help="Print unified diffs and write nothing.")] = False,
     unsafe: Annotated[bool, typer.Option("--unsafe-fixes", help="With --fix or --diff: the unsafe ones too.")] = False,
+    verify: Annotated[
+        bool,
+        typer.Option(
+            "--verify",
+            help="With --fix: keep a fix of attention code only where the attention audit of the target gets better.",
+        ),
+    ] = False,
     select: Annotated[
         list[str] | None, typer.Option("--select", metavar="ID", help="Edit for this rule only; may be repeated.")
     ] = None,
@@ -56,6 +63,7 @@ def _fix(
         write=write,
         diff=diff,
         unsafe=unsafe,
+        verify=verify,
         select=tuple(select or ()),
         json=as_json,
         quiet=quiet,

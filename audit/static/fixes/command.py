@@ -3,6 +3,7 @@
 import sys
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import typer
 
@@ -14,7 +15,10 @@ from audit.static.fixes.places import trees_of
 from audit.static.fixes.run import FixRun, choose, work_out, write
 from audit.static.fixes.show import Mode, diffs_of, is_clean, json_of, summary, text_of
 from audit.static.rules.rule import FixSafety
-from audit.target import interpreter_of, settings_of
+from audit.target import Target, interpreter_of, settings_of
+
+if TYPE_CHECKING:
+    from audit.static.fixes.verify import Verifier
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,6 +31,7 @@ class Wish:
     write: bool
     diff: bool
     unsafe: bool
+    verify: bool
     select: tuple[str, ...]
     json: bool
     quiet: bool
@@ -44,15 +49,17 @@ def carry_out(wish: Wish) -> None:
     settings = settings_of(wish.target)
     choice = choose(settings, wish.select)
     trees = trees_of(wish.paths)
+    verifier = _verifier(wish) if wish.verify else None
     run = work_out(
         trees,
         choice,
         allowed=_allowed(wish, mode),
         exclude=settings.exclude,
         installed=site_folders(interpreter_of(wish.target, wish.python)),
+        held_back=verifier.held_back if verifier else lambda path, proposal: None,
     )
     if mode is Mode.FIX:
-        run = write(run, trees)
+        run = verifier.write(run, trees) if verifier else write(run, trees)
     _show(run, wish, mode)
     for file in run.files:
         if file.unwritten:
@@ -60,11 +67,19 @@ def carry_out(wish: Wish) -> None:
     raise typer.Exit(0 if is_clean(run, mode) else 1)
 
 
+def _verifier(wish: Wish) -> "Verifier":
+    from audit.static.fixes.verify import verifier_of  # loads the probe, which a run without --verify does not need
+
+    return verifier_of(Target.load(wish.target, python=wish.python))
+
+
 def _mode(wish: Wish) -> Mode:
     if wish.write and wish.diff:
         raise UsageError("--fix and --diff exclude each other: --diff shows what --fix would write")
     if wish.unsafe and not (wish.write or wish.diff):
         raise UsageError("--unsafe-fixes needs --fix or --diff; without them every fix is listed")
+    if wish.verify and not wish.write:
+        raise UsageError("--verify needs --fix: what is not written cannot be audited")
     return Mode.FIX if wish.write else Mode.DIFF if wish.diff else Mode.LIST
 
 

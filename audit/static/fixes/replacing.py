@@ -78,6 +78,8 @@ def _replaced(
     mentioned = sum(_loads(node, old) for node in context.index.by_type.get(ast.Name, ()))
     if len(uses) != mentioned or not (uses or (local == old and replacement.any_use)):
         return None
+    if any(isinstance(around, ast.JoinedStr) for node in uses for around in context.ancestors(node)):
+        return None  # before Python 3.12 the places of what stands in an f-string are not those in the file
     each = [replacement.use(node, context, source) for node in uses]
     around = [one for one in each if one is not None]
     if len(around) != len(uses):

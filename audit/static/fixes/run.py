@@ -1,6 +1,6 @@
 """The fixes of whole trees: worked out for every file first, then written."""
 
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -8,7 +8,7 @@ from audit.errors import UsageError
 from audit.report.files import WriteError
 from audit.static.analysis import StaticAnalysis, analyse
 from audit.static.fixes.disk import Content, content_of, real_file, write_over
-from audit.static.fixes.judging import Judged, class_lines, judge
+from audit.static.fixes.judging import Judged, Proposal, class_lines, judge
 from audit.static.fixes.places import Tree, shown
 from audit.static.fixes.rounds import Fixed, fix_text
 from audit.static.reading import ParsedFile, UnreadableFile, parse_text, read
@@ -17,6 +17,8 @@ from audit.static.rules.rule import FixSafety, Rule
 from audit.static.rules.sup001_unused_noqa import UnusedNoqa
 from audit.static.sources import SourceFile
 from audit.target import Settings
+
+HeldBack = Callable[[Path, Proposal], str | None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +31,11 @@ class Choice:
 
 @dataclass(frozen=True, slots=True)
 class FileFix:
-    """One file with something to fix. `unwritten` says why it was not written although it should have been."""
+    """One file with something to fix.
+
+    `unwritten` says why it was not written although it should have been, `verified` what the attention audit said of
+    it, and `held` are fixes that were not tried, with the reason.
+    """
 
     path: Path
     name: str
@@ -38,6 +44,8 @@ class FileFix:
     fixed: Fixed
     written: bool = False
     unwritten: str | None = None
+    verified: str | None = None
+    held: tuple[tuple[Proposal, str], ...] = ()
 
     @property
     def is_changed(self) -> bool:
@@ -83,8 +91,9 @@ def work_out(
     allowed: Collection[FixSafety],
     exclude: Sequence[str],
     installed: Sequence[Path],
+    held_back: HeldBack = lambda path, proposal: None,
 ) -> FixRun:
-    """Return the fixes of all files of `trees`; nothing is written.
+    """Return the fixes of all files of `trees`; nothing is written. What `held_back` has a reason against is not tried.
 
     Raises:
         UsageError: there is no Python file.
@@ -95,10 +104,12 @@ def work_out(
     for tree in trees:
         analysis = analyse(tree.root, tree.start, exclude=exclude, installed=installed)
         models = _model_lines(analysis)
-        for file in analysis.files:
-            seen.add(file.path)
+        for file, real in _by_their_own_name_first(analysis.files):
+            if real in seen:  # a link to a file that is fixed by its own name
+                continue
+            seen.add(real)
             try:
-                found = _fix_file(file, choice, models.get(file.relative, set()), allowed)
+                found = _fix_file(file, choice, models.get(file.relative, set()), allowed, held_back)
             except RecursionError:
                 found = "an expression in it is nested too deeply to follow"
             except OSError as error:
@@ -116,6 +127,19 @@ def work_out(
     )
 
 
+def _by_their_own_name_first(files: Sequence[SourceFile]) -> list[tuple[SourceFile, Path]]:
+    """Return the files with the real path of each; links behind the files that are none."""
+    named = [(file, _real(file.path)) for file in files]
+    return sorted(named, key=lambda pair: (pair[0].path != pair[1], pair[0].path))
+
+
+def _real(path: Path) -> Path:
+    try:
+        return path.resolve()
+    except (OSError, RuntimeError):  # a loop of links
+        return path
+
+
 def _model_lines(analysis: StaticAnalysis) -> dict[str, set[int]]:
     lines: dict[str, set[int]] = {}
     for item in analysis.models:
@@ -124,7 +148,11 @@ def _model_lines(analysis: StaticAnalysis) -> dict[str, set[int]]:
 
 
 def _fix_file(
-    file: SourceFile, choice: Choice, model_lines: Collection[int], allowed: Collection[FixSafety]
+    file: SourceFile,
+    choice: Choice,
+    model_lines: Collection[int],
+    allowed: Collection[FixSafety],
+    held_back: HeldBack,
 ) -> FileFix | str | None:
     """Return the fixes of a file, why it cannot be fixed, or None where there is nothing to fix."""
     parsed = read(file)
@@ -132,18 +160,24 @@ def _fix_file(
         return parsed.reason
     ranks = frozenset(rank for rank, line in enumerate(class_lines(parsed.tree)) if line in model_lines)
 
-    def judged(current: ParsedFile, rules: Iterable[Rule] = choice.rules) -> Judged:
+    def raw(current: ParsedFile, rules: Iterable[Rule] = choice.rules) -> Judged:
         return _limited(judge(file.relative, current, tuple(rules), model_ranks=ranks), choice.editing)
 
-    if not any(each.fix for each in judged(parsed, _editing_rules(choice, parsed.text)).proposals):
+    def judged(current: ParsedFile) -> Judged:
+        found = raw(current).proposals
+        return Judged(tuple(replace(each, fix=None) if held_back(file.path, each) else each for each in found))
+
+    proposals = raw(parsed, _editing_rules(choice, parsed.text)).proposals
+    if not any(each.fix for each in proposals):
         return None
+    held = tuple((each, why) for each in proposals if each.fix and (why := held_back(file.path, each)))
     content = content_of(file.path, parsed.text)
     if content is None:
         return "cannot be edited: its encoding does not give the same bytes back"
     fixed = fix_text(parsed, parse=lambda text: parse_text(text, path=file.relative), judge=judged, allowed=allowed)
     if content.encoded(fixed.text) is None:
         fixed = Fixed(parsed.text, left=fixed.made + fixed.left, rolled_back="its encoding lacks a character")
-    return FileFix(file.path, shown(file.path), parsed.text, content, fixed)
+    return FileFix(file.path, shown(file.path), parsed.text, content, fixed, held=held)
 
 
 def _editing_rules(choice: Choice, text: str) -> Iterator[Rule]:
@@ -159,10 +193,11 @@ def _limited(judged: Judged, editing: Collection[str]) -> Judged:
 def write(run: FixRun, trees: Sequence[Tree]) -> FixRun:
     """Write every changed file; one that cannot be written says why and does not keep the others from it."""
     starts = [tree.start for tree in trees]
-    return replace(run, files=tuple(_written(file, starts) if file.is_changed else file for file in run.files))
+    return replace(run, files=tuple(written(file, starts) if file.is_changed else file for file in run.files))
 
 
-def _written(file: FileFix, starts: Sequence[Path]) -> FileFix:
+def written(file: FileFix, starts: Sequence[Path]) -> FileFix:
+    """Write a changed file, or say why it cannot be written."""
     data = file.content.encoded(file.fixed.text)
     assert data is not None, "what cannot be encoded is not changed"
     try:

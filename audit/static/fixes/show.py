@@ -30,7 +30,8 @@ def made(run: FixRun) -> list[Proposal]:
 def left(run: FixRun) -> list[Proposal]:
     """Return the fixes that were not made: suggestions, those of kinds not asked for, and those that failed."""
     undone = [each for file in run.files if file.unwritten for each in file.fixed.made]
-    return [*(each for file in run.files for each in file.fixed.left), *undone]
+    held = [each for file in run.files for each, _ in file.held]
+    return [*(each for file in run.files for each in file.fixed.left), *undone, *held]
 
 
 def is_clean(run: FixRun, mode: Mode) -> bool:
@@ -46,10 +47,13 @@ def text_of(run: FixRun, mode: Mode) -> str:
         lines.append(one_line(file.name, limit=None))
         if file.fixed.rolled_back:
             lines.append(f"  left as it is: {one_line(file.fixed.rolled_back)}")
+        if file.verified:
+            lines.append(f"  {one_line(file.verified)}")
         if file.unwritten:
             lines.append(f"  not written: {one_line(file.unwritten, limit=None)}")
         shown = [*file.fixed.made, *file.fixed.left]
         lines += [_line(each, each in file.fixed.made, mode) for each in sorted(shown, key=_place)]
+        lines += [f"{_line(each, False, mode)} ({one_line(why)})" for each, why in file.held]
     lines += [f"{one_line(name, limit=None)}\n  skipped: {one_line(why)}" for name, why in run.unreadable]
     return "\n".join([*lines, summary(run, mode)]) + "\n"
 
@@ -136,6 +140,7 @@ def _file(file: FileFix) -> dict[str, object]:
     rows = [
         *(_row(each, of_made, applied=file.written) for each in file.fixed.made),
         *(_row(each, of_left, applied=False) for each in file.fixed.left),
+        *(_row(each, of_left, applied=False) | {"held_back": why} for each, why in file.held),
     ]
     return {
         "path": file.name,
@@ -144,6 +149,7 @@ def _file(file: FileFix) -> dict[str, object]:
         "applied": file.written,
         "rolled_back": file.fixed.rolled_back,
         "not_written": file.unwritten,
+        "verified": file.verified,
         "diff": _diff(file) if file.is_changed else None,
     }
 

@@ -30,13 +30,16 @@ CallEdit = Callable[[ast.Call, list[Argument], SourceText], list[Edit] | None]
 _AUTOCAST = ("enabled", "dtype", "cache_enabled")
 
 
-def of_call(edit: CallEdit, safety: FixSafety = FixSafety.SAFE) -> Use:
-    """Return a use that is edited only where it is called with arguments that can all be seen."""
+def of_call(edit: CallEdit, safety: FixSafety = FixSafety.SAFE, *, most: int = 16) -> Use:
+    """Return a use that is edited only where it is called with arguments that can all be seen.
+
+    With more than `most` of them by position the old function raises, so that there is nothing to keep.
+    """
 
     def use(node: ast.expr, context: FileContext, source: SourceText) -> Edited | None:
         call = call_of(node, context)
         arguments = arguments_of(call, source) if call else None
-        if call is None or arguments is None or any(each.unpacked for each in arguments):
+        if call is None or arguments is None or any(each.unpacked for each in arguments) or len(call.args) > most:
             return None
         edits = edit(call, arguments, source)
         return None if edits is None else (edits, safety)
@@ -71,7 +74,7 @@ def autocast(device: str) -> Use:
 
 def device_first(device: str) -> Use:
     """Return the use of a class that now takes the device before its other arguments."""
-    return of_call(lambda call, arguments, source: with_first(call, source.quoted(device), source))
+    return of_call(lambda call, arguments, source: with_first(call, source.quoted(device), source), most=5)
 
 
 def custom_function(node: ast.expr, context: FileContext, source: SourceText) -> Edited | None:
@@ -102,9 +105,10 @@ def with_keywords(**values: str) -> Use:
         spelled = {name: value if value[0].isupper() else source.quoted(value) for name, value in values.items()}
         first, *others = spelled.items()
         text = ", ".join([first[1], *(f"{name}={value}" for name, value in others)])
-        return with_keyword(call, first[0], text, source)
+        taken = any(find(arguments, name) for name in values)
+        return None if taken else with_keyword(call, first[0], text, source)
 
-    return of_call(edit)
+    return of_call(edit, most=3)
 
 
 def _qr(call: ast.Call, arguments: list[Argument], source: SourceText) -> list[Edit] | None:
@@ -112,14 +116,14 @@ def _qr(call: ast.Call, arguments: list[Argument], source: SourceText) -> list[E
     if some is None:
         return [] if find(arguments, "input") is None else None
     value = constant(some.value)
-    if not isinstance(value, bool) or find(arguments, "input") or find(arguments, "out"):
+    if not isinstance(value, bool) or any(find(arguments, name) for name in ("input", "out", "mode")):
         return None
     return without(call, [some], source) if value else renamed(some, f"mode={source.quoted('complete')}")
 
 
 def _cholesky(call: ast.Call, arguments: list[Argument], source: SourceText) -> list[Edit] | None:
     upper = find(arguments, "upper", 1)
-    if find(arguments, "input"):
+    if find(arguments, "input") or (upper and upper.name is None and find(arguments, "upper")):
         return None
     if upper is None or upper.name:
         return []
@@ -217,9 +221,9 @@ _FUNCTORCH = ("vmap", "grad", "vjp", "jvp", "jacrev", "jacfwd", "hessian", "func
 _INIT: tuple[str, ...] = ("uniform", "normal", "constant", "eye", "dirac", "orthogonal", "sparse")
 _INIT += ("xavier_uniform", "xavier_normal", "kaiming_uniform", "kaiming_normal")
 DEPRECATED: Mapping[str, Replacement] = {
-    "torch.qr": Replacement("torch.linalg.qr", of_call(_qr), any_use=False),
+    "torch.qr": Replacement("torch.linalg.qr", of_call(_qr, most=2), any_use=False),
     "torch.chain_matmul": Replacement("torch.linalg.multi_dot", of_call(_chain_matmul), any_use=False),
-    "torch.cholesky": Replacement("torch.linalg.cholesky", of_call(_cholesky), any_use=False),
+    "torch.cholesky": Replacement("torch.linalg.cholesky", of_call(_cholesky, most=2), any_use=False),
     "torch.ger": Replacement("torch.outer"),
     "torch.lu_solve": Replacement("torch.linalg.lu_solve", of_call(_lu_solve), any_use=False),
     "torch.range": Replacement("torch.arange", of_call(_range), any_use=False),

@@ -10,13 +10,33 @@ from hypothesis import strategies as st
 from .conftest import FixOf
 
 SPACE = st.sampled_from(["", " ", "  ", "\n        ", "  # note\n        ", " \\\n        "])
-ARGUMENT = st.sampled_from(["x", "(y)", "f(x, [1])", "'é'", "x if y else z", "lambda: 0", '"#"', "(\n x)", "{'a': 1}"])
-KEYWORD = st.sampled_from(
-    ["out=z", "map_location='cpu'", "preserve_rng_state=False", "**options", "Loader=yaml.Loader"]
+ARGUMENT = st.sampled_from(
+    [
+        "x",
+        "(y)",
+        "f(x, [1])",
+        "'é'",
+        "x if y else z",
+        "lambda: 0",
+        "0",
+        "True",
+        "torch.exp(x) - 1",
+        "h * d",
+        '"#"',
+        "(\n x)",
+        "{'a': 1}",
+    ]
 )
+KEYWORD = st.sampled_from(
+    ["out=z", "map_location='cpu'", "preserve_rng_state=False", "**options", "Loader=yaml.Loader", "size_average=False",
+     "reduce=True", "reduction='sum'", "set_to_none=False", "upper=True", "some=False", "dtype=torch.int64"]
+)  # fmt: skip
 FUNCTION = st.sampled_from(
     ["torch.load", "torch.meshgrid", "torch.ger", "torch.qr", "cp.checkpoint", "amp.autocast", "amp.GradScaler",
-     "yaml.load", "F.dropout", "F.upsample_bilinear", "(torch.load)", "torch.cholesky", "torch.chain_matmul"]
+     "yaml.load", "F.dropout", "F.upsample_bilinear", "(torch.load)", "torch.cholesky", "torch.chain_matmul",
+     "nn.MSELoss", "torch.lu_solve", "torch.range", "F.softmax", "optimizer.zero_grad",
+     "F.scaled_dot_product_attention",
+     "amp.custom_fwd", "torch.matrix_rank", "torch.symeig", "x.transpose(1, 2).view", "mask.masked_fill_", "F.mse_loss"]
 )  # fmt: skip
 HEADER = "import yaml\nimport torch\nimport torch.utils.checkpoint as cp\nimport torch.nn.functional as F\n"
 HEADER += "from torch import nn\nfrom torch.cuda import amp\n\n\n"

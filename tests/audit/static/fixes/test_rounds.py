@@ -168,3 +168,8 @@ def test_a_model_is_still_known_after_a_line_was_added(fix_of: FixOf) -> None:
     assert "F.dropout(x, training=self.training)" in result.text
     assert "torch.func.grad(g)" in result.text
     assert fix_of(text, "API002", "ATT008").text.count("training") == 0
+
+
+def test_a_name_that_is_used_in_an_f_string_is_left_alone(fix_of: FixOf) -> None:
+    text = "from torch import ger\n\nx = ger(a, b)\ntext = f'{ger(a, b)}'\n"
+    assert fix_of(text, "API002").text == text
