@@ -33,16 +33,20 @@ def _apart(one: Edit, other: Edit) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class Fix:
-    """Edits that belong together, and how safe they are."""
+    """Edits that belong together, and how safe they are.
+
+    `rebinds` are names of the module that are gone afterwards or mean something else, which another file may import.
+    """
 
     edits: tuple[Edit, ...]
     safety: FixSafety
+    rebinds: frozenset[str] = frozenset()
 
 
-def fix(edits: Iterable[Edit] | None, safety: FixSafety) -> Fix | None:
+def fix(edits: Iterable[Edit] | None, safety: FixSafety, *, rebinds: frozenset[str] = frozenset()) -> Fix | None:
     """Return the fix that consists of `edits`; None where there are none."""
     found = tuple(sorted(set(edits))) if edits is not None else ()
-    return Fix(found, safety) if found else None
+    return Fix(found, safety, rebinds) if found else None
 
 
 def applied(text: str, edits: Iterable[Edit]) -> str:

@@ -66,6 +66,20 @@ def replaced_import(
     return _replaced(found, replacement, context, source, whole=False) if replacement else None
 
 
+def rebound(found: Import, replacements: Mapping[str, Replacement], context: FileContext) -> frozenset[str]:
+    """Return the names of the module that an edited import binds no more, or to something that is called otherwise."""
+    if context.index.scope(found.node) is not context.index.tree:
+        return frozenset()
+    names = set()
+    for each in context.imports.imports:
+        new = replacements.get(each.qualified) if each.node is found.node else None
+        if new is not None:
+            is_kept = each.alias.asname is not None or new.name.rpartition(".")[2] == each.alias.name
+            if not (new.any_use and is_kept):
+                names.add(each.alias.asname or each.alias.name)
+    return frozenset(names)
+
+
 def _replaced(
     found: Import, replacement: Replacement, context: FileContext, source: SourceText, *, whole: bool
 ) -> tuple[list[Edit], FixSafety] | None:

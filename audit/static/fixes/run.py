@@ -8,6 +8,7 @@ from audit.errors import UsageError
 from audit.report.files import WriteError
 from audit.static.analysis import StaticAnalysis, analyse
 from audit.static.fixes.disk import Content, content_of, real_file, write_over
+from audit.static.fixes.imported import OtherFiles
 from audit.static.fixes.judging import Judged, Proposal, class_lines, judge
 from audit.static.fixes.places import Tree, shown
 from audit.static.fixes.rounds import Fixed, fix_text
@@ -104,12 +105,17 @@ def work_out(
     for tree in trees:
         analysis = analyse(tree.root, tree.start, exclude=exclude, installed=installed)
         models = _model_lines(analysis)
+        others = OtherFiles(tree, analysis, exclude=exclude)
+
+        def held(file: SourceFile, proposal: Proposal, others: OtherFiles = others) -> str | None:
+            return held_back(file.path, proposal) or others.need(file, proposal)
+
         for file, real in _by_their_own_name_first(analysis.files):
             if real in seen:  # a link to a file that is fixed by its own name
                 continue
             seen.add(real)
             try:
-                found = _fix_file(file, choice, models.get(file.relative, set()), allowed, held_back)
+                found = _fix_file(file, choice, models.get(file.relative, set()), allowed, held)
             except RecursionError:
                 found = "an expression in it is nested too deeply to follow"
             except OSError as error:
@@ -152,7 +158,7 @@ def _fix_file(
     choice: Choice,
     model_lines: Collection[int],
     allowed: Collection[FixSafety],
-    held_back: HeldBack,
+    held: Callable[[SourceFile, Proposal], str | None],
 ) -> FileFix | str | None:
     """Return the fixes of a file, why it cannot be fixed, or None where there is nothing to fix."""
     parsed = read(file)
@@ -165,19 +171,19 @@ def _fix_file(
 
     def judged(current: ParsedFile) -> Judged:
         found = raw(current).proposals
-        return Judged(tuple(replace(each, fix=None) if held_back(file.path, each) else each for each in found))
+        return Judged(tuple(replace(each, fix=None) if each.fix and held(file, each) else each for each in found))
 
     proposals = raw(parsed, _editing_rules(choice, parsed.text)).proposals
     if not any(each.fix for each in proposals):
         return None
-    held = tuple((each, why) for each in proposals if each.fix and (why := held_back(file.path, each)))
+    untried = tuple((each, why) for each in proposals if each.fix and (why := held(file, each)))
     content = content_of(file.path, parsed.text)
     if content is None:
         return "cannot be edited: its encoding does not give the same bytes back"
     fixed = fix_text(parsed, parse=lambda text: parse_text(text, path=file.relative), judge=judged, allowed=allowed)
     if content.encoded(fixed.text) is None:
         fixed = Fixed(parsed.text, left=fixed.made + fixed.left, rolled_back="its encoding lacks a character")
-    return FileFix(file.path, shown(file.path), parsed.text, content, fixed, held=held)
+    return FileFix(file.path, shown(file.path), parsed.text, content, fixed, held=untried)
 
 
 def _editing_rules(choice: Choice, text: str) -> Iterator[Rule]:

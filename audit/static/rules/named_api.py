@@ -7,7 +7,7 @@ from functools import cached_property
 from typing import ClassVar
 
 from audit.static.fixes.edits import Fix, fix
-from audit.static.fixes.replacing import Replacement, replaced_import, replaced_use
+from audit.static.fixes.replacing import Replacement, rebound, replaced_import, replaced_use
 from audit.static.fixes.source import SourceText
 from audit.static.rules.context import FileContext
 from audit.static.rules.imports import Import
@@ -87,7 +87,7 @@ class NamedApiRule(Rule):
 
     def _import_edits(self, found: Import, context: FileContext, source: SourceText) -> Fix | None:
         edited = replaced_import(found, self.replacements, context, source)
-        return fix(*edited) if edited else None
+        return fix(*edited, rebinds=rebound(found, self.replacements, context)) if edited else None
 
     def _use_edits(
         self, node: ast.Attribute | ast.Name, qualified: str, context: FileContext, source: SourceText
