@@ -81,9 +81,7 @@ def summary(run: FixRun, mode: Mode) -> str:
     parts = [f"{_count(len(done), 'finding')} {verb} in {_count(files, 'file')}"] if mode is not Mode.LIST else []
     safe, unsafe, ideas = (by_safety[each] for each in (FixSafety.SAFE, FixSafety.UNSAFE, FixSafety.SUGGESTION))
     if safe or unsafe:
-        hints = ["--fix makes the safe ones"] if mode is Mode.LIST and safe else []
-        hints += ["--unsafe-fixes makes the unsafe ones too"] if unsafe else []
-        hint = f" ({'; '.join(hints)})" if hints else ""
+        hint = f" ({_how(mode, safe=safe, unsafe=unsafe)})" if mode is Mode.LIST or unsafe else ""
         what = "can be fixed" if mode is Mode.LIST else "left"
         parts.append(f"{_count(safe + unsafe, 'finding')} {what}: {safe} safe, {unsafe} unsafe{hint}")
     elif mode is Mode.LIST:
@@ -91,6 +89,14 @@ def summary(run: FixRun, mode: Mode) -> str:
     if ideas:
         parts.append(f"{_count(ideas, 'suggestion')} for a person")
     return f"{'; '.join(parts)}; {_count(run.files_read, 'file')} read"
+
+
+def _how(mode: Mode, *, safe: int, unsafe: int) -> str:
+    if mode is not Mode.LIST:
+        return "--unsafe-fixes takes the unsafe ones in"
+    if not unsafe:
+        return "--fix makes them"
+    return "--fix makes the safe ones, --fix --unsafe-fixes all" if safe else "--fix --unsafe-fixes makes them"
 
 
 def _count(number: int, word: str) -> str:
