@@ -217,6 +217,10 @@ def to_tensor(node: ast.expr, context: FileContext, source: SourceText) -> Edite
     return [*torch[1], Edit(place, place, transforms)], FixSafety.UNSAFE
 
 
+def _other_class(node: ast.expr, context: FileContext, source: SourceText) -> Edited:
+    return [], FixSafety.UNSAFE
+
+
 _FUNCTORCH = ("vmap", "grad", "vjp", "jvp", "jacrev", "jacfwd", "hessian", "functionalize")
 _INIT: tuple[str, ...] = ("uniform", "normal", "constant", "eye", "dirac", "orthogonal", "sparse")
 _INIT += ("xavier_uniform", "xavier_normal", "kaiming_uniform", "kaiming_normal")
@@ -245,6 +249,11 @@ DEPRECATED: Mapping[str, Replacement] = {
     "torch.cuda.amp.custom_bwd": Replacement("torch.amp.custom_bwd", custom_function, any_use=False),
     "torch.cpu.amp.autocast": Replacement("torch.amp.autocast", autocast("cpu"), any_use=False),
     "torch.cpu.amp.GradScaler": Replacement("torch.amp.GradScaler", device_first("cpu"), any_use=False),
+    "torch.utils._pytree._register_pytree_node": Replacement(  # the public one tells the C++ implementation as well
+        "torch.utils._pytree.register_pytree_node",
+        of_call(lambda *_: [], FixSafety.UNSAFE, most=3),
+        any_use=False,
+    ),
     "torch.cuda.memory_cached": Replacement("torch.cuda.memory_reserved"),
     "torch.cuda.max_memory_cached": Replacement("torch.cuda.max_memory_reserved"),
     "torch.distributed.reduce_op": Replacement("torch.distributed.ReduceOp", member_of, any_use=False),
@@ -262,4 +271,10 @@ REMOVED: Mapping[str, Replacement] = {
     "torch.set_deterministic": Replacement(
         "torch.use_deterministic_algorithms", only_positional(1, FixSafety.UNSAFE), any_use=False
     ),
+}
+PRIVATE: Mapping[str, Replacement] = {
+    "torch.utils.data._utils.collate.default_collate": Replacement("torch.utils.data.default_collate"),
+    "torch.utils.data._utils.collate.default_convert": Replacement("torch.utils.data.default_convert"),
+    "torch.utils.data._utils.worker.get_worker_info": Replacement("torch.utils.data.get_worker_info"),
+    "torch.optim.lr_scheduler._LRScheduler": Replacement("torch.optim.lr_scheduler.LRScheduler", _other_class),
 }
