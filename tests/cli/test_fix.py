@@ -2,6 +2,7 @@
 
 import json
 import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -171,3 +172,18 @@ def test_a_file_that_a_link_leads_to_as_well_is_fixed_once(run: Run, tree: Path)
     assert (done.returncode, done.stderr) == (1, "")
     assert (tree / "zoo" / "a.py").read_text() == SAFE
     assert (tree / "zoo" / "A_link.py").is_symlink()
+
+
+def test_fixing_loads_neither_torch_nor_libcst(tree: Path) -> None:
+    script = (
+        "import sys; from audit.cli import main\n"
+        "try: main()\nfinally: print({'torch', 'libcst'} & set(sys.modules), file=sys.stderr)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script, "fix", str(tree), "--fix", "--unsafe-fixes"],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert done.stderr == "set()\n"
+    assert (tree / "zoo" / "a.py").read_text() == UNSAFE

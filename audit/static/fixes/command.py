@@ -15,7 +15,7 @@ from audit.static.fixes.places import trees_of
 from audit.static.fixes.run import FixRun, choose, work_out, write
 from audit.static.fixes.show import Mode, diffs_of, is_clean, json_of, summary, text_of
 from audit.static.rules.rule import FixSafety
-from audit.target import Target, interpreter_of, settings_of
+from audit.target import Target, available_cores, interpreter_of, settings_of
 
 if TYPE_CHECKING:
     from audit.static.fixes.verify import Verifier
@@ -56,6 +56,7 @@ def carry_out(wish: Wish) -> None:
         allowed=_allowed(wish, mode),
         exclude=settings.exclude,
         installed=site_folders(interpreter_of(wish.target, wish.python)),
+        workers=settings.workers or min(4, available_cores()),
         held_back=verifier.held_back if verifier else lambda path, proposal: None,
     )
     if mode is Mode.FIX:

@@ -92,6 +92,7 @@ def work_out(
     allowed: Collection[FixSafety],
     exclude: Sequence[str],
     installed: Sequence[Path],
+    workers: int = 1,
     held_back: HeldBack = lambda path, proposal: None,
 ) -> FixRun:
     """Return the fixes of all files of `trees`; nothing is written. What `held_back` has a reason against is not tried.
@@ -103,7 +104,7 @@ def work_out(
     unreadable: dict[Path, tuple[str, str]] = {}
     seen: set[Path] = set()
     for tree in trees:
-        analysis = analyse(tree.root, tree.start, exclude=exclude, installed=installed)
+        analysis = analyse(tree.root, tree.start, exclude=exclude, installed=installed, workers=workers)
         models = _model_lines(analysis)
         others = OtherFiles(tree, analysis, exclude=exclude)
 

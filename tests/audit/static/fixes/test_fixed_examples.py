@@ -1,12 +1,14 @@
 """Every rule that edits makes of its FIXED examples exactly what they say, in one go."""
 
+import json
 from pathlib import Path
 
 import pytest
 
 from audit.static.fixes.places import Tree
 from audit.static.fixes.run import Choice, work_out
-from audit.static.rules.registry import all_rules
+from audit.static.rules.documentation import rule_json, rule_text
+from audit.static.rules.registry import all_rules, rules_by_id
 from audit.static.rules.rule import FixSafety, Rule, snippet
 
 EDITING = [rule for rule in all_rules() if rule.FIXED]
@@ -48,3 +50,19 @@ def test_the_documented_safety_is_that_of_an_example(rule: Rule, tmp_path: Path)
     said = {safety for before, _ in rule.FIXED for safety in fixed(tmp_path, rule, snippet(before))[1]}
     assert rule.fix_safety in said
     assert len(said) == 1 or rule.fix_depends_on
+
+
+@pytest.mark.parametrize(
+    ("name", "heading"),
+    [
+        ("API002", "Fix (safe, made by `astrobio-audit fix --fix`)"),
+        ("SEC001", "Fix (unsafe, made by `astrobio-audit fix --fix --unsafe-fixes`)"),
+        ("ATT002", "Fix (suggestion, shown by `astrobio-audit fix`, made by hand)"),
+        ("TST001", "Fix (suggestion, by hand)"),
+    ],
+)
+def test_explain_says_whether_a_fix_is_automatic_and_how_safe(name: str, heading: str) -> None:
+    text = rule_text(rules_by_id()[name])
+    assert f"\n{heading}\n{'-' * len(heading)}\n" in text
+    said = json.loads(rule_json(rules_by_id()[name]))
+    assert said["fix_is_automatic"] is bool(said["fixed"]) is (name != "TST001")
