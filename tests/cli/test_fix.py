@@ -187,3 +187,12 @@ def test_fixing_loads_neither_torch_nor_libcst(tree: Path) -> None:
     )
     assert done.stderr == "set()\n"
     assert (tree / "zoo" / "a.py").read_text() == UNSAFE
+
+
+def test_a_suggestion_is_shown_and_never_made(run: Run, tree: Path) -> None:
+    text = "import torch.nn.functional as F\n\nw = F.softmax(scores)\n"
+    (tree / "zoo" / "a.py").write_text(text)
+    done = run("fix", "--fix", "--unsafe-fixes", cwd=tree)
+    assert (done.returncode, (tree / "zoo" / "a.py").read_text()) == (0, text)
+    assert "  3:5      left  ATT002 suggestion `softmax` does not say over which axis\n" in done.stdout
+    assert "1 suggestion for a person" in done.stdout

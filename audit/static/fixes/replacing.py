@@ -44,8 +44,22 @@ def replaced_use(
     if around is None or named is None:
         return None
     edits, safety = around
+    if not replacement.any_use and _is_compared(node, context):
+        safety = worst([safety, FixSafety.UNSAFE])
     text, imports = named
     return [*edits, *imports, Edit(source.start(node), source.end(node), text)], safety
+
+
+def _is_compared(node: ast.expr, context: FileContext) -> bool:
+    """Return whether the file asks `isinstance` of the class that a name stands for: the new one is another class."""
+    qualified = context.resolve(node)
+    name = qualified.rpartition(".")[2]
+    return any(
+        isinstance(each, ast.Attribute) and context.resolve(each) == qualified
+        for call in context.calls_by_name.get("isinstance", ())
+        for each in ast.walk(call)
+        if getattr(each, "attr", None) == name
+    )
 
 
 def replaced_import(

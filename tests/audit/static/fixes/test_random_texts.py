@@ -63,7 +63,7 @@ def comments(text: str) -> list[str]:
     return [token.string.strip() for token in tokens if token.type == tokenize.COMMENT]
 
 
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(texts())
 def test_random_calls_are_fixed_once_and_stay_what_they_are_otherwise(fix_of: FixOf, text: str) -> None:
     try:
@@ -76,4 +76,52 @@ def test_random_calls_are_fixed_once_and_stay_what_they_are_otherwise(fix_of: Fi
     assert comments(result.text) == comments(text)
     assert result.text.count("\r") - text.count("\r") == (result.text.count("\n") - text.count("\n")) * ("\r" in text)
     again = fix_of(result.text, models={0})
+    assert (again.text, again.made) == (result.text, ())
+
+
+MODULES = {
+    "functorch": ["vmap", "grad", "make_fx", "jvp"],
+    "torch": ["ger", "qr", "outer", "svd", "chain_matmul", "range"],
+    "torch.cuda.amp": ["autocast", "GradScaler", "custom_fwd", "common"],
+    "torch.nn.init": ["xavier_uniform", "normal_", "constant", "eye"],
+}
+BETWEEN = st.sampled_from([" ", "\n    ", "  # note\n    ", "\n\n    "])
+
+
+@st.composite
+def imports(draw: st.DrawFn) -> tuple[str, list[str]]:
+    """Return a `from` import in some layout, and the names that it binds."""
+    module = draw(st.sampled_from(sorted(MODULES)))
+    names = draw(st.lists(st.sampled_from(MODULES[module]), min_size=1, unique=True))
+    bound = [draw(st.sampled_from([name, f"{name}_"])) for name in names]
+    spelled = [name if name == by else f"{name} as {by}" for name, by in zip(names, bound, strict=True)]
+    if not draw(st.booleans()):
+        return f"from {module} import {', '.join(spelled)}{draw(st.sampled_from(['', '  # why']))}\n", bound
+    inside = "".join(f"{draw(BETWEEN)}{each}," for each in spelled)
+    return f"from {module} import ({inside}\n)\n", bound
+
+
+@st.composite
+def programs(draw: st.DrawFn) -> str:
+    found = draw(st.lists(imports(), min_size=1, max_size=3))
+    in_function = draw(st.booleans())
+    bound = [name for _, names in found for name in names]
+    uses = [f"{name}({draw(st.sampled_from(['', 'x', 'x, y', 'x, False', '*x']))})" for name in bound]
+    uses += draw(st.lists(st.sampled_from(bound), max_size=2))  # used without a call
+    head = "".join(text for text, _ in found)
+    if in_function:
+        head = "".join(f"    {line}\n" if line else "\n" for line in head.splitlines())
+        return "def f(x, y):\n" + head + "".join(f"    {use}\n" for use in uses)
+    return '"""Words."""\n\nfrom __future__ import annotations\n\n' + head + "x = y = 1\n" + "\n".join(uses) + "\n"
+
+
+@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(programs())
+def test_random_imports_bind_afterwards_what_is_used(fix_of: FixOf, text: str) -> None:
+    ast.parse(text)
+    result = fix_of(text)
+    assert result.rolled_back is None  # no name is unbound, by MOD007
+    ast.parse(result.text)
+    assert comments(result.text) == comments(text)
+    again = fix_of(result.text)
     assert (again.text, again.made) == (result.text, ())

@@ -173,3 +173,11 @@ def test_a_model_is_still_known_after_a_line_was_added(fix_of: FixOf) -> None:
 def test_a_name_that_is_used_in_an_f_string_is_left_alone(fix_of: FixOf) -> None:
     text = "from torch import ger\n\nx = ger(a, b)\ntext = f'{ger(a, b)}'\n"
     assert fix_of(text, "API002").text == text
+
+
+def test_a_class_that_isinstance_asks_for_is_not_safely_another_one(fix_of: FixOf) -> None:
+    made = "import torch\n\ns = torch.cuda.amp.GradScaler()\n"
+    asked = made + "assert isinstance(s, torch.cuda.amp.GradScaler)\n"
+    assert fix_of(made, allowed={FixSafety.SAFE}).text != made
+    assert fix_of(asked, allowed={FixSafety.SAFE}).text == asked
+    assert 'torch.amp.GradScaler("cuda")' in fix_of(asked).text
