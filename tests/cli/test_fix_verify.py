@@ -9,7 +9,9 @@ import pytest
 
 Run = Callable[..., subprocess.CompletedProcess[str]]
 Project = Callable[..., Path]
-CLEAN = (Path(__file__).parents[1] / "fixtures" / "attention" / "clean" / "zoo" / "attention.py").read_text()
+FIXTURE = Path(__file__).parents[1] / "fixtures" / "attention" / "clean" / "zoo"
+CLEAN = (FIXTURE / "attention.py").read_text()
+ONE_DTYPE = (FIXTURE / "specs.py").read_text().replace('["float32", "bfloat16"]', '["float32"]')
 RIGHT = "context = scores.softmax(dim=-1) @ value"
 MASKED = "scores = scores.masked_fill(~allowed, torch.finfo(scores.dtype).min)"
 # The scores have one name each, so that the rule can follow them; the softmax is over the queries.
@@ -39,7 +41,7 @@ def fixed(run: Run, root: Path, *arguments: str) -> tuple[subprocess.CompletedPr
 
 @pytest.mark.slow
 def test_a_fix_after_which_the_audit_passes_is_kept(run: Run, project: Project) -> None:
-    root = project("attention/clean", {"zoo/attention.py": OVER_QUERIES})
+    root = project("attention/clean", {"zoo/attention.py": OVER_QUERIES, "zoo/specs.py": ONE_DTYPE})
     done, file = fixed(run, root)
     assert (done.returncode, file["applied"], file["rolled_back"]) == (0, True, None)
     assert "attention.oracle of attention: failed -> passed" in str(file["verified"])
@@ -48,7 +50,7 @@ def test_a_fix_after_which_the_audit_passes_is_kept(run: Run, project: Project) 
 
 @pytest.mark.slow
 def test_a_fix_after_which_the_audit_fails_is_put_back(run: Run, project: Project) -> None:
-    root = project("attention/clean", {"zoo/attention.py": LOOKS_SCALED_TWICE})
+    root = project("attention/clean", {"zoo/attention.py": LOOKS_SCALED_TWICE, "zoo/specs.py": ONE_DTYPE})
     done, file = fixed(run, root)
     assert (done.returncode, file["applied"], file["verified"]) == (1, False, None)
     assert "attention.oracle of attention: passed -> failed" in str(file["rolled_back"])

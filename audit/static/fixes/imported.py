@@ -1,12 +1,14 @@
 """Which names the files of a package import from each other: an edit that takes one away would break another file."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
+from dataclasses import replace
 from functools import cached_property
 
 from audit.static.analysis import StaticAnalysis, analyse
 from audit.static.fixes.judging import Proposal
 from audit.static.fixes.places import Tree
 from audit.static.names import FileSummary, Origin
+from audit.static.rules.rule import FixSafety
 from audit.static.sources import SourceFile
 
 
@@ -19,10 +21,16 @@ class OtherFiles:
         self._analysis = analysis
         self._exclude = exclude
 
-    def need(self, file: SourceFile, proposal: Proposal) -> str | None:
-        """Return why a fix may not be made: a name that it takes from the module may be imported from there."""
-        gone = proposal.fix.rebinds if proposal.fix else frozenset()
-        if gone and file.is_package:
+    def respected(self, file: SourceFile, proposal: Proposal) -> Proposal:
+        """Return the proposal, or a suggestion with the reason where a name that goes may be needed elsewhere."""
+        why = self._need(file, proposal.fix.rebinds) if proposal.fix and proposal.fix.rebinds else None
+        if why is None or proposal.fix is None:
+            return proposal
+        fix = replace(proposal.fix, safety=FixSafety.SUGGESTION)
+        return replace(proposal, fix=fix, message=f"{proposal.message}; {why}")
+
+    def _need(self, file: SourceFile, gone: Collection[str]) -> str | None:
+        if file.is_package:
             return f"`{min(gone)}` may be imported from this package"
         for name in sorted(gone):
             if (file.module, name) in self._names or file.module in self._modules:

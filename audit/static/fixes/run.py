@@ -107,16 +107,12 @@ def work_out(
         analysis = analyse(tree.root, tree.start, exclude=exclude, installed=installed, workers=workers)
         models = _model_lines(analysis)
         others = OtherFiles(tree, analysis, exclude=exclude)
-
-        def held(file: SourceFile, proposal: Proposal, others: OtherFiles = others) -> str | None:
-            return held_back(file.path, proposal) or others.need(file, proposal)
-
         for file, real in _by_their_own_name_first(analysis.files):
             if real in seen:  # a link to a file that is fixed by its own name
                 continue
             seen.add(real)
             try:
-                found = _fix_file(file, choice, models.get(file.relative, set()), allowed, held)
+                found = _fix_file(file, choice, models.get(file.relative, set()), allowed, others, held_back)
             except RecursionError:
                 found = "an expression in it is nested too deeply to follow"
             except OSError as error:
@@ -159,7 +155,8 @@ def _fix_file(
     choice: Choice,
     model_lines: Collection[int],
     allowed: Collection[FixSafety],
-    held: Callable[[SourceFile, Proposal], str | None],
+    others: OtherFiles,
+    held_back: HeldBack,
 ) -> FileFix | str | None:
     """Return the fixes of a file, why it cannot be fixed, or None where there is nothing to fix."""
     parsed = read(file)
@@ -168,16 +165,19 @@ def _fix_file(
     ranks = frozenset(rank for rank, line in enumerate(class_lines(parsed.tree)) if line in model_lines)
 
     def raw(current: ParsedFile, rules: Iterable[Rule] = choice.rules) -> Judged:
-        return _limited(judge(file.relative, current, tuple(rules), model_ranks=ranks), choice.editing)
+        found = judge(file.relative, current, tuple(rules), model_ranks=ranks).proposals
+        return Judged(
+            tuple(others.respected(file, each) if each.rule in choice.editing else _left(each) for each in found)
+        )
 
     def judged(current: ParsedFile) -> Judged:
         found = raw(current).proposals
-        return Judged(tuple(replace(each, fix=None) if each.fix and held(file, each) else each for each in found))
+        return Judged(tuple(_left(each) if each.fix and held_back(file.path, each) else each for each in found))
 
     proposals = raw(parsed, _editing_rules(choice, parsed.text)).proposals
     if not any(each.fix for each in proposals):
         return None
-    untried = tuple((each, why) for each in proposals if each.fix and (why := held(file, each)))
+    untried = tuple((each, why) for each in proposals if each.fix and (why := held_back(file.path, each)))
     content = content_of(file.path, parsed.text)
     if content is None:
         return "cannot be edited: its encoding does not give the same bytes back"
@@ -193,8 +193,9 @@ def _editing_rules(choice: Choice, text: str) -> Iterator[Rule]:
     yield from (rule for rule in choice.rules if needs_all or rule.id in choice.editing - {UnusedNoqa.id})
 
 
-def _limited(judged: Judged, editing: Collection[str]) -> Judged:
-    return Judged(tuple(each if each.rule in editing else replace(each, fix=None) for each in judged.proposals))
+def _left(proposal: Proposal) -> Proposal:
+    """Return a finding without its fix."""
+    return replace(proposal, fix=None)
 
 
 def write(run: FixRun, trees: Sequence[Tree]) -> FixRun:

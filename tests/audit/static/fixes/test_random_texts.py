@@ -63,7 +63,7 @@ def comments(text: str) -> list[str]:
     return [token.string.strip() for token in tokens if token.type == tokenize.COMMENT]
 
 
-@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(texts())
 def test_random_calls_are_fixed_once_and_stay_what_they_are_otherwise(fix_of: FixOf, text: str) -> None:
     try:
@@ -115,7 +115,7 @@ def programs(draw: st.DrawFn) -> str:
     return '"""Words."""\n\nfrom __future__ import annotations\n\n' + head + "x = y = 1\n" + "\n".join(uses) + "\n"
 
 
-@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(programs())
 def test_random_imports_bind_afterwards_what_is_used(fix_of: FixOf, text: str) -> None:
     ast.parse(text)

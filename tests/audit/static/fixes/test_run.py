@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from audit.static.fixes.places import trees_of
-from audit.static.fixes.run import choose, work_out
+from audit.static.fixes.run import choose, work_out, write
 from audit.static.rules.rule import FixSafety
 from audit.target import Settings
 
@@ -53,6 +53,17 @@ def test_a_name_that_another_file_imports_stays_what_it_is(line: str, package: P
     assert texts(package) == {"a.py": (IMPORTS + USES).replace("functorch", "torch.func")}
 
 
+def test_a_fix_that_would_break_another_file_is_a_suggestion_that_says_so(package: Path) -> None:
+    (package / "b.py").write_text("from zoo.a import ger\n")
+    run = work_out(
+        trees_of([package]), choose(Settings(), ["API002"]), allowed={FixSafety.SAFE}, exclude=(), installed=()
+    )
+    (file,) = run.files
+    assert [(each.message, each.fix and each.fix.safety) for each in file.fixed.left] == [
+        ("`torch.ger` is deprecated; another file imports `ger` from here", FixSafety.SUGGESTION)
+    ] * 2
+
+
 def test_other_files_of_the_package_count_even_where_one_file_is_named(package: Path) -> None:
     (package / "b.py").write_text("from zoo.a import GradScaler, ger\n")
     assert texts(package / "a.py") == {"a.py": (IMPORTS + USES).replace("functorch", "torch.func")}
@@ -83,3 +94,33 @@ def test_a_path_inside_another_one_is_read_once(package: Path) -> None:
     assert (tree.root, tree.start) == (package.parent, package.parent)
     (tree,) = trees_of([package / "a.py"])
     assert (tree.root, tree.start) == (package.parent, package / "a.py")
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"\xef\xbb\xbfimport torch\r\n\r\nx = torch.ger(a, b)  # \xc3\xa9\r\n",
+        b"# -*- coding: latin-1 -*-\nimport torch\n\nn = '\xe9'; x = torch.ger(a, b)  # \xfc",
+        b"import torch\n\x0c\nx = [\n\ttorch.ger(a, b),\n    1]   \n\n\n",
+    ],
+)
+def test_only_the_bytes_of_the_edit_change(data: bytes, tmp_path: Path) -> None:
+    path = tmp_path / "a.py"
+    path.write_bytes(data)
+    trees = trees_of([path])
+    run = work_out(trees, choose(Settings(), ["API002"]), allowed={FixSafety.SAFE}, exclude=(), installed=())
+    (file,) = write(run, trees).files
+    assert file.written
+    assert path.read_bytes() == data.replace(b"torch.ger", b"torch.outer")
+
+
+def test_a_file_in_an_encoding_that_cannot_be_told_exactly_is_named_and_left(tmp_path: Path) -> None:
+    path = tmp_path / "a.py"
+    data = (
+        b"# coding: utf-7\nimport torch\nx = torch.ger(a, b)  # +AGE-\n"  # `+AGE-` is an `a`, which has a shorter form
+    )
+    path.write_bytes(data)
+    run = work_out(trees_of([path]), choose(Settings(), ()), allowed={FixSafety.SAFE}, exclude=(), installed=())
+    assert run.files == ()
+    ((_, why),) = run.unreadable
+    assert "encoding" in why
