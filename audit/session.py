@@ -4,7 +4,6 @@ import gc
 import shlex
 import sys
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import nullcontext
 from dataclasses import dataclass, field
 from functools import cached_property
 
@@ -43,22 +42,22 @@ class Collected:
         self._cache = cache
         self.only = tuple(only)
         self.probe: Probe | None = None
+        self._store: FactStore | None = None
 
     @cached_property
     def analysis(self) -> StaticAnalysis:
         """What the package's sources say; reads files, imports nothing."""
         target = self.target
-        store = FactStore(cache_folder()) if self._cache else None
-        with store or nullcontext():
-            found = analyse(
-                target.source,
-                target.package_path,
-                exclude=target.settings.exclude,
-                installed=site_folders(target.python),
-                project=target.root,
-                workers=target.workers,
-                store=store,
-            )
+        self._store = FactStore(cache_folder()) if self._cache else None
+        found = analyse(
+            target.source,
+            target.package_path,
+            exclude=target.settings.exclude,
+            installed=site_folders(target.python),
+            project=target.root,
+            workers=target.workers,
+            store=self._store,
+        )
         gc.freeze()  # it stays until the end; going through it costs more than all that is done with it
         return found
 
@@ -107,7 +106,9 @@ class Collected:
         return self.probe
 
     def close(self) -> None:
-        """End the probe."""
+        """End the probe and close the store."""
+        if self._store:
+            self._store.close()
         if self.probe:
             self.probe.close()
 

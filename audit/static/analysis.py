@@ -2,51 +2,70 @@
 
 import hashlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 
-from audit.static.collect import analyse_files, without_collector
 from audit.static.definitions import Definition, find_function
 from audit.static.discovery import SkippedTree, SourceFile, discover
 from audit.static.file_items import attention_items, file_items
+from audit.static.findings import Judged
 from audit.static.graph import ProjectGraph
+from audit.static.imports.program import Program
 from audit.static.installed import InstalledModules
 from audit.static.inventory import InventoryItem, InventoryKind, class_items
+from audit.static.judging import judged_files
 from audit.static.names import ClassSummary, FileSummary
 from audit.static.project import project_scripts, surroundings
 from audit.static.reading import UnreadableFile
+from audit.static.record import FileRecord, record_of
+from audit.static.records import Records, without_collector
 from audit.static.store import FactStore
-from audit.static.summary import summary_of
 
 
 @dataclass(frozen=True)
 class StaticAnalysis:
     """What the source of a target says. Two analyses of one tree at one place are equal.
 
-    `files` are all files found; each is either among the `summaries` or `unreadable`. `surroundings` are what the
-    project has outside of them, with paths relative to the project.
+    `files` are all files found. `surroundings` are what the project has outside of them, with paths relative to the
+    project. `file_digests` are the SHA-256 of every file's content by relative path, sorted; None where no content
+    could be read.
     """
 
     files: tuple[SourceFile, ...]
-    summaries: tuple[FileSummary, ...]
     unreadable: tuple[UnreadableFile, ...]
     skipped_trees: tuple[SkippedTree, ...]
     inventory: tuple[InventoryItem, ...]
+    file_digests: Mapping[str, str | None]
+    records: Records[FileRecord] = field(compare=False, repr=False)
     surroundings: tuple[InventoryItem, ...] = ()
+    workers: int = field(default=1, compare=False)
+    store: FactStore | None = field(default=None, compare=False, repr=False)
+
+    @cached_property
+    def readable(self) -> frozenset[str]:
+        """The relative paths of the files that have a syntax tree."""
+        return frozenset(file.relative for file in self.files) - {file.path for file in self.unreadable}
+
+    @cached_property
+    def summaries(self) -> tuple[FileSummary, ...]:
+        """What each readable file binds, imports and defines."""
+        return tuple(self.records.by_path("names").values())
+
+    @property
+    def programs(self) -> Mapping[str, Program]:
+        """What importing each readable file does, by path; read anew each time, for they are large."""
+        return self.records.by_path("program")
+
+    @cached_property
+    def judged(self) -> Mapping[str, Judged]:
+        """What all rules find in each readable file, by path."""
+        return judged_files(self.records, self.inventory, workers=self.workers, store=self.store)
 
     @property
     def models(self) -> tuple[InventoryItem, ...]:
         """The classes whose bases lead to `torch.nn.Module`."""
         return tuple(item for item in self.inventory if item.kind is InventoryKind.MODEL)
-
-    @cached_property
-    def file_digests(self) -> Mapping[str, str | None]:
-        """The SHA-256 of every file's content by relative path, sorted; None where no content could be read."""
-        digests = {file.path: file.digest for file in self.summaries} | {
-            file.path: file.digest for file in self.unreadable
-        }
-        return dict(sorted(digests.items()))
 
     @cached_property
     def digest(self) -> str:
@@ -100,23 +119,29 @@ def analyse(
     """
     with without_collector():
         discovery = discover(root, start, exclude=exclude)
-        results = analyse_files(discovery.files, summary_of, workers=workers, store=store)
-        summaries = tuple(result for result in results if isinstance(result, FileSummary))
+        records = Records(discovery.files, record_of, workers=workers, store=store)
         installed_modules = InstalledModules([root, *installed])
-        graph = ProjectGraph(summaries, installed=installed_modules)
+        graph = ProjectGraph(records.by_path("names").values(), installed=installed_modules)
+        facts = records.by_path("facts")
         classes = class_items(graph)
         scripts = {
             name: started.partition(":")[0] for name, started in (project_scripts(project) if project else {}).items()
         }
-        others = (*attention_items(graph), *file_items(graph, summaries, classes=classes, scripts=scripts))
+        others = (*attention_items(graph, facts), *file_items(graph, facts, classes=classes, scripts=scripts))
         items = sorted((*classes, *others), key=lambda item: (item.path, item.line, item.qualname, item.kind))
+        digests = {file.relative: records.digests.get(position) for position, file in enumerate(discovery.files)}
         return StaticAnalysis(
             files=discovery.files,
-            summaries=summaries,
-            unreadable=tuple(result for result in results if isinstance(result, UnreadableFile)),
+            unreadable=tuple(file for _, file in sorted(records.unreadable.items())),
             skipped_trees=discovery.skipped_trees,
             inventory=tuple(items),
-            surroundings=surroundings(project, start, exclude=exclude, installed=installed_modules, classes=classes)
+            file_digests=dict(sorted(digests.items())),
+            records=records,
+            surroundings=surroundings(
+                project, start, exclude=exclude, installed=installed_modules, classes=classes, store=store
+            )
             if project
             else (),
+            workers=workers,
+            store=store,
         )

@@ -2,6 +2,7 @@
 
 import ast
 import re
+from bisect import bisect_left
 from collections.abc import Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, replace
 
@@ -11,15 +12,25 @@ from audit.static.full_names import FullNames
 from audit.static.lines import SourceLines
 from audit.static.reading import sha256
 from audit.static.scopes import dotted
+from audit.static.tree import TreeIndex
 
 Function = ast.FunctionDef | ast.AsyncFunctionDef
 
-# Only parts of a file with such a word are walked: to follow every function of a package takes five times as long.
-_FLOW = re.compile(r"softmax|\belu\b|\brelu\b|Softmax|(?<!\.)\bReLU\(|\bELU\(")
-_NAMES = re.compile(
-    r"scaled_dot_product|[Mm]ulti_?[Hh]ead|flash_|xformers|memory_efficient|flex_attention|sageattn|(?<!fl)atten|attn|sdpa"
-)
-HINT = re.compile(f"{_FLOW.pattern}|{_NAMES.pattern}")
+# Only parts of a file with such a word are walked: to follow every function of a package takes five times as long. A
+# word is looked for as it is, and the pattern, which is slow, is tried only there.
+_FLOW = {
+    "oftmax": re.compile(r"oftmax"),
+    "elu": re.compile(r"(?<!\w)elu\b"),
+    "relu": re.compile(r"(?<!\w)relu\b"),
+    "ReLU(": re.compile(r"(?<![.\w])ReLU\("),
+    "ELU(": re.compile(r"(?<!\w)ELU\("),
+}
+_NAMES = {
+    word: re.compile(word) for word in ("scaled_dot_product", "flash_", "xformers", "memory_efficient", "attn")
+} | {
+    "ulti": re.compile(r"(?<=[Mm])ulti_?[Hh]ead"),
+    "atten": re.compile(r"(?<!fl)atten"),
+}
 _CALLS = {
     "torch.nn.functional.scaled_dot_product_attention": Mechanism.SDPA,
     "torch._C._nn.scaled_dot_product_attention": Mechanism.SDPA,
@@ -61,15 +72,16 @@ def mechanism_of(full_name: str) -> Mechanism | None:
     return mechanism if mechanism and full_name.rpartition(".")[2].startswith(prefix) else None
 
 
-def attention_in(tree: ast.Module, text: str, *, names: FullNames, lines: SourceLines) -> tuple[AttentionFact, ...]:
+def attention_in(index: TreeIndex, text: str, *, names: FullNames, lines: SourceLines) -> tuple[AttentionFact, ...]:
     """Return what the functions and classes of a file compute, and which functions they use, in order of lines."""
-    if not HINT.search(text):
+    flow, named = _lines_with(_FLOW, text, lines), _lines_with(_NAMES, text, lines)
+    if not flow and not named:
         return ()
-    names = names.with_local(_compiled(tree, names))
-    units = list(_units(tree.body, ""))
+    names = names.with_local(_compiled(index.tree, names))
+    units = list(_units(index.tree.body, ""))
     functions = [unit for unit in units if isinstance(unit.node, Function)]
-    nodes = [node for unit in functions for node in unit.functions if _FLOW.search(_text(unit.node, lines))]
-    reader = _Reader(names, lines, _returns(nodes, names, {}, {}, prefix=""))
+    nodes = [node for unit in functions for node in unit.functions if _is_within(unit.node, flow)]
+    reader = _Reader(names, lines, _returns(nodes, names, {}, {}, prefix=""), index=index, flow=flow, named=named)
     reader.words = frozenset(name for name, full in names.every().items() if mechanism_of(full))
     found = {(unit.node.lineno, unit.qualname): reader.fact(unit) for unit in functions}
     reader.own = {f".{fact.qualname}" for fact in found.values() if fact.mechanisms}
@@ -130,10 +142,10 @@ def _statements(body: Sequence[ast.stmt]) -> Iterator[ast.stmt]:
                 yield from _statements(handler.body)
 
 
-def _layers(functions: Sequence[Function], names: FullNames) -> dict[str, str]:
+def _layers(nodes: Sequence[ast.AST], names: FullNames) -> dict[str, str]:
     """Return what `self.name = Layer(...)` builds, by attribute."""
     found: dict[str, str] = {}
-    for node in (node for function in functions for node in ast.walk(function)):
+    for node in nodes:
         match node:
             case ast.Assign(targets=[ast.Attribute(value=ast.Name(id="self"), attr=name)], value=value):
                 found[name] = _layer(value, names)
@@ -177,34 +189,47 @@ def _returns(
 class _Reader:
     """Makes facts of units, once it is known what the module's functions return and which compute attention."""
 
-    def __init__(self, names: FullNames, lines: SourceLines, returns: Mapping[str, Returns]) -> None:
+    def __init__(
+        self,
+        names: FullNames,
+        lines: SourceLines,
+        returns: Mapping[str, Returns],
+        *,
+        index: TreeIndex,
+        flow: Sequence[int],
+        named: Sequence[int],
+    ) -> None:
         self.own: Set[str] = frozenset()
         self.words: Set[str] = frozenset()  # names in this file of what computes attention, whatever they sound like
         self._names = names
         self._lines = lines
         self._returns = returns
+        self._index = index
+        self._flow = flow
+        self._named = named
         self._weights = any(each.plain & Flags.WEIGHTS or each.of_products & Flags.WEIGHTS for each in returns.values())
 
     def fact(self, unit: _Unit) -> AttentionFact:
         """Return what the unit computes."""
-        text = _text(unit.node, self._lines)
         mechanisms, through, causal, parameters = set[Mechanism](), set[str](), set[str](), list[str]()
-        if self._weights or _FLOW.search(text):
+        if self._weights or _is_within(unit.node, self._flow):
             mechanisms |= self._computed(unit)
-        if _NAMES.search(text) or any(word in text for word in self.words):
+        if _is_within(unit.node, self._named) or any(word in self._text(unit) for word in self.words):
             for function in unit.functions:
-                fused, used = _references(function, self._names.within(function))
+                fused, used = self._references(function)
                 mechanisms |= fused
                 through |= used
         if mechanisms or through:
             for function in unit.functions:
-                causal |= set(_causal(function))
-                parameters += [each.arg for each in ast.walk(function.args) if isinstance(each, ast.arg)]
+                below = self._index.below(function)
+                causal |= set(_causal(below))
+                arguments = self._index.below(function.args)
+                parameters += [each.arg for each in arguments if isinstance(each, ast.arg)]
         return AttentionFact(
             qualname=unit.qualname,
             line=unit.node.lineno,
             is_class=isinstance(unit.node, ast.ClassDef),
-            digest=sha256(text.encode()) if mechanisms or through else "",
+            digest=sha256(self._text(unit).encode()) if mechanisms or through else "",
             mechanisms=tuple(sorted(mechanisms)),
             masks=tuple(sorted({name for name in parameters if _MASK.search(name)})),
             caches=tuple(sorted({name for name in parameters if _CACHE.search(name)})),
@@ -212,11 +237,30 @@ class _Reader:
             through=tuple(sorted(through)),
         )
 
+    def _text(self, unit: _Unit) -> str:
+        return self._lines.text(_first_line(unit.node), unit.node.end_lineno or unit.node.lineno)
+
+    def _references(self, function: Function) -> tuple[set[Mechanism], set[str]]:
+        """Return the fused attention that a body names, and the other functions it names, which may compute it."""
+        mechanisms: set[Mechanism] = set()
+        through: set[str] = set()
+        names = self._names.within(function)
+        for node in (node for statement in function.body for node in self._index.below(statement)):
+            if not isinstance(node, ast.Name | ast.Attribute) or not isinstance(node.ctx, ast.Load):
+                continue
+            full = names.of(node)
+            mechanism = mechanism_of(full) if full else None
+            if mechanism:
+                mechanisms.add(mechanism)
+            elif full and not full.rpartition(".")[2][:1].isupper() and not full.startswith("torch."):
+                through.add(full)
+        return mechanisms, through
+
     def _computed(self, unit: _Unit) -> set[Mechanism]:
         returns = self._returns
         layers: dict[str, str] = {}
         if isinstance(unit.node, ast.ClassDef):
-            layers = _layers(unit.functions, self._names)
+            layers = _layers([node for each in unit.functions for node in self._index.below(each)], self._names)
             returns = _returns(unit.functions, self._names, layers, returns, prefix="self.")
         found: set[Mechanism] = set()
         for function in unit.functions:
@@ -226,29 +270,30 @@ class _Reader:
         return found
 
 
-def _text(node: Function | ast.ClassDef, lines: SourceLines) -> str:
-    first = min([node.lineno, *(decorator.lineno for decorator in node.decorator_list)])
-    return lines.text(first, node.end_lineno or node.lineno)
+def _first_line(node: Function | ast.ClassDef) -> int:
+    return min([node.lineno, *(decorator.lineno for decorator in node.decorator_list)])
 
 
-def _references(function: Function, names: FullNames) -> tuple[set[Mechanism], set[str]]:
-    """Return the fused attention that a body names, and the other functions it names, which may compute attention."""
-    mechanisms: set[Mechanism] = set()
-    through: set[str] = set()
-    for node in (node for statement in function.body for node in ast.walk(statement)):
-        if not isinstance(node, ast.Name | ast.Attribute) or not isinstance(node.ctx, ast.Load):
-            continue
-        full = names.of(node) if dotted(node) else ""
-        mechanism = mechanism_of(full)
-        if mechanism:
-            mechanisms.add(mechanism)
-        elif full and not full.rpartition(".")[2][:1].isupper() and not full.startswith("torch."):
-            through.add(full)
-    return mechanisms, through
+def _is_within(node: Function | ast.ClassDef, lines: Sequence[int]) -> bool:
+    """Return whether one of the sorted `lines` is that of a function or class, decorators included."""
+    position = bisect_left(lines, _first_line(node))
+    return position < len(lines) and lines[position] <= (node.end_lineno or node.lineno)
 
 
-def _causal(function: Function) -> Iterator[str]:
-    for node in ast.walk(function):
+def _lines_with(words: Mapping[str, re.Pattern[str]], text: str, lines: SourceLines) -> list[int]:
+    """Return the lines of a text that hold one of `words` as its pattern wants it, sorted."""
+    found = set[int]()
+    for word, pattern in words.items():
+        offset = text.find(word)
+        while offset >= 0:
+            if pattern.match(text, offset):
+                found.add(lines.line_at(offset))
+            offset = text.find(word, offset + 1)
+    return sorted(found)
+
+
+def _causal(nodes: Sequence[ast.AST]) -> Iterator[str]:
+    for node in nodes:
         if isinstance(node, ast.keyword) and node.arg in _CAUSAL_KEYWORDS:
             value = node.value
             yield str(value.value).lower() if isinstance(value, ast.Constant) else "dynamic"

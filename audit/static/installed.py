@@ -13,7 +13,7 @@ from pathlib import Path
 from audit.static.discovery import SourceFile
 from audit.static.names import FileSummary
 from audit.static.reading import MAX_BYTES
-from audit.static.summary import summarise
+from audit.static.summary import names_in
 
 _ALL = re.compile(rb"^__all__ *= *(\[[^]]*\])", re.MULTILINE)
 
@@ -86,7 +86,7 @@ class InstalledModules:
         if path is None:
             return None
         # The absolute path is the file's identity: it never meets one of the target's, which are relative.
-        summary = summarise(SourceFile(path=path, relative=path.as_posix(), module=module), with_facts=False)
+        summary = names_in(SourceFile(path=path, relative=path.as_posix(), module=module))
         if not isinstance(summary, FileSummary):
             return None
         self.files[summary.path] = summary

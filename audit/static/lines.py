@@ -26,6 +26,10 @@ class SourceLines:
         if self._text[self._starts[line - 1] : offset].isspace():
             yield line
 
+    def line_at(self, offset: int) -> int:
+        """Return the line of the character at `offset`."""
+        return bisect_right(self._starts, offset, hi=len(self._starts) - 1) or 1
+
     def text(self, first: int, last: int) -> str:
         """Return the lines `first` to `last` with their ends."""
         last = min(last, len(self._starts) - 1)

@@ -1,11 +1,8 @@
 """What a name can stand for, in the words of one file: the vocabulary between summaries and the project graph."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from enum import StrEnum
-
-from audit.static.facts import FileFacts
-from audit.static.imports.program import NOTHING, Program
 
 
 class Origin(StrEnum):
@@ -105,8 +102,7 @@ class FileSummary:
 
     `bindings` are the names of the module's scope as they stand at its end; a name whose value depends on a branch
     has several candidates. `exports` is None where the file has no `__all__`. `classes` come as they
-    would be defined, those in functions last; `Candidate.definition` counts in them. `facts` are what the file does,
-    `program` is what its import does.
+    would be defined, those in functions last; `Candidate.definition` counts in them.
     """
 
     path: str
@@ -117,5 +113,3 @@ class FileSummary:
     stars: tuple[StarImport, ...]
     exports: Exports | None
     classes: tuple[ClassSummary, ...]
-    facts: FileFacts = field(default_factory=FileFacts)
-    program: Program = NOTHING

@@ -7,6 +7,7 @@ from pathlib import Path, PurePosixPath
 
 from audit.static.artifacts import Artifact, Artifacts, RustExtension, artifacts_of, compiled_files
 from audit.static.discovery import discover
+from audit.static.facts import FileFacts
 from audit.static.file_items import file_items
 from audit.static.graph import ProjectGraph
 from audit.static.installed import InstalledModules
@@ -14,7 +15,9 @@ from audit.static.inventory import Fact, InventoryItem, class_items
 from audit.static.kinds import InventoryKind
 from audit.static.names import FileSummary
 from audit.static.reading import sha256
-from audit.static.summary import summarise
+from audit.static.record import record_of
+from audit.static.records import Records
+from audit.static.store import FactStore
 
 _MAX_TOML_BYTES = 8 * 1024 * 1024
 
@@ -44,6 +47,7 @@ def surroundings(
     exclude: Sequence[str],
     installed: InstalledModules,
     classes: Collection[InventoryItem],
+    store: FactStore | None = None,
 ) -> tuple[InventoryItem, ...]:
     """Return the items of `project` outside `package`, with its weights and data anywhere; paths are the project's.
 
@@ -53,18 +57,21 @@ def surroundings(
     others = _left_out(project, package)
     if others is None:
         return ()
-    found = discover(project, project, exclude=[*(f"/{_escaped(name)}/" for name in others), *exclude])
+    own = "/".join(map(_escaped, package.relative_to(project).parts))
+    left_out = [*(f"/{_escaped(name)}/" for name in others), *([f"/{own}"] if own else [])]
+    found = discover(project, project, exclude=[*left_out, *exclude])
     outside = [file for file in found.files if not file.path.is_relative_to(package)]
-    summaries = [summary for summary in map(summarise, outside) if isinstance(summary, FileSummary)]
+    records = Records(outside, record_of, store=store)
+    summaries, facts = records.by_path("names"), records.by_path("facts")
     scripts = project_scripts(project)
     artifacts = artifacts_of(project, left_out=others)
     modules = {command: started.partition(":")[0] for command, started in scripts.items()}
-    graph = ProjectGraph(summaries, installed=installed)  # to which the package is one of the installed ones
-    items = [*file_items(graph, summaries, classes=[*classes, *class_items(graph)], scripts=modules)]
+    graph = ProjectGraph(summaries.values(), installed=installed)  # to which the package is one of the installed ones
+    items = [*file_items(graph, facts, classes=[*classes, *class_items(graph)], scripts=modules)]
     items += [_script(project, command, started) for command, started in scripts.items()]
     items += [_artifact(file) for file in artifacts.files]
     items += [_rust(crate) for crate in artifacts.rust]
-    items += [item for summary in summaries for item in _builds(summary, artifacts)]
+    items += [item for path, summary in summaries.items() for item in _builds(summary, facts[path], artifacts)]
     return tuple(sorted(items, key=lambda item: (item.path, item.line, item.qualname, item.kind)))
 
 
@@ -111,12 +118,12 @@ def _rust(crate: RustExtension) -> InventoryItem:
     return _item(InventoryKind.EXTENSION, crate.path, crate.name, facts)
 
 
-def _builds(file: FileSummary, artifacts: Artifacts) -> Iterator[InventoryItem]:
-    for build in file.facts.builds:
+def _builds(file: FileSummary, facts: FileFacts, artifacts: Artifacts) -> Iterator[InventoryItem]:
+    for build in facts.builds:
         compiled = compiled_files(build.name, artifacts.compiled)
         language = "rust" if "Rust" in build.by else "cuda" if "CUDA" in build.by else "c++"
-        facts: dict[str, Fact] = {"language": language, "present": bool(compiled), "compiled": compiled, "by": build.by}
-        yield _item(InventoryKind.EXTENSION, file.path, build.name, facts, file.digest, file.module, line=build.line)
+        told: dict[str, Fact] = {"language": language, "present": bool(compiled), "compiled": compiled, "by": build.by}
+        yield _item(InventoryKind.EXTENSION, file.path, build.name, told, file.digest, file.module, line=build.line)
 
 
 def _item(

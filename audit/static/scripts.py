@@ -11,6 +11,7 @@ from audit.static.full_names import FullNames
 from audit.static.lines import SourceLines
 from audit.static.names import Bindings
 from audit.static.scopes import dotted
+from audit.static.tree import TreeIndex
 
 Function = ast.FunctionDef | ast.AsyncFunctionDef
 MODULE = "<module>"
@@ -31,21 +32,21 @@ _BUILDERS = re.compile(
     r"|setuptools\.Extension|distutils\.core\.Extension|pybind11\.setup_helpers\.Pybind11Extension)$"
 )
 # Files without any of these words have none of the facts that need the walk over all nodes.
-_HINT = re.compile(
-    r"\.backward\(|\.manual_backward\(|Trainer\(|\"__main__|'__main__|ArgumentParser|\btyper\b|\bclick\b|\bfire\b|\bhydra\b"
-    r"|Loader\(|\btriton\b|Extension\(|load_inline|cpp_extension"
+_HINTS = (
+    *("backward(", "Trainer(", "__main__", "ArgumentParser", "typer", "click", "fire", "hydra", "Loader(", "triton"),
+    *("Extension(", "load_inline", "cpp_extension"),
 )
 
 
-def facts_of(tree: ast.Module, text: str, *, path: str, bindings: Bindings, lines: SourceLines) -> FileFacts:
+def facts_of(index: TreeIndex, text: str, *, path: str, bindings: Bindings, lines: SourceLines) -> FileFacts:
     """Return what the file does. Only the file's name is taken from `path`: pytest goes by it."""
     names = FullNames(bindings)
-    attention = attention_in(tree, text, names=names, lines=lines)
-    tests = tuple(_tests(tree)) if is_test_file(path) else ()
-    if not _HINT.search(text):
+    attention = attention_in(index, text, names=names, lines=lines)
+    tests = tuple(_tests(index.tree)) if is_test_file(path) else ()
+    if not any(word in text for word in _HINTS):
         return FileFacts(attention=attention, tests=tests)
-    walk = _Walk(names)
-    walk.visit(tree)
+    walk = _Walk(names, index, loops="backward" in text)
+    walk.run()
     trains = bool(walk.training)
     return FileFacts(
         attention=attention,
@@ -80,10 +81,10 @@ def _tests(tree: ast.Module) -> Iterator[str]:
                         yield f"{name}.{inner.name}"
 
 
-class _Walk(ast.NodeVisitor):
+class _Walk:
     """One visit of all nodes, which knows the function it is in."""
 
-    def __init__(self, names: FullNames) -> None:
+    def __init__(self, names: FullNames, index: TreeIndex, *, loops: bool) -> None:
         self.training: list[TrainingFact] = []
         self.entries: list[EntryFact] = []
         self.loaders: list[NamedLine] = []
@@ -92,38 +93,43 @@ class _Walk(ast.NodeVisitor):
         self.calls: set[str] = set()
         self.methods: set[str] = set()
         self._names = names
+        self._index = index
+        self._has_loops = loops
         self._scope: list[str] = []
         self._trainers: dict[str, str] = {}  # variables and attributes that hold a trainer, by their dotted name
 
-    def visit_Module(self, node: ast.Module) -> None:
-        self._loop(node, [each for each in node.body if not isinstance(each, Function | ast.ClassDef)])
-        self.generic_visit(node)
+    def run(self) -> None:
+        """Visit everything."""
+        tree = self._index.tree
+        self._loop([each for each in tree.body if not isinstance(each, Function | ast.ClassDef)])
+        self._below(tree)
 
-    def visit_FunctionDef(self, node: ast.FunctionDef) -> None:
-        self._function(node)
+    def _below(self, node: ast.AST) -> None:
+        for each in self._index.own(node):
+            match each:
+                case ast.Call():
+                    self._call(each)
+                case ast.FunctionDef() | ast.AsyncFunctionDef():
+                    self._function(each)
+                case ast.ClassDef(name=name):
+                    self._scope.append(name)
+                    self._below(each)
+                    self._scope.pop()
+                case ast.Lambda():
+                    self._below(each)
+                case ast.If(test=test):
+                    self._guard(test, each.lineno)
+                case ast.Assign(targets=[target], value=ast.Call(func=function)):
+                    if _TRAINERS.search(self._names.of(function)):
+                        self._trainers[dotted(target)] = self._names.of(function)
 
-    def visit_AsyncFunctionDef(self, node: ast.AsyncFunctionDef) -> None:
-        self._function(node)
-
-    def visit_ClassDef(self, node: ast.ClassDef) -> None:
-        self._scope.append(node.name)
-        self.generic_visit(node)
-        self._scope.pop()
-
-    def visit_If(self, node: ast.If) -> None:
-        match node.test:
+    def _guard(self, test: ast.expr, line: int) -> None:
+        match test:
             case ast.Compare(left=left, ops=[ast.Eq()], comparators=[right]):
                 if not self._scope and {_word(left), _word(right)} == {"__name__", "__main__"}:
-                    self.entries.append(EntryFact(node.lineno, "__main__"))
-        self.generic_visit(node)
+                    self.entries.append(EntryFact(line, "__main__"))
 
-    def visit_Assign(self, node: ast.Assign) -> None:
-        match node.targets, node.value:
-            case [target], ast.Call(func=function) if _TRAINERS.search(self._names.of(function)):
-                self._trainers[dotted(target)] = self._names.of(function)
-        self.generic_visit(node)
-
-    def visit_Call(self, node: ast.Call) -> None:
+    def _call(self, node: ast.Call) -> None:
         full = self._names.of(node.func)
         if full:
             self.calls.add(full)
@@ -134,7 +140,6 @@ class _Walk(ast.NodeVisitor):
             built = self._names.of(owner.func) if isinstance(owner, ast.Call) else self._trainers.get(dotted(owner), "")
             if node.func.attr in _FIT and _TRAINERS.search(built):
                 self.training.append(TrainingFact(self._place(), node.lineno, built))
-        self.generic_visit(node)
 
     def _called(self, full: str, node: ast.Call) -> None:
         line = node.lineno
@@ -157,21 +162,21 @@ class _Walk(ast.NodeVisitor):
                 self.entries.append(EntryFact(node.lineno, full))
         self._names = outside.within(node)
         self._scope.append(node.name)
-        self._loop(node, node.body)
-        self.generic_visit(node)
+        self._loop(node.body)
+        self._below(node)
         self._scope.pop()
         self._names = outside
 
-    def _loop(self, node: ast.Module | Function, body: list[ast.stmt]) -> None:
+    def _loop(self, body: list[ast.stmt]) -> None:
         """Record the function, or the module's own statements, where both `backward` and `step` are called."""
+        if not self._has_loops:
+            return
         called: dict[str, int] = {}
-        pending: list[ast.AST] = list(body)
-        while pending:
-            each = pending.pop()
+        # A function in a function is a closure of the same loop; one in a class is not.
+        statements = [each for each in body if not isinstance(each, ast.ClassDef)]
+        for each in (each for statement in statements for each in self._index.in_functions(statement)):
             if isinstance(each, ast.Call) and isinstance(each.func, ast.Attribute):
                 called.setdefault(each.func.attr, each.lineno)
-            # A function in a function is a closure of the same loop; one in a class is not.
-            pending += [] if isinstance(each, ast.ClassDef) else list(ast.iter_child_nodes(each))
         backward = [called[name] for name in _BACKWARD if name in called]
         if backward and "step" in called:
             self.training.append(TrainingFact(self._place(), min(backward), "loop"))

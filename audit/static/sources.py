@@ -6,11 +6,15 @@ from pathlib import Path
 
 @dataclass(frozen=True, slots=True)
 class SourceFile:
-    """One Python file: its absolute path, its posix path and its dotted module name relative to the root."""
+    """One Python file: its absolute path, its posix path and its dotted module name relative to the root.
+
+    `model_lines` are the lines of its classes that are models, where other files have been asked about them.
+    """
 
     path: Path
     relative: str
     module: str
+    model_lines: tuple[int, ...] = ()
 
     @property
     def is_package(self) -> bool:

@@ -69,9 +69,9 @@ def analyser_digest() -> bytes:
     return total.digest()
 
 
-def fact_key(function: str, relative: str, module: str, digest: str) -> bytes:
-    """Return the key of the fact that `function` makes of a file with this name and content."""
-    parts = "\0".join((function, relative, module, digest))
+def fact_key(*given: str) -> bytes:
+    """Return the key of a fact that is made of what is `given`: a function's name, a file's name and digest."""
+    parts = "\0".join(given)
     return hashlib.blake2b(analyser_digest() + parts.encode("utf-8", "surrogateescape"), digest_size=16).digest()
 
 
@@ -116,7 +116,7 @@ class FactStore:
         """Whether there is no fact at all, so that looking for one is in vain."""
         return self._attempt(lambda db: db.execute("SELECT 1 FROM facts LIMIT 1").fetchone(), None) is None
 
-    def digests(self, paths: Sequence[Path]) -> dict[Path, tuple[str, str]]:
+    def states(self, paths: Sequence[Path]) -> dict[Path, tuple[str, str]]:
         """Return for every path that is known its last settled state, and the digest of its content in that state."""
 
         def find(connection: sqlite3.Connection) -> dict[Path, tuple[str, str]]:
@@ -146,6 +146,20 @@ class FactStore:
             return found
 
         return self._attempt(find, {})
+
+    def known(self, keys: Sequence[bytes]) -> set[bytes]:
+        """Return those of `keys` under which there is a text, which is not read."""
+
+        def find(connection: sqlite3.Connection) -> set[bytes]:
+            found = set()
+            for key in keys:
+                row = connection.execute("SELECT used FROM facts WHERE key = ?", (key,)).fetchone()
+                if row:
+                    found.add(key)
+                    self._note_use("facts", key, row[0])
+            return found
+
+        return self._attempt(find, set())
 
     def add_fact(self, key: bytes, text: str) -> None:
         """Keep a fact."""

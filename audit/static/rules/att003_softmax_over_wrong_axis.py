@@ -9,7 +9,7 @@ from audit.static.rules.attention_forms import is_product, is_scores, softmax_in
 from audit.static.rules.calls import CallRule
 from audit.static.rules.context import FileContext
 from audit.static.rules.rule import FixSafety, Spot
-from audit.static.rules.syntax import argument, constant, own_nodes, receiver
+from audit.static.rules.syntax import argument, constant, receiver
 
 
 class SoftmaxOverWrongAxis(CallRule):
@@ -112,7 +112,7 @@ class SoftmaxOverWrongAxis(CallRule):
 
     def _is_left_factor(self, call: ast.Call, context: FileContext) -> bool:
         scope = context.index.scope(call)
-        products = [node for node in own_nodes(scope) if is_product(node, context)]
+        products = [node for node in context.index.own(scope) if is_product(node, context)]
         return any(context.value_of(left) is call for node in products if (left := _left(node, context)) is not None)
 
 

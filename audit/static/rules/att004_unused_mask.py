@@ -86,7 +86,7 @@ class UnusedMask(Rule):
         masks = [each for each in parameters(node) if is_mask_name(each.arg)]
         if not masks or is_stub(node) or not computes_attention(node, context):
             return
-        read = {found.id for found in ast.walk(node) if isinstance(found, ast.Name)}
+        read = {found.id for found in context.index.below(node) if isinstance(found, ast.Name)}
         if not read & {"locals", "vars"}:
             for mask in masks:
                 if mask.arg not in read:

@@ -108,7 +108,7 @@ class ScaleByEmbeddingSize(Rule):
             return
         dividends = {
             ast.unparse(found.left)
-            for found in ast.walk(function)
+            for found in context.index.below(function)
             if isinstance(found, ast.BinOp)
             and isinstance(found.op, ast.FloorDiv)
             and _HEADS.search(ast.unparse(found.right))

@@ -66,9 +66,9 @@ def softmax_input(call: ast.Call, context: FileContext) -> ast.expr | None:
 
 def computes_attention(function: ast.AST, context: FileContext) -> bool:
     """Return whether a function holds a softmax and a matrix product, or calls torch's fused attention."""
-    calls = [node for node in ast.walk(function) if isinstance(node, ast.Call)]
+    calls = [node for node in context.index.below(function) if isinstance(node, ast.Call)]
     if any(context.resolve(call) == SDPA for call in calls):
         return True
     return any(softmax_input(call, context) is not None for call in calls) and any(
-        is_product(node, context) for node in ast.walk(function)
+        is_product(node, context) for node in context.index.below(function)
     )

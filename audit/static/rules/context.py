@@ -2,14 +2,14 @@
 
 import ast
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Container, Iterator, Mapping, Sequence
 from functools import cached_property
 from pathlib import PurePosixPath
 
 from audit.static.rules.imports import ImportTable
-from audit.static.rules.index import TreeIndex
-from audit.static.rules.syntax import Function, Loop, own_nodes, parameters, statements_before
+from audit.static.rules.syntax import Function, Loop, parameters, statements_before
 from audit.static.torch_classes import load_torch_classes
+from audit.static.tree import TreeIndex
 
 _VERSION_TEST = re.compile(
     r"version|hasattr|_available|torch_\d|is_torch|_has_|\bhas_|_lt_|_ge_|_gt_|_le_|greater|_\d+_\d+\b", re.IGNORECASE
@@ -33,18 +33,18 @@ Assignments = Mapping[str, list[ast.expr | None]]
 class FileContext:
     """One file, its imports, and which of its classes are models."""
 
-    def __init__(self, path: str, tree: ast.Module, *, model_lines: frozenset[int], text: str) -> None:
-        """Walk the tree.
+    def __init__(self, path: str, index: TreeIndex, *, model_lines: Container[int], text: str) -> None:
+        """Look at nothing yet.
 
         Args:
             path: of the file, relative to the root.
-            tree: its syntax tree.
+            index: its syntax tree.
             model_lines: the lines of the `class` keywords of its subclasses of `torch.nn.Module`.
             text: the file's text.
         """
         self.path = path
         self.text = text
-        self.index = TreeIndex(tree)
+        self.index = index
         self._model_lines = model_lines
         self._resolved: dict[ast.AST, str] = {}
         self._assignments: dict[ast.AST, Assignments] = {}
@@ -124,11 +124,11 @@ class FileContext:
 
     def parent(self, node: ast.AST) -> ast.AST:
         """Return the node around `node`; that of the module is the module."""
-        return self.index.parents.get(node, self.index.tree)
+        return self.index.parent(node) or self.index.tree
 
     def ancestors(self, node: ast.AST) -> Iterator[ast.AST]:
         """Yield the nodes around `node`, the innermost first."""
-        while (parent := self.index.parents.get(node)) is not None:
+        while (parent := self.index.parent(node)) is not None:
             yield parent
             node = parent
 
@@ -163,7 +163,7 @@ class FileContext:
     def statement_of(self, node: ast.AST) -> ast.stmt:
         """Return the statement that holds `node`."""
         while not isinstance(node, ast.stmt):
-            node = self.index.parents[node]
+            node = self.parent(node)
         return node
 
     def block_of(self, statement: ast.stmt) -> list[ast.stmt]:
@@ -196,7 +196,7 @@ class FileContext:
     def assignments(self, scope: ast.AST) -> Assignments:
         """Return what each name of a function or module is bound to; None stands for a value that is not known."""
         if scope not in self._assignments:
-            self._assignments[scope] = _assignments(scope)
+            self._assignments[scope] = _assignments(scope, self.index.own(scope))
         return self._assignments[scope]
 
     def value_of(self, expression: ast.expr) -> ast.expr:
@@ -244,30 +244,26 @@ def _catches_import_failure(handler: ast.ExceptHandler) -> bool:
     return any(isinstance(each, ast.Name) and each.id in _IMPORT_FAILURES for each in types)
 
 
-def _assignments(scope: ast.AST) -> dict[str, list[ast.expr | None]]:
+def _assignments(scope: ast.AST, nodes: Sequence[ast.AST]) -> dict[str, list[ast.expr | None]]:
     found: dict[str, list[ast.expr | None]] = {}
     known: set[ast.AST] = set()
     if isinstance(scope, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda):
         for argument in parameters(scope):
             found.setdefault(argument.arg, []).append(None)
-    for node in sorted(own_nodes(scope), key=_is_bare_name):
-        match node:
-            case ast.Assign(targets=targets, value=value):
-                for target in targets:
-                    if isinstance(target, ast.Name):
-                        found.setdefault(target.id, []).append(value)
-                        known.add(target)
-            case ast.AnnAssign(target=ast.Name(id=name) as target, value=ast.expr() as value):
-                found.setdefault(name, []).append(value)
-                known.add(target)
-            case ast.Name(id=name, ctx=ast.Store() | ast.Del()) if node not in known:
-                found.setdefault(name, []).append(None)
+    for node in nodes:  # an assignment before the names in it
+        if isinstance(node, ast.Assign):
+            for target in node.targets:
+                if isinstance(target, ast.Name):
+                    found.setdefault(target.id, []).append(node.value)
+                    known.add(target)
+        elif isinstance(node, ast.AnnAssign):
+            if isinstance(node.target, ast.Name) and node.value is not None:
+                found.setdefault(node.target.id, []).append(node.value)
+                known.add(node.target)
+        elif isinstance(node, ast.Name) and not isinstance(node.ctx, ast.Load) and node not in known:
+            found.setdefault(node.id, []).append(None)
     return found
 
 
 def _is_store(node: ast.Name) -> bool:
     return not isinstance(node.ctx, ast.Load)
-
-
-def _is_bare_name(node: ast.AST) -> bool:
-    return isinstance(node, ast.Name)

@@ -1,20 +1,16 @@
-"""All rules over one file in one walk, and over all files of a target."""
+"""What the rules that are on find in one file and in all files of a target."""
 
-import ast
-import re
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Container, Iterator, Sequence
+from dataclasses import dataclass
 
 from audit.static.analysis import StaticAnalysis
-from audit.static.reading import ParsedFile, UnreadableFile, read
-from audit.static.rules.context import FileContext
+from audit.static.findings import Judged, NoqaComment
+from audit.static.reading import ParsedFile
+from audit.static.rules.judge import judge
 from audit.static.rules.registry import rules_by_id
-from audit.static.rules.rule import Rule, Spot
+from audit.static.rules.rule import Rule
 from audit.static.rules.sup001_unused_noqa import UnusedNoqa
-from audit.static.rules.suppress import Noqa, is_silenced, noqa_comments
-
-_LINE_END = re.compile(r"\r\n|\r|\n")
-_DEFINITIONS = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
+from audit.static.rules.suppress import silencing
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -36,11 +32,10 @@ class Finding:
 
 @dataclass(frozen=True, slots=True)
 class FileFindings:
-    """The findings of one file, the ids that `# noqa` silenced (one each time), and the attributes the file reads."""
+    """The findings of one file, and the ids that `# noqa` silenced, one each time."""
 
     findings: tuple[Finding, ...] = ()
     silenced: tuple[str, ...] = ()
-    attributes: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,105 +47,80 @@ class RuleReport:
 
     files: int
     findings: tuple[Finding, ...]
-    silenced: Mapping[str, int]
+    silenced: dict[str, int]
     too_deep: tuple[str, ...] = ()
 
 
 def run_rules(analysis: StaticAnalysis, rules: Sequence[Rule]) -> RuleReport:
-    """Judge every readable file of a target by `rules`."""
-    model_lines: dict[str, set[int]] = {}
-    for item in analysis.models:
-        model_lines.setdefault(item.path, set()).add(item.line)
-    readable = {summary.path for summary in analysis.summaries}
-    each: list[FileFindings] = []
-    too_deep: list[str] = []
-    for file in analysis.files:
-        parsed = read(file) if file.relative in readable else None
-        if parsed is None or isinstance(parsed, UnreadableFile):
-            continue
-        lines = frozenset(model_lines.get(file.relative, ()))
-        try:
-            each.append(judge_file(file.relative, parsed, rules, model_lines=lines))
-        except RecursionError:
-            too_deep.append(file.relative)
-    return replace(_joined(each), too_deep=tuple(too_deep))
+    """Return what `rules` find in the files of a target: one about an attribute falls where any file reads it."""
+    judged = analysis.judged
+    each = [
+        select(found, rules, path=path, digest=analysis.file_digests[path] or "")
+        for path, found in judged.items()
+        if found.findings or found.comments
+    ]
+    silenced: dict[str, int] = {}
+    for rule in (rule for file in each for rule in file.silenced):
+        silenced[rule] = silenced.get(rule, 0) + 1
+    findings = [found for file in each for found in file.findings]
+    unread = _unread({found.unless_attribute for found in findings} - {None}, list(judged.values()))
+    kept = (found for found in findings if found.unless_attribute is None or found.unless_attribute in unread)
+    return RuleReport(
+        files=sum(not found.too_deep for found in judged.values()),
+        findings=tuple(sorted(kept)),
+        silenced=dict(sorted(silenced.items())),
+        too_deep=tuple(path for path, found in judged.items() if found.too_deep),
+    )
 
 
-def judge_file(path: str, parsed: ParsedFile, rules: Sequence[Rule], *, model_lines: frozenset[int]) -> FileFindings:
+def judge_file(path: str, parsed: ParsedFile, rules: Sequence[Rule], *, model_lines: Container[int]) -> FileFindings:
     """Return what `rules` find in one file; `model_lines` are the lines of its model classes."""
-    active = [rule for rule in rules if not rule.words or any(word in parsed.text for word in rule.words)]
-    context = FileContext(path, parsed.tree, model_lines=model_lines, text=parsed.text)
-    comments = noqa_comments(parsed.text)
-    lines = _LINE_END.split(parsed.text)
+    return select(judge(path, parsed, model_lines=model_lines, rules=rules), rules, path=path, digest=parsed.digest)
+
+
+def select(judged: Judged, rules: Sequence[Rule], *, path: str, digest: str) -> FileFindings:
+    """Return of what was found in one file that of `rules`, without what comments silence."""
+    by_id = {rule.id: rule for rule in rules}
     findings: list[Finding] = []
     silenced: list[str] = []
-    for rule in active:
-        for spot in _spots(rule, context):
-            found = _finding(rule, spot, context=context, lines=lines, digest=parsed.digest)
-            if is_silenced(comments, (rule.id, *rule.also_silenced_by), first=found.line, last=found.end_line):
-                silenced.append(rule.id)
-            else:
-                findings.append(found)
-    if any(isinstance(rule, UnusedNoqa) for rule in rules):
-        findings += _unused(comments, rules, path=path, digest=parsed.digest)
-    return FileFindings(
-        findings=tuple(sorted(set(findings))), silenced=tuple(silenced), attributes=_attributes_read(context)
-    )
+    used: set[tuple[NoqaComment, str]] = set()
+    for raw in judged.findings:
+        rule = by_id.get(raw.rule)
+        if rule is None:
+            continue
+        names = (rule.id, *rule.also_silenced_by)
+        comments = silencing(judged.comments, names, first=raw.line, last=raw.end_line)
+        if comments:
+            used.update(comments)
+            silenced.append(rule.id)
+            continue
+        findings.append(
+            Finding(
+                path=path,
+                line=raw.line,
+                column=raw.column,
+                rule=raw.rule,
+                end_line=raw.end_line,
+                end_column=raw.end_column,
+                message=raw.message,
+                fix=raw.fix or rule.fix,
+                digest=digest,
+                unless_attribute=raw.unless_attribute,
+                qualname=raw.qualname,
+            )
+        )
+    if UnusedNoqa.id in by_id:
+        findings += _unused(judged.comments, used, set(by_id), path=path, digest=digest)
+    return FileFindings(findings=tuple(sorted(findings)), silenced=tuple(silenced))
 
 
-def _spots(rule: Rule, context: FileContext) -> Iterator[Spot]:
-    for node in rule.candidates(context):
-        yield from rule.judge(node, context)
-
-
-def _finding(rule: Rule, spot: Spot, *, context: FileContext, lines: Sequence[str], digest: str) -> Finding:
-    node = spot.node
-    line, column = getattr(node, "lineno", 1), getattr(node, "col_offset", 0)
-    end_line = getattr(node, "end_lineno", None) or line
-    end_column = getattr(node, "end_col_offset", None) or column
-    if isinstance(node, _DEFINITIONS):  # the line that names it; its body is not what is shown or silenced
-        end_line, end_column = line, len(_line(lines, line).rstrip().encode())
-    return Finding(
-        path=context.path,
-        line=line,
-        column=_characters(lines, line, column),
-        rule=rule.id,
-        end_line=end_line,
-        end_column=_characters(lines, end_line, end_column),
-        message=spot.message,
-        fix=spot.fix or rule.fix,
-        digest=digest,
-        unless_attribute=spot.unless_attribute,
-        qualname=_qualname(node, context),
-    )
-
-
-def _qualname(node: ast.AST, context: FileContext) -> str | None:
-    """Return the dotted name of the class or function that `node` is or stands in; None at the top of the file."""
-    around = [each for each in (node, *context.ancestors(node)) if isinstance(each, _DEFINITIONS)]
-    return ".".join(each.name for each in reversed(around)) or None
-
-
-def _line(lines: Sequence[str], line: int) -> str:
-    return lines[line - 1] if line <= len(lines) else ""
-
-
-def _characters(lines: Sequence[str], line: int, offset: int) -> int:
-    """Return the column, counted in characters from 1, of a byte offset as `ast` gives it."""
-    return len(_line(lines, line).encode()[:offset].decode(errors="ignore")) + 1
-
-
-def _attributes_read(context: FileContext) -> frozenset[str]:
-    nodes = context.index.by_type.get(ast.Attribute, ())
-    return frozenset(node.attr for node in nodes if isinstance(node, ast.Attribute) and isinstance(node.ctx, ast.Load))
-
-
-def _unused(comments: Sequence[Noqa], rules: Sequence[Rule], *, path: str, digest: str) -> Iterator[Finding]:
+def _unused(
+    comments: Sequence[NoqaComment], used: set[tuple[NoqaComment, str]], run: set[str], *, path: str, digest: str
+) -> Iterator[Finding]:
     """Yield a finding for each id of a rule that was run and had nothing to be silenced on its line."""
-    run = {rule.id for rule in rules}
     for comment in comments:
         for name in comment.ids:
-            if name in run and name not in comment.used and name in rules_by_id() and name != UnusedNoqa.id:
+            if name in run and (comment, name) not in used and name in rules_by_id() and name != UnusedNoqa.id:
                 yield Finding(
                     path=path,
                     line=comment.line,
@@ -164,16 +134,6 @@ def _unused(comments: Sequence[Noqa], rules: Sequence[Rule], *, path: str, diges
                 )
 
 
-def _joined(each: Sequence[FileFindings]) -> RuleReport:
-    """Join the files: a finding about an attribute that nobody reads falls where another file reads it."""
-    read_anywhere = frozenset().union(*(file.attributes for file in each))
-    silenced: dict[str, int] = {}
-    for rule in (rule for file in each for rule in file.silenced):
-        silenced[rule] = silenced.get(rule, 0) + 1
-    findings = [
-        found
-        for file in each
-        for found in file.findings
-        if found.unless_attribute is None or found.unless_attribute not in read_anywhere
-    ]
-    return RuleReport(files=len(each), findings=tuple(sorted(findings)), silenced=dict(sorted(silenced.items())))
+def _unread(attributes: set[str | None], judged: Sequence[Judged]) -> set[str | None]:
+    """Return those of `attributes` that no file reads."""
+    return {name for name in attributes if not any(f"\n{name}\n" in found.attributes for found in judged)}

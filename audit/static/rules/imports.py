@@ -5,8 +5,8 @@ import builtins
 from collections import defaultdict
 from dataclasses import dataclass
 
-from audit.static.rules.index import TreeIndex
 from audit.static.scopes import dotted
+from audit.static.tree import TreeIndex
 
 _BUILTINS = frozenset(vars(builtins))
 _NOT_AN_IMPORT = ""

@@ -110,7 +110,7 @@ class MissingSuperInit(Rule):
             return
         for function in node.body:
             if isinstance(function, ast.FunctionDef) and function.name == "__init__" and not function.decorator_list:
-                nodes = list(ast.walk(function))
+                nodes = context.index.below(function)
                 assigns = any(
                     self_attribute(each) and isinstance(each.ctx, ast.Store)
                     for each in nodes

@@ -158,11 +158,11 @@ class TensorAttribute(Rule):
         methods = [each for each in owner.body if isinstance(each, Function)]
         if any(each.name in ("_apply", "to", "cuda") for each in methods):
             return False
-        inner = [node for each in methods if each.name != "__init__" for node in ast.walk(each)]
+        inner = [node for each in methods if each.name != "__init__" for node in context.index.below(each)]
         uses = [node for node in inner if isinstance(node, ast.Attribute) and self_attribute(node) == name]
         stored = [
             node
-            for node in ast.walk(owner)
+            for node in context.index.below(owner)
             if isinstance(node, ast.Attribute) and self_attribute(node) == name and isinstance(node.ctx, ast.Store)
         ]
         if len(stored) != 1 or not uses or f'"{name}"' in context.text or f"'{name}'" in context.text:

@@ -96,13 +96,18 @@ class UnboundName(Rule):
         """,
     )
 
+    def candidates(self, context: FileContext) -> Iterator[ast.AST]:
+        """Yield the names that the file reads and does not bind; none of a file that may bind any."""
+        if context.imports.has_star or any(text in context.text for text in _MAKES_NAMES):
+            return
+        known = _KNOWN | context.bound_names
+        for node in context.index.by_type.get(ast.Name, ()):
+            if isinstance(node, ast.Name) and node.id not in known and isinstance(node.ctx, ast.Load):
+                yield node
+
     def judge(self, node: ast.AST, context: FileContext) -> Iterator[Spot]:
         """Yield a name that is bound nowhere."""
         assert isinstance(node, ast.Name)
-        if node.id in _KNOWN or not isinstance(node.ctx, ast.Load) or node.id in context.bound_names:
-            return
-        if context.imports.has_star or any(text in context.text for text in _MAKES_NAMES):
-            return
         if not _is_annotation(node, context) and not _expected(node, context):
             yield Spot(node, f"nothing in the file binds `{node.id}`")
 

@@ -41,7 +41,7 @@ class NamedApiRule(Rule):
         if any(context.belongs_to(root) for root in self._roots):
             return
         by_type = context.index.by_type
-        yield from (*by_type.get(ast.Import, ()), *by_type.get(ast.ImportFrom, ()))
+        yield from dict.fromkeys(each.node for each in context.imports.imports if self._named(each.qualified))
         for name in self._last_parts:
             yield from context.attributes_by_name.get(name, ())
         if any(self.table.keys() & found for found in context.imports.qualified_by_name.values()):

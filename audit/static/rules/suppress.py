@@ -1,57 +1,78 @@
 """`# noqa` comments: which findings they silence, and which of them silence nothing."""
 
-import io
+import ast
 import re
-import tokenize
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+
+from audit.static.findings import NoqaComment
+from audit.static.tree import TreeIndex
 
 _NOQA = re.compile(
     r"#\s*noqa(?P<colon>\s*:\s*(?P<ids>[A-Z][A-Z0-9]*[0-9]+(?:[\s,]+[A-Z][A-Z0-9]*[0-9]+)*)?)?", re.IGNORECASE
 )
+_WORD = re.compile("noqa", re.IGNORECASE)
+_LINE_END = re.compile(r"\r\n|\r|\n")
+_STRINGS = (ast.Constant, ast.JoinedStr, *([ast.TemplateStr] if hasattr(ast, "TemplateStr") else []))
 _ID = re.compile(r"[A-Za-z]+\d+")
 
 
-@dataclass(slots=True)
-class Noqa:
-    """One comment. `ids` is empty where it names none, and then it silences every rule."""
-
-    line: int
-    column: int
-    end_column: int
-    ids: tuple[str, ...]
-    used: set[str] = field(default_factory=set)
-
-    def silences(self, names: tuple[str, ...]) -> bool:
-        """Return whether the comment is about a rule that goes by `names`, and note that it was needed."""
-        named = set(names) if not self.ids else set(names) & set(self.ids)
-        self.used |= named
-        return bool(named)
-
-
-def noqa_comments(text: str) -> list[Noqa]:
-    """Return the `# noqa` comments of a file; text in a string is none."""
-    if "noqa" not in text.lower():
+def noqa_comments(text: str, index: TreeIndex) -> list[NoqaComment]:
+    """Return the `# noqa` comments of a file, whose tree `index` holds; text in a string is none."""
+    if not _WORD.search(text):
         return []
-    return list(_comments(text))
+    return list(_comments(text, index))
 
 
-def _comments(text: str) -> Iterator[Noqa]:
-    try:
-        for token in tokenize.generate_tokens(io.StringIO(text).readline):
-            found = _NOQA.search(token.string) if token.type == tokenize.COMMENT else None
-            if found:
-                line, column = token.start
-                ids = tuple(each.upper() for each in _ID.findall(found["ids"] or ""))
-                if found["colon"] and not ids:
-                    continue  # a colon with words behind it names no rule; silencing all of them is not what it says
-                start = column + found.start()
-                yield Noqa(line=line, column=start + 1, end_column=column + found.end() + 1, ids=ids)
-    except (tokenize.TokenError, SyntaxError):  # the parser took the file; where the tokenizer does not, no comment
-        return
+def _comments(text: str, index: TreeIndex) -> Iterator[NoqaComment]:
+    lines = _LINE_END.split(text)
+    strings = [node for kind in _STRINGS for node in index.by_type.get(kind, ())]
+    for number, line in enumerate(lines, start=1):
+        if not _WORD.search(line):
+            continue
+        around = [node for node in strings if _lines_of(node)[0] <= number <= _lines_of(node)[1]]
+        start = _start_of_comment(line, number, around)
+        found = _NOQA.search(line, start) if start >= 0 else None
+        if found:
+            ids = tuple(each.upper() for each in _ID.findall(found["ids"] or ""))
+            if found["colon"] and not ids:
+                continue  # a colon with words behind it names no rule; silencing all of them is not what it says
+            yield NoqaComment(line=number, column=found.start() + 1, end_column=found.end() + 1, ids=ids)
 
 
-def is_silenced(comments: Iterable[Noqa], names: tuple[str, ...], *, first: int, last: int) -> bool:
-    """Return whether a comment on the lines `first` to `last` silences a rule; all that do are noted as used."""
-    used = [each for each in comments if first <= each.line <= last and each.silences(names)]
-    return bool(used)
+def _start_of_comment(line: str, number: int, strings: Iterable[ast.AST]) -> int:
+    """Return where the comment of a line starts: at the first `#` that is in no string; -1 where there is none."""
+    spans = [_columns(node, line, number) for node in strings]
+    start = line.find("#")
+    while start >= 0 and any(first <= start < last for first, last in spans):
+        start = line.find("#", start + 1)
+    return start
+
+
+def _lines_of(node: ast.AST) -> tuple[int, int]:
+    line = getattr(node, "lineno", 0)
+    return line, getattr(node, "end_lineno", None) or line
+
+
+def _columns(node: ast.AST, line: str, number: int) -> tuple[int, int]:
+    """Return where in a line the text of a node starts and ends, in characters."""
+    first, last = _lines_of(node)
+    start = getattr(node, "col_offset", 0) if number == first else 0
+    encoded = line.encode()
+    end = getattr(node, "end_col_offset", 0) if number == last else len(encoded)
+    return len(encoded[:start].decode(errors="ignore")), len(encoded[:end].decode(errors="ignore"))
+
+
+def silencing(
+    comments: Iterable[NoqaComment], names: tuple[str, ...], *, first: int, last: int
+) -> list[tuple[NoqaComment, str]]:
+    """Return the comments on the lines `first` to `last` that silence a rule which goes by `names`, each with the name.
+
+    A comment without ids silences by every name.
+    """
+    return [
+        (each, name)
+        for each in comments
+        if first <= each.line <= last
+        for name in names
+        if not each.ids or name in each.ids
+    ]

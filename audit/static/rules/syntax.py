@@ -72,16 +72,6 @@ def parameters(function: Function | ast.Lambda) -> list[ast.arg]:
     return [*function.args.posonlyargs, *function.args.args, *function.args.kwonlyargs]
 
 
-def own_nodes(node: ast.AST) -> Iterator[ast.AST]:
-    """Yield the nodes below `node`, leaving out the bodies of functions and classes defined in it."""
-    pending = list(ast.iter_child_nodes(node))
-    while pending:
-        found = pending.pop()
-        yield found
-        if not isinstance(found, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef | ast.Lambda):
-            pending.extend(ast.iter_child_nodes(found))
-
-
 def calls_in(node: ast.AST) -> Iterator[ast.Call]:
     """Yield the calls below `node`, functions defined in it included."""
     return (found for found in ast.walk(node) if isinstance(found, ast.Call))

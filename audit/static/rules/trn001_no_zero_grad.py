@@ -9,7 +9,7 @@ from audit.static.fixes.source import SourceText
 from audit.static.fixes.statements import line_after
 from audit.static.rules.context import FileContext
 from audit.static.rules.rule import FixSafety, Rule, Spot
-from audit.static.rules.syntax import last_name, own_nodes, receiver
+from audit.static.rules.syntax import last_name, receiver
 from audit.static.rules.training_forms import backward_calls, optimizer_steps
 
 
@@ -90,9 +90,11 @@ class NoZeroGrad(Rule):
 
     def judge(self, node: ast.AST, context: FileContext) -> Iterator[Spot]:
         """Yield the step of an optimizer whose gradients are never cleared."""
-        own = [call for call in own_nodes(node) if isinstance(call, ast.Call)]
+        own = [call for call in context.index.own(node) if isinstance(call, ast.Call)]
         made_here = {
-            found.id for found in own_nodes(node) if isinstance(found, ast.Name) and isinstance(found.ctx, ast.Store)
+            found.id
+            for found in context.index.own(node)
+            if isinstance(found, ast.Name) and isinstance(found.ctx, ast.Store)
         }
         steps = [
             call

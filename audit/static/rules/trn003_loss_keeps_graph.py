@@ -8,7 +8,7 @@ from audit.static.fixes.edits import Edit, Fix, fix
 from audit.static.fixes.source import SourceText
 from audit.static.rules.context import FileContext
 from audit.static.rules.rule import FixSafety, Rule, Spot
-from audit.static.rules.syntax import calls_in, last_name, method, own_nodes, receiver
+from audit.static.rules.syntax import calls_in, last_name, method, receiver
 from audit.static.rules.training_forms import backward_calls
 
 _DETACHES = frozenset({"item", "detach", "detach_", "tolist", "cpu", "numpy"})
@@ -95,7 +95,7 @@ class LossKeepsGraph(Rule):
         loop = context.loop_of(node)
         if loop is None or not names:
             return
-        calls = [call for call in own_nodes(loop) if isinstance(call, ast.Call)]
+        calls = [call for call in context.index.own(loop) if isinstance(call, ast.Call)]
         differentiated = {of.id for call in backward_calls(calls) if isinstance(of := receiver(call), ast.Name)}
         if not names & differentiated or _differentiates(target, context):
             return

@@ -10,7 +10,7 @@ from audit.static.fixes.source import SourceText
 from audit.static.fixes.statements import line_before
 from audit.static.rules.context import FileContext
 from audit.static.rules.rule import FixSafety, Rule, Spot
-from audit.static.rules.syntax import calls_in, last_name, own_nodes
+from audit.static.rules.syntax import calls_in, last_name
 
 _EVALUATES = re.compile(r"^(?:evaluate|validate|evaluation|validation|eval_epoch|val_epoch|run_eval|run_validation)$")
 _NO_GRAD = frozenset({"no_grad", "inference_mode", "set_grad_enabled"})
@@ -93,8 +93,8 @@ class EvaluationWithGradients(Rule):
         assert isinstance(node, ast.FunctionDef)
         if not _EVALUATES.match(node.name) or "torch" not in context.text:
             return
-        names = {last_name(each) for each in ast.walk(node) if isinstance(each, ast.Name | ast.Attribute)}
-        loops = [each for each in own_nodes(node) if isinstance(each, ast.For)]
+        names = {last_name(each) for each in context.index.below(node) if isinstance(each, ast.Name | ast.Attribute)}
+        loops = [each for each in context.index.own(node) if isinstance(each, ast.For)]
         calls_model = any(
             last_name(call.func) in ("model", "net", "network") for loop in loops for call in calls_in(loop)
         )

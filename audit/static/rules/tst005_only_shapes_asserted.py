@@ -51,7 +51,7 @@ class OnlyShapesAsserted(Rule):
         assert isinstance(node, ast.FunctionDef)
         if not context.is_test or not node.name.startswith("test_"):
             return
-        asserts = [each for each in ast.walk(node) if isinstance(each, ast.Assert)]
+        asserts = [each for each in context.index.below(node) if isinstance(each, ast.Assert)]
         others = any(
             "assert" in last_name(call.func).lower() or last_name(call.func) == "raises" for call in calls_in(node)
         )

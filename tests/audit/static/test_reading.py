@@ -14,7 +14,7 @@ from audit.static import reading
 from audit.static.discovery import SourceFile
 from audit.static.names import FileSummary
 from audit.static.reading import UnreadableFile
-from audit.static.summary import summarise
+from audit.static.summary import names_in as summarise
 
 Tree = Callable[[Mapping[str, str | bytes]], Path]
 

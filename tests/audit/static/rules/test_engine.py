@@ -11,6 +11,7 @@ from audit.static.analysis import analyse
 from audit.static.rules.context import FileContext
 from audit.static.rules.engine import Finding, RuleReport, run_rules
 from audit.static.rules.registry import all_rules
+from audit.static.tree import TreeIndex
 
 Run = Callable[..., RuleReport]
 
@@ -146,7 +147,7 @@ def test_an_unreadable_file_is_not_counted_as_read(run: Run) -> None:
 )
 def test_a_name_is_followed_through_imports_only_where_nothing_else_binds_it(text: str, expected: str) -> None:
     tree = ast.parse(text)
-    context = FileContext("zoo.py", tree, model_lines=frozenset(), text=text)
+    context = FileContext("zoo.py", TreeIndex(tree), model_lines=frozenset(), text=text)
     last = [node for node in ast.walk(tree) if isinstance(node, ast.Expr)][-1].value
     assert context.resolve(last) == expected
 

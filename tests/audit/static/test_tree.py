@@ -1,0 +1,111 @@
+"""The index holds what `ast.walk` yields, apart from contexts and operators, and knows what is below and around."""
+
+import ast
+from pathlib import Path
+
+import pytest
+
+from audit.static.tree import TreeIndex
+
+NO_NODES = (ast.expr_context, ast.operator, ast.boolop, ast.unaryop, ast.cmpop)
+# The standard library's own tests hold every form of syntax.
+FILES = sorted(Path(ast.__file__).parent.glob("*.py"))[::8]
+EVERY_FORM = """
+import os as o
+from .. import x as y
+
+
+@decorated(1, *a, **{"k": 1, **b})
+class A(B, metaclass=C):
+    field: int = 3
+
+    async def f(self, a: int, /, b=1, *c, d=lambda z: (yield z), **e) -> None:
+        global G
+        async with a as b, c:
+            await d
+        async for i in [j async for j in k if j]:
+            del i[1:2, ...], i.attr
+        return f"{a!r:>{b}} {c}"
+
+
+def g():
+    nonlocal_ = 1
+
+    def inner():
+        nonlocal nonlocal_
+        nonlocal_ += not -1 if a < b <= c else (d := 3)
+
+    match subject:
+        case True | None | 1 | "text":
+            pass
+        case [first, *rest] if first:
+            pass
+        case {"key": value, **others}:
+            pass
+        case Point(x=0, y=other) as name:
+            pass
+        case _:
+            raise ValueError from None
+    while a and b or c:
+        try:
+            assert x, "message"
+        except (A, B) as error:
+            continue
+        else:
+            break
+        finally:
+            yield from z
+    return {a, b}, {a: b for a in b}, (a for a in b), {*a}, x[a:b:c]
+"""
+
+
+def all_nodes(tree: ast.AST) -> set[ast.AST]:
+    return {node for node in ast.walk(tree) if not isinstance(node, NO_NODES)}
+
+
+def test_the_index_holds_every_node_of_every_form_of_syntax_once() -> None:
+    tree = ast.parse(EVERY_FORM)
+    index = TreeIndex(tree)
+    assert set(index.nodes) == all_nodes(tree)
+    assert len(index.nodes) == len(all_nodes(tree))
+    assert {kind: set(nodes) for kind, nodes in index.by_type.items()} == {
+        kind: {node for node in all_nodes(tree) if type(node) is kind} for kind in map(type, all_nodes(tree))
+    }
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
+def test_what_is_below_and_around_a_node_is_what_the_tree_says(path: Path) -> None:
+    tree = ast.parse(path.read_bytes())
+    index = TreeIndex(tree)
+    assert set(index.nodes) == all_nodes(tree)
+    for node in index.nodes[::97]:
+        assert set(index.below(node)) == all_nodes(node)
+        for child in ast.iter_child_nodes(node):
+            if not isinstance(child, NO_NODES):
+                assert index.parent(child) is node
+    assert index.parent(tree) is None
+
+
+def test_nodes_come_in_the_order_of_the_source() -> None:
+    index = TreeIndex(ast.parse(EVERY_FORM))
+    names = [node.name for node in index.nodes if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)]
+    assert names == ["f", "g", "inner"]
+    statements = [node.lineno for node in index.nodes if isinstance(node, ast.stmt)]
+    assert statements == sorted(statements)
+
+
+def test_own_nodes_leave_out_what_functions_and_classes_in_it_hold() -> None:
+    index = TreeIndex(ast.parse("def f(a):\n    b\n    def g():\n        c\n    class D:\n        e\n    lambda: h\n"))
+    (function,) = index.by_type[ast.FunctionDef][:1]
+    assert {node.id for node in index.own(function) if isinstance(node, ast.Name)} == {"b"}
+    assert {node.id for node in index.in_functions(function) if isinstance(node, ast.Name)} == {"b", "c", "h"}
+
+
+def test_a_scope_is_the_innermost_function_class_or_module() -> None:
+    index = TreeIndex(ast.parse("class A:\n    def f(self):\n        return lambda: x\n"))
+    (name,) = index.by_type[ast.Name]
+    scopes = [name]
+    while not isinstance(scopes[-1], ast.Module):
+        scopes.append(index.scope(scopes[-1]))
+    assert [type(each) for each in scopes[1:]] == [ast.Lambda, ast.FunctionDef, ast.ClassDef, ast.Module]
+    assert index.scope(index.tree) is index.tree
