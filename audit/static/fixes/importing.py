@@ -33,17 +33,6 @@ def reference(
     return qualified, [_new_import(root, context, source)]
 
 
-def stands_for(name: str, context: FileContext, *, at: ast.AST) -> str:
-    """Return what a name would mean at a node through the imports; empty where that is not certain."""
-    parents = context.index.parents
-    asked = ast.Name(id=name, ctx=ast.Load())
-    parents[asked] = context.parent(at)
-    try:
-        return context.imports.resolve(asked)
-    finally:
-        del parents[asked]
-
-
 def _imported(qualified: str, context: FileContext, *, at: ast.AST) -> str:
     """Return the name by way of an import at the top of the file that stands before the node."""
     top = set(context.index.tree.body)
@@ -52,7 +41,7 @@ def _imported(qualified: str, context: FileContext, *, at: ast.AST) -> str:
         if found.node not in top or found.node.lineno >= line:
             continue
         bound = found.alias.asname or found.alias.name.partition(".")[0]
-        meant = stands_for(bound, context, at=at)
+        meant = context.imports.resolve_at(bound, at)
         if meant and (qualified == meant or qualified.startswith(f"{meant}.")):
             return bound + qualified[len(meant) :]
     return ""

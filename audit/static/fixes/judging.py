@@ -5,15 +5,18 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from audit.static.fixes.edits import Fix
+from audit.static.findings import NoqaComment
+from audit.static.fixes.edits import Edit, Fix
 from audit.static.fixes.noqa import unused_comment
 from audit.static.fixes.source import SourceText
 from audit.static.reading import ParsedFile
 from audit.static.rules.context import FileContext
+from audit.static.rules.judge import spots
 from audit.static.rules.registry import rules_by_id
 from audit.static.rules.rule import Rule, Spot
 from audit.static.rules.sup001_unused_noqa import UnusedNoqa
-from audit.static.rules.suppress import Noqa, is_silenced, noqa_comments
+from audit.static.rules.suppress import noqa_comments, silencing
+from audit.static.tree import TreeIndex
 
 _DEFINITIONS = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
 Place = tuple[str, str | None]  # the id of a rule, and the class or function in which it found something
@@ -61,9 +64,9 @@ def judge(path: str, parsed: ParsedFile, rules: Sequence[Rule], *, model_ranks: 
     """
     lines = class_lines(parsed.tree)
     models = frozenset(lines[rank] for rank in model_ranks if rank < len(lines))
-    context = FileContext(path, parsed.tree, model_lines=models, text=parsed.text)
+    context = FileContext(path, TreeIndex(parsed.tree), model_lines=models, text=parsed.text)
     source = SourceText(parsed.text)
-    comments = noqa_comments(parsed.text)
+    comments = _Comments(noqa_comments(parsed.text, context.index))
     found: list[Proposal] = []
     for rule in rules:
         if not rule.words or any(word in parsed.text for word in rule.words):
@@ -74,22 +77,40 @@ def judge(path: str, parsed: ParsedFile, rules: Sequence[Rule], *, model_ranks: 
     return Judged(tuple(unique[key] for key in sorted(unique)))
 
 
+class _Comments:
+    """The `# noqa` comments of a file, and which of them were needed, by the name of the rule."""
+
+    def __init__(self, comments: Sequence[NoqaComment]) -> None:
+        self.all = comments
+        self.used: set[tuple[NoqaComment, str]] = set()
+
+    def silence(self, names: tuple[str, ...], *, first: int, last: int) -> bool:
+        found = silencing(self.all, names, first=first, last=last)
+        self.used.update(found)
+        return bool(found)
+
+    def cover(self, names: tuple[str, ...], *, first: int, last: int) -> bool:
+        return bool(silencing(self.all, names, first=first, last=last))
+
+
 def class_lines(tree: ast.Module) -> list[int]:
     """Return the lines of the classes of a file in their order."""
     return sorted(node.lineno for node in ast.walk(tree) if isinstance(node, ast.ClassDef))
 
 
-def _found(rule: Rule, context: FileContext, source: SourceText, comments: Sequence[Noqa]) -> Iterator[Proposal]:
+def _found(rule: Rule, context: FileContext, source: SourceText, comments: _Comments) -> Iterator[Proposal]:
     names = (rule.id, *rule.also_silenced_by)
-    for node in rule.candidates(context):
-        for spot in rule.judge(node, context):
-            start, end = _span(spot.node, source)
-            first, last = source.line_of(start), source.line_of(end)
-            if not is_silenced(comments, names, first=first, last=last):
-                fix = _fix(spot, context, source)
-                if fix and any(_is_silenced(comments, names, edit.start, edit.end, source) for edit in fix.edits):
-                    fix = None  # one of the lines that would change is to stay as it is
-                yield _proposal(rule.id, spot.message, _qualname(spot.node, context), fix, (start, end), source)
+    for spot in spots(rule, context):
+        start, end = _span(spot.node, source)
+        if not comments.silence(names, first=source.line_of(start), last=source.line_of(end)):
+            fix = _fix(spot, context, source)
+            if fix and any(_is_covered(edit, comments, names, source) for edit in fix.edits):
+                fix = None  # one of the lines that would change is to stay as it is
+            yield _proposal(rule.id, spot.message, _qualname(spot.node, context), fix, (start, end), source)
+
+
+def _is_covered(edit: Edit, comments: _Comments, names: tuple[str, ...], source: SourceText) -> bool:
+    return comments.cover(names, first=source.line_of(edit.start), last=source.line_of(edit.end))
 
 
 def _span(node: ast.AST, source: SourceText) -> tuple[int, int]:
@@ -110,21 +131,16 @@ def _fix(spot: Spot, context: FileContext, source: SourceText) -> Fix | None:
     return spot.edits(source)
 
 
-def _is_silenced(comments: Sequence[Noqa], names: tuple[str, ...], start: int, end: int, source: SourceText) -> bool:
-    lines = range(source.line_of(start), source.line_of(end) + 1)
-    return any(each.line in lines and (not each.ids or set(names) & set(each.ids)) for each in comments)
-
-
 def _qualname(node: ast.AST, context: FileContext) -> str | None:
     around = [each for each in (node, *context.ancestors(node)) if isinstance(each, _DEFINITIONS)]
     return ".".join(each.name for each in reversed(around)) or None
 
 
-def _unused(comments: Sequence[Noqa], run: set[str], source: SourceText) -> Iterator[Proposal]:
+def _unused(comments: _Comments, run: set[str], source: SourceText) -> Iterator[Proposal]:
     """Yield a proposal for each id of a rule that was run and had nothing to be silenced on its line."""
     known = run & rules_by_id().keys() - {UnusedNoqa.id}
-    for comment in comments:
-        unused = [name for name in comment.ids if name in known and name not in comment.used]
+    for comment in comments.all:
+        unused = [name for name in comment.ids if name in known and (comment, name) not in comments.used]
         for name in unused:
             start = source.line_start_of(comment.line) + comment.column - 1
             end = start + comment.end_column - comment.column
