@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from audit.options import JsonOption, PythonOption, QuietOption, TargetOption, examples, leaving
+from audit.options import CacheOption, JsonOption, PythonOption, QuietOption, TargetOption, examples, leaving
 
 _HELP = """Make the edits that findings of the rules call for, or show them; never imports what it edits.
 
@@ -51,6 +51,7 @@ def _fix(
     select: Annotated[
         list[str] | None, typer.Option("--select", metavar="ID", help="Edit for this rule only; may be repeated.")
     ] = None,
+    cache: CacheOption = True,
     as_json: JsonOption = False,
     quiet: QuietOption = False,
 ) -> None:
@@ -65,6 +66,7 @@ def _fix(
         unsafe=unsafe,
         verify=verify,
         select=tuple(select or ()),
+        cache=cache,
         json=as_json,
         quiet=quiet,
     )

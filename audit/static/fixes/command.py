@@ -1,6 +1,7 @@
 """From the options of `astrobio-audit fix` to its exit code."""
 
 import sys
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -15,6 +16,7 @@ from audit.static.fixes.places import trees_of
 from audit.static.fixes.run import FixRun, choose, work_out, write
 from audit.static.fixes.show import Mode, diffs_of, is_clean, json_of, summary, text_of
 from audit.static.rules.rule import FixSafety
+from audit.static.store import FactStore, cache_folder
 from audit.target import Target, available_cores, interpreter_of, settings_of
 
 if TYPE_CHECKING:
@@ -33,6 +35,7 @@ class Wish:
     unsafe: bool
     verify: bool
     select: tuple[str, ...]
+    cache: bool
     json: bool
     quiet: bool
 
@@ -50,15 +53,17 @@ def carry_out(wish: Wish) -> None:
     choice = choose(settings, wish.select)
     trees = trees_of(wish.paths)
     verifier = _verifier(wish) if wish.verify else None
-    run = work_out(
-        trees,
-        choice,
-        allowed=_allowed(wish, mode),
-        exclude=settings.exclude,
-        installed=site_folders(interpreter_of(wish.target, wish.python)),
-        workers=settings.workers or min(4, available_cores()),
-        held_back=verifier.held_back if verifier else lambda path, proposal: None,
-    )
+    with FactStore(cache_folder()) if wish.cache else nullcontext() as store:
+        run = work_out(
+            trees,
+            choice,
+            allowed=_allowed(wish, mode),
+            exclude=settings.exclude,
+            installed=site_folders(interpreter_of(wish.target, wish.python)),
+            workers=settings.workers or min(4, available_cores()),
+            store=store,
+            held_back=verifier.held_back if verifier else lambda path, proposal: None,
+        )
     if mode is Mode.FIX:
         run = verifier.write(run, trees) if verifier else write(run, trees)
     _show(run, wish, mode)

@@ -7,6 +7,7 @@ from pathlib import Path
 from audit.errors import UsageError
 from audit.report.files import WriteError
 from audit.static.analysis import StaticAnalysis, analyse
+from audit.static.findings import Judged as RawJudged
 from audit.static.fixes.disk import Content, content_of, real_file, write_over
 from audit.static.fixes.imported import OtherFiles
 from audit.static.fixes.judging import Judged, Proposal, class_lines, judge
@@ -17,6 +18,7 @@ from audit.static.rules.registry import all_rules, rules_by_id
 from audit.static.rules.rule import FixSafety, Rule
 from audit.static.rules.sup001_unused_noqa import UnusedNoqa
 from audit.static.sources import SourceFile
+from audit.static.store import FactStore
 from audit.target import Settings
 
 HeldBack = Callable[[Path, Proposal], str | None]
@@ -93,6 +95,7 @@ def work_out(
     exclude: Sequence[str],
     installed: Sequence[Path],
     workers: int = 1,
+    store: FactStore | None = None,
     held_back: HeldBack = lambda path, proposal: None,
 ) -> FixRun:
     """Return the fixes of all files of `trees`; nothing is written. What `held_back` has a reason against is not tried.
@@ -104,13 +107,15 @@ def work_out(
     unreadable: dict[Path, tuple[str, str]] = {}
     seen: set[Path] = set()
     for tree in trees:
-        analysis = analyse(tree.root, tree.start, exclude=exclude, installed=installed, workers=workers)
+        analysis = analyse(tree.root, tree.start, exclude=exclude, installed=installed, workers=workers, store=store)
         models = _model_lines(analysis)
         others = OtherFiles(tree, analysis, exclude=exclude)
         for file, real in _by_their_own_name_first(analysis.files):
             if real in seen:  # a link to a file that is fixed by its own name
                 continue
             seen.add(real)
+            if _is_settled(analysis.judged.get(file.relative), choice):
+                continue
             try:
                 found = _fix_file(file, choice, models.get(file.relative, set()), allowed, others, held_back)
             except RecursionError:
@@ -128,6 +133,13 @@ def work_out(
         files=tuple(files[path] for path in sorted(files)),
         unreadable=tuple(unreadable[path] for path in sorted(unreadable)),
     )
+
+
+def _is_settled(judged: RawJudged | None, choice: Choice) -> bool:
+    """Return whether no rule that edits found anything in a file; of one that was not judged that is unknown."""
+    if judged is None or judged.too_deep or (judged.comments and UnusedNoqa.id in choice.editing):
+        return False
+    return not any(found.rule in choice.editing for found in judged.findings)
 
 
 def _by_their_own_name_first(files: Sequence[SourceFile]) -> list[tuple[SourceFile, Path]]:
