@@ -7,7 +7,7 @@ sources: the weights that `pretrained=True` stands for. Those with a rule of the
 import ast
 from collections.abc import Callable, Mapping
 
-from audit.static.fixes.arguments import arguments_of, find, renamed
+from audit.static.fixes.arguments import Argument, arguments_of, find, renamed
 from audit.static.fixes.edits import Fix, fix
 from audit.static.fixes.source import SourceText
 from audit.static.rules.rule import FixSafety
@@ -71,12 +71,24 @@ def weights_instead(call: ast.Call, function: str, old: str) -> Callable[[Source
         weights = table.get(function.rpartition(".")[2])
         arguments = arguments_of(call, source) or []
         given = find(arguments, old, 0 if old == "pretrained" else None)
-        flag = constant(given.value) if given else None
         positional = sum(each.name is None for each in arguments)
-        if ".quantization." in function or given is None or weights is None or not isinstance(flag, bool):
+        if ".quantization." in function or given is None or weights is None:
             return None
         if find(arguments, new) or any(each.unpacked for each in arguments) or positional > (given.name is None):
             return None
-        return fix(renamed(given, f"{new}={source.quoted(weights) if flag else None}"), FixSafety.SAFE)
+        chosen = _chosen(given, source.quoted(weights), source)
+        return fix(renamed(given, f"{new}={chosen}"), FixSafety.SAFE) if chosen else None
 
     return edits
+
+
+def _chosen(given: Argument, weights: str, source: SourceText) -> str | None:
+    """Return the weights that a flag chooses. By position, what is no literal may be weights already."""
+    flag, text = constant(given.value), given.text(source)
+    if isinstance(flag, bool):
+        return weights if flag else "None"
+    if given.name is None or "#" in text or "\n" in text:
+        return None
+    if isinstance(given.value, ast.IfExp | ast.Lambda) and not text.startswith("("):
+        text = f"({text})"
+    return f"{weights} if {text} else None"

@@ -22,7 +22,7 @@ class PretrainedArgument(CallRule):
     )
     fix = "pass weights=..., for instance ResNet50_Weights.IMAGENET1K_V1, or weights=None"
     fix_safety = FixSafety.SAFE
-    fix_depends_on = "a flag that is not a literal, and models without such weights, are left to a person"
+    fix_depends_on = "a flag by position that is no literal, and models without such weights, are left to a person"
     references = ("https://docs.pytorch.org/vision/stable/models.html",)
     precision = Precision(findings=2, sampled=2, false=0)
     words = ("torchvision",)
@@ -79,6 +79,18 @@ class PretrainedArgument(CallRule):
             import torchvision.models as models
 
             m = models.detection.fcos_resnet50_fpn(weights=None, weights_backbone=None)
+            """,
+        ),
+        (
+            """
+            from torchvision.models import vgg16
+
+            model = vgg16(pretrained=weights is None, progress=False)
+            """,
+            """
+            from torchvision.models import vgg16
+
+            model = vgg16(weights="IMAGENET1K_V1" if weights is None else None, progress=False)
             """,
         ),
     )
