@@ -1,11 +1,14 @@
 """All stages in a row: from a folder to its inventory."""
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 
+from pydantic import TypeAdapter
+
+from audit.static.conclusions import Form, concluded
 from audit.static.definitions import Definition, find_function
 from audit.static.discovery import SkippedTree, SourceFile, discover
 from audit.static.file_items import attention_items, file_items
@@ -13,14 +16,23 @@ from audit.static.findings import Judged
 from audit.static.graph import ProjectGraph
 from audit.static.imports.program import Program
 from audit.static.installed import InstalledModules
-from audit.static.inventory import InventoryItem, InventoryKind, class_items
+from audit.static.inventory import InventoryItem, InventoryKind, class_items, sort_key
 from audit.static.judging import judged_files
 from audit.static.names import ClassSummary, FileSummary
-from audit.static.project import project_scripts, surroundings
-from audit.static.reading import UnreadableFile
+from audit.static.project import look_around, surroundings
+from audit.static.reading import UnreadableFile, read
 from audit.static.record import FileRecord, record_of
 from audit.static.records import Records, without_collector
 from audit.static.store import FactStore
+
+
+@dataclass(frozen=True)
+class _Inventory:
+    """What the stages after reading find."""
+
+    items: tuple[InventoryItem, ...]
+    surroundings: tuple[InventoryItem, ...]
+    unreadable: tuple[UnreadableFile, ...]
 
 
 @dataclass(frozen=True)
@@ -41,6 +53,8 @@ class StaticAnalysis:
     surroundings: tuple[InventoryItem, ...] = ()
     workers: int = field(default=1, compare=False)
     store: FactStore | None = field(default=None, compare=False, repr=False)
+    # What all of it was concluded from.
+    given: Callable[[], tuple[str, ...]] = field(default=tuple, compare=False, repr=False)
 
     @cached_property
     def readable(self) -> frozenset[str]:
@@ -120,28 +134,59 @@ def analyse(
     with without_collector():
         discovery = discover(root, start, exclude=exclude)
         records = Records(discovery.files, record_of, workers=workers, store=store)
-        installed_modules = InstalledModules([root, *installed])
-        graph = ProjectGraph(records.by_path("names").values(), installed=installed_modules)
-        facts = records.by_path("facts")
-        classes = class_items(graph)
-        scripts = {
-            name: started.partition(":")[0] for name, started in (project_scripts(project) if project else {}).items()
-        }
-        others = (*attention_items(graph, facts), *file_items(graph, facts, classes=classes, scripts=scripts))
-        items = sorted((*classes, *others), key=lambda item: (item.path, item.line, item.qualname, item.kind))
-        digests = {file.relative: records.digests.get(position) for position, file in enumerate(discovery.files)}
+        installed_modules = InstalledModules([root, *installed], store=store)
+        around = look_around(project, start, exclude=exclude, store=store) if project else None
+
+        def given() -> tuple[str, ...]:
+            folders = [str(root), *map(str, installed), str(project)]
+            return (*folders, *_contents(records), *(around.contents if around else ()))
+
+        def conclude() -> _Inventory:
+            graph = ProjectGraph(records.by_path("names").values(), installed=installed_modules)
+            facts = records.by_path("facts")
+            classes = class_items(graph)
+            modules = around.modules if around else {}
+            others = (*attention_items(graph, facts), *file_items(graph, facts, classes=classes, scripts=modules))
+            return _Inventory(
+                items=tuple(sorted((*classes, *others), key=sort_key)),
+                surroundings=surroundings(around, installed=installed_modules, classes=classes) if around else (),
+                unreadable=records.unreadable,
+            )
+
+        found = concluded(
+            _INVENTORY, given, conclude, witnesses=lambda: sorted(installed_modules.consulted), store=store
+        )
+        digests = {file.relative: digest for file, digest in zip(discovery.files, records.digests, strict=True)}
         return StaticAnalysis(
             files=discovery.files,
-            unreadable=tuple(file for _, file in sorted(records.unreadable.items())),
+            unreadable=found.unreadable,
             skipped_trees=discovery.skipped_trees,
-            inventory=tuple(items),
+            inventory=found.items,
             file_digests=dict(sorted(digests.items())),
             records=records,
-            surroundings=surroundings(
-                project, start, exclude=exclude, installed=installed_modules, classes=classes, store=store
-            )
-            if project
-            else (),
+            surroundings=found.surroundings,
             workers=workers,
             store=store,
+            given=given,
         )
+
+
+def _contents(records: Records[FileRecord]) -> list[str]:
+    """Return what the files hold, as far as the analysis depends on it: of those without content, why."""
+    return [
+        part
+        for file, digest in zip(records.files, records.digests, strict=True)
+        for part in (file.relative, file.module, digest or repr(read(file)))
+    ]
+
+
+def _written(found: _Inventory) -> str:
+    return _INVENTORY_TYPE.dump_json(found).decode()
+
+
+def _read(text: str) -> _Inventory:
+    return _INVENTORY_TYPE.validate_json(text)
+
+
+_INVENTORY_TYPE = TypeAdapter(_Inventory)
+_INVENTORY = Form("inventory", _written, _read)

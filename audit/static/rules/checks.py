@@ -69,7 +69,7 @@ def _judged(rule: Rule, report: RuleReport, collected: Collected) -> Sequence[Ju
     found = [finding for finding in report.findings if finding.rule == rule.id]
     if found:
         return [_failed(finding, collected) for finding in found]
-    silenced = report.silenced.get(rule.id, 0)
+    silenced = dict(report.silenced).get(rule.id, 0)
     aside = f"; {silenced} silenced by `# noqa`" if silenced else ""
     return [
         judged(

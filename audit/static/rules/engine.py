@@ -4,6 +4,8 @@ from collections.abc import Container, Iterator, Sequence
 from dataclasses import dataclass
 
 from audit.static.analysis import StaticAnalysis
+from audit.static.conclusions import Form, concluded
+from audit.static.encoding import Codec
 from audit.static.findings import Judged, NoqaComment
 from audit.static.reading import ParsedFile
 from audit.static.rules.judge import judge
@@ -47,12 +49,27 @@ class RuleReport:
 
     files: int
     findings: tuple[Finding, ...]
-    silenced: dict[str, int]
+    silenced: tuple[tuple[str, int], ...]
     too_deep: tuple[str, ...] = ()
+
+
+_CODEC = Codec[RuleReport](RuleReport)
+_REPORT = Form("rules", _CODEC.encode, _CODEC.decode)
 
 
 def run_rules(analysis: StaticAnalysis, rules: Sequence[Rule]) -> RuleReport:
     """Return what `rules` find in the files of a target: one about an attribute falls where any file reads it."""
+    models = [f"{item.path}:{item.line}" for item in analysis.models]  # which files outside of the target decide too
+    return concluded(
+        _REPORT,
+        lambda: (*analysis.given(), *models, *(rule.id for rule in rules)),
+        lambda: _joined(analysis, rules),
+        witnesses=lambda: (),
+        store=analysis.store,
+    )
+
+
+def _joined(analysis: StaticAnalysis, rules: Sequence[Rule]) -> RuleReport:
     judged = analysis.judged
     each = [
         select(found, rules, path=path, digest=analysis.file_digests[path] or "")
@@ -68,7 +85,7 @@ def run_rules(analysis: StaticAnalysis, rules: Sequence[Rule]) -> RuleReport:
     return RuleReport(
         files=sum(not found.too_deep for found in judged.values()),
         findings=tuple(sorted(kept)),
-        silenced=dict(sorted(silenced.items())),
+        silenced=tuple(sorted(silenced.items())),
         too_deep=tuple(path for path, found in judged.items() if found.too_deep),
     )
 
