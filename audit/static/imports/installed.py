@@ -9,11 +9,11 @@ from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 
-from audit.static.discovery import SourceFile
 from audit.static.imports.compile import compile_program
 from audit.static.imports.interpreter import InterpreterFacts
 from audit.static.imports.program import Anything, ImportFrom, Program, every_step
 from audit.static.reading import ParsedFile, read
+from audit.static.sources import SourceFile
 
 # A module whose text has one of these can have attributes and submodules that its statements do not bind.
 _DYNAMIC = re.compile(r"sys\.modules|__path__|meta_path|def __getattr__|__getattr__\s*[=,]|globals\(\)|\bexec\(|vars\(")
