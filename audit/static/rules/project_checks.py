@@ -18,7 +18,7 @@ def project_files(collected: Collected) -> ProjectFiles:
 
 def places(rule: ProjectRule, project: ProjectFiles) -> tuple[list[Place], int]:
     """Return what a rule finds, in order, and how many of its findings a `noqa` comment silences."""
-    found = sorted(set(rule.judge_project(project)))
+    found = sorted(set(rule.judge_project(project)), key=lambda each: (each.path, each.line, each.column, each.message))
     kept = [place for place in found if not _is_silenced(rule, place, project)]
     return kept, len(found) - len(kept)
 
@@ -49,10 +49,15 @@ def judge_project(rule: ProjectRule, project: ProjectFiles) -> Sequence[Judgemen
 
 def _failed(rule: ProjectRule, place: Place, project: ProjectFiles) -> Judgement:
     text = project.text(place.path) if place.path in project.texts else None
+    line = place.line or None
     location = Location(
-        path=place.path, line=place.line, column=place.column, end_line=place.line, end_column=place.end_column
+        path=place.path,
+        line=line,
+        column=place.column or None,
+        end_line=line,
+        end_column=place.end_column or None,
     )
     subject = Subject(
-        kind=SubjectKind.FILE, path=place.path, line=place.line, digest=text.digest if text is not None else None
+        kind=SubjectKind.FILE, path=place.path, line=line, digest=text.digest if text is not None else None
     )
     return replace(failed(place.message, location=location, fix=rule.fix), subject=subject)
