@@ -22,6 +22,7 @@ from audit.report.cli import report_app
 from audit.report.files import WriteError
 from audit.report.streams import discard_output, prepare_streams
 from audit.report.text import one_line, plain
+from audit.static.cli import register as register_static
 from audit.static.rules.cli import register as register_rules
 from audit.stopping import want_stop
 
@@ -67,14 +68,6 @@ def _root(
     """Options of the program itself."""
 
 
-def _static(options: Options) -> None:
-    from audit.command import run_area
-    from audit.static.checks import plan_static
-    from audit.static.rules.checks import plan_rules
-
-    run_area(options, command="static", planners=[plan_static, plan_rules], needs_inventory=True)
-
-
 def _attention(options: Options) -> None:
     from audit.attention.plan import plan_attention
     from audit.command import run_area
@@ -82,14 +75,7 @@ def _attention(options: Options) -> None:
     run_area(options, command="attention", planners=[plan_attention])
 
 
-area_command(
-    app,
-    name="static",
-    summary="Read the package's sources without importing them: what parses, which classes are models, and which rules "
-    "find something.",
-    examples_of=["astrobio-audit static", "astrobio-audit static --target path/to/project --package mypackage --json"],
-    run=_static,
-)
+register_static(app)
 area_command(
     app,
     name="attention",

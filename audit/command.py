@@ -1,21 +1,21 @@
 """From options to an exit code: loads the target, shows progress, prints or writes the report."""
 
 from collections.abc import Sequence
-from contextlib import nullcontext
+from dataclasses import replace
 from pathlib import Path
 
 import typer
 from rich.console import Console
 from rich.text import Text
 
-from audit.options import Options
+from audit.options import Format, Options
 from audit.report.document import Report
 from audit.report.files import WriteError, keep_from_git, prepare_folder
 from audit.report.progress import ProgressDisplay
-from audit.report.streams import print_json
+from audit.report.rendering import print_rendered
 from audit.report.terminal import print_report
 from audit.report.text import one_line
-from audit.report.write import file_stem, report_json, write_files
+from audit.report.write import file_stem, write_files
 from audit.session import Planner, Request, conduct
 from audit.target import Target
 
@@ -41,11 +41,6 @@ def run_area(
         seed=options.seed,
         workers=options.workers,
     )
-    if options.output:
-        prepare_folder(options.output)
-        if options.output_is_default:
-            keep_from_git(options.output)
-    display = None if options.quiet else ProgressDisplay(command, Console(stderr=True))
     request = Request(
         command=command,
         planners=planners,
@@ -54,19 +49,41 @@ def run_area(
         subjects=options.subjects,
         needs_inventory=needs_inventory,
         cache=options.cache,
-        notify=display.notify if display else lambda subject, results: None,
-        planned=display.planned if display else lambda total: None,
     )
-    with display or nullcontext():
-        report = conduct(target, request)
-    deliver(report, json=options.json, quiet=options.quiet, output=options.output)
+    prepare_output(options)
+    deliver(
+        conduct_shown(target, request, quiet=options.quiet),
+        form=options.format,
+        quiet=options.quiet,
+        output=options.output,
+    )
 
 
-def deliver(report: Report, *, json: bool, quiet: bool, output: Path | None) -> None:
+def prepare_output(options: Options) -> None:
+    """Create the folder for the report, before any work is done for it.
+
+    Raises:
+        UsageError: it cannot be created or written to.
+    """
+    if options.output:
+        prepare_folder(options.output)
+        if options.output_is_default:
+            keep_from_git(options.output)
+
+
+def conduct_shown(target: Target, request: Request, *, quiet: bool) -> Report:
+    """Carry out a request, with its progress on a terminal unless `quiet`; raises what `conduct` raises."""
+    if quiet:
+        return conduct(target, request)
+    with ProgressDisplay(request.command, Console(stderr=True)) as display:
+        return conduct(target, replace(request, notify=display.notify, planned=display.planned))
+
+
+def deliver(report: Report, *, form: Format, quiet: bool, output: Path | None) -> None:
     """Write and print the report, then leave with its exit code."""
     unwritten = _written(report, output) if output else None
-    if json:
-        print_json(report_json(report))
+    if form is not Format.TEXT:
+        print_rendered(report, form)
     elif not quiet:
         console = Console()
         print_report(report, console)

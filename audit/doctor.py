@@ -13,6 +13,7 @@ from audit import provenance
 from audit.command import deliver
 from audit.gateway import Limits, Probe, ProbeFailure, TargetRaised, output_of
 from audit.judgement import Judgement, Measured, error, failed, judged, skipped
+from audit.options import Format
 from audit.report.document import Environment, Provenance, build_report
 from audit.results import Check, Comparison, Outcome, Severity, Subject, SubjectKind
 from audit.target import interpreter_of
@@ -107,7 +108,7 @@ def examine(python: Path | None, target: Path, *, as_json: bool, quiet: bool) ->
         release=False,
         partial_reason=None,
     )
-    deliver(report, json=as_json, quiet=quiet, output=None)
+    deliver(report, form=Format.JSON if as_json else Format.TEXT, quiet=quiet, output=None)
 
 
 def _environment(python: Path) -> Environment | str:

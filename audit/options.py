@@ -3,12 +3,24 @@
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from audit.errors import Stopped
+from audit.errors import Stopped, UsageError
+
+
+class Format(StrEnum):
+    """How a report is written to standard output."""
+
+    TEXT = "text"
+    JSON = "json"
+    SARIF = "sarif"
+    GITHUB = "github"
+    JUNIT = "junit"
+
 
 TargetOption = Annotated[
     Path, typer.Option("--target", "-t", metavar="DIR", help="Folder that holds the package and its pyproject.toml.")
@@ -20,6 +32,10 @@ PythonOption = Annotated[
     Path | None, typer.Option("--python", metavar="PATH", help="Interpreter that can import the package.")
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="Write the report as JSON to standard output.")]
+FormatOption = Annotated[
+    Format | None,
+    typer.Option("--format", help="Write the report to standard output in this form; `--json` is short for json."),
+]
 QuietOption = Annotated[bool, typer.Option("--quiet", "-q", help="No progress and no summary; the exit code tells.")]
 OutputOption = Annotated[
     Path | None, typer.Option("--output", "-o", metavar="DIR", help="Write the report as JSON and Markdown here.")
@@ -51,7 +67,7 @@ class Options:
     target: Path
     package: str | None
     python: Path | None
-    json: bool
+    format: Format
     quiet: bool
     output: Path | None
     output_is_default: bool
@@ -60,6 +76,31 @@ class Options:
     seed: int | None
     workers: int | None
     cache: bool = True
+
+
+@dataclass(frozen=True, kw_only=True)
+class StaticOptions(Options):
+    """What the options of `static` were set to."""
+
+    paths: tuple[Path, ...] = ()
+    target_is_given: bool = True
+    baseline: Path | None = None
+    write_baseline: Path | None = None
+    diff_base: str | None = None
+    statistics: bool = False
+    add_noqa: bool = False
+    watch: bool = False
+
+
+def format_of(chosen: Format | None, *, as_json: bool) -> Format:
+    """Return the format that `--format` and `--json` ask for.
+
+    Raises:
+        UsageError: they ask for different ones.
+    """
+    if as_json and chosen not in (None, Format.JSON):
+        raise UsageError(f"--json and --format {chosen} ask for different formats; give one of them")
+    return Format.JSON if as_json else chosen or Format.TEXT
 
 
 @contextmanager
@@ -101,6 +142,7 @@ def area_command(
         package: PackageOption = None,
         python: PythonOption = None,
         as_json: JsonOption = False,
+        form: FormatOption = None,
         quiet: QuietOption = False,
         output: OutputOption = default_output,
         only: OnlyOption = None,
@@ -113,7 +155,7 @@ def area_command(
             target=target,
             package=package,
             python=python,
-            json=as_json,
+            format=format_of(form, as_json=as_json),
             quiet=quiet,
             output=output,
             output_is_default=output is not None and output == default_output,

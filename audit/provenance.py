@@ -37,6 +37,13 @@ def git_state(root: Path) -> tuple[str | None, bool | None]:
     return commit.strip(), _differs(root)
 
 
+def prefix_in_repository(root: Path) -> str:
+    """Return the path of `root` inside the git repository around it; empty for its top and where there is none."""
+    top = next((folder for folder in (root, *root.parents) if os.path.lexists(folder / ".git")), root)
+    prefix = root.relative_to(top).as_posix()
+    return "" if prefix == "." else prefix
+
+
 def _differs(root: Path) -> bool | None:
     drivers = _filter_drivers(root)
     if drivers is None or any("=" in driver for driver in drivers):  # `-c` would end the name there
@@ -100,21 +107,21 @@ def _submodule_differs(root: Path, submodule: Path) -> bool | None:
 
 
 def _git(root: Path, *arguments: str, given: str = "") -> str | None:
+    # Names of files go back to git as they came.
+    said = git_output(root, *arguments, given=given.encode("utf-8", "surrogateescape"))
+    return None if said is None else said.decode("utf-8", "surrogateescape")
+
+
+def git_output(root: Path, *arguments: str, given: bytes = b"") -> bytes | None:
+    """Return what git says in `root`, started so that the repository cannot start a program; None where it fails."""
     command = [*_GIT, "-C", str(root), *arguments]
     # Inside a hook git sets GIT_DIR and its like, which would lend the target another repository's commit.
     clean = {name: value for name, value in os.environ.items() if not name.startswith("GIT_")}
     try:
         done = subprocess.run(
-            command,
-            input=given,
-            capture_output=True,
-            encoding="utf-8",
-            errors="surrogateescape",  # names of files go back to git as they came
-            timeout=_GIT_TIMEOUT_S,
-            check=False,
-            env=clean | _NO_FETCH,
+            command, input=given, capture_output=True, timeout=_GIT_TIMEOUT_S, check=False, env=clean | _NO_FETCH
         )
-    except (OSError, subprocess.TimeoutExpired):
+    except (OSError, ValueError, subprocess.TimeoutExpired):  # ValueError: a NUL in an argument
         return None
     return done.stdout if done.returncode == 0 else None
 

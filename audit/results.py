@@ -200,6 +200,20 @@ class Result(Frozen):
     evidence: Evidence = Evidence()
     location: Location | None = None
     fix: str | None = None
+    fingerprint: Annotated[
+        str | None,
+        Field(
+            description="Of a failed static check: what stays when lines are added above it, over the check, the path, "
+            "the name of the class or function around it and its line of source without spacing."
+        ),
+    ] = None
+    set_apart: Annotated[
+        str | None,
+        Field(
+            description="Why a failure does not count for the exit code of an area: it was there before, as a baseline "
+            "or a revision says. It counts for a release all the same."
+        ),
+    ] = None
 
     @model_validator(mode="after")
     def _is_honest(self) -> Self:
@@ -214,7 +228,9 @@ class Result(Frozen):
                 raise ValueError(f"a pass needs evidence; missing: {', '.join(missing)}")
             if _is_nan(evidence.measured) or _is_nan(evidence.bound):
                 raise ValueError("a pass cannot rest on a measurement or a bound that is NaN")
-        elif not (self.reason and self.reason.strip()):
+        if self.set_apart is not None and (self.outcome is not Outcome.FAILED or not self.set_apart.strip()):
+            raise ValueError("only a failure is set apart, and with a reason")
+        if self.outcome is not Outcome.PASSED and not (self.reason and self.reason.strip()):
             raise ValueError(f"outcome {self.outcome.value!r} needs a reason")
         if evidence.contradicts(self.outcome):
             raise ValueError(

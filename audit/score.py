@@ -57,17 +57,20 @@ def summarise(results: Iterable[Result]) -> Summary:
     return Summary(areas=areas, score=min(scores, default=None), coverage=min(coverages, default=None))
 
 
-def verdict(results: Sequence[Result], *, release: bool) -> Verdict:
+def verdict(results: Sequence[Result], *, release: bool, every_failure_counts: bool = False) -> Verdict:
     """Return the verdict of a run that was not cut short.
 
-    A failed check that gates the release is `not ready`, whatever the score. Otherwise one that was not judged, or a
-    run in which nothing was judged, is `incomplete`.
+    A failed check that gates the release is `not ready`, whatever the score; without a release any failed check can be
+    made to count. Otherwise a check that was not judged, or a run in which nothing was judged, is `incomplete`. What is
+    set apart, because it was there before, counts for a release alone.
     """
     gating = [result for result in results if result.severity.gates_release]
-    if any(result.outcome is Outcome.FAILED for result in gating):
+    failed = [result for result in (results if every_failure_counts else gating) if result.outcome is Outcome.FAILED]
+    if any(release or not result.set_apart for result in failed):
         return Verdict.NOT_READY if release else Verdict.FINDINGS
     unjudged = any(result.outcome in (Outcome.ERROR, Outcome.SKIPPED) for result in gating)
-    if unjudged or not any(result.outcome is Outcome.PASSED for result in results):
+    concluded = any(each.outcome is Outcome.PASSED or (each.set_apart and not release) for each in results)
+    if unjudged or not concluded:
         return Verdict.INCOMPLETE
     return Verdict.READY if release else Verdict.CLEAN
 

@@ -15,13 +15,15 @@ from audit.execute import Execution, Notify, open_probe, reproduce_command
 from audit.gateway import Probe, ProbeFailure, TargetRaised
 from audit.judgement import error
 from audit.plan import Plan, select
-from audit.report.document import Environment, Provenance, Report, SkippedTreeRow, build_report
+from audit.report.document import Baseline, Environment, Provenance, Report, SkippedTreeRow, build_report
 from audit.results import Result
 from audit.static.analysis import StaticAnalysis, analyse
 from audit.static.environment import site_folders
+from audit.static.fingerprints import with_fingerprints
 from audit.static.imports.causes import ImportRow
 from audit.static.imports.forecast import forecast
 from audit.static.inventory import InventoryItem
+from audit.static.paths import TreeFiles, limited_to, tree_files
 from audit.static.store import FactStore, cache_folder
 from audit.stopping import stop_if_wanted
 from audit.target import Target
@@ -45,33 +47,54 @@ class Collected:
         self._store: FactStore | None = None
 
     @cached_property
+    def tree(self) -> TreeFiles | None:
+        """Which files of a tree are analysed and shown; None where the target is a package."""
+        target, settings = self.target, self.target.settings
+        if not target.is_tree:
+            return None
+        return tree_files(target.root, target.paths, exclude=settings.exclude, source=settings.source)
+
+    @cached_property
     def analysis(self) -> StaticAnalysis:
-        """What the package's sources say; reads files, imports nothing."""
-        target = self.target
+        """What the sources say: the package's, or those of a tree and of the packages in it; imports nothing."""
+        target, tree = self.target, self.tree
         self._store = FactStore(cache_folder()) if self._cache else None
         found = analyse(
             target.source,
             target.package_path,
             exclude=target.settings.exclude,
-            installed=site_folders(target.python),
+            installed=(*(tree.search if tree else ()), *site_folders(target.python)),
             project=target.root,
             workers=target.workers,
             store=self._store,
+            found=tree.discovery if tree else None,
+            with_surroundings=not target.paths,
         )
         gc.freeze()  # it stays until the end; going through it costs more than all that is done with it
         return found
 
     @cached_property
+    def shown(self) -> StaticAnalysis:
+        """What the sources say that the run is limited to; all where it is not limited."""
+        paths = self.tree.shown if self.tree else None
+        return self.analysis if paths is None else self.analysis.of_files(paths)
+
+    @cached_property
     def inventory(self) -> tuple[InventoryItem, ...]:
         """The inventory with paths relative to the target's root."""
-        rooted = [item.model_copy(update={"path": self.rooted(item.path)}) for item in self.analysis.inventory]
-        every = (*rooted, *self.analysis.surroundings)
+        rooted = [item.model_copy(update={"path": self.rooted(item.path)}) for item in self.shown.inventory]
+        every = (*rooted, *self.shown.surroundings)
         return tuple(sorted(every, key=lambda item: (item.path, item.line, item.qualname, item.kind)))
 
     @cached_property
     def imports(self) -> tuple[ImportRow, ...] | None:
         """Which modules would fail to import; None where the interpreter does not tell what that depends on."""
-        return forecast(self.analysis, self.target)
+        tree = self.tree
+        if tree is None:
+            return forecast(self.analysis, self.target)
+        search = (*tree.search, *tree.script_folders)
+        rows = forecast(self.analysis, self.target, search=search, undecided=tree.ambiguous)
+        return rows and tuple(row for row in rows if tree.shown is None or row.path in tree.shown)
 
     def rooted(self, path: str) -> str:
         """Return a path relative to the source folder, as the analysis gives it, relative to the target's root."""
@@ -116,9 +139,16 @@ class Collected:
 Planner = Callable[[Collected], Plan]
 
 
+Compare = Callable[[Collected, list[Result]], tuple[list[Result], tuple[Baseline, ...]]]
+
+
+def _nothing_known(collected: Collected, results: list[Result]) -> tuple[list[Result], tuple[Baseline, ...]]:
+    return results, ()
+
+
 @dataclass(frozen=True, kw_only=True)
 class Request:
-    """What a command asks for."""
+    """What a command asks for. `compare` sets apart what was there before; a run that was cut short has no say."""
 
     command: str
     planners: Sequence[Planner]
@@ -127,6 +157,8 @@ class Request:
     subjects: Sequence[str] = ()
     needs_inventory: bool = False
     cache: bool = False
+    limits: Sequence[str] = ()
+    compare: Compare = _nothing_known
     notify: Notify = field(default=lambda subject, results: None)
     planned: Callable[[int], None] = field(default=lambda total: None)
 
@@ -142,14 +174,15 @@ def conduct(target: Target, request: Request) -> Report:
     collected = Collected(target, cache=request.cache, only=request.only)
     plan: Plan = ()
     execution: Execution | None = None
-    partial_reason: str | None = None
+    limits = [*([limited_to(target.root, target.paths)] if target.paths else []), *request.limits]
+    partial_reason = ", ".join(limits) or None
     environment: Environment | None = None
     try:
         complete = tuple(group for planner in request.planners for group in planner(collected))
         stop_if_wanted()
         plan = select(complete, only=request.only, subjects=request.subjects)
         if plan != complete:
-            partial_reason = _selection(request)
+            partial_reason = ", ".join([*limits, _selection(request)])
         request.planned(sum(len(group.planned) for group in plan))
         environment = collected.environment
         execution = Execution(target, plan, probe=collected.probe, notify=request.notify)
@@ -161,11 +194,18 @@ def conduct(target: Target, request: Request) -> Report:
         collected.close()
     results = list(execution.results) if execution else []
     results += _never_reported(target, plan, execution, STOPPED if partial_reason == STOPPED else None)
+    results = with_fingerprints(results, target.root)
+    baselines: tuple[Baseline, ...] = ()
+    if partial_reason != STOPPED:
+        try:
+            results, baselines = request.compare(collected, results)
+        except KeyboardInterrupt:
+            partial_reason = STOPPED
     rows: tuple[SkippedTreeRow, ...] = ()
     if request.needs_inventory and "analysis" in vars(collected):
         rows = tuple(
             SkippedTreeRow(path=collected.rooted(tree.relative), files=tree.python_files, reason=tree.reason)
-            for tree in collected.analysis.skipped_trees
+            for tree in collected.shown.skipped_trees
         )
     return build_report(
         command=request.command,
@@ -178,6 +218,7 @@ def conduct(target: Target, request: Request) -> Report:
         inventory=collected.inventory if request.needs_inventory and "analysis" in vars(collected) else (),
         skipped_trees=rows,
         imports=(collected.imports or ()) if request.needs_inventory and "imports" in vars(collected) else (),
+        baselines=baselines,
     )
 
 
@@ -212,8 +253,9 @@ def _provenance(
     return Provenance(
         command=shlex.join(["astrobio-audit", *sys.argv[1:]]),
         package=target.package,
-        package_digest=collected.analysis.digest if "analysis" in vars(collected) else None,
+        package_digest=collected.shown.digest if "analysis" in vars(collected) else None,
         config_digest=target.config_digest,
+        prefix=provenance.prefix_in_repository(target.root),
         commit=commit,
         dirty=dirty,
         seed=target.settings.seed,

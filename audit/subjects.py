@@ -6,13 +6,13 @@ from audit.session import Collected
 
 
 def package_subject(collected: Collected) -> Subject:
-    """Return the package as a subject, with the digest of its Python files."""
+    """Return the package, or the tree, as a subject, with the digest of its Python files."""
     target = collected.target
     return Subject(
         kind=SubjectKind.PACKAGE,
-        module=target.package,
+        module=None if target.is_tree else target.package,
         path=target.relative(target.package_path),
-        digest=collected.analysis.digest,
+        digest=collected.shown.digest,
     )
 
 

@@ -7,7 +7,7 @@ import shutil
 import stat
 import sys
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Self
 
@@ -19,6 +19,7 @@ _TABLE_NAME = "astrobio-audit"
 TABLE = f"[tool.{_TABLE_NAME}]"
 _MAX_MIB = 2**30  # a petabyte: the byte count still fits what the kernel takes as a limit
 _MAX_SHOWN = 80
+_MAX_PATHS = 10
 DottedName = Annotated[str, Field(pattern=r"^[A-Za-z_]\w*(\.[A-Za-z_]\w*)*$")]
 
 
@@ -40,6 +41,14 @@ class Settings(BaseModel):
         tuple[str, ...], Field(strict=False, description="Rules that are on beside the default ones.")
     ] = ()
     disable: Annotated[tuple[str, ...], Field(strict=False, description="Rules that are off.")] = ()
+    per_path_ignores: Annotated[
+        dict[str, Annotated[tuple[str, ...], Field(strict=False)]],
+        Field(description="Patterns as in `.gitignore`, relative to the target, each with the rules ignored there."),
+    ] = {}
+    baseline: Annotated[
+        str | None,
+        Field(description="File of known findings, relative to the target, that do not count for `static`."),
+    ] = None
     timeout_s: Annotated[float, Field(gt=0, le=86_400, description="Time limit of one call into the target.")] = 60.0
     memory_mb: Annotated[int, Field(ge=512, le=_MAX_MIB, description="Memory limit of the target's process, MiB.")] = (
         8192
@@ -52,7 +61,10 @@ class Settings(BaseModel):
 
 
 class Target(BaseModel):
-    """A package to audit, with every path absolute and checked to exist."""
+    """A package to audit, or a tree of files, with every path absolute and checked to exist.
+
+    Of a tree `source` is the root and `package` the root's name; `paths` are what the user limits the run to.
+    """
 
     model_config = ConfigDict(frozen=True)
 
@@ -62,11 +74,13 @@ class Target(BaseModel):
     python: Path
     settings: Settings
     flags: tuple[str, ...] = ()
+    is_tree: bool = False
+    paths: tuple[Path, ...] = ()
 
     @property
     def package_path(self) -> Path:
-        """The package's folder, or its file when it is a single module."""
-        return _package_path(self.source, self.package) or self.source
+        """The package's folder, or its file when it is a single module; the root of a tree."""
+        return self.source if self.is_tree else _package_path(self.source, self.package) or self.source
 
     @property
     def config_digest(self) -> str:
@@ -105,9 +119,7 @@ class Target(BaseModel):
             UsageError: the folder, the configuration, the package or the interpreter is missing or malformed.
         """
         root = _existing_folder(directory)
-        given = {"package": package, "python": str(python) if python else None, "seed": seed, "workers": workers}
-        flags = {key: value for key, value in given.items() if value is not None}
-        settings = _validated(_read_table(root), flags)
+        settings = _settings(root, package=package, python=python, seed=seed, workers=workers)
         if settings.package is None:
             raise UsageError(
                 f"no package named: pass --package NAME or set `package` in {TABLE} of {root / 'pyproject.toml'}"
@@ -125,6 +137,54 @@ class Target(BaseModel):
                 *(("--python", str(python)) if python else ()),
             ),
         )
+
+    @classmethod
+    def load_tree(
+        cls,
+        directory: Path,
+        *,
+        python: Path | None = None,
+        seed: int | None = None,
+        workers: int | None = None,
+    ) -> Self:
+        """Read the configuration in `directory`, if any, to analyse the files in it; no package needs to be named.
+
+        Raises:
+            UsageError: the folder, the configuration or the interpreter is missing or malformed.
+        """
+        root = _existing_folder(directory)
+        settings = _settings(root, python=python, seed=seed, workers=workers)
+        return cls(
+            root=root,
+            source=root,
+            package=root.name or str(root),
+            python=_find_interpreter(root, settings.python, from_flag=python is not None),
+            settings=settings,
+            flags=(("--python", str(python)) if python else ()),
+            is_tree=True,
+        )
+
+    def limited_to(self, paths: Sequence[Path]) -> Self:
+        """Return this tree with a report on `paths` only, which are absolute and lie in it."""
+        # Every result says how to repeat it: of many paths that is by the whole tree, which holds them.
+        shown = paths if len(paths) <= _MAX_PATHS else [self.root]
+        names = (os.path.relpath(path, self.root) for path in shown)
+        words = (f"./{name}" if name.startswith("-") else name for name in names)
+        return self.model_copy(update={"paths": tuple(paths), "flags": (*words, "--target", ".", *self.flags)})
+
+
+def names_package(directory: Path) -> bool:
+    """Return whether the configuration in a folder names a package.
+
+    Raises:
+        UsageError: the folder is missing, or its configuration malformed.
+    """
+    return _settings(_existing_folder(directory)).package is not None
+
+
+def _settings(root: Path, *, python: Path | None = None, **flags: object) -> Settings:
+    given = {**flags, "python": str(python) if python else None}
+    return _validated(_read_table(root), {key: value for key, value in given.items() if value is not None})
 
 
 def _existing_folder(directory: Path) -> Path:
@@ -144,7 +204,7 @@ def interpreter_of(directory: Path, python: Path | None) -> Path:
         UsageError: the folder, its configuration or the interpreter is missing or malformed.
     """
     root = _existing_folder(directory)
-    settings = _validated(_read_table(root), {"python": str(python)} if python else {})
+    settings = _settings(root, python=python)
     return _find_interpreter(root, settings.python, from_flag=python is not None)
 
 

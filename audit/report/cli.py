@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from audit.options import JsonOption, QuietOption, examples, leaving
+from audit.options import FormatOption, JsonOption, QuietOption, examples, format_of, leaving
 from audit.report.text import one_line
 
 report_app = typer.Typer(
@@ -30,6 +30,28 @@ def schema(as_json: JsonOption = True, quiet: QuietOption = False) -> None:
         text = schema_json()
         if not quiet:
             print_json(text)
+
+
+@report_app.command(
+    help="Show a finished report again, in any format: CI makes one run and every view of it."
+    + examples(
+        "astrobio-audit report render static.json --format sarif > static.sarif",
+        "astrobio-audit report render reports/latest/readiness.json",
+    )
+)
+def render(
+    source: Annotated[Path, typer.Argument(metavar="FILE", help="A report as JSON.")],
+    as_json: JsonOption = False,
+    form: FormatOption = None,
+    quiet: QuietOption = False,
+) -> None:
+    """Render a report and leave with the exit code that its run had."""
+    from audit.command import deliver
+    from audit.report.publish import read_report
+
+    with leaving():
+        chosen = format_of(form, as_json=as_json)
+        deliver(read_report(source), form=chosen, quiet=quiet, output=None)
 
 
 @report_app.command(

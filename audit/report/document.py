@@ -1,5 +1,6 @@
 """The report as a document: the shape of every command's `--json`."""
 
+from collections.abc import Sequence
 from typing import Annotated, Final, Literal, Self
 
 from pydantic import Field, model_validator
@@ -13,6 +14,8 @@ from audit.static.inventory import InventoryItem
 
 SCHEMA_VERSION: Final = "1.0"
 TOOL_NAME: Final = "astrobio-audit"
+# A linter that leaves with 0 is read as one that found nothing: here minor findings count for the exit code too.
+_EVERY_FAILURE_COUNTS: Final = ("static",)
 Count = Annotated[int, Field(ge=0, lt=2**63)]
 
 
@@ -51,6 +54,9 @@ class Provenance(Frozen):
     package: str
     package_digest: Annotated[str | None, Field(description="SHA-256 over the package's Python files.")]
     config_digest: str
+    prefix: Annotated[
+        str, Field(description="The target's folder inside its repository; results have paths relative to it.")
+    ] = ""
     commit: Annotated[str | None, Field(description="Commit of the target's repository; None outside one.")]
     dirty: Annotated[
         bool | None,
@@ -72,6 +78,24 @@ class SkippedTreeRow(Frozen):
     path: str
     files: Annotated[int | None, Field(description="Python files in it; None where they could not be counted.")]
     reason: str
+
+
+class Unneeded(Frozen):
+    """An entry of a baseline of which nothing, or less than it says, is found any more."""
+
+    check: str
+    path: str
+    qualname: str | None
+    found: Count
+    listed: Count
+
+
+class Baseline(Frozen):
+    """What the run was compared with: findings that were there before are set apart."""
+
+    source: Annotated[str, Field(description="The baseline file, relative to the target, or the revision.")]
+    set_apart: Annotated[Count, Field(description="Findings that do not count because they were there before.")]
+    unneeded: tuple[Unneeded, ...] = ()
 
 
 class Report(Frozen):
@@ -96,19 +120,22 @@ class Report(Frozen):
     inventory: tuple[InventoryItem, ...] = ()
     imports: tuple[ImportRow, ...] = ()
     skipped_trees: tuple[SkippedTreeRow, ...] = ()
+    baselines: tuple[Baseline, ...] = ()
 
     @model_validator(mode="after")
     def _summary_follows_from_results(self) -> Self:
         summary = summarise(self.results)
         if (summary.areas, summary.score, summary.coverage) != (self.areas, self.score, self.coverage):
             raise ValueError("areas, score or coverage do not follow from the results")
-        expected = None if self.partial else verdict(self.results, release=self.release)
+        expected = None if self.partial else _verdict(self.command, self.results, release=self.release)
         if self.verdict is not expected:
             raise ValueError(f"verdict {self.verdict} does not follow from the results, which say {expected}")
         if self.partial and not self.partial_reason:
             raise ValueError("a partial report says why it is partial")
         if self.interrupted and not self.partial:
             raise ValueError("an interrupted run is partial")
+        if sum(each.set_apart for each in self.baselines) != sum(bool(each.set_apart) for each in self.results):
+            raise ValueError("the baselines set apart another number of results than are marked")
         known = {check.id for check in self.checks}
         unknown = sorted({result.check for result in self.results} - known)
         if unknown:
@@ -131,7 +158,7 @@ class Report(Frozen):
         """
         if self.interrupted:
             return 3
-        conclusion = verdict(self.results, release=False)
+        conclusion = _verdict(self.command, self.results, release=False)
         if conclusion is Verdict.FINDINGS:
             return 1
         return 0 if conclusion is Verdict.CLEAN and not (self.partial and self.release) else 3
@@ -149,6 +176,7 @@ def build_report(
     inventory: tuple[InventoryItem, ...] = (),
     imports: tuple[ImportRow, ...] = (),
     skipped_trees: tuple[SkippedTreeRow, ...] = (),
+    baselines: tuple[Baseline, ...] = (),
 ) -> Report:
     """Sort the results, compute summary and verdict, and return the document, which UTF-8 can hold."""
     ordered = tuple(sorted(results, key=lambda result: result.sort_key))
@@ -158,7 +186,7 @@ def build_report(
         tool=Tool(name=TOOL_NAME, version=__version__),
         command=command,
         provenance=provenance,
-        verdict=None if partial_reason else verdict(ordered, release=release),
+        verdict=None if partial_reason else _verdict(command, ordered, release=release),
         score=summary.score,
         coverage=summary.coverage,
         partial=partial_reason is not None,
@@ -171,8 +199,13 @@ def build_report(
         inventory=inventory,
         imports=imports,
         skipped_trees=skipped_trees,
+        baselines=baselines,
     )
     return report if _is_encodable(report) else Report.model_validate(_encodable(report.model_dump()))
+
+
+def _verdict(command: str, results: Sequence[Result], *, release: bool) -> Verdict:
+    return verdict(results, release=release, every_failure_counts=command in _EVERY_FAILURE_COUNTS)
 
 
 def _is_encodable(report: Report) -> bool:

@@ -1,6 +1,7 @@
 """Writing files so that a reader never sees half of one, and an old one outlives a failed write."""
 
 import os
+import stat
 import tempfile
 from pathlib import Path
 
@@ -42,7 +43,23 @@ def write_atomically(path: Path, text: str) -> None:
     Raises:
         WriteError: the disk is full or the folder went away.
     """
-    content = text.encode()  # first, so that a text that UTF-8 cannot hold leaves no file behind
+    _replace(path, text.encode(), mode=0o644)
+
+
+def replace_content(path: Path, content: bytes) -> None:
+    """Write `content` in the place of an existing file, as `write_atomically` does, with the file's permissions.
+
+    Raises:
+        WriteError: the disk is full, or the file or its folder went away.
+    """
+    try:
+        mode = stat.S_IMODE(path.stat().st_mode)
+    except OSError as error:
+        raise _unwritten(path, error) from error
+    _replace(path, content, mode=mode)
+
+
+def _replace(path: Path, content: bytes, *, mode: int) -> None:
     temporary: Path | None = None
     try:
         descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
@@ -51,11 +68,15 @@ def write_atomically(path: Path, text: str) -> None:
             stream.write(content)
             stream.flush()
             os.fsync(stream.fileno())
-        os.chmod(temporary, 0o644)
+        os.chmod(temporary, mode)
         os.replace(temporary, path)
         temporary = None
     except OSError as error:
-        raise WriteError(f"{path}: could not be written: {error.strerror}; what stood there is unchanged") from error
+        raise _unwritten(path, error) from error
     finally:
         if temporary is not None:  # whatever ended this, Ctrl-C too
             temporary.unlink(missing_ok=True)
+
+
+def _unwritten(path: Path, error: OSError) -> WriteError:
+    return WriteError(f"{path}: could not be written: {error.strerror}; what stood there is unchanged")

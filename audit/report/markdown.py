@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Iterator
 
+from audit.report.baselines import baseline_lines
 from audit.report.document import Report
 from audit.report.imports import import_section
 from audit.report.text import cell_code, code, markdown, number, percent
@@ -23,8 +24,10 @@ def render_markdown(report: Report) -> str:
     """Return the whole report as Markdown."""
     parts = [
         _headline(report),
+        "\n".join(f"- {markdown(line)}" for line in baseline_lines(report)),
         _areas(report),
         *(_group(report, outcome) for outcome in _ORDER),
+        _known_before(report),
         _passed(report),
         _inventory(report),
         import_section(report.imports),
@@ -55,12 +58,23 @@ def _areas(report: Report) -> str:
 
 
 def _group(report: Report, outcome: Outcome) -> str:
-    results = [result for result in report.results if result.outcome is outcome]
+    results = [result for result in report.results if result.outcome is outcome and not result.set_apart]
     if not results:
         return ""
     lines = [f"## {_TITLES[outcome]} ({len(results)})", ""]
     for result in results:
         lines.extend(_entry(result))
+    return "\n".join(lines)
+
+
+def _known_before(report: Report) -> str:
+    results = [result for result in report.results if result.set_apart]
+    if not results:
+        return ""
+    lines = [f"## Failed before ({len(results)})", ""]
+    for result in results:
+        reason = f"{result.set_apart}: {result.reason}"
+        lines.append(f"- **{result.check}** ({result.severity}){_place(result)}: {markdown(reason)}")
     return "\n".join(lines)
 
 

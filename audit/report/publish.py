@@ -50,7 +50,9 @@ def read_report(path: Path) -> Report:
     try:
         return Report.model_validate_json(path.read_bytes())
     except OSError as error:
-        raise UsageError(f"{path}: cannot be read: {error.strerror}; run `astrobio-audit readiness` first") from error
+        raise UsageError(
+            f"{path}: cannot be read: {error.strerror}; name a report that a command wrote as JSON"
+        ) from error
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(str(part) for part in first["loc"]) or "document"

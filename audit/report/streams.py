@@ -66,6 +66,13 @@ def discard_output() -> None:
     os.close(nowhere)
 
 
+def print_text(text: str) -> None:
+    """Write text that is for programs to standard output as UTF-8, whatever the stream's own encoding is."""
+    sys.stdout.flush()
+    sys.stdout.buffer.write(text.encode("utf-8", "backslashreplace"))
+    sys.stdout.buffer.flush()
+
+
 def print_json(text: str) -> None:
     """Write JSON to standard output. JSON is UTF-8: what a stream of another encoding might lack is escaped."""
     if codecs.lookup(sys.stdout.encoding).name != "utf-8":

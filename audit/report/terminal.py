@@ -5,6 +5,7 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
+from audit.report.baselines import baseline_lines
 from audit.report.document import Report
 from audit.report.text import number, one_line, percent, plain
 from audit.results import Evidence, Outcome, Result
@@ -31,10 +32,13 @@ def print_report(report: Report, console: Console) -> None:
     """
     if report.partial:
         console.print(_verdict_line(report))
+    for line in baseline_lines(report):
+        console.print(Text(one_line(line, limit=None), style="yellow"), soft_wrap=True)
     console.print(_table(report))
     asked_for = report.partial and not report.interrupted and len(report.results) <= _MAX_SHOWN_WHOLE
     outcomes = _LISTING if asked_for else _NEEDING_ATTENTION
-    listed = [result for outcome in outcomes for result in report.results if result.outcome is outcome]
+    counting = [result for result in report.results if not result.set_apart]
+    listed = [result for outcome in outcomes for result in counting if result.outcome is outcome]
     for result in listed[:_MAX_LISTED]:
         _print_result(result, console)
     if len(listed) > _MAX_LISTED:

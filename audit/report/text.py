@@ -58,3 +58,8 @@ def percent(share: float | None) -> str:
     if share is None:
         return "-"
     return f"{int(share * 1000) / 10:g} %"
+
+
+def counted(number: int, thing: str) -> str:
+    """Return `number` with the word for what is counted, which takes an s."""
+    return f"{number} {thing}" if number == 1 else f"{number} {thing}s"

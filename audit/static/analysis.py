@@ -1,26 +1,38 @@
 """All stages in a row: from a folder to its inventory."""
 
 import hashlib
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping, Sequence, Set
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 
+from pydantic import TypeAdapter
+
+from audit.static.conclusions import Form, concluded
 from audit.static.definitions import Definition, find_function
-from audit.static.discovery import SkippedTree, SourceFile, discover
+from audit.static.discovery import Discovery, SkippedTree, SourceFile, discover
 from audit.static.file_items import attention_items, file_items
 from audit.static.findings import Judged
 from audit.static.graph import ProjectGraph
 from audit.static.imports.program import Program
 from audit.static.installed import InstalledModules
-from audit.static.inventory import InventoryItem, InventoryKind, class_items
+from audit.static.inventory import InventoryItem, InventoryKind, class_items, sort_key
 from audit.static.judging import judged_files
 from audit.static.names import ClassSummary, FileSummary
-from audit.static.project import Surroundings, project_scripts, surroundings
-from audit.static.reading import UnreadableFile
+from audit.static.project import look_around, surroundings
+from audit.static.reading import UnreadableFile, read
 from audit.static.record import FileRecord, record_of
 from audit.static.records import Records, without_collector
 from audit.static.store import FactStore
+
+
+@dataclass(frozen=True)
+class _Inventory:
+    """What the stages after reading find."""
+
+    items: tuple[InventoryItem, ...]
+    surroundings: tuple[InventoryItem, ...]
+    unreadable: tuple[UnreadableFile, ...]
 
 
 @dataclass(frozen=True)
@@ -42,6 +54,8 @@ class StaticAnalysis:
     texts: tuple[str, ...] = ()
     workers: int = field(default=1, compare=False)
     store: FactStore | None = field(default=None, compare=False, repr=False)
+    # What all of it was concluded from.
+    given: Callable[[], tuple[str, ...]] = field(default=tuple, compare=False, repr=False)
 
     @cached_property
     def readable(self) -> frozenset[str]:
@@ -75,6 +89,17 @@ class StaticAnalysis:
         for path, digest in self.file_digests.items():
             total.update(f"{path}\0{digest or 'unreadable'}\n".encode())
         return f"sha256:{total.hexdigest()}"
+
+    def of_files(self, paths: Set[str]) -> "StaticAnalysis":
+        """Return what the files at these relative paths say, judged with all the others known."""
+        return replace(
+            self,
+            files=tuple(file for file in self.files if file.relative in paths),
+            unreadable=tuple(file for file in self.unreadable if file.path in paths),
+            inventory=tuple(item for item in self.inventory if item.path in paths),
+            file_digests={path: digest for path, digest in self.file_digests.items() if path in paths},
+            surroundings=(),
+        )
 
     def find_definition(self, module: str, qualname: str) -> Definition | None:
         """Return where a class or function of this name is defined, with the digest of its source, or None.
@@ -110,41 +135,74 @@ def analyse(
     project: Path | None = None,
     workers: int = 1,
     store: FactStore | None = None,
+    found: Discovery | None = None,
+    with_surroundings: bool = True,
 ) -> StaticAnalysis:
     """Return what the Python files of `start` say; `root`, `start` and `exclude` are those of `discover`.
 
     Files are read by up to `workers` processes, except those of which `store` knows the summary already. Bases that
     leave the target are followed into the sources of `root` and of the folders `installed`. Of a `project` the scripts,
-    tests, weights and data around the package are listed too. The target is neither imported nor run. Raises what
-    `discover` raises; a file that cannot be read is listed.
+    tests, weights and data around the package are listed too, unless `with_surroundings` is false. The target is
+    neither imported nor run. `found` are the files where they have been found already. Raises what `discover` raises; a
+    file that cannot be read is listed.
     """
     with without_collector():
-        discovery = discover(root, start, exclude=exclude)
+        discovery = found or discover(root, start, exclude=exclude)
         records = Records(discovery.files, record_of, workers=workers, store=store)
-        installed_modules = InstalledModules([root, *installed])
-        graph = ProjectGraph(records.by_path("names").values(), installed=installed_modules)
-        facts = records.by_path("facts")
-        classes = class_items(graph)
-        scripts = {
-            name: started.partition(":")[0] for name, started in (project_scripts(project) if project else {}).items()
-        }
-        others = (*attention_items(graph, facts), *file_items(graph, facts, classes=classes, scripts=scripts))
-        items = sorted((*classes, *others), key=lambda item: (item.path, item.line, item.qualname, item.kind))
-        around = (
-            surroundings(project, start, exclude=exclude, installed=installed_modules, classes=classes, store=store)
-            if project
-            else Surroundings()
+        installed_modules = InstalledModules([root, *installed], store=store)
+        around = look_around(project, start, exclude=exclude, store=store) if project and with_surroundings else None
+
+        def given() -> tuple[str, ...]:
+            folders = [str(root), *map(str, installed), str(project)]
+            return (*folders, *_contents(records), *(around.contents if around else ()))
+
+        def conclude() -> _Inventory:
+            graph = ProjectGraph(records.by_path("names").values(), installed=installed_modules)
+            facts = records.by_path("facts")
+            classes = class_items(graph)
+            modules = around.modules if around else {}
+            others = (*attention_items(graph, facts), *file_items(graph, facts, classes=classes, scripts=modules))
+            return _Inventory(
+                items=tuple(sorted((*classes, *others), key=sort_key)),
+                surroundings=surroundings(around, installed=installed_modules, classes=classes) if around else (),
+                unreadable=records.unreadable,
+            )
+
+        inventory = concluded(
+            _INVENTORY, given, conclude, witnesses=lambda: sorted(installed_modules.consulted), store=store
         )
-        digests = {file.relative: records.digests.get(position) for position, file in enumerate(discovery.files)}
+        digests = {file.relative: digest for file, digest in zip(discovery.files, records.digests, strict=True)}
         return StaticAnalysis(
             files=discovery.files,
-            unreadable=tuple(file for _, file in sorted(records.unreadable.items())),
+            unreadable=inventory.unreadable,
             skipped_trees=discovery.skipped_trees,
-            inventory=tuple(items),
+            inventory=inventory.items,
             file_digests=dict(sorted(digests.items())),
             records=records,
-            surroundings=around.items,
-            texts=around.texts,
+            surroundings=inventory.surroundings,
+            texts=around.artifacts.texts if around else (),
             workers=workers,
             store=store,
+            given=given,
         )
+
+
+def _contents(records: Records[FileRecord]) -> list[str]:
+    """Return what the files hold, as far as the analysis depends on it: of those without content, why."""
+    return [
+        part
+        for file, digest in zip(records.files, records.digests, strict=True)
+        for part in (file.relative, file.module, digest or repr(read(file)))
+    ]
+
+
+def _written(found: _Inventory) -> str:
+    return _INVENTORY_TYPE.dump_json(found).decode()
+
+
+def _read(text: str) -> _Inventory:
+    return _INVENTORY_TYPE.validate_json(text)
+
+
+_INVENTORY_TYPE = TypeAdapter(_Inventory)
+_INVENTORY = Form("inventory", _written, _read)

@@ -36,12 +36,13 @@ NO_FILES = "the package holds no Python file"
 
 
 def plan_static(collected: Collected) -> Plan:
-    """Plan the static checks of the package."""
-    analysis = collected.analysis
+    """Plan the static checks of the package or tree. A tree need not hold a model: it may be the tests of one."""
+    analysis = collected.shown
     package = package_subject(collected)
+    models = PlannedCheck(check=MODELS, subject=package, judge=lambda run: _models(analysis))
     planned = (
         PlannedCheck(check=PARSES, subject=package, judge=lambda run: list(_parses(collected))),
-        PlannedCheck(check=MODELS, subject=package, judge=lambda run: _models(analysis)),
+        *(() if collected.target.is_tree else (models,)),
         PlannedCheck(check=RESOLVED, subject=package, judge=lambda run: _resolved(collected)),
         PlannedCheck(check=IMPORTS, subject=package, judge=lambda run: _imports(collected)),
     )
@@ -49,11 +50,11 @@ def plan_static(collected: Collected) -> Plan:
 
 
 def _imports(collected: Collected) -> list[Judgement]:
-    return judge_imports(collected.imports) if collected.analysis.files else [error(NO_FILES)]
+    return judge_imports(collected.imports) if collected.shown.files else [error(NO_FILES)]
 
 
 def _parses(collected: Collected) -> Iterator[Judgement]:
-    analysis = collected.analysis
+    analysis = collected.shown
     if not analysis.files:
         yield error(NO_FILES)
         return
@@ -94,7 +95,7 @@ def _models(analysis: StaticAnalysis) -> Judgement:
 
 
 def _resolved(collected: Collected) -> Sequence[Judgement]:
-    if not collected.analysis.files:
+    if not collected.shown.files:
         return [error(NO_FILES)]
     unresolved = [item for item in collected.inventory if not item.resolved]
     if not unresolved:

@@ -20,7 +20,7 @@ _being_made: set[type] = set()
 _ATOMS = (str, int, float, bool, types.NoneType)
 
 
-class EncodingError(Exception):
+class EncodingError(ValueError):
     """A text is not what `encode` writes for the type."""
 
 

@@ -2,8 +2,8 @@
 
 import os
 import tomllib
-from collections.abc import Collection, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 
 from audit.static.artifacts import Artifact, Artifacts, RustExtension, artifacts_of, compiled_files
@@ -12,23 +12,15 @@ from audit.static.facts import FileFacts
 from audit.static.file_items import file_items
 from audit.static.graph import ProjectGraph
 from audit.static.installed import InstalledModules
-from audit.static.inventory import Fact, InventoryItem, class_items
+from audit.static.inventory import Fact, InventoryItem, class_items, sort_key
 from audit.static.kinds import InventoryKind
 from audit.static.names import FileSummary
 from audit.static.reading import sha256
-from audit.static.record import record_of
+from audit.static.record import FileRecord, record_of
 from audit.static.records import Records
 from audit.static.store import FactStore
 
 _MAX_TOML_BYTES = 8 * 1024 * 1024
-
-
-@dataclass(frozen=True, slots=True)
-class Surroundings:
-    """What a project holds around its package: items of the inventory, and the paths of its texts."""
-
-    items: tuple[InventoryItem, ...] = ()
-    texts: tuple[str, ...] = ()
 
 
 def project_scripts(project: Path) -> dict[str, str]:
@@ -49,40 +41,66 @@ def project_scripts(project: Path) -> dict[str, str]:
     return found
 
 
-def surroundings(
-    project: Path,
-    package: Path,
-    *,
-    exclude: Sequence[str],
-    installed: InstalledModules,
-    classes: Collection[InventoryItem],
-    store: FactStore | None = None,
-) -> Surroundings:
-    """Return the items of `project` outside `package`, with its weights and data anywhere; paths are the project's.
+@dataclass(frozen=True)
+class Around:
+    """What is in a project beside the package: its files of Python, its artifacts, and the commands it declares."""
 
-    Classes and attention are listed of the package alone. `classes` are those, which scripts may use.
-    Other packages beside the one under audit are not read, nor is anything where packages are installed.
+    project: Path
+    records: Records[FileRecord]
+    artifacts: Artifacts
+    scripts: Mapping[str, str]
+
+    @property
+    def modules(self) -> dict[str, str]:
+        """The modules that the commands start, by command."""
+        return {command: started.partition(":")[0] for command, started in self.scripts.items()}
+
+    @property
+    def contents(self) -> Iterator[str]:
+        """What is there, as far as the inventory depends on it."""
+        for file, digest in zip(self.records.files, self.records.digests, strict=True):
+            yield from (file.relative, digest or "")
+        yield from (repr(replace(self.artifacts, texts=())), repr(sorted(self.scripts.items())))
+
+
+def look_around(
+    project: Path, package: Path, *, exclude: Sequence[str], store: FactStore | None = None
+) -> Around | None:
+    """Return what is in `project` outside `package`, with its weights and data anywhere; paths are the project's.
+
+    Other packages beside the one under audit are not read. None where `project` is a folder of installed packages.
     """
     others = _left_out(project, package)
     if others is None:
-        return Surroundings()
+        return None
     own = "/".join(map(_escaped, package.relative_to(project).parts))
     left_out = [*(f"/{_escaped(name)}/" for name in others), *([f"/{own}"] if own else [])]
     found = discover(project, project, exclude=[*left_out, *exclude])
     outside = [file for file in found.files if not file.path.is_relative_to(package)]
-    records = Records(outside, record_of, store=store)
-    summaries, facts = records.by_path("names"), records.by_path("facts")
-    scripts = project_scripts(project)
-    artifacts = artifacts_of(project, left_out=others)
-    modules = {command: started.partition(":")[0] for command, started in scripts.items()}
+    return Around(
+        project=project,
+        records=Records(outside, record_of, store=store),
+        artifacts=artifacts_of(project, left_out=others),
+        scripts=project_scripts(project),
+    )
+
+
+def surroundings(
+    around: Around, *, installed: InstalledModules, classes: Collection[InventoryItem]
+) -> tuple[InventoryItem, ...]:
+    """Return the items of what is around a package: classes and attention are listed of the package alone.
+
+    `classes` are those, which scripts may use.
+    """
+    summaries, facts = around.records.by_path("names"), around.records.by_path("facts")
+    artifacts = around.artifacts
     graph = ProjectGraph(summaries.values(), installed=installed)  # to which the package is one of the installed ones
-    items = [*file_items(graph, facts, classes=[*classes, *class_items(graph)], scripts=modules)]
-    items += [_script(project, command, started) for command, started in scripts.items()]
+    items = [*file_items(graph, facts, classes=[*classes, *class_items(graph)], scripts=around.modules)]
+    items += [_script(around.project, command, started) for command, started in around.scripts.items()]
     items += [_artifact(file) for file in artifacts.files]
     items += [_rust(crate) for crate in artifacts.rust]
     items += [item for path, summary in summaries.items() for item in _builds(summary, facts[path], artifacts)]
-    items.sort(key=lambda item: (item.path, item.line, item.qualname, item.kind))
-    return Surroundings(items=tuple(items), texts=artifacts.texts)
+    return tuple(sorted(items, key=sort_key))
 
 
 def _left_out(project: Path, package: Path) -> list[str] | None:
@@ -93,6 +111,8 @@ def _left_out(project: Path, package: Path) -> list[str] | None:
         return None
     if any(name.endswith((".dist-info", ".egg-info")) and name != f"{package.name}.egg-info" for name in entries):
         return None
+    if package == project:  # a tree, of which everything is under audit
+        return []
     own = package.relative_to(project).parts[:1]
     packages = [name for name in sorted(entries) if (project / name / "__init__.py").is_file()]
     return [name for name in packages if name not in own and not name.startswith("test")]

@@ -6,6 +6,7 @@ A fact can have parts (`audit.static.per_file.Record`), which are decoded when t
 import gc
 from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager, suppress
+from functools import cached_property
 from typing import Any, Generic
 
 from audit.static.encoding import EncodingError
@@ -60,8 +61,9 @@ def analyse_files(
 class Records(Generic[Fact]):
     """The facts of files, in their order. They are the same with any number of workers, with or without a store.
 
-    Files that could not be read are not kept in the store: few are, and what hindered reading them may be gone by the
-    next run.
+    Files are read when their facts are first asked for, and then only those that the store does not know, in up to
+    `workers` processes if there is enough to read. Files that could not be read are not kept in the store: few are,
+    and what hindered reading them may be gone by the next run.
     """
 
     def __init__(
@@ -72,32 +74,46 @@ class Records(Generic[Fact]):
         workers: int = 1,
         store: FactStore | None = None,
     ) -> None:
-        """Read the files that `store` does not know, in up to `workers` processes if there is enough to read."""
+        """Read nothing yet."""
         self.files = tuple(files)
-        self.unreadable: dict[int, UnreadableFile] = {}
-        self.digests: dict[int, str] = {}  # of the content, by position
         self._function = function
         self._name = f"{function.__module__}:{function.__qualname__}"
         self._codecs = codecs_of(function)
+        self._workers = workers
         self._store = store
+        self._unreadable: dict[int, UnreadableFile] = {}
+        self._contents: dict[int, str] = {}  # digests of the contents, by position
         self._texts: dict[int, Sequence[str]] = {}  # of the parts, where this run has read the file
         self._known: set[int] = set()  # positions of which the store has all parts
-        self._states = [file_state(file.path) for file in files]
-        with without_collector():
-            if store:
-                self._recall(store)
-            self._read(workers)
+        self._recalled = False
+        self._read = False
+
+    @property
+    def unreadable(self) -> tuple[UnreadableFile, ...]:
+        """The files that could not be read, in their order."""
+        self._read_all()
+        return tuple(file for _, file in sorted(self._unreadable.items()))
+
+    @property
+    def digests(self) -> tuple[str | None, ...]:
+        """The digests of the files' contents; None where there is none. Without a store all files are read for it."""
+        if self._store:
+            self._recall(self._store)
+        else:
+            self._read_all()
+        return tuple(self._contents.get(position) for position in range(len(self.files)))
 
     def part(self, name: str) -> list[Any]:
         """Return one part of every fact, or why the file could not be read."""
+        self._read_all()
         with without_collector():
             found = self._decoded(name)
-            lost = [at for at in range(len(self.files)) if at not in found and at not in self.unreadable]
+            lost = [at for at in range(len(self.files)) if at not in found and at not in self._unreadable]
             for position in lost:  # the store has lost it, or what it has is not what was written
                 self._read_here(position)
             if lost:
                 found |= self._decoded_here(name)
-        return [self.unreadable.get(position) or found[position] for position in range(len(self.files))]
+        return [self._unreadable.get(position) or found[position] for position in range(len(self.files))]
 
     def by_path(self, name: str) -> dict[str, Any]:
         """Return one part of the facts of the readable files, by relative path."""
@@ -123,10 +139,15 @@ class Records(Generic[Fact]):
         codec, place = self._codecs[name], list(self._codecs).index(name)
         return {position: codec.decode(texts[place]) for position, texts in self._texts.items()}
 
+    @cached_property
+    def _states(self) -> list[str | None]:
+        return [file_state(file.path) for file in self.files]
+
     def _recall(self, store: FactStore) -> None:
-        """Find out what the store knows; only files that are not known to be unchanged are opened for it."""
-        if store.is_empty:
+        """Find out the contents; only files that are not known to be unchanged are opened for it."""
+        if self._recalled:
             return
+        self._recalled = True
         states = store.states([file.path for file in self.files])
         for position, file in enumerate(self.files):
             state, digest = states.get(file.path, (None, None))
@@ -136,31 +157,37 @@ class Records(Generic[Fact]):
                 if digest and before and before == file_state(file.path):
                     store.add_state(file.path, before, digest)
             if digest:
-                self.digests[position] = digest
-        keys = {position: [self._key(position, name) for name in self._codecs] for position in self.digests}
-        there = store.known([key for each in keys.values() for key in each])
-        self._known = {position for position, each in keys.items() if there.issuperset(each)}
+                self._contents[position] = digest
+
+    def _read_all(self) -> None:
+        """Read what is not known yet: in processes, if there is enough of it, the largest files first."""
+        if self._read:
+            return
+        self._read = True
+        with without_collector():
+            if self._store and not self._store.is_empty:
+                self._recall(self._store)
+                keys = {position: [self._key(position, name) for name in self._codecs] for position in self._contents}
+                there = self._store.known([key for each in keys.values() for key in each])
+                self._known = {position for position, each in keys.items() if there.issuperset(each)}
+            sizes = {p: size_in(self._states[p]) for p in range(len(self.files)) if p not in self._known}
+            workers = min(self._workers, len(sizes), sum(sizes.values()) // MIN_BYTES_PER_WORKER)
+            if workers > 1:
+                order = sorted(sizes, key=lambda position: (-sizes[position], position))
+                with (
+                    suppress(WorkersUnavailableError),  # what they leave is read here
+                    closing(read_in_processes(self.files, self._function, order=order, workers=workers)) as replies,
+                ):
+                    for reply in replies:
+                        self._take(reply)
+            for position in sizes:
+                if position not in self._texts and position not in self._unreadable:
+                    self._read_here(position)
 
     def _key(self, position: int, part: str) -> bytes:
         file = self.files[position]
         given = ",".join(map(str, file.model_lines))
-        return fact_key(self._name, part, file.relative, file.module, given, self.digests[position])
-
-    def _read(self, workers: int) -> None:
-        """Read what is not known yet: in processes, if there is enough of it, the largest files first."""
-        sizes = {p: size_in(self._states[p]) for p in range(len(self.files)) if p not in self._known}
-        workers = min(workers, len(sizes), sum(sizes.values()) // MIN_BYTES_PER_WORKER)
-        if workers > 1:
-            order = sorted(sizes, key=lambda position: (-sizes[position], position))
-            with (
-                suppress(WorkersUnavailableError),  # what they leave is read here
-                closing(read_in_processes(self.files, self._function, order=order, workers=workers)) as replies,
-            ):
-                for reply in replies:
-                    self._take(reply)
-        for position in sizes:
-            if position not in self._texts and position not in self.unreadable:
-                self._read_here(position)
+        return fact_key(self._name, part, file.relative, file.module, given, self._contents[position])
 
     def _take(self, reply: Reply) -> None:
         if reply.parts:
@@ -172,9 +199,9 @@ class Records(Generic[Fact]):
             self._set_aside(reply.position, UnreadableFile(path=path, reason=f"cannot be read: {reply.death}"))
 
     def _set_aside(self, position: int, unreadable: UnreadableFile) -> None:
-        self.unreadable[position] = unreadable
+        self._unreadable[position] = unreadable
         if unreadable.digest:
-            self.digests[position] = unreadable.digest
+            self._contents[position] = unreadable.digest
 
     def _read_here(self, position: int) -> None:
         answer = fact_of(self.files[position], self._function)
@@ -187,7 +214,7 @@ class Records(Generic[Fact]):
         self._texts[position] = parts
         if digest is None:
             return
-        self.digests[position] = digest
+        self._contents[position] = digest
         if self._store:
             for name, text in zip(self._codecs, parts, strict=True):
                 self._store.add_fact(self._key(position, name), text)

@@ -213,3 +213,31 @@ def test_shares_lie_between_0_and_1_and_score_never_exceeds_coverage(found: list
             assert area.coverage is not None
             assert 0 <= area.score <= area.coverage <= 1
             assert (area.score == 1) is (area.failed + area.error + area.skipped == 0)
+
+
+def set_apart(name: str, severity: Severity = Severity.CRITICAL) -> Result:
+    return result(name, Outcome.FAILED, severity).model_copy(update={"set_apart": "in the baseline"})
+
+
+def test_what_is_set_apart_counts_for_a_release_and_for_the_score_and_not_for_an_area() -> None:
+    found = [result("area.first", Outcome.PASSED), set_apart("area.second")]
+    assert verdict(found, release=True) is Verdict.NOT_READY
+    assert verdict(found, release=False) is Verdict.CLEAN
+    assert summarise(found).score == 0.5
+
+
+def test_a_run_in_which_everything_is_set_apart_came_to_a_conclusion() -> None:
+    assert verdict([set_apart("area.first")], release=False) is Verdict.CLEAN
+    assert verdict([set_apart("area.first", Severity.MINOR)], release=True) is not Verdict.READY
+
+
+def test_a_new_failure_counts_beside_one_that_is_set_apart() -> None:
+    found = [set_apart("area.first"), result("area.second", Outcome.FAILED)]
+    assert verdict(found, release=False) is Verdict.FINDINGS
+
+
+def test_where_every_failure_counts_a_minor_one_does() -> None:
+    found = [result("area.first", Outcome.PASSED), result("area.second", Outcome.FAILED, Severity.MINOR)]
+    assert verdict(found, release=False, every_failure_counts=True) is Verdict.FINDINGS
+    unjudged = [result("area.first", Outcome.PASSED), result("area.second", Outcome.ERROR, Severity.MINOR)]
+    assert verdict(unjudged, release=False, every_failure_counts=True) is Verdict.CLEAN

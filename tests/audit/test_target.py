@@ -72,7 +72,10 @@ def test_the_configuration_digest_does_not_depend_on_where_the_interpreter_lies(
     ("table", "message"),
     [
         ("packge = 'zoo'", r"packge: unknown key; did you mean 'package'?"),
-        ("xyzzy = 1", "xyzzy: unknown key; known keys: disable, enable, exclude, memory_mb, output_mb, package"),
+        (
+            "xyzzy = 1",
+            "xyzzy: unknown key; known keys: baseline, disable, enable, exclude, memory_mb, output_mb",
+        ),
         ("package = 3", "package: input should be a valid string, got 3"),
         ("package = 'zoo-1'", "package: should be a dotted name"),
         ("package = 'zoo/../..'", "package: should be a dotted name"),
@@ -362,3 +365,13 @@ def test_a_table_of_nearly_the_right_name_is_told(project: Path, name: str) -> N
 def test_the_interpreter_that_a_flag_names_is_part_of_what_repeats_a_check(project: Path) -> None:
     target = Target.load(project, package="zoo", python=Path(sys.executable))
     assert target.flags == ("--package", "zoo", "--python", sys.executable)
+
+
+def test_a_tree_needs_no_package_and_its_paths_are_named_in_commands_unless_they_are_many(tmp_path: Path) -> None:
+    tree = Target.load_tree(tmp_path)
+    assert (tree.is_tree, tree.package, tree.package_path, tree.flags) == (True, tmp_path.name, tmp_path, ())
+    few = tree.limited_to([tmp_path / "a.py", tmp_path / "-b.py"])
+    assert few.flags == ("a.py", "./-b.py", "--target", ".")
+    many = tree.limited_to([tmp_path / f"{number}.py" for number in range(1000)])
+    assert len(many.paths) == 1000
+    assert many.flags == (".", "--target", ".")

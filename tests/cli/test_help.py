@@ -20,6 +20,7 @@ COMMANDS = (
     ["rules"],
     ["explain"],
     ["report", "schema"],
+    ["report", "render"],
     ["report", "publish"],
 )
 # Leaves through main() as a user does and prints which of the slow modules were loaded on the way.
@@ -121,7 +122,7 @@ def test_the_schema_command_prints_the_published_schema(run: Run) -> None:
         ["--verdict"],
         ["statics"],
         ["static", "--nonsense"],
-        ["static", "extra"],
+        ["static", "--statement"],
         ["rules", "extra"],
         ["explain"],
         ["static", "--seed", "many"],

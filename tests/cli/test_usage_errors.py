@@ -51,7 +51,7 @@ def test_a_wrong_configuration_is_one_line_and_nothing_is_written(
 ) -> None:
     root = project(files={"pyproject.toml": content})
     (tmp_path / "elsewhere").mkdir()
-    done = run("static", "--target", str(root), "--output", "written", cwd=tmp_path / "elsewhere")
+    done = run("attention", "--target", str(root), "--output", "written", cwd=tmp_path / "elsewhere")
     assert_refused(done, expected)
     assert list((tmp_path / "elsewhere").iterdir()) == []
 
@@ -76,7 +76,7 @@ def test_a_configuration_that_is_not_utf8_is_refused(run: Run, project: Project)
 def test_folders_with_hostile_names_are_suggested_harmlessly(run: Run, project: Project) -> None:
     files = {"\x1b[31mred\x07/__init__.py": "", "a\nastrobio-audit: b/__init__.py": ""}
     root = project(files=files | {"pyproject.toml": ""})
-    assert_refused(run("static", "--target", str(root)), "packages found there")
+    assert_refused(run("attention", "--target", str(root)), "packages found there")
 
 
 @pytest.mark.parametrize(

@@ -2,7 +2,7 @@
 
 import sys
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -39,11 +39,23 @@ class RootCause:
         return f"{self.cause.in_words}: {self.root.name}"
 
 
-def forecast(analysis: StaticAnalysis, target: Target) -> tuple[ImportRow, ...] | None:
-    """Return the forecast of every module, sorted by name; None where the interpreter does not tell its facts."""
+def forecast(
+    analysis: StaticAnalysis,
+    target: Target,
+    *,
+    search: Sequence[Path] = (),
+    undecided: Set[str] = frozenset(),
+) -> tuple[ImportRow, ...] | None:
+    """Return the forecast of every module, sorted by name; None where the interpreter does not tell its facts.
+
+    `search` are more folders in which modules are found; of the top-level modules `undecided` nothing is claimed.
+    """
     facts = interpreter_facts(target.python)
     if facts is None:
         return None
+    if search or undecided:
+        path = (*map(str, search), *facts.path)
+        facts = facts.model_copy(update={"path": path, "builtin_modules": facts.builtin_modules | undecided})
     modules = _modules(analysis, facts, target.python)
     if modules is None:
         return None

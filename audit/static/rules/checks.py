@@ -8,6 +8,7 @@ from audit.judgement import Judgement, Measured, error, failed, judged
 from audit.plan import Group, Plan, PlannedCheck
 from audit.results import Check, Comparison, Location, Subject, SubjectKind
 from audit.session import Collected
+from audit.static.ignores import PathIgnores
 from audit.static.rules.engine import Finding, RuleReport, run_rules
 from audit.static.rules.project_checks import judge_project, project_files
 from audit.static.rules.project_files import ProjectFiles
@@ -32,10 +33,11 @@ def plan_rules(collected: Collected) -> Plan:
     """Plan every rule that is on, in the order of the ids.
 
     Raises:
-        UsageError: the configuration names a rule that does not exist.
+        UsageError: the configuration names a rule that does not exist, or a pattern that matches nothing.
     """
     rules = selected_rules(collected)
     package = package_subject(collected)
+    ignores = PathIgnores(collected.target.settings.per_path_ignores)
     reports: list[RuleReport] = []  # the files are walked once, when the first rule is judged
     projects: list[ProjectFiles] = []
 
@@ -45,8 +47,9 @@ def plan_rules(collected: Collected) -> Plan:
                 projects.append(project_files(collected))
             return judge_project(rule, projects[0])
         if not reports:
-            reports.append(run_rules(collected.analysis, rules))
-        return _judged(rule, reports[0], collected)
+            shown = collected.tree.shown if collected.tree else None
+            reports.append(run_rules(collected.analysis, rules, shown=shown))
+        return _judged(rule, reports[0], collected, ignores)
 
     planned = tuple(
         PlannedCheck(check=check_of(rule), subject=package, judge=lambda run, rule=rule: judge(rule))  # type: ignore[misc]
@@ -69,16 +72,18 @@ def selected_rules(collected: Collected) -> tuple[Rule, ...]:
     )
 
 
-def _judged(rule: Rule, report: RuleReport, collected: Collected) -> Sequence[Judgement]:
+def _judged(rule: Rule, report: RuleReport, collected: Collected, ignores: PathIgnores) -> Sequence[Judgement]:
     if report.too_deep:
         return [error(f"an expression in {collected.rooted(report.too_deep[0])} is nested too deeply to follow")]
     if not report.files:
         return [error("no file of the package could be read")]
     found = [finding for finding in report.findings if finding.rule == rule.id]
-    if found:
-        return [_failed(finding, collected) for finding in found]
-    silenced = report.silenced.get(rule.id, 0)
+    left = [finding for finding in found if not ignores.ignores(collected.rooted(finding.path), rule.id)]
+    if left:
+        return [_failed(finding, collected) for finding in left]
+    silenced, ignored = dict(report.silenced).get(rule.id, 0), len(found)
     aside = f"; {silenced} silenced by `# noqa`" if silenced else ""
+    aside += f"; {ignored} ignored by `per_path_ignores`" if ignored else ""
     return [
         judged(
             Measured(

@@ -1,9 +1,11 @@
 """What the rules that are on find in one file and in all files of a target."""
 
-from collections.abc import Container, Iterator, Sequence
+from collections.abc import Container, Iterator, Sequence, Set
 from dataclasses import dataclass
 
 from audit.static.analysis import StaticAnalysis
+from audit.static.conclusions import Form, concluded
+from audit.static.encoding import Codec
 from audit.static.findings import Judged, NoqaComment
 from audit.static.reading import ParsedFile
 from audit.static.rules.judge import judge
@@ -47,13 +49,33 @@ class RuleReport:
 
     files: int
     findings: tuple[Finding, ...]
-    silenced: dict[str, int]
+    silenced: tuple[tuple[str, int], ...]
     too_deep: tuple[str, ...] = ()
 
 
-def run_rules(analysis: StaticAnalysis, rules: Sequence[Rule]) -> RuleReport:
-    """Return what `rules` find in the files of a target: one about an attribute falls where any file reads it."""
-    judged = analysis.judged
+_CODEC = Codec[RuleReport](RuleReport)
+_REPORT = Form("rules", _CODEC.encode, _CODEC.decode)
+
+
+def run_rules(analysis: StaticAnalysis, rules: Sequence[Rule], *, shown: Set[str] | None = None) -> RuleReport:
+    """Return what `rules` find in the files of a target, of those `shown` where that is not None.
+
+    A finding about an attribute falls where any file reads it, shown or not.
+    """
+    models = [f"{item.path}:{item.line}" for item in analysis.models]  # which files outside of the target decide too
+    limits = ["shown", *sorted(shown)] if shown is not None else []
+    return concluded(
+        _REPORT,
+        lambda: (*analysis.given(), *models, *(rule.id for rule in rules), *limits),
+        lambda: _joined(analysis, rules, shown),
+        witnesses=lambda: (),
+        store=analysis.store,
+    )
+
+
+def _joined(analysis: StaticAnalysis, rules: Sequence[Rule], shown: Set[str] | None) -> RuleReport:
+    everything = analysis.judged
+    judged = {path: found for path, found in everything.items() if shown is None or path in shown}
     each = [
         select(found, rules, path=path, digest=analysis.file_digests[path] or "")
         for path, found in judged.items()
@@ -63,12 +85,12 @@ def run_rules(analysis: StaticAnalysis, rules: Sequence[Rule]) -> RuleReport:
     for rule in (rule for file in each for rule in file.silenced):
         silenced[rule] = silenced.get(rule, 0) + 1
     findings = [found for file in each for found in file.findings]
-    unread = _unread({found.unless_attribute for found in findings} - {None}, list(judged.values()))
+    unread = _unread({found.unless_attribute for found in findings} - {None}, list(everything.values()))
     kept = (found for found in findings if found.unless_attribute is None or found.unless_attribute in unread)
     return RuleReport(
         files=sum(not found.too_deep for found in judged.values()),
         findings=tuple(sorted(kept)),
-        silenced=dict(sorted(silenced.items())),
+        silenced=tuple(sorted(silenced.items())),
         too_deep=tuple(path for path, found in judged.items() if found.too_deep),
     )
 

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 from audit.static.findings import NoqaComment
 from audit.static.tree import TreeIndex
 
-_NOQA = re.compile(
+NOQA = re.compile(
     r"#\s*noqa(?P<colon>\s*:\s*(?P<ids>[A-Z][A-Z0-9]*[0-9]+(?:[\s,]+[A-Z][A-Z0-9]*[0-9]+)*)?)?", re.IGNORECASE
 )
 _WORD = re.compile("noqa", re.IGNORECASE)
@@ -31,7 +31,7 @@ def _comments(text: str, index: TreeIndex) -> Iterator[NoqaComment]:
             continue
         around = [node for node in strings if _lines_of(node)[0] <= number <= _lines_of(node)[1]]
         start = _start_of_comment(line, number, around)
-        found = _NOQA.search(line, start) if start >= 0 else None
+        found = NOQA.search(line, start) if start >= 0 else None
         if found:
             ids = tuple(each.upper() for each in _ID.findall(found["ids"] or ""))
             if found["colon"] and not ids:

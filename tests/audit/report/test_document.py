@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from audit.report.document import Report
+from audit.report.document import Baseline, Report
 from audit.results import Check, Outcome, Result, Severity
 from audit.score import Verdict
 
@@ -229,3 +229,29 @@ def test_minor_results_stay_minor_in_the_list_of_checks(make_report: MakeReport,
     report = make_report([make_result(Outcome.FAILED, severity=Severity.MINOR), make_result(check="area.second")])
     assert [check.severity for check in report.checks] == [Severity.MINOR, Severity.CRITICAL]
     assert report.verdict is Verdict.READY
+
+
+def test_minor_findings_count_for_the_exit_code_of_static_and_of_no_other_area(
+    make_report: MakeReport, make_result: MakeResult
+) -> None:
+    results = [make_result(Outcome.FAILED, severity=Severity.MINOR), make_result(check="area.second")]
+    codes = {command: make_report(results, command=command, release=False).exit_code for command in ("static", "smoke")}
+    assert codes == {"static": 1, "smoke": 0}
+
+
+def test_results_set_apart_without_a_baseline_that_says_so_are_refused(
+    make_report: MakeReport, make_result: MakeResult
+) -> None:
+    results = [make_result(Outcome.FAILED, set_apart="in the baseline b"), make_result(check="area.second")]
+    known = Baseline(source="the baseline b", set_apart=1)
+    report = make_report(results, command="static", release=False, baselines=(known,))
+    assert (report.verdict, report.exit_code) == (Verdict.CLEAN, 0)
+    document = report.model_dump(mode="json") | {"baselines": []}
+    with pytest.raises(ValidationError, match="another number of results than are marked"):
+        Report.model_validate(document)
+
+
+def test_only_a_failure_is_set_apart(make_result: MakeResult) -> None:
+    for outcome in set(Outcome) - {Outcome.FAILED}:
+        with pytest.raises(ValidationError, match="only a failure is set apart"):
+            make_result(outcome, set_apart="in the baseline b")

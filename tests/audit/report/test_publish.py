@@ -98,7 +98,7 @@ def test_what_is_not_a_report_is_refused(source: Path, tmp_path: Path, content: 
 def test_a_missing_report_is_refused_with_the_command_that_makes_one(tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
     message = refused(tmp_path / "empty", tmp_path / "reports")
-    assert "cannot be read: No such file or directory; run `astrobio-audit readiness` first" in message
+    assert "cannot be read: No such file or directory; name a report that a command wrote as JSON" in message
 
 
 def test_a_refusal_keeps_what_was_published(source: Path, tmp_path: Path) -> None:

@@ -1,0 +1,65 @@
+"""The report as workflow commands of GitHub Actions: each failure an annotation on its line.
+
+Escaping is that of `actions/toolkit`, packages/core/src/command.ts.
+"""
+
+from audit.report.baselines import baseline_lines
+from audit.report.document import Report
+from audit.report.places import message_of, path_in_repository
+from audit.report.text import counted, plain
+from audit.results import Location, Outcome, Result
+
+_NOTIFIED = {Outcome.ERROR: "error", Outcome.SKIPPED: "warning"}
+_DATA = str.maketrans({"%": "%25", "\r": "%0D", "\n": "%0A", "\u2028": "%0A", "\u2029": "%0A"})
+_PROPERTY = _DATA | str.maketrans({":": "%3A", ",": "%2C"})
+
+
+def render_github(report: Report) -> str:
+    """Return one command a line, then a line with the counts. What is set apart is counted and not annotated."""
+    lines = [_command(report, result) for result in report.results if _is_shown(result)]
+    lines += [_line("notice", {"title": report.tool.name}, line) for line in baseline_lines(report)]
+    if report.partial:
+        lines.append(_line("notice", {"title": report.tool.name}, f"partial run, no verdict: {report.partial_reason}"))
+    return "\n".join([*lines, _summary(report)]) + "\n"
+
+
+def _is_shown(result: Result) -> bool:
+    return result.outcome in _NOTIFIED or (result.outcome is Outcome.FAILED and not result.set_apart)
+
+
+def _command(report: Report, result: Result) -> str:
+    level = _NOTIFIED.get(result.outcome) or ("error" if result.severity.gates_release else "warning")
+    properties = _place(report, result.location) if result.location else {}
+    title = result.check if result.outcome is Outcome.FAILED else f"{result.check} ({result.outcome.value})"
+    return _line(level, {**properties, "title": title}, message_of(result))
+
+
+def _place(report: Report, place: Location) -> dict[str, str | int]:
+    found: dict[str, str | int] = {"file": path_in_repository(report, place.path)}
+    if place.line is None:
+        return found
+    found["line"] = place.line
+    end = place.end_line or place.line
+    if end > place.line:  # columns are for annotations of one line
+        found["endLine"] = end
+        return found
+    if place.column is not None:
+        found["col"] = place.column
+        if place.end_column is not None and place.end_column > place.column:
+            found["endColumn"] = place.end_column
+    return found
+
+
+def _line(level: str, properties: dict[str, str | int], message: str) -> str:
+    listed = ",".join(f"{name}={plain(str(value)).translate(_PROPERTY)}" for name, value in properties.items())
+    return f"::{level} {listed}::{plain(message).translate(_DATA)}"
+
+
+def _summary(report: Report) -> str:
+    """Return the counts, without a word of the target's: in a line that is no command, the old `##[...]` still is."""
+    failed = [result for result in report.results if result.outcome is Outcome.FAILED]
+    apart = sum(bool(result.set_apart) for result in failed)
+    aside = f" ({apart} set apart)" if apart else ""
+    verdict = f", verdict {report.verdict}" if report.verdict else ""
+    found = f"{counted(len(failed), 'failure')}{aside} in {counted(len(report.checks), 'check')}"
+    return f"{report.tool.name}: {found}{verdict}"

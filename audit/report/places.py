@@ -1,0 +1,28 @@
+"""What the formats for other programs share: which results they list, and where."""
+
+from collections import Counter
+from collections.abc import Iterator
+
+from audit.report.document import Report
+from audit.results import Outcome, Result
+
+
+def path_in_repository(report: Report, path: str) -> str:
+    """Return a path of the report as seen from the top of the target's repository, where CI looks for it."""
+    prefix = report.provenance.prefix
+    return f"{prefix}/{path}" if prefix else path
+
+
+def numbered_failures(report: Report) -> Iterator[tuple[Result, int]]:
+    """Yield every failure with its number among those of the same fingerprint, from 1."""
+    seen: Counter[str | None] = Counter()
+    for result in report.results:
+        if result.outcome is Outcome.FAILED:
+            seen[result.fingerprint] += 1
+            yield result, seen[result.fingerprint]
+
+
+def message_of(result: Result) -> str:
+    """Return what a failure, error or skip says: its reason and how to mend it."""
+    fix = f"\nfix: {result.fix}" if result.fix else ""
+    return f"{result.reason}{fix}"
