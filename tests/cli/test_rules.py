@@ -128,3 +128,17 @@ def test_a_rule_over_documents_does_not_apply_where_there_are_none(run: Run, pac
 def test_explain_shows_a_rule_over_documents_by_the_files_of_its_example(run: Run) -> None:
     text = run("explain", "CLM001").stdout
     assert "    ==> README.md <==\n    The model reaches 96 % accuracy" in text
+
+
+def test_a_document_is_ignored_by_its_path_and_never_written_to(run: Run, package: Path) -> None:
+    text = "# The models reach 96 % accuracy\n"
+    (package / "README.md").write_text(text)
+    done = run("static", "--target", str(package), "--only", "rules.clm001", "--add-noqa")
+    assert "README.md: is no Python file" in done.stdout + done.stderr
+    assert (package / "README.md").read_text() == text
+    settings = package / "pyproject.toml"
+    settings.write_text(settings.read_text() + '[tool.astrobio-audit.per_path_ignores]\n"*.md" = ["CLM001"]\n')
+    done = run("static", "--target", str(package), "--only", "rules.clm001", "--json", "--quiet")
+    (result,) = json.loads(done.stdout)["results"]
+    assert result["outcome"] == "passed"
+    assert "1 ignored by `per_path_ignores`" in result["evidence"]["bound_origin"]

@@ -6,6 +6,7 @@ from dataclasses import replace
 from audit.judgement import Judgement, Measured, failed, judged, not_applicable
 from audit.results import Comparison, Location, Subject, SubjectKind
 from audit.session import Collected
+from audit.static.ignores import PathIgnores
 from audit.static.rules.project_files import ProjectFiles
 from audit.static.rules.project_rule import Place, ProjectRule
 
@@ -28,15 +29,17 @@ def _is_silenced(rule: ProjectRule, place: Place, project: ProjectFiles) -> bool
     return text is not None and text.silences(rule.id, place.line)
 
 
-def judge_project(rule: ProjectRule, project: ProjectFiles) -> Sequence[Judgement]:
-    """Return the results of one rule."""
+def judge_project(rule: ProjectRule, project: ProjectFiles, ignores: PathIgnores) -> Sequence[Judgement]:
+    """Return the results of one rule, less what `ignores` leaves out."""
     concerned = rule.concerned(project)
     if not concerned:
         return [not_applicable("the project has no file of the kind that the rule looks at")]
     found, silenced = places(rule, project)
-    if found:
-        return [_failed(rule, place, project) for place in found]
+    left = [place for place in found if not ignores.ignores(place.path, rule.id)]
+    if left:
+        return [_failed(rule, place, project) for place in left]
     aside = f"; {silenced} silenced by `noqa` comments" if silenced else ""
+    aside += f"; {len(found)} ignored by `per_path_ignores`" if found else ""
     measured = Measured(
         value=0,
         bound=0,
