@@ -52,7 +52,13 @@ class Collected:
         target, settings = self.target, self.target.settings
         if not target.is_tree:
             return None
-        return tree_files(target.root, target.paths, exclude=settings.exclude, source=settings.source)
+        return tree_files(
+            target.root,
+            target.paths,
+            exclude=settings.exclude,
+            source=settings.source,
+            notebooks=settings.notebooks,
+        )
 
     @cached_property
     def analysis(self) -> StaticAnalysis:
@@ -63,6 +69,7 @@ class Collected:
             target.source,
             target.package_path,
             exclude=target.settings.exclude,
+            notebooks=target.settings.notebooks,
             installed=(*(tree.search if tree else ()), *site_folders(target.python)),
             project=target.root,
             workers=target.workers,

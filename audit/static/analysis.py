@@ -131,6 +131,7 @@ def analyse(
     start: Path,
     *,
     exclude: Sequence[str] = (),
+    notebooks: bool = False,
     installed: Sequence[Path] = (),
     project: Path | None = None,
     workers: int = 1,
@@ -138,7 +139,8 @@ def analyse(
     found: Discovery | None = None,
     with_surroundings: bool = True,
 ) -> StaticAnalysis:
-    """Return what the Python files of `start` say; `root`, `start` and `exclude` are those of `discover`.
+    """Return what the Python files of `start` say; `root`, `start`, `exclude` and `notebooks` are those of
+    `discover`.
 
     Files are read by up to `workers` processes, except those of which `store` knows the summary already. Bases that
     leave the target are followed into the sources of `root` and of the folders `installed`. Of a `project` the scripts,
@@ -147,10 +149,14 @@ def analyse(
     file that cannot be read is listed.
     """
     with without_collector():
-        discovery = found or discover(root, start, exclude=exclude)
+        discovery = found or discover(root, start, exclude=exclude, notebooks=notebooks)
         records = Records(discovery.files, record_of, workers=workers, store=store)
         installed_modules = InstalledModules([root, *installed], store=store)
-        around = look_around(project, start, exclude=exclude, store=store) if project and with_surroundings else None
+        around = (
+            look_around(project, start, exclude=exclude, notebooks=notebooks, store=store)
+            if project and with_surroundings
+            else None
+        )
 
         def given() -> tuple[str, ...]:
             folders = [str(root), *map(str, installed), str(project)]

@@ -64,7 +64,12 @@ class Around:
 
 
 def look_around(
-    project: Path, package: Path, *, exclude: Sequence[str], store: FactStore | None = None
+    project: Path,
+    package: Path,
+    *,
+    exclude: Sequence[str],
+    notebooks: bool = False,
+    store: FactStore | None = None,
 ) -> Around | None:
     """Return what is in `project` outside `package`, with its weights and data anywhere; paths are the project's.
 
@@ -75,7 +80,7 @@ def look_around(
         return None
     own = "/".join(map(_escaped, package.relative_to(project).parts))
     left_out = [*(f"/{_escaped(name)}/" for name in others), *([f"/{own}"] if own else [])]
-    found = discover(project, project, exclude=[*left_out, *exclude])
+    found = discover(project, project, exclude=[*left_out, *exclude], notebooks=notebooks)
     outside = [file for file in found.files if not file.path.is_relative_to(package)]
     return Around(
         project=project,
