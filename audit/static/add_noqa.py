@@ -14,6 +14,8 @@ from audit.report.document import Report
 from audit.report.files import replace_content
 from audit.results import Outcome, Result
 from audit.static.reading import sha256
+from audit.static.rules.project_rule import ProjectRule
+from audit.static.rules.registry import rules_by_id
 from audit.static.rules.suppress import NOQA, noqa_comments, silencing
 from audit.static.tree import TreeIndex
 
@@ -56,8 +58,15 @@ def add_noqa(report: Report, root: Path) -> Silenced:
             by_path[result.location.path].append(result)
     done = Silenced()
     for path, results in sorted(by_path.items()):
-        _silence_file(root, path, results, done)
+        if any(isinstance(rules_by_id().get(_rule_of(result)), ProjectRule) for result in results):
+            done.left.append(f"{path}: is no Python file, in which alone comments are written")
+        else:
+            _silence_file(root, path, results, done)
     return done
+
+
+def _rule_of(result: Result) -> str:
+    return result.check.removeprefix(_OWN).upper()
 
 
 def _silence_file(root: Path, path: str, results: Sequence[Result], done: Silenced) -> None:
@@ -88,7 +97,7 @@ def _spot_of(result: Result) -> Spot | None:
     place = result.location
     if place is None or place.line is None:
         return None
-    return Spot(result.check.removeprefix(_OWN).upper(), place.line, place.end_line or place.line)
+    return Spot(_rule_of(result), place.line, place.end_line or place.line)
 
 
 def silenced_text(text: str, spots: Sequence[Spot]) -> tuple[str, list[Spot]]:

@@ -89,19 +89,35 @@ def test_the_command_that_repeats_a_finding_finds_it(run: Run, package: Path) ->
     assert found["subject"]["digest"].startswith("sha256:")
 
 
+PROJECT_RULES = ["rules.clm001", "rules.dat001", "rules.dat002", "rules.dat003", "rules.sec008"]
+
+
 def test_rules_over_documents_and_data_are_part_of_static(run: Run, package: Path) -> None:
+    pointer = "version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 9\n"
+    token = "hf_" + "QwErTyUiOpAsDfGhJkLzXcVbNmQwErTyUi"
     (package / "README.md").write_text("# Zoo\n\nThe models reach 96 % accuracy.\n")
+    (package / "deploy.yaml").write_text(f"token: {token}\n")
     (package / "data").mkdir()
-    (package / "data" / "stars.csv").write_text("<!doctype html><html>404</html>\n")
+    for name, text in {"a": pointer, "b": "<!doctype html><html>404</html>\n", "c": ""}.items():
+        (package / "data" / f"{name}.csv").write_text(text)
     done = run("static", "--target", str(package), "--json", "--quiet")
     found = {each["check"]: each for each in json.loads(done.stdout)["results"]}
-    claim, page = found["rules.clm001"], found["rules.dat002"]
-    assert (done.returncode, claim["outcome"], page["outcome"]) == (1, "failed", "failed")
-    assert claim["location"] | {"path": "README.md", "line": 3, "column": 18} == claim["location"]
-    assert claim["location"]["end_column"] == 31
-    assert page["subject"]["path"] == "data/stars.csv"
-    assert found["rules.dat001"]["outcome"] == "passed"
-    assert found["rules.sec008"]["outcome"] == "passed"
+    assert done.returncode == 1
+    assert [found[name]["outcome"] for name in PROJECT_RULES] == ["failed"] * 5
+    claim, secret = found["rules.clm001"]["location"], found["rules.sec008"]["location"]
+    assert claim | {"path": "README.md", "line": 3, "column": 18, "end_line": 3, "end_column": 31} == claim
+    assert secret | {"path": "deploy.yaml", "line": 1, "column": 8} == secret
+    assert [found[f"rules.dat00{n}"]["location"]["path"] for n in (1, 2, 3)] == [f"data/{n}.csv" for n in "abc"]
+    assert token[4:] not in done.stdout
+
+
+def test_rules_over_documents_and_data_pass_where_nothing_is_wrong(run: Run, package: Path) -> None:
+    (package / "README.md").write_text("# Zoo\n")
+    (package / "data").mkdir()
+    (package / "data" / "stars.csv").write_text("name,mass\nsun,1\n")
+    only = [word for name in PROJECT_RULES for word in ("--only", name)]
+    found = outcomes(run("static", "--target", str(package), "--json", "--quiet", *only))
+    assert found == dict.fromkeys(PROJECT_RULES, "passed")
 
 
 def test_a_rule_over_documents_does_not_apply_where_there_are_none(run: Run, package: Path) -> None:
@@ -112,3 +128,17 @@ def test_a_rule_over_documents_does_not_apply_where_there_are_none(run: Run, pac
 def test_explain_shows_a_rule_over_documents_by_the_files_of_its_example(run: Run) -> None:
     text = run("explain", "CLM001").stdout
     assert "    ==> README.md <==\n    The model reaches 96 % accuracy" in text
+
+
+def test_a_document_is_ignored_by_its_path_and_never_written_to(run: Run, package: Path) -> None:
+    text = "# The models reach 96 % accuracy\n"
+    (package / "README.md").write_text(text)
+    done = run("static", "--target", str(package), "--only", "rules.clm001", "--add-noqa")
+    assert "README.md: is no Python file" in done.stdout + done.stderr
+    assert (package / "README.md").read_text() == text
+    settings = package / "pyproject.toml"
+    settings.write_text(settings.read_text() + '[tool.astrobio-audit.per_path_ignores]\n"*.md" = ["CLM001"]\n')
+    done = run("static", "--target", str(package), "--only", "rules.clm001", "--json", "--quiet")
+    (result,) = json.loads(done.stdout)["results"]
+    assert result["outcome"] == "passed"
+    assert "1 ignored by `per_path_ignores`" in result["evidence"]["bound_origin"]

@@ -62,8 +62,8 @@ class SoftmaxOverWrongAxis(CallRule):
         import torch
 
 
-        def attend(q, k, v):
-            scores = q @ k.transpose(-2, -1)
+        def attend(q, k, v, scale):
+            scores = q @ k.transpose(-2, -1) * scale
             w = torch.softmax(scores, dim=-2)
             return w @ v
         """,

@@ -67,7 +67,7 @@ class UnusedMask(Rule):
 
 
         def attend(q, k, v, mask):
-            return torch.softmax(q @ k.mT, -1) @ v
+            return torch.softmax(q @ k.mT * q.shape[-1] ** -0.5, -1) @ v
         """,
         """
         import torch.nn.functional as F

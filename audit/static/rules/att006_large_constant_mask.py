@@ -32,7 +32,7 @@ class LargeConstantMask(CallRule):
         "s = s.masked_fill(m, -1e4)\n",
     )
     INVALID = (
-        "s = s.masked_fill(m, -1e9)\n",
+        "scores = s.masked_fill(m, -1e9)\n",
         "s.masked_fill_(m, value=-1e30)\n",
     )
     FIXED = (

@@ -60,9 +60,9 @@ class BoolMaskAdded(Rule):
         import torch
 
 
-        def f(q, k, v, n):
+        def f(q, k, v, n, scale):
             m = torch.tril(torch.ones(n, n))
-            return torch.softmax(q @ k.mT + m, -1) @ v
+            return torch.softmax(q @ k.mT * scale + m, -1) @ v
         """,
         """
         import torch

@@ -69,7 +69,7 @@ class ClaimWithoutEvidence(ProjectRule):
             for claim in claims_of(text) if text is not None else ():
                 if not is_backed(claim, path, project):
                     end = claim.column + len(claim.text)
-                    yield Place(path, claim.line, claim.column, end, _message(claim.text, claim.kind))
+                    yield Place(path, _message(claim.text, claim.kind), claim.line, claim.column, end)
 
 
 def _message(words: str, kind: Kind) -> str:

@@ -28,7 +28,7 @@ class DataRule(ProjectRule):
         """Yield the files with such a content."""
         for item in project.data:
             if item.facts.get("content") in self.contents:
-                yield Place(path=item.path, line=1, column=1, end_column=1, message=self.message(item))
+                yield Place(item.path, self.message(item))
 
     @abstractmethod
     def message(self, item: "InventoryItem") -> str:

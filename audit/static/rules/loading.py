@@ -13,14 +13,18 @@ def is_round_trip(call: ast.Call, context: FileContext) -> bool:
     loaded = _root(call.args[0]) if call.args else ""
     if function is None or not loaded:
         return False
-    return any(
-        isinstance(node, ast.Call)
-        and len(node.args) > 1
-        and node.lineno < call.lineno
-        and _root(node.args[1]) == loaded
-        and context.resolve(node) in _SAVES
-        for node in ast.walk(function)
-    )
+    before = [node for node in ast.walk(function) if 0 < getattr(node, "lineno", 0) < call.lineno]
+    saved = [node.lineno for node in before if isinstance(node, ast.Call) and _saves_to(node, loaded, context)]
+    bound = [node.lineno for node in before if isinstance(node, ast.Name) and node.id == loaded and _is_store(node)]
+    return bool(saved) and max(bound, default=0) <= max(saved)
+
+
+def _saves_to(call: ast.Call, name: str, context: FileContext) -> bool:
+    return len(call.args) > 1 and _root(call.args[1]) == name and context.resolve(call) in _SAVES
+
+
+def _is_store(name: ast.Name) -> bool:
+    return isinstance(name.ctx, ast.Store)
 
 
 def _root(expression: ast.expr) -> str:
@@ -33,18 +37,30 @@ def _root(expression: ast.expr) -> str:
 def is_for_an_old_version(call: ast.Call, context: FileContext) -> bool:
     """Return whether `call` is what a function falls back to where `weights_only` is not known.
 
-    It stands in a branch or a handler, or behind one that returns, and the function passes the argument elsewhere.
+    It stands in a handler of a function that passes the argument, in the other branch of an `if` that does, or behind
+    a branch that passes it and returns.
     """
     function = context.function_of(call)
-    if function is None:
+    if function is None or not _passes_it(function):
         return False
-    around = [call, *context.ancestors(call)]
-    top = next(each for each in around if context.parent(each) is function)
-    before = function.body[: function.body.index(top)] if isinstance(top, ast.stmt) and top in function.body else []
-    if any(isinstance(each, ast.If | ast.Try) and _passes_it(each) for each in before):
-        return True
-    in_branch = any(isinstance(each, ast.If | ast.Try) for each in around[: around.index(top) + 1])
-    return in_branch and _passes_it(function)
+    child: ast.AST = call
+    for around in context.ancestors(call):
+        if isinstance(around, ast.ExceptHandler):
+            return True
+        if isinstance(around, ast.If) and any(_passes_it(each) for each in _other_arm(around, child)):
+            return True
+        if around is function:
+            break
+        child = around
+    earlier = function.body[: function.body.index(child)] if isinstance(child, ast.stmt) else []
+    branches = (each for each in earlier if isinstance(each, ast.If | ast.Try) and _passes_it(each))
+    return any(isinstance(node, ast.Return) for each in branches for node in ast.walk(each))
+
+
+def _other_arm(branch: ast.If, child: ast.AST) -> list[ast.stmt]:
+    if child in branch.orelse:
+        return branch.body
+    return branch.orelse if child in branch.body else []
 
 
 def _passes_it(node: ast.AST) -> bool:

@@ -6,6 +6,7 @@ from dataclasses import replace
 from audit.judgement import Judgement, Measured, failed, judged, not_applicable
 from audit.results import Comparison, Location, Subject, SubjectKind
 from audit.session import Collected
+from audit.static.ignores import PathIgnores
 from audit.static.rules.project_files import ProjectFiles
 from audit.static.rules.project_rule import Place, ProjectRule
 
@@ -18,7 +19,7 @@ def project_files(collected: Collected) -> ProjectFiles:
 
 def places(rule: ProjectRule, project: ProjectFiles) -> tuple[list[Place], int]:
     """Return what a rule finds, in order, and how many of its findings a `noqa` comment silences."""
-    found = sorted(set(rule.judge_project(project)))
+    found = sorted(set(rule.judge_project(project)), key=lambda each: (each.path, each.line, each.column, each.message))
     kept = [place for place in found if not _is_silenced(rule, place, project)]
     return kept, len(found) - len(kept)
 
@@ -28,15 +29,17 @@ def _is_silenced(rule: ProjectRule, place: Place, project: ProjectFiles) -> bool
     return text is not None and text.silences(rule.id, place.line)
 
 
-def judge_project(rule: ProjectRule, project: ProjectFiles) -> Sequence[Judgement]:
-    """Return the results of one rule."""
+def judge_project(rule: ProjectRule, project: ProjectFiles, ignores: PathIgnores) -> Sequence[Judgement]:
+    """Return the results of one rule, less what `ignores` leaves out."""
     concerned = rule.concerned(project)
     if not concerned:
         return [not_applicable("the project has no file of the kind that the rule looks at")]
     found, silenced = places(rule, project)
-    if found:
-        return [_failed(rule, place, project) for place in found]
+    left = [place for place in found if not ignores.ignores(place.path, rule.id)]
+    if left:
+        return [_failed(rule, place, project) for place in left]
     aside = f"; {silenced} silenced by `noqa` comments" if silenced else ""
+    aside += f"; {len(found)} ignored by `per_path_ignores`" if found else ""
     measured = Measured(
         value=0,
         bound=0,
@@ -49,10 +52,15 @@ def judge_project(rule: ProjectRule, project: ProjectFiles) -> Sequence[Judgemen
 
 def _failed(rule: ProjectRule, place: Place, project: ProjectFiles) -> Judgement:
     text = project.text(place.path) if place.path in project.texts else None
+    line = place.line or None
     location = Location(
-        path=place.path, line=place.line, column=place.column, end_line=place.line, end_column=place.end_column
+        path=place.path,
+        line=line,
+        column=place.column or None,
+        end_line=line,
+        end_column=place.end_column or None,
     )
     subject = Subject(
-        kind=SubjectKind.FILE, path=place.path, line=place.line, digest=text.digest if text is not None else None
+        kind=SubjectKind.FILE, path=place.path, line=line, digest=text.digest if text is not None else None
     )
     return replace(failed(place.message, location=location, fix=rule.fix), subject=subject)

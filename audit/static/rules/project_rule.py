@@ -17,13 +17,16 @@ Files = Mapping[str, str]
 
 @dataclass(frozen=True, slots=True, order=True)
 class Place:
-    """What a rule objects to in a file of the project; lines and columns start at 1, the end column is exclusive."""
+    """What a rule objects to in a file of the project; lines and columns start at 1, the end column is exclusive.
+
+    All three are 0 where the file as a whole is meant.
+    """
 
     path: str
-    line: int
-    column: int
-    end_column: int
     message: str
+    line: int = 0
+    column: int = 0
+    end_column: int = 0
 
 
 @dataclass(frozen=True, slots=True)

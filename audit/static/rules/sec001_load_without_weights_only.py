@@ -27,7 +27,7 @@ class LoadWithoutWeightsOnly(CallRule):
         "https://docs.pytorch.org/docs/stable/generated/torch.load.html",
         "https://github.com/pytorch/pytorch/issues/31875",
     )
-    precision = Precision(findings=17, sampled=17, false=0)
+    precision = Precision(findings=21, sampled=21, false=0)
     words = ("load",)
     called = ("load",)
     also_silenced_by = ("TOR102", "S614")
@@ -79,6 +79,29 @@ class LoadWithoutWeightsOnly(CallRule):
         from torch import load
 
         state = load('a.pt', map_location='cpu')
+        """,
+        """
+        import io
+
+        import torch
+
+
+        def broadcast(value, others):
+            buffer = io.BytesIO()
+            torch.save(value, buffer)
+            buffer = io.BytesIO(others(buffer))
+            return torch.load(buffer)
+        """,
+        """
+        import torch
+
+
+        def both(first, second):
+            if first:
+                a = torch.load(first, weights_only=True)
+            if second:
+                b = torch.load(second)
+            return a, b
         """,
     )
     FIXED = (

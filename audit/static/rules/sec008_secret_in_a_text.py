@@ -62,4 +62,4 @@ class SecretInAText(ProjectRule):
                 column = start - text.content.rfind("\n", 0, start)
                 shown = f"{kind} ({secret[:4]}..., {len(secret)} characters)"
                 first = len(secret.partition("\n")[0])
-                yield Place(text.path, line, column, column + first, f"the file holds {shown}")
+                yield Place(text.path, f"the file holds {shown}", line, column, column + first)
