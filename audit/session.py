@@ -4,7 +4,6 @@ import gc
 import shlex
 import sys
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import nullcontext
 from dataclasses import dataclass, field
 from functools import cached_property
 
@@ -45,6 +44,7 @@ class Collected:
         self._cache = cache
         self.only = tuple(only)
         self.probe: Probe | None = None
+        self._store: FactStore | None = None
 
     @cached_property
     def tree(self) -> TreeFiles | None:
@@ -58,19 +58,18 @@ class Collected:
     def analysis(self) -> StaticAnalysis:
         """What the sources say: the package's, or those of a tree and of the packages in it; imports nothing."""
         target, tree = self.target, self.tree
-        store = FactStore(cache_folder()) if self._cache else None
-        with store or nullcontext():
-            found = analyse(
-                target.source,
-                target.package_path,
-                exclude=target.settings.exclude,
-                installed=(*(tree.search if tree else ()), *site_folders(target.python)),
-                project=target.root,
-                workers=target.workers,
-                store=store,
-                found=tree.discovery if tree else None,
-                with_surroundings=not target.paths,
-            )
+        self._store = FactStore(cache_folder()) if self._cache else None
+        found = analyse(
+            target.source,
+            target.package_path,
+            exclude=target.settings.exclude,
+            installed=(*(tree.search if tree else ()), *site_folders(target.python)),
+            project=target.root,
+            workers=target.workers,
+            store=self._store,
+            listed=tree.discovery if tree else None,
+            with_surroundings=not target.paths,
+        )
         gc.freeze()  # it stays until the end; going through it costs more than all that is done with it
         return found
 
@@ -130,7 +129,9 @@ class Collected:
         return self.probe
 
     def close(self) -> None:
-        """End the probe."""
+        """End the probe and close the store."""
+        if self._store:
+            self._store.close()
         if self.probe:
             self.probe.close()
 

@@ -1,53 +1,85 @@
 """All stages in a row: from a folder to its inventory."""
 
 import hashlib
-from collections.abc import Mapping, Sequence, Set
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence, Set
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 
-from audit.static.collect import analyse_files, without_collector
+from pydantic import TypeAdapter
+
+from audit.static.conclusions import Form, concluded
 from audit.static.definitions import Definition, find_function
 from audit.static.discovery import Discovery, SkippedTree, SourceFile, discover
 from audit.static.file_items import attention_items, file_items
-from audit.static.full_summary import summary_of
+from audit.static.findings import Judged
 from audit.static.graph import ProjectGraph
+from audit.static.imports.program import Program
 from audit.static.installed import InstalledModules
-from audit.static.inventory import InventoryItem, InventoryKind, class_items
-from audit.static.judging import judged_again
+from audit.static.inventory import InventoryItem, InventoryKind, class_items, sort_key
+from audit.static.judging import judged_files
 from audit.static.names import ClassSummary, FileSummary
-from audit.static.project import project_scripts, surroundings
-from audit.static.reading import UnreadableFile
+from audit.static.project import look_around, project_scripts, surroundings
+from audit.static.reading import UnreadableFile, read
+from audit.static.record import FileRecord, record_of
+from audit.static.records import Records, without_collector
 from audit.static.store import FactStore
+
+
+@dataclass(frozen=True)
+class _Inventory:
+    """What the stages after reading find."""
+
+    items: tuple[InventoryItem, ...]
+    surroundings: tuple[InventoryItem, ...]
+    unreadable: tuple[UnreadableFile, ...]
 
 
 @dataclass(frozen=True)
 class StaticAnalysis:
     """What the source of a target says. Two analyses of one tree at one place are equal.
 
-    `files` are all files found; each is either among the `summaries` or `unreadable`. `surroundings` are what the
-    project has outside of them, with paths relative to the project.
+    `files` are all files found. `surroundings` are what the project has outside of them, with paths relative to the
+    project. `file_digests` are the SHA-256 of every file's content by relative path, sorted; None where no content
+    could be read.
     """
 
     files: tuple[SourceFile, ...]
-    summaries: tuple[FileSummary, ...]
     unreadable: tuple[UnreadableFile, ...]
     skipped_trees: tuple[SkippedTree, ...]
     inventory: tuple[InventoryItem, ...]
+    file_digests: Mapping[str, str | None]
+    records: Records[FileRecord] = field(compare=False, repr=False)
     surroundings: tuple[InventoryItem, ...] = ()
+    workers: int = field(default=1, compare=False)
+    store: FactStore | None = field(default=None, compare=False, repr=False)
+    # What all of it was concluded from.
+    given: Callable[[], tuple[str, ...]] = field(default=tuple, compare=False, repr=False)
+
+    @cached_property
+    def readable(self) -> frozenset[str]:
+        """The relative paths of the files that have a syntax tree."""
+        return frozenset(file.relative for file in self.files) - {file.path for file in self.unreadable}
+
+    @cached_property
+    def summaries(self) -> tuple[FileSummary, ...]:
+        """What each readable file binds, imports and defines."""
+        return tuple(self.records.by_path("names").values())
+
+    @property
+    def programs(self) -> Mapping[str, Program]:
+        """What importing each readable file does, by path; read anew each time, for they are large."""
+        return self.records.by_path("program")
+
+    @cached_property
+    def judged(self) -> Mapping[str, Judged]:
+        """What all rules find in each readable file, by path."""
+        return judged_files(self.records, self.inventory, workers=self.workers, store=self.store)
 
     @property
     def models(self) -> tuple[InventoryItem, ...]:
         """The classes whose bases lead to `torch.nn.Module`."""
         return tuple(item for item in self.inventory if item.kind is InventoryKind.MODEL)
-
-    @cached_property
-    def file_digests(self) -> Mapping[str, str | None]:
-        """The SHA-256 of every file's content by relative path, sorted; None where no content could be read."""
-        digests = {file.path: file.digest for file in self.summaries} | {
-            file.path: file.digest for file in self.unreadable
-        }
-        return dict(sorted(digests.items()))
 
     @cached_property
     def digest(self) -> str:
@@ -58,13 +90,14 @@ class StaticAnalysis:
         return f"sha256:{total.hexdigest()}"
 
     def of_files(self, paths: Set[str]) -> "StaticAnalysis":
-        """Return what the files at these relative paths say, judged with all the others known."""
-        return StaticAnalysis(
+        """Return what is known of the files at these relative paths, concluded with all the others known."""
+        return replace(
+            self,
             files=tuple(file for file in self.files if file.relative in paths),
-            summaries=tuple(file for file in self.summaries if file.path in paths),
             unreadable=tuple(file for file in self.unreadable if file.path in paths),
-            skipped_trees=self.skipped_trees,
             inventory=tuple(item for item in self.inventory if item.path in paths),
+            file_digests={path: digest for path, digest in self.file_digests.items() if path in paths},
+            surroundings=(),
         )
 
     def find_definition(self, module: str, qualname: str) -> Definition | None:
@@ -101,7 +134,7 @@ def analyse(
     project: Path | None = None,
     workers: int = 1,
     store: FactStore | None = None,
-    found: Discovery | None = None,
+    listed: Discovery | None = None,
     with_surroundings: bool = True,
 ) -> StaticAnalysis:
     """Return what the Python files of `start` say; `root`, `start` and `exclude` are those of `discover`.
@@ -109,29 +142,73 @@ def analyse(
     Files are read by up to `workers` processes, except those of which `store` knows the summary already. Bases that
     leave the target are followed into the sources of `root` and of the folders `installed`. Of a `project` the scripts,
     tests, weights and data around the package are listed too, unless `with_surroundings` is false. The target is
-    neither imported nor run. `found` are the files where they have been found already. Raises what `discover` raises; a
-    file that cannot be read is listed.
+    neither imported nor run. `listed` are the files where they have been found already. Raises what `discover` raises;
+    a file that cannot be read is listed.
     """
     with without_collector():
-        discovery = found or discover(root, start, exclude=exclude)
-        results = analyse_files(discovery.files, summary_of, workers=workers, store=store)
-        summaries = tuple(result for result in results if isinstance(result, FileSummary))
-        installed_modules = InstalledModules([root, *installed])
-        graph = ProjectGraph(summaries, installed=installed_modules)
-        classes = class_items(graph)
-        summaries = judged_again(discovery.files, summaries, classes, workers=workers, store=store)
-        scripts = {
-            name: started.partition(":")[0] for name, started in (project_scripts(project) if project else {}).items()
-        }
-        others = (*attention_items(graph), *file_items(graph, summaries, classes=classes, scripts=scripts))
-        items = sorted((*classes, *others), key=lambda item: (item.path, item.line, item.qualname, item.kind))
+        discovery = listed or discover(root, start, exclude=exclude)
+        records = Records(discovery.files, record_of, workers=workers, store=store)
+        installed_modules = InstalledModules([root, *installed], store=store)
+        looks_around = project is not None and with_surroundings
+        around = look_around(project, start, exclude=exclude, store=store) if project and looks_around else None
+        modules = around.modules if around else _started_modules(None if looks_around else project)
+
+        def given() -> tuple[str, ...]:
+            folders = [str(root), *map(str, installed), str(project)]
+            commands = repr(sorted(modules.items()))
+            return (*folders, commands, *_contents(records), *(around.contents if around else ()))
+
+        def conclude() -> _Inventory:
+            graph = ProjectGraph(records.by_path("names").values(), installed=installed_modules)
+            facts = records.by_path("facts")
+            classes = class_items(graph)
+            others = (*attention_items(graph, facts), *file_items(graph, facts, classes=classes, scripts=modules))
+            return _Inventory(
+                items=tuple(sorted((*classes, *others), key=sort_key)),
+                surroundings=surroundings(around, installed=installed_modules, classes=classes) if around else (),
+                unreadable=records.unreadable,
+            )
+
+        found = concluded(
+            _INVENTORY, given, conclude, witnesses=lambda: sorted(installed_modules.consulted), store=store
+        )
+        digests = {file.relative: digest for file, digest in zip(discovery.files, records.digests, strict=True)}
         return StaticAnalysis(
             files=discovery.files,
-            summaries=summaries,
-            unreadable=tuple(result for result in results if isinstance(result, UnreadableFile)),
+            unreadable=found.unreadable,
             skipped_trees=discovery.skipped_trees,
-            inventory=tuple(items),
-            surroundings=surroundings(project, start, exclude=exclude, installed=installed_modules, classes=classes)
-            if project and with_surroundings
-            else (),
+            inventory=found.items,
+            file_digests=dict(sorted(digests.items())),
+            records=records,
+            surroundings=found.surroundings,
+            workers=workers,
+            store=store,
+            given=given,
         )
+
+
+def _started_modules(project: Path | None) -> dict[str, str]:
+    """Return the modules that a project's commands start, by command; none without a project."""
+    scripts = project_scripts(project) if project else {}
+    return {command: started.partition(":")[0] for command, started in scripts.items()}
+
+
+def _contents(records: Records[FileRecord]) -> list[str]:
+    """Return what the files hold, as far as the analysis depends on it: of those without content, why."""
+    return [
+        part
+        for file, digest in zip(records.files, records.digests, strict=True)
+        for part in (file.relative, file.module, digest or repr(read(file)))
+    ]
+
+
+def _written(found: _Inventory) -> str:
+    return _INVENTORY_TYPE.dump_json(found).decode()
+
+
+def _read(text: str) -> _Inventory:
+    return _INVENTORY_TYPE.validate_json(text)
+
+
+_INVENTORY_TYPE = TypeAdapter(_Inventory)
+_INVENTORY = Form("inventory", _written, _read)

@@ -2,8 +2,7 @@
 
 JSON, not pickle: text from a store or a worker can at worst be refused, while unpickling runs what it holds. A type
 is a frozen dataclass of `str`, `int`, `float`, `bool`, `None`, enums, tuples, frozen sets, mappings from `str`, other
-such dataclasses, unions, and `Later` of any of these. A mapping stays text until it is first asked, since most
-bindings never are.
+such dataclasses and unions. A mapping stays text until it is first asked, since most bindings never are.
 """
 
 import enum
@@ -21,7 +20,7 @@ _being_made: set[type] = set()
 _ATOMS = (str, int, float, bool, types.NoneType)
 
 
-class EncodingError(Exception):
+class EncodingError(ValueError):
     """A text is not what `encode` writes for the type."""
 
 
@@ -86,48 +85,6 @@ class LazyMapping(Mapping[str, _Value]):
         return repr(self._all())
 
 
-class Later(Generic[_Value]):
-    """A value that is read from its text when it is first asked for: most runs need few of the parts of a fact."""
-
-    __slots__ = ("_decode", "_text", "_value")
-
-    def __init__(self, value: _Value) -> None:
-        """Hold `value`, which is known."""
-        self._value: _Value | None = value
-        self._text = ""
-        self._decode: Callable[[str], _Value] | None = None
-
-    @classmethod
-    def read(cls, text: str, decode: Callable[[str], _Value]) -> "Later[_Value]":
-        """Return what `decode` will make of `text`."""
-        later = cls.__new__(cls)
-        later._value, later._text, later._decode = None, text, decode
-        return later
-
-    @property
-    def value(self) -> _Value:
-        """The value; raises `EncodingError` where the text has another form."""
-        if self._decode is not None:
-            try:
-                self._value = self._decode(self._text)
-            except (TypeError, ValueError, LookupError, RecursionError) as error:
-                raise EncodingError(f"not a fact of this type: {error}") from error
-            self._decode, self._text = None, ""
-        return cast("_Value", self._value)
-
-    def __eq__(self, other: object) -> bool:
-        """Whether both hold equal values."""
-        return self.value == other.value if isinstance(other, Later) else NotImplemented
-
-    def __hash__(self) -> int:
-        """Return the hash of the value."""
-        return hash(self.value)
-
-    def __repr__(self) -> str:
-        """Return what the value returns: one analysis reads like another."""
-        return repr(self.value)
-
-
 def _dumps(plain: object) -> str:
     return json.dumps(plain, separators=(",", ":"), check_circular=False)
 
@@ -144,8 +101,6 @@ def _part(kind: Any) -> tuple[_Plain, _Plain]:
         return _fixed(arguments)
     if origin is frozenset:
         return _sequence(arguments[0], frozenset)
-    if origin is Later:
-        return _later(arguments[0])
     if origin is not None and isinstance(origin, type) and issubclass(origin, Mapping) and arguments[0] is str:
         return _mapping(arguments[1])
     if origin in (Union, types.UnionType):
@@ -200,15 +155,6 @@ def _mapping(kind: Any) -> tuple[_Plain, _Plain]:
     return (
         lambda value: _dumps({key: to_plain(each) for key, each in value.items()}),
         lambda plain: LazyMapping(is_text(plain), from_plain),
-    )
-
-
-def _later(kind: Any) -> tuple[_Plain, _Plain]:
-    to_plain, from_plain = _part(kind)
-    is_text = _checked(str)
-    return (
-        lambda value: _dumps(to_plain(value.value)),
-        lambda plain: Later.read(is_text(plain), lambda text: from_plain(json.loads(text))),
     )
 
 

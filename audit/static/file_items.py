@@ -4,7 +4,7 @@ import re
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
-from audit.static.facts import AttentionFact, Mechanism
+from audit.static.facts import AttentionFact, FileFacts, Mechanism
 from audit.static.graph import ProjectGraph
 from audit.static.inventory import Fact, InventoryItem
 from audit.static.kinds import InventoryKind, kinds_of_name
@@ -31,27 +31,30 @@ class _Named:
 
 def file_items(
     graph: ProjectGraph,
-    files: Iterable[FileSummary],
+    facts: Mapping[str, FileFacts],
     *,
     classes: Collection[InventoryItem],
     scripts: Mapping[str, str],
 ) -> tuple[InventoryItem, ...]:
-    """Return what `files` do, apart from attention. `scripts` are the modules that the project's scripts start."""
+    """Return what the files of the graph do, apart from attention; `facts` are theirs by path.
+
+    `scripts` are the modules that the project's scripts start.
+    """
     items: list[InventoryItem] = []
     by_name: dict[str, set[InventoryKind]] = {}
     for item in classes:
         by_name.setdefault(f"{item.module}.{item.qualname}", set()).add(item.kind)
-    for file in files:
-        items += [*_training(graph, file, by_name, scripts), *_parts(file)]
+    for path, file in graph.files.items():
+        items += [*_training(graph, file, facts[path], by_name, scripts), *_parts(file, facts[path])]
     return tuple(sorted(items, key=lambda item: (item.path, item.line, item.qualname, item.kind)))
 
 
-def attention_items(graph: ProjectGraph) -> Iterator[InventoryItem]:
+def attention_items(graph: ProjectGraph, facts: Mapping[str, FileFacts]) -> Iterator[InventoryItem]:
     """Yield the classes and functions of the target that compute attention, on their own or through a function."""
     named = [
         _Named(file, fact, _resolved(graph, file, fact.through))
-        for file in graph.files.values()
-        for fact in file.facts.attention
+        for path, file in graph.files.items()
+        for fact in facts[path].attention
     ]
     computes: dict[str, set[Mechanism]] = {}
     for each in named:
@@ -120,10 +123,13 @@ def _resolved(graph: ProjectGraph, file: FileSummary, names: Iterable[str]) -> t
 
 
 def _training(
-    graph: ProjectGraph, file: FileSummary, kinds: Mapping[str, set[InventoryKind]], scripts: Mapping[str, str]
+    graph: ProjectGraph,
+    file: FileSummary,
+    facts: FileFacts,
+    kinds: Mapping[str, set[InventoryKind]],
+    scripts: Mapping[str, str],
 ) -> Iterator[InventoryItem]:
     """Yield the file as a training script, where it trains and something starts it."""
-    facts = file.facts
     starts = sorted(
         {entry.by for entry in facts.entries} | {s for s, module in scripts.items() if module == file.module}
     )
@@ -153,9 +159,8 @@ def _training(
     )
 
 
-def _parts(file: FileSummary) -> Iterator[InventoryItem]:
+def _parts(file: FileSummary, facts: FileFacts) -> Iterator[InventoryItem]:
     """Yield the items that a file's own facts make."""
-    facts = file.facts
     if facts.entries:
         by = tuple(sorted({entry.by for entry in facts.entries}))
         yield _file_item(file, InventoryKind.ENTRY_POINT, "", min(e.line for e in facts.entries), {"by": by})

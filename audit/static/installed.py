@@ -13,7 +13,9 @@ from pathlib import Path
 from audit.static.discovery import SourceFile
 from audit.static.names import FileSummary
 from audit.static.reading import MAX_BYTES
-from audit.static.summary import names_in
+from audit.static.records import analyse_files
+from audit.static.store import FactStore
+from audit.static.summary import names_of
 
 _ALL = re.compile(rb"^__all__ *= *(\[[^]]*\])", re.MULTILINE)
 
@@ -21,9 +23,11 @@ _ALL = re.compile(rb"^__all__ *= *(\[[^]]*\])", re.MULTILINE)
 class InstalledModules:
     """The modules of the folders on a search path, earlier folders first."""
 
-    def __init__(self, folders: Sequence[Path] = ()) -> None:
-        """Look at nothing yet."""
+    def __init__(self, folders: Sequence[Path] = (), *, store: FactStore | None = None) -> None:
+        """Look at nothing yet. Files of which `store` knows the names are not read again."""
         self.folders = tuple(dict.fromkeys(folders))
+        self.consulted: set[Path] = set()  # the files and folders that were looked at
+        self._store = store
         self.files: dict[str, FileSummary] = {}
         self._modules: dict[str, FileSummary | None] = {}
         self._places: dict[str, tuple[Path, ...]] = {}
@@ -79,6 +83,7 @@ class InstalledModules:
         if location is None:
             return None
         path = location if location.suffix == ".py" else location / "__init__.py"
+        self.consulted.add(path)
         return path if path.is_file() else None
 
     def _read(self, module: str) -> FileSummary | None:
@@ -86,7 +91,8 @@ class InstalledModules:
         if path is None:
             return None
         # The absolute path is the file's identity: it never meets one of the target's, which are relative.
-        summary = names_in(SourceFile(path=path, relative=path.as_posix(), module=module))
+        file = SourceFile(path=path, relative=path.as_posix(), module=module)
+        (summary,) = analyse_files([file], names_of, store=self._store)
         if not isinstance(summary, FileSummary):
             return None
         self.files[summary.path] = summary
@@ -105,6 +111,7 @@ class InstalledModules:
         folders = self._locations(package) if package else self.folders
         portions: list[Path] = []
         for folder in folders:
+            self.consulted.update((folder, folder / name))
             if os.path.isfile(folder / name / "__init__.py"):
                 return (folder / name,)
             if os.path.isfile(folder / f"{name}.py"):

@@ -34,6 +34,11 @@ class InventoryItem(Frozen):
     facts: dict[str, Fact] = Field(default_factory=dict)
 
 
+def sort_key(item: InventoryItem) -> tuple[str, int, str, InventoryKind]:
+    """Order of items in every list: by path, then by place."""
+    return (item.path, item.line, item.qualname, item.kind)
+
+
 @dataclass(slots=True)
 class _Classes:
     """The classes of the target and those that their bases lead to in installed sources."""
@@ -61,7 +66,7 @@ def class_items(graph: ProjectGraph) -> tuple[InventoryItem, ...]:
         for key in keys
         if key[0] in graph.files
     ]
-    return tuple(sorted(items, key=lambda item: (item.path, item.line, item.qualname, item.kind)))
+    return tuple(sorted(items, key=sort_key))
 
 
 def _followed(graph: ProjectGraph) -> _Classes:

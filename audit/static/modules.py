@@ -29,6 +29,8 @@ class ModuleIndex:
         self._files: dict[str, FileSummary] = {}
         for file in sorted(files, key=lambda file: (file.is_package, file.path)):
             self._files[file.module] = file
+        self._stars: dict[str, tuple[str, ...]] = {}
+        self._exports: dict[tuple[str, str], bool] = {}
         self._folders = {parent for module in self._files for parent in _parents(module)} - self._files.keys()
 
     def file(self, module: str) -> FileSummary | None:
@@ -78,6 +80,12 @@ class ModuleIndex:
 
     def exports(self, module: str, name: str) -> bool:
         """Return whether `from module import *` binds `name`, through whatever star imports `module` has itself."""
+        key = (module, name)
+        if key not in self._exports:
+            self._exports[key] = self._does_export(module, name)
+        return self._exports[key]
+
+    def _does_export(self, module: str, name: str) -> bool:
         seen, pending = {module}, [module]
         while pending:
             current = pending.pop()
@@ -89,12 +97,18 @@ class ModuleIndex:
             listed = file.exports is not None and name in file.exports.names
             if name in file.bindings or (listed and self.has(f"{current}.{name}")):
                 return True
-            for star in file.stars:
-                found = self.find(star.module, seen_from=file)
-                if found and not found[1] and found[0] not in seen:
-                    seen.add(found[0])
-                    pending.append(found[0])
+            for star in self._star_modules(file):
+                if star not in seen:
+                    seen.add(star)
+                    pending.append(star)
         return False
+
+    def _star_modules(self, file: FileSummary) -> tuple[str, ...]:
+        """Return the modules of which the file takes all names, those that there are."""
+        if file.path not in self._stars:
+            found = (self.find(star.module, seen_from=file) for star in file.stars)
+            self._stars[file.path] = tuple(each[0] for each in found if each and not each[1])
+        return self._stars[file.path]
 
     def _offers(self, file: FileSummary, name: str, *, seen: set[str]) -> bool:
         """Return whether the file's `__all__`, or without one the lack of an underscore, lets `name` out."""

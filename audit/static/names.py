@@ -4,11 +4,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
-from audit.static.encoding import Later
-from audit.static.facts import FileFacts
-from audit.static.findings import Judged
-from audit.static.imports.program import NOTHING, Program
-
 
 class Origin(StrEnum):
     """How a name got its value."""
@@ -54,9 +49,6 @@ class Candidate:
 
 
 OPAQUE = Candidate(Origin.OPAQUE)
-_NO_FACTS = Later(FileFacts())
-_NO_PROGRAM = Later(NOTHING)
-_NOT_JUDGED = Later(Judged())
 
 Candidates = frozenset[Candidate]
 Bindings = Mapping[str, tuple[Candidate, ...]]
@@ -121,21 +113,3 @@ class FileSummary:
     stars: tuple[StarImport, ...]
     exports: Exports | None
     classes: tuple[ClassSummary, ...]
-    later_facts: Later[FileFacts] = _NO_FACTS
-    later_program: Later[Program] = _NO_PROGRAM
-    later_judged: Later[Judged] = _NOT_JUDGED
-
-    @property
-    def facts(self) -> FileFacts:
-        """What the file does."""
-        return self.later_facts.value
-
-    @property
-    def program(self) -> Program:
-        """What its import does."""
-        return self.later_program.value
-
-    @property
-    def judged(self) -> Judged:
-        """What the rules find in it."""
-        return self.later_judged.value

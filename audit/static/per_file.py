@@ -10,7 +10,7 @@ on nothing else, for it is kept from run to run. To learn something new about fi
 
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -54,11 +54,27 @@ def fact_of(file: SourceFile, function: FactFunction[Fact]) -> Answer[Fact]:
         return Answer(UnreadableFile(path=file.relative, reason=reason, digest=parsed.digest), None, None)
 
 
+class Record:
+    """Base of facts whose fields are kept, and read again, one by one: a later stage may need only some of them."""
+
+    __slots__ = ()
+
+
+WHOLE = ""  # the name of the only part of a fact that is no record
+
+
 @cache
-def codec_of(function: FactFunction[Fact]) -> Codec[Fact | UnreadableFile]:
-    """Return what writes and reads the facts of `function`, by the type that it declares to return."""
+def codecs_of(function: FactFunction[Any]) -> Mapping[str, Codec[Any]]:
+    """Return what writes and reads the parts of the facts of `function`, by the type that it declares to return."""
     returned: Any = get_type_hints(function)["return"]
-    return Codec(returned | UnreadableFile)
+    if not issubclass(returned, Record):
+        return {WHOLE: Codec(returned)}
+    return {name: Codec(kind) for name, kind in get_type_hints(returned).items()}
+
+
+def parts_of(function: FactFunction[Fact], fact: Fact) -> list[str]:
+    """Return the parts of a fact as texts, in the order of `codecs_of`."""
+    return [codec.encode(getattr(fact, name) if name else fact) for name, codec in codecs_of(function).items()]
 
 
 def file_state(path: Path) -> str | None:

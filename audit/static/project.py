@@ -2,19 +2,23 @@
 
 import os
 import tomllib
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from audit.static.artifacts import Artifact, Artifacts, RustExtension, artifacts_of, compiled_files
 from audit.static.discovery import discover
+from audit.static.facts import FileFacts
 from audit.static.file_items import file_items
-from audit.static.full_summary import summarise
 from audit.static.graph import ProjectGraph
 from audit.static.installed import InstalledModules
-from audit.static.inventory import Fact, InventoryItem, class_items
+from audit.static.inventory import Fact, InventoryItem, class_items, sort_key
 from audit.static.kinds import InventoryKind
 from audit.static.names import FileSummary
 from audit.static.reading import sha256
+from audit.static.record import FileRecord, record_of
+from audit.static.records import Records
+from audit.static.store import FactStore
 
 _MAX_TOML_BYTES = 8 * 1024 * 1024
 
@@ -37,35 +41,66 @@ def project_scripts(project: Path) -> dict[str, str]:
     return found
 
 
-def surroundings(
-    project: Path,
-    package: Path,
-    *,
-    exclude: Sequence[str],
-    installed: InstalledModules,
-    classes: Collection[InventoryItem],
-) -> tuple[InventoryItem, ...]:
-    """Return the items of `project` outside `package`, with its weights and data anywhere; paths are the project's.
+@dataclass(frozen=True)
+class Around:
+    """What is in a project beside the package: its files of Python, its artifacts, and the commands it declares."""
 
-    Classes and attention are listed of the package alone. `classes` are those, which scripts may use.
-    Other packages beside the one under audit are not read, nor is anything where packages are installed.
+    project: Path
+    records: Records[FileRecord]
+    artifacts: Artifacts
+    scripts: Mapping[str, str]
+
+    @property
+    def modules(self) -> dict[str, str]:
+        """The modules that the commands start, by command."""
+        return {command: started.partition(":")[0] for command, started in self.scripts.items()}
+
+    @property
+    def contents(self) -> Iterator[str]:
+        """What is there, as far as the inventory depends on it."""
+        for file, digest in zip(self.records.files, self.records.digests, strict=True):
+            yield from (file.relative, digest or "")
+        yield from (repr(self.artifacts), repr(sorted(self.scripts.items())))
+
+
+def look_around(
+    project: Path, package: Path, *, exclude: Sequence[str], store: FactStore | None = None
+) -> Around | None:
+    """Return what is in `project` outside `package`, with its weights and data anywhere; paths are the project's.
+
+    Other packages beside the one under audit are not read. None where `project` is a folder of installed packages.
     """
     others = _left_out(project, package)
     if others is None:
-        return ()
-    found = discover(project, project, exclude=[*(f"/{_escaped(name)}/" for name in others), *exclude])
+        return None
+    own = "/".join(map(_escaped, package.relative_to(project).parts))
+    left_out = [*(f"/{_escaped(name)}/" for name in others), *([f"/{own}"] if own else [])]
+    found = discover(project, project, exclude=[*left_out, *exclude])
     outside = [file for file in found.files if not file.path.is_relative_to(package)]
-    summaries = [summary for summary in map(summarise, outside) if isinstance(summary, FileSummary)]
-    scripts = project_scripts(project)
-    artifacts = artifacts_of(project, left_out=others)
-    modules = {command: started.partition(":")[0] for command, started in scripts.items()}
-    graph = ProjectGraph(summaries, installed=installed)  # to which the package is one of the installed ones
-    items = [*file_items(graph, summaries, classes=[*classes, *class_items(graph)], scripts=modules)]
-    items += [_script(project, command, started) for command, started in scripts.items()]
+    return Around(
+        project=project,
+        records=Records(outside, record_of, store=store),
+        artifacts=artifacts_of(project, left_out=others),
+        scripts=project_scripts(project),
+    )
+
+
+def surroundings(
+    around: Around, *, installed: InstalledModules, classes: Collection[InventoryItem]
+) -> tuple[InventoryItem, ...]:
+    """Return the items of what is around a package: classes and attention are listed of the package alone.
+
+    `classes` are those, which scripts may use.
+    """
+    summaries, facts = around.records.by_path("names"), around.records.by_path("facts")
+    artifacts = around.artifacts
+    graph = ProjectGraph(summaries.values(), installed=installed)  # to which the package is one of the installed ones
+    items = [*file_items(graph, facts, classes=[*classes, *class_items(graph)], scripts=around.modules)]
+    items += [_script(around.project, command, started) for command, started in around.scripts.items()]
     items += [_artifact(file) for file in artifacts.files]
     items += [_rust(crate) for crate in artifacts.rust]
-    items += [item for summary in summaries for item in _builds(summary, artifacts)]
-    return tuple(sorted(items, key=lambda item: (item.path, item.line, item.qualname, item.kind)))
+    items += [item for path, summary in summaries.items() for item in _builds(summary, facts[path], artifacts)]
+    return tuple(sorted(items, key=sort_key))
 
 
 def _left_out(project: Path, package: Path) -> list[str] | None:
@@ -113,12 +148,12 @@ def _rust(crate: RustExtension) -> InventoryItem:
     return _item(InventoryKind.EXTENSION, crate.path, crate.name, facts)
 
 
-def _builds(file: FileSummary, artifacts: Artifacts) -> Iterator[InventoryItem]:
-    for build in file.facts.builds:
+def _builds(file: FileSummary, facts: FileFacts, artifacts: Artifacts) -> Iterator[InventoryItem]:
+    for build in facts.builds:
         compiled = compiled_files(build.name, artifacts.compiled)
         language = "rust" if "Rust" in build.by else "cuda" if "CUDA" in build.by else "c++"
-        facts: dict[str, Fact] = {"language": language, "present": bool(compiled), "compiled": compiled, "by": build.by}
-        yield _item(InventoryKind.EXTENSION, file.path, build.name, facts, file.digest, file.module, line=build.line)
+        told: dict[str, Fact] = {"language": language, "present": bool(compiled), "compiled": compiled, "by": build.by}
+        yield _item(InventoryKind.EXTENSION, file.path, build.name, told, file.digest, file.module, line=build.line)
 
 
 def _item(

@@ -14,7 +14,7 @@ import os
 import sqlite3
 import sys
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
 from functools import cache
 from pathlib import Path
@@ -31,7 +31,7 @@ CREATE TABLE states (path BLOB PRIMARY KEY, used INTEGER, sum BLOB, state TEXT, 
 CREATE INDEX facts_by_use ON facts (used);
 CREATE INDEX states_by_use ON states (used);
 """
-_STATE = "SELECT used, sum, state, digest FROM states WHERE path = ?"
+_STATE = "SELECT path, used, sum, state, digest FROM states"
 _FACT = "SELECT used, sum, text FROM facts WHERE key = ?"
 # Three tenths at a time, so that not every run has to.
 _REMOVE_OLDEST = (
@@ -42,6 +42,7 @@ _REMOVE_OLDEST = (
 )
 _BUSY_S = 5.0
 _BATCH = 500
+_MANY = 50  # files of one tree stand side by side in the table, so that most rows between them are theirs
 _DAY_S = 86_400
 _Found = TypeVar("_Found")
 
@@ -116,19 +117,16 @@ class FactStore:
         """Whether there is no fact at all, so that looking for one is in vain."""
         return self._attempt(lambda db: db.execute("SELECT 1 FROM facts LIMIT 1").fetchone(), None) is None
 
-    def digests(self, paths: Sequence[Path]) -> dict[Path, tuple[str, str]]:
+    def states(self, paths: Sequence[Path]) -> dict[Path, tuple[str, str]]:
         """Return for every path that is known its last settled state, and the digest of its content in that state."""
 
         def find(connection: sqlite3.Connection) -> dict[Path, tuple[str, str]]:
+            keys = {os.fsencode(path): path for path in paths}
             found = {}
-            for path in paths:
-                key = os.fsencode(path)
-                row = connection.execute(
-                    "SELECT used, sum, state, digest FROM states WHERE path = ?", (key,)
-                ).fetchone()
-                if row and row[1] == _sum(key, *row[2:]):
-                    found[path] = (row[2], row[3])
-                    self._note_use("states", key, row[0])
+            for key, used, total, state, digest in _states_among(connection, sorted(keys)):
+                if key in keys and total == _sum(key, state, digest):
+                    found[keys[key]] = (state, digest)
+                    self._note_use("states", key, used)
             return found
 
         return self._attempt(find, {})
@@ -146,6 +144,20 @@ class FactStore:
             return found
 
         return self._attempt(find, {})
+
+    def known(self, keys: Sequence[bytes]) -> set[bytes]:
+        """Return those of `keys` under which there is a text, which is not read."""
+
+        def find(connection: sqlite3.Connection) -> set[bytes]:
+            found = set()
+            for key in keys:
+                row = connection.execute("SELECT used FROM facts WHERE key = ?", (key,)).fetchone()
+                if row:
+                    found.add(key)
+                    self._note_use("facts", key, row[0])
+            return found
+
+        return self._attempt(find, set())
 
     def add_fact(self, key: bytes, text: str) -> None:
         """Keep a fact."""
@@ -235,6 +247,17 @@ class FactStore:
     def _remove(self) -> None:
         for suffix in ("-wal", "-shm", ""):
             self._path.with_name(_NAME + suffix).unlink(missing_ok=True)
+
+
+def _states_among(
+    connection: sqlite3.Connection, keys: Sequence[bytes]
+) -> Iterator[tuple[bytes, int, bytes, str, str]]:
+    """Yield the rows of the sorted `keys`: of many, in one query, with rows between them that are of others."""
+    if len(keys) < _MANY:
+        for key in keys:
+            yield from connection.execute(f"{_STATE} WHERE path = ?", (key,))
+    else:
+        yield from connection.execute(f"{_STATE} WHERE path BETWEEN ? AND ?", (keys[0], keys[-1]))
 
 
 def _size(connection: sqlite3.Connection) -> int:

@@ -1,7 +1,7 @@
 """What a worker process does: reads the files whose numbers come in, and answers each with one line.
 
 Lines are `READY`, then for each file its number, a word and what the word announces, between tabs:
-`READ`, state, digest, fact; or `DEFECT`, traceback.
+`READ`, state, digest and the parts of the fact; `UNREADABLE` and why; or `DEFECT`, traceback.
 """
 
 import gc
@@ -15,10 +15,17 @@ import traceback
 from pathlib import Path
 from typing import Any
 
-from audit.static.per_file import FactFunction, codec_of, fact_of
+from audit.static.encoding import Codec
+from audit.static.per_file import FactFunction, fact_of, parts_of
+from audit.static.reading import UnreadableFile
 from audit.static.sources import SourceFile
 
-READY, READ, DEFECT = "ready", "read", "defect"
+READY, READ, UNREADABLE, DEFECT = "ready", "read", "unreadable", "defect"
+
+
+def unreadable_codec() -> Codec[UnreadableFile]:
+    """Return what writes and reads why a file could not be read."""
+    return Codec(UnreadableFile)
 
 
 def main() -> None:
@@ -46,6 +53,8 @@ def _say(answers: io.TextIOWrapper, line: str) -> None:
 def _answer(file: SourceFile, function: FactFunction[Any]) -> str:
     try:
         found = fact_of(file, function)
-        return "\t".join((READ, found.state or "", found.digest or "", codec_of(function).encode(found.fact)))
+        if isinstance(found.fact, UnreadableFile):
+            return f"{UNREADABLE}\t{unreadable_codec().encode(found.fact)}"
+        return "\t".join((READ, found.state or "", found.digest or "", *parts_of(function, found.fact)))
     except Exception:  # a defect of the analyser, which the caller raises
         return f"{DEFECT}\t{json.dumps(traceback.format_exc())}"

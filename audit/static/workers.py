@@ -18,8 +18,9 @@ from pathlib import Path
 from typing import IO, Any
 
 from audit.static.per_file import FactFunction
+from audit.static.reading import UnreadableFile
 from audit.static.sources import SourceFile
-from audit.static.worker import DEFECT, READY
+from audit.static.worker import DEFECT, READY, UNREADABLE, unreadable_codec
 
 # Isolated and without `site`, so that neither the environment nor the current folder chooses what is imported: the
 # worker gets the caller's own import path.
@@ -42,12 +43,13 @@ class AnalyserError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """A worker's answer about the file at `position`: its encoded fact, or why reading it ended the worker."""
+    """A worker's answer about the file at `position`: the parts of its fact, or why there is none."""
 
     position: int
     state: str | None = None
     digest: str | None = None
-    text: str | None = None
+    parts: tuple[str, ...] = ()
+    unreadable: UnreadableFile | None = None
     death: str | None = None
 
 
@@ -182,8 +184,10 @@ class _Pool:
         number, word, *values = line.split("\t")
         if word == DEFECT:
             raise AnalyserError(json.loads(values[0]))
-        state, digest, text = values
-        return Reply(int(number), state=state or None, digest=digest or None, text=text)
+        if word == UNREADABLE:
+            return Reply(int(number), unreadable=unreadable_codec().decode(values[0]))
+        state, digest, *parts = values
+        return Reply(int(number), state=state or None, digest=digest or None, parts=tuple(parts))
 
     def _bury(self, worker: _Worker, *, late: bool = False) -> Iterator[Reply]:
         """Put what a dead or late worker did not read back, and start another; blame the file it was reading."""

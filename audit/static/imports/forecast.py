@@ -100,7 +100,7 @@ def _modules(analysis: StaticAnalysis, facts: InterpreterFacts, python: Path) ->
         if answered is None:
             return None
         problems = answered
-    programs = {summary.path: summary.program for summary in analysis.summaries}
+    programs = analysis.programs
     modules: dict[str, TargetModule] = {}
     for file in sorted(analysis.files, key=lambda file: (file.is_package, file.relative)):
         failure = None

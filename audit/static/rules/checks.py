@@ -73,7 +73,7 @@ def _judged(rule: Rule, report: RuleReport, collected: Collected, ignores: PathI
     left = [finding for finding in found if not ignores.ignores(collected.rooted(finding.path), rule.id)]
     if left:
         return [_failed(finding, collected) for finding in left]
-    silenced, ignored = report.silenced.get(rule.id, 0), len(found)
+    silenced, ignored = dict(report.silenced).get(rule.id, 0), len(found)
     aside = f"; {silenced} silenced by `# noqa`" if silenced else ""
     aside += f"; {ignored} ignored by `per_path_ignores`" if ignored else ""
     return [

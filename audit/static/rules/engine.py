@@ -4,6 +4,8 @@ from collections.abc import Container, Iterator, Sequence, Set
 from dataclasses import dataclass
 
 from audit.static.analysis import StaticAnalysis
+from audit.static.conclusions import Form, concluded
+from audit.static.encoding import Codec
 from audit.static.findings import Judged, NoqaComment
 from audit.static.reading import ParsedFile
 from audit.static.rules.judge import judge
@@ -47,8 +49,12 @@ class RuleReport:
 
     files: int
     findings: tuple[Finding, ...]
-    silenced: dict[str, int]
+    silenced: tuple[tuple[str, int], ...]
     too_deep: tuple[str, ...] = ()
+
+
+_CODEC = Codec[RuleReport](RuleReport)
+_REPORT = Form("rules", _CODEC.encode, _CODEC.decode)
 
 
 def run_rules(analysis: StaticAnalysis, rules: Sequence[Rule], *, shown: Set[str] | None = None) -> RuleReport:
@@ -56,24 +62,35 @@ def run_rules(analysis: StaticAnalysis, rules: Sequence[Rule], *, shown: Set[str
 
     A finding about an attribute falls where any file reads it, shown or not.
     """
-    judged = [(file, file.judged) for file in analysis.summaries if shown is None or file.path in shown]
+    only = ("all files",) if shown is None else ("these files", *sorted(shown))
+    return concluded(
+        _REPORT,
+        lambda: (*analysis.given(), *(rule.id for rule in rules), *only),
+        lambda: _joined(analysis, rules, shown=shown),
+        witnesses=lambda: (),
+        store=analysis.store,
+    )
+
+
+def _joined(analysis: StaticAnalysis, rules: Sequence[Rule], *, shown: Set[str] | None) -> RuleReport:
+    everything = analysis.judged
+    judged = {path: found for path, found in everything.items() if shown is None or path in shown}
     each = [
-        select(found, rules, path=file.path, digest=file.digest)
-        for file, found in judged
+        select(found, rules, path=path, digest=analysis.file_digests[path] or "")
+        for path, found in judged.items()
         if found.findings or found.comments
     ]
     silenced: dict[str, int] = {}
     for rule in (rule for file in each for rule in file.silenced):
         silenced[rule] = silenced.get(rule, 0) + 1
     findings = [found for file in each for found in file.findings]
-    everything = [file.judged for file in analysis.summaries]
-    unread = _unread({found.unless_attribute for found in findings} - {None}, everything)
+    unread = _unread({found.unless_attribute for found in findings} - {None}, list(everything.values()))
     kept = (found for found in findings if found.unless_attribute is None or found.unless_attribute in unread)
     return RuleReport(
-        files=sum(not found.too_deep for _, found in judged),
+        files=sum(not found.too_deep for found in judged.values()),
         findings=tuple(sorted(kept)),
-        silenced=dict(sorted(silenced.items())),
-        too_deep=tuple(file.path for file, found in judged if found.too_deep),
+        silenced=tuple(sorted(silenced.items())),
+        too_deep=tuple(path for path, found in judged.items() if found.too_deep),
     )
 
 

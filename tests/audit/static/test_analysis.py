@@ -35,12 +35,13 @@ def test_two_analyses_of_one_tree_are_equal(tree: Tree) -> None:
 def test_the_result_does_not_depend_on_the_hash_seed(tree: Tree) -> None:
     root = tree(SOURCES | {"pkg/c.py": "if x:\n    from a import A\nelse:\n    from b import A\nclass C(A): ...\n"})
     command = (
-        "import sys; from dataclasses import replace; from pathlib import Path;"
-        " from audit.static.analysis import analyse; from audit.static.per_file import codec_of;"
-        " from audit.static.full_summary import summary_of;"
-        " found = analyse(Path(sys.argv[1]), Path(sys.argv[1]));"
+        "import sys; from pathlib import Path;"
+        " from audit.static.analysis import analyse; from audit.static.per_file import codecs_of;"
+        " from audit.static.record import record_of;"
+        " found = analyse(Path(sys.argv[1]), Path(sys.argv[1])); codecs = codecs_of(record_of);"
         # Encoded, for equal sets may be shown in another order.
-        " print(*map(codec_of(summary_of).encode, found.summaries), replace(found, summaries=()), found.digest)"
+        " print(*(codecs[name].encode(each) for name in codecs for each in found.records.by_path(name).values()));"
+        " print(found, found.digest)"
     )
     outputs = {
         subprocess.run(

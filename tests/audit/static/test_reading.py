@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 
 from audit.static import reading
 from audit.static.discovery import SourceFile
-from audit.static.full_summary import summarise
 from audit.static.names import FileSummary
 from audit.static.reading import UnreadableFile
+from audit.static.summary import names_in as summarise
 
 Tree = Callable[[Mapping[str, str | bytes]], Path]
 

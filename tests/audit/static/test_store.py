@@ -12,7 +12,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from audit.static import collect, per_file, reading, store
+from audit.static import per_file, reading, records, store
 from audit.static.analysis import StaticAnalysis, analyse
 from audit.static.per_file import fact_of
 from audit.static.sources import SourceFile
@@ -44,7 +44,7 @@ def read(monkeypatch: pytest.MonkeyPatch) -> list[str]:
         names.append(file.relative)
         return fact_of(file, function)
 
-    monkeypatch.setattr(collect, "fact_of", spy)
+    monkeypatch.setattr(records, "fact_of", spy)
     return names
 
 
@@ -58,7 +58,7 @@ def opened(monkeypatch: pytest.MonkeyPatch) -> list[str]:
         names.append(file.relative)
         return digest_of(file)
 
-    monkeypatch.setattr(collect, "digest_of", spy)
+    monkeypatch.setattr(records, "digest_of", spy)
     return names
 
 
@@ -80,7 +80,7 @@ def test_the_second_run_parses_only_what_could_not_be_read(tree: Tree, folder: P
 def test_what_workers_read_is_kept(
     tree: Tree, folder: Path, read: list[str], monkeypatch: pytest.MonkeyPatch, workers: int
 ) -> None:
-    monkeypatch.setattr(collect, "MIN_BYTES_PER_WORKER", 1)
+    monkeypatch.setattr(records, "MIN_BYTES_PER_WORKER", 1)
     root = tree(SOURCES)
     assert cached(root, folder, workers=workers) == cached(root, folder) == analyse(root, root)
     assert read.count("pkg/a.py") == 1

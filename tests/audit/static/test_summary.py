@@ -4,8 +4,8 @@ from pathlib import Path
 import pytest
 
 from audit.static.discovery import SourceFile
-from audit.static.full_summary import summarise
 from audit.static.names import ClassSummary, FileSummary, Origin
+from audit.static.summary import names_in as summarise
 
 
 def summary(folder: Path, source: str, *, relative: str = "pkg/m.py", module: str = "pkg.m") -> FileSummary:

@@ -10,13 +10,13 @@ from pathlib import Path
 
 import pytest
 
-from audit.static import collect, workers
+from audit.static import records, workers
 from audit.static.analysis import analyse
-from audit.static.collect import analyse_files
 from audit.static.discovery import discover
-from audit.static.full_summary import summary_of
 from audit.static.reading import ParsedFile, UnreadableFile
+from audit.static.records import analyse_files
 from audit.static.sources import SourceFile
+from audit.static.summary import names_of
 from audit.static.workers import AnalyserError
 
 Tree = Callable[[Mapping[str, str | bytes]], Path]
@@ -33,7 +33,7 @@ SOURCES: dict[str, str | bytes] = {
 
 @pytest.fixture(autouse=True)
 def small_trees_are_shared_out(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(collect, "MIN_BYTES_PER_WORKER", 1)
+    monkeypatch.setattr(records, "MIN_BYTES_PER_WORKER", 1)
 
 
 @pytest.fixture
@@ -48,10 +48,10 @@ def importable(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str
             "from audit.static.sources import SourceFile\n"
             "from audit.static.reading import ParsedFile, UnreadableFile\n"
             "from audit.static.names import FileSummary\n"
-            "from audit.static.full_summary import summary_of\n"
+            "from audit.static.summary import names_of\n"
             "def function(file: SourceFile, parsed: ParsedFile) -> FileSummary:\n"
         )
-        (folder / "hostile.py").write_text(head + body + "    return summary_of(file, parsed)\n")
+        (folder / "hostile.py").write_text(head + body + "    return names_of(file, parsed)\n")
         monkeypatch.syspath_prepend(folder)
         sys.modules.pop("hostile", None)
 
@@ -76,7 +76,7 @@ def test_a_worker_that_dies_costs_the_file_it_was_reading(tree: Tree, importable
     root = tree(SOURCES)
     files = discover(root, root).files
     found = dict(zip((file.relative for file in files), analyse_files(files, hostile(), workers=2), strict=True))
-    expected = dict(zip(found, analyse_files(files, summary_of), strict=True))
+    expected = dict(zip(found, analyse_files(files, names_of), strict=True))
     dead = found.pop("pkg/m3.py")
     assert isinstance(dead, UnreadableFile)
     assert "signal 11" in dead.reason
@@ -89,7 +89,7 @@ def test_a_file_is_not_blamed_for_one_death(tree: Tree, importable: Callable[[st
     importable(f"    if not os.path.exists({str(mark)!r}): open({str(mark)!r}, 'w'); os._exit(7)\n")
     root = tree(SOURCES)
     files = discover(root, root).files
-    assert analyse_files(files, hostile(), workers=2) == analyse_files(files, summary_of)
+    assert analyse_files(files, hostile(), workers=2) == analyse_files(files, names_of)
     assert mark.exists()
 
 
@@ -116,7 +116,7 @@ def test_what_prints_does_not_end_up_among_the_answers(tree: Tree, importable: C
     importable("    print('noise', flush=True); os.write(1, b'noise')\n")
     root = tree(SOURCES)
     files = discover(root, root).files
-    assert analyse_files(files, hostile(), workers=2) == analyse_files(files, summary_of)
+    assert analyse_files(files, hostile(), workers=2) == analyse_files(files, names_of)
 
 
 def test_without_workers_the_files_are_read_here(tree: Tree, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -135,7 +135,7 @@ def test_a_folder_named_audit_in_the_current_folder_is_not_imported(
 
 def test_a_worker_loads_neither_torch_nor_typer_nor_pydantic() -> None:
     code = (
-        "import sys; sys.path.insert(0, sys.argv[1]); import audit.static.worker, audit.static.full_summary;"
+        "import sys; sys.path.insert(0, sys.argv[1]); import audit.static.worker, audit.static.record;"
         " print(*sorted({name.partition('.')[0] for name in sys.modules}))"
     )
     done = subprocess.run(

@@ -1,14 +1,15 @@
 """Everything that is learned of one file: its names, what it does, what its import does, and what the rules find."""
 
-from dataclasses import replace
+from dataclasses import dataclass
 
-from audit.static.encoding import Later
 from audit.static.facts import FileFacts
+from audit.static.findings import Judged
 from audit.static.imports.compile import compile_program
+from audit.static.imports.program import Program
 from audit.static.lines import SourceLines
 from audit.static.names import Bindings, FileSummary
-from audit.static.per_file import fact_of
-from audit.static.reading import ParsedFile, UnreadableFile
+from audit.static.per_file import Record
+from audit.static.reading import ParsedFile
 from audit.static.rules.judge import judge, probable_models
 from audit.static.scripts import facts_of
 from audit.static.sources import SourceFile
@@ -16,25 +17,29 @@ from audit.static.summary import names_of
 from audit.static.tree import TreeIndex
 
 
-def summarise(file: SourceFile) -> FileSummary | UnreadableFile:
-    """Return everything about `file`, or why it could not be read; raises nothing, as `names_in`."""
-    return fact_of(file, summary_of).fact
+@dataclass(frozen=True, slots=True)
+class FileRecord(Record):
+    """What is learned of one file, in parts that are kept and read one by one."""
+
+    names: FileSummary
+    facts: FileFacts
+    program: Program
+    judged: Judged
 
 
-def summary_of(file: SourceFile, parsed: ParsedFile) -> FileSummary:
-    """Return everything about a file with this syntax tree, from one walk over it.
+def record_of(file: SourceFile, parsed: ParsedFile) -> FileRecord:
+    """Return everything about a file with this syntax tree.
 
     Raises:
         RecursionError: an expression is nested too deeply.
     """
-    summary = names_of(file, parsed)
+    names = names_of(file, parsed)
     index = TreeIndex(parsed.tree)
-    judged = judge(file.relative, parsed, model_lines=probable_models(summary.classes), index=index)
-    return replace(
-        summary,
-        later_facts=Later(_facts(file, parsed, summary.bindings, index)),
-        later_program=Later(compile_program(parsed.tree, parsed.text)),
-        later_judged=Later(judged),
+    return FileRecord(
+        names=names,
+        facts=_facts(file, parsed, names.bindings, index),
+        program=compile_program(parsed.tree, parsed.text),
+        judged=judge(file.relative, parsed, model_lines=probable_models(names.classes), index=index),
     )
 
 
