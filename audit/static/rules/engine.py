@@ -62,10 +62,11 @@ def run_rules(analysis: StaticAnalysis, rules: Sequence[Rule], *, shown: Set[str
 
     A finding about an attribute falls where any file reads it, shown or not.
     """
+    models = [f"{item.path}:{item.line}" for item in analysis.models]  # which files outside of the target decide too
     only = ("all files",) if shown is None else ("these files", *sorted(shown))
     return concluded(
         _REPORT,
-        lambda: (*analysis.given(), *(rule.id for rule in rules), *only),
+        lambda: (*analysis.given(), *models, *(rule.id for rule in rules), *only),
         lambda: _joined(analysis, rules, shown=shown),
         witnesses=lambda: (),
         store=analysis.store,
