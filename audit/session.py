@@ -86,6 +86,14 @@ class Collected:
         every = (*rooted, *self.shown.surroundings)
         return tuple(sorted(every, key=lambda item: (item.path, item.line, item.qualname, item.kind)))
 
+    @property
+    def skipped_trees(self) -> tuple[SkippedTreeRow, ...]:
+        """What discovery left out, with paths relative to the target's root."""
+        return tuple(
+            SkippedTreeRow(path=self.rooted(tree.relative), files=tree.python_files, reason=tree.reason)
+            for tree in self.shown.skipped_trees
+        )
+
     @cached_property
     def imports(self) -> tuple[ImportRow, ...] | None:
         """Which modules would fail to import; None where the interpreter does not tell what that depends on."""
@@ -201,12 +209,7 @@ def conduct(target: Target, request: Request) -> Report:
             results, baselines = request.compare(collected, results)
         except KeyboardInterrupt:
             partial_reason = STOPPED
-    rows: tuple[SkippedTreeRow, ...] = ()
-    if request.needs_inventory and "analysis" in vars(collected):
-        rows = tuple(
-            SkippedTreeRow(path=collected.rooted(tree.relative), files=tree.python_files, reason=tree.reason)
-            for tree in collected.shown.skipped_trees
-        )
+    analysed = request.needs_inventory and "analysis" in vars(collected)
     return build_report(
         command=request.command,
         provenance=_provenance(target, collected, environment, started_at, state),
@@ -215,8 +218,8 @@ def conduct(target: Target, request: Request) -> Report:
         release=request.release,
         partial_reason=partial_reason,
         interrupted=partial_reason == STOPPED,
-        inventory=collected.inventory if request.needs_inventory and "analysis" in vars(collected) else (),
-        skipped_trees=rows,
+        inventory=collected.inventory if analysed else (),
+        skipped_trees=collected.skipped_trees if analysed else (),
         imports=(collected.imports or ()) if request.needs_inventory and "imports" in vars(collected) else (),
         baselines=baselines,
     )
