@@ -106,9 +106,10 @@ def _contents(root: Path, revision: Revision, blobs: Mapping[str, bytes]) -> Ite
     for first in range(0, len(paths), _BLOBS_AT_ONCE):
         batch = paths[first : first + _BLOBS_AT_ONCE]
         said = git_output(root, "cat-file", "--batch", given=b"".join(blobs[path] + b"\n" for path in batch))
-        if said is None:
+        found = list(_split(said or b""))
+        if len(found) != len(batch):  # a clone can lack objects
             raise UsageError(f"--diff-base {revision.name}: git does not give its files; fetch the whole commit")
-        yield from zip(batch, _split(said), strict=False)
+        yield from zip(batch, found, strict=True)
 
 
 def _split(said: bytes) -> Iterator[bytes]:
@@ -117,9 +118,10 @@ def _split(said: bytes) -> Iterator[bytes]:
     while start < len(said):
         end = said.index(b"\n", start)
         words = said[start:end].split()
-        size = int(words[2]) if len(words) == 3 else 0  # `OBJECT missing`
-        yield said[end + 1 : end + 1 + size]
-        start = end + 1 + (size + 1 if len(words) == 3 else 0)
+        start = end + 1
+        if len(words) == 3:  # else `OBJECT missing`
+            yield said[start : start + int(words[2])]
+            start += int(words[2]) + 1
 
 
 def _old_paths(revision: Revision, target: Target, folder: Path) -> tuple[Path, ...]:

@@ -135,3 +135,12 @@ def test_git_starts_no_program_of_the_repository(root: Path, commit: Commit, tmp
     assert before is not None
     assert (before.root / "a.py").read_text() == "x = 1\n"
     assert not proof.exists()
+
+
+def test_a_clone_that_lacks_the_files_is_refused(root: Path, commit: Commit, tmp_path: Path) -> None:
+    commit({"a.py": "x = 1\n", "b.py": "x = 2\n"})
+    blob = git(root, "rev-parse", "HEAD:b.py")
+    revision = find_revision(root, "HEAD")
+    (root / ".git" / "objects" / blob[:2] / blob[2:]).unlink()
+    with pytest.raises(UsageError, match="git does not give its files; fetch the whole commit"):
+        target_at(revision, Target.load_tree(root), tmp_path / "before")
