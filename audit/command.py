@@ -40,6 +40,8 @@ def run_area(
         python=options.python,
         seed=options.seed,
         workers=options.workers,
+        notebooks=options.notebooks,
+        probe=options.probe,
     )
     request = Request(
         command=command,

@@ -58,6 +58,11 @@ CacheOption = Annotated[
         "--cache/--no-cache", help="Keep what was read of unchanged files, in ASTROBIO_AUDIT_CACHE or ~/.cache."
     ),
 ]
+NotebooksOption = Annotated[bool, typer.Option("--notebooks", help="Read the code of Jupyter notebooks too.")]
+ProbeOption = Annotated[
+    bool,
+    typer.Option("--probe", help="Try in a child process whether installed binaries that the package imports load."),
+]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -76,6 +81,8 @@ class Options:
     seed: int | None
     workers: int | None
     cache: bool = True
+    notebooks: bool = False
+    probe: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -150,6 +157,8 @@ def area_command(
         seed: SeedOption = None,
         workers: WorkersOption = None,
         cache: CacheOption = True,
+        notebooks: NotebooksOption = False,
+        probe: ProbeOption = False,
     ) -> None:
         options = Options(
             target=target,
@@ -164,6 +173,8 @@ def area_command(
             seed=seed,
             workers=workers,
             cache=cache,
+            notebooks=notebooks,
+            probe=probe,
         )
         with leaving():
             run(options)

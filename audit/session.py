@@ -52,7 +52,13 @@ class Collected:
         target, settings = self.target, self.target.settings
         if not target.is_tree:
             return None
-        return tree_files(target.root, target.paths, exclude=settings.exclude, source=settings.source)
+        return tree_files(
+            target.root,
+            target.paths,
+            exclude=settings.exclude,
+            source=settings.source,
+            notebooks=settings.notebooks,
+        )
 
     @cached_property
     def analysis(self) -> StaticAnalysis:
@@ -63,11 +69,12 @@ class Collected:
             target.source,
             target.package_path,
             exclude=target.settings.exclude,
+            notebooks=target.settings.notebooks,
             installed=(*(tree.search if tree else ()), *site_folders(target.python)),
             project=target.root,
             workers=target.workers,
             store=self._store,
-            listed=tree.discovery if tree else None,
+            found=tree.discovery if tree else None,
             with_surroundings=not target.paths,
         )
         gc.freeze()  # it stays until the end; going through it costs more than all that is done with it
@@ -85,14 +92,6 @@ class Collected:
         rooted = [item.model_copy(update={"path": self.rooted(item.path)}) for item in self.shown.inventory]
         every = (*rooted, *self.shown.surroundings)
         return tuple(sorted(every, key=lambda item: (item.path, item.line, item.qualname, item.kind)))
-
-    @property
-    def skipped_trees(self) -> tuple[SkippedTreeRow, ...]:
-        """What discovery left out, with paths relative to the target's root."""
-        return tuple(
-            SkippedTreeRow(path=self.rooted(tree.relative), files=tree.python_files, reason=tree.reason)
-            for tree in self.shown.skipped_trees
-        )
 
     @cached_property
     def imports(self) -> tuple[ImportRow, ...] | None:
@@ -209,7 +208,12 @@ def conduct(target: Target, request: Request) -> Report:
             results, baselines = request.compare(collected, results)
         except KeyboardInterrupt:
             partial_reason = STOPPED
-    analysed = request.needs_inventory and "analysis" in vars(collected)
+    rows: tuple[SkippedTreeRow, ...] = ()
+    if request.needs_inventory and "analysis" in vars(collected):
+        rows = tuple(
+            SkippedTreeRow(path=collected.rooted(tree.relative), files=tree.python_files, reason=tree.reason)
+            for tree in collected.shown.skipped_trees
+        )
     return build_report(
         command=request.command,
         provenance=_provenance(target, collected, environment, started_at, state),
@@ -218,8 +222,8 @@ def conduct(target: Target, request: Request) -> Report:
         release=request.release,
         partial_reason=partial_reason,
         interrupted=partial_reason == STOPPED,
-        inventory=collected.inventory if analysed else (),
-        skipped_trees=collected.skipped_trees if analysed else (),
+        inventory=collected.inventory if request.needs_inventory and "analysis" in vars(collected) else (),
+        skipped_trees=rows,
         imports=(collected.imports or ()) if request.needs_inventory and "imports" in vars(collected) else (),
         baselines=baselines,
     )

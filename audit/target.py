@@ -37,6 +37,7 @@ class Settings(BaseModel):
         DottedName | None, Field(description="Module that says how to build each model and what it promises.")
     ] = None
     exclude: Annotated[tuple[str, ...], Field(strict=False, description="Patterns left out, as in `.gitignore`.")] = ()
+    notebooks: Annotated[bool, Field(description="Whether the code of Jupyter notebooks is read too.")] = False
     enable: Annotated[
         tuple[str, ...], Field(strict=False, description="Rules that are on beside the default ones.")
     ] = ()
@@ -76,6 +77,7 @@ class Target(BaseModel):
     flags: tuple[str, ...] = ()
     is_tree: bool = False
     paths: tuple[Path, ...] = ()
+    probe: bool = False  # of a flag alone: whether code is run is not the target's to say
 
     @property
     def package_path(self) -> Path:
@@ -112,6 +114,8 @@ class Target(BaseModel):
         python: Path | None = None,
         seed: int | None = None,
         workers: int | None = None,
+        notebooks: bool = False,
+        probe: bool = False,
     ) -> Self:
         """Read the configuration in `directory`, apply the flags and check that what they name exists.
 
@@ -119,7 +123,9 @@ class Target(BaseModel):
             UsageError: the folder, the configuration, the package or the interpreter is missing or malformed.
         """
         root = _existing_folder(directory)
-        settings = _settings(root, package=package, python=python, seed=seed, workers=workers)
+        settings = _settings(
+            root, package=package, python=python, seed=seed, workers=workers, notebooks=notebooks or None
+        )
         if settings.package is None:
             raise UsageError(
                 f"no package named: pass --package NAME or set `package` in {TABLE} of {root / 'pyproject.toml'}"
@@ -135,7 +141,10 @@ class Target(BaseModel):
             flags=(
                 *(("--package", package) if package else ()),
                 *(("--python", str(python)) if python else ()),
+                *(("--notebooks",) if notebooks else ()),
+                *(("--probe",) if probe else ()),
             ),
+            probe=probe,
         )
 
     @classmethod
@@ -146,6 +155,8 @@ class Target(BaseModel):
         python: Path | None = None,
         seed: int | None = None,
         workers: int | None = None,
+        notebooks: bool = False,
+        probe: bool = False,
     ) -> Self:
         """Read the configuration in `directory`, if any, to analyse the files in it; no package needs to be named.
 
@@ -153,14 +164,19 @@ class Target(BaseModel):
             UsageError: the folder, the configuration or the interpreter is missing or malformed.
         """
         root = _existing_folder(directory)
-        settings = _settings(root, python=python, seed=seed, workers=workers)
+        settings = _settings(root, python=python, seed=seed, workers=workers, notebooks=notebooks or None)
         return cls(
             root=root,
             source=root,
             package=root.name or str(root),
             python=_find_interpreter(root, settings.python, from_flag=python is not None),
             settings=settings,
-            flags=(("--python", str(python)) if python else ()),
+            flags=(
+                *(("--python", str(python)) if python else ()),
+                *(("--notebooks",) if notebooks else ()),
+                *(("--probe",) if probe else ()),
+            ),
+            probe=probe,
             is_tree=True,
         )
 

@@ -39,9 +39,9 @@ class _Inventory:
 class StaticAnalysis:
     """What the source of a target says. Two analyses of one tree at one place are equal.
 
-    `files` are all files found. `surroundings` are what the project has outside of them, with paths relative to the
-    project. `file_digests` are the SHA-256 of every file's content by relative path, sorted; None where no content
-    could be read.
+    `files` are all files found. `surroundings` are what the project has outside of them, and `texts` its documents,
+    settings and tables, with paths relative to the project. `file_digests` are the SHA-256 of every file's content by
+    relative path, sorted; None where no content could be read.
     """
 
     files: tuple[SourceFile, ...]
@@ -51,6 +51,7 @@ class StaticAnalysis:
     file_digests: Mapping[str, str | None]
     records: Records[FileRecord] = field(compare=False, repr=False)
     surroundings: tuple[InventoryItem, ...] = ()
+    texts: tuple[str, ...] = ()
     workers: int = field(default=1, compare=False)
     store: FactStore | None = field(default=None, compare=False, repr=False)
     # What all of it was concluded from.
@@ -90,7 +91,7 @@ class StaticAnalysis:
         return f"sha256:{total.hexdigest()}"
 
     def of_files(self, paths: Set[str]) -> "StaticAnalysis":
-        """Return what is known of the files at these relative paths, concluded with all the others known."""
+        """Return what the files at these relative paths say, judged with all the others known."""
         return replace(
             self,
             files=tuple(file for file in self.files if file.relative in paths),
@@ -130,33 +131,37 @@ def analyse(
     start: Path,
     *,
     exclude: Sequence[str] = (),
+    notebooks: bool = False,
     installed: Sequence[Path] = (),
     project: Path | None = None,
     workers: int = 1,
     store: FactStore | None = None,
-    listed: Discovery | None = None,
+    found: Discovery | None = None,
     with_surroundings: bool = True,
 ) -> StaticAnalysis:
-    """Return what the Python files of `start` say; `root`, `start` and `exclude` are those of `discover`.
+    """Return what the Python files of `start` say; `root`, `start`, `exclude` and `notebooks` are those of
+    `discover`.
 
     Files are read by up to `workers` processes, except those of which `store` knows the summary already. Bases that
     leave the target are followed into the sources of `root` and of the folders `installed`. Of a `project` the scripts,
     tests, weights and data around the package are listed too, unless `with_surroundings` is false. The target is
-    neither imported nor run. `listed` are the files where they have been found already. Raises what `discover` raises;
-    a file that cannot be read is listed.
+    neither imported nor run. `found` are the files where they have been found already. Raises what `discover` raises; a
+    file that cannot be read is listed.
     """
     with without_collector():
-        discovery = listed or discover(root, start, exclude=exclude)
+        discovery = found or discover(root, start, exclude=exclude, notebooks=notebooks)
         records = Records(discovery.files, record_of, workers=workers, store=store)
         installed_modules = InstalledModules([root, *installed], store=store)
-        looks_around = project is not None and with_surroundings
-        around = look_around(project, start, exclude=exclude, store=store) if project and looks_around else None
-        modules = around.modules if around else _started_modules(None if looks_around else project)
+        around = (
+            look_around(project, start, exclude=exclude, notebooks=notebooks, store=store)
+            if project and with_surroundings
+            else None
+        )
+        modules = around.modules if around else _started_modules(project)
 
         def given() -> tuple[str, ...]:
-            folders = [str(root), *map(str, installed), str(project)]
-            commands = repr(sorted(modules.items()))
-            return (*folders, commands, *_contents(records), *(around.contents if around else ()))
+            folders = [str(root), *map(str, installed), str(project), repr(sorted(modules.items()))]
+            return (*folders, *_contents(records), *(around.contents if around else ()))
 
         def conclude() -> _Inventory:
             graph = ProjectGraph(records.by_path("names").values(), installed=installed_modules)
@@ -169,18 +174,19 @@ def analyse(
                 unreadable=records.unreadable,
             )
 
-        found = concluded(
+        inventory = concluded(
             _INVENTORY, given, conclude, witnesses=lambda: sorted(installed_modules.consulted), store=store
         )
         digests = {file.relative: digest for file, digest in zip(discovery.files, records.digests, strict=True)}
         return StaticAnalysis(
             files=discovery.files,
-            unreadable=found.unreadable,
+            unreadable=inventory.unreadable,
             skipped_trees=discovery.skipped_trees,
-            inventory=found.items,
+            inventory=inventory.items,
             file_digests=dict(sorted(digests.items())),
             records=records,
-            surroundings=found.surroundings,
+            surroundings=inventory.surroundings,
+            texts=around.artifacts.texts if around else (),
             workers=workers,
             store=store,
             given=given,

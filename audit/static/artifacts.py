@@ -1,14 +1,16 @@
 """Files of a project that are no Python: weights, data, sources of compiled extensions; and what is wrong with them."""
 
+import json
 import os
 import re
 import tomllib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from enum import StrEnum
 from pathlib import Path, PurePosixPath
 
 from audit.static.discovery import ENVIRONMENT_MARKERS, SKIPPED_NAMES
+from audit.static.ignoring import IgnoreRules
+from audit.static.kinds import Content
 
 _CHECKPOINTS = frozenset({".pt", ".pth", ".ckpt", ".safetensors", ".onnx", ".gguf"})
 _CHECKPOINT_NAME = re.compile(r"^(pytorch_model|adapter_model|model)\b.*\.bin$")
@@ -16,22 +18,20 @@ _DATA = frozenset(
     {".csv", ".tsv", ".jsonl", ".parquet", ".feather", ".arrow", ".npy", ".npz", ".h5", ".hdf5", ".nc", ".fits", ".pkl"}
 )
 _DATA_FOLDERS = frozenset({"data", "dataset", "datasets"})  # a JSON file elsewhere is settings, not data
+_TEXTS = frozenset(
+    {".md", ".markdown", ".rst", ".txt", ".json", ".jsonl", ".yaml", ".yml", ".toml", ".ini", ".cfg", ".conf", ".env"}
+    | {".sh", ".bash", ".zsh", ".pem", ".key", ".ipynb", ".xml", ".properties", ".csv", ".tsv", ".log", ".py", ".html"}
+)
+_TEXT_NAME = re.compile(r"^(\.env(\..+)?|\.netrc|\.pypirc|\.npmrc|Dockerfile.*|Makefile|README.*)$")
 _COMPILED = (".so", ".pyd", ".dylib")
 _LFS = b"version https://git-lfs.github.com/spec/"
 _LFS_SIZE = re.compile(rb"^size (\d+)$", re.MULTILINE)
 _HTML = re.compile(rb"^\s*(<!doctype html|<html|<\?xml[^>]*>\s*<(!doctype html|html|error))", re.IGNORECASE)
+_ERROR_SAYS = frozenset({"error", "errors", "message", "detail"})
+_ERROR_KEYS = frozenset({"error", "errors", "message", "detail", "status", "code", "statusCode", "path", "timestamp"})
 _HEAD_BYTES = 1024  # a git-LFS pointer is smaller by its specification
+_MAX_ERROR_BYTES = 64 * 1024  # of a message in JSON; what is larger is taken for data
 _MAX_TOML_BYTES = 1024 * 1024
-
-
-class Content(StrEnum):
-    """What a file of weights or data really holds."""
-
-    PLAIN = "content"  # nothing speaks against it
-    EMPTY = "empty"
-    POINTER = "git-lfs pointer"  # the content was not fetched
-    HTML = "html page"  # an error page that was saved under the file's name
-    UNREADABLE = "unreadable"
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,11 +56,15 @@ class RustExtension:
 
 @dataclass(frozen=True, slots=True)
 class Artifacts:
-    """What the walk over a project found, each sorted by path."""
+    """What the walk over a project found, each sorted by path.
+
+    `texts` are the documents, settings, scripts and tables that version control would take, links left out.
+    """
 
     files: tuple[Artifact, ...]
     rust: tuple[RustExtension, ...]
     compiled: tuple[str, ...]
+    texts: tuple[str, ...] = ()
 
 
 def artifacts_of(project: Path, *, left_out: Sequence[str] = ()) -> Artifacts:
@@ -76,6 +80,7 @@ def artifacts_of(project: Path, *, left_out: Sequence[str] = ()) -> Artifacts:
         files=tuple(file for file in files if file and _is_listed(file)),
         rust=tuple(RustExtension(*crate, compiled_files(crate[1], compiled)) for crate in crates if crate),
         compiled=compiled,
+        texts=tuple(not_ignored(project, [path for path in paths if _is_text(path)])),
     )
 
 
@@ -100,6 +105,30 @@ def _is_checkpoint(path: str) -> bool:
     return PurePosixPath(path).suffix.lower() in _CHECKPOINTS or bool(_CHECKPOINT_NAME.match(PurePosixPath(path).name))
 
 
+def _is_text(path: str) -> bool:
+    return PurePosixPath(path).suffix.lower() in _TEXTS or bool(_TEXT_NAME.match(PurePosixPath(path).name))
+
+
+def not_ignored(project: Path, paths: Iterable[str]) -> Iterator[str]:
+    """Yield the paths below `project` that no `.gitignore` in it leaves out."""
+    rules = {PurePosixPath(): IgnoreRules().extended(project)}
+    left_out: set[PurePosixPath] = set()
+
+    def is_left_out(path: PurePosixPath, *, is_folder: bool) -> bool:
+        folder = path.parent
+        if folder not in rules:
+            if is_left_out(folder, is_folder=True):
+                left_out.add(folder)
+            rules[folder] = rules[folder.parent].extended(project / folder)
+        if folder in left_out:
+            return True
+        return bool(rules[folder].ignores((project / path).as_posix(), is_folder=is_folder))
+
+    for path in paths:
+        if not is_left_out(PurePosixPath(path), is_folder=False):
+            yield path
+
+
 def _may_be_data(path: str) -> bool:
     return PurePosixPath(path).suffix.lower() in _DATA or path.lower().endswith(".json")
 
@@ -118,10 +147,27 @@ def _artifact(project: Path, path: str) -> Artifact | None:
         size = place.stat().st_size
         with place.open("rb") as opened:
             head = opened.read(_HEAD_BYTES)
+            whole = head + opened.read(_MAX_ERROR_BYTES) if _may_be_error(path, head, size) else b""
     except OSError:
         return Artifact(path, _is_checkpoint(path), 0, Content.UNREADABLE)
     declared = _LFS_SIZE.search(head) if head.startswith(_LFS) else None
-    return Artifact(path, _is_checkpoint(path), size, _content(head), int(declared.group(1)) if declared else None)
+    content = Content.ERROR if _is_error(whole) else _content(head)
+    return Artifact(path, _is_checkpoint(path), size, content, int(declared.group(1)) if declared else None)
+
+
+def _may_be_error(path: str, head: bytes, size: int) -> bool:
+    """Return whether a file could be a message in JSON: a small object, or a list of one, where none is expected."""
+    is_settings = path.lower().endswith(".json") and not _DATA_FOLDERS & {*PurePosixPath(path.lower()).parts[:-1]}
+    return head.lstrip().startswith(b"{") and size <= _MAX_ERROR_BYTES and not is_settings
+
+
+def _is_error(content: bytes) -> bool:
+    """Return whether the content is a JSON object of nothing but what a server says of a failure."""
+    try:
+        found = json.loads(content) if content else None
+    except (ValueError, RecursionError):
+        return False
+    return isinstance(found, dict) and bool(_ERROR_SAYS & found.keys()) and found.keys() <= _ERROR_KEYS
 
 
 def _content(head: bytes) -> Content:

@@ -9,6 +9,7 @@ from audit.results import Check, Comparison, Location, Severity, Subject, Subjec
 from audit.session import Collected
 from audit.static.analysis import StaticAnalysis
 from audit.static.imports.check import IMPORTS, judge_imports
+from audit.static.syntax_versions import NEEDS_VERSION
 from audit.subjects import package_subject
 
 PARSES = Check(
@@ -64,7 +65,9 @@ def _parses(collected: Collected) -> Iterator[Judgement]:
         path = collected.rooted(file.path)
         place = Location(path=path, line=file.line, column=file.column)
         subject = Subject(kind=SubjectKind.FILE, path=path, line=file.line, digest=file.digest)
-        yield replace(failed(file.reason, location=place, fix="mend the file or exclude it"), subject=subject)
+        needs = NEEDS_VERSION.search(file.reason)
+        fix = f"run the audit with {needs[0]}, or exclude the file" if needs else "mend the file or exclude it"
+        yield replace(failed(file.reason, location=place, fix=fix), subject=subject)
     if not analysis.unreadable:
         yield judged(
             Measured(

@@ -85,8 +85,8 @@ def load_target(options: StaticOptions) -> Target:
         raise UsageError("--package and PATHS are two ways to say what is analysed; give one of them")
     if options.paths:
         root = options.target if options.target_is_given else find_root(options.paths)
-        target = Target.load_tree(root, python=options.python, seed=options.seed, workers=options.workers)
-        return target.limited_to(paths_inside(target.root, options.paths))
+        tree = _tree(root, options)
+        return tree.limited_to(paths_inside(tree.root, options.paths))
     if options.package or names_package(options.target):
         return Target.load(
             options.target,
@@ -94,8 +94,21 @@ def load_target(options: StaticOptions) -> Target:
             python=options.python,
             seed=options.seed,
             workers=options.workers,
+            notebooks=options.notebooks,
+            probe=options.probe,
         )
-    return Target.load_tree(options.target, python=options.python, seed=options.seed, workers=options.workers)
+    return _tree(options.target, options)
+
+
+def _tree(root: Path, options: StaticOptions) -> Target:
+    return Target.load_tree(
+        root,
+        python=options.python,
+        seed=options.seed,
+        workers=options.workers,
+        notebooks=options.notebooks,
+        probe=options.probe,
+    )
 
 
 def _watch(options: StaticOptions) -> None:

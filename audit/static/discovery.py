@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from audit.static.ignoring import IgnorePattern, IgnoreRules, PatternFile
+from audit.static.notebooks import SUFFIX as NOTEBOOK
 from audit.static.sources import SourceFile as SourceFile
 
 SKIPPED_NAMES = {
@@ -52,14 +53,15 @@ class Discovery:
     skipped_trees: tuple[SkippedTree, ...]
 
 
-def discover(root: Path, start: Path, *, exclude: Sequence[str] = ()) -> Discovery:
+def discover(root: Path, start: Path, *, exclude: Sequence[str] = (), notebooks: bool = False) -> Discovery:
     """Return the Python files below `start`, with module names as seen from `root`.
 
     `root` is the folder that has to be on `sys.path` for the target to be imported. `start` is a folder or file in
     it and is itself never left out by its name or by a `.gitignore`: where git ignores it, only the ignore files
     inside it apply. `exclude` holds patterns of the `.gitignore` syntax, relative to `root`; they win over any
     ignore file. Ignore files count from the top of the git repository around `root` downwards; `.git/info/exclude`
-    and a user's global ignore file do not, so that a tree gives one answer on every machine.
+    and a user's global ignore file do not, so that a tree gives one answer on every machine. With `notebooks`, files
+    of Jupyter are Python files too; their module names are none that an import can name.
 
     Symbolic links to files are read. Links to folders are followed where they lead to a folder of `root` outside
     `start`, once each; any other is listed as left out.
@@ -72,7 +74,7 @@ def discover(root: Path, start: Path, *, exclude: Sequence[str] = ()) -> Discove
     rules = _rules_above(root, start)
     if start.is_file():
         return Discovery(files=(_source_file(start, root),), skipped_trees=())
-    walk = _Walk(root=root, start=start, exclude=exclude)
+    walk = _Walk(root=root, start=start, exclude=exclude, suffixes=(".py", NOTEBOOK) if notebooks else (".py",))
     walk.run(rules)
     return Discovery(
         files=tuple(sorted(walk.files, key=lambda file: file.relative)),
@@ -110,15 +112,18 @@ def _printable(text: str) -> str:
 
 def _source_file(path: Path, root: Path) -> SourceFile:
     relative = _printable(path.relative_to(root).as_posix())
+    if relative.endswith(NOTEBOOK):
+        folder = PurePosixPath(relative).parent.parts
+        return SourceFile(path=path, relative=relative, module=".".join((*folder, path.name.replace(".", "_"))))
     parts = PurePosixPath(relative).with_suffix("").parts
     if parts[-1] == "__init__" and len(parts) > 1:
         parts = parts[:-1]
     return SourceFile(path=path, relative=relative, module=".".join(parts))
 
 
-def _is_module(entry: os.DirEntry[str]) -> bool:
+def _is_module(entry: os.DirEntry[str], suffixes: tuple[str, ...]) -> bool:
     """Whether the entry is read as a source file; a pipe or a broken link is too, and reading it says what it is."""
-    return entry.name.endswith(".py") and not _is_folder(entry)
+    return entry.name.endswith(suffixes) and not _is_folder(entry)
 
 
 def _is_folder(entry: os.DirEntry[str]) -> bool:
@@ -147,11 +152,12 @@ def _count_python_files(folder: str) -> int:
 class _Walk:
     """One pass over the tree: folders first, then the links to folders that were put aside."""
 
-    def __init__(self, *, root: Path, start: Path, exclude: Sequence[str]) -> None:
+    def __init__(self, *, root: Path, start: Path, exclude: Sequence[str], suffixes: tuple[str, ...]) -> None:
         self.files: list[SourceFile] = []
         self.skipped: list[SkippedTree] = []
         self._root = root
         self._start = start
+        self._suffixes = suffixes
         self._exclude = PatternFile.from_lines(exclude, origin="", folder=root.as_posix())
         self._links: list[tuple[Path, IgnoreRules]] = []
         self._followed: set[Path] = set()
@@ -184,7 +190,7 @@ class _Walk:
         rules = rules.extended(folder)
         for entry in entries:
             path = Path(entry.path)
-            is_module, is_folder = _is_module(entry), _is_folder(entry)
+            is_module, is_folder = _is_module(entry, self._suffixes), _is_folder(entry)
             if not (is_module or is_folder):
                 continue
             ignored = self._ignored(path, rules, is_folder=is_folder and not entry.is_symlink())

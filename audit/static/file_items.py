@@ -9,6 +9,7 @@ from audit.static.graph import ProjectGraph
 from audit.static.inventory import Fact, InventoryItem
 from audit.static.kinds import InventoryKind, kinds_of_name
 from audit.static.names import FileSummary
+from audit.static.notebooks import SUFFIX as NOTEBOOK
 
 _AMP = re.compile(r"^torch\.(cuda\.amp|amp|autocast)\b")
 _DISTRIBUTION = re.compile(
@@ -131,7 +132,9 @@ def _training(
 ) -> Iterator[InventoryItem]:
     """Yield the file as a training script, where it trains and something starts it."""
     starts = sorted(
-        {entry.by for entry in facts.entries} | {s for s, module in scripts.items() if module == file.module}
+        {entry.by for entry in facts.entries}
+        | {s for s, module in scripts.items() if module == file.module}
+        | ({"notebook"} if file.path.endswith(NOTEBOOK) else set())
     )
     if not facts.training or not starts:
         return

@@ -113,7 +113,7 @@ class IgnoreRules:
     def extended(self, folder: Path) -> "IgnoreRules":
         """Return these rules with the `.gitignore` of `folder`, where it has one that can be read."""
         path = folder / IGNORE_FILE
-        if path.is_symlink():  # git does not follow these either
+        if path.is_symlink() or not path.is_file():  # git does not follow links either; a pipe would never end
             return self
         try:
             content = path.read_bytes()

@@ -25,6 +25,17 @@ class InventoryKind(StrEnum):
     UNRESOLVED = "unresolved"  # a class that reaches none of these, and some chain ends in a base that was not found
 
 
+class Content(StrEnum):
+    """What a file of weights or data really holds."""
+
+    PLAIN = "content"  # nothing speaks against it
+    EMPTY = "empty"
+    POINTER = "git-lfs pointer"  # the content was not fetched
+    HTML = "html page"  # an error page that was saved under the file's name
+    ERROR = "error message"  # a server's answer in JSON, saved under the file's name
+    UNREADABLE = "unreadable"
+
+
 # Lightning's roots, for where it is not installed. `LightningModule` is a `torch.nn.Module`.
 _LIGHTNING = {
     "LightningDataModule": (InventoryKind.DATAMODULE, "datamodule"),

@@ -9,6 +9,7 @@ from pathlib import Path
 from audit.errors import UsageError
 from audit.static.discovery import Discovery, SkippedTree, SourceFile, discover
 from audit.static.ignoring import PatternFile
+from audit.static.notebooks import SUFFIX as NOTEBOOK
 
 _ROOT_MARKERS = ("pyproject.toml", ".git")
 _SOURCE_FOLDER = "src"
@@ -71,7 +72,12 @@ def limited_to(root: Path, paths: Sequence[Path]) -> str:
 
 
 def tree_files(
-    root: Path, paths: Sequence[Path], *, exclude: Sequence[str] = (), source: str | None = None
+    root: Path,
+    paths: Sequence[Path],
+    *,
+    exclude: Sequence[str] = (),
+    source: str | None = None,
+    notebooks: bool = False,
 ) -> TreeFiles:
     """Find the Python files of `paths` below `root`, none meaning all of it, and of the packages they are in.
 
@@ -81,9 +87,11 @@ def tree_files(
     Raises:
         UsageError: a path, or the root, holds no Python file.
     """
+    if not notebooks and (books := [path for path in paths if path.suffix == NOTEBOOK and path.is_file()]):
+        raise UsageError(f"{books[0]}: a notebook; pass --notebooks to read it")
     packages = _Packages(root)
     starts = _outermost([packages.top(path) or path for path in paths]) or (root,)
-    parts = [discover(root, start, exclude=exclude) for start in starts if start.is_dir()]
+    parts = [discover(root, start, exclude=exclude, notebooks=notebooks) for start in starts if start.is_dir()]
     files = {file.relative: file for part in parts for file in part.files}
     if paths:
         files |= _named_outright(root, [path for path in paths if path.is_file() or path not in starts], files)
@@ -158,8 +166,8 @@ def _inside(root: Path, path: Path) -> Path:
         place = place.resolve()
     if not place.is_relative_to(root):
         raise UsageError(f"{path}: outside the root {root}; name a folder that holds both by --target")
-    if place.is_file() and place.suffix != ".py":
-        raise UsageError(f"{path}: not a Python file; name files that end in .py, or folders of them")
+    if place.is_file() and place.suffix not in (".py", NOTEBOOK):
+        raise UsageError(f"{path}: not a Python file; name files that end in .py or .ipynb, or folders of them")
     return place
 
 

@@ -3,7 +3,7 @@
 import os
 import tomllib
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 
 from audit.static.artifacts import Artifact, Artifacts, RustExtension, artifacts_of, compiled_files
@@ -60,11 +60,16 @@ class Around:
         """What is there, as far as the inventory depends on it."""
         for file, digest in zip(self.records.files, self.records.digests, strict=True):
             yield from (file.relative, digest or "")
-        yield from (repr(self.artifacts), repr(sorted(self.scripts.items())))
+        yield from (repr(replace(self.artifacts, texts=())), repr(sorted(self.scripts.items())))
 
 
 def look_around(
-    project: Path, package: Path, *, exclude: Sequence[str], store: FactStore | None = None
+    project: Path,
+    package: Path,
+    *,
+    exclude: Sequence[str],
+    notebooks: bool = False,
+    store: FactStore | None = None,
 ) -> Around | None:
     """Return what is in `project` outside `package`, with its weights and data anywhere; paths are the project's.
 
@@ -75,7 +80,7 @@ def look_around(
         return None
     own = "/".join(map(_escaped, package.relative_to(project).parts))
     left_out = [*(f"/{_escaped(name)}/" for name in others), *([f"/{own}"] if own else [])]
-    found = discover(project, project, exclude=[*left_out, *exclude])
+    found = discover(project, project, exclude=[*left_out, *exclude], notebooks=notebooks)
     outside = [file for file in found.files if not file.path.is_relative_to(package)]
     return Around(
         project=project,

@@ -14,9 +14,11 @@ from audit.provenance import git_output
 from audit.results import Result
 from audit.static.baseline import is_failure
 from audit.static.fingerprints import fingerprint, source_lines
+from audit.static.notebooks import SUFFIX as NOTEBOOK
 from audit.target import Target
 
 _NAMES = frozenset({"pyproject.toml", "setup.cfg", "setup.py", ".gitignore"})  # what says how the files are analysed
+_SUFFIXES = (".py", NOTEBOOK)
 _FILE_MODES = ("100644", "100755")
 _BLOBS_AT_ONCE = 200
 _RENAMED = "R"
@@ -84,7 +86,11 @@ def target_at(revision: Revision, target: Target, folder: Path) -> Target | None
         return moved if paths else None
     if not target.is_tree and moved.package_path == source:
         return None
-    return moved if next(folder.rglob("*.py"), None) else None
+    return moved if _has_sources(folder) else None
+
+
+def _has_sources(folder: Path) -> bool:
+    return any(next(folder.rglob(f"*{suffix}"), None) for suffix in _SUFFIXES)
 
 
 def _listed(root: Path, revision: Revision) -> Iterator[tuple[str, bytes]]:
@@ -96,7 +102,7 @@ def _listed(root: Path, revision: Revision) -> Iterator[tuple[str, bytes]]:
         facts, _, name = entry.partition(b"\t")
         mode, _, blob = facts.split()
         path = PurePosixPath(os.fsdecode(name))
-        wanted = path.suffix == ".py" or path.name in _NAMES
+        wanted = path.suffix in _SUFFIXES or path.name in _NAMES
         if wanted and mode.decode() in _FILE_MODES and not {"..", ".git"}.intersection(path.parts):
             yield path.as_posix(), blob
 
@@ -131,10 +137,10 @@ def _old_paths(revision: Revision, target: Target, folder: Path) -> tuple[Path, 
     old = [
         before
         for before, after in revision.renames.items()
-        if before.endswith(".py") and not wanted.isdisjoint((PurePosixPath(after), *PurePosixPath(after).parents))
+        if before.endswith(_SUFFIXES) and not wanted.isdisjoint((PurePosixPath(after), *PurePosixPath(after).parents))
     ]
     found = {folder / name for name in (*map(str, names), *old) if (folder / name).exists()}
-    return tuple(sorted(path for path in found if path.is_file() or next(path.rglob("*.py"), None)))
+    return tuple(sorted(path for path in found if path.is_file() or _has_sources(path)))
 
 
 def as_of_today(results: Iterable[Result], revision: Revision, root: Path) -> list[Result]:

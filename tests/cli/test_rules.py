@@ -87,3 +87,28 @@ def test_the_command_that_repeats_a_finding_finds_it(run: Run, package: Path) ->
         "path": "zoo/__init__.py", "line": 3, "column": 9, "end_line": 3, "end_column": 24, "qualname": None,
     }  # fmt: skip
     assert found["subject"]["digest"].startswith("sha256:")
+
+
+def test_rules_over_documents_and_data_are_part_of_static(run: Run, package: Path) -> None:
+    (package / "README.md").write_text("# Zoo\n\nThe models reach 96 % accuracy.\n")
+    (package / "data").mkdir()
+    (package / "data" / "stars.csv").write_text("<!doctype html><html>404</html>\n")
+    done = run("static", "--target", str(package), "--json", "--quiet")
+    found = {each["check"]: each for each in json.loads(done.stdout)["results"]}
+    claim, page = found["rules.clm001"], found["rules.dat002"]
+    assert (done.returncode, claim["outcome"], page["outcome"]) == (1, "failed", "failed")
+    assert claim["location"] | {"path": "README.md", "line": 3, "column": 18} == claim["location"]
+    assert claim["location"]["end_column"] == 31
+    assert page["subject"]["path"] == "data/stars.csv"
+    assert found["rules.dat001"]["outcome"] == "passed"
+    assert found["rules.sec008"]["outcome"] == "passed"
+
+
+def test_a_rule_over_documents_does_not_apply_where_there_are_none(run: Run, package: Path) -> None:
+    done = run("static", "--target", str(package), "--json", "--quiet", "--only", "rules.clm001")
+    assert outcomes(done) == {"rules.clm001": "not_applicable"}
+
+
+def test_explain_shows_a_rule_over_documents_by_the_files_of_its_example(run: Run) -> None:
+    text = run("explain", "CLM001").stdout
+    assert "    ==> README.md <==\n    The model reaches 96 % accuracy" in text

@@ -19,6 +19,8 @@ _FIXES: Mapping[Cause, str] = {
     Cause.MISSING_DEPENDENCY: "install it",
     Cause.UNDECLARED_DEPENDENCY: "declare it and install it, or guard the import",
     Cause.PLATFORM_ONLY: "guard the import, with a fallback for where it is not installed",
+    Cause.BROKEN_DEPENDENCY: "install what it needs",
+    Cause.BINARY_DOES_NOT_LOAD: "install a build for this interpreter and machine, or guard the import",
     Cause.MISSING_MODULE: "require a version that has it, or import it from where it is now",
     Cause.MISSING_SYMBOL: "require a version that has it, or import it from where it is now",
     Cause.CIRCULAR: "import inside the function that needs it, or move what both need to a third module",

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 
 from audit.static.imports.expressions import bound_names, expression, reads, walrus_names
+from audit.static.imports.lazy_tables import lazy_table
 from audit.static.imports.program import (
     Anything,
     Assign,
@@ -31,6 +32,7 @@ from audit.static.imports.program import (
     Try,
     Use,
 )
+from audit.static.imports.registering import decorated, registrars
 from audit.static.imports.syntax import (
     FunctionNode,
     annotations,
@@ -66,13 +68,18 @@ def compile_program(tree: ast.Module, text: str) -> Program:
         body = compiler.block(tree.body)
     except RecursionError:
         return Program(body=(Anything(),))
+    table = lazy_table(tree) if "LazyModule" in text else None
+    listed = [(name, 1, origin, name) for name, origin in table.origins if origin] if table else []
     return Program(
         body=body,
         functions=tuple(compiler.functions),
         names=frozenset(compiler.names),
         may_bind=frozenset(compiler.may_bind),
-        lazily=tuple(dict.fromkeys(compiler.lazily)),
+        lazily=tuple(dict.fromkeys((*compiler.lazily, *listed))),
         exports=compiler.exports,
+        registrars=registrars(tree, text),
+        decorators=tuple(decorated(tree)),
+        offers=tuple(name for name, _ in table.origins) if table and table.complete else None,
     )
 
 

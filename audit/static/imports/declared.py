@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from audit.static.imports.interpreter import normalised
+from audit.static.imports.requirement_files import of_setup_py, requirements_in, text_in
 
 # Import names whose distribution has another name; of the packages that model packages import.
 _DISTRIBUTIONS: Mapping[str, tuple[str, ...]] = {
@@ -23,6 +24,7 @@ _DISTRIBUTIONS: Mapping[str, tuple[str, ...]] = {
     "sklearn": ("scikit-learn",),
     "tensorboardX": ("tensorboardx",),
     "tensorflow": ("tensorflow", "tensorflow-cpu"),
+    "torch": ("pytorch", "torch-cpu", "pytorch-cpu", "pytorch-gpu"),  # of conda
     "yaml": ("pyyaml",),
 }
 # Kernels, wheels for some accelerators, and modules of the standard library that some systems lack.
@@ -34,6 +36,7 @@ PLATFORM_PACKAGES = frozenset(
     }
 )  # fmt: skip
 _REQUIREMENT = re.compile(r"\s*([A-Za-z0-9][A-Za-z0-9._-]*)\s*(?:\[[^\]]*\])?\s*([^;#]*)(?:;\s*([^#]*))?")
+_CONDA_ITEM = re.compile(r"\s*-\s+['\"]?(?:[\w.-]+::)?([A-Za-z0-9][\w.-]*)(?!\s*:)\b")
 _PLATFORM_MARKER = re.compile(r"sys_platform|platform_system|platform_machine|os_name")
 
 
@@ -58,10 +61,16 @@ def _candidates(module: str) -> set[str]:
 
 
 def declared_dependencies(root: Path) -> Declared:
-    """Read what `pyproject.toml`, `setup.cfg` and `requirements*.txt` declare; an unreadable one declares nothing."""
+    """Read what the project's files declare, extras and groups among it; nothing of them is run.
+
+    These are `pyproject.toml` (PEP 621, PEP 735, Poetry, Flit, PDM, uv, Hatch), `setup.cfg`, `setup.py`, files of
+    requirements and of conda environments. One that cannot be read declares nothing.
+    """
     names: set[str] = set()
     platform_only: set[str] = set()
-    for line in (*_of_pyproject(root), *_of_setup_cfg(root), *_of_requirements(root)):
+    for line in (
+        *_of_pyproject(root), *_of_setup_cfg(root), *of_setup_py(root), *_of_requirements(root), *_of_conda(root)
+    ):  # fmt: skip
         match = _REQUIREMENT.match(line)
         if match:
             name = normalised(match[1])
@@ -73,19 +82,49 @@ def declared_dependencies(root: Path) -> Declared:
 
 def _of_pyproject(root: Path) -> Iterator[str]:
     try:
-        document = tomllib.loads((root / "pyproject.toml").read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError):
+        document = tomllib.loads(text_in(root, "pyproject.toml"))
+    except (ValueError, RecursionError):
         return
-    project = _table(document, "project")
+    project, tool = _table(document, "project"), _table(document, "tool")
     yield from _texts(project.get("dependencies"))
-    for group in (*_table(project, "optional-dependencies").values(), *_table(document, "dependency-groups").values()):
+    for groups in (_table(project, "optional-dependencies"), _table(document, "dependency-groups")):
+        for group in groups.values():
+            yield from _texts(group)
+    dynamic = _table(_table(tool, "setuptools"), "dynamic")
+    for part in (dynamic, _table(dynamic, "optional-dependencies")):
+        for value in part.values():
+            files = value.get("file") if isinstance(value, dict) else None
+            for name in [files] if isinstance(files, str) else _texts(files):
+                yield from requirements_in(root, name)
+    yield from _of_poetry(_table(tool, "poetry"))
+    yield from _of_other_tools(tool)
+
+
+def _of_poetry(poetry: Mapping[str, object]) -> Iterator[str]:
+    groups = [_table(group, "dependencies") for group in _tables(_table(poetry, "group"))]
+    for table in (_table(poetry, "dependencies"), _table(poetry, "dev-dependencies"), *groups):
+        for name, value in table.items():
+            found = value if isinstance(value, dict) else {}
+            marker = f"sys_platform == {found['platform']}" if "platform" in found else str(found.get("markers", ""))
+            yield f"{name}; {marker}"
+
+
+def _of_other_tools(tool: Mapping[str, object]) -> Iterator[str]:
+    flit = _table(_table(tool, "flit"), "metadata")
+    yield from (*_texts(flit.get("requires")), *_texts(_table(tool, "uv").get("dev-dependencies")))
+    for group in (*_table(flit, "requires-extra").values(), *_table(_table(tool, "pdm"), "dev-dependencies").values()):
         yield from _texts(group)
-    yield from _table(_table(_table(document, "tool"), "poetry"), "dependencies")
+    for environment in _tables(_table(_table(tool, "hatch"), "envs")):
+        yield from (*_texts(environment.get("dependencies")), *_texts(environment.get("extra-dependencies")))
 
 
 def _table(document: Mapping[str, object], key: str) -> Mapping[str, object]:
     value = document.get(key)
     return value if isinstance(value, dict) else {}
+
+
+def _tables(document: Mapping[str, object]) -> Iterator[Mapping[str, object]]:
+    yield from (value for value in document.values() if isinstance(value, dict))
 
 
 def _texts(value: object) -> Iterator[str]:
@@ -96,18 +135,31 @@ def _texts(value: object) -> Iterator[str]:
 def _of_setup_cfg(root: Path) -> Iterator[str]:
     parser = configparser.ConfigParser(interpolation=None)
     try:
-        parser.read(root / "setup.cfg", encoding="utf-8")
-    except (OSError, ValueError, configparser.Error):
+        parser.read_string(text_in(root, "setup.cfg"))
+    except (ValueError, configparser.Error):
         return
-    yield from parser.get("options", "install_requires", fallback="").splitlines()
+    values = [parser.get("options", "install_requires", fallback="")]
     if parser.has_section("options.extras_require"):
-        for _, value in parser.items("options.extras_require"):
+        values += [value for _, value in parser.items("options.extras_require")]
+    for value in values:
+        if value.strip().startswith("file:"):
+            for name in value.partition(":")[2].split(","):
+                yield from requirements_in(root, name.strip())
+        else:
             yield from value.splitlines()
 
 
 def _of_requirements(root: Path) -> Iterator[str]:
-    for path in sorted(root.glob("*requirements*.txt")):
-        try:
-            yield from path.read_text(encoding="utf-8").splitlines()
-        except (OSError, ValueError):
-            continue
+    for path in sorted((*root.glob("*requirements*.txt"), *root.glob("requirements/*.txt"))):
+        yield from requirements_in(root, path.relative_to(root).as_posix())
+
+
+def _of_conda(root: Path) -> Iterator[str]:
+    """Yield the items below `dependencies:`, those of `pip:` among them; such files are lists of plain words."""
+    for path in sorted((*root.glob("*environment*.yml"), *root.glob("*environment*.yaml"), *root.glob("conda*.y*ml"))):
+        inside = False
+        for line in text_in(root, path.name).splitlines():
+            if line[:1].strip() and not line.startswith(("-", "#")):
+                inside = line.startswith("dependencies:")
+            elif inside and (item := _CONDA_ITEM.match(line)):
+                yield item[1]

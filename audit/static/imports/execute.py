@@ -31,6 +31,7 @@ from audit.static.imports.program import (
     Try,
     Use,
 )
+from audit.static.imports.trial import DIED
 from audit.static.imports.values import (
     NONE,
     PERHAPS,
@@ -312,7 +313,9 @@ def _restore(frame: Frame, state: _State) -> None:
 
 
 def _catches(handler: Handler, failure: Failure) -> bool:
-    """Whether a handler catches; where that is not known, it does."""
+    """Whether a handler catches; where that is not known, it does. Nothing catches the end of the process."""
+    if failure.exception == DIED:
+        return False
     return not handler.types or any(catches(_dotted(each), failure.exception) is not False for each in handler.types)
 
 

@@ -8,14 +8,20 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from audit.static.analysis import StaticAnalysis
-from audit.static.imports.causes import Cause, Failure, ImportRow, Root
+from audit.static.imports.as_file import attempt, forecast_files, is_meant_to_be_run
+from audit.static.imports.causes import Cause, Failure, FileForecast, ImportRow, Root
 from audit.static.imports.declared import declared_dependencies
+from audit.static.imports.dependencies import Dependencies
 from audit.static.imports.execute import Executor
-from audit.static.imports.importing import Importer, TargetModule
+from audit.static.imports.importing import Importer, Surroundings, TargetModule
 from audit.static.imports.installed import Installed
 from audit.static.imports.interpreter import InterpreterFacts, interpreter_facts, syntax_problems
-from audit.static.imports.machine import Raised
-from audit.static.reading import UnreadableFile
+from audit.static.imports.program import NOTHING, imported_names
+from audit.static.imports.trial import Trial, failing_binaries
+from audit.static.notebooks import SUFFIX as NOTEBOOK
+from audit.static.reading import ParsedFile, UnreadableFile, read
+from audit.static.sources import SourceFile
+from audit.static.syntax_versions import needed_by_tree
 from audit.target import Target
 
 # Imports nest as deeply as the target's modules import each other, about ten calls for each.
@@ -45,10 +51,12 @@ def forecast(
     *,
     search: Sequence[Path] = (),
     undecided: Set[str] = frozenset(),
+    every_as_file: bool = False,
 ) -> tuple[ImportRow, ...] | None:
     """Return the forecast of every module, sorted by name; None where the interpreter does not tell its facts.
 
     `search` are more folders in which modules are found; of the top-level modules `undecided` nothing is claimed.
+    Files that are meant to be run are forecast as such too; `every_as_file` means all of them to be.
     """
     facts = interpreter_facts(target.python)
     if facts is None:
@@ -59,13 +67,39 @@ def forecast(
     modules = _modules(analysis, facts, target.python)
     if modules is None:
         return None
+    tops = {module.module.partition(".")[0] for module in modules}
     installed = Installed(facts, target.source, package=target.package)
-    importer = Importer(modules, installed, facts, declared_dependencies(target.root))
+    outside = Surroundings(
+        installed,
+        facts,
+        declared_dependencies(target.root),
+        Dependencies(installed, facts, own=tops),
+        not_loading=_tried(modules, installed, facts, target, own=tops) if target.probe else {},
+    )
+    importer = Importer(modules, outside)
     Executor(importer)
     prefix = target.source.relative_to(target.root)
     with _deep_recursion():
         outcomes = dict(_outcomes(importer))
-    return tuple(_row(importer, module, outcomes[module], prefix) for module in sorted(outcomes))
+        run = [module for module in modules if every_as_file or is_meant_to_be_run(module, importer.targets)]
+        as_files = forecast_files(run, modules, outside, source=target.source)
+    rows = (_row(importer, module, outcomes[module], prefix) for module in sorted(outcomes))
+    return tuple(_with_file(row, as_files, prefix) for row in rows)
+
+
+def _tried(
+    modules: Sequence[TargetModule], installed: Installed, facts: InterpreterFacts, target: Target, *, own: set[str]
+) -> Mapping[str, Trial]:
+    """Try the packages that modules import, in children of the target's interpreter; return those that do not load."""
+    names = {name.partition(".")[0] for module in modules for name in imported_names(module.program or NOTHING)}
+    return failing_binaries(
+        names - own,
+        installed,
+        facts,
+        target.python,
+        timeout_s=target.settings.timeout_s,
+        side_by_side=target.workers,
+    )
 
 
 def root_causes(rows: Iterable[ImportRow]) -> tuple[RootCause, ...]:
@@ -92,25 +126,36 @@ def _modules(analysis: StaticAnalysis, facts: InterpreterFacts, python: Path) ->
     A file in the syntax of another Python version is for the target's interpreter to judge, if that has another
     version than this one.
     """
+    files = [file for file in analysis.files if not file.relative.endswith(NOTEBOOK)]  # which nothing can import
     broken = {file.path: file for file in analysis.unreadable}
     same_version = facts.version[:2] == sys.version_info[:2]
     problems: Mapping[str, tuple[int, str]] = {}
     if not same_version:
-        answered = syntax_problems(python, [file.path for file in analysis.files])
+        answered = syntax_problems(python, [file.path for file in files])
         if answered is None:
             return None
         problems = answered
     programs = analysis.programs
     modules: dict[str, TargetModule] = {}
-    for file in sorted(analysis.files, key=lambda file: (file.is_package, file.relative)):
+    for file in sorted(files, key=lambda file: (file.is_package, file.relative)):
         failure = None
         if problem := problems.get(str(file.path)):
-            failure = _syntax_failure(file.relative, problem[0], problem[1])
+            failure = _refused(file, *problem, version=facts.version)
         elif unreadable := broken.get(file.relative):
             failure = _failure_of(unreadable, same_version=same_version)
         program = programs.get(file.relative)
         modules[file.module] = TargetModule(file.module, file.relative, file.is_package, program, failure)
     return list(modules.values())
+
+
+def _refused(file: SourceFile, line: int, message: str, *, version: tuple[int, int, int]) -> Failure:
+    """Return the failure of a file that the target's interpreter does not compile, with the version that would."""
+    parsed = read(file)
+    needed = needed_by_tree(parsed.tree) if isinstance(parsed, ParsedFile) else None
+    if needed and needed[0] > version[:2]:
+        (major, minor), construct = needed
+        message = f"needs Python >= {major}.{minor} ({construct}), and this is {version[0]}.{version[1]}"
+    return _syntax_failure(file.relative, line, message)
 
 
 def _syntax_failure(path: str, line: int, message: str) -> Failure:
@@ -137,32 +182,37 @@ def _outcomes(importer: Importer) -> Iterator[tuple[str, Failure | None]]:
         failures[module] = failures.get(parent)
         if failures[module] is None:
             importer.begin(loaded_after.get(parent, frozenset()))
-            failures[module] = _attempt(importer, module)
+            failures[module] = attempt(importer, module)
             if importer.targets[module].is_package:
                 loaded_after[module] = frozenset(importer.loaded)
         yield module, failures[module]
 
 
-def _attempt(importer: Importer, module: str) -> Failure | None:
-    try:
-        importer.load(module, (importer.targets[module].path, 1))
-    except Raised as raised:
-        return raised.failure
-    except RecursionError:
-        return None  # nothing is known of it, and what is not known does not fail
-    return None
+def _with_file(row: ImportRow, as_files: Mapping[str, Failure | None], prefix: Path) -> ImportRow:
+    if row.module not in as_files:
+        return row
+    failure = as_files[row.module]
+    ended = FileForecast(
+        forecast="fails" if failure else "ok",
+        cause=failure.cause if failure else None,
+        root=_root(failure, prefix) if failure else None,
+    )
+    return row.model_copy(update={"as_file": ended})
+
+
+def _root(failure: Failure, prefix: Path) -> Root:
+    return Root(path=(prefix / failure.path).as_posix(), line=failure.line, name=failure.name)
 
 
 def _row(importer: Importer, module: str, failure: Failure | None, prefix: Path) -> ImportRow:
     target = importer.targets[module]
     shown = failure or importer.guarded.get(module)
-    root = Root(path=(prefix / shown.path).as_posix(), line=shown.line, name=shown.name) if shown else None
     return ImportRow(
         module=module,
         path=(prefix / target.path).as_posix(),
         forecast="fails" if failure else "ok",
         cause=shown.cause if shown else None,
-        root=root,
+        root=_root(shown, prefix) if shown else None,
         guarded=bool(shown) and (failure is None or failure.cause is Cause.BROKEN_FALLBACK),
     )
 

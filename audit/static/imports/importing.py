@@ -1,14 +1,16 @@
 """The import system as Python has it, over programs of the target and what is on the interpreter's path."""
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from audit.static.imports.causes import Cause, Failure
 from audit.static.imports.declared import Declared
+from audit.static.imports.dependencies import Dependencies
 from audit.static.imports.installed import Installed, absolute
 from audit.static.imports.interpreter import InterpreterFacts
 from audit.static.imports.machine import Memory, Raised, Trace
 from audit.static.imports.program import NOTHING, Program
+from audit.static.imports.trial import Trial
 from audit.static.imports.values import PERHAPS, UNKNOWN, Module, Outside, Space, Value
 
 Place = tuple[str, int]  # file of the target, line
@@ -25,22 +27,38 @@ class TargetModule:
     failure: Failure | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Surroundings:
+    """Everything around the target's modules.
+
+    `dependencies` follows what installed modules import, where that is wanted; `not_loading` are top-level packages
+    whose import was tried and failed. Of a file that is run, `hiding` are the top-level names of its folder that
+    something else on the path has too, and `off_path` those of the target that its interpreter does not find.
+    """
+
+    installed: Installed
+    facts: InterpreterFacts
+    declared: Declared
+    dependencies: Dependencies
+    not_loading: Mapping[str, Trial] = field(default_factory=dict)
+    hiding: frozenset[str] = frozenset()
+    off_path: frozenset[str] = frozenset()
+
+
 class Importer:
     """Loads modules. `execute` runs the program of one in a space; it is set by whoever runs programs."""
 
     execute: Callable[[TargetModule, Space], None]
 
-    def __init__(
-        self, targets: Iterable[TargetModule], installed: Installed, facts: InterpreterFacts, declared: Declared
-    ) -> None:
+    def __init__(self, targets: Iterable[TargetModule], outside: Surroundings) -> None:
         """Know the modules of the target; nothing is loaded."""
         self.targets: Mapping[str, TargetModule] = {target.module: target for target in targets}
-        self.installed = installed
-        self.facts = facts
+        self.installed = outside.installed
+        self.facts = outside.facts
         self.loaded: set[str] = set()
         self.running: dict[str, Space] = {}
         self.guarded: dict[str, Failure] = {}
-        self._declared = declared
+        self._outside = outside
         self._folders = {parent for name in self.targets for parent in _parents(name)} - self.targets.keys()
         self._tops = {name.partition(".")[0] for name in self.targets}
         self._spaces: dict[str, Space] = {}
@@ -77,6 +95,8 @@ class Importer:
                 self._run(target)
         elif self.installed.find(module) is None:
             raise Raised(self._missing(module, place))
+        elif failure := self._failing_outside(module, place):
+            raise Raised(failure)
 
     def _recall(self, memory: Memory) -> None:
         trace = self._traces[-1]
@@ -112,16 +132,37 @@ class Importer:
                 self._memories[module] = Memory(failure, self._reach[module], loaded)
             self._traces[-1].add(trace)
 
+    def _failing_outside(self, module: str, place: Place) -> Failure | None:
+        """Return why an installed module cannot be imported, as far as that is known without running it."""
+        outside = self._outside
+        top = module.partition(".")[0]
+        if trial := outside.not_loading.get(top):
+            if trial.lacked:
+                return Failure(trial.exception, Cause.BROKEN_DEPENDENCY, *place, f"{top} (needs {trial.lacked})")
+            name = f"{top} ({trial.exception}{': ' if trial.exception else ''}{trial.message})"
+            return Failure(trial.exception, Cause.BINARY_DOES_NOT_LOAD, *place, name)
+        if outside.hiding and (hidden := outside.hiding & outside.dependencies.tops(module)):
+            name = f"{min(hidden)}, which {top} imports" if top not in hidden else top
+            return Failure("ImportError", Cause.SHADOWED, *place, name)
+        if unmet := outside.dependencies.unmet(module):
+            name = f"{unmet.by.partition('.')[0]} (needs {unmet.missing})"
+            return Failure("ModuleNotFoundError", Cause.BROKEN_DEPENDENCY, *place, name)
+        return None
+
     def _missing(self, module: str, place: Place) -> Failure:
         top, _, rest = module.partition(".")
-        if top in self._tops:
+        if top in self._outside.off_path:
+            cause = Cause.NOT_ON_PATH
+        elif top in self._outside.hiding:
+            cause = Cause.SHADOWED
+        elif top in self._tops:
             cause = Cause.LOCAL_MODULE_MISSING
         elif rest and self.installed.find(top):
             cause = Cause.MISSING_MODULE
-        elif top in self.facts.standard_library or self._declared.is_of_some_platforms(top):
+        elif top in self.facts.standard_library or self._outside.declared.is_of_some_platforms(top):
             cause = Cause.PLATFORM_ONLY
         else:
-            cause = Cause.MISSING_DEPENDENCY if self._declared.declares(top) else Cause.UNDECLARED_DEPENDENCY
+            cause = Cause.MISSING_DEPENDENCY if self._outside.declared.declares(top) else Cause.UNDECLARED_DEPENDENCY
         name = top if cause.is_of_the_environment else module
         return Failure("ModuleNotFoundError", cause, *place, name)
 
@@ -139,10 +180,19 @@ class Importer:
         inner = f"{module}.{name}"
         if self.is_of_target(inner) and (inner in self.loaded or inner in self.running or inner in self._folders):
             return Module(inner)
+        if module in self._spaces and self._does_not_offer(module, name):
+            return None
         if space is None or space.open or "__getattr__" in space.names:
             self._load_lazily(module, name, place)
             return UNKNOWN
         return UNKNOWN if name.startswith("__") else None
+
+    def _does_not_offer(self, module: str, name: str) -> bool:
+        """Whether a module has replaced itself with a lazy one that certainly has no such name."""
+        program = self._program(module)
+        if program.offers is None or name.startswith("__") or name in program.offers:
+            return False
+        return all(bound not in (name, "*") for bound, *_ in program.lazily)
 
     def take(self, module: str, name: str, place: Place) -> Value:
         """Return what `from module import name` binds, or raise what it raises; `module` is loaded."""
@@ -155,7 +205,8 @@ class Importer:
         if found is not None:
             return found
         is_package = module in self._folders or self.targets[module].is_package
-        if is_package and (self.is_of_target(inner) or self.installed.find(inner)):
+        may_be_module = self.is_of_target(inner) or not self._does_not_offer(module, name)
+        if is_package and may_be_module and (self.is_of_target(inner) or self.installed.find(inner)):
             self.load(inner, place)
             return Module(inner)
         raise Raised(self.lacking(module, name, place, "ImportError"))
@@ -165,6 +216,8 @@ class Importer:
         program = self._program(module)
         unfinished = module in self.running and name in program.names
         cause = Cause.CIRCULAR if unfinished else Cause.LOCAL_SYMBOL_MISSING
+        if module.partition(".")[0] in self._outside.hiding:
+            cause = Cause.SHADOWED
         return Failure(exception, cause, *place, f"{module}.{name}")
 
     def star(self, module: str, into: Space, place: Place) -> None:

@@ -12,7 +12,7 @@ from pathlib import Path
 from audit.static.discovery import SourceFile
 from audit.static.imports.compile import compile_program
 from audit.static.imports.interpreter import InterpreterFacts
-from audit.static.imports.program import Anything, Block, If, ImportFrom, Perhaps, Program, Try
+from audit.static.imports.program import Anything, ImportFrom, Program, every_step
 from audit.static.reading import ParsedFile, read
 
 # A module whose text has one of these can have attributes and submodules that its statements do not bind.
@@ -52,14 +52,27 @@ class Installed:
     def __init__(self, facts: InterpreterFacts, source: Path, *, package: str) -> None:
         """Look in `source` first, as the target's process does; nothing is read yet."""
         self._facts = facts
-        self._path = (str(source), *facts.path)
+        self._path: tuple[str, ...] = (str(source), *facts.path)
         hidden = [name for name in ("audit", "validation") if package.partition(".")[0] != name]
         self._hidden = {str(_OWN_FOLDER.with_name(name)) for name in hidden}  # the probe steps over them as well
+        self._loaded: frozenset[str] = frozenset()  # top-level modules for which the first folder is not asked
         self._listings: dict[str, dict[str, bool]] = {}
         self._found: dict[str, Found | None] = {}
         self._texts: dict[str, str] = {}
         self._programs: dict[str, Program | None] = {}
+        self._lacking: dict[tuple[str, str], bool] = {}
         self._words: frozenset[str] | None = None
+
+    def seen_from(self, folder: Path | None) -> "Installed":
+        """Return what a file in `folder` finds when it is run; None for no folder. Files are read once for both."""
+        other = Installed(self._facts, folder or Path(), package="")
+        if folder:
+            other._loaded = self._facts.loaded_at_start
+        else:
+            other._path = self._facts.path
+        other._hidden = self._hidden
+        other._listings, other._texts, other._programs = self._listings, self._texts, self._programs
+        return other
 
     def find(self, module: str) -> Found | None:
         """Return where `module` is; None where there is none, or where a parent of it is no package."""
@@ -75,7 +88,7 @@ class Installed:
             if module in self._facts.editable:
                 path = Path(self._facts.editable[module])
                 return self._in([str(path.parent)], path.name)
-            return self._in(self._path, name)
+            return self._in(self._path[module in self._loaded :], name)
         outer = self.find(parent)
         if outer is None:
             return None
@@ -108,10 +121,11 @@ class Installed:
     def _is_dynamic(self, found: Found) -> bool:
         """Whether the module can have attributes and submodules that cannot be seen."""
         return found.kind is Kind.BINARY or (
-            found.kind is Kind.SOURCE and _DYNAMIC.search(self._text(found.path)) is not None
+            found.kind is Kind.SOURCE and _DYNAMIC.search(self.text(found.path)) is not None
         )
 
-    def _text(self, path: str) -> str:
+    def text(self, path: str) -> str:
+        """Return the text of a file on the path; empty where it cannot be read."""
         if path not in self._texts:
             try:
                 self._texts[path] = Path(path).read_text(encoding="utf-8", errors="replace")
@@ -121,7 +135,9 @@ class Installed:
 
     def lacks(self, module: str, name: str) -> bool:
         """Whether it is certain that `from module import name` fails: the source binds no such name anywhere."""
-        return self._has(module, name, seen=set()) is False
+        if (module, name) not in self._lacking:
+            self._lacking[module, name] = self._has(module, name, seen=set()) is False
+        return self._lacking[module, name]
 
     def _has(self, module: str, name: str, *, seen: set[str]) -> bool | None:
         """Return whether a module has a name; None where that cannot be seen."""
@@ -133,7 +149,7 @@ class Installed:
             return True
         if found.kind is Kind.NAMESPACE:
             return False
-        text = self._text(found.path)
+        text = self.text(found.path)
         if name.startswith("__") or re.search(rf"^(?:class|def) {re.escape(name)}\b|^{re.escape(name)}\b", text, re.M):
             return True
         if module == _STUBBED and not _PUT_TOGETHER.match(name):
@@ -151,7 +167,7 @@ class Installed:
     def _words_of_torch(self, torch: Found) -> frozenset[str]:
         if self._words is None:
             folder = Path(torch.path).parent
-            texts = (self._text(str(path)) for pattern in _STUBS for path in folder.glob(pattern))
+            texts = (self.text(str(path)) for pattern in _STUBS for path in folder.glob(pattern))
             self._words = frozenset(word for text in texts for word in re.findall(r"\w+", text))
         return self._words
 
@@ -159,7 +175,7 @@ class Installed:
         self, module: str, program: Program, name: str, seen: set[str], *, is_package: bool
     ) -> bool | None:
         answer: bool | None = False
-        for step in _all_steps(program.body):
+        for step in every_step(program.body):
             if isinstance(step, Anything):
                 return None
             if isinstance(step, ImportFrom) and any(each == "*" for each, _ in step.names):
@@ -199,21 +215,6 @@ def absolute(module: str, level: int, importer: str, *, is_package: bool) -> str
     if kept < 1:
         return None
     return ".".join([*parts[:kept], *([module] if module else [])])
-
-
-def _all_steps(block: Block) -> Iterator[object]:
-    for step in block:
-        yield step
-        match step:
-            case If(body=body, orelse=orelse):
-                yield from _all_steps(body)
-                yield from _all_steps(orelse)
-            case Try(body=body, handlers=handlers, orelse=orelse, final=final):
-                for inner in (body, orelse, final, *(handler.body for handler in handlers)):
-                    yield from _all_steps(inner)
-            case Perhaps(bodies=bodies):
-                for inner in bodies:
-                    yield from _all_steps(inner)
 
 
 def _entries(folder: str) -> Iterator[tuple[str, bool]]:

@@ -17,6 +17,8 @@ _MAX_BYTES = 16 * 1024 * 1024
 # Runs in the target's interpreter, of whatever version; imports nothing of the target. It is not isolated with `-I`:
 # the probe's process takes over PYTHONPATH and the user's site-packages, and the forecast is about that process.
 _QUESTION = """
+import sys
+loaded_at_start = sorted(sys.modules)
 import builtins, json, os, platform, sys
 if sys.path and sys.path[0] in ("", os.getcwd()):
     del sys.path[0]
@@ -39,6 +41,7 @@ print(json.dumps({
     "implementation": sys.implementation.name,
     "path": [os.path.abspath(entry) for entry in sys.path if isinstance(entry, str)],
     "standard_library": sorted(getattr(sys, "stdlib_module_names", ())),
+    "loaded_at_start": loaded_at_start,
     "builtin_modules": list(sys.builtin_module_names),
     "builtin_names": dir(builtins),
     "extension_suffixes": machinery.EXTENSION_SUFFIXES,
@@ -49,7 +52,10 @@ print(json.dumps({
 
 
 class InterpreterFacts(Frozen):
-    """What an interpreter says of itself. `editable` are packages that an import hook finds elsewhere."""
+    """What an interpreter says of itself. `editable` are packages that an import hook finds elsewhere.
+
+    `loaded_at_start` are the modules that it loads before it runs anything: no file can stand in for one of these.
+    """
 
     version: tuple[int, int, int]
     platform: str
@@ -59,6 +65,7 @@ class InterpreterFacts(Frozen):
     implementation: str
     path: tuple[str, ...]
     standard_library: frozenset[str]
+    loaded_at_start: frozenset[str]
     builtin_modules: frozenset[str]
     builtin_names: frozenset[str]
     extension_suffixes: tuple[str, ...]

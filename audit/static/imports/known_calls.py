@@ -55,6 +55,8 @@ def builtin_call(name: str, arguments: tuple[Value, ...]) -> Value:
             return Known(len(parts))
         case "str", [Known(value=str()) as value]:
             return value
+        case "int", [Known(value=str(text))] if text.isdecimal():
+            return Known(int(text))
         case (("tuple" | "list" | "set" | "frozenset" | "sorted"), [Tuple() as value]):
             return value
     return UNKNOWN

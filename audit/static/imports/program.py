@@ -5,6 +5,7 @@ can make an import fail: imports, the branches around them, names that may be un
 that conditions call. Everything else is left out.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -252,7 +253,9 @@ class Program:
 
     `names` are those that the module's scope may bind anywhere; `may_bind` those that only functions bind (`global`);
     `lazily` what a type checker sees and the file binds on first use: name, then level, module and name of its import.
-    `exports` is `__all__` where it is a literal.
+    `exports` is `__all__` where it is a literal; `offers` the names of the module that it replaces itself with, where
+    all of them are known. `registrars` are functions that refuse to register a name twice, `decorators` what classes
+    and functions are decorated with, by line.
     """
 
     body: Block = ()
@@ -261,6 +264,33 @@ class Program:
     may_bind: frozenset[str] = frozenset()
     lazily: tuple[tuple[str, int, str, str], ...] = ()
     exports: tuple[str, ...] | None = None
+    offers: tuple[str, ...] | None = None
+    registrars: tuple[str, ...] = ()
+    decorators: tuple[tuple[int, str], ...] = ()
 
 
 NOTHING = Program()
+
+
+def imported_names(program: Program) -> Iterator[str]:
+    """Yield the modules that a program may import by their full names, those in its functions last."""
+    for block in (program.body, *(function.body for function in program.functions)):
+        for step in every_step(block):
+            match step:
+                case Import(module=module) | ImportFrom(level=0, module=module):
+                    yield module
+
+
+def every_step(block: Block) -> Iterator[Step]:
+    """Yield the steps of a block, each before those in its branches."""
+    for step in block:
+        yield step
+        match step:
+            case If(body=body, orelse=orelse):
+                yield from every_step((*body, *orelse))
+            case Try(body=body, handlers=handlers, orelse=orelse, final=final):
+                for inner in (body, orelse, final, *(handler.body for handler in handlers)):
+                    yield from every_step(inner)
+            case Perhaps(bodies=bodies):
+                for inner in bodies:
+                    yield from every_step(inner)

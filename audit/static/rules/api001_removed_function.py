@@ -5,7 +5,6 @@ from typing import ClassVar
 
 from audit.results import Severity
 from audit.static.rules.named_api import NamedApiRule
-from audit.static.rules.rule import Precision
 
 
 class RemovedFunction(NamedApiRule):
@@ -22,7 +21,6 @@ class RemovedFunction(NamedApiRule):
         "https://github.com/pytorch/pytorch/pull/70986",
         "https://github.com/pytorch/pytorch/pull/94709",
     )
-    precision = Precision(findings=1, sampled=1, false=0)
     words = ("torch",)
     table: ClassVar[Mapping[str, str]] = {
         "torch.solve": "torch.linalg.solve(A, B), whose arguments are the other way round",
@@ -67,6 +65,12 @@ class RemovedFunction(NamedApiRule):
 
         if torch.__version__ < '1.9':
             x = torch.solve(b, a)
+        """,
+        """
+        import torch
+
+        assert hasattr(torch.onnx, 'dynamo_export'), 'needs torch 2.1 to 2.8'
+        torch.onnx.dynamo_export(model, x)
         """,
         """
         import torch

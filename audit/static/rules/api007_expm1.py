@@ -18,7 +18,7 @@ class Expm1(Rule):
     fix = "write torch.expm1(x)"
     fix_safety = FixSafety.UNSAFE
     references = ("https://docs.pytorch.org/docs/stable/generated/torch.expm1.html",)
-    precision = Precision(findings=80, sampled=20, false=0)
+    precision = Precision(findings=80, sampled=30, false=0)
     nodes = (ast.BinOp,)
     words = ("exp",)
     also_silenced_by = ("TOR107",)

@@ -1,12 +1,22 @@
 """API009: `pretrained=` of torchvision's models."""
 
 import ast
+import re
 from collections.abc import Iterator
+from types import NoneType
 
 from audit.static.rules.calls import CallRule
 from audit.static.rules.context import FileContext
 from audit.static.rules.rule import Precision, Spot
 from audit.static.rules.syntax import argument, constant
+
+# `weights` is given by keyword only, so the first argument by position is `pretrained`, whatever it is.
+_BUILDER = re.compile(
+    r"^(?:alexnet|googlenet|inception_v3|s3d|maxvit_t|(?:densenet|mnasnet|resnet|resnext|squeezenet|vgg|ssd)\d|"
+    r"(?:convnext|efficientnet|mobilenet|regnet|wide_resnet|shufflenet|swin|swin3d|vit|mvit|raft|fcn|deeplabv3|lraspp|"
+    r"fasterrcnn|fcos|keypointrcnn|maskrcnn|retinanet|ssdlite320)_|(?:r3d|mc3|r2plus1d)_18)"
+)
+_ANYTHING = (ast.Starred, NoneType)
 
 
 class PretrainedArgument(CallRule):
@@ -31,6 +41,12 @@ class PretrainedArgument(CallRule):
         model = resnet50(weights=None)
         """,
         """
+        from torchvision.models import get_model
+        from torchvision.models.feature_extraction import create_feature_extractor
+
+        model = create_feature_extractor(get_model(name), nodes)
+        """,
+        """
         from mine.models import resnet50
 
         model = resnet50(pretrained=True)
@@ -52,6 +68,13 @@ class PretrainedArgument(CallRule):
 
         model = models.resnet18(True)
         """,
+        """
+        from torchvision import models
+
+
+        def f(pretrained):
+            return models.resnet34(pretrained)
+        """,
     )
 
     def judge_call(self, call: ast.Call, context: FileContext) -> Iterator[Spot]:
@@ -64,7 +87,8 @@ class PretrainedArgument(CallRule):
             if argument(call, old) is not None:
                 new = old.replace("pretrained", "weights")
                 yield Spot(call, f"`{old}` of torchvision's `{function}` is deprecated", fix=f"pass `{new}` instead")
-        if call.args and isinstance(constant(call.args[0]), bool):
+        first = call.args[0] if call.args else None
+        if isinstance(constant(first), bool) or (_BUILDER.match(function) and not isinstance(first, _ANYTHING)):
             yield Spot(
                 call, f"the first argument of torchvision's `{function}` is `weights` now", fix="pass `weights=`"
             )

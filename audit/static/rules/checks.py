@@ -10,6 +10,9 @@ from audit.results import Check, Comparison, Location, Subject, SubjectKind
 from audit.session import Collected
 from audit.static.ignores import PathIgnores
 from audit.static.rules.engine import Finding, RuleReport, run_rules
+from audit.static.rules.project_checks import judge_project, project_files
+from audit.static.rules.project_files import ProjectFiles
+from audit.static.rules.project_rule import ProjectRule
 from audit.static.rules.registry import all_rules, rules_by_id
 from audit.static.rules.rule import Rule
 from audit.subjects import package_subject
@@ -36,8 +39,13 @@ def plan_rules(collected: Collected) -> Plan:
     package = package_subject(collected)
     ignores = PathIgnores(collected.target.settings.per_path_ignores)
     reports: list[RuleReport] = []  # the files are walked once, when the first rule is judged
+    projects: list[ProjectFiles] = []
 
     def judge(rule: Rule) -> Sequence[Judgement]:
+        if isinstance(rule, ProjectRule):
+            if not projects:
+                projects.append(project_files(collected))
+            return judge_project(rule, projects[0])
         if not reports:
             shown = collected.tree.shown if collected.tree else None
             reports.append(run_rules(collected.analysis, rules, shown=shown))

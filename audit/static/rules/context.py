@@ -217,20 +217,40 @@ class FileContext:
                 return True
             if isinstance(found, ast.If | ast.IfExp) and _tests_version(found.test):
                 return True
-        return self._left_early(node)
+        return self._left_early(node) or self._replaced_later(node)
 
     def guarded_name(self, expression: ast.expr) -> bool:
         """Return whether a dotted name, or the import that binds it, is guarded."""
         return self.guarded(expression) or any(self.guarded(node) for node in self.imports.import_nodes(expression))
 
     def _left_early(self, node: ast.AST) -> bool:
-        """Return whether a version test before `node` returns, so that the rest is for the other versions."""
+        """Return whether a version test before `node` returns or asserts, so that the rest is for some versions."""
         for found in (node, *self.ancestors(node)):
             if isinstance(found, ast.stmt):
                 for before in statements_before(self.block_of(found), found):
+                    if isinstance(before, ast.Assert) and _tests_version(before.test):
+                        return True
                     if isinstance(before, ast.If) and _tests_version(before.test):
                         return isinstance(before.body[-1], ast.Return | ast.Raise | ast.Continue)
         return False
+
+    def _replaced_later(self, node: ast.AST) -> bool:
+        """Return whether `node` is the value of a name that a version test right after binds to something else."""
+        statement = self.statement_of(node)
+        match statement:
+            case ast.Assign(targets=[ast.Name(id=name)], value=value) if value is node:
+                block = self.block_of(statement)
+                after = block[block.index(statement) + 1 : block.index(statement) + 2]
+                return any(
+                    isinstance(each, ast.If) and _tests_version(each.test) and name in _targets(each) for each in after
+                )
+        return False
+
+
+def _targets(branch: ast.If) -> set[str]:
+    """Return the names to which the statements of a branch assign."""
+    assigned = (each for each in branch.body if isinstance(each, ast.Assign))
+    return {target.id for each in assigned for target in each.targets if isinstance(target, ast.Name)}
 
 
 def _tests_version(test: ast.expr) -> bool:

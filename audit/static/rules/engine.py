@@ -63,17 +63,17 @@ def run_rules(analysis: StaticAnalysis, rules: Sequence[Rule], *, shown: Set[str
     A finding about an attribute falls where any file reads it, shown or not.
     """
     models = [f"{item.path}:{item.line}" for item in analysis.models]  # which files outside of the target decide too
-    only = ("all files",) if shown is None else ("these files", *sorted(shown))
+    limits = ["shown", *sorted(shown)] if shown is not None else []
     return concluded(
         _REPORT,
-        lambda: (*analysis.given(), *models, *(rule.id for rule in rules), *only),
-        lambda: _joined(analysis, rules, shown=shown),
+        lambda: (*analysis.given(), *models, *(rule.id for rule in rules), *limits),
+        lambda: _joined(analysis, rules, shown),
         witnesses=lambda: (),
         store=analysis.store,
     )
 
 
-def _joined(analysis: StaticAnalysis, rules: Sequence[Rule], *, shown: Set[str] | None) -> RuleReport:
+def _joined(analysis: StaticAnalysis, rules: Sequence[Rule], shown: Set[str] | None) -> RuleReport:
     everything = analysis.judged
     judged = {path: found for path, found in everything.items() if shown is None or path in shown}
     each = [

@@ -32,6 +32,8 @@ class Family(StrEnum):
     SECURITY = "SEC"
     TESTS = "TST"
     SUPPRESSION = "SUP"
+    CLAIMS = "CLM"
+    DATA = "DAT"
 
 
 class FixSafety(StrEnum):

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 
 from audit.static.rules.calls import CallRule
 from audit.static.rules.context import FileContext
+from audit.static.rules.loading import is_for_an_old_version, is_round_trip
 from audit.static.rules.rule import FixSafety, Precision, Spot
 from audit.static.rules.syntax import argument, unpacks
 
@@ -25,7 +26,7 @@ class LoadWithoutWeightsOnly(CallRule):
         "https://docs.pytorch.org/docs/stable/generated/torch.load.html",
         "https://github.com/pytorch/pytorch/issues/31875",
     )
-    precision = Precision(findings=26, sampled=12, false=0)
+    precision = Precision(findings=17, sampled=17, false=0)
     words = ("load",)
     called = ("load",)
     also_silenced_by = ("TOR102", "S614")
@@ -45,6 +46,27 @@ class LoadWithoutWeightsOnly(CallRule):
 
         state = load('a.pt')
         """,
+        """
+        import torch
+
+
+        def load(path, options):
+            try:
+                return torch.load(path, weights_only=True)
+            except TypeError:
+                return torch.load(path)
+        """,
+        """
+        import io
+
+        import torch
+
+
+        def copy(model):
+            buffer = io.BytesIO()
+            torch.save(model, buffer)
+            return torch.load(buffer)
+        """,
     )
     INVALID = (
         """
@@ -62,5 +84,9 @@ class LoadWithoutWeightsOnly(CallRule):
     def judge_call(self, call: ast.Call, context: FileContext) -> Iterator[Spot]:
         """Yield a load that leaves the argument out."""
         is_load = context.resolve(call) in ("torch.load", "torch.serialization.load")
-        if is_load and not unpacks(call) and argument(call, "weights_only") is None:
+        if is_load and not unpacks(call) and argument(call, "weights_only") is None and not _is_harmless(call, context):
             yield Spot(call, "`torch.load` is called without `weights_only`")
+
+
+def _is_harmless(call: ast.Call, context: FileContext) -> bool:
+    return is_round_trip(call, context) or is_for_an_old_version(call, context)

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 
 from audit.static.rules.calls import CallRule
 from audit.static.rules.context import FileContext
+from audit.static.rules.loading import is_round_trip
 from audit.static.rules.rule import FixSafety, Precision, Spot
 from audit.static.rules.syntax import argument, constant
 
@@ -19,7 +20,7 @@ class LoadRunsCode(CallRule):
     fix = "load tensors only: weights_only=True, torch.serialization.add_safe_globals, or safetensors"
     fix_safety = FixSafety.UNSAFE
     references = ("https://docs.pytorch.org/docs/stable/notes/serialization.html",)
-    precision = Precision(findings=29, sampled=9, false=0)
+    precision = Precision(findings=18, sampled=18, false=0)
     words = ("weights_only",)
     called = ("load",)
     also_silenced_by = ("S614",)
@@ -28,6 +29,14 @@ class LoadRunsCode(CallRule):
         import torch
 
         state = torch.load('a.pt', weights_only=True)
+        """,
+        """
+        import torch
+
+
+        def copy(model, file):
+            torch.save(model, file.name)
+            return torch.load(file.name, weights_only=False)
         """,
     )
     INVALID = (
@@ -41,5 +50,5 @@ class LoadRunsCode(CallRule):
     def judge_call(self, call: ast.Call, context: FileContext) -> Iterator[Spot]:
         """Yield a load that unpickles."""
         is_load = context.resolve(call) in ("torch.load", "torch.serialization.load")
-        if is_load and constant(argument(call, "weights_only")) is False:
+        if is_load and constant(argument(call, "weights_only")) is False and not is_round_trip(call, context):
             yield Spot(call, "`torch.load(weights_only=False)` runs code that the file holds")

@@ -79,7 +79,14 @@ class CommittedSecret(Rule):
         if not isinstance(node, ast.Constant) or not isinstance(node.value, str | bytes) or len(node.value) < 20:
             return
         text = node.value if isinstance(node.value, str) else node.value.decode(errors="replace")
-        for kind, pattern in _SECRETS.items():
-            found = pattern.search(text)
-            if found and len(set(found.group())) > _MANY and not _EXAMPLE.search(found.group()):
-                yield Spot(node, f"the source holds {kind} ({found.group()[:4]}..., {len(found.group())} characters)")
+        for kind, _, secret in secrets_in(text):
+            yield Spot(node, f"the source holds {kind} ({secret[:4]}..., {len(secret)} characters)")
+
+
+def secrets_in(text: str) -> Iterator[tuple[str, int, str]]:
+    """Yield the kind, the place and the text of the first secret of each kind; placeholders are left out."""
+    for kind, pattern in _SECRETS.items():
+        for found in pattern.finditer(text):
+            if len(set(found.group())) > _MANY and not _EXAMPLE.search(found.group()):
+                yield kind, found.start(), found.group()
+                break

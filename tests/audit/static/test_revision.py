@@ -63,13 +63,13 @@ def test_a_folder_in_no_repository_is_refused(tmp_path: Path) -> None:
 def test_the_files_are_those_of_the_revision_and_only_what_is_analysed(
     root: Path, commit: Commit, tmp_path: Path
 ) -> None:
-    commit({"zoo/__init__.py": "old\n", "zoo/é b.py": "x = 1\r\n", "data.bin": "0", "pyproject.toml": ""})
+    commit({"zoo/__init__.py": "old\n", "zoo/é b.py": "x = 1\r\n", "data.bin": "0", "n.ipynb": "{}"})
     commit({"zoo/__init__.py": "new\n", "new.py": ""})
     revision = find_revision(root, "HEAD~1")
     before = target_at(revision, Target.load_tree(root), tmp_path / "before")
     assert before is not None
     found = {path.relative_to(before.root).as_posix(): path.read_bytes() for path in before.root.rglob("*.*")}
-    assert found == {"zoo/__init__.py": b"old\n", "zoo/é b.py": b"x = 1\r\n", "pyproject.toml": b""}
+    assert found == {"zoo/__init__.py": b"old\n", "zoo/é b.py": b"x = 1\r\n", "n.ipynb": b"{}"}
 
 
 def test_a_target_inside_the_repository_has_its_own_files(root: Path, commit: Commit, tmp_path: Path) -> None:

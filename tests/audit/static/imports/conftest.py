@@ -1,10 +1,12 @@
 """Packages written for one test, and what importing each of their modules really does."""
 
 import json
+import os
 import subprocess
 import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -58,9 +60,10 @@ def write(tmp_path: Path) -> Callable[[Files], Path]:
 def rows_of() -> Callable[..., dict[str, ImportRow]]:
     """Forecast a package; the rows by module."""
 
-    def rows(root: Path, package: str = "pack") -> dict[str, ImportRow]:
-        target = Target.load(root, package=package)
-        found = forecast(analyse(target.source, target.package_path), target)
+    def rows(root: Path, package: str = "pack", **given: Any) -> dict[str, ImportRow]:
+        every_as_file = given.pop("every_as_file", False)
+        target = Target.load(root, package=package, **given)
+        found = forecast(analyse(target.source, target.package_path), target, every_as_file=every_as_file)
         assert found is not None
         return {row.module: row for row in found}
 
@@ -77,5 +80,21 @@ def really_failing() -> Callable[[Path, list[str]], dict[str, str]]:
             capture_output=True, text=True, timeout=240, check=True, cwd="/",
         )  # fmt: skip
         return {module: end for module, end in json.loads(done.stdout).items() if end}
+
+    return failing
+
+
+@pytest.fixture
+def really_failing_as_files(pytestconfig: pytest.Config) -> Callable[..., dict[str, str]]:
+    """Run files of a folder as such, each in a new process; the exceptions of those that fail."""
+    tool = pytestconfig.rootpath / "tests/tools/import_truth.py"
+
+    def failing(root: Path, paths: list[str], *, on_path: bool) -> dict[str, str]:
+        environment = os.environ | ({"PYTHONPATH": str(root)} if on_path else {})
+        done = subprocess.run(
+            [sys.executable, "-B", str(tool), "file", str(root)],
+            input="\n".join(paths), env=environment, capture_output=True, text=True, timeout=240, check=True, cwd="/",
+        )  # fmt: skip
+        return {path: end for path, end in json.loads(done.stdout).items() if end}
 
     return failing

@@ -1,0 +1,43 @@
+"""Registries that refuse a name which they have: a file that is run registers again what its package has registered."""
+
+import ast
+import re
+from collections.abc import Iterator
+
+from audit.static.scopes import dotted
+
+_MAY_REFUSE = re.compile(r"functional_datapipe|\bif [\w.]+ in [\w.]+:|\bassert [\w.]+ not in\b")
+_REFUSING = "functional_datapipe"  # of torch.utils.data
+
+
+def registrars(tree: ast.Module, text: str) -> tuple[str, ...]:
+    """Return the functions of a module that raise where they are to register a name for the second time."""
+    if not _MAY_REFUSE.search(text):
+        return ()
+    return tuple(node.name for node in tree.body if isinstance(node, ast.FunctionDef) and _refuses(node))
+
+
+def _refuses(function: ast.FunctionDef) -> bool:
+    stored: set[str] = set()
+    asked: set[str] = set()
+    for node in ast.walk(function):
+        match node:
+            case ast.Call(func=called) if dotted(called).rpartition(".")[2] == _REFUSING:
+                return True
+            case ast.Assign(targets=[ast.Subscript(value=registry)]):
+                stored.add(dotted(registry))
+            case ast.If(test=ast.Compare(ops=[ast.In()], comparators=[registry]), body=[ast.Raise(), *_]):
+                asked.add(dotted(registry))
+            case ast.Assert(test=ast.Compare(ops=[ast.NotIn()], comparators=[registry])):
+                asked.add(dotted(registry))
+    return not (stored & asked).isdisjoint(stored - {""})
+
+
+def decorated(tree: ast.Module) -> Iterator[tuple[int, str]]:
+    """Yield the decorators of a module's classes and functions: the line, and the name of what is called."""
+    for node in tree.body:
+        if isinstance(node, ast.ClassDef | ast.FunctionDef):
+            for decorator in node.decorator_list:
+                called = decorator.func if isinstance(decorator, ast.Call) else decorator
+                if isinstance(called, ast.Name):
+                    yield decorator.lineno, called.id

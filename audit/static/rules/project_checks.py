@@ -1,0 +1,58 @@
+"""Rules over a project as checks: one failed result per place, as for the rules over Python files."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from audit.judgement import Judgement, Measured, failed, judged, not_applicable
+from audit.results import Comparison, Location, Subject, SubjectKind
+from audit.session import Collected
+from audit.static.rules.project_files import ProjectFiles
+from audit.static.rules.project_rule import Place, ProjectRule
+
+
+def project_files(collected: Collected) -> ProjectFiles:
+    """Return the files around the package that the one walk over its project found."""
+    target, analysis = collected.target, collected.analysis
+    return ProjectFiles(target.root, texts=analysis.texts, items=analysis.surroundings, exclude=target.settings.exclude)
+
+
+def places(rule: ProjectRule, project: ProjectFiles) -> tuple[list[Place], int]:
+    """Return what a rule finds, in order, and how many of its findings a `noqa` comment silences."""
+    found = sorted(set(rule.judge_project(project)))
+    kept = [place for place in found if not _is_silenced(rule, place, project)]
+    return kept, len(found) - len(kept)
+
+
+def _is_silenced(rule: ProjectRule, place: Place, project: ProjectFiles) -> bool:
+    text = project.text(place.path) if place.path in project.texts else None
+    return text is not None and text.silences(rule.id, place.line)
+
+
+def judge_project(rule: ProjectRule, project: ProjectFiles) -> Sequence[Judgement]:
+    """Return the results of one rule."""
+    concerned = rule.concerned(project)
+    if not concerned:
+        return [not_applicable("the project has no file of the kind that the rule looks at")]
+    found, silenced = places(rule, project)
+    if found:
+        return [_failed(rule, place, project) for place in found]
+    aside = f"; {silenced} silenced by `noqa` comments" if silenced else ""
+    measured = Measured(
+        value=0,
+        bound=0,
+        comparison=Comparison.EQUAL,
+        origin=f"{rule.id} may find nothing in the {len(concerned)} files that it looks at{aside}",
+        unit="findings",
+    )
+    return [judged(measured, otherwise="")]
+
+
+def _failed(rule: ProjectRule, place: Place, project: ProjectFiles) -> Judgement:
+    text = project.text(place.path) if place.path in project.texts else None
+    location = Location(
+        path=place.path, line=place.line, column=place.column, end_line=place.line, end_column=place.end_column
+    )
+    subject = Subject(
+        kind=SubjectKind.FILE, path=place.path, line=place.line, digest=text.digest if text is not None else None
+    )
+    return replace(failed(place.message, location=location, fix=rule.fix), subject=subject)

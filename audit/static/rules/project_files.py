@@ -1,0 +1,76 @@
+"""The files of a project that are no Python, read within bounds, for the rules that judge them."""
+
+import stat
+from collections.abc import Iterator, Sequence
+from functools import cached_property
+from pathlib import Path, PurePosixPath
+
+from audit.static.ignoring import PatternFile
+from audit.static.inventory import InventoryItem
+from audit.static.kinds import InventoryKind
+from audit.static.reading import sha256
+from audit.static.rules.project_texts import MAX_TEXT_BYTES, Text, is_document
+
+
+class ProjectFiles:
+    """What the walk over a project found, less what the user excludes."""
+
+    def __init__(
+        self, root: Path, *, texts: Sequence[str], items: Sequence[InventoryItem], exclude: Sequence[str] = ()
+    ) -> None:
+        """Read nothing yet; paths are relative to `root`."""
+        self._root = root
+        self._excluded = PatternFile.from_lines(exclude, origin="", folder=root.as_posix())
+        self._read: dict[str, Text | None] = {}
+        self.texts = tuple(path for path in texts if self._is_wanted(path))
+        kinds = (InventoryKind.CHECKPOINT, InventoryKind.DATA_FILE)
+        self.data = tuple(item for item in items if item.kind in kinds and self._is_wanted(item.path))
+
+    def _is_wanted(self, path: str) -> bool:
+        """Return whether no pattern excludes a file or one of the folders it lies in."""
+        parts = [PurePosixPath(path), *PurePosixPath(path).parents][:-1]
+        for part in reversed(parts):
+            found = self._excluded.last_match((self._root / part).as_posix(), is_folder=str(part) != path)
+            if found and not found.negated:
+                return False
+        return True
+
+    @cached_property
+    def documents(self) -> tuple[str, ...]:
+        """The paths of the documents: Markdown, reStructuredText and files called README."""
+        return tuple(path for path in self.texts if is_document(path))
+
+    def text(self, path: str) -> Text | None:
+        """Return the beginning of a file; None where it cannot be read, is binary, or is no regular file."""
+        if path not in self._read:
+            self._read[path] = self._text(path)
+        return self._read[path]
+
+    def _text(self, path: str) -> Text | None:
+        place = self._root / path
+        try:
+            status = place.lstat()
+            if not stat.S_ISREG(status.st_mode):  # a link may lead anywhere, a pipe never ends
+                return None
+            with place.open("rb") as opened:
+                content = opened.read(MAX_TEXT_BYTES)
+        except (OSError, ValueError):  # ValueError: a null byte in the name
+            return None
+        if b"\0" in content:
+            return None
+        complete = status.st_size <= MAX_TEXT_BYTES
+        text = content.decode("utf-8-sig", errors="replace").replace("\r\n", "\n").replace("\r", "\n")
+        return Text(path, text, sha256(content) if complete else None)
+
+    def exists(self, path: str) -> bool:
+        """Return whether something lies at a path that does not leave the project."""
+        place = (self._root / path).resolve()
+        return place.is_relative_to(self._root.resolve()) and place.exists()
+
+    def with_word(self, paths: Sequence[str], words: Sequence[str]) -> Iterator[Text]:
+        """Yield the texts that hold one of the words; the others are not kept in memory."""
+        for path in paths:
+            found = self._read.get(path) or self._text(path)
+            if found is not None and any(word in found.content for word in words):
+                self._read[path] = found
+                yield found
