@@ -19,6 +19,7 @@ from audit.target import Target
 
 _NAMES = frozenset({"pyproject.toml", "setup.cfg", "setup.py", ".gitignore"})  # what says how the files are analysed
 _SUFFIXES = (".py", NOTEBOOK)
+_MAX_OTHER_BYTES = 4 * 1024 * 1024  # what rules find in a larger document or data file counts as new
 _FILE_MODES = ("100644", "100755")
 _BLOBS_AT_ONCE = 200
 _RENAMED = "R"
@@ -74,7 +75,7 @@ def target_at(revision: Revision, target: Target, folder: Path) -> Target | None
     Raises:
         UsageError: git does not give the files.
     """
-    blobs = dict(_listed(target.root, revision))
+    blobs = dict(_listed(target.root, revision, everything=not target.paths))
     for path, content in _contents(target.root, revision, blobs):
         place = folder / path
         place.parent.mkdir(parents=True, exist_ok=True)
@@ -93,16 +94,17 @@ def _has_sources(folder: Path) -> bool:
     return any(next(folder.rglob(f"*{suffix}"), None) for suffix in _SUFFIXES)
 
 
-def _listed(root: Path, revision: Revision) -> Iterator[tuple[str, bytes]]:
-    """Yield the files below `root` that the analysis can read, with their objects."""
-    listed = git_output(root, "ls-tree", "-r", "-z", revision.commit)
+def _listed(root: Path, revision: Revision, *, everything: bool) -> Iterator[tuple[str, bytes]]:
+    """Yield the sources below `root` with their objects, or `everything` that some rule can find something in."""
+    listed = git_output(root, "ls-tree", "-r", "-l", "-z", revision.commit)
     if listed is None:
         raise UsageError(f"--diff-base {revision.name}: git does not list its files; fetch the whole commit")
     for entry in listed.split(b"\0")[:-1]:
         facts, _, name = entry.partition(b"\t")
-        mode, _, blob = facts.split()
+        mode, _, blob, size = facts.split()
         path = PurePosixPath(os.fsdecode(name))
         wanted = path.suffix in _SUFFIXES or path.name in _NAMES
+        wanted |= everything and size.isdigit() and int(size) <= _MAX_OTHER_BYTES
         if wanted and mode.decode() in _FILE_MODES and not {"..", ".git"}.intersection(path.parts):
             yield path.as_posix(), blob
 
