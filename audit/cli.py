@@ -23,6 +23,7 @@ from audit.report.files import WriteError
 from audit.report.streams import discard_output, prepare_streams
 from audit.report.text import one_line, plain
 from audit.static.cli import register as register_static
+from audit.static.fixes.cli import register as register_fix
 from audit.static.rules.cli import register as register_rules
 from audit.stopping import want_stop
 
@@ -88,6 +89,7 @@ area_command(
     run=_attention,
 )
 register_rules(app)
+register_fix(app)
 
 
 @app.command(

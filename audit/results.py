@@ -11,6 +11,8 @@ from typing import Annotated, Self
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, model_validator
 
+from audit.severity import Severity as Severity
+
 Measurement = float | int | str | None
 
 
@@ -27,19 +29,6 @@ class Outcome(StrEnum):
     def judged(self) -> bool:
         """Whether the check reached a conclusion about its subject."""
         return self in (Outcome.PASSED, Outcome.FAILED)
-
-
-class Severity(StrEnum):
-    """What a failure means for a release: `critical` and `major` block it, `minor` is reported only."""
-
-    CRITICAL = "critical"
-    MAJOR = "major"
-    MINOR = "minor"
-
-    @property
-    def gates_release(self) -> bool:
-        """Whether a release needs this check to pass."""
-        return self is not Severity.MINOR
 
 
 class SubjectKind(StrEnum):

@@ -224,6 +224,15 @@ def interpreter_of(directory: Path, python: Path | None) -> Path:
     return _find_interpreter(root, settings.python, from_flag=python is not None)
 
 
+def settings_of(directory: Path) -> Settings:
+    """Return what the configuration in a folder says, for a command that needs no package.
+
+    Raises:
+        UsageError: the folder or its configuration is missing or malformed.
+    """
+    return _validated(_read_table(_existing_folder(directory)), {})
+
+
 def available_cores() -> int:
     """Return how many cores this process may use."""
     if hasattr(os, "sched_getaffinity"):  # not on macOS

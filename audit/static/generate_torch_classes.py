@@ -5,11 +5,13 @@ This is the one module of static analysis that imports torch; nothing else here 
 
 import importlib
 import io
+import json
 import pkgutil
 import sys
 import warnings
 from collections.abc import Iterator
 from contextlib import redirect_stderr, redirect_stdout
+from dataclasses import asdict
 from types import ModuleType
 
 from audit.static.torch_classes import TABLE_PATH, TorchTable
@@ -117,7 +119,7 @@ def main() -> None:
     with redirect_stdout(io.StringIO()), redirect_stderr(io.StringIO()):
         failed = import_submodules()
     table = collect()
-    TABLE_PATH.write_text(table.model_dump_json(indent=1) + "\n", encoding="utf-8")
+    TABLE_PATH.write_text(json.dumps(asdict(table), indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
     names = sum(map(len, table.modules.values()))
     print(f"torch {table.torch}: {len(table.modules)} module classes under {names} names, {len(table.others)} others")
     print(", ".join(f"{len(classes)} of kind {kind}" for kind, classes in table.kinds.items()))

@@ -11,8 +11,9 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from audit.static.installed import InstalledModules
-from audit.static.modules import STANDARD_LIBRARY, ModuleIndex
+from audit.static.modules import ModuleIndex
 from audit.static.names import Base, Candidate, ClassSummary, FileSummary, Origin, StarImport
+from audit.static.standard_library import STANDARD_LIBRARY
 from audit.static.torch_classes import TorchClasses, load_torch_classes
 
 # Called, these return classes that are no modules; what any other call returns is not known.

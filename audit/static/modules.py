@@ -1,12 +1,11 @@
 """Where the modules of a target are: which file a dotted module name means, and what a star import takes from it."""
 
-import sys
 from collections.abc import Iterable
 
 from audit.static.installed import InstalledModules
 from audit.static.names import FileSummary
+from audit.static.standard_library import STANDARD_LIBRARY
 
-STANDARD_LIBRARY = frozenset({*sys.stdlib_module_names, "typing_extensions"})  # the latter backports the former
 ALWAYS_INSTALLED = STANDARD_LIBRARY | {"torch"}
 
 

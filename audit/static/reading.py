@@ -80,6 +80,15 @@ def read(file: SourceFile) -> ParsedFile | UnreadableFile:
         return UnreadableFile(path=file.relative, reason=reason, line=error.line, column=error.column, digest=digest)
 
 
+def parse_text(text: str, *, path: str) -> ParsedFile | UnreadableFile:
+    """Return the syntax tree of a text that would be that of the file at `path`, or why it has none."""
+    digest = sha256(text.encode(errors="surrogatepass"))
+    try:
+        return ParsedFile(digest=digest, text=text, tree=_parsed(text))
+    except _UnreadableError as error:
+        return UnreadableFile(path=path, reason=error.reason, line=error.line, column=error.column, digest=digest)
+
+
 def digest_of(file: SourceFile) -> str | None:
     """Return the digest of the content that `read` would see; None where it would see none."""
     try:

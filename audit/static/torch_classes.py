@@ -1,15 +1,16 @@
 """Which names of torch are classes that matter: a table made from an installed torch, so that reading it needs none."""
 
+import json
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
-from audit.results import Frozen
-
 TABLE_PATH = Path(__file__).with_name("torch_classes.json")
 
 
-class TorchTable(Frozen):
+@dataclass(frozen=True)
+class TorchTable:
     """The file as written by `audit.static.generate_torch_classes`.
 
     `modules` maps the place where a subclass of `torch.nn.Module` is defined to every name it can be imported by;
@@ -18,9 +19,9 @@ class TorchTable(Frozen):
     """
 
     torch: str
-    modules: dict[str, tuple[str, ...]]
-    kinds: dict[str, dict[str, tuple[str, ...]]]
-    others: tuple[str, ...]
+    modules: Mapping[str, Sequence[str]]
+    kinds: Mapping[str, Mapping[str, Sequence[str]]]
+    others: Sequence[str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +44,7 @@ class TorchClasses:
         return name in self.public_names or name in self.kinds or name in self.others
 
 
-def public_name(defined: str, names: tuple[str, ...]) -> str:
+def public_name(defined: str, names: Sequence[str]) -> str:
     """Return the name a class is documented under: the shortest that a package above its definition gives it."""
     own_name = defined.rpartition(".")[2]
 
@@ -58,7 +59,7 @@ def public_name(defined: str, names: tuple[str, ...]) -> str:
 @cache
 def load_torch_classes() -> TorchClasses:
     """Return the table that comes with this package."""
-    table = TorchTable.model_validate_json(TABLE_PATH.read_bytes())
+    table = TorchTable(**json.loads(TABLE_PATH.read_bytes()))
     public_names = {
         name: public
         for defined, names in table.modules.items()

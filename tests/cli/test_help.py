@@ -19,6 +19,7 @@ COMMANDS = (
     ["doctor"],
     ["rules"],
     ["explain"],
+    ["fix"],
     ["report", "schema"],
     ["report", "render"],
     ["report", "publish"],

@@ -7,10 +7,13 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from pydantic import TypeAdapter
+
 from audit.static.analysis import StaticAnalysis
+from audit.static.conclusions import Form, concluded
 from audit.static.imports.as_file import attempt, forecast_files, is_meant_to_be_run
 from audit.static.imports.causes import Cause, Failure, FileForecast, ImportRow, Root
-from audit.static.imports.declared import declared_dependencies
+from audit.static.imports.declared import Declared, declared_dependencies
 from audit.static.imports.dependencies import Dependencies
 from audit.static.imports.execute import Executor
 from audit.static.imports.importing import Importer, Surroundings, TargetModule
@@ -29,6 +32,12 @@ _RECURSION_LIMIT = 20_000
 # What the reader says of files that no interpreter can import; it refuses others for reasons of its own (their size).
 _SURELY_BROKEN = ("contains a null byte", "not ", "cannot be decoded", "cannot be read")
 _SYNTAX_ERROR = "syntax error"
+
+
+# What shells set anew for each command or window; a module that asks for one of these is told what it was before.
+_VOLATILE = frozenset({"_", "COLUMNS", "LINES", "OLDPWD", "PWD", "SHLVL"})
+_ROWS_TYPE: TypeAdapter[tuple[ImportRow, ...] | None] = TypeAdapter(tuple[ImportRow, ...] | None)
+_ROWS = Form("imports", lambda rows: _ROWS_TYPE.dump_json(rows).decode(), _ROWS_TYPE.validate_json)
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,15 +73,40 @@ def forecast(
     if search or undecided:
         path = (*map(str, search), *facts.path)
         facts = facts.model_copy(update={"path": path, "builtin_modules": facts.builtin_modules | undecided})
+    installed = Installed(facts, target.source, package=target.package, store=analysis.store)
+    declared = declared_dependencies(target.root)
+
+    def given() -> tuple[str, ...]:
+        world = sorted((name, value) for name, value in facts.environment.items() if name not in _VOLATILE)
+        told = (facts.model_dump_json(), *map(sorted, (declared.names, declared.platform_only)), world, every_as_file)
+        return (*analysis.given(), str(target.source), target.package, *map(repr, told))
+
+    return concluded(
+        _ROWS,
+        given,
+        lambda: _forecast(analysis, target, facts, installed, declared, every_as_file=every_as_file),
+        witnesses=lambda: installed.consulted,
+        store=None if target.probe else analysis.store,  # what a process says of a binary has no witness
+    )
+
+
+def _forecast(
+    analysis: StaticAnalysis,
+    target: Target,
+    facts: InterpreterFacts,
+    installed: Installed,
+    declared: Declared,
+    *,
+    every_as_file: bool,
+) -> tuple[ImportRow, ...] | None:
     modules = _modules(analysis, facts, target.python)
     if modules is None:
         return None
     tops = {module.module.partition(".")[0] for module in modules}
-    installed = Installed(facts, target.source, package=target.package)
     outside = Surroundings(
         installed,
         facts,
-        declared_dependencies(target.root),
+        declared,
         Dependencies(installed, facts, own=tops),
         not_loading=_tried(modules, installed, facts, target, own=tops) if target.probe else {},
     )

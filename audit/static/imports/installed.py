@@ -9,11 +9,12 @@ from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 
-from audit.static.discovery import SourceFile
-from audit.static.imports.compile import compile_program
+from audit.static.imports.compile import program_of
 from audit.static.imports.interpreter import InterpreterFacts
 from audit.static.imports.program import Anything, ImportFrom, Program, every_step
-from audit.static.reading import ParsedFile, read
+from audit.static.records import analyse_files
+from audit.static.sources import SourceFile
+from audit.static.store import FactStore
 
 # A module whose text has one of these can have attributes and submodules that its statements do not bind.
 _DYNAMIC = re.compile(r"sys\.modules|__path__|meta_path|def __getattr__|__getattr__\s*[=,]|globals\(\)|\bexec\(|vars\(")
@@ -23,6 +24,7 @@ _STUBBED = "torch"
 _STUBS = ("*.py", "_C/*.pyi")
 _BINARY = "lib/libtorch_python.*"
 _PUT_TOGETHER = re.compile(r"_|sym_|u?int\d")
+_FIRST_WORD = re.compile(r"^(?:class |def )?(\w+)", re.MULTILINE)
 _OWN_FOLDER = Path(__file__).parents[2]  # audit/
 
 
@@ -49,9 +51,13 @@ _BUILTIN = Found(Kind.BINARY, "")
 class Installed:
     """Looks modules up on the path, in the order of the path, and keeps what it has seen."""
 
-    def __init__(self, facts: InterpreterFacts, source: Path, *, package: str) -> None:
-        """Look in `source` first, as the target's process does; nothing is read yet."""
+    def __init__(self, facts: InterpreterFacts, source: Path, *, package: str, store: FactStore | None = None) -> None:
+        """Look in `source` first, as the target's process does; nothing is read yet.
+
+        Files of which `store` knows what importing them does are not parsed again.
+        """
         self._facts = facts
+        self._store = store
         self._path: tuple[str, ...] = (str(source), *facts.path)
         hidden = [name for name in ("audit", "validation") if package.partition(".")[0] != name]
         self._hidden = {str(_OWN_FOLDER.with_name(name)) for name in hidden}  # the probe steps over them as well
@@ -60,19 +66,27 @@ class Installed:
         self._found: dict[str, Found | None] = {}
         self._texts: dict[str, str] = {}
         self._programs: dict[str, Program | None] = {}
+        self._words_at_start: dict[str, frozenset[str]] = {}
+        self._dynamic: dict[str, bool] = {}
         self._lacking: dict[tuple[str, str], bool] = {}
         self._words: frozenset[str] | None = None
 
     def seen_from(self, folder: Path | None) -> "Installed":
         """Return what a file in `folder` finds when it is run; None for no folder. Files are read once for both."""
-        other = Installed(self._facts, folder or Path(), package="")
+        other = Installed(self._facts, folder or Path(), package="", store=self._store)
         if folder:
             other._loaded = self._facts.loaded_at_start
         else:
             other._path = self._facts.path
         other._hidden = self._hidden
         other._listings, other._texts, other._programs = self._listings, self._texts, self._programs
+        other._words_at_start, other._dynamic = self._words_at_start, self._dynamic
         return other
+
+    @property
+    def consulted(self) -> set[Path]:
+        """The files and folders that were looked at."""
+        return {Path(path) for path in (*self._listings, *self._texts, *self._programs)}
 
     def find(self, module: str) -> Found | None:
         """Return where `module` is; None where there is none, or where a parent of it is no package."""
@@ -120,9 +134,18 @@ class Installed:
 
     def _is_dynamic(self, found: Found) -> bool:
         """Whether the module can have attributes and submodules that cannot be seen."""
-        return found.kind is Kind.BINARY or (
-            found.kind is Kind.SOURCE and _DYNAMIC.search(self.text(found.path)) is not None
-        )
+        return found.kind is Kind.BINARY or (found.kind is Kind.SOURCE and self._is_dynamic_text(found.path))
+
+    def _is_dynamic_text(self, path: str) -> bool:
+        if path not in self._dynamic:
+            self._dynamic[path] = _DYNAMIC.search(self.text(path)) is not None
+        return self._dynamic[path]
+
+    def _starts_line(self, path: str, name: str) -> bool:
+        """Whether a line of the file starts with a name, or defines it as a function or class."""
+        if path not in self._words_at_start:
+            self._words_at_start[path] = frozenset(_FIRST_WORD.findall(self.text(path)))
+        return name in self._words_at_start[path]
 
     def text(self, path: str) -> str:
         """Return the text of a file on the path; empty where it cannot be read."""
@@ -149,13 +172,12 @@ class Installed:
             return True
         if found.kind is Kind.NAMESPACE:
             return False
-        text = self.text(found.path)
-        if name.startswith("__") or re.search(rf"^(?:class|def) {re.escape(name)}\b|^{re.escape(name)}\b", text, re.M):
+        if name.startswith("__") or self._starts_line(found.path, name):
             return True
         if module == _STUBBED and not _PUT_TOGETHER.match(name):
             is_there = name in self._words_of_torch(found) or _is_in_binary(Path(found.path).parent, name)
             return None if is_there else False
-        if _DYNAMIC.search(text):
+        if self._is_dynamic_text(found.path):
             return None
         program = self._program(found.path)
         if program is None:
@@ -188,8 +210,9 @@ class Installed:
 
     def _program(self, path: str) -> Program | None:
         if path not in self._programs:
-            parsed = read(SourceFile(path=Path(path), relative=path, module=""))
-            self._programs[path] = compile_program(parsed.tree, parsed.text) if isinstance(parsed, ParsedFile) else None
+            file = SourceFile(path=Path(path), relative=path, module="")
+            (program,) = analyse_files([file], program_of, store=self._store)
+            self._programs[path] = program if isinstance(program, Program) else None
         return self._programs[path]
 
 

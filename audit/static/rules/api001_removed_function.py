@@ -3,8 +3,11 @@
 from collections.abc import Mapping
 from typing import ClassVar
 
-from audit.results import Severity
+from audit.severity import Severity
+from audit.static.fixes.replacing import Replacement
+from audit.static.fixes.torch_calls import REMOVED
 from audit.static.rules.named_api import NamedApiRule
+from audit.static.rules.rule import FixSafety
 
 
 class RemovedFunction(NamedApiRule):
@@ -16,6 +19,8 @@ class RemovedFunction(NamedApiRule):
     what = "Reports the use and the import of names that torch removed, or left as a function that only raises."
     why = "The line fails when it runs, or the module when it is imported."
     fix = "use what replaced it; see the release notes of torch"
+    fix_safety = FixSafety.UNSAFE
+    fix_depends_on = "names whose arguments or results changed otherwise are left to a person"
     references = (
         "https://github.com/pytorch-labs/torchfix#tor001-use-of-removed-function",
         "https://github.com/pytorch/pytorch/pull/70986",
@@ -42,6 +47,7 @@ class RemovedFunction(NamedApiRule):
         "torch.onnx.dynamo_export": "torch.onnx.export(..., dynamo=True)",
         "torch.nn.functional.nll_loss2d": "torch.nn.functional.nll_loss",
     }
+    replacements: ClassVar[Mapping[str, Replacement]] = REMOVED
     also_silenced_by = ("TOR001", "TOR004")
     VALID = (
         """
@@ -102,6 +108,45 @@ class RemovedFunction(NamedApiRule):
         x = t.matrix_rank(a)
         """,
         "from torch._six import string_classes\n",
+    )
+    FIXED = (
+        (
+            """
+            import torch
+
+            x = torch.solve(b, a).solution
+            """,
+            """
+            import torch
+
+            x = torch.linalg.solve(a, b)
+            """,
+        ),
+        (
+            """
+            import torch as t
+
+            values, vectors = t.symeig(a, eigenvectors=True)
+            """,
+            """
+            import torch as t
+
+            values, vectors = t.linalg.eigh(a, UPLO="U")
+            """,
+        ),
+        (
+            """
+            from torch import matrix_rank, ones
+
+            x = matrix_rank(ones(2, 2))
+            """,
+            """
+            from torch import ones
+            from torch.linalg import matrix_rank
+
+            x = matrix_rank(ones(2, 2))
+            """,
+        ),
     )
 
     def message(self, name: str) -> str:

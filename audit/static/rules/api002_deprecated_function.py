@@ -3,8 +3,10 @@
 from collections.abc import Mapping
 from typing import ClassVar
 
+from audit.static.fixes.replacing import Replacement
+from audit.static.fixes.torch_calls import DEPRECATED
 from audit.static.rules.named_api import NamedApiRule
-from audit.static.rules.rule import Precision
+from audit.static.rules.rule import FixSafety, Precision
 
 _INIT: tuple[str, ...] = ("uniform", "normal", "constant", "eye", "dirac", "orthogonal", "sparse")
 _INIT += ("xavier_uniform", "xavier_normal", "kaiming_uniform", "kaiming_normal")
@@ -19,6 +21,11 @@ class DeprecatedFunction(NamedApiRule):
     what = "Reports the use and the import of names that torch's documentation marks as deprecated."
     why = "A later version of torch removes the name; until then the call warns, in some cases once per step."
     fix = "use what torch's documentation of the name recommends"
+    fix_safety = FixSafety.SAFE
+    fix_depends_on = (
+        "`autocast` without `dtype` is unsafe, for the new one takes the type of an autocast around it; names whose "
+        "results changed, such as `torch.svd`, are left to a person"
+    )
     references = (
         "https://github.com/pytorch-labs/torchfix#tor101-use-of-deprecated-function",
         "https://docs.pytorch.org/docs/stable/amp.html",
@@ -63,6 +70,7 @@ class DeprecatedFunction(NamedApiRule):
         **{f"torch.nn.init.{name}": f"torch.nn.init.{name}_" for name in _INIT},
         **{f"functorch.{name}": f"torch.func.{name}" for name in _FUNC},
     }
+    replacements: ClassVar[Mapping[str, Replacement]] = DEPRECATED
     also_silenced_by = ("TOR101", "TOR103")
     VALID = (
         """
@@ -130,6 +138,160 @@ class DeprecatedFunction(NamedApiRule):
 
         f = vmap(g)
         """,
+    )
+    FIXED = (
+        (
+            """
+            import torch
+
+            with torch.cuda.amp.autocast(use_amp, dtype=torch.float16):
+                y = torch.ger(a, b)
+            """,
+            """
+            import torch
+
+            with torch.amp.autocast("cuda", enabled=use_amp, dtype=torch.float16):
+                y = torch.outer(a, b)
+            """,
+        ),
+        (
+            """
+            from torch.cuda.amp import GradScaler, autocast
+
+            scaler = GradScaler(
+                init_scale=1.0,  # as in the paper
+                enabled=True,
+            )
+            with autocast():
+                pass
+            """,
+            """
+            from torch.amp import GradScaler, autocast
+
+            scaler = GradScaler(
+                "cuda",
+                init_scale=1.0,  # as in the paper
+                enabled=True,
+            )
+            with autocast("cuda"):
+                pass
+            """,
+        ),
+        (
+            """
+            import torch
+            from torch.cuda import amp
+
+
+            class F(torch.autograd.Function):
+                @staticmethod
+                @amp.custom_fwd
+                def forward(ctx, x):
+                    return x
+            """,
+            """
+            import torch
+            from torch.cuda import amp
+
+
+            class F(torch.autograd.Function):
+                @staticmethod
+                @torch.amp.custom_fwd(device_type="cuda")
+                def forward(ctx, x):
+                    return x
+            """,
+        ),
+        (
+            """
+            import torch.nn as nn
+
+            nn.init.xavier_uniform(weight)
+            """,
+            """
+            import torch.nn as nn
+
+            nn.init.xavier_uniform_(weight)
+            """,
+        ),
+        (
+            """
+            from functorch import vmap
+
+            f = vmap(g)
+            """,
+            """
+            from torch.func import vmap
+
+            f = vmap(g)
+            """,
+        ),
+        (
+            """
+            "Words."
+            from __future__ import annotations
+
+            import functorch
+
+            f = functorch.grad(g)
+            """,
+            """
+            "Words."
+            from __future__ import annotations
+
+            import torch
+            import functorch
+
+            f = torch.func.grad(g)
+            """,
+        ),
+        (
+            """
+            import torch
+
+            q, r = torch.qr(a, False)
+            q, r = torch.qr(a, some=True)
+            low = torch.cholesky(a)
+            up = torch.cholesky(a, True)
+            m = torch.chain_matmul(a, b, (c))
+            x = torch.lu_solve(b, lu, pivots)
+            r = torch.range(0, 5, dtype=torch.int64)
+            """,
+            """
+            import torch
+
+            q, r = torch.linalg.qr(a, mode="complete")
+            q, r = torch.linalg.qr(a)
+            low = torch.linalg.cholesky(a)
+            up = torch.linalg.cholesky(a, upper=True)
+            m = torch.linalg.multi_dot([a, b, (c)])
+            x = torch.linalg.lu_solve(lu, pivots, b)
+            r = torch.arange(0, 6, dtype=torch.int64)
+            """,
+        ),
+        (
+            """
+            from torch import ger, outer
+
+            z = outer(a, b) + ger(a, b)
+            """,
+            """
+            from torch import outer as ger, outer
+
+            z = outer(a, b) + ger(a, b)
+            """,
+        ),
+        (
+            """
+            import torch.nn.functional as F
+
+            y = F.upsample_bilinear(x, scale_factor=2)
+            """,
+            """
+            import torch.nn.functional as F
+
+            y = F.interpolate(x, scale_factor=2, mode="bilinear", align_corners=True)
+            """,
+        ),
     )
 
     def message(self, name: str) -> str:

@@ -3,6 +3,7 @@
 import ast
 from collections.abc import Iterator
 
+from audit.static.fixes.arguments import keyword_added
 from audit.static.rules.calls import CallRule
 from audit.static.rules.context import FileContext
 from audit.static.rules.rule import FixSafety, Precision, Spot
@@ -60,10 +61,32 @@ class CheckpointUseReentrant(CallRule):
         y = cp.checkpoint(f, x, preserve_rng_state=False)
         """,
     )
+    FIXED = (
+        (
+            """
+            from torch.utils.checkpoint import checkpoint
+
+            y = checkpoint(
+                f,
+                x,  # the input
+            )
+            """,
+            """
+            from torch.utils.checkpoint import checkpoint
+
+            y = checkpoint(
+                f,
+                x,  # the input
+                use_reentrant=False,
+            )
+            """,
+        ),
+    )
 
     def judge_call(self, call: ast.Call, context: FileContext) -> Iterator[Spot]:
         """Yield a call of checkpoint without the argument."""
         name = context.resolve(call)
         given = argument(call, "use_reentrant") is not None or any(k.arg is None for k in call.keywords)
         if name in _CHECKPOINTS and not given:
-            yield Spot(call, f"`{name.rpartition('.')[2]}` is called without `use_reentrant`")
+            message = f"`{name.rpartition('.')[2]}` is called without `use_reentrant`"
+            yield Spot(call, message, edits=keyword_added(call, "use_reentrant", "False", FixSafety.UNSAFE))

@@ -3,8 +3,10 @@
 from collections.abc import Mapping
 from typing import ClassVar
 
+from audit.static.fixes.replacing import Replacement
+from audit.static.fixes.torch_calls import PRIVATE
 from audit.static.rules.named_api import NamedApiRule
-from audit.static.rules.rule import Precision
+from audit.static.rules.rule import FixSafety, Precision
 
 
 class NonPublicName(NamedApiRule):
@@ -15,6 +17,8 @@ class NonPublicName(NamedApiRule):
     what = "Reports the use and the import of a private name where torch exports the same object publicly."
     why = "Private modules move without notice; the public name stays."
     fix = "use the public name"
+    fix_safety = FixSafety.SAFE
+    fix_depends_on = "`_LRScheduler` is a class of its own, which `isinstance` can tell from `LRScheduler`: unsafe"
     references = ("https://github.com/pytorch/pytorch/pull/69862", "https://github.com/pytorch-labs/torchfix")
     precision = Precision(findings=5, sampled=5, false=0)
     words = ("_utils", "_LRScheduler")
@@ -24,6 +28,7 @@ class NonPublicName(NamedApiRule):
         "torch.utils.data._utils.worker.get_worker_info": "torch.utils.data.get_worker_info",
         "torch.optim.lr_scheduler._LRScheduler": "torch.optim.lr_scheduler.LRScheduler",
     }
+    replacements: ClassVar[Mapping[str, Replacement]] = PRIVATE
     also_silenced_by = ("TOR104", "TOR105")
     VALID = (
         "from torch.utils.data import default_collate\n",
@@ -42,6 +47,48 @@ class NonPublicName(NamedApiRule):
         batch = torch.utils.data._utils.collate.default_convert(samples)
         """,
         "from torch.optim.lr_scheduler import _LRScheduler\n",
+    )
+    FIXED = (
+        (
+            """
+            from torch.utils.data._utils.collate import default_collate
+
+            batch = default_collate(samples)
+            """,
+            """
+            from torch.utils.data import default_collate
+
+            batch = default_collate(samples)
+            """,
+        ),
+        (
+            """
+            import torch
+
+            batch = torch.utils.data._utils.collate.default_convert(samples)
+            """,
+            """
+            import torch
+
+            batch = torch.utils.data.default_convert(samples)
+            """,
+        ),
+        (
+            """
+            from torch.optim.lr_scheduler import _LRScheduler
+
+
+            class Mine(_LRScheduler):
+                pass
+            """,
+            """
+            from torch.optim.lr_scheduler import LRScheduler
+
+
+            class Mine(LRScheduler):
+                pass
+            """,
+        ),
     )
 
     def message(self, name: str) -> str:

@@ -3,6 +3,7 @@
 import ast
 from collections.abc import Iterator
 
+from audit.static.fixes.functions import called_instead
 from audit.static.rules.calls import CallRule
 from audit.static.rules.context import FileContext
 from audit.static.rules.rule import FixSafety, Precision, Spot
@@ -52,10 +53,39 @@ class Log1p(CallRule):
         y = log(x.exp() + 1.0)
         """,
     )
+    FIXED = (
+        (
+            """
+            import torch
+
+            y = torch.log(1 + (a * b))
+            """,
+            """
+            import torch
+
+            y = torch.log1p(a * b)
+            """,
+        ),
+        (
+            """
+            from torch import log
+
+            y = log(x.exp() + 1.0)
+            """,
+            """
+            import torch
+            from torch import log
+
+            y = torch.log1p(x.exp())
+            """,
+        ),
+    )
 
     def judge_call(self, call: ast.Call, context: FileContext) -> Iterator[Spot]:
         """Yield a logarithm of a sum with 1."""
         match call.args:
             case [ast.BinOp(op=ast.Add(), left=left, right=right)] if 1.0 in (number(left), number(right)):
                 if context.resolve(call) == "torch.log":
-                    yield Spot(call, "`torch.log(1 + x)` loses small x; `torch.log1p(x)` does not")
+                    of = right if number(left) == 1.0 else left
+                    edits = called_instead(call, "torch.log1p", [of], context, named=call.func)
+                    yield Spot(call, "`torch.log(1 + x)` loses small x; `torch.log1p(x)` does not", edits=edits)

@@ -3,6 +3,7 @@
 import ast
 from collections.abc import Iterator
 
+from audit.static.fixes.functions import called_instead
 from audit.static.rules.context import FileContext
 from audit.static.rules.rule import FixSafety, Precision, Rule, Spot
 from audit.static.rules.syntax import number
@@ -46,10 +47,26 @@ class Expm1(Rule):
         y = 2 * (t.exp(-x) - 1.0)
         """,
     )
+    FIXED = (
+        (
+            """
+            import torch as t
+
+            y = 2 * (t.exp(-x) - 1.0)
+            """,
+            """
+            import torch as t
+
+            y = 2 * (t.expm1(-x))
+            """,
+        ),
+    )
 
     def judge(self, node: ast.AST, context: FileContext) -> Iterator[Spot]:
         """Yield a difference of an exponential and 1."""
         match node:
             case ast.BinOp(op=ast.Sub(), left=ast.Call() as call, right=one) if number(one) == 1.0:
                 if context.resolve(call) == "torch.exp":
-                    yield Spot(node, "`torch.exp(x) - 1` loses small x; `torch.expm1(x)` does not")
+                    simple = not call.keywords
+                    edits = called_instead(node, "torch.expm1", call.args, context, named=call.func) if simple else None
+                    yield Spot(node, "`torch.exp(x) - 1` loses small x; `torch.expm1(x)` does not", edits=edits)

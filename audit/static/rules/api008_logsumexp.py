@@ -3,6 +3,7 @@
 import ast
 from collections.abc import Iterator
 
+from audit.static.fixes.functions import Edits, called_instead
 from audit.static.rules.calls import CallRule
 from audit.static.rules.context import FileContext
 from audit.static.rules.rule import FixSafety, Spot
@@ -48,6 +49,32 @@ class LogSumExp(CallRule):
         y = torch.log(torch.exp(x).sum(-1))
         """,
     )
+    FIXED = (
+        (
+            """
+            import torch
+
+            y = torch.log(torch.sum(torch.exp(x), dim=1, keepdim=True))
+            """,
+            """
+            import torch
+
+            y = torch.logsumexp(x, dim=1, keepdim=True)
+            """,
+        ),
+        (
+            """
+            import torch
+
+            y = torch.log(torch.exp(x).sum(-1))
+            """,
+            """
+            import torch
+
+            y = torch.logsumexp(x, -1)
+            """,
+        ),
+    )
 
     def judge_call(self, call: ast.Call, context: FileContext) -> Iterator[Spot]:
         """Yield a logarithm of a sum of exponentials of something that is not shifted already."""
@@ -62,4 +89,16 @@ class LogSumExp(CallRule):
             return
         shifted = isinstance(context.value_of(summed.args[0]), ast.BinOp) or "shift" in ast.unparse(summed.args[0])
         if not shifted:
-            yield Spot(call, "the logarithm of a sum of exponentials overflows; `torch.logsumexp` does not")
+            message = "the logarithm of a sum of exponentials overflows; `torch.logsumexp` does not"
+            yield Spot(call, message, edits=_edits(call, total, summed, context))
+
+
+def _edits(call: ast.Call, total: ast.Call, summed: ast.Call, context: FileContext) -> Edits | None:
+    """Return the fix where the axis is given and nothing else but `keepdim`: `logsumexp` has no other arguments."""
+    axes = [each for each in total.args if each is not summed]
+    names = {keyword.arg for keyword in total.keywords}
+    if len(summed.args) != 1 or summed.keywords or call.keywords or not names <= {"dim", "keepdim"}:
+        return None
+    if len(axes) + ("dim" in names) == 0 or any(isinstance(each, ast.Starred) for each in axes) or len(axes) > 2:
+        return None
+    return called_instead(call, "torch.logsumexp", [summed.args[0], *axes, *total.keywords], context, named=call.func)

@@ -5,9 +5,10 @@ import re
 from collections.abc import Iterator
 from types import NoneType
 
+from audit.static.fixes.weights import weights_instead
 from audit.static.rules.calls import CallRule
 from audit.static.rules.context import FileContext
-from audit.static.rules.rule import Precision, Spot
+from audit.static.rules.rule import FixSafety, Precision, Spot
 from audit.static.rules.syntax import argument, constant
 
 # `weights` is given by keyword only, so the first argument by position is `pretrained`, whatever it is.
@@ -30,6 +31,8 @@ class PretrainedArgument(CallRule):
         "several models."
     )
     fix = "pass weights=..., for instance ResNet50_Weights.IMAGENET1K_V1, or weights=None"
+    fix_safety = FixSafety.SAFE
+    fix_depends_on = "a flag by position that is no literal, and models without such weights, are left to a person"
     references = ("https://docs.pytorch.org/vision/stable/models.html",)
     precision = Precision(findings=2, sampled=2, false=0)
     words = ("torchvision",)
@@ -76,6 +79,44 @@ class PretrainedArgument(CallRule):
             return models.resnet34(pretrained)
         """,
     )
+    FIXED = (
+        (
+            """
+            from torchvision.models import resnet50
+
+            model = resnet50(pretrained=True, progress=False)
+            """,
+            """
+            from torchvision.models import resnet50
+
+            model = resnet50(weights="IMAGENET1K_V1", progress=False)
+            """,
+        ),
+        (
+            """
+            import torchvision.models as models
+
+            m = models.detection.fcos_resnet50_fpn(False, pretrained_backbone=False)
+            """,
+            """
+            import torchvision.models as models
+
+            m = models.detection.fcos_resnet50_fpn(weights=None, weights_backbone=None)
+            """,
+        ),
+        (
+            """
+            from torchvision.models import vgg16
+
+            model = vgg16(pretrained=weights is None, progress=False)
+            """,
+            """
+            from torchvision.models import vgg16
+
+            model = vgg16(weights="IMAGENET1K_V1" if weights is None else None, progress=False)
+            """,
+        ),
+    )
 
     def judge_call(self, call: ast.Call, context: FileContext) -> Iterator[Spot]:
         """Yield a deprecated argument of a function of torchvision.models."""
@@ -86,9 +127,17 @@ class PretrainedArgument(CallRule):
         for old in ("pretrained", "pretrained_backbone"):
             if argument(call, old) is not None:
                 new = old.replace("pretrained", "weights")
-                yield Spot(call, f"`{old}` of torchvision's `{function}` is deprecated", fix=f"pass `{new}` instead")
+                yield Spot(
+                    call,
+                    f"`{old}` of torchvision's `{function}` is deprecated",
+                    fix=f"pass `{new}` instead",
+                    edits=weights_instead(call, name, old),
+                )
         first = call.args[0] if call.args else None
         if isinstance(constant(first), bool) or (_BUILDER.match(function) and not isinstance(first, _ANYTHING)):
             yield Spot(
-                call, f"the first argument of torchvision's `{function}` is `weights` now", fix="pass `weights=`"
+                call,
+                f"the first argument of torchvision's `{function}` is `weights` now",
+                fix="pass `weights=`",
+                edits=weights_instead(call, name, "pretrained"),
             )

@@ -1,8 +1,10 @@
 """API011: `import torchvision.models as models`."""
 
 import ast
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
+from audit.static.fixes.edits import Edit, Fix, fix
+from audit.static.fixes.source import SourceText
 from audit.static.rules.context import FileContext
 from audit.static.rules.rule import FixSafety, Precision, Rule, Spot
 
@@ -32,10 +34,30 @@ class SingletonImport(Rule):
         "import torchvision.models as models\n",
         "import torchvision.transforms as transforms\n",
     )
+    FIXED = (
+        (
+            """
+            import torchvision.models as models  # the zoo
+            """,
+            """
+            from torchvision import models  # the zoo
+            """,
+        ),
+    )
 
     def judge(self, node: ast.AST, context: FileContext) -> Iterator[Spot]:
         """Yield an import of a submodule under its own name."""
         assert isinstance(node, ast.Import)
         for alias in node.names:
             if alias.asname in ("datasets", "models", "transforms") and alias.name == f"torchvision.{alias.asname}":
-                yield Spot(alias, f"`import {alias.name} as {alias.asname}` says the name twice")
+                message = f"`import {alias.name} as {alias.asname}` says the name twice"
+                yield Spot(alias, message, edits=_edits(node) if len(node.names) == 1 else None)
+
+
+def _edits(node: ast.Import) -> Callable[[SourceText], Fix | None]:
+    def edits(source: SourceText) -> Fix | None:
+        statement = f"from torchvision import {node.names[0].asname}"
+        lost = "#" in source.of(node)
+        return None if lost else fix([Edit(source.start(node), source.end(node), statement)], FixSafety.SAFE)
+
+    return edits

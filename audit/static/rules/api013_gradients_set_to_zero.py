@@ -3,6 +3,7 @@
 import ast
 from collections.abc import Iterator
 
+from audit.static.fixes.arguments import argument_removed
 from audit.static.rules.calls import CallRule
 from audit.static.rules.context import FileContext
 from audit.static.rules.rule import FixSafety, Spot
@@ -28,8 +29,19 @@ class GradientsSetToZero(CallRule):
         "optimizer.zero_grad(set_to_none=True)\n",
     )
     INVALID = ("optimizer.zero_grad(set_to_none=False)\n",)
+    FIXED = (
+        (
+            """
+            optimizer.zero_grad(set_to_none=False)
+            """,
+            """
+            optimizer.zero_grad()
+            """,
+        ),
+    )
 
     def judge_call(self, call: ast.Call, context: FileContext) -> Iterator[Spot]:
         """Yield a call with the argument False."""
         if method(call) == "zero_grad" and constant(argument(call, "set_to_none", 0)) is False:
-            yield Spot(call, "gradients are filled with zeros instead of dropped")
+            edits = argument_removed(call, "set_to_none", 0, FixSafety.UNSAFE)
+            yield Spot(call, "gradients are filled with zeros instead of dropped", edits=edits)

@@ -3,6 +3,7 @@
 import ast
 from collections.abc import Iterator
 
+from audit.static.fixes.arguments import keyword_added
 from audit.static.rules.calls import CallRule
 from audit.static.rules.context import FileContext
 from audit.static.rules.rule import FixSafety, Precision, Spot
@@ -53,10 +54,44 @@ class MeshgridIndexing(CallRule):
         grid = meshgrid([a, b])
         """,
     )
+    FIXED = (
+        (
+            """
+            import torch
+
+            y, x = torch.meshgrid(a, b)
+            """,
+            """
+            import torch
+
+            y, x = torch.meshgrid(a, b, indexing="ij")
+            """,
+        ),
+        (
+            """
+            import torch
+
+            kind = 'a'
+            grid = torch.meshgrid(
+                [a, b],
+            )
+            """,
+            """
+            import torch
+
+            kind = 'a'
+            grid = torch.meshgrid(
+                [a, b],
+                indexing='ij',
+            )
+            """,
+        ),
+    )
 
     def judge_call(self, call: ast.Call, context: FileContext) -> Iterator[Spot]:
         """Yield a call without the argument."""
         if context.resolve(call) not in ("torch.meshgrid", "torch.functional.meshgrid") or context.guarded(call):
             return
         if argument(call, "indexing") is None and all(keyword.arg for keyword in call.keywords):
-            yield Spot(call, "`torch.meshgrid` is called without `indexing`")
+            edits = keyword_added(call, "indexing", '"ij"', FixSafety.SAFE)
+            yield Spot(call, "`torch.meshgrid` is called without `indexing`", edits=edits)

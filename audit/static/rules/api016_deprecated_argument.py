@@ -3,9 +3,11 @@
 import ast
 from collections.abc import Iterator
 
+from audit.static.fixes.arguments import argument_removed
+from audit.static.fixes.reduction import reduction_instead
 from audit.static.rules.calls import CallRule
 from audit.static.rules.context import FileContext
-from audit.static.rules.rule import Spot
+from audit.static.rules.rule import FixSafety, Spot
 from audit.static.rules.syntax import constant
 
 _LOSSES: tuple[str, ...] = (
@@ -44,6 +46,8 @@ class DeprecatedArgument(CallRule):
         "scheduler no longer takes `verbose`."
     )
     fix = "pass reduction='mean', 'sum' or 'none'; call scheduler.get_last_lr() to print the rate"
+    fix_safety = FixSafety.SAFE
+    fix_depends_on = "without `verbose` a scheduler is made where torch refused to, which is unsafe"
     references = ("https://docs.pytorch.org/docs/stable/generated/torch.nn.CrossEntropyLoss.html",)
     words = ("size_average", "reduce", "verbose")
     VALID = (
@@ -75,6 +79,44 @@ class DeprecatedArgument(CallRule):
         s = StepLR(optimizer, 10, verbose=True)
         """,
     )
+    FIXED = (
+        (
+            """
+            from torch import nn
+
+            loss = nn.MSELoss(size_average=False, reduce=True)
+            """,
+            """
+            from torch import nn
+
+            loss = nn.MSELoss(reduction="sum")
+            """,
+        ),
+        (
+            """
+            import torch.nn.functional as F
+
+            loss = F.cross_entropy(x, y, reduction="sum", reduce=False)
+            """,
+            """
+            import torch.nn.functional as F
+
+            loss = F.cross_entropy(x, y, reduction="none")
+            """,
+        ),
+        (
+            """
+            from torch.optim.lr_scheduler import StepLR
+
+            s = StepLR(optimizer, 10, verbose=True)
+            """,
+            """
+            from torch.optim.lr_scheduler import StepLR
+
+            s = StepLR(optimizer, 10)
+            """,
+        ),
+    )
 
     def judge_call(self, call: ast.Call, context: FileContext) -> Iterator[Spot]:
         """Yield deprecated arguments of a call."""
@@ -87,4 +129,6 @@ class DeprecatedArgument(CallRule):
             old = ("verbose",)
         for each in old:
             if each in given and constant(given[each].value) not in (None, ...):
-                yield Spot(given[each], f"`{each}` of `{name}` is deprecated")
+                removed = argument_removed(call, each, None, FixSafety.UNSAFE)
+                edits = removed if each == "verbose" else reduction_instead(call, inputs=name.count("functional") * 2)
+                yield Spot(given[each], f"`{each}` of `{name}` is deprecated", edits=edits)

@@ -3,11 +3,12 @@
 import ast
 from collections.abc import Iterator
 
-from audit.results import Severity
+from audit.severity import Severity
+from audit.static.fixes.arguments import value_replaced
 from audit.static.rules.attention_forms import SDPA
 from audit.static.rules.calls import CallRule
 from audit.static.rules.context import FileContext
-from audit.static.rules.rule import Spot
+from audit.static.rules.rule import FixSafety, Spot
 from audit.static.rules.syntax import argument, constant
 
 
@@ -23,6 +24,7 @@ class CausalFlagWithMask(CallRule):
         "dropped the mask. Where the mask is always None, the argument only looks as if it were used."
     )
     fix = "join the causal mask and the other one into one mask, or set is_causal only where there is no mask"
+    fix_depends_on = "where the mask is causal already, the flag is what has to go"
     references = (
         "https://docs.pytorch.org/docs/stable/generated/torch.nn.functional.scaled_dot_product_attention.html",
         "https://github.com/pytorch/pytorch/issues/131254",
@@ -59,11 +61,27 @@ class CausalFlagWithMask(CallRule):
         y = sdpa(q, k, v, mask, 0.0, True)
         """,
     )
+    FIXED = (
+        (
+            """
+            import torch.nn.functional as F
+
+            y = F.scaled_dot_product_attention(q, k, v, attn_mask=mask, is_causal=True)
+            """,
+            """
+            import torch.nn.functional as F
+
+            y = F.scaled_dot_product_attention(q, k, v, attn_mask=mask, is_causal=False)
+            """,
+        ),
+    )
 
     def judge_call(self, call: ast.Call, context: FileContext) -> Iterator[Spot]:
         """Yield a call with both."""
-        if context.resolve(call) != SDPA or constant(argument(call, "is_causal", 5)) is not True:
+        flag = argument(call, "is_causal", 5)
+        if flag is None or context.resolve(call) != SDPA or constant(flag) is not True:
             return
         mask = argument(call, "attn_mask", 3)
         if mask is not None and constant(context.value_of(mask)) is not None:
-            yield Spot(call, "a mask and `is_causal=True` are passed together")
+            edits = value_replaced(call, flag, "False", FixSafety.SUGGESTION)
+            yield Spot(call, "a mask and `is_causal=True` are passed together", edits=edits)

@@ -3,7 +3,8 @@
 import ast
 from collections.abc import Iterator
 
-from audit.results import Severity
+from audit.severity import Severity
+from audit.static.fixes.arguments import keyword_added
 from audit.static.rules.calls import CallRule
 from audit.static.rules.context import FileContext
 from audit.static.rules.rule import FixSafety, Precision, Spot
@@ -25,7 +26,7 @@ class SoftmaxWithoutDim(CallRule):
         " or 4 axes: the weights are normalised over the batch or over the heads, and a warning is all that shows."
     )
     fix = "pass dim=-1"
-    fix_safety = FixSafety.UNSAFE
+    fix_safety = FixSafety.SUGGESTION
     references = ("https://github.com/pytorch/pytorch/blob/v2.13.0/torch/nn/functional.py",)
     precision = Precision(findings=4, sampled=4, false=0)
     words = ("oftm",)
@@ -69,6 +70,20 @@ class SoftmaxWithoutDim(CallRule):
         w = log_softmax(scores, dtype=dtype)
         """,
     )
+    FIXED = (
+        (
+            """
+            import torch.nn.functional as F
+
+            w = F.softmax(scores)
+            """,
+            """
+            import torch.nn.functional as F
+
+            w = F.softmax(scores, dim=-1)
+            """,
+        ),
+    )
 
     def judge_call(self, call: ast.Call, context: FileContext) -> Iterator[Spot]:
         """Yield a softmax whose axis is left out."""
@@ -77,4 +92,5 @@ class SoftmaxWithoutDim(CallRule):
             return
         dim = argument(call, "dim", 0 if name in _CLASSES else 1)
         if dim is None or constant(dim) is None:
-            yield Spot(call, f"`{name.rpartition('.')[2]}` does not say over which axis")
+            edits = keyword_added(call, "dim", "-1", FixSafety.SUGGESTION) if dim is None else None
+            yield Spot(call, f"`{name.rpartition('.')[2]}` does not say over which axis", edits=edits)

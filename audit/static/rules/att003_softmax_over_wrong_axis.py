@@ -3,7 +3,8 @@
 import ast
 from collections.abc import Iterator
 
-from audit.results import Severity
+from audit.severity import Severity
+from audit.static.fixes.arguments import value_replaced
 from audit.static.rules.attention_forms import is_product, is_scores, softmax_input
 from audit.static.rules.calls import CallRule
 from audit.static.rules.context import FileContext
@@ -75,15 +76,39 @@ class SoftmaxOverWrongAxis(CallRule):
             return torch.matmul(F.softmax(torch.matmul(q, k.mT) * scale, dim=0), v)
         """,
     )
+    FIXED = (
+        (
+            """
+            import torch
+
+
+            def attend(q, k, v):
+                scores = q @ k.transpose(-2, -1)
+                w = torch.softmax(scores, dim=-2)  # the weights
+                return w @ v
+            """,
+            """
+            import torch
+
+
+            def attend(q, k, v):
+                scores = q @ k.transpose(-2, -1)
+                w = torch.softmax(scores, dim=-1)  # the weights
+                return w @ v
+            """,
+        ),
+    )
 
     def judge_call(self, call: ast.Call, context: FileContext) -> Iterator[Spot]:
         """Yield a softmax over queries, heads or the batch, whose result goes into a product as it is."""
         scores = softmax_input(call, context)
-        dim = constant(argument(call, "dim", 0 if scores is receiver(call) else 1))
+        axis = argument(call, "dim", 0 if scores is receiver(call) else 1)
+        dim = constant(axis)
         if scores is None or dim not in (-2, -3, -4, 0) or not is_scores(scores, context):
             return
         if self._is_left_factor(call, context):
-            yield Spot(call, f"softmax over dim={dim}; the keys are on the last axis of the scores")
+            edits = value_replaced(call, axis, "-1", FixSafety.UNSAFE) if axis else None
+            yield Spot(call, f"softmax over dim={dim}; the keys are on the last axis of the scores", edits=edits)
 
     def _is_left_factor(self, call: ast.Call, context: FileContext) -> bool:
         scope = context.index.scope(call)

@@ -3,7 +3,7 @@
 import ast
 from collections.abc import Iterator
 
-from audit.results import Severity
+from audit.severity import Severity
 from audit.static.rules.attention_forms import computes_attention, is_mask_name
 from audit.static.rules.context import FileContext
 from audit.static.rules.rule import Precision, Rule, Spot

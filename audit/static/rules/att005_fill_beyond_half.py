@@ -3,10 +3,11 @@
 import ast
 from collections.abc import Iterator
 
-from audit.results import Severity
+from audit.severity import Severity
+from audit.static.fixes.filling import least_of_its_dtype
 from audit.static.rules.calls import CallRule
 from audit.static.rules.context import FileContext
-from audit.static.rules.rule import Spot
+from audit.static.rules.rule import FixSafety, Spot
 from audit.static.rules.syntax import argument, method, number, receiver
 
 _FILLS = frozenset({"masked_fill", "masked_fill_", "fill_"})
@@ -24,6 +25,8 @@ class FillBeyondHalf(CallRule):
         "Torch raises `value cannot be converted to type at::Half without overflow`, or the number becomes -inf "
         "and a row without any key becomes NaN."
     )
+    fix_safety = FixSafety.UNSAFE
+    fix_depends_on = "what is filled has to have a name, whose dtype is asked for"
     fix = "fill with torch.finfo(scores.dtype).min, or compute the softmax in float32"
     references = ("https://docs.pytorch.org/docs/stable/type_info.html",)
     words = ("masked_fill",)
@@ -69,6 +72,26 @@ class FillBeyondHalf(CallRule):
             return s.masked_fill(m, -1e9)
         """,
     )
+    FIXED = (
+        (
+            """
+            import torch
+
+
+            def f(s, m):
+                half = s.half()
+                return half.masked_fill(m, -1e9)  # no key
+            """,
+            """
+            import torch
+
+
+            def f(s, m):
+                half = s.half()
+                return half.masked_fill(m, torch.finfo(half.dtype).min)  # no key
+            """,
+        ),
+    )
 
     def judge_call(self, call: ast.Call, context: FileContext) -> Iterator[Spot]:
         """Yield a fill of a half tensor with too large a number."""
@@ -77,7 +100,11 @@ class FillBeyondHalf(CallRule):
         if method(call) not in _FILLS or of is None or value is None or abs(value) <= LARGEST_HALF:
             return
         if abs(value) != float("inf") and _is_half(context.value_of(of), context):
-            yield Spot(call, f"a float16 tensor is filled with {value:g}; float16 ends at -65504")
+            yield Spot(
+                call,
+                f"a float16 tensor is filled with {value:g}; float16 ends at -65504",
+                edits=least_of_its_dtype(call, context),
+            )
 
 
 def _is_half(expression: ast.expr, context: FileContext) -> bool:

@@ -3,7 +3,8 @@
 import ast
 from collections.abc import Iterator
 
-from audit.results import Severity
+from audit.severity import Severity
+from audit.static.fixes.arguments import keyword_added
 from audit.static.rules.calls import CallRule
 from audit.static.rules.context import FileContext
 from audit.static.rules.rule import FixSafety, Spot
@@ -80,6 +81,28 @@ class DropoutWithoutTraining(CallRule):
                 return torch.nn.functional.dropout2d(x, p=self.p)
         """,
     )
+    FIXED = (
+        (
+            """
+            import torch.nn.functional as F
+            from torch import nn
+
+
+            class A(nn.Module):
+                def forward(self, x):
+                    return F.dropout(x, 0.1)
+            """,
+            """
+            import torch.nn.functional as F
+            from torch import nn
+
+
+            class A(nn.Module):
+                def forward(self, x):
+                    return F.dropout(x, 0.1, training=self.training)
+            """,
+        ),
+    )
 
     def judge_call(self, call: ast.Call, context: FileContext) -> Iterator[Spot]:
         """Yield a dropout whose mode is left to the default."""
@@ -88,7 +111,16 @@ class DropoutWithoutTraining(CallRule):
             return
         function = context.function_of(call)
         if context.model_of(function) and not reads_training(function):
-            yield Spot(call, f"`{name.rpartition('.')[2]}` is active in evaluation too: `training` is left out")
+            message = f"`{name.rpartition('.')[2]}` is active in evaluation too: `training` is left out"
+            edits = keyword_added(call, "training", "self.training", FixSafety.UNSAFE) if has_self(function) else None
+            yield Spot(call, message, edits=edits)
+
+
+def has_self(function: ast.AST | None) -> bool:
+    """Return whether `self` is the first parameter of a function."""
+    if not isinstance(function, ast.FunctionDef):
+        return False
+    return [each.arg for each in (*function.args.posonlyargs, *function.args.args)][:1] == ["self"]
 
 
 def reads_training(function: ast.AST | None) -> bool:

@@ -1,10 +1,13 @@
 """ATT009: `dropout_p` of the fused attention that is not switched off in evaluation."""
 
 import ast
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
-from audit.results import Severity
-from audit.static.rules.att008_dropout_without_training import reads_training
+from audit.severity import Severity
+from audit.static.fixes.arguments import arguments_of
+from audit.static.fixes.edits import Edit, Fix, fix
+from audit.static.fixes.source import SourceText
+from audit.static.rules.att008_dropout_without_training import has_self, reads_training
 from audit.static.rules.attention_forms import SDPA
 from audit.static.rules.calls import CallRule
 from audit.static.rules.context import FileContext
@@ -72,6 +75,28 @@ class DropoutPWithoutTraining(CallRule):
                 return F.scaled_dot_product_attention(q, k, v, None, 0.1)
         """,
     )
+    FIXED = (
+        (
+            """
+            import torch.nn.functional as F
+            from torch import nn
+
+
+            class A(nn.Module):
+                def forward(self, q, k, v):
+                    return F.scaled_dot_product_attention(q, k, v, dropout_p=self.p)
+            """,
+            """
+            import torch.nn.functional as F
+            from torch import nn
+
+
+            class A(nn.Module):
+                def forward(self, q, k, v):
+                    return F.scaled_dot_product_attention(q, k, v, dropout_p=self.p if self.training else 0.0)
+            """,
+        ),
+    )
 
     def judge_call(self, call: ast.Call, context: FileContext) -> Iterator[Spot]:
         """Yield a call that drops in evaluation."""
@@ -82,4 +107,14 @@ class DropoutPWithoutTraining(CallRule):
         rate = context.value_of(given)
         always = bool(self_attribute(rate)) or (number(rate) or 0.0) > 0.0
         if always and not reads_training(function):
-            yield Spot(call, "`dropout_p` stays in force in evaluation: fused attention has no mode")
+            edits = _edits(call, given) if has_self(function) else None
+            yield Spot(call, "`dropout_p` stays in force in evaluation: fused attention has no mode", edits=edits)
+
+
+def _edits(call: ast.Call, given: ast.expr) -> Callable[[SourceText], Fix | None]:
+    def edits(source: SourceText) -> Fix | None:
+        found = [each for each in arguments_of(call, source) or () if each.value is given]
+        made = [Edit(each.end, each.end, " if self.training else 0.0") for each in found]
+        return None if isinstance(given, ast.IfExp | ast.Lambda) else fix(made, FixSafety.UNSAFE)
+
+    return edits

@@ -4,7 +4,8 @@ import ast
 import re
 from collections.abc import Iterator
 
-from audit.results import Severity
+from audit.severity import Severity
+from audit.static.fixes.arguments import keyword_added
 from audit.static.rules.attention_forms import SDPA
 from audit.static.rules.calls import CallRule
 from audit.static.rules.context import FileContext
@@ -69,16 +70,37 @@ class ScaledTwice(CallRule):
             return F.scaled_dot_product_attention(q / math.sqrt(q.shape[-1]), k, v)
         """,
     )
+    FIXED = (
+        (
+            """
+            import torch.nn.functional as F
+
+
+            def f(q, k, v, scale):
+                q = q * scale
+                return F.scaled_dot_product_attention(q, k, v)
+            """,
+            """
+            import torch.nn.functional as F
+
+
+            def f(q, k, v, scale):
+                q = q * scale
+                return F.scaled_dot_product_attention(q, k, v, scale=1.0)
+            """,
+        ),
+    )
 
     def judge_call(self, call: ast.Call, context: FileContext) -> Iterator[Spot]:
         """Yield a call whose queries were scaled."""
         if context.resolve(call) != SDPA or unpacks(call) or argument(call, "scale") is not None:
             return
+        edits = keyword_added(call, "scale", "1.0", FixSafety.UNSAFE)
         query = argument(call, "query", 0)
         if isinstance(query, ast.BinOp) and _is_scaling(query.op, query.right):
-            yield Spot(call, "the queries are scaled already, and fused attention scales them again")
+            yield Spot(call, "the queries are scaled already, and fused attention scales them again", edits=edits)
         if isinstance(query, ast.Name) and self._scaled_before(query.id, call, context):
-            yield Spot(call, f"`{query.id}` is scaled already, and fused attention scales it again")
+            yield Spot(call, f"`{query.id}` is scaled already, and fused attention scales it again", edits=edits)
 
     def _scaled_before(self, name: str, call: ast.Call, context: FileContext) -> bool:
         """Return whether a statement that surely ran before scales `name`, and none after it binds the name anew."""

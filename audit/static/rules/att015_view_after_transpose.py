@@ -1,8 +1,10 @@
 """ATT015: `view` of a transposed tensor that joins axes."""
 
 import ast
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
+from audit.static.fixes.edits import Edit, Fix, fix
+from audit.static.fixes.source import SourceText
 from audit.static.rules.calls import CallRule
 from audit.static.rules.context import FileContext
 from audit.static.rules.rule import FixSafety, Precision, Spot
@@ -38,6 +40,16 @@ class ViewAfterTranspose(CallRule):
         "y = x.transpose(1, 2).view(b, n, h * d)\n",
         "y = x.permute(0, 2, 1, 3).view(b, -1, h * d)\n",
     )
+    FIXED = (
+        (
+            """
+            y = x.transpose(1, 2).view(b, n, h * d)
+            """,
+            """
+            y = x.transpose(1, 2).reshape(b, n, h * d)
+            """,
+        ),
+    )
 
     def judge_call(self, call: ast.Call, context: FileContext) -> Iterator[Spot]:
         """Yield a view that joins the axes of a transposed tensor."""
@@ -46,4 +58,12 @@ class ViewAfterTranspose(CallRule):
             return
         match call.args:
             case [_, _, ast.BinOp(op=ast.Mult())]:
-                yield Spot(call, f"`view` joins axes right after `{method(before)}`")
+                yield Spot(call, f"`view` joins axes right after `{method(before)}`", edits=_edits(call))
+
+
+def _edits(call: ast.Call) -> Callable[[SourceText], Fix | None]:
+    def edits(source: SourceText) -> Fix | None:
+        end = source.end(call.func)
+        return fix([Edit(end - len("view"), end, "reshape")], FixSafety.SAFE)
+
+    return edits

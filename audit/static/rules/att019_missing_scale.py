@@ -4,7 +4,7 @@ import ast
 import re
 from collections.abc import Iterator
 
-from audit.results import Severity
+from audit.severity import Severity
 from audit.static.rules.attention_forms import is_product, is_scores, softmax_input
 from audit.static.rules.calls import CallRule
 from audit.static.rules.context import MAX_STEPS, FileContext

@@ -3,7 +3,7 @@
 import ast
 from collections.abc import Iterator
 
-from audit.results import Severity
+from audit.severity import Severity
 from audit.static.rules.attention_forms import SDPA
 from audit.static.rules.booleans import is_bool, is_zeros_and_ones
 from audit.static.rules.calls import CallRule

@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING
 
-from audit.results import Severity
+from audit.severity import Severity
 from audit.static.kinds import Content
 from audit.static.rules.data_rule import DataRule
 

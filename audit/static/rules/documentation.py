@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from audit.errors import UsageError
 from audit.static.rules.registry import all_rules, rules_by_id
-from audit.static.rules.rule import Rule, snippet
+from audit.static.rules.rule import FixSafety, Rule, snippet
 
 _WIDTH = 100
 _ALIKE = 0.4  # the least likeness of two ids that makes one a suggestion for the other
@@ -55,6 +55,9 @@ def rule_json(rule: Rule) -> str:
         "use_instead": snippet(rule.VALID[0]),
         "fix": rule.fix,
         "fix_safety": rule.fix_safety.value,
+        "fix_is_automatic": bool(rule.FIXED),
+        "fix_depends_on": rule.fix_depends_on or None,
+        "fixed": [{"before": snippet(before), "after": snippet(after)} for before, after in rule.FIXED],
         "precision": str(rule.precision),
         "off_because": rule.off_because or None,
         "references": list(rule.references),
@@ -72,7 +75,7 @@ def rule_text(rule: Rule) -> str:
         _section("Why it is bad", _wrapped(rule.why)),
         _section("Example", _code(rule.INVALID[0])),
         _section("Use instead", _code(rule.VALID[0])),
-        _section(f"Fix ({rule.fix_safety.value})", _wrapped(rule.fix)),
+        _section(f"Fix ({rule.fix_safety.value}, {_by(rule)})", _wrapped(_fix(rule))),
         _section("False alarms", _wrapped(str(rule.precision))),
     ]
     if rule.references:
@@ -89,6 +92,24 @@ def _summary(rule: Rule) -> dict[str, object]:
         "severity": rule.severity.value,
         "default_on": rule.default_on,
     }
+
+
+def _by(rule: Rule) -> str:
+    """Return what makes the fix."""
+    if not rule.FIXED:
+        return "by hand"
+    if rule.fix_safety is FixSafety.SUGGESTION:
+        return "shown by `astrobio-audit fix`, made by hand"
+    flags = "--fix" if rule.fix_safety is FixSafety.SAFE else "--fix --unsafe-fixes"
+    return f"made by `astrobio-audit fix {flags}`"
+
+
+def _fix(rule: Rule) -> str:
+    return f"{rule.fix}. {_sentence(rule.fix_depends_on)}" if rule.fix_depends_on else rule.fix
+
+
+def _sentence(text: str) -> str:
+    return f"{text[0].upper()}{text[1:]}."
 
 
 def _default(rule: Rule) -> str:

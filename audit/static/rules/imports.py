@@ -87,11 +87,12 @@ class ImportTable:
     def resolve(self, expression: ast.expr | None) -> str:
         """Return the full dotted name that an expression stands for; empty where that is not certain."""
         name = dotted(expression) if isinstance(expression, ast.Name | ast.Attribute) else ""
-        if not name:
-            return ""
-        assert expression is not None
+        return self.resolve_at(name, expression) if name and expression is not None else ""
+
+    def resolve_at(self, name: str, at: ast.AST) -> str:
+        """Return the full dotted name that a dotted name would stand for in the scope of a node; empty where unsure."""
         first, _, rest = name.partition(".")
-        scope = self._binding_scope(expression, first)
+        scope = self._binding_scope(at, first)
         if scope is None:
             return name if first in _BUILTINS and not self.has_star else ""
         found = self._bound[scope][first]

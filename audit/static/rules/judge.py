@@ -5,13 +5,13 @@ import re
 from collections.abc import Container, Iterator, Sequence
 
 from audit.static.findings import Judged, RawFinding
-from audit.static.modules import STANDARD_LIBRARY
 from audit.static.names import Candidate, ClassSummary, Origin
 from audit.static.reading import ParsedFile
 from audit.static.rules.context import FileContext
 from audit.static.rules.registry import all_rules
 from audit.static.rules.rule import Rule, Spot
 from audit.static.rules.suppress import noqa_comments
+from audit.static.standard_library import STANDARD_LIBRARY
 from audit.static.torch_classes import load_torch_classes
 from audit.static.tree import TreeIndex
 

@@ -1,9 +1,12 @@
 """MOD002: modules in a plain list or dict."""
 
 import ast
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
-from audit.results import Severity
+from audit.severity import Severity
+from audit.static.fixes.edits import Edit, Fix, fix
+from audit.static.fixes.importing import reference
+from audit.static.fixes.source import SourceText
 from audit.static.rules.context import FileContext
 from audit.static.rules.layers import MAKES_WEIGHTS
 from audit.static.rules.rule import FixSafety, Rule, Spot
@@ -92,6 +95,34 @@ class UnregisteredModules(Rule):
                 self.heads = {'a': B(), 'b': B()}
         """,
     )
+    FIXED = (
+        (
+            """
+            from torch import nn
+
+
+            class A(nn.Module):
+                def __init__(self):
+                    super().__init__()
+                    self.layers = [
+                        nn.Linear(4, 4),  # the first
+                        nn.Linear(4, 4),
+                    ]
+            """,
+            """
+            from torch import nn
+
+
+            class A(nn.Module):
+                def __init__(self):
+                    super().__init__()
+                    self.layers = nn.ModuleList([
+                        nn.Linear(4, 4),  # the first
+                        nn.Linear(4, 4),
+                    ])
+            """,
+        ),
+    )
 
     def judge(self, node: ast.AST, context: FileContext) -> Iterator[Spot]:
         """Yield a list or dict of modules that nothing registers."""
@@ -104,7 +135,21 @@ class UnregisteredModules(Rule):
         if owner is None or not any(_holds_weights(each, context) for each in made):
             return
         if not _handed_on(owner, name):
-            yield Spot(node, f"the modules in `self.{name}` are not registered: it is a plain {_kind(value)}")
+            message = f"the modules in `self.{name}` are not registered: it is a plain {_kind(value)}"
+            yield Spot(node, message, edits=_edits(value, context))
+
+
+def _edits(value: ast.expr, context: FileContext) -> Callable[[SourceText], Fix | None]:
+    def edits(source: SourceText) -> Fix | None:
+        kind = "ModuleList" if _kind(value) == "list" else "ModuleDict"
+        named = reference(f"torch.nn.{kind}", context, source, at=value)
+        if named is None:
+            return None
+        text, imports = named
+        start, end = source.start(value), source.end(value)
+        return fix([*imports, Edit(start, start, f"{text}("), Edit(end, end, ")")], FixSafety.UNSAFE)
+
+    return edits
 
 
 def _holds_weights(expression: ast.expr, context: FileContext) -> bool:

@@ -1,9 +1,11 @@
 """MOD004: a tensor kept as a plain attribute of a module."""
 
 import ast
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
-from audit.results import Severity
+from audit.severity import Severity
+from audit.static.fixes.edits import Edit, Fix, fix
+from audit.static.fixes.source import SourceText
 from audit.static.rules.context import FileContext
 from audit.static.rules.rule import FixSafety, Precision, Rule, Spot
 from audit.static.rules.syntax import Function, argument, constant, self_attribute
@@ -104,6 +106,36 @@ class TensorAttribute(Rule):
                 return x * self.mask
         """,
     )
+    FIXED = (
+        (
+            """
+            import torch
+            from torch import nn
+
+
+            class A(nn.Module):
+                def __init__(self):
+                    super().__init__()
+                    self.ramp = torch.arange(4)  # positions
+
+                def forward(self, x):
+                    return x + self.ramp
+            """,
+            """
+            import torch
+            from torch import nn
+
+
+            class A(nn.Module):
+                def __init__(self):
+                    super().__init__()
+                    self.register_buffer("ramp", torch.arange(4), persistent=False)  # positions
+
+                def forward(self, x):
+                    return x + self.ramp
+            """,
+        ),
+    )
 
     def judge(self, node: ast.AST, context: FileContext) -> Iterator[Spot]:
         """Yield a tensor that the module will not move."""
@@ -118,7 +150,8 @@ class TensorAttribute(Rule):
             return
         is_scalar = made == "torch.tensor" and bool(value.args) and constant(value.args[0]) is not ...
         if not is_scalar and argument(value, "device") is None and self._is_read_where_it_is(name, owner, context):
-            yield Spot(node, f"`self.{name}` is a plain attribute: `model.to(device)` does not move it")
+            message = f"`self.{name}` is a plain attribute: `model.to(device)` does not move it"
+            yield Spot(node, message, edits=_edits(node, value, name))
 
     def _is_read_where_it_is(self, name: str, owner: ast.ClassDef, context: FileContext) -> bool:
         """Return whether other methods read the attribute, and all of them as it is."""
@@ -147,3 +180,15 @@ class TensorAttribute(Rule):
                 return False
             node = context.parent(node)
         return isinstance(node, ast.BinOp | ast.Return | ast.Compare)
+
+
+def _edits(node: ast.Assign, value: ast.Call, name: str) -> Callable[[SourceText], Fix | None]:
+    def edits(source: SourceText) -> Fix | None:
+        start, end = source.start(value), source.end(value)
+        before = source.text[source.start(node) : start]
+        if not before.rstrip().endswith("=") or end != source.end(node):  # parentheses, or a comment between
+            return None
+        opened = Edit(source.start(node), start, f"self.register_buffer({source.quoted(name)}, ")
+        return fix([opened, Edit(end, end, ", persistent=False)")], FixSafety.UNSAFE)
+
+    return edits

@@ -6,18 +6,23 @@ from collections.abc import Iterator, Mapping
 from functools import cached_property
 from typing import ClassVar
 
+from audit.static.fixes.edits import Fix, fix
+from audit.static.fixes.replacing import Replacement, rebound, replaced_import, replaced_use
+from audit.static.fixes.source import SourceText
 from audit.static.rules.context import FileContext
+from audit.static.rules.imports import Import
 from audit.static.rules.rule import Rule, Spot
 
 
 class NamedApiRule(Rule):
-    """A rule about names; `table` maps the full name to what to write instead.
+    """A rule about names; `table` maps the full name to what to write instead, `replacements` to what to edit.
 
     Silent where the use or the import is tried (`except ImportError`) or depends on a version.
     """
 
     nodes = (ast.Attribute, ast.Name, ast.Import, ast.ImportFrom)
     table: ClassVar[Mapping[str, str]]
+    replacements: ClassVar[Mapping[str, Replacement]] = {}
 
     @abstractmethod
     def message(self, name: str) -> str:
@@ -58,7 +63,12 @@ class NamedApiRule(Rule):
         for found in context.imports.imports:
             name = self._named(found.qualified)
             if found.node is node and name and not context.guarded(node):
-                yield Spot(found.alias, self.message(name), fix=self._instead(name))
+                yield Spot(
+                    found.alias,
+                    self.message(name),
+                    fix=self._instead(name),
+                    edits=lambda source, found=found: self._import_edits(found, context, source),  # type: ignore[misc]
+                )
 
     def _named(self, qualified: str) -> str:
         """Return the name of the table that an import brings: its own, or that of the module it comes from."""
@@ -68,7 +78,30 @@ class NamedApiRule(Rule):
     def _used(self, node: ast.Attribute | ast.Name, context: FileContext) -> Iterator[Spot]:
         qualified = context.resolve(node)
         if qualified in self.table and isinstance(node.ctx, ast.Load) and not context.guarded_name(node):
-            yield Spot(node, self.message(qualified), fix=self._instead(qualified))
+            yield Spot(
+                node,
+                self.message(qualified),
+                fix=self._instead(qualified),
+                edits=lambda source: self._use_edits(node, qualified, context, source),
+            )
+
+    def _import_edits(self, found: Import, context: FileContext, source: SourceText) -> Fix | None:
+        edited = replaced_import(found, self.replacements, context, source)
+        return fix(*edited, rebinds=rebound(found, self.replacements, context)) if edited else None
+
+    def _use_edits(
+        self, node: ast.Attribute | ast.Name, qualified: str, context: FileContext, source: SourceText
+    ) -> Fix | None:
+        """Return the edits of one use; that of an imported name is edited with the import."""
+        replacement = self.replacements.get(qualified)
+        if replacement is None:
+            return None
+        if isinstance(node, ast.Name):
+            behind = context.imports.import_nodes(node)
+            found = [each for each in context.imports.imports if each.node in behind and each.qualified == qualified]
+            return self._import_edits(found[0], context, source) if len(found) == 1 else None
+        edited = replaced_use(node, replacement, context, source)
+        return fix(*edited) if edited else None
 
     def _instead(self, name: str) -> str:
         instead = self.table[name]

@@ -3,14 +3,16 @@
 import ast
 import textwrap
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TYPE_CHECKING, ClassVar
 
-from audit.results import Severity
+from audit.severity import Severity
 
 if TYPE_CHECKING:
+    from audit.static.fixes.edits import Fix
+    from audit.static.fixes.source import SourceText
     from audit.static.rules.context import FileContext
 
 CORPUS = (
@@ -37,11 +39,11 @@ class Family(StrEnum):
 
 
 class FixSafety(StrEnum):
-    """What is known of the edit that a rule proposes. No edit is made by this tool yet."""
+    """What is known of the edit that a rule proposes."""
 
     SAFE = "safe"  # the program computes the same
     UNSAFE = "unsafe"  # the program may compute something else, or need more than the edit
-    SUGGESTION = "suggestion"  # words for a person
+    SUGGESTION = "suggestion"  # for a person: it is shown and never made
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,12 +64,16 @@ class Precision:
 
 @dataclass(frozen=True, slots=True)
 class Spot:
-    """A place that a rule objects to. `unless_attribute` drops it where any file of the target reads that attribute."""
+    """A place that a rule objects to. `unless_attribute` drops it where any file of the target reads that attribute.
+
+    `edits` works out, when somebody asks, how the text would have to change, or that it cannot be told exactly.
+    """
 
     node: ast.AST
     message: str
     fix: str | None = None
     unless_attribute: str | None = None
+    edits: "Callable[[SourceText], Fix | None] | None" = field(default=None, compare=False)
 
 
 class Rule(ABC):
@@ -76,6 +82,9 @@ class Rule(ABC):
     `words` are texts of which a file must hold one for the rule to find anything in it. The first of `INVALID` is
     shown as the example, the first of `VALID` as what to use instead. `also_silenced_by` are ids of other tools whose
     `# noqa` says that this very thing was looked at.
+
+    A rule that edits has pairs of texts in `FIXED`, before and after; `fix_safety` is that of most places, and
+    `fix_depends_on` says what makes it another one elsewhere.
     """
 
     id: ClassVar[str]
@@ -85,6 +94,7 @@ class Rule(ABC):
     why: ClassVar[str]
     fix: ClassVar[str]
     fix_safety: ClassVar[FixSafety] = FixSafety.SUGGESTION
+    fix_depends_on: ClassVar[str] = ""
     references: ClassVar[tuple[str, ...]] = ()
     default_on: ClassVar[bool] = True
     off_because: ClassVar[str] = ""
@@ -95,6 +105,7 @@ class Rule(ABC):
     also_silenced_by: ClassVar[tuple[str, ...]] = ()
     VALID: ClassVar[tuple[str, ...]]
     INVALID: ClassVar[tuple[str, ...]]
+    FIXED: ClassVar[tuple[tuple[str, str], ...]] = ()
 
     @property
     def family(self) -> Family:

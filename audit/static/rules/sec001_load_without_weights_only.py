@@ -3,6 +3,7 @@
 import ast
 from collections.abc import Iterator
 
+from audit.static.fixes.arguments import keyword_added
 from audit.static.rules.calls import CallRule
 from audit.static.rules.context import FileContext
 from audit.static.rules.loading import is_for_an_old_version, is_round_trip
@@ -80,12 +81,31 @@ class LoadWithoutWeightsOnly(CallRule):
         state = load('a.pt', map_location='cpu')
         """,
     )
+    FIXED = (
+        (
+            """
+            import torch
+
+            state = torch.load('a.pt', map_location=(
+                'cpu'  # no GPU here
+            ))
+            """,
+            """
+            import torch
+
+            state = torch.load('a.pt', map_location=(
+                'cpu'  # no GPU here
+            ), weights_only=True)
+            """,
+        ),
+    )
 
     def judge_call(self, call: ast.Call, context: FileContext) -> Iterator[Spot]:
         """Yield a load that leaves the argument out."""
         is_load = context.resolve(call) in ("torch.load", "torch.serialization.load")
         if is_load and not unpacks(call) and argument(call, "weights_only") is None and not _is_harmless(call, context):
-            yield Spot(call, "`torch.load` is called without `weights_only`")
+            edits = keyword_added(call, "weights_only", "True", FixSafety.UNSAFE)
+            yield Spot(call, "`torch.load` is called without `weights_only`", edits=edits)
 
 
 def _is_harmless(call: ast.Call, context: FileContext) -> bool:

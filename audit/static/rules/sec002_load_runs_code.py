@@ -3,6 +3,7 @@
 import ast
 from collections.abc import Iterator
 
+from audit.static.fixes.arguments import value_replaced
 from audit.static.rules.calls import CallRule
 from audit.static.rules.context import FileContext
 from audit.static.rules.loading import is_round_trip
@@ -46,9 +47,25 @@ class LoadRunsCode(CallRule):
         state = torch.load('a.pt', weights_only=False)
         """,
     )
+    FIXED = (
+        (
+            """
+            import torch
+
+            state = torch.load('a.pt', weights_only=False)
+            """,
+            """
+            import torch
+
+            state = torch.load('a.pt', weights_only=True)
+            """,
+        ),
+    )
 
     def judge_call(self, call: ast.Call, context: FileContext) -> Iterator[Spot]:
         """Yield a load that unpickles."""
         is_load = context.resolve(call) in ("torch.load", "torch.serialization.load")
-        if is_load and constant(argument(call, "weights_only")) is False and not is_round_trip(call, context):
-            yield Spot(call, "`torch.load(weights_only=False)` runs code that the file holds")
+        given = argument(call, "weights_only")
+        if is_load and given is not None and constant(given) is False and not is_round_trip(call, context):
+            edits = value_replaced(call, given, "True", FixSafety.UNSAFE)
+            yield Spot(call, "`torch.load(weights_only=False)` runs code that the file holds", edits=edits)

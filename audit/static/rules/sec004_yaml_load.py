@@ -1,9 +1,13 @@
 """SEC004: YAML that may construct any object."""
 
 import ast
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
-from audit.results import Severity
+from audit.severity import Severity
+from audit.static.fixes.arguments import arguments_of, find, without
+from audit.static.fixes.edits import Edit, Fix, fix
+from audit.static.fixes.importing import reference
+from audit.static.fixes.source import SourceText
 from audit.static.rules.calls import CallRule
 from audit.static.rules.context import FileContext
 from audit.static.rules.rule import FixSafety, Precision, Spot
@@ -70,16 +74,59 @@ class YamlLoad(CallRule):
         settings = unsafe_load(text)
         """,
     )
+    FIXED = (
+        (
+            """
+            import yaml
+
+            settings = yaml.load(text, Loader=yaml.UnsafeLoader)
+            """,
+            """
+            import yaml
+
+            settings = yaml.safe_load(text)
+            """,
+        ),
+        (
+            """
+            from yaml import unsafe_load_all
+
+            settings = unsafe_load_all(text)
+            """,
+            """
+            import yaml
+            from yaml import unsafe_load_all
+
+            settings = yaml.safe_load_all(text)
+            """,
+        ),
+    )
 
     def judge_call(self, call: ast.Call, context: FileContext) -> Iterator[Spot]:
         """Yield a load with a loader that constructs objects."""
         name = context.resolve(call)
         if name in ("yaml.unsafe_load", "yaml.unsafe_load_all"):
-            yield Spot(call, f"`{name}` runs code that the document holds")
+            yield Spot(call, f"`{name}` runs code that the document holds", edits=_edits(call, name, context))
         if name not in ("yaml.load", "yaml.load_all") or unpacks(call):
             return
         loader = argument(call, "Loader", 1)
         if loader is None:
-            yield Spot(call, f"`{name}` has no loader")
+            yield Spot(call, f"`{name}` has no loader", edits=_edits(call, name, context))
         elif context.resolve(loader) in _UNSAFE:
-            yield Spot(call, f"`{name}` constructs Python objects with `{last_name(loader)}`")
+            message = f"`{name}` constructs Python objects with `{last_name(loader)}`"
+            yield Spot(call, message, edits=_edits(call, name, context))
+
+
+def _edits(call: ast.Call, name: str, context: FileContext) -> Callable[[SourceText], Fix | None]:
+    def edits(source: SourceText) -> Fix | None:
+        safe = "yaml.safe_load_all" if name.endswith("_all") else "yaml.safe_load"
+        named = reference(safe, context, source, at=call, instead_of=call.func)
+        loader = find(arguments_of(call, source) or (), "Loader", 1)
+        removed = without(call, [loader], source) if loader else []
+        if named is None or removed is None:
+            return None
+        text, imports = named
+        renamed = Edit(source.start(call.func), source.end(call.func), text)
+        return fix([*imports, *removed, renamed], FixSafety.UNSAFE)
+
+    return edits

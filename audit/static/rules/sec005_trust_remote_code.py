@@ -3,9 +3,10 @@
 import ast
 from collections.abc import Iterator
 
+from audit.static.fixes.arguments import argument_removed
 from audit.static.rules.calls import CallRule
 from audit.static.rules.context import FileContext
-from audit.static.rules.rule import Precision, Spot
+from audit.static.rules.rule import FixSafety, Precision, Spot
 from audit.static.rules.syntax import argument, constant
 
 
@@ -19,6 +20,7 @@ class TrustRemoteCode(CallRule):
     )
     why = "The call downloads Python files and runs them; the owner of the repository can change them at any time."
     fix = "leave it out, or pin the revision and review it"
+    fix_safety = FixSafety.UNSAFE
     references = ("https://huggingface.co/docs/transformers/models#custom-models",)
     precision = Precision(findings=2, sampled=2, false=0)
     words = ("trust_re",)
@@ -36,12 +38,24 @@ class TrustRemoteCode(CallRule):
         model = torch.hub.load('owner/name', 'model', trust_repo=True)
         """,
     )
+    FIXED = (
+        (
+            """
+            model = AutoModel.from_pretrained(name, trust_remote_code=True, cache_dir=cache)
+            """,
+            """
+            model = AutoModel.from_pretrained(name, cache_dir=cache)
+            """,
+        ),
+    )
 
     def judge_call(self, call: ast.Call, context: FileContext) -> Iterator[Spot]:
         """Yield a call that trusts code of an unpinned revision."""
         if argument(call, "revision") is not None or argument(call, "code_revision") is not None:
             return
         if constant(argument(call, "trust_remote_code")) is True and context.resolve(call) != "dict":
-            yield Spot(call, "`trust_remote_code=True` runs the code of an unpinned repository")
+            edits = argument_removed(call, "trust_remote_code", None, FixSafety.UNSAFE)
+            yield Spot(call, "`trust_remote_code=True` runs the code of an unpinned repository", edits=edits)
         if constant(argument(call, "trust_repo")) is True and context.resolve(call) == "torch.hub.load":
-            yield Spot(call, "`trust_repo=True` runs the code of a repository unseen")
+            edits = argument_removed(call, "trust_repo", None, FixSafety.UNSAFE)
+            yield Spot(call, "`trust_repo=True` runs the code of a repository unseen", edits=edits)

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
 
-from audit.results import Severity
+from audit.severity import Severity
 from audit.static.rules.project_rule import Place, ProjectPrecision, ProjectRule
 from audit.static.rules.sec006_committed_secret import CommittedSecret, secrets_in
 

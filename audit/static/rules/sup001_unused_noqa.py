@@ -41,6 +41,40 @@ class UnusedNoqa(Rule):
         "value = 1  # noqa: SEC003\n",
         "value = 1  # noqa: E501, ATT001 the reason\n",
     )
+    FIXED = (
+        (
+            """
+            value = 1  # noqa: SEC003
+            """,
+            """
+            value = 1
+            """,
+        ),
+        (
+            """
+            value = 1  # noqa: E501, ATT001 the reason
+            """,
+            """
+            value = 1  # noqa: E501 the reason
+            """,
+        ),
+        (
+            """
+            value = 1  # noqa: SEC003 - a reason
+            """,
+            """
+            value = 1  # a reason
+            """,
+        ),
+        (
+            """
+            value = 1  # a reason # noqa: SEC003
+            """,
+            """
+            value = 1  # a reason
+            """,
+        ),
+    )
 
     @staticmethod
     def message(name: str) -> str:

@@ -1,9 +1,12 @@
 """TRN001: a training loop that never clears the gradients."""
 
 import ast
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
-from audit.results import Severity
+from audit.severity import Severity
+from audit.static.fixes.edits import Fix, fix
+from audit.static.fixes.source import SourceText
+from audit.static.fixes.statements import line_after
 from audit.static.rules.context import FileContext
 from audit.static.rules.rule import FixSafety, Rule, Spot
 from audit.static.rules.syntax import last_name, receiver
@@ -69,6 +72,21 @@ class NoZeroGrad(Rule):
                 opt.step()
         """,
     )
+    FIXED = (
+        (
+            """
+            for x in loader:
+                loss(x).backward()
+                optimizer.step()  # one step
+            """,
+            """
+            for x in loader:
+                loss(x).backward()
+                optimizer.step()  # one step
+                optimizer.zero_grad()
+            """,
+        ),
+    )
 
     def judge(self, node: ast.AST, context: FileContext) -> Iterator[Spot]:
         """Yield the step of an optimizer whose gradients are never cleared."""
@@ -84,7 +102,17 @@ class NoZeroGrad(Rule):
             if context.loop_of(call) is node and last_name(receiver(call)) not in made_here
         ]
         if steps and backward_calls(own) and not _clears(context.index.scope(node)):
-            yield Spot(steps[0], f"`{ast.unparse(steps[0].func)}` runs in a loop in which no gradient is ever cleared")
+            message = f"`{ast.unparse(steps[0].func)}` runs in a loop in which no gradient is ever cleared"
+            yield Spot(steps[0], message, edits=_edits(steps[0], context))
+
+
+def _edits(step: ast.Call, context: FileContext) -> Callable[[SourceText], Fix | None] | None:
+    """Return the fix that clears the gradients right behind a step that is a statement of its own."""
+    statement, of = context.parent(step), receiver(step)
+    if not isinstance(statement, ast.Expr) or of is None:
+        return None
+    line = f"{ast.unparse(of)}.zero_grad()"
+    return lambda source: fix(line_after(statement, line, source), FixSafety.UNSAFE)
 
 
 def _clears(scope: ast.AST) -> bool:

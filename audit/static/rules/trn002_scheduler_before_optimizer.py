@@ -1,9 +1,11 @@
 """TRN002: a scheduler that steps before the optimizer does."""
 
 import ast
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
-from audit.results import Severity
+from audit.severity import Severity
+from audit.static.fixes.edits import Edit, Fix, fix
+from audit.static.fixes.source import SourceText
 from audit.static.rules.calls import CallRule
 from audit.static.rules.context import FileContext
 from audit.static.rules.rule import FixSafety, Spot
@@ -58,6 +60,22 @@ class SchedulerBeforeOptimizer(CallRule):
             opt.step()
         """,
     )
+    FIXED = (
+        (
+            """
+            for x in loader:
+                scheduler.step()  # each batch
+                optimizer.step()
+                log(x)
+            """,
+            """
+            for x in loader:
+                optimizer.step()
+                scheduler.step()  # each batch
+                log(x)
+            """,
+        ),
+    )
 
     def judge_call(self, call: ast.Call, context: FileContext) -> Iterator[Spot]:
         """Yield a scheduler's step with the optimizer's behind it."""
@@ -71,4 +89,19 @@ class SchedulerBeforeOptimizer(CallRule):
             one for one in behind if isinstance(one, ast.Expr) and list(optimizer_steps([one.value], context))
         ]
         if steps_behind and not steps_before:
-            yield Spot(call, f"`{ast.unparse(call.func)}` runs before `{ast.unparse(steps_behind[0])}`")
+            message = f"`{ast.unparse(call.func)}` runs before `{ast.unparse(steps_behind[0])}`"
+            yield Spot(call, message, edits=_edits(statement, steps_behind[0]))
+
+
+def _edits(first: ast.stmt, last: ast.stmt) -> Callable[[SourceText], Fix | None]:
+    """Return the fix that moves the scheduler's step behind that of the optimizer."""
+
+    def edits(source: SourceText) -> Fix | None:
+        if not source.stands_alone(first) or not source.stands_alone(last):
+            return None
+        start, behind = source.line_start(source.start(first)), source.line_end(source.end(last))
+        line = source.text[start : source.line_end(source.end(first))]
+        moved = Edit(behind, behind, source.line_break + line)
+        return fix([Edit(start, source.next_line(source.end(first)), ""), moved], FixSafety.UNSAFE)
+
+    return edits

@@ -1,9 +1,11 @@
 """TRN003: a running total that keeps the graph of every step."""
 
 import ast
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
-from audit.results import Severity
+from audit.severity import Severity
+from audit.static.fixes.edits import Edit, Fix, fix
+from audit.static.fixes.source import SourceText
 from audit.static.rules.context import FileContext
 from audit.static.rules.rule import FixSafety, Rule, Spot
 from audit.static.rules.syntax import calls_in, last_name, method, receiver
@@ -24,7 +26,7 @@ class LossKeepsGraph(Rule):
     )
     why = "Each term holds its graph: memory grows by one step's graph with every step, until there is none left."
     fix = "write total += loss.item(), or loss.detach()"
-    fix_safety = FixSafety.SAFE
+    fix_safety = FixSafety.UNSAFE
     references = ("https://docs.pytorch.org/docs/stable/notes/faq.html",)
     nodes = (ast.AugAssign,)
     words = ("backward",)
@@ -66,6 +68,22 @@ class LossKeepsGraph(Rule):
             return total / 3
         """,
     )
+    FIXED = (
+        (
+            """
+            for x in loader:
+                loss = f(x)
+                loss.backward()
+                total += loss
+            """,
+            """
+            for x in loader:
+                loss = f(x)
+                loss.backward()
+                total += loss.detach()
+            """,
+        ),
+    )
 
     def judge(self, node: ast.AST, context: FileContext) -> Iterator[Spot]:
         """Yield a sum of losses that were differentiated."""
@@ -89,7 +107,16 @@ class LossKeepsGraph(Rule):
             and _rebinds(call, of.id, context)
         }
         if not names & detached:
-            yield Spot(node, f"`{ast.unparse(node)}` keeps the graph of every step")
+            edits = _edits(value, names & differentiated)
+            yield Spot(node, f"`{ast.unparse(node)}` keeps the graph of every step", edits=edits)
+
+
+def _edits(value: ast.expr, names: set[str]) -> Callable[[SourceText], Fix | None]:
+    def edits(source: SourceText) -> Fix | None:
+        found = [node for node in ast.walk(value) if isinstance(node, ast.Name) and node.id in names]
+        return fix([Edit(source.end(node), source.end(node), ".detach()") for node in found], FixSafety.UNSAFE)
+
+    return edits
 
 
 def _terms(value: ast.expr) -> set[str]:

@@ -1,9 +1,12 @@
 """TRN006: gradients clipped while they are still scaled."""
 
 import ast
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
-from audit.results import Severity
+from audit.severity import Severity
+from audit.static.fixes.edits import Fix, fix
+from audit.static.fixes.source import SourceText
+from audit.static.fixes.statements import line_before
 from audit.static.rules.calls import CallRule
 from audit.static.rules.context import FileContext
 from audit.static.rules.rule import FixSafety, Spot
@@ -57,12 +60,52 @@ class ClippedWhileScaled(CallRule):
             scaler.step(optimizer)
         """,
     )
+    FIXED = (
+        (
+            """
+            from torch.nn.utils import clip_grad_norm_
+
+            for x in loader:
+                scaler.scale(f(x)).backward()
+                clip_grad_norm_(model.parameters(), 1.0)
+                scaler.step(optimizer)
+                scaler.update()
+            """,
+            """
+            from torch.nn.utils import clip_grad_norm_
+
+            for x in loader:
+                scaler.scale(f(x)).backward()
+                scaler.unscale_(optimizer)
+                clip_grad_norm_(model.parameters(), 1.0)
+                scaler.step(optimizer)
+                scaler.update()
+            """,
+        ),
+    )
 
     def judge_call(self, call: ast.Call, context: FileContext) -> Iterator[Spot]:
         """Yield a clip of gradients that nothing has unscaled."""
         if context.resolve(call) not in _CLIPS:
             return
         calls = list(calls_in(context.index.scope(call)))
-        scaled = any(scaled_backward(each) and each.lineno < call.lineno for each in calls)
+        scaled = [scaler for each in calls if each.lineno < call.lineno and (scaler := scaled_backward(each))]
         if scaled and not any("unscale" in last_name(each.func) for each in calls):
-            yield Spot(call, "gradients are clipped while the AMP scale is still on them")
+            edits = _edits(call, scaled[0], calls, context)
+            yield Spot(call, "gradients are clipped while the AMP scale is still on them", edits=edits)
+
+
+def _edits(
+    clip: ast.Call, scaler: str, calls: list[ast.Call], context: FileContext
+) -> Callable[[SourceText], Fix | None] | None:
+    """Return the fix that unscales first, where one call `scaler.step(optimizer)` names the optimizer."""
+    steps = {
+        ast.unparse(each.args[0])
+        for each in calls
+        if ast.unparse(each.func) == f"{scaler}.step" and len(each.args) == 1 and not each.keywords
+    }
+    if len(steps) != 1:
+        return None
+    statement = context.statement_of(clip)
+    line = f"{scaler}.unscale_({steps.pop()})"
+    return lambda source: fix(line_before(statement, line, source), FixSafety.UNSAFE)

@@ -4,7 +4,7 @@ import ast
 import re
 from collections.abc import Iterator
 
-from audit.results import Severity
+from audit.severity import Severity
 from audit.static.rules.context import FileContext
 from audit.static.rules.rule import Rule, Spot
 from audit.static.rules.syntax import calls_in

@@ -2,8 +2,12 @@
 
 import ast
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
+from audit.static.fixes.edits import Fix, fix
+from audit.static.fixes.importing import reference
+from audit.static.fixes.source import SourceText
+from audit.static.fixes.statements import line_before
 from audit.static.rules.context import FileContext
 from audit.static.rules.rule import FixSafety, Rule, Spot
 from audit.static.rules.syntax import calls_in, last_name
@@ -60,6 +64,29 @@ class EvaluationWithGradients(Rule):
                 y = model(x)
         """,
     )
+    FIXED = (
+        (
+            """
+            import torch
+
+
+            def evaluate(model, loader):
+                model.eval()
+                for x in loader:
+                    y = model(x)
+            """,
+            """
+            import torch
+
+
+            @torch.no_grad()
+            def evaluate(model, loader):
+                model.eval()
+                for x in loader:
+                    y = model(x)
+            """,
+        ),
+    )
 
     def judge(self, node: ast.AST, context: FileContext) -> Iterator[Spot]:
         """Yield an evaluation that never switches gradients off."""
@@ -72,4 +99,14 @@ class EvaluationWithGradients(Rule):
             last_name(call.func) in ("model", "net", "network") for loop in loops for call in calls_in(loop)
         )
         if calls_model and not names & {*_NO_GRAD, "backward"}:
-            yield Spot(node, f"`{node.name}` calls the model in a loop and never switches gradients off")
+            message = f"`{node.name}` calls the model in a loop and never switches gradients off"
+            yield Spot(node, message, edits=_edits(node, context))
+
+
+def _edits(node: ast.FunctionDef, context: FileContext) -> Callable[[SourceText], Fix | None]:
+    def edits(source: SourceText) -> Fix | None:
+        named = reference("torch.no_grad", context, source, at=node)
+        line = line_before(node, f"@{named[0]}()", source) if named else None
+        return fix([*named[1], *line], FixSafety.UNSAFE) if named and line else None
+
+    return edits

@@ -4,10 +4,10 @@ import ast
 import re
 from collections.abc import Iterator
 
-from audit.results import Severity
-from audit.static.modules import STANDARD_LIBRARY
+from audit.severity import Severity
 from audit.static.rules.context import FileContext
 from audit.static.rules.rule import Rule, Spot
+from audit.static.standard_library import STANDARD_LIBRARY
 
 _SMOKE = re.compile(r"smoke", re.IGNORECASE)
 

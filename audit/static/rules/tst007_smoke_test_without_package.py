@@ -4,11 +4,11 @@ import ast
 import re
 from collections.abc import Iterator
 
-from audit.results import Severity
-from audit.static.modules import STANDARD_LIBRARY
+from audit.severity import Severity
 from audit.static.rules.context import FileContext
 from audit.static.rules.rule import Rule, Spot
 from audit.static.rules.syntax import parameters
+from audit.static.standard_library import STANDARD_LIBRARY
 
 _SMOKE = re.compile(r"smoke", re.IGNORECASE)
 _RUNS_OTHERS = frozenset({"subprocess", "runpy", "importlib", "multiprocessing", "asyncio", "ctypes"})

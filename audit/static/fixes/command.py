@@ -1,0 +1,107 @@
+"""From the options of `astrobio-audit fix` to its exit code."""
+
+import sys
+from contextlib import nullcontext
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import typer
+
+from audit.errors import UsageError
+from audit.report.files import WriteError
+from audit.report.streams import print_json
+from audit.static.environment import site_folders
+from audit.static.fixes.places import trees_of
+from audit.static.fixes.run import FixRun, choose, work_out, write
+from audit.static.fixes.show import Mode, diffs_of, is_clean, json_of, summary, text_of
+from audit.static.rules.rule import FixSafety
+from audit.static.store import FactStore, cache_folder
+from audit.target import Target, available_cores, interpreter_of, settings_of
+
+if TYPE_CHECKING:
+    from audit.static.fixes.verify import Verifier
+
+
+@dataclass(frozen=True, kw_only=True)
+class Wish:
+    """What the options were set to."""
+
+    paths: tuple[Path, ...]
+    target: Path
+    python: Path | None
+    write: bool
+    diff: bool
+    unsafe: bool
+    verify: bool
+    select: tuple[str, ...]
+    cache: bool
+    json: bool
+    quiet: bool
+
+
+def carry_out(wish: Wish) -> None:
+    """Work the fixes out, write or show them, and leave with the exit code.
+
+    Raises:
+        UsageError: the options, the paths or the configuration need correcting.
+        WriteError: a file could not be written; all others were.
+        typer.Exit: always at the end.
+    """
+    mode = _mode(wish)
+    settings = settings_of(wish.target)
+    choice = choose(settings, wish.select)
+    trees = trees_of(wish.paths)
+    verifier = _verifier(wish) if wish.verify else None
+    with FactStore(cache_folder()) if wish.cache else nullcontext() as store:
+        run = work_out(
+            trees,
+            choice,
+            allowed=_allowed(wish, mode),
+            exclude=settings.exclude,
+            installed=site_folders(interpreter_of(wish.target, wish.python)),
+            workers=settings.workers or min(4, available_cores()),
+            store=store,
+            held_back=verifier.held_back if verifier else lambda path, proposal: None,
+        )
+    if mode is Mode.FIX:
+        run = verifier.write(run, trees) if verifier else write(run, trees)
+    _show(run, wish, mode)
+    for file in run.files:
+        if file.unwritten:
+            raise WriteError(file.unwritten)
+    raise typer.Exit(0 if is_clean(run, mode) else 1)
+
+
+def _verifier(wish: Wish) -> "Verifier":
+    from audit.static.fixes.verify import verifier_of  # loads the probe, which a run without --verify does not need
+
+    return verifier_of(Target.load(wish.target, python=wish.python))
+
+
+def _mode(wish: Wish) -> Mode:
+    if wish.write and wish.diff:
+        raise UsageError("--fix and --diff exclude each other: --diff shows what --fix would write")
+    if wish.unsafe and not (wish.write or wish.diff):
+        raise UsageError("--unsafe-fixes needs --fix or --diff; without them every fix is listed")
+    if wish.verify and not wish.write:
+        raise UsageError("--verify needs --fix: what is not written cannot be audited")
+    return Mode.FIX if wish.write else Mode.DIFF if wish.diff else Mode.LIST
+
+
+def _allowed(wish: Wish, mode: Mode) -> frozenset[FixSafety]:
+    """Return the kinds of fixes to work out; a list is only true of what was tried."""
+    unsafe = wish.unsafe or mode is Mode.LIST
+    return frozenset({FixSafety.SAFE, FixSafety.UNSAFE} if unsafe else {FixSafety.SAFE})
+
+
+def _show(run: FixRun, wish: Wish, mode: Mode) -> None:
+    if wish.json:
+        print_json(json_of(run, mode))
+    elif wish.quiet:
+        return
+    elif mode is Mode.DIFF:
+        typer.echo(diffs_of(run, for_terminal=sys.stdout.isatty()), nl=False)
+        typer.echo(summary(run, mode), err=True)
+    else:
+        typer.echo(text_of(run, mode), nl=False)
