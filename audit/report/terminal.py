@@ -31,7 +31,7 @@ def print_report(report: Report, console: Console) -> None:
     A partial run says so in its first line; one that was asked for a few results shows them all with their evidence.
     """
     if report.partial:
-        console.print(_verdict_line(report))
+        console.print(_verdict_line(report), soft_wrap=True)
     for line in baseline_lines(report):
         console.print(Text(one_line(line, limit=None), style="yellow"), soft_wrap=True)
     console.print(_table(report))
@@ -44,7 +44,7 @@ def print_report(report: Report, console: Console) -> None:
     if len(listed) > _MAX_LISTED:
         console.print(f"... and {len(listed) - _MAX_LISTED} more in the report")
     if not report.partial:
-        console.print(_verdict_line(report))
+        console.print(_verdict_line(report), soft_wrap=True)
 
 
 def _table(report: Report) -> Table:

@@ -70,6 +70,9 @@ def _rule_of(result: Result) -> str:
 
 
 def _silence_file(root: Path, path: str, results: Sequence[Result], done: Silenced) -> None:
+    if not path.endswith(".py"):  # a comment would break the JSON of a notebook
+        done.left.append(f"{path}: not a Python file, which `# noqa` is for")
+        return
     spots = [spot for result in results if (spot := _spot_of(result))]
     file = root / path
     try:

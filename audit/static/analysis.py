@@ -19,7 +19,7 @@ from audit.static.installed import InstalledModules
 from audit.static.inventory import InventoryItem, InventoryKind, class_items, sort_key
 from audit.static.judging import judged_files
 from audit.static.names import ClassSummary, FileSummary
-from audit.static.project import look_around, surroundings
+from audit.static.project import look_around, project_scripts, surroundings
 from audit.static.reading import UnreadableFile, read
 from audit.static.record import FileRecord, record_of
 from audit.static.records import Records, without_collector
@@ -157,16 +157,16 @@ def analyse(
             if project and with_surroundings
             else None
         )
+        modules = around.modules if around else _started_modules(project)
 
         def given() -> tuple[str, ...]:
-            folders = [str(root), *map(str, installed), str(project)]
+            folders = [str(root), *map(str, installed), str(project), repr(sorted(modules.items()))]
             return (*folders, *_contents(records), *(around.contents if around else ()))
 
         def conclude() -> _Inventory:
             graph = ProjectGraph(records.by_path("names").values(), installed=installed_modules)
             facts = records.by_path("facts")
             classes = class_items(graph)
-            modules = around.modules if around else {}
             others = (*attention_items(graph, facts), *file_items(graph, facts, classes=classes, scripts=modules))
             return _Inventory(
                 items=tuple(sorted((*classes, *others), key=sort_key)),
@@ -191,6 +191,12 @@ def analyse(
             store=store,
             given=given,
         )
+
+
+def _started_modules(project: Path | None) -> dict[str, str]:
+    """Return the modules that a project's commands start, by command; none without a project."""
+    scripts = project_scripts(project) if project else {}
+    return {command: started.partition(":")[0] for command, started in scripts.items()}
 
 
 def _contents(records: Records[FileRecord]) -> list[str]:

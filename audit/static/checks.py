@@ -51,7 +51,9 @@ def plan_static(collected: Collected) -> Plan:
 
 
 def _imports(collected: Collected) -> list[Judgement]:
-    return judge_imports(collected.imports) if collected.shown.files else [error(NO_FILES)]
+    if not collected.shown.files or collected.imports == ():
+        return [error(NO_FILES)]
+    return judge_imports(collected.imports)
 
 
 def _parses(collected: Collected) -> Iterator[Judgement]:

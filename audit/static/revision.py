@@ -14,9 +14,12 @@ from audit.provenance import git_output
 from audit.results import Result
 from audit.static.baseline import is_failure
 from audit.static.fingerprints import fingerprint, source_lines
+from audit.static.notebooks import SUFFIX as NOTEBOOK
 from audit.target import Target
 
 _NAMES = frozenset({"pyproject.toml", "setup.cfg", "setup.py", ".gitignore"})  # what says how the files are analysed
+_SUFFIXES = (".py", NOTEBOOK)
+_MAX_OTHER_BYTES = 4 * 1024 * 1024  # what rules find in a larger document or data file counts as new
 _FILE_MODES = ("100644", "100755")
 _BLOBS_AT_ONCE = 200
 _RENAMED = "R"
@@ -72,7 +75,7 @@ def target_at(revision: Revision, target: Target, folder: Path) -> Target | None
     Raises:
         UsageError: git does not give the files.
     """
-    blobs = dict(_listed(target.root, revision))
+    blobs = dict(_listed(target.root, revision, everything=not target.paths))
     for path, content in _contents(target.root, revision, blobs):
         place = folder / path
         place.parent.mkdir(parents=True, exist_ok=True)
@@ -84,19 +87,24 @@ def target_at(revision: Revision, target: Target, folder: Path) -> Target | None
         return moved if paths else None
     if not target.is_tree and moved.package_path == source:
         return None
-    return moved if next(folder.rglob("*.py"), None) else None
+    return moved if _has_sources(folder) else None
 
 
-def _listed(root: Path, revision: Revision) -> Iterator[tuple[str, bytes]]:
-    """Yield the files below `root` that the analysis can read, with their objects."""
-    listed = git_output(root, "ls-tree", "-r", "-z", revision.commit)
+def _has_sources(folder: Path) -> bool:
+    return any(next(folder.rglob(f"*{suffix}"), None) for suffix in _SUFFIXES)
+
+
+def _listed(root: Path, revision: Revision, *, everything: bool) -> Iterator[tuple[str, bytes]]:
+    """Yield the sources below `root` with their objects, or `everything` that some rule can find something in."""
+    listed = git_output(root, "ls-tree", "-r", "-l", "-z", revision.commit)
     if listed is None:
         raise UsageError(f"--diff-base {revision.name}: git does not list its files; fetch the whole commit")
     for entry in listed.split(b"\0")[:-1]:
         facts, _, name = entry.partition(b"\t")
-        mode, _, blob = facts.split()
+        mode, _, blob, size = facts.split()
         path = PurePosixPath(os.fsdecode(name))
-        wanted = path.suffix == ".py" or path.name in _NAMES
+        wanted = path.suffix in _SUFFIXES or path.name in _NAMES
+        wanted |= everything and size.isdigit() and int(size) <= _MAX_OTHER_BYTES
         if wanted and mode.decode() in _FILE_MODES and not {"..", ".git"}.intersection(path.parts):
             yield path.as_posix(), blob
 
@@ -106,9 +114,10 @@ def _contents(root: Path, revision: Revision, blobs: Mapping[str, bytes]) -> Ite
     for first in range(0, len(paths), _BLOBS_AT_ONCE):
         batch = paths[first : first + _BLOBS_AT_ONCE]
         said = git_output(root, "cat-file", "--batch", given=b"".join(blobs[path] + b"\n" for path in batch))
-        if said is None:
+        found = list(_split(said or b""))
+        if len(found) != len(batch):  # a clone can lack objects
             raise UsageError(f"--diff-base {revision.name}: git does not give its files; fetch the whole commit")
-        yield from zip(batch, _split(said), strict=False)
+        yield from zip(batch, found, strict=True)
 
 
 def _split(said: bytes) -> Iterator[bytes]:
@@ -117,9 +126,10 @@ def _split(said: bytes) -> Iterator[bytes]:
     while start < len(said):
         end = said.index(b"\n", start)
         words = said[start:end].split()
-        size = int(words[2]) if len(words) == 3 else 0  # `OBJECT missing`
-        yield said[end + 1 : end + 1 + size]
-        start = end + 1 + (size + 1 if len(words) == 3 else 0)
+        start = end + 1
+        if len(words) == 3:  # else `OBJECT missing`
+            yield said[start : start + int(words[2])]
+            start += int(words[2]) + 1
 
 
 def _old_paths(revision: Revision, target: Target, folder: Path) -> tuple[Path, ...]:
@@ -129,10 +139,10 @@ def _old_paths(revision: Revision, target: Target, folder: Path) -> tuple[Path, 
     old = [
         before
         for before, after in revision.renames.items()
-        if before.endswith(".py") and not wanted.isdisjoint((PurePosixPath(after), *PurePosixPath(after).parents))
+        if before.endswith(_SUFFIXES) and not wanted.isdisjoint((PurePosixPath(after), *PurePosixPath(after).parents))
     ]
     found = {folder / name for name in (*map(str, names), *old) if (folder / name).exists()}
-    return tuple(sorted(path for path in found if path.is_file() or next(path.rglob("*.py"), None)))
+    return tuple(sorted(path for path in found if path.is_file() or _has_sources(path)))
 
 
 def as_of_today(results: Iterable[Result], revision: Revision, root: Path) -> list[Result]:

@@ -14,6 +14,7 @@ from audit.report.document import Report
 from audit.report.text import counted, one_line
 from audit.results import Outcome, Result
 from audit.static.discovery import SKIPPED_NAMES
+from audit.static.notebooks import SUFFIX as NOTEBOOK
 
 POLL_S = 0.5
 _SETTINGS = ("pyproject.toml", ".gitignore")
@@ -71,7 +72,7 @@ class Watched:
 def _name(entry: os.DirEntry[str]) -> str:
     if entry.is_dir(follow_symlinks=False):
         return "" if entry.name in SKIPPED_NAMES or entry.name == ".venv" else f"{entry.name}/"
-    return entry.name if entry.name.endswith(".py") or entry.name in _SETTINGS else ""
+    return entry.name if entry.name.endswith((".py", NOTEBOOK)) or entry.name in _SETTINGS else ""
 
 
 def _state(path: Path) -> State:

@@ -71,3 +71,12 @@ def test_the_example_of_a_summary_is_what_the_command_prints(run: Run) -> None:
     assert printed.returncode == 1
     lines = [line.split() for line in printed.stdout.splitlines()]
     assert [line for line in shown if line not in lines] == []
+
+
+def test_the_pre_commit_hook_starts_a_command_that_needs_no_files(run: Run) -> None:
+    lines = [line.strip() for line in (ROOT / ".pre-commit-hooks.yaml").read_text().splitlines()]
+    (entry,) = [line.removeprefix("entry: ").split() for line in lines if line.startswith("entry: ")]
+    assert entry[0] == "astrobio-audit"
+    assert run(*entry[1:], "--help").returncode == 0
+    assert "pass_filenames: false" in lines
+    assert f"- id: {entry[0]}" in README

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 from rich.markdown import Markdown
 
-from audit.report.document import Environment, Report, SkippedTreeRow
+from audit.report.document import Baseline, Environment, Report, SkippedTreeRow
 from audit.report.markdown import render_markdown
 from audit.results import Comparison, Evidence, Location, Outcome, Result, Subject, SubjectKind
 from audit.static.inventory import InventoryItem, InventoryKind
@@ -155,3 +155,29 @@ def test_uncommitted_changes_are_told(make_report: MakeReport, make_result: Make
     dirty = report.model_copy(update={"provenance": report.provenance.model_copy(update={"dirty": True})})
     assert "with uncommitted changes" not in render_markdown(report)
     assert f"- commit: {'0' * 40} (with uncommitted changes)" in render_markdown(dirty)
+
+
+def test_what_is_set_apart_has_its_own_section_and_is_counted_first(
+    make_report: MakeReport, make_result: MakeResult
+) -> None:
+    results = [
+        make_result(Outcome.FAILED, "area.second", name="old", set_apart="in the baseline b", reason="old reason"),
+        make_result(Outcome.FAILED, "area.second", name="new"),
+    ]
+    known = Baseline(source="the baseline b", set_apart=1)
+    text = render_markdown(make_report(results, command="static", release=False, baselines=(known,)))
+    assert "- 1 failure is in the baseline b, and does not count here\n" in text
+    assert "## Failed (1)\n" in text
+    assert "## Failed before (1)\n\n- **area.second** (critical): in the baseline b: old reason\n" in text
+
+
+def test_a_hostile_baseline_and_reason_stay_text(
+    make_report: MakeReport, make_result: MakeResult, hostile: str
+) -> None:
+    def render(text: str) -> str:
+        reason = text if text.strip() else "-"
+        result = make_result(Outcome.FAILED, set_apart=reason, reason=reason, location=Location(path=text, line=1))
+        known = Baseline(source=text, set_apart=1)
+        return render_markdown(make_report([result], command="static", release=False, baselines=(known,)))
+
+    assert shape(render(hostile)) == shape(render("plain"))

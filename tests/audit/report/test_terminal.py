@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 import pytest
 from rich.console import Console
 
-from audit.report.document import Report
+from audit.report.document import Baseline, Report, Unneeded
 from audit.report.progress import ProgressDisplay
 from audit.report.terminal import print_report
 from audit.results import Comparison, Evidence, Location, Outcome, Result, Subject, SubjectKind
@@ -130,3 +130,37 @@ def test_progress_counts_failures_and_shows_no_markup_of_the_target(make_result:
     assert "1 failed" in shown
     assert "[red]\N{REPLACEMENT CHARACTER}[31m[/oops] model" in shown
     assert "\x1b[31m" not in shown
+
+
+def test_a_long_reason_for_a_partial_run_stays_on_the_first_line(
+    make_report: MakeReport, make_result: MakeResult
+) -> None:
+    reason = "limited to " + ", ".join(f"folder{number}" for number in range(40))
+    text = printed(make_report([make_result()], partial_reason=reason))
+    assert text.splitlines()[0] == f"partial run, no verdict: {reason}"
+
+
+def test_what_is_set_apart_is_counted_in_the_first_lines_and_not_listed(
+    make_report: MakeReport, make_result: MakeResult
+) -> None:
+    results = [
+        make_result(Outcome.FAILED, "area.second", name="old", set_apart="in the baseline b"),
+        make_result(Outcome.FAILED, "area.second", name="new"),
+        make_result(),
+    ]
+    gone = Unneeded(check="area.second", path="a.py", qualname=None, found=0, listed=1)
+    known = Baseline(source="the baseline b", set_apart=1, unneeded=(gone, gone))
+    lines = printed(make_report(results, command="static", release=False, baselines=(known,))).splitlines()
+    assert lines[:2] == [
+        "1 failure is in the baseline b, and does not count here",
+        "2 entries of the baseline b can be removed: what they list is gone (--write-baseline)",
+    ]
+    assert [line.split()[2] for line in lines if line.startswith("failed")] == ["new"]
+
+
+def test_the_name_of_a_baseline_is_harmless(make_report: MakeReport, make_result: MakeResult, hostile: str) -> None:
+    known = Baseline(source=hostile, set_apart=1)
+    result = make_result(Outcome.FAILED, set_apart="known")
+    text = printed(make_report([result], command="static", release=False, baselines=(known,)))
+    assert sum(line.startswith("verdict:") for line in text.splitlines()) == 1
+    assert "\x1b" not in text

@@ -157,6 +157,14 @@ def test_only_findings_of_rules_that_count_are_silenced(tmp_path: Path) -> None:
     assert (tmp_path / "a.py").read_text() == "f()\n"
 
 
+def test_a_notebook_is_left_for_its_format_has_no_comments(tmp_path: Path) -> None:
+    content = b'{"cells": [\n"f()"\n]}\n'
+    (tmp_path / "a.ipynb").write_bytes(content)
+    done = add_noqa(report_of(finding(tmp_path, "a.ipynb", 2)), tmp_path)
+    assert (done.findings, done.left) == (0, ["a.ipynb: not a Python file, which `# noqa` is for"])
+    assert (tmp_path / "a.ipynb").read_bytes() == content
+
+
 def test_a_file_that_changed_since_and_a_link_out_of_the_root_are_left(tmp_path: Path) -> None:
     root = tmp_path / "root"
     root.mkdir()

@@ -60,16 +60,25 @@ def test_a_folder_in_no_repository_is_refused(tmp_path: Path) -> None:
         find_revision(tmp_path, "HEAD")
 
 
-def test_the_files_are_those_of_the_revision_and_only_what_is_analysed(
+def test_the_files_are_those_of_the_revision_and_only_what_some_rule_reads(
     root: Path, commit: Commit, tmp_path: Path
 ) -> None:
-    commit({"zoo/__init__.py": "old\n", "zoo/é b.py": "x = 1\r\n", "data.bin": "0", "pyproject.toml": ""})
+    commit({"large.csv": "0,1\n" * 2_000_000})
+    commit({"zoo/__init__.py": "old\n", "zoo/é b.py": "x = 1\r\n", "README.md": "0\n", "n.ipynb": "{}"})
     commit({"zoo/__init__.py": "new\n", "new.py": ""})
     revision = find_revision(root, "HEAD~1")
     before = target_at(revision, Target.load_tree(root), tmp_path / "before")
     assert before is not None
     found = {path.relative_to(before.root).as_posix(): path.read_bytes() for path in before.root.rglob("*.*")}
-    assert found == {"zoo/__init__.py": b"old\n", "zoo/é b.py": b"x = 1\r\n", "pyproject.toml": b""}
+    assert found == {"zoo/__init__.py": b"old\n", "zoo/é b.py": b"x = 1\r\n", "n.ipynb": b"{}", "README.md": b"0\n"}
+
+
+def test_of_chosen_paths_only_sources_are_taken(root: Path, commit: Commit, tmp_path: Path) -> None:
+    commit({"a.py": "x = 1\n", "README.md": "0\n"})
+    limited = Target.load_tree(root).limited_to([root / "a.py"])
+    before = target_at(find_revision(root, "HEAD"), limited, tmp_path / "before")
+    assert before is not None
+    assert [path.name for path in before.root.iterdir()] == ["a.py"]
 
 
 def test_a_target_inside_the_repository_has_its_own_files(root: Path, commit: Commit, tmp_path: Path) -> None:
@@ -135,3 +144,12 @@ def test_git_starts_no_program_of_the_repository(root: Path, commit: Commit, tmp
     assert before is not None
     assert (before.root / "a.py").read_text() == "x = 1\n"
     assert not proof.exists()
+
+
+def test_a_clone_that_lacks_the_files_is_refused(root: Path, commit: Commit, tmp_path: Path) -> None:
+    commit({"a.py": "x = 1\n", "b.py": "x = 2\n"})
+    blob = git(root, "rev-parse", "HEAD:b.py")
+    revision = find_revision(root, "HEAD")
+    (root / ".git" / "objects" / blob[:2] / blob[2:]).unlink()
+    with pytest.raises(UsageError, match="git does not give its files; fetch the whole commit"):
+        target_at(revision, Target.load_tree(root), tmp_path / "before")
