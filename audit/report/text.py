@@ -13,6 +13,8 @@ def plain(text: str) -> str:
 
     Line breaks and tabs stay.
     """
+    if text.isprintable():  # as nearly all are, and asking is quick
+        return text
     return "".join(
         character if character in "\n\t" or unicodedata.category(character) not in ("Cc", "Cf", "Cs") else _REPLACEMENT
         for character in text

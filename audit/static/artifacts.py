@@ -75,7 +75,7 @@ def artifacts_of(project: Path, *, left_out: Sequence[str] = ()) -> Artifacts:
     paths = sorted(_paths(project, frozenset(left_out)))
     compiled = tuple(path for path in paths if path.endswith(_COMPILED))
     files = [_artifact(project, path) for path in paths if _is_checkpoint(path) or _may_be_data(path)]
-    crates = [_crate(project, path) for path in paths if PurePosixPath(path).name == "Cargo.toml"]
+    crates = [_crate(project, path) for path in paths if _name(path) == "Cargo.toml"]
     return Artifacts(
         files=tuple(file for file in files if file and _is_listed(file)),
         rust=tuple(RustExtension(*crate, compiled_files(crate[1], compiled)) for crate in crates if crate),
@@ -91,46 +91,58 @@ def compiled_files(module: str, compiled: Sequence[str]) -> tuple[str, ...]:
 
 
 def _paths(project: Path, left_out: frozenset[str]) -> Iterator[str]:
-    for folder, folders, files in os.walk(project):
-        is_top = Path(folder) == project
+    top = os.fspath(project)
+    for folder, folders, files in os.walk(top):
+        is_top = folder == top
         if not is_top and ENVIRONMENT_MARKERS.keys() & {*files, *folders}:
             folders.clear()
             continue
         folders[:] = sorted(name for name in folders if name not in SKIPPED_NAMES and not (is_top and name in left_out))
+        prefix = "" if is_top else os.path.relpath(folder, top).replace(os.sep, "/") + "/"
         for name in files:
-            yield Path(folder, name).relative_to(project).as_posix()
+            yield prefix + name
+
+
+def _name(path: str) -> str:
+    return path.rpartition("/")[2]
+
+
+def _suffix(path: str) -> str:
+    """Return the end of a name from its last dot in small letters; nothing where the only dot is the first letter."""
+    stem, dot, suffix = _name(path).rpartition(".")
+    return f".{suffix}".lower() if stem and dot and suffix else ""
 
 
 def _is_checkpoint(path: str) -> bool:
-    return PurePosixPath(path).suffix.lower() in _CHECKPOINTS or bool(_CHECKPOINT_NAME.match(PurePosixPath(path).name))
+    return _suffix(path) in _CHECKPOINTS or bool(_CHECKPOINT_NAME.match(_name(path)))
 
 
 def _is_text(path: str) -> bool:
-    return PurePosixPath(path).suffix.lower() in _TEXTS or bool(_TEXT_NAME.match(PurePosixPath(path).name))
+    return _suffix(path) in _TEXTS or bool(_TEXT_NAME.match(_name(path)))
 
 
 def not_ignored(project: Path, paths: Iterable[str]) -> Iterator[str]:
     """Yield the paths below `project` that no `.gitignore` in it leaves out."""
-    rules = {PurePosixPath(): IgnoreRules().extended(project)}
-    left_out: set[PurePosixPath] = set()
+    rules = {"": IgnoreRules().extended(project)}
+    left_out: set[str] = set()
 
-    def is_left_out(path: PurePosixPath, *, is_folder: bool) -> bool:
-        folder = path.parent
+    def is_left_out(path: str, *, is_folder: bool) -> bool:
+        folder = path.rpartition("/")[0]
         if folder not in rules:
             if is_left_out(folder, is_folder=True):
                 left_out.add(folder)
-            rules[folder] = rules[folder.parent].extended(project / folder)
+            rules[folder] = rules[folder.rpartition("/")[0]].extended(project / folder)
         if folder in left_out:
             return True
-        return bool(rules[folder].ignores((project / path).as_posix(), is_folder=is_folder))
+        return bool(rules[folder].ignores(f"{project.as_posix()}/{path}", is_folder=is_folder))
 
     for path in paths:
-        if not is_left_out(PurePosixPath(path), is_folder=False):
+        if not is_left_out(path, is_folder=False):
             yield path
 
 
 def _may_be_data(path: str) -> bool:
-    return PurePosixPath(path).suffix.lower() in _DATA or path.lower().endswith(".json")
+    return _suffix(path) in _DATA or path.lower().endswith(".json")
 
 
 def _is_listed(file: Artifact) -> bool:

@@ -56,4 +56,4 @@ def source_lines(path: Path) -> list[str]:
         text = content.decode(encoding, "backslashreplace")
     except (SyntaxError, LookupError, UnicodeError):
         text = content.decode("utf-8", "backslashreplace")
-    return _LINE_END.split(text)
+    return _LINE_END.split(text) if "\r" in text else text.split("\n")

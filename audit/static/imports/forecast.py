@@ -78,8 +78,8 @@ def forecast(
 
     def given() -> tuple[str, ...]:
         world = sorted((name, value) for name, value in facts.environment.items() if name not in _VOLATILE)
-        told = (facts.model_dump_json(), *map(sorted, (declared.names, declared.platform_only)), world, every_as_file)
-        return (*analysis.given(), str(target.source), target.package, *map(repr, told))
+        told = (sorted(declared.names), sorted(declared.platform_only), world, every_as_file)
+        return (*analysis.given(), str(target.source), target.package, facts.told, *map(repr, told))
 
     return concluded(
         _ROWS,

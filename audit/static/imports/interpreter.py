@@ -78,6 +78,12 @@ class InterpreterFacts(Frozen):
         return {normalised(name): version for name, version in reversed(self.distributions)}
 
     @property
+    def told(self) -> str:
+        """All of it as one text, in an order that does not change from run to run."""
+        values = ((name, getattr(self, name)) for name in type(self).model_fields)
+        return repr([(name, sorted(value) if isinstance(value, frozenset) else value) for name, value in values])
+
+    @property
     def environment(self) -> Mapping[str, str]:
         """The environment that the target's process takes over from this one."""
         return os.environ

@@ -3,7 +3,7 @@
 import stat
 from collections.abc import Iterator, Sequence
 from functools import cached_property
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 from audit.static.ignoring import PatternFile
 from audit.static.inventory import InventoryItem
@@ -21,19 +21,21 @@ class ProjectFiles:
         """Read nothing yet; paths are relative to `root`."""
         self._root = root
         self._excluded = PatternFile.from_lines(exclude, origin="", folder=root.as_posix())
+        self._decided: dict[str, bool] = {"": True}
         self._read: dict[str, Text | None] = {}
         self.texts = tuple(path for path in texts if self._is_wanted(path))
         kinds = (InventoryKind.CHECKPOINT, InventoryKind.DATA_FILE)
         self.data = tuple(item for item in items if item.kind in kinds and self._is_wanted(item.path))
 
-    def _is_wanted(self, path: str) -> bool:
+    def _is_wanted(self, path: str, *, is_folder: bool = False) -> bool:
         """Return whether no pattern excludes a file or one of the folders it lies in."""
-        parts = [PurePosixPath(path), *PurePosixPath(path).parents][:-1]
-        for part in reversed(parts):
-            found = self._excluded.last_match((self._root / part).as_posix(), is_folder=str(part) != path)
-            if found and not found.negated:
-                return False
-        return True
+        if not self._excluded.patterns:
+            return True
+        if path not in self._decided:
+            found = self._excluded.last_match(f"{self._root.as_posix()}/{path}", is_folder=is_folder)
+            is_excluded = found is not None and not found.negated
+            self._decided[path] = not is_excluded and self._is_wanted(path.rpartition("/")[0], is_folder=True)
+        return self._decided[path]
 
     @cached_property
     def documents(self) -> tuple[str, ...]:

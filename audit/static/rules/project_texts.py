@@ -34,5 +34,7 @@ class Text:
 
 def is_document(path: str) -> bool:
     """Return whether a path is that of a document, by its name."""
+    if path.endswith(".py"):  # most paths are
+        return False
     name = PurePosixPath(path)
     return name.suffix.lower() in _DOCUMENTS or (name.stem.upper() == "README" and name.suffix.lower() in ("", ".txt"))
