@@ -3,7 +3,7 @@
 import gc
 import shlex
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 
@@ -89,7 +89,9 @@ class Collected:
     @cached_property
     def inventory(self) -> tuple[InventoryItem, ...]:
         """The inventory with paths relative to the target's root."""
-        rooted = [item.model_copy(update={"path": self.rooted(item.path)}) for item in self.shown.inventory]
+        rooted: Iterable[InventoryItem] = self.shown.inventory
+        if self.target.source != self.target.root:
+            rooted = [item.model_copy(update={"path": self.rooted(item.path)}) for item in rooted]
         every = (*rooted, *self.shown.surroundings)
         return tuple(sorted(every, key=lambda item: (item.path, item.line, item.qualname, item.kind)))
 

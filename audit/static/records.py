@@ -110,7 +110,7 @@ class Records(Generic[Fact]):
             found = self._decoded(name)
             lost = [at for at in range(len(self.files)) if at not in found and at not in self._unreadable]
             for position in lost:  # the store has lost it, or what it has is not what was written
-                self._read_here(position)
+                self._read_here(position, keep_here=True)
             if lost:
                 found |= self._decoded_here(name)
         return [self._unreadable.get(position) or found[position] for position in range(len(self.files))]
@@ -181,7 +181,7 @@ class Records(Generic[Fact]):
                     for reply in replies:
                         self._take(reply)
             for position in sizes:
-                if position not in self._texts and position not in self._unreadable:
+                if not any(position in found for found in (self._texts, self._known, self._unreadable)):
                     self._read_here(position)
 
     def _key(self, position: int, part: str) -> bytes:
@@ -203,20 +203,25 @@ class Records(Generic[Fact]):
         if unreadable.digest:
             self._contents[position] = unreadable.digest
 
-    def _read_here(self, position: int) -> None:
+    def _read_here(self, position: int, *, keep_here: bool = False) -> None:
         answer = fact_of(self.files[position], self._function)
         if isinstance(answer.fact, UnreadableFile):
             self._set_aside(position, answer.fact)
         else:
-            self._keep(position, answer.state, answer.digest, parts_of(self._function, answer.fact))
+            parts = parts_of(self._function, answer.fact)
+            self._keep(position, answer.state, answer.digest, parts)
+            if keep_here:
+                self._texts[position] = parts
 
     def _keep(self, position: int, state: str | None, digest: str | None, parts: Sequence[str]) -> None:
-        self._texts[position] = parts
-        if digest is None:
+        """Keep the parts in the store, and here only where there is none: of thousands of files they are large."""
+        if digest:
+            self._contents[position] = digest
+        if not (self._store and self._store.is_open and digest):
+            self._texts[position] = parts
             return
-        self._contents[position] = digest
-        if self._store:
-            for name, text in zip(self._codecs, parts, strict=True):
-                self._store.add_fact(self._key(position, name), text)
-            if state:
-                self._store.add_state(self.files[position].path, state, digest)
+        for name, text in zip(self._codecs, parts, strict=True):
+            self._store.add_fact(self._key(position, name), text)
+        self._known.add(position)
+        if state:
+            self._store.add_state(self.files[position].path, state, digest)

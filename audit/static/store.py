@@ -113,6 +113,11 @@ class FactStore:
         self.close()
 
     @property
+    def is_open(self) -> bool:
+        """Whether what is added may be there to be asked for; what has failed once is closed."""
+        return self._connection is not None
+
+    @property
     def is_empty(self) -> bool:
         """Whether there is no fact at all, so that looking for one is in vain."""
         return self._attempt(lambda db: db.execute("SELECT 1 FROM facts LIMIT 1").fetchone(), None) is None
@@ -133,6 +138,8 @@ class FactStore:
 
     def facts(self, keys: Iterable[bytes]) -> dict[bytes, str]:
         """Return the texts of those keys that are known."""
+        if self._facts:
+            self._write()
 
         def find(connection: sqlite3.Connection) -> dict[bytes, str]:
             found = {}
