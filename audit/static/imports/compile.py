@@ -57,6 +57,7 @@ _GIVEN = frozenset({"__name__", "__file__", "__doc__", "__package__", "__spec__"
 }  # fmt: skip
 _NAMESPACE_CALLS = frozenset({"globals", "locals", "vars", "exec", "eval"})
 _SWALLOWING = re.compile(r"suppress|try_import|raises|optional", re.IGNORECASE)
+_GLOBAL = re.compile(r"^[ \t]*global\s|[:;][ \t]*global\s", re.MULTILINE)  # and not the word in a sentence
 _MAX_CHAIN = 4
 
 
@@ -95,7 +96,7 @@ class _Compiler:
 
     def __init__(self, tree: ast.Module, text: str) -> None:
         self._has_walrus = ":=" in text
-        self._has_global = "global " in text
+        self._has_global = "global " in text and bool(_GLOBAL.search(text))
         self._has_namespace_calls = any(f"{name}(" in text for name in _NAMESPACE_CALLS)
         self.functions: list[Function] = []
         self.names: set[str] = set()

@@ -6,13 +6,15 @@ from collections.abc import Iterator
 
 from audit.static.scopes import dotted
 
-_MAY_REFUSE = re.compile(r"functional_datapipe|\bif [\w.]+ in [\w.]+:|\bassert [\w.]+ not in\b")
+_MAY_REFUSE = re.compile(
+    r"^[ \t]*(?:(?:el)?if [\w.]+ in [\w.]+:(?:\s*#[^\n]*\n)*\s*raise\b|assert [\w.]+ not in\b)", re.MULTILINE
+)
 _REFUSING = "functional_datapipe"  # of torch.utils.data
 
 
 def registrars(tree: ast.Module, text: str) -> tuple[str, ...]:
     """Return the functions of a module that raise where they are to register a name for the second time."""
-    if not _MAY_REFUSE.search(text):
+    if _REFUSING not in text and not _MAY_REFUSE.search(text):
         return ()
     return tuple(node.name for node in tree.body if isinstance(node, ast.FunctionDef) and _refuses(node))
 

@@ -5,7 +5,6 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
-from audit.static.rules.syntax import Function
 from audit.static.tree import TreeIndex
 
 _LOOPS = (ast.For, ast.AsyncFor, ast.While)
@@ -30,8 +29,8 @@ def reads_before_binding(index: TreeIndex) -> Iterator[tuple[ast.Name, ast.AST]]
     A binding counts as run where it may have: earlier in the text and in no other branch, or in a common loop.
     Code that runs later (lambdas, generators, the bodies of functions) is left out.
     """
-    for (scope, name), uses in _uses(index).items():
-        if uses.is_given or not uses.stores or not isinstance(scope, Function | ast.Module):
+    for scope, name, uses in ((scope, *each) for scope, names in _uses(index) for each in names.items()):
+        if uses.is_given or not uses.stores or not uses.loads:
             continue
         first = min(uses.stores, key=_place)
         end = _end_of_branches(first, scope, index)
@@ -66,59 +65,46 @@ def _stored(node: ast.AST) -> Iterator[str]:
         pending.extend(ast.iter_child_nodes(found))
 
 
-def _uses(index: TreeIndex) -> dict[tuple[ast.AST, str], _Uses]:
-    """Return the uses of every name by scope and name; a name that a scope does not bind has no stores there."""
-    found: dict[tuple[ast.AST, str], _Uses] = defaultdict(_Uses)
+def _uses(index: TreeIndex) -> Iterator[tuple[ast.AST, dict[str, _Uses]]]:
+    """Yield the module and every function with the uses of the names in its own scope."""
     by_type = index.by_type
-    scopes: dict[ast.AST, ast.AST] = {}
-    of_comprehensions = {each for node in by_type.get(ast.comprehension, ()) for each in ast.walk(node.target)}  # type: ignore[attr-defined]
-
-    def scope_of(node: ast.AST) -> ast.AST:
-        parent = _parent(node, index)
-        known = scopes.get(parent)
-        if known is None:
-            known = scopes[parent] = index.scope(node)
-        return known
-
-    names: list[ast.Name] = by_type.get(ast.Name, [])  # type: ignore[assignment]
-    bound = {node.id for node in names if isinstance(node.ctx, ast.Store)}
-    for kind in _NAMED:
-        for node in by_type.get(kind, ()):
-            if (name := getattr(node, "name", None)) is not None:
-                bound.add(name)
-                found[scope_of(node), name].stores.append(node)
-    for node in names:
-        if node.id in bound:
-            uses = found[scope_of(node), node.id]
-            if isinstance(node.ctx, ast.Load) or isinstance(_parent(node, index), ast.AugAssign):
-                uses.loads.append(node)
-            elif isinstance(node.ctx, ast.Store) and node not in of_comprehensions and _binds(_parent(node, index)):
-                uses.stores.append(node)
-    for node in by_type.get(ast.alias, ()):
-        name = getattr(node, "asname", "") or getattr(node, "name", "").partition(".")[0]
-        found[scope_of(node), name].stores.append(node)
-    _mark_given(found, index)
-    return found
-
-
-def _binds(parent: ast.AST) -> bool:
-    return not isinstance(parent, ast.AnnAssign) or parent.value is not None
-
-
-def _mark_given(found: dict[tuple[ast.AST, str], _Uses], index: TreeIndex) -> None:
-    """Mark the parameters, and whatever `global` and `nonlocal` make the name of another scope."""
-    for node in index.by_type.get(ast.arg, ()):
-        found[index.scope(node), getattr(node, "arg", "")].is_given = True
     elsewhere = {
         name
         for kind in (ast.Global, ast.Nonlocal)
-        for node in index.by_type.get(kind, ())
+        for node in by_type.get(kind, ())
         for name in getattr(node, "names", ())
+    } | {str(getattr(node, "rest", "")) for node in by_type.get(ast.MatchMapping, ())}
+    of_comprehensions = {
+        each
+        for node in by_type.get(ast.comprehension, ())
+        for each in index.below(node.target)  # type: ignore[attr-defined]
     }
-    rest = {str(getattr(node, "rest", "")) for node in index.by_type.get(ast.MatchMapping, ())}
-    for (_, name), uses in found.items():
-        if name in elsewhere or name in rest:
-            uses.is_given = True
+    for scope in (index.tree, *by_type.get(ast.FunctionDef, ()), *by_type.get(ast.AsyncFunctionDef, ())):
+        found: dict[str, _Uses] = defaultdict(_Uses)
+        changed: set[ast.AST] = set()  # the targets of `x += 1`, which read and bind
+        for node in index.own(scope):
+            kind = node.__class__
+            if kind is ast.Name:
+                assert isinstance(node, ast.Name)
+                if isinstance(node.ctx, ast.Load) or node in changed:
+                    found[node.id].loads.append(node)
+                elif isinstance(node.ctx, ast.Store) and node not in of_comprehensions and _binds(node, index):
+                    found[node.id].stores.append(node)
+            elif kind is ast.AugAssign:
+                changed.add(node.target)  # type: ignore[attr-defined]
+            elif kind is ast.arg:
+                found[node.arg].is_given = True  # type: ignore[attr-defined]
+            elif kind is ast.alias:
+                assert isinstance(node, ast.alias)
+                found[node.asname or node.name.partition(".")[0]].stores.append(node)
+            elif kind in _NAMED and (name := getattr(node, "name", None)) is not None:
+                found[name].stores.append(node)
+        yield scope, {name: uses for name, uses in found.items() if name not in elsewhere}
+
+
+def _binds(name: ast.Name, index: TreeIndex) -> bool:
+    parent = index.parent(name)
+    return not isinstance(parent, ast.AnnAssign) or parent.value is not None
 
 
 def _parent(node: ast.AST, index: TreeIndex) -> ast.AST:
