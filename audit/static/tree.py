@@ -4,8 +4,9 @@ import ast
 from collections import defaultdict
 from functools import cached_property
 
-_DEFINITIONS = (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda, ast.ClassDef)
-_SCOPES = (*_DEFINITIONS, ast.Module)
+_DEFINITIONS = frozenset({ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda, ast.ClassDef})
+_SCOPES = _DEFINITIONS | {ast.Module}
+_CLASSES = frozenset({ast.ClassDef})
 # Fields that hold names, numbers, contexts or operators, in whatever class has them.
 _PLAIN = frozenset(
     {"arg", "asname", "attr", "conversion", "ctx", "id", "is_async", "kind", "kwd_attrs", "level", "module", "op"}
@@ -88,9 +89,9 @@ class TreeIndex:
 
     def in_functions(self, node: ast.AST) -> list[ast.AST]:
         """Return the nodes below `node`, leaving out what is below the classes defined in it."""
-        return self._pruned(node, (ast.ClassDef,))
+        return self._pruned(node, _CLASSES)
 
-    def _pruned(self, node: ast.AST, ends: tuple[type[ast.AST], ...]) -> list[ast.AST]:
+    def _pruned(self, node: ast.AST, ends: frozenset[type[ast.AST]]) -> list[ast.AST]:
         nodes, sizes = self.nodes, self._sizes
         top = self._position[node]
         position, end = top + 1, top + sizes[top]
@@ -98,7 +99,7 @@ class TreeIndex:
         while position < end:
             each = nodes[position]
             found.append(each)
-            position += sizes[position] if isinstance(each, ends) else 1
+            position += sizes[position] if each.__class__ in ends else 1
         return found
 
     def parent(self, node: ast.AST) -> ast.AST | None:
@@ -110,6 +111,6 @@ class TreeIndex:
         """Return the function, class or module in whose scope `node` stands; the module itself for the module."""
         nodes, parents = self.nodes, self._parents
         position = parents[self._position[node]]
-        while not isinstance(nodes[position], _SCOPES):
+        while nodes[position].__class__ not in _SCOPES:
             position = parents[position]
         return nodes[position]
