@@ -19,6 +19,7 @@ from audit.static.add_noqa import add_noqa
 from audit.static.checks import plan_static
 from audit.static.known import comparison_of
 from audit.static.paths import find_root, paths_inside
+from audit.static.records import without_collector
 from audit.static.rules.checks import plan_rules
 from audit.static.watching import watch
 from audit.target import Target, names_package
@@ -72,7 +73,8 @@ def _analysed(options: StaticOptions) -> Report:
 
     limits = [] if options.diff_base is None else [f"limited to what is new since {options.diff_base}"]
     comparing = replace(request, limits=limits, compare=comparison_of(options, target, run=run))
-    return conduct_shown(target, comparing, quiet=options.quiet or options.watch)
+    with without_collector():
+        return conduct_shown(target, comparing, quiet=options.quiet or options.watch)
 
 
 def load_target(options: StaticOptions) -> Target:
