@@ -9,7 +9,7 @@ from audit.static.tree import TreeIndex
 
 _LOOPS = (ast.For, ast.AsyncFor, ast.While)
 _ARMS = (ast.If, ast.Try, ast.TryStar)
-_NAMED = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef, ast.ExceptHandler, ast.MatchAs, ast.MatchStar)
+_NAMED = frozenset({ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef, ast.ExceptHandler, ast.MatchAs, ast.MatchStar})
 _LATER = (ast.GeneratorExp, ast.Lambda)
 _COMPREHENSIONS = (ast.ListComp, ast.SetComp, ast.DictComp, ast.GeneratorExp)
 
@@ -81,14 +81,15 @@ def _uses(index: TreeIndex) -> Iterator[tuple[ast.AST, dict[str, _Uses]]]:
     }
     for scope in (index.tree, *by_type.get(ast.FunctionDef, ()), *by_type.get(ast.AsyncFunctionDef, ())):
         found: dict[str, _Uses] = defaultdict(_Uses)
+        loads: list[ast.Name] = []
         changed: set[ast.AST] = set()  # the targets of `x += 1`, which read and bind
         for node in index.own(scope):
             kind = node.__class__
             if kind is ast.Name:
                 assert isinstance(node, ast.Name)
-                if isinstance(node.ctx, ast.Load) or node in changed:
-                    found[node.id].loads.append(node)
-                elif isinstance(node.ctx, ast.Store) and node not in of_comprehensions and _binds(node, index):
+                if node.ctx.__class__ is ast.Load or node in changed:
+                    loads.append(node)
+                elif node.ctx.__class__ is ast.Store and node not in of_comprehensions and _binds(node, index):
                     found[node.id].stores.append(node)
             elif kind is ast.AugAssign:
                 changed.add(node.target)  # type: ignore[attr-defined]
@@ -99,6 +100,9 @@ def _uses(index: TreeIndex) -> Iterator[tuple[ast.AST, dict[str, _Uses]]]:
                 found[node.asname or node.name.partition(".")[0]].stores.append(node)
             elif kind in _NAMED and (name := getattr(node, "name", None)) is not None:
                 found[name].stores.append(node)
+        for load in loads:
+            if load.id in found:  # else it is no name of this scope
+                found[load.id].loads.append(load)
         yield scope, {name: uses for name, uses in found.items() if name not in elsewhere}
 
 
