@@ -95,8 +95,8 @@ def parse_alone(tree: Path) -> list[str]:
 def compare(work: Path, options: argparse.Namespace) -> None:
     tree = work / "target" / "sources"
     environment = {"ASTROBIO_AUDIT_CACHE": str(work / "cache")}
-    audit = [sys.executable, "-m", "audit.cli", "static", "--json", "--target", str(tree.parent)]
-    audit += ["--package", tree.name, "--workers", str(options.workers), "--quiet"]
+    audit = [sys.executable, "-m", "audit.cli", "static", "--json", "--quiet", "--workers", str(options.workers)]
+    audit += ["--target", str(tree), str(tree)]
     changed = max(tree.rglob("*.py"), key=lambda path: (path.stat().st_size < 100_000, path.stat().st_size))
 
     def cold() -> Run:

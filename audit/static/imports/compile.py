@@ -46,9 +46,7 @@ from audit.static.imports.syntax import (
     names_bound_in,
     unrolled,
 )
-from audit.static.reading import ParsedFile
 from audit.static.scopes import dotted
-from audit.static.sources import SourceFile
 
 _BUILTINS = frozenset(dir(builtins))
 _EXITS = frozenset({"sys.exit", "exit", "quit", "os._exit"})
@@ -84,11 +82,6 @@ def compile_program(tree: ast.Module, text: str) -> Program:
         decorators=tuple(decorated(tree)),
         offers=tuple(name for name, _ in table.origins) if table and table.complete else None,
     )
-
-
-def program_of(file: SourceFile, parsed: ParsedFile) -> Program:
-    """Return what importing a file does."""
-    return compile_program(parsed.tree, parsed.text)
 
 
 class _Compiler:

@@ -9,9 +9,10 @@ from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 
-from audit.static.imports.compile import program_of
+from audit.static.imports.compile import compile_program
 from audit.static.imports.interpreter import InterpreterFacts
 from audit.static.imports.program import Anything, ImportFrom, Program, every_step
+from audit.static.reading import ParsedFile
 from audit.static.records import analyse_files
 from audit.static.sources import SourceFile
 from audit.static.store import FactStore
@@ -214,6 +215,11 @@ class Installed:
             (program,) = analyse_files([file], program_of, store=self._store)
             self._programs[path] = program if isinstance(program, Program) else None
         return self._programs[path]
+
+
+def program_of(file: SourceFile, parsed: ParsedFile) -> Program:
+    """Return what importing a file does."""
+    return compile_program(parsed.tree, parsed.text)
 
 
 def _is_in_binary(folder: Path, name: str) -> bool:
