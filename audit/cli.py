@@ -25,13 +25,15 @@ from audit.report.text import one_line, plain
 from audit.static.cli import register as register_static
 from audit.static.fixes.cli import register as register_fix
 from audit.static.rules.cli import register as register_rules
-from audit.stopping import want_stop
+from audit.stopping import is_stop_wanted, want_stop
 
 COMMAND_GROUP = "astrobio_audit.commands"
 EXIT_USAGE = 2
 # CI that cancels a job, and a terminal that is closed, get the same partial report as Ctrl-C.
 _STOPPING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 EXIT_INCOMPLETE = 3
+_EXIT_ABORTED = 130  # typer's, where Ctrl-C comes while a command's modules load
+_STOPPED = "stopped before there was anything to report"
 _DISK_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
 
 _HELP = """Tells whether a PyTorch model package is ready, with evidence for every pass.
@@ -153,8 +155,12 @@ def main() -> None:
     except ReaderGone:
         discard_output()
         raise SystemExit(EXIT_INCOMPLETE) from None
+    except SystemExit as left:
+        if left.code != _EXIT_ABORTED or not is_stop_wanted():
+            raise
+        _leave_with_line(_STOPPED, EXIT_INCOMPLETE)
     except (KeyboardInterrupt, Stopped):
-        _leave_with_line("stopped before there was anything to report", EXIT_INCOMPLETE)
+        _leave_with_line(_STOPPED, EXIT_INCOMPLETE)
     except OSError as error:
         if error.errno not in _DISK_ERRORS:
             _leave_with_traceback()

@@ -14,6 +14,11 @@ def want_stop() -> None:
     _wanted.set()
 
 
+def is_stop_wanted() -> bool:
+    """Return whether the user has asked to stop."""
+    return _wanted.is_set()
+
+
 def stop_if_wanted() -> None:
     """Raise what Ctrl-C raises where the user has asked to stop.
 

@@ -86,8 +86,8 @@ class Target(BaseModel):
 
     @property
     def config_digest(self) -> str:
-        """SHA-256 of the settings in force; the interpreter's path is left out, for reports must not depend on it."""
-        text = self.settings.model_dump_json(exclude={"python"}) + self.package
+        """SHA-256 of the settings in force, less those that no result depends on: interpreter's path and workers."""
+        text = self.settings.model_dump_json(exclude={"python", "workers"}) + self.package
         return "sha256:" + hashlib.sha256(text.encode()).hexdigest()
 
     @property

@@ -9,6 +9,7 @@ from audit.report.document import Report
 from audit.report.files import prepare_folder
 from audit.report.write import write_files
 
+_MAX_BYTES = 512 * 1024 * 1024  # 6,600 files of four large packages give 21 MB
 _NAME = "readiness.json"
 
 
@@ -48,7 +49,11 @@ def read_report(path: Path) -> Report:
         UsageError: it cannot be read, or is not a report whose summary follows from its results.
     """
     try:
-        return Report.model_validate_json(path.read_bytes())
+        with path.open("rb") as opened:  # perhaps a pipe; a device can have no end
+            content = opened.read(_MAX_BYTES + 1)
+        if len(content) > _MAX_BYTES:
+            raise UsageError(f"{path}: larger than {_MAX_BYTES} bytes; this is no report")
+        return Report.model_validate_json(content)
     except OSError as error:
         raise UsageError(
             f"{path}: cannot be read: {error.strerror}; name a report that a command wrote as JSON"

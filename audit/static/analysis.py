@@ -19,6 +19,7 @@ from audit.static.installed import InstalledModules
 from audit.static.inventory import InventoryItem, InventoryKind, class_items, sort_key
 from audit.static.judging import judged_files
 from audit.static.names import ClassSummary, FileSummary
+from audit.static.per_file import file_state
 from audit.static.project import look_around, project_scripts, surroundings
 from audit.static.reading import UnreadableFile, read
 from audit.static.record import FileRecord, record_of
@@ -189,7 +190,7 @@ def analyse(
             texts=around.artifacts.texts if around else (),
             workers=workers,
             store=store,
-            given=given,
+            given=lambda: (*given(), *map(repr, inventory.unreadable)),
         )
 
 
@@ -204,7 +205,7 @@ def _contents(records: Records[FileRecord]) -> list[str]:
     return [
         part
         for file, digest in zip(records.files, records.digests, strict=True)
-        for part in (file.relative, file.module, digest or repr(read(file)))
+        for part in (file.relative, file.module, digest or f"{file_state(file.path)} {read(file)!r}")
     ]
 
 
@@ -217,4 +218,4 @@ def _read(text: str) -> _Inventory:
 
 
 _INVENTORY_TYPE = TypeAdapter(_Inventory)
-_INVENTORY = Form("inventory", _written, _read)
+_INVENTORY = Form("inventory", _written, _read, lambda found: not any(file.passing for file in found.unreadable))

@@ -91,7 +91,9 @@ def read_baseline(path: Path) -> Counter[Key]:
         UsageError: it is missing, or no baseline.
     """
     try:
-        if path.is_file() and path.stat().st_size > _MAX_BYTES:
+        if path.exists() and not path.is_file():  # a device or a pipe has no end
+            raise UsageError(f"baseline {path}: not a file; name the file that --write-baseline wrote")
+        if path.stat().st_size > _MAX_BYTES:
             raise UsageError(f"baseline {path}: larger than {_MAX_BYTES} bytes; this is no baseline")
         content = path.read_bytes()
     except (OSError, ValueError) as error:

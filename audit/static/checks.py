@@ -3,12 +3,13 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
-from audit.judgement import Judgement, Measured, error, failed, judged
+from audit.judgement import Judgement, Measured, error, failed, judged, not_applicable
 from audit.plan import Group, Plan, PlannedCheck
 from audit.results import Check, Comparison, Location, Severity, Subject, SubjectKind
 from audit.session import Collected
 from audit.static.analysis import StaticAnalysis
 from audit.static.imports.check import IMPORTS, judge_imports
+from audit.static.notebooks import SUFFIX as NOTEBOOK
 from audit.static.syntax_versions import NEEDS_VERSION
 from audit.subjects import package_subject
 
@@ -51,7 +52,10 @@ def plan_static(collected: Collected) -> Plan:
 
 
 def _imports(collected: Collected) -> list[Judgement]:
-    if not collected.shown.files or collected.imports == ():
+    files = collected.shown.files
+    if files and all(file.relative.endswith(NOTEBOOK) for file in files):
+        return [not_applicable("all files are notebooks, which nothing imports")]
+    if not files or collected.imports == ():
         return [error(NO_FILES)]
     return judge_imports(collected.imports)
 

@@ -19,11 +19,15 @@ _MISSING = "missing"
 
 @dataclass(frozen=True, slots=True)
 class Form(Generic[_Value]):
-    """How a conclusion is written; `read` raises `ValueError` for what `write` has not written."""
+    """How a conclusion is written; `read` raises `ValueError` for what `write` has not written.
+
+    One that does not last, for it follows from more than it is made of, is not kept.
+    """
 
     name: str
     write: Callable[[_Value], str]
     read: Callable[[str], _Value]
+    lasts: Callable[[_Value], bool] = lambda value: True
 
 
 def concluded(
@@ -56,6 +60,8 @@ def concluded(
         except (ValueError, TypeError):
             pass  # not what was written, though its sum is right: made anew below
     value = conclude()
+    if not form.lasts(value):
+        return value
     states = {str(path): _settled(path) for path in witnesses()}
     if None not in states.values() and key == fact_key("conclusion", form.name, *given()):
         store.add_fact(key, json.dumps([sorted(states.items()), form.write(value)], check_circular=False))

@@ -118,4 +118,7 @@ class InstalledModules:
                 return (folder / f"{name}.py",)
             if os.path.isdir(folder / name):
                 portions.append(folder / name)
+            else:  # what is behind a link can come and go while the folder stays as it is
+                links = (folder / name, folder / f"{name}.py")
+                self.consulted.update(link for link in links if os.path.islink(link))
         return tuple(portions)

@@ -61,6 +61,8 @@ class Around:
         for file, digest in zip(self.records.files, self.records.digests, strict=True):
             yield from (file.relative, digest or "")
         yield from (repr(replace(self.artifacts, texts=())), repr(sorted(self.scripts.items())))
+        if self.scripts:  # each names the digest of the file that declares it
+            yield sha256((self.project / "pyproject.toml").read_bytes())
 
 
 def look_around(

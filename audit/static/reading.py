@@ -32,13 +32,17 @@ _silence_lock = threading.Lock()
 
 @dataclass(frozen=True, slots=True)
 class UnreadableFile:
-    """A file of the target that gave no syntax tree. Line and column start at 1; `digest` is None without content."""
+    """A file of the target that gave no syntax tree. Line and column start at 1; `digest` is None without content.
+
+    `passing` is what hindered reading it and does not follow from its content: it may be gone by the next run.
+    """
 
     path: str
     reason: str
     line: int | None = None
     column: int | None = None
     digest: str | None = None
+    passing: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,9 +57,12 @@ class ParsedFile:
 class _UnreadableError(Exception):
     """Why the content gives no syntax tree, and where."""
 
-    def __init__(self, reason: str, *, line: int | None = None, column: int | None = None) -> None:
+    def __init__(
+        self, reason: str, *, line: int | None = None, column: int | None = None, passing: bool = False
+    ) -> None:
         super().__init__(reason)
         self.reason = reason
+        self.passing = passing
         self.line = line
         self.column = column
 
@@ -77,7 +84,7 @@ def read(file: SourceFile) -> ParsedFile | UnreadableFile:
     except _UnreadableError as error:
         place = _place_in_notebook(content, error.line) if _is_notebook(file) and error.line else None
         reason = f"{error.reason} ({place})" if place else error.reason
-        return UnreadableFile(path=file.relative, reason=reason, line=error.line, column=error.column, digest=digest)
+        return UnreadableFile(file.relative, reason, error.line, error.column, digest, error.passing)
 
 
 def parse_text(text: str, *, path: str) -> ParsedFile | UnreadableFile:
@@ -174,7 +181,8 @@ def _parsed(text: str) -> ast.Module:
         reason = f"syntax error (Python {version}): {version_in_words(text, error) or error.msg}"
         raise _UnreadableError(reason, line=error.lineno or None, column=error.offset or None) from error
     except (RecursionError, MemoryError) as error:
-        raise _UnreadableError(f"nested too deeply for the parser ({type(error).__name__})") from error
+        reason = f"nested too deeply for the parser ({type(error).__name__})"
+        raise _UnreadableError(reason, passing=True) from error
     except ValueError as error:  # a lone surrogate, which some encodings can produce
         raise _UnreadableError(f"cannot be parsed: {error}") from error
 

@@ -15,9 +15,8 @@ from audit.static.per_file import (
     Fact,
     FactFunction,
     codecs_of,
-    fact_of,
     file_state,
-    parts_of,
+    read_in_parts,
     settled_state,
     size_in,
 )
@@ -196,7 +195,7 @@ class Records(Generic[Fact]):
             self._set_aside(reply.position, reply.unreadable)
         else:
             path = self.files[reply.position].relative
-            self._set_aside(reply.position, UnreadableFile(path=path, reason=f"cannot be read: {reply.death}"))
+            self._set_aside(reply.position, UnreadableFile(path, f"cannot be read: {reply.death}", passing=True))
 
     def _set_aside(self, position: int, unreadable: UnreadableFile) -> None:
         self._unreadable[position] = unreadable
@@ -204,14 +203,13 @@ class Records(Generic[Fact]):
             self._contents[position] = unreadable.digest
 
     def _read_here(self, position: int, *, keep_here: bool = False) -> None:
-        answer = fact_of(self.files[position], self._function)
+        answer = read_in_parts(self.files[position], self._function)
         if isinstance(answer.fact, UnreadableFile):
             self._set_aside(position, answer.fact)
         else:
-            parts = parts_of(self._function, answer.fact)
-            self._keep(position, answer.state, answer.digest, parts)
+            self._keep(position, answer.state, answer.digest, answer.parts)
             if keep_here:
-                self._texts[position] = parts
+                self._texts[position] = answer.parts
 
     def _keep(self, position: int, state: str | None, digest: str | None, parts: Sequence[str]) -> None:
         """Keep the parts in the store, and here only where there is none: of thousands of files they are large."""

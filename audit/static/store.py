@@ -62,7 +62,8 @@ def cache_folder() -> Path:
 @cache
 def analyser_digest() -> bytes:
     """Return a digest of what facts depend on besides the file: this package's sources and tables, and the Python."""
-    total = hashlib.blake2b(sys.version.encode(), digest_size=16)
+    reader = f"{sys.version} {sys.get_int_max_str_digits()}"  # the environment sets the second
+    total = hashlib.blake2b(reader.encode(), digest_size=16)
     folder = Path(__file__).parent
     for path in sorted((*folder.rglob("*.py"), *folder.rglob("*.json"))):
         content = path.read_bytes()

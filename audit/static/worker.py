@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from audit.static.encoding import Codec
-from audit.static.per_file import FactFunction, fact_of, parts_of
+from audit.static.per_file import FactFunction, read_in_parts
 from audit.static.reading import UnreadableFile
 from audit.static.sources import SourceFile
 
@@ -52,9 +52,9 @@ def _say(answers: io.TextIOWrapper, line: str) -> None:
 
 def _answer(file: SourceFile, function: FactFunction[Any]) -> str:
     try:
-        found = fact_of(file, function)
+        found = read_in_parts(file, function)
         if isinstance(found.fact, UnreadableFile):
             return f"{UNREADABLE}\t{unreadable_codec().encode(found.fact)}"
-        return "\t".join((READ, found.state or "", found.digest or "", *parts_of(function, found.fact)))
+        return "\t".join((READ, found.state or "", found.digest or "", *found.parts))
     except Exception:  # a defect of the analyser, which the caller raises
         return f"{DEFECT}\t{json.dumps(traceback.format_exc())}"

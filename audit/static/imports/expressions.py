@@ -22,11 +22,26 @@ from audit.static.imports.program import (
 Read = tuple[tuple[str, ...], Reading, int]  # dotted name, what is done with it, line
 _OPAQUE = Opaque()
 _MAX_BITS = 64
+_MAX_DEPTH = 100
 _COMPREHENSIONS = (ast.ListComp, ast.SetComp, ast.DictComp, ast.GeneratorExp)
 
 
 def expression(node: ast.expr | None) -> Expression:
-    """Return `node` in the words of a program; what has no word there is opaque."""
+    """Return `node` in the words of a program; what has no word there, or is nested very deeply, is opaque."""
+    return _OPAQUE if _is_deep(node) else _expression(node)
+
+
+def _is_deep(node: ast.expr | None) -> bool:
+    """Whether an expression is nested more deeply than conditions are: method chains can have hundreds of links."""
+    level: list[ast.AST] = [node] if node is not None else []
+    for _ in range(_MAX_DEPTH):
+        level = [child for each in level for child in ast.iter_child_nodes(each)]
+        if not level:
+            return False
+    return True
+
+
+def _expression(node: ast.expr | None) -> Expression:
     match node:
         case None:
             return Constant(None)
@@ -37,32 +52,32 @@ def expression(node: ast.expr | None) -> Expression:
         case ast.Name(id=name):
             return Name(name)
         case ast.Attribute(value=owner, attr=name):
-            return Attribute(expression(owner), name)
+            return Attribute(_expression(owner), name)
         case ast.Call(func=function, args=arguments, keywords=keywords):
             if any(isinstance(each, ast.Starred) for each in arguments) or any(each.arg is None for each in keywords):
-                return Call(expression(function), (_OPAQUE,), ())
-            named = tuple((each.arg or "", expression(each.value)) for each in keywords)
-            return Call(expression(function), tuple(map(expression, arguments)), named)
+                return Call(_expression(function), (_OPAQUE,), ())
+            named = tuple((each.arg or "", _expression(each.value)) for each in keywords)
+            return Call(_expression(function), tuple(map(_expression, arguments)), named)
         case ast.UnaryOp(op=ast.Not(), operand=operand):
-            return Not(expression(operand))
+            return Not(_expression(operand))
         case ast.BoolOp(op=operator, values=values):
-            return Either(tuple(map(expression, values)), every=isinstance(operator, ast.And))
+            return Either(tuple(map(_expression, values)), every=isinstance(operator, ast.And))
         case ast.Compare(left=left, ops=operators, comparators=others):
             return _comparison(left, operators, others)
         case ast.Tuple(elts=parts) | ast.List(elts=parts) | ast.Set(elts=parts):
-            return Group(tuple(map(expression, parts)))
+            return Group(tuple(map(_expression, parts)))
         case ast.Subscript(value=owner, slice=index):
-            return Item(expression(owner), expression(index))
+            return Item(_expression(owner), _expression(index))
         case ast.IfExp(test=test, body=body, orelse=orelse):
-            return Choice(expression(test), expression(body), expression(orelse))
+            return Choice(_expression(test), _expression(body), _expression(orelse))
         case ast.NamedExpr(value=value):
-            return expression(value)
+            return _expression(value)
     return _OPAQUE
 
 
 def _comparison(left: ast.expr, operators: list[ast.cmpop], others: list[ast.expr]) -> Expression:
     """Return a chain of comparisons as the conjunction of its links."""
-    ends = [expression(left), *map(expression, others)]
+    ends = [_expression(left), *map(_expression, others)]
     links = tuple(
         Compare(ends[place], type(operator).__name__, ends[place + 1]) for place, operator in enumerate(operators)
     )

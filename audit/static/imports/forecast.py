@@ -35,7 +35,7 @@ _SYNTAX_ERROR = "syntax error"
 
 
 # What shells set anew for each command or window; a module that asks for one of these is told what it was before.
-_VOLATILE = frozenset({"_", "COLUMNS", "LINES", "OLDPWD", "PWD", "SHLVL"})
+_VOLATILE = frozenset({"_", "OLDPWD", "PWD", "SHLVL"})
 _ROWS_TYPE: TypeAdapter[tuple[ImportRow, ...] | None] = TypeAdapter(tuple[ImportRow, ...] | None)
 _ROWS = Form("imports", lambda rows: _ROWS_TYPE.dump_json(rows).decode(), _ROWS_TYPE.validate_json)
 

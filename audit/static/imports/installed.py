@@ -67,6 +67,7 @@ class Installed:
         self._found: dict[str, Found | None] = {}
         self._texts: dict[str, str] = {}
         self._programs: dict[str, Program | None] = {}
+        self._looked_at: set[Path] = set()
         self._words_at_start: dict[str, frozenset[str]] = {}
         self._dynamic: dict[str, bool] = {}
         self._lacking: dict[tuple[str, str], bool] = {}
@@ -82,12 +83,13 @@ class Installed:
         other._hidden = self._hidden
         other._listings, other._texts, other._programs = self._listings, self._texts, self._programs
         other._words_at_start, other._dynamic = self._words_at_start, self._dynamic
+        other._looked_at = self._looked_at
         return other
 
     @property
     def consulted(self) -> set[Path]:
         """The files and folders that were looked at."""
-        return {Path(path) for path in (*self._listings, *self._texts, *self._programs)}
+        return {Path(path) for path in (*self._listings, *self._texts, *self._programs)} | self._looked_at
 
     def find(self, module: str) -> Found | None:
         """Return where `module` is; None where there is none, or where a parent of it is no package."""
@@ -130,7 +132,10 @@ class Installed:
     def _listing(self, folder: str) -> dict[str, bool]:
         """Return the entries of a folder, or of an archive on the path, and which of them are folders."""
         if folder not in self._listings:
-            self._listings[folder] = dict(_entries(folder))
+            entries = list(_entries(folder))
+            self._listings[folder] = {name: is_folder for name, is_folder, _ in entries}
+            # What is behind a link can come and go while the folder stays as it is.
+            self._looked_at.update(Path(folder, name) for name, _, is_link in entries if is_link)
         return self._listings[folder]
 
     def _is_dynamic(self, found: Found) -> bool:
@@ -176,7 +181,7 @@ class Installed:
         if name.startswith("__") or self._starts_line(found.path, name):
             return True
         if module == _STUBBED and not _PUT_TOGETHER.match(name):
-            is_there = name in self._words_of_torch(found) or _is_in_binary(Path(found.path).parent, name)
+            is_there = name in self._words_of_torch(found) or self._is_in_binary(Path(found.path).parent, name)
             return None if is_there else False
         if self._is_dynamic_text(found.path):
             return None
@@ -187,9 +192,23 @@ class Installed:
             return True
         return self._through_stars(module, program, name, seen, is_package=bool(found.folders))
 
+    def _is_in_binary(self, folder: Path, name: str) -> bool:
+        """Whether a text is in the binary that torch binds its names from, or that cannot be told."""
+        paths = list(folder.glob(_BINARY))
+        self._looked_at.update(((folder / _BINARY).parent, *paths))
+        try:
+            for path in paths:
+                with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
+                    if content.find(name.encode()) >= 0:
+                        return True
+        except (OSError, ValueError):
+            return True
+        return not paths
+
     def _words_of_torch(self, torch: Found) -> frozenset[str]:
         if self._words is None:
             folder = Path(torch.path).parent
+            self._looked_at.update((folder, *((folder / pattern).parent for pattern in _STUBS)))
             texts = (self.text(str(path)) for pattern in _STUBS for path in folder.glob(pattern))
             self._words = frozenset(word for text in texts for word in re.findall(r"\w+", text))
         return self._words
@@ -222,19 +241,6 @@ def program_of(file: SourceFile, parsed: ParsedFile) -> Program:
     return compile_program(parsed.tree, parsed.text)
 
 
-def _is_in_binary(folder: Path, name: str) -> bool:
-    """Whether a text is in the binary that torch binds its names from, or that cannot be told."""
-    paths = list(folder.glob(_BINARY))
-    try:
-        for path in paths:
-            with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
-                if content.find(name.encode()) >= 0:
-                    return True
-    except (OSError, ValueError):
-        return True
-    return not paths
-
-
 def absolute(module: str, level: int, importer: str, *, is_package: bool) -> str | None:
     """Return the full name of a relative import's module; None where it leads above the top package."""
     if not level:
@@ -246,15 +252,16 @@ def absolute(module: str, level: int, importer: str, *, is_package: bool) -> str
     return ".".join([*parts[:kept], *([module] if module else [])])
 
 
-def _entries(folder: str) -> Iterator[tuple[str, bool]]:
+def _entries(folder: str) -> Iterator[tuple[str, bool, bool]]:
+    """Yield the entries of a folder or an archive: the name, whether it is a folder, and whether it is a link."""
     try:
         if os.path.isfile(folder):
             with zipfile.ZipFile(folder) as archive:
                 for name in archive.namelist():
-                    yield f"{name.partition('/')[0].removesuffix('.py')}.pyc", False
+                    yield f"{name.partition('/')[0].removesuffix('.py')}.pyc", False, False
             return
         with os.scandir(folder) as found:
             for entry in found:
-                yield entry.name, entry.is_dir()
+                yield entry.name, entry.is_dir(), entry.is_symlink()
     except (OSError, zipfile.BadZipFile):
         return

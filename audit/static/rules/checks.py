@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from audit.errors import UsageError
-from audit.judgement import Judgement, Measured, error, failed, judged
+from audit.judgement import Judgement, Measured, error, failed, judged, skipped
 from audit.plan import Group, Plan, PlannedCheck
 from audit.results import Check, Comparison, Location, Subject, SubjectKind
 from audit.session import Collected
@@ -75,12 +75,15 @@ def selected_rules(collected: Collected) -> tuple[Rule, ...]:
 def _judged(rule: Rule, report: RuleReport, collected: Collected, ignores: PathIgnores) -> Sequence[Judgement]:
     if report.too_deep:
         return [error(f"an expression in {collected.rooted(report.too_deep[0])} is nested too deeply to follow")]
-    if not report.files:
-        return [error("no file of the package could be read")]
     found = [finding for finding in report.findings if finding.rule == rule.id]
     left = [finding for finding in found if not ignores.ignores(collected.rooted(finding.path), rule.id)]
     if left:
         return [_failed(finding, collected) for finding in left]
+    files, unread = len(collected.shown.files), len(collected.shown.unreadable)
+    if not files:
+        return [error("there is no file to look at")]
+    if unread:  # nothing found in the others says nothing of these
+        return [skipped(f"{unread} of {files} files could not be read: see `static.parses`")]
     silenced, ignored = dict(report.silenced).get(rule.id, 0), len(found)
     aside = f"; {silenced} silenced by `# noqa`" if silenced else ""
     aside += f"; {ignored} ignored by `per_path_ignores`" if ignored else ""

@@ -153,6 +153,6 @@ def test_a_name_is_followed_through_imports_only_where_nothing_else_binds_it(tex
 
 
 def test_a_file_that_is_nested_too_deeply_is_named_and_not_counted(run: Run) -> None:
-    deep = "import torch\nfor x in y:\n    loss.backward()\n    total += " + "+".join(["a"] * 2000) + "\n"
+    deep = "import torch\nfor x in y:\n    loss.backward()\n    total += " + "+".join(["a"] * 5000) + "\n"
     report = run(zoo=deep, other="x = 1\n")
     assert (report.files, report.too_deep) == (1, ("zoo.py",))
