@@ -44,22 +44,32 @@ def replaced_use(
     if around is None or named is None:
         return None
     edits, safety = around
-    if not replacement.any_use and _is_compared(node, context):
+    if _is_replaced_at_run_time(node, context) or (not replacement.any_use and _is_compared(node, context)):
         safety = worst([safety, FixSafety.UNSAFE])
     text, imports = named
     return [*edits, *imports, Edit(source.start(node), source.end(node), text)], safety
 
 
 def _is_compared(node: ast.expr, context: FileContext) -> bool:
-    """Return whether the file asks `isinstance` of the class that a name stands for: the new one is another class."""
+    """Return whether the file asks for the class that a name stands for: the new one is another class."""
     qualified = context.resolve(node)
     name = qualified.rpartition(".")[2]
     return any(
         isinstance(each, ast.Attribute) and context.resolve(each) == qualified
-        for call in context.calls_by_name.get("isinstance", ())
+        for asking in ("isinstance", "issubclass")
+        for call in context.calls_by_name.get(asking, ())
         for each in ast.walk(call)
         if getattr(each, "attr", None) == name
     )
+
+
+def _is_replaced_at_run_time(node: ast.expr, context: FileContext) -> bool:
+    """Return whether the file puts something else in the place of a name: then the new name is not what was called."""
+    name = context.resolve(node).rpartition(".")[2]
+    stored = (not isinstance(getattr(each, "ctx", None), ast.Load) for each in context.attributes_by_name.get(name, ()))
+    strings = (getattr(each, "value", None) for each in context.index.by_type.get(ast.Constant, ()))
+    named = (isinstance(each, str) and each.rpartition(".")[2] == name for each in strings)
+    return any(stored) or (("patch" in context.text or "setattr" in context.text) and any(named))
 
 
 def replaced_import(

@@ -73,8 +73,15 @@ def autocast(device: str) -> Use:
 
 
 def device_first(device: str) -> Use:
-    """Return the use of a class that now takes the device before its other arguments."""
-    return of_call(lambda call, arguments, source: with_first(call, source.quoted(device), source), most=5)
+    """Return the use of a class that now takes the device before its other arguments.
+
+    Unsafe, for what it makes is of the base class then: another file may ask for the type.
+    """
+
+    def edit(call: ast.Call, arguments: list[Argument], source: SourceText) -> list[Edit] | None:
+        return with_first(call, source.quoted(device), source)
+
+    return of_call(edit, FixSafety.UNSAFE, most=5)
 
 
 def custom_function(node: ast.expr, context: FileContext, source: SourceText) -> Edited | None:
@@ -137,6 +144,9 @@ def _chain_matmul(call: ast.Call, arguments: list[Argument], source: SourceText)
     return [Edit(positional[0].start, positional[0].start, "["), Edit(positional[-1].end, positional[-1].end, "]")]
 
 
+_RUNNING = (ast.Call, ast.Await, ast.NamedExpr, ast.Yield, ast.YieldFrom)
+
+
 def _lu_solve(call: ast.Call, arguments: list[Argument], source: SourceText) -> list[Edit] | None:
     return _reordered(arguments, (1, 2, 0), source)
 
@@ -144,6 +154,8 @@ def _lu_solve(call: ast.Call, arguments: list[Argument], source: SourceText) -> 
 def _reordered(arguments: list[Argument], order: tuple[int, ...], source: SourceText) -> list[Edit] | None:
     if len(arguments) != len(order) or any(each.name for each in arguments):
         return None
+    if any(isinstance(node, _RUNNING) for each in arguments for node in ast.walk(each.value)):
+        return None  # in another order they may give something else
     texts = [each.text(source) for each in arguments]
     return [Edit(each.start, each.end, texts[n]) for each, n in zip(arguments, order, strict=True)]
 

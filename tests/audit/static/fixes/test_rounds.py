@@ -176,8 +176,24 @@ def test_a_name_that_is_used_in_an_f_string_is_left_alone(fix_of: FixOf) -> None
 
 
 def test_a_class_that_isinstance_asks_for_is_not_safely_another_one(fix_of: FixOf) -> None:
-    made = "import torch\n\ns = torch.cuda.amp.GradScaler()\n"
-    asked = made + "assert isinstance(s, torch.cuda.amp.GradScaler)\n"
+    made = "import torch\n\ns = torch.cuda.amp.autocast(dtype=torch.float16)\n"
+    asked = made + "assert isinstance(s, torch.cuda.amp.autocast)\n"
     assert fix_of(made, allowed={FixSafety.SAFE}).text != made
     assert fix_of(asked, allowed={FixSafety.SAFE}).text == asked
-    assert 'torch.amp.GradScaler("cuda")' in fix_of(asked).text
+    assert 'torch.amp.autocast("cuda"' in fix_of(asked).text
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        # In the old order `next` runs for B first.
+        "import torch\n\nx = torch.lu_solve(next(args), next(args), next(args))\n",
+        # What is made is of another class, for which another file may ask.
+        "import torch\n\ns = torch.cuda.amp.GradScaler()\n",
+        # The new name is not the one that is replaced while the program runs.
+        "import torch\n\ntorch.ger = mine\nx = torch.ger(a, b)\n",
+        "import torch\nfrom unittest import mock\n\nwith mock.patch('torch.ger') as m:\n    x = torch.ger(a, b)\n",
+    ],
+)
+def test_what_may_compute_something_else_is_not_safe(fix_of: FixOf, text: str) -> None:
+    assert fix_of(text, "API001", "API002", allowed={FixSafety.SAFE}).text == text
