@@ -15,7 +15,7 @@ from typing import Annotated, NoReturn
 import typer
 
 from audit import __version__
-from audit.errors import ReaderGone, Stopped, UsageError
+from audit.errors import EXIT_INCOMPLETE, ReaderGone, Stopped, UsageError
 from audit.options import JsonOption, Options, PythonOption, QuietOption, TargetOption, area_command, leaving
 from audit.options import examples as examples_
 from audit.report.cli import report_app
@@ -31,7 +31,6 @@ COMMAND_GROUP = "astrobio_audit.commands"
 EXIT_USAGE = 2
 # CI that cancels a job, and a terminal that is closed, get the same partial report as Ctrl-C.
 _STOPPING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-EXIT_INCOMPLETE = 3
 _EXIT_ABORTED = 130  # typer's, where Ctrl-C comes while a command's modules load
 _STOPPED = "stopped before there was anything to report"
 _DISK_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)

@@ -1,5 +1,7 @@
 """The ways out of a command other than with a report."""
 
+EXIT_INCOMPLETE = 3  # nothing is concluded: stopped, not all looked at, or a defect of ours
+
 
 class UsageError(Exception):
     """Something the user can correct: what is wrong, where, and what to do, in one line; exit code 2."""

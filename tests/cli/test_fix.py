@@ -196,3 +196,10 @@ def test_a_suggestion_is_shown_and_never_made(run: Run, tree: Path) -> None:
     assert (done.returncode, (tree / "zoo" / "a.py").read_text()) == (0, text)
     assert "  3:5      left  ATT002 suggestion `softmax` does not say over which axis\n" in done.stdout
     assert "1 suggestion for a person" in done.stdout
+
+
+def test_a_file_that_was_not_read_is_not_clean(tmp_path: Path, run: Run) -> None:
+    (tmp_path / "broken.py").write_text("def f(:\n")
+    done = run("fix", str(tmp_path))
+    assert done.returncode == 3
+    assert "nothing to fix in what was read; 0 files read" in done.stdout

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from audit.errors import UsageError
+from audit.errors import EXIT_INCOMPLETE, UsageError
 from audit.report.files import WriteError
 from audit.report.streams import print_json
 from audit.static.environment import site_folders
@@ -17,6 +17,7 @@ from audit.static.fixes.run import FixRun, choose, work_out, write
 from audit.static.fixes.show import Mode, diffs_of, is_clean, json_of, summary, text_of
 from audit.static.rules.rule import FixSafety
 from audit.static.store import FactStore, cache_folder
+from audit.stopping import is_stop_wanted
 from audit.target import Target, available_cores, interpreter_of, settings_of
 
 if TYPE_CHECKING:
@@ -66,11 +67,15 @@ def carry_out(wish: Wish) -> None:
         )
     if mode is Mode.FIX:
         run = verifier.write(run, trees) if verifier else write(run, trees)
-    _show(run, wish, mode)
+    _show(run, wish, mode)  # of a run that was stopped, what it wrote until then
+    if is_stop_wanted():
+        raise typer.Exit(EXIT_INCOMPLETE)
     for file in run.files:
         if file.unwritten:
             raise WriteError(file.unwritten)
-    raise typer.Exit(0 if is_clean(run, mode) else 1)
+    if not is_clean(run, mode):
+        raise typer.Exit(1)
+    raise typer.Exit(EXIT_INCOMPLETE if run.unreadable else 0)
 
 
 def _verifier(wish: Wish) -> "Verifier":

@@ -1,6 +1,7 @@
 """The fixes of whole trees: worked out for every file first, then written."""
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -211,9 +212,17 @@ def _left(proposal: Proposal) -> Proposal:
 
 
 def write(run: FixRun, trees: Sequence[Tree]) -> FixRun:
-    """Write every changed file; one that cannot be written says why and does not keep the others from it."""
+    """Write every changed file; one that cannot be written says why and does not keep the others from it.
+
+    Ctrl-C ends it early: the files that are not marked as written then are as they were, but for the last one perhaps.
+    """
     starts = [tree.start for tree in trees]
-    return replace(run, files=tuple(written(file, starts) if file.is_changed else file for file in run.files))
+    files = list(run.files)
+    with suppress(KeyboardInterrupt):
+        for position, file in enumerate(files):
+            if file.is_changed:
+                files[position] = written(file, starts)
+    return replace(run, files=tuple(files))
 
 
 def written(file: FileFix, starts: Sequence[Path]) -> FileFix:

@@ -85,7 +85,7 @@ def summary(run: FixRun, mode: Mode) -> str:
         what = "can be fixed" if mode is Mode.LIST else "left"
         parts.append(f"{_count(safe + unsafe, 'finding')} {what}: {safe} safe, {unsafe} unsafe{hint}")
     elif mode is Mode.LIST:
-        parts.append("nothing to fix")
+        parts.append("nothing to fix in what was read" if run.unreadable else "nothing to fix")
     if ideas:
         parts.append(f"{_count(ideas, 'suggestion')} for a person")
     return f"{'; '.join(parts)}; {_count(run.files_read, 'file')} read"

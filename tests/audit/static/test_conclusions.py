@@ -1,12 +1,13 @@
 """A conclusion is taken from the store exactly while everything that it was made of is the same."""
 
+import ast
 import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import pytest
 
-from audit.static import per_file
+from audit.static import per_file, reading
 from audit.static.analysis import analyse
 from audit.static.conclusions import Form, concluded
 from audit.static.rules.engine import run_rules
@@ -131,3 +132,50 @@ def test_the_rules_that_are_on_are_part_of_what_a_report_is_made_of(tree: Tree, 
         for on in (["ATT008"], ["SEC003"], ["ATT008", "SEC003"]):
             rules = [rule for rule in all_rules() if rule.id in on]
             assert [found.rule for found in run_rules(analysis, rules).findings] == [o for o in on if o == "ATT008"]
+
+
+def test_a_failure_to_read_that_may_pass_is_not_kept(
+    tree: Tree, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root = tree({"zoo.py": "import pickle\n\nx = pickle.load(f)\n"})
+    rules = [rule for rule in all_rules() if rule.id == "SEC003"]
+
+    def found() -> tuple[int, list[str]]:
+        with FactStore(tmp_path / "cache") as store:
+            analysis = analyse(root, root, store=store)
+            return len(analysis.unreadable), [each.rule for each in run_rules(analysis, rules).findings]
+
+    def no_memory(text: str) -> ast.Module:
+        raise reading._UnreadableError("no memory", passing=True)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(reading, "_parsed", no_memory)
+        assert found() == (1, [])
+    assert found() == found() == (0, ["SEC003"])
+
+
+def test_a_chain_of_calls_costs_at_most_its_own_file(tree: Tree) -> None:
+    chain, branches = "x = q" + ".add(1)" * 400, "if a:\n    pass\n" + "elif b:\n    pass\n" * 2500
+    root = tree({"deep.py": f"{chain}\n", "deeper.py": branches, "zoo.py": BASE})
+
+    def called(depth: int) -> object:
+        return called(depth - 1) if depth else analyse(root, root)
+
+    analysis = analyse(root, root)
+    assert [item.qualname for item in analysis.models] == ["Base"]
+    assert "deep.py" not in {file.path for file in analysis.unreadable}
+    assert called(300) == analysis
+
+
+def test_a_link_that_gets_a_target_is_seen(tree: Tree, tmp_path: Path) -> None:
+    root, site = tree({"zoo.py": MODEL}), tmp_path / "site"
+    site.mkdir()
+    (site / "base.py").symlink_to(tmp_path / "elsewhere.py")
+
+    def found() -> list[str]:
+        with FactStore(tmp_path / "cache") as store:
+            return [item.qualname for item in analyse(root, root, installed=[site], store=store).models]
+
+    assert found() == found() == []
+    (tmp_path / "elsewhere.py").write_text(BASE)
+    assert found() == ["A"]

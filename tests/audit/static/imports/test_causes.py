@@ -1,5 +1,6 @@
 """Each kind of cause with its place; what goes down with it; what a guard leaves standing."""
 
+import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
@@ -7,6 +8,8 @@ import pytest
 
 from audit.static.imports.causes import Cause, ImportRow, Root
 from audit.static.imports.forecast import root_causes
+from audit.static.imports.installed import Installed
+from audit.static.imports.interpreter import interpreter_facts
 
 Write = Callable[[Mapping[str, str]], Path]
 RowsOf = Callable[..., dict[str, ImportRow]]
@@ -107,3 +110,16 @@ def test_an_interpreter_without_facts_gives_no_forecast(write: Write, tmp_path: 
     target = Target.load(root, package="pack", python=program)
     assert forecast(analyse(target.source, target.package_path), target) is None
     assert [judgement.outcome for judgement in judge_imports(None)] == [Outcome.ERROR]
+
+
+def test_the_binary_and_the_stubs_of_torch_are_among_what_a_forecast_rests_on(tmp_path: Path) -> None:
+    torch = tmp_path / "torch"
+    (torch / "lib").mkdir(parents=True)
+    (torch / "_C").mkdir()
+    (torch / "__init__.py").write_text("from torch._C import *\n")
+    (torch / "lib" / "libtorch_python.so").write_bytes(b"nothing")
+    facts = interpreter_facts(Path(sys.executable))
+    assert facts
+    installed = Installed(facts.model_copy(update={"path": (str(tmp_path),)}), Path("/"), package="pack")
+    assert installed.lacks("torch", "shiny_op")
+    assert {torch / "_C", torch / "lib", torch / "lib" / "libtorch_python.so"} <= installed.consulted
