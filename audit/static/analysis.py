@@ -132,6 +132,7 @@ def analyse(
     start: Path,
     *,
     exclude: Sequence[str] = (),
+    exclude_from: Path | None = None,
     notebooks: bool = False,
     installed: Sequence[Path] = (),
     project: Path | None = None,
@@ -150,7 +151,9 @@ def analyse(
     file that cannot be read is listed.
     """
     with without_collector():
-        discovery = found or discover(root, start, exclude=exclude, notebooks=notebooks)
+        discovery = found or discover(
+            root, start, exclude=exclude, exclude_from=exclude_from or project, notebooks=notebooks
+        )
         records = Records(discovery.files, record_of, workers=workers, store=store)
         installed_modules = InstalledModules([root, *installed], store=store)
         around = (

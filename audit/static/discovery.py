@@ -53,15 +53,22 @@ class Discovery:
     skipped_trees: tuple[SkippedTree, ...]
 
 
-def discover(root: Path, start: Path, *, exclude: Sequence[str] = (), notebooks: bool = False) -> Discovery:
+def discover(
+    root: Path,
+    start: Path,
+    *,
+    exclude: Sequence[str] = (),
+    exclude_from: Path | None = None,
+    notebooks: bool = False,
+) -> Discovery:
     """Return the Python files below `start`, with module names as seen from `root`.
 
     `root` is the folder that has to be on `sys.path` for the target to be imported. `start` is a folder or file in
     it and is itself never left out by its name or by a `.gitignore`: where git ignores it, only the ignore files
-    inside it apply. `exclude` holds patterns of the `.gitignore` syntax, relative to `root`; they win over any
-    ignore file. Ignore files count from the top of the git repository around `root` downwards; `.git/info/exclude`
-    and a user's global ignore file do not, so that a tree gives one answer on every machine. With `notebooks`, files
-    of Jupyter are Python files too; their module names are none that an import can name.
+    inside it apply. `exclude` holds patterns of the `.gitignore` syntax, relative to `exclude_from` or else to `root`;
+    they win over any ignore file. Ignore files count from the top of the git repository around `root` downwards;
+    `.git/info/exclude` and a user's global ignore file do not, so that a tree gives one answer on every machine. With
+    `notebooks`, files that end in `.ipynb` are listed too, with a module name that no import can name.
 
     Symbolic links to files are read. Links to folders are followed where they lead to a folder of `root` outside
     `start`, once each; any other is listed as left out.
@@ -74,7 +81,9 @@ def discover(root: Path, start: Path, *, exclude: Sequence[str] = (), notebooks:
     rules = _rules_above(root, start)
     if start.is_file():
         return Discovery(files=(_source_file(start, root),), skipped_trees=())
-    walk = _Walk(root=root, start=start, exclude=exclude, suffixes=(".py", NOTEBOOK) if notebooks else (".py",))
+    base = Path(os.path.abspath(exclude_from)) if exclude_from else root
+    excluded = PatternFile.from_lines(exclude, origin="", folder=base.as_posix())
+    walk = _Walk(root=root, start=start, exclude=excluded, suffixes=(".py", NOTEBOOK) if notebooks else (".py",))
     walk.run(rules)
     return Discovery(
         files=tuple(sorted(walk.files, key=lambda file: file.relative)),
@@ -152,13 +161,13 @@ def _count_python_files(folder: str) -> int:
 class _Walk:
     """One pass over the tree: folders first, then the links to folders that were put aside."""
 
-    def __init__(self, *, root: Path, start: Path, exclude: Sequence[str], suffixes: tuple[str, ...]) -> None:
+    def __init__(self, *, root: Path, start: Path, exclude: PatternFile, suffixes: tuple[str, ...]) -> None:
         self.files: list[SourceFile] = []
         self.skipped: list[SkippedTree] = []
         self._root = root
         self._start = start
         self._suffixes = suffixes
-        self._exclude = PatternFile.from_lines(exclude, origin="", folder=root.as_posix())
+        self._exclude = exclude
         self._links: list[tuple[Path, IgnoreRules]] = []
         self._followed: set[Path] = set()
 

@@ -60,6 +60,7 @@ def carry_out(wish: Wish) -> None:
             choice,
             allowed=_allowed(wish, mode),
             exclude=settings.exclude,
+            exclude_from=wish.target,
             installed=site_folders(interpreter_of(wish.target, wish.python)),
             workers=settings.workers or min(4, available_cores()),
             store=store,

@@ -3,6 +3,7 @@
 from collections.abc import Collection, Sequence
 from dataclasses import replace
 from functools import cached_property
+from pathlib import Path
 
 from audit.static.analysis import StaticAnalysis, analyse
 from audit.static.fixes.judging import Proposal
@@ -15,11 +16,14 @@ from audit.static.sources import SourceFile
 class OtherFiles:
     """What the files of a tree, and of the package that it is part of, import from a module."""
 
-    def __init__(self, tree: Tree, analysis: StaticAnalysis, *, exclude: Sequence[str]) -> None:
+    def __init__(
+        self, tree: Tree, analysis: StaticAnalysis, *, exclude: Sequence[str], exclude_from: Path | None
+    ) -> None:
         """Read nothing yet: few edits take a name away."""
         self._tree = tree
         self._analysis = analysis
         self._exclude = exclude
+        self._exclude_from = exclude_from
 
     def respected(self, file: SourceFile, proposal: Proposal) -> Proposal:
         """Return the proposal, or a suggestion with the reason where a name that goes may be needed elsewhere."""
@@ -44,7 +48,7 @@ class OtherFiles:
         top = root / start.relative_to(root).parts[0] if start != root else start
         if top == start or not (top / "__init__.py").is_file():
             return self._analysis.summaries
-        return analyse(root, top, exclude=self._exclude).summaries
+        return analyse(root, top, exclude=self._exclude, exclude_from=self._exclude_from).summaries
 
     @cached_property
     def _names(self) -> frozenset[tuple[str, str]]:

@@ -94,6 +94,7 @@ def work_out(
     *,
     allowed: Collection[FixSafety],
     exclude: Sequence[str],
+    exclude_from: Path | None = None,
     installed: Sequence[Path],
     workers: int = 1,
     store: FactStore | None = None,
@@ -108,9 +109,17 @@ def work_out(
     unreadable: dict[Path, tuple[str, str]] = {}
     seen: set[Path] = set()
     for tree in trees:
-        analysis = analyse(tree.root, tree.start, exclude=exclude, installed=installed, workers=workers, store=store)
+        analysis = analyse(
+            tree.root,
+            tree.start,
+            exclude=exclude,
+            exclude_from=exclude_from,
+            installed=installed,
+            workers=workers,
+            store=store,
+        )
         models = _model_lines(analysis)
-        others = OtherFiles(tree, analysis, exclude=exclude)
+        others = OtherFiles(tree, analysis, exclude=exclude, exclude_from=exclude_from)
         for file, real in _by_their_own_name_first(analysis.files):
             if real in seen:  # a link to a file that is fixed by its own name
                 continue
