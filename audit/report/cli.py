@@ -18,7 +18,7 @@ report_app = typer.Typer(
 
 
 @report_app.command(
-    help="Print the JSON Schema of every command's --json."
+    help="Print the JSON Schema of reports: what static, attention, smoke, readiness and doctor write as JSON."
     + examples("astrobio-audit report schema > audit/report/schema.json")
 )
 def schema(as_json: JsonOption = True, quiet: QuietOption = False) -> None:

@@ -1,5 +1,8 @@
 """The report as a summary table and a list of what needs attention."""
 
+from collections import Counter
+from collections.abc import Iterable
+
 from rich.console import Console
 from rich.padding import Padding
 from rich.table import Table
@@ -22,6 +25,7 @@ _NEEDING_ATTENTION = (Outcome.FAILED, Outcome.ERROR, Outcome.SKIPPED)
 _LISTING = (*_NEEDING_ATTENTION, Outcome.NOT_APPLICABLE, Outcome.PASSED)
 _MAX_LISTED = 40
 _MAX_SHOWN_WHOLE = 12
+_MAX_SKIPPED_ONE_BY_ONE = 5  # more for one reason are one line
 _INDENT = " " * 9
 
 
@@ -39,12 +43,27 @@ def print_report(report: Report, console: Console) -> None:
     outcomes = _LISTING if asked_for else _NEEDING_ATTENTION
     counting = [result for result in report.results if not result.set_apart]
     listed = [result for outcome in outcomes for result in counting if result.outcome is outcome]
+    together = _skipped_together(listed)
+    listed = [result for result in listed if _why_skipped(result) not in together]
     for result in listed[:_MAX_LISTED]:
         _print_result(result, console)
+    for (reason, area), count in together.items():
+        console.print(Text(f"{Outcome.SKIPPED.value:8} {count} checks of {area}", style=_STYLES[Outcome.SKIPPED]))
+        _print_below(reason, console)
     if len(listed) > _MAX_LISTED:
         console.print(f"... and {len(listed) - _MAX_LISTED} more in the report")
     if not report.partial:
         console.print(_verdict_line(report), soft_wrap=True)
+
+
+def _why_skipped(result: Result) -> tuple[str, str] | None:
+    return (result.reason or "", result.check.partition(".")[0]) if result.outcome is Outcome.SKIPPED else None
+
+
+def _skipped_together(results: Iterable[Result]) -> dict[tuple[str, str], int]:
+    """Return the reasons for which many checks of one area were skipped, with the number of those."""
+    counts = Counter(why for result in results if (why := _why_skipped(result)))
+    return {why: number for why, number in counts.items() if number > _MAX_SKIPPED_ONE_BY_ONE}
 
 
 def _table(report: Report) -> Table:

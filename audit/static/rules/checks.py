@@ -45,7 +45,7 @@ def plan_rules(collected: Collected) -> Plan:
         if isinstance(rule, ProjectRule):
             if not projects:
                 projects.append(project_files(collected))
-            return judge_project(rule, projects[0], ignores)
+            return judge_project(rule, projects[0], ignores, limited=bool(collected.target.paths))
         if not reports:
             shown = collected.tree.shown if collected.tree else None
             reports.append(run_rules(collected.analysis, rules, shown=shown))

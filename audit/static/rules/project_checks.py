@@ -29,8 +29,12 @@ def _is_silenced(rule: ProjectRule, place: Place, project: ProjectFiles) -> bool
     return text is not None and text.silences(rule.id, place.line)
 
 
-def judge_project(rule: ProjectRule, project: ProjectFiles, ignores: PathIgnores) -> Sequence[Judgement]:
-    """Return the results of one rule, less what `ignores` leaves out."""
+def judge_project(
+    rule: ProjectRule, project: ProjectFiles, ignores: PathIgnores, *, limited: bool = False
+) -> Sequence[Judgement]:
+    """Return the results of one rule, less what `ignores` leaves out; a run that is `limited` to paths has none."""
+    if limited:
+        return [not_applicable("the run is limited to paths; the rule judges a whole project")]
     concerned = rule.concerned(project)
     if not concerned:
         return [not_applicable("the project has no file of the kind that the rule looks at")]

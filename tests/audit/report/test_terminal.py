@@ -164,3 +164,12 @@ def test_the_name_of_a_baseline_is_harmless(make_report: MakeReport, make_result
     text = printed(make_report([result], command="static", release=False, baselines=(known,)))
     assert sum(line.startswith("verdict:") for line in text.splitlines()) == 1
     assert "\x1b" not in text
+
+
+def test_many_checks_skipped_for_one_reason_are_one_line(make_report: MakeReport, make_result: MakeResult) -> None:
+    many = [make_result(Outcome.SKIPPED, check=f"area.c{n}", reason="a file was not read") for n in range(6)]
+    shown = printed(make_report(many))
+    assert "skipped  6 checks of area" in shown
+    assert shown.count("a file was not read") == 1
+    shown = printed(make_report(many[:5]))
+    assert shown.count("a file was not read") == 5
