@@ -75,6 +75,13 @@ class SoftmaxOverWrongAxis(CallRule):
         def attend(q, k, v, scale):
             return torch.matmul(F.softmax(torch.matmul(q, k.mT) * scale, dim=0), v)
         """,
+        """
+        def attend(q, k, v, scale, drop):
+            attn = q @ k.transpose(-2, -1)
+            attn = attn * scale
+            attn = attn.softmax(dim=-2)
+            return attn @ v
+        """,
     )
     FIXED = (
         (
@@ -113,7 +120,7 @@ class SoftmaxOverWrongAxis(CallRule):
     def _is_left_factor(self, call: ast.Call, context: FileContext) -> bool:
         scope = context.index.scope(call)
         products = [node for node in context.index.own(scope) if is_product(node, context)]
-        return any(context.value_of(left) is call for node in products if (left := _left(node, context)) is not None)
+        return any(context.value_at(left) is call for node in products if (left := _left(node, context)) is not None)
 
 
 def _left(node: ast.AST, context: FileContext) -> ast.expr | None:

@@ -80,6 +80,26 @@ class BoolMaskAdded(Rule):
             keep = pad != 0
             return torch.softmax(torch.matmul(q, k.mT) + keep, -1) @ v
         """,
+        """
+        import torch
+
+
+        def f(q, k, v, pad):
+            scores = q @ k.transpose(-2, -1)
+            scores = scores + (pad != 0)
+            scores = scores.softmax(dim=-1)
+            return scores @ v
+        """,
+        """
+        import torch
+
+
+        def f(q, k, v, n):
+            scores = q @ k.transpose(-2, -1)
+            scores += torch.tril(torch.ones(n, n))
+            scores = scores.softmax(dim=-1)
+            return scores @ v
+        """,
     )
 
     def judge(self, node: ast.AST, context: FileContext) -> Iterator[Spot]:
@@ -97,7 +117,7 @@ class BoolMaskAdded(Rule):
                 return
 
     def _hides_nothing(self, mask: ast.expr, context: FileContext) -> bool:
-        value = context.value_of(mask)
+        value = context.value_at(mask)
         inner = receiver(value) if isinstance(value, ast.Call) and method(value) in _CASTS else None
         candidates = [value] if inner is None else [value, inner]
         return any(is_bool(each, context) or is_zeros_and_ones(each, context) for each in candidates)

@@ -22,7 +22,7 @@ def is_mask_name(name: str) -> bool:
 def is_scores(expression: ast.expr, context: FileContext) -> bool:
     """Return whether an expression is surely the product of queries and transposed keys, scaled or masked or not."""
     for _ in range(MAX_STEPS):
-        expression = context.value_of(expression)
+        expression = context.value_at(expression)
         match expression:
             case ast.BinOp(op=ast.MatMult(), right=right):
                 return _is_transposed(right, context)
@@ -40,7 +40,7 @@ def is_scores(expression: ast.expr, context: FileContext) -> bool:
 
 
 def _is_transposed(expression: ast.expr, context: FileContext) -> bool:
-    expression = context.value_of(expression)
+    expression = context.value_at(expression)
     if isinstance(expression, ast.Attribute) and expression.attr in ("T", "mT"):
         return True
     return method(expression) in _TRANSPOSITIONS

@@ -20,7 +20,7 @@ _SAME_VALUES |= {"expand_as", "contiguous", "cuda", "tril", "triu", "masked_fill
 def is_bool(expression: ast.expr, context: FileContext) -> bool:
     """Return whether an expression is surely a tensor of booleans."""
     for _ in range(MAX_STEPS):
-        expression = context.value_of(expression)
+        expression = context.value_at(expression)
         match expression:
             case ast.Compare(ops=[ast.Eq() | ast.NotEq() | ast.Lt() | ast.Gt() | ast.LtE() | ast.GtE()]):
                 return True
@@ -44,10 +44,10 @@ def is_bool(expression: ast.expr, context: FileContext) -> bool:
 def is_zeros_and_ones(expression: ast.expr, context: FileContext) -> bool:
     """Return whether an expression is surely a triangle of ones: `torch.tril(torch.ones(n, n))` and its views."""
     for _ in range(MAX_STEPS):
-        expression = context.value_of(expression)
+        expression = context.value_at(expression)
         match expression:
             case ast.Call(args=[inner, *_]) if context.resolve(expression) in _TRIANGLES:
-                return context.resolve(context.value_of(inner)) == "torch.ones"
+                return context.resolve(context.value_at(inner)) == "torch.ones"
             case ast.Subscript(value=inner):
                 expression = inner
             case ast.Call() if method(expression) in _SAME_VALUES - {"masked_fill"} and (of := receiver(expression)):

@@ -7,6 +7,7 @@ from functools import cached_property
 from pathlib import PurePosixPath
 
 from audit.static.rules.imports import ImportTable
+from audit.static.rules.last_binding import last_binding
 from audit.static.rules.syntax import Function, Loop, parameters, statements_before
 from audit.static.torch_classes import load_torch_classes
 from audit.static.tree import TreeIndex
@@ -208,6 +209,17 @@ class FileContext:
             if len(bound) != 1 or bound[0] is None:
                 break
             expression = bound[0]
+        return expression
+
+    def value_at(self, expression: ast.expr) -> ast.expr:
+        """Return the expression that a name stands for where it is read: what surely bound it last; else itself."""
+        for _ in range(MAX_STEPS):
+            if not isinstance(expression, ast.Name):
+                break
+            bound = last_binding(expression, self) or self.value_of(expression)
+            if bound is expression:
+                break
+            expression = bound
         return expression
 
     def guarded(self, node: ast.AST) -> bool:
