@@ -2,7 +2,7 @@
 
 import ast
 from collections.abc import Callable, Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from audit.static.fixes.edits import Edit, Fix, applied, disjoint
 from audit.static.fixes.judging import Judged, Proposal
@@ -21,8 +21,8 @@ Judge = Callable[[ParsedFile], Judged]
 class Fixed:
     """What became of one text: the fixes made, round by round, and what is left to do.
 
-    With `rolled_back` the text is as it was, and nothing is made. `left` are the fixes of the allowed kinds that could
-    not be made, and all those of other kinds.
+    With `rolled_back` the edits that it tells of are not made: those of some rules, or all. `left` are the fixes of
+    the allowed kinds that could not be made, and all those of other kinds.
     """
 
     text: str
@@ -37,11 +37,38 @@ class RollBack(Exception):
 
 
 def fix_text(parsed: ParsedFile, *, parse: Parse, judge: Judge, allowed: Collection[FixSafety]) -> Fixed:
-    """Make all fixes of the `allowed` kinds in a text; the text stays as it is where one of them is not what it says.
+    """Make all fixes of the `allowed` kinds in a text. Where they may not stay together, rule by rule those that may.
 
     Raises:
         RecursionError: an expression is nested too deeply to follow.
     """
+    together = _all_fixed(parsed, parse=parse, judge=judge, allowed=allowed)
+    rules = sorted({each.rule for each in together.left if each.fix and each.fix.safety in allowed})
+    if together.rolled_back is None or len(rules) < 2:
+        return together
+    current, made, reasons, rounds = parsed, list[Proposal](), list[str](), 0
+    for rule in rules:
+        alone = _all_fixed(current, parse=parse, judge=_only(rule, judge), allowed=allowed)
+        if alone.rolled_back:
+            reasons.append(alone.rolled_back)
+        else:
+            again = parse(alone.text)
+            assert isinstance(again, ParsedFile), "a round is rolled back where the text does not parse"
+            current, rounds = again, rounds + alone.rounds
+            made += alone.made
+    return Fixed(current.text, tuple(made), _with_fix(judge(current)), rounds, "; ".join(reasons) or None)
+
+
+def _only(rule: str, judge: Judge) -> Judge:
+    """Return a judge that finds the same and proposes the fixes of one rule alone."""
+
+    def judged(text: ParsedFile) -> Judged:
+        return Judged(tuple(each if each.rule == rule else replace(each, fix=None) for each in judge(text).proposals))
+
+    return judged
+
+
+def _all_fixed(parsed: ParsedFile, *, parse: Parse, judge: Judge, allowed: Collection[FixSafety]) -> Fixed:
     first = judged = judge(parsed)
     current = parsed
     made: list[Proposal] = []

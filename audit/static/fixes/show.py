@@ -46,7 +46,8 @@ def text_of(run: FixRun, mode: Mode) -> str:
     for file in run.files:
         lines.append(one_line(file.name, limit=None))
         if file.fixed.rolled_back:
-            lines.append(f"  left as it is: {one_line(file.fixed.rolled_back)}")
+            how = "some edits are not made" if file.is_changed else "left as it is"
+            lines.append(f"  {how}: {one_line(file.fixed.rolled_back)}")
         if file.verified:
             lines.append(f"  {one_line(file.verified)}")
         if file.unwritten:

@@ -197,3 +197,17 @@ def test_a_class_that_isinstance_asks_for_is_not_safely_another_one(fix_of: FixO
 )
 def test_what_may_compute_something_else_is_not_safe(fix_of: FixOf, text: str) -> None:
     assert fix_of(text, "API001", "API002", allowed={FixSafety.SAFE}).text == text
+
+
+def test_an_edit_that_does_not_hold_does_not_keep_those_of_other_rules_back(fix_of: FixOf) -> None:
+    text = (
+        "import yaml\nfrom torch import nn\n\n\nclass A(nn.Module):\n    def __init__(self):\n"
+        "        super().__init__()\n        self.layers = [nn.Linear(4, 4), nn.Linear(4, 4)]\n"
+        "        self.proj = nn.Linear(4, 4)\n\n    def forward(self, x):\n        return self.proj(x)\n\n\n"
+        "config = yaml.load(file)\n"
+    )
+    result = fix_of(text, "MOD002", "MOD003", "SEC004", models=[0])
+    assert result.text == text.replace("yaml.load", "yaml.safe_load")
+    assert [each.rule for each in result.made] == ["SEC004"]
+    assert [each.rule for each in result.left] == ["MOD002"]
+    assert result.rolled_back == "after the edits MOD003 finds something new in A.__init__"
