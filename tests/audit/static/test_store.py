@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from audit.static import per_file, reading, records, store
 from audit.static.analysis import StaticAnalysis, analyse
-from audit.static.per_file import fact_of
+from audit.static.per_file import read_in_parts
 from audit.static.sources import SourceFile
 from audit.static.store import FactStore, cache_folder, fact_key
 
@@ -42,9 +42,9 @@ def read(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
     def spy(file: SourceFile, function: per_file.FactFunction[per_file.Fact]) -> per_file.Answer[per_file.Fact]:
         names.append(file.relative)
-        return fact_of(file, function)
+        return read_in_parts(file, function)
 
-    monkeypatch.setattr(records, "fact_of", spy)
+    monkeypatch.setattr(records, "read_in_parts", spy)
     return names
 
 
