@@ -109,8 +109,14 @@ class TreeIndex:
 
     def scope(self, node: ast.AST) -> ast.AST:
         """Return the function, class or module in whose scope `node` stands; the module itself for the module."""
+        return self.nodes[self._scopes[self._position[node]]]
+
+    @cached_property
+    def _scopes(self) -> list[int]:
+        """The position of the scope around each node: in one pass, for what is nested deeply has many nodes."""
         nodes, parents = self.nodes, self._parents
-        position = parents[self._position[node]]
-        while nodes[position].__class__ not in _SCOPES:
-            position = parents[position]
-        return nodes[position]
+        scopes = [0] * len(nodes)
+        for position in range(1, len(nodes)):
+            parent = parents[position]
+            scopes[position] = parent if nodes[parent].__class__ in _SCOPES else scopes[parent]
+        return scopes

