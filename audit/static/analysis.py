@@ -59,11 +59,6 @@ class StaticAnalysis:
     given: Callable[[], tuple[str, ...]] = field(default=tuple, compare=False, repr=False)
 
     @cached_property
-    def readable(self) -> frozenset[str]:
-        """The relative paths of the files that have a syntax tree."""
-        return frozenset(file.relative for file in self.files) - {file.path for file in self.unreadable}
-
-    @cached_property
     def summaries(self) -> tuple[FileSummary, ...]:
         """What each readable file binds, imports and defines."""
         return tuple(self.records.by_path("names").values())

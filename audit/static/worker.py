@@ -37,7 +37,7 @@ def main() -> None:
     module, name, files = json.loads(next(requests))
     function = getattr(importlib.import_module(module), name)
     gc.freeze()
-    gc.disable()  # see `audit.static.collect`
+    gc.disable()  # see `audit.static.records`
     _say(answers, READY)
     for number in requests:
         path, relative, dotted, model_lines = files[int(number)]

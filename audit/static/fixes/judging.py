@@ -106,7 +106,7 @@ def _found(rule: Rule, context: FileContext, source: SourceText, comments: _Comm
             fix = _fix(spot, context, source)
             if fix and any(_is_covered(edit, comments, names, source) for edit in fix.edits):
                 fix = None  # one of the lines that would change is to stay as it is
-            yield _proposal(rule.id, spot.message, _qualname(spot.node, context), fix, (start, end), source)
+            yield _proposal(rule.id, spot.message, context.qualname(spot.node), fix, (start, end), source)
 
 
 def _is_covered(edit: Edit, comments: _Comments, names: tuple[str, ...], source: SourceText) -> bool:
@@ -129,11 +129,6 @@ def _fix(spot: Spot, context: FileContext, source: SourceText) -> Fix | None:
     if any(isinstance(each, ast.JoinedStr) for each in context.ancestors(spot.node)):
         return None
     return spot.edits(source)
-
-
-def _qualname(node: ast.AST, context: FileContext) -> str | None:
-    around = [each for each in (node, *context.ancestors(node)) if isinstance(each, _DEFINITIONS)]
-    return ".".join(each.name for each in reversed(around)) or None
 
 
 def _unused(comments: _Comments, run: set[str], source: SourceText) -> Iterator[Proposal]:

@@ -26,6 +26,7 @@ _BINDING_FIELDS: dict[type[ast.AST], str] = {
     ast.MatchStar: "name",
     ast.MatchMapping: "rest",
 }
+_DEFINITIONS = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
 MAX_STEPS = 8  # assignments followed from a name to its value
 
 Assignments = Mapping[str, list[ast.expr | None]]
@@ -132,6 +133,11 @@ class FileContext:
         while (parent := self.index.parent(node)) is not None:
             yield parent
             node = parent
+
+    def qualname(self, node: ast.AST) -> str | None:
+        """Return the dotted name of the class or function that `node` is or stands in; None at the top of the file."""
+        around = [each for each in (node, *self.ancestors(node)) if isinstance(each, _DEFINITIONS)]
+        return ".".join(each.name for each in reversed(around)) or None
 
     def function_of(self, node: ast.AST) -> Function | None:
         """Return the innermost function around `node`; None in a class body, in a lambda or at the top."""

@@ -1,14 +1,12 @@
 """What the rules that are on find in one file and in all files of a target."""
 
-from collections.abc import Container, Iterator, Sequence, Set
+from collections.abc import Iterator, Sequence, Set
 from dataclasses import dataclass
 
 from audit.static.analysis import StaticAnalysis
 from audit.static.conclusions import Form, concluded
 from audit.static.encoding import Codec
 from audit.static.findings import Judged, NoqaComment
-from audit.static.reading import ParsedFile
-from audit.static.rules.judge import judge
 from audit.static.rules.registry import rules_by_id
 from audit.static.rules.rule import Rule
 from audit.static.rules.sup001_unused_noqa import UnusedNoqa
@@ -93,11 +91,6 @@ def _joined(analysis: StaticAnalysis, rules: Sequence[Rule], shown: Set[str] | N
         silenced=tuple(sorted(silenced.items())),
         too_deep=tuple(path for path, found in judged.items() if found.too_deep),
     )
-
-
-def judge_file(path: str, parsed: ParsedFile, rules: Sequence[Rule], *, model_lines: Container[int]) -> FileFindings:
-    """Return what `rules` find in one file; `model_lines` are the lines of its model classes."""
-    return select(judge(path, parsed, model_lines=model_lines, rules=rules), rules, path=path, digest=parsed.digest)
 
 
 def select(judged: Judged, rules: Sequence[Rule], *, path: str, digest: str) -> FileFindings:

@@ -180,18 +180,12 @@ def _finding(rule: Rule, spot: Spot, *, context: FileContext, lines: _Lines) -> 
         message=spot.message,
         fix=spot.fix,
         unless_attribute=spot.unless_attribute,
-        qualname=_qualname(node, context),
+        qualname=context.qualname(node),
     )
 
 
 def _order(found: RawFinding) -> tuple[int, int, str, int, int, str]:
     return (found.line, found.column, found.rule, found.end_line, found.end_column, found.message)
-
-
-def _qualname(node: ast.AST, context: FileContext) -> str | None:
-    """Return the dotted name of the class or function that `node` is or stands in; None at the top of the file."""
-    around = [each for each in (node, *context.ancestors(node)) if isinstance(each, _DEFINITIONS)]
-    return ".".join(each.name for each in reversed(around)) or None
 
 
 def _attributes_read(context: FileContext) -> str:
