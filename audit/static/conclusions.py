@@ -50,22 +50,47 @@ def concluded(
     """
     if store is None:
         return conclude()
-    key = fact_key("conclusion", form.name, *given())
-    known = store.facts([key]).get(key)
+    asked = tuple(given())
+    known = recalled(form, asked, store)
     if known is not None:
-        try:
-            states, text = json.loads(known)
-            if all((file_state(Path(path)) or _MISSING) == state for path, state in states):
-                return form.read(text)
-        except (ValueError, TypeError):
-            pass  # not what was written, though its sum is right: made anew below
+        return known.value
     value = conclude()
-    if not form.lasts(value):
-        return value
-    states = {str(path): _settled(path) for path in witnesses()}
-    if None not in states.values() and key == fact_key("conclusion", form.name, *given()):
-        store.add_fact(key, json.dumps([sorted(states.items()), form.write(value)], check_circular=False))
+    if form.lasts(value) and asked == tuple(given()):
+        keep(form, asked, value, witnesses=witnesses(), store=store)
     return value
+
+
+@dataclass(frozen=True, slots=True)
+class Known(Generic[_Value]):
+    """What the store knows, and the files and folders it was found out with."""
+
+    value: _Value
+    witnesses: tuple[Path, ...]
+
+
+def recalled(form: Form[_Value], given: Sequence[str], store: FactStore) -> Known[_Value] | None:
+    """Return what was kept for what is `given`; None where there is nothing or a witness says otherwise now."""
+    key = fact_key("conclusion", form.name, *given)
+    known = store.facts([key]).get(key)
+    if known is None:
+        return None
+    try:
+        states, text = json.loads(known)
+        if all((file_state(Path(path)) or _MISSING) == state for path, state in states):
+            return Known(form.read(text), tuple(Path(path) for path, _ in states))
+    except (ValueError, TypeError, LookupError):
+        pass  # not what was written, though its sum is right: made anew
+    return None
+
+
+def keep(
+    form: Form[_Value], given: Sequence[str], value: _Value, *, witnesses: Iterable[Path], store: FactStore
+) -> None:
+    """Keep what follows from what is `given`, unless a witness has changed so recently that a change may not show."""
+    states = {str(path): _settled(path) for path in witnesses}
+    if None not in states.values():
+        key = fact_key("conclusion", form.name, *given)
+        store.add_fact(key, json.dumps([sorted(states.items()), form.write(value)], check_circular=False))
 
 
 def _settled(path: Path) -> str | None:

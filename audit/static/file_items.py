@@ -33,31 +33,39 @@ class _Named:
 def file_items(
     graph: ProjectGraph,
     facts: Mapping[str, FileFacts],
+    paths: Iterable[str],
     *,
     classes: Collection[InventoryItem],
     scripts: Mapping[str, str],
 ) -> tuple[InventoryItem, ...]:
-    """Return what the files of the graph do, apart from attention; `facts` are theirs by path.
+    """Return what the files at `paths` do, apart from attention; `facts` are those of files by path.
 
-    `scripts` are the modules that the project's scripts start.
+    `classes` are all of the target, `scripts` the modules that the project's scripts start.
     """
     items: list[InventoryItem] = []
     by_name: dict[str, set[InventoryKind]] = {}
     for item in classes:
         by_name.setdefault(f"{item.module}.{item.qualname}", set()).add(item.kind)
-    for path, file in graph.files.items():
+    for path in paths:
+        file = graph.files[path]
+        graph.reads.begin(path)
         items += [*_training(graph, file, facts[path], by_name, scripts), *_parts(file, facts[path])]
     return tuple(sorted(items, key=lambda item: (item.path, item.line, item.qualname, item.kind)))
 
 
-def attention_items(graph: ProjectGraph, facts: Mapping[str, FileFacts]) -> Iterator[InventoryItem]:
-    """Yield the classes and functions of the target that compute attention, on their own or through a function."""
-    named = [
-        _Named(file, fact, _resolved(graph, file, fact.through))
-        for path, file in graph.files.items()
-        for fact in facts[path].attention
-    ]
+def attention_items(
+    graph: ProjectGraph, facts: Mapping[str, FileFacts], paths: Iterable[str], *, others: Iterable[InventoryItem] = ()
+) -> Iterator[InventoryItem]:
+    """Yield the classes and functions in the files at `paths` that compute attention, on their own or through others.
+
+    `others` are the attention items of all other files of the target.
+    """
+    named = list(_named(graph, facts, paths))
     computes: dict[str, set[Mechanism]] = {}
+    for item in others:
+        mechanisms = item.facts["mechanisms"]
+        assert isinstance(mechanisms, tuple)
+        computes.setdefault(f"{item.module}.{item.qualname}", set()).update(map(Mechanism, mechanisms))
     for each in named:
         computes.setdefault(each.name, set()).update(each.fact.mechanisms)
     grows = True
@@ -69,7 +77,16 @@ def attention_items(graph: ProjectGraph, facts: Mapping[str, FileFacts]) -> Iter
     for each in named:
         if computes[each.name]:
             through = tuple(use for use in each.uses if computes.get(use) and use != each.name)
+            graph.reads.begin(each.file.path)
             yield _attention_item(each, graph, sorted(computes[each.name]), through)
+
+
+def _named(graph: ProjectGraph, facts: Mapping[str, FileFacts], paths: Iterable[str]) -> Iterator[_Named]:
+    for path in paths:
+        graph.reads.begin(path)
+        file = graph.files[path]
+        for fact in facts[path].attention:
+            yield _Named(file, fact, _resolved(graph, file, fact.through))
 
 
 def _attention_item(

@@ -1,7 +1,7 @@
 """Stage 4: which classes of the target are models, data sets and so on, decided by what their bases lead to."""
 
 from collections import defaultdict, deque
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 
 from pydantic import Field
@@ -50,12 +50,12 @@ class _Classes:
     open_ended: set[_Class] = field(default_factory=set)
 
 
-def class_items(graph: ProjectGraph) -> tuple[InventoryItem, ...]:
-    """Return the target's classes that have a kind and those of which it cannot be said, sorted by path and line.
+def class_items(graph: ProjectGraph, paths: Collection[str]) -> tuple[InventoryItem, ...]:
+    """Return those classes of the files at `paths` that have a kind and those of which it cannot be said.
 
-    A class with two kinds is listed once for each.
+    They are sorted by path and line; a class with two kinds is listed once for each.
     """
-    classes = _followed(graph)
+    classes = _followed(graph, paths)
     reached = {kind: _with_derived(roots, classes.derived) for kind, roots in classes.roots.items()}
     decided = set[_Class]().union(*reached.values())
     reached[InventoryKind.UNRESOLVED] = _with_derived(classes.open_ended, classes.derived) - decided
@@ -64,19 +64,20 @@ def class_items(graph: ProjectGraph) -> tuple[InventoryItem, ...]:
         _item(graph, key, kind, classes.bases[key], lightning=key in lightning)
         for kind, keys in reached.items()
         for key in keys
-        if key[0] in graph.files
+        if key[0] in paths
     ]
     return tuple(sorted(items, key=sort_key))
 
 
-def _followed(graph: ProjectGraph) -> _Classes:
-    """Follow the bases of every class of the target, and of the installed classes met on the way."""
+def _followed(graph: ProjectGraph, paths: Iterable[str]) -> _Classes:
+    """Follow the bases of every class of the files at `paths`, and of the classes met on the way."""
     found = _Classes()
-    pending = deque((path, position) for path, file in graph.files.items() for position in range(len(file.classes)))
+    pending = deque((path, position) for path in paths for position in range(len(graph.files[path].classes)))
     while pending:
         key = pending.popleft()
         if key in found.bases:
             continue
+        graph.reads.begin(key[0])
         summary = graph.class_of(*key)
         definitions = [each for base in summary.bases for each in graph.base_definitions(base, path=key[0])]
         found.bases[key] = tuple(dict.fromkeys(_public(graph, definition) for definition in definitions))
@@ -117,6 +118,7 @@ def _with_derived(classes: Iterable[_Class], derived: Mapping[_Class, list[_Clas
 def _item(
     graph: ProjectGraph, key: _Class, kind: InventoryKind, bases: tuple[str, ...], *, lightning: bool
 ) -> InventoryItem:
+    graph.reads.begin(key[0])
     summary = graph.class_of(*key)
     return InventoryItem(
         kind=kind,
