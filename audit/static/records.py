@@ -114,6 +114,25 @@ class Records(Generic[Fact]):
                 found |= self._decoded_here(name)
         return [self._unreadable.get(position) or found[position] for position in range(len(self.files))]
 
+    def one(self, name: str, position: int) -> tuple[str, Any] | None:
+        """Return one part of one fact, with its text; None where the file could not be read."""
+        self._read_all()
+        if position in self._unreadable:
+            return None
+        codec, place = self._codecs[name], list(self._codecs).index(name)
+        if self._store and position not in self._texts and position in self._known:
+            key = self._key(position, name)
+            text = self._store.facts([key]).get(key)
+            if text is not None:
+                with suppress(EncodingError):
+                    return text, codec.decode(text)
+        if position not in self._texts:  # the store has lost it, or what it has is not what was written
+            self._read_here(position, keep_here=True)
+            if position in self._unreadable:
+                return None
+        text = self._texts[position][place]
+        return text, codec.decode(text)
+
     def by_path(self, name: str) -> dict[str, Any]:
         """Return one part of the facts of the readable files, by relative path."""
         parts = self.part(name)
