@@ -7,6 +7,7 @@ counts for nothing once the file system says something else of one of them.
 
 import json
 from collections.abc import Iterable, Sequence
+from functools import cached_property
 from pathlib import Path
 from typing import Generic, TypeVar
 
@@ -19,16 +20,21 @@ _Value = TypeVar("_Value")
 class Remembered(Generic[_Value]):
     """`value` is what the last run with the same `given` kept; None where there is none, or it no longer counts.
 
-    `witnesses` are those of the value. What is made with its help follows from them too.
+    It is looked for when it is first asked for. `witnesses` are those of the value; what is made with its help
+    follows from them too.
     """
 
     def __init__(self, form: Form[_Value], given: Sequence[str], *, store: FactStore | None) -> None:
-        """Look into the store; without one nothing is kept."""
+        """Look for nothing yet; without a store nothing is kept."""
         self._form = form
         self._store = store
         self._key = fact_key("remembered", form.name, *given)
         self._states: dict[str, str] = {}
-        self.value = self._found(store) if store else None
+
+    @cached_property
+    def value(self) -> _Value | None:
+        """What an earlier run kept."""
+        return self._found(self._store) if self._store else None
 
     @property
     def witnesses(self) -> set[Path]:
@@ -40,7 +46,8 @@ class Remembered(Generic[_Value]):
         if text is None:
             return None
         try:
-            states, written = json.loads(text)
+            first, _, written = text.partition("\n")
+            states = json.loads(first)
             if still_so(states):
                 value = self._form.read(written)
                 self._states = dict(states)
@@ -56,5 +63,5 @@ class Remembered(Generic[_Value]):
         new = [path for path in witnesses if str(path) not in self._states]
         states = settled_states(new)
         if states is not None:
-            written = json.dumps([sorted((self._states | states).items()), self._form.write(value)])
-            self._store.add_fact(self._key, written)
+            first = json.dumps(sorted((self._states | states).items()))
+            self._store.add_fact(self._key, f"{first}\n{self._form.write(value)}")

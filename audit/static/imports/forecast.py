@@ -137,7 +137,8 @@ def _forecast(
     as_files = forecast_files(run, modules, outside, source=target.source, tops=tops, courses=courses)
     if not any(file.passing for file in analysis.unreadable):  # what hindered reading may be gone by the next run
         memory.keep(courses.memory(list(states.values())), witnesses=installed.consulted)
-    return _rows(modules, log, as_files, target.source.relative_to(target.root))
+    source = target.source.relative_to(target.root).as_posix()
+    return _rows(modules, log, as_files, prefix="" if source == "." else f"{source}/")
 
 
 def _tried(
@@ -278,7 +279,7 @@ def _attempts(modules: Set[str]) -> list[Attempt]:
 
 
 def _rows(
-    modules: Sequence[TargetModule], log: Log, as_files: Mapping[str, Failure | None], prefix: Path
+    modules: Sequence[TargetModule], log: Log, as_files: Mapping[str, Failure | None], *, prefix: str
 ) -> tuple[ImportRow, ...]:
     """Return a row for each module by what the log of their attempts says."""
     ordered = sorted(modules, key=lambda module: module.module)
@@ -293,7 +294,7 @@ def _rows(
     return tuple(_with_file(row, as_files, prefix) for row in rows)
 
 
-def _with_file(row: ImportRow, as_files: Mapping[str, Failure | None], prefix: Path) -> ImportRow:
+def _with_file(row: ImportRow, as_files: Mapping[str, Failure | None], prefix: str) -> ImportRow:
     if row.module not in as_files:
         return row
     failure = as_files[row.module]
@@ -305,15 +306,15 @@ def _with_file(row: ImportRow, as_files: Mapping[str, Failure | None], prefix: P
     return row.model_copy(update={"as_file": ended})
 
 
-def _root(failure: Failure, prefix: Path) -> Root:
-    return Root(path=(prefix / failure.path).as_posix(), line=failure.line, name=failure.name)
+def _root(failure: Failure, prefix: str) -> Root:
+    return Root(path=prefix + failure.path, line=failure.line, name=failure.name)
 
 
-def _row(module: TargetModule, failure: Failure | None, guarded: Failure | None, prefix: Path) -> ImportRow:
+def _row(module: TargetModule, failure: Failure | None, guarded: Failure | None, prefix: str) -> ImportRow:
     shown = failure or guarded
     return ImportRow(
         module=module.module,
-        path=(prefix / module.path).as_posix(),
+        path=prefix + module.path,
         forecast="fails" if failure else "ok",
         cause=shown.cause if shown else None,
         root=_root(shown, prefix) if shown else None,
