@@ -50,49 +50,35 @@ def concluded(
     """
     if store is None:
         return conclude()
-    asked = tuple(given())
-    known = recalled(form, asked, store)
+    key = fact_key("conclusion", form.name, *given())
+    known = store.facts([key]).get(key)
     if known is not None:
-        return known.value
+        try:
+            states, text = json.loads(known)
+            if still_so(states):
+                return form.read(text)
+        except (ValueError, TypeError, LookupError):
+            pass  # not what was written, though its sum is right: made anew below
     value = conclude()
-    if form.lasts(value) and asked == tuple(given()):
-        keep(form, asked, value, witnesses=witnesses(), store=store)
+    if not form.lasts(value):
+        return value
+    states = settled_states(witnesses())
+    if states is not None and key == fact_key("conclusion", form.name, *given()):
+        store.add_fact(key, json.dumps([sorted(states.items()), form.write(value)], check_circular=False))
     return value
 
 
-@dataclass(frozen=True, slots=True)
-class Known(Generic[_Value]):
-    """What the store knows, and the files and folders it was found out with."""
-
-    value: _Value
-    witnesses: tuple[Path, ...]
+def still_so(states: Iterable[tuple[str, str]]) -> bool:
+    """Whether the file system says of every path what it said then."""
+    return all((file_state(Path(path)) or _MISSING) == state for path, state in states)
 
 
-def recalled(form: Form[_Value], given: Sequence[str], store: FactStore) -> Known[_Value] | None:
-    """Return what was kept for what is `given`; None where there is nothing or a witness says otherwise now."""
-    key = fact_key("conclusion", form.name, *given)
-    known = store.facts([key]).get(key)
-    if known is None:
-        return None
-    try:
-        states, text = json.loads(known)
-        if all((file_state(Path(path)) or _MISSING) == state for path, state in states):
-            return Known(form.read(text), tuple(Path(path) for path, _ in states))
-    except (ValueError, TypeError, LookupError):
-        pass  # not what was written, though its sum is right: made anew
-    return None
-
-
-def keep(
-    form: Form[_Value], given: Sequence[str], value: _Value, *, witnesses: Iterable[Path], store: FactStore
-) -> None:
-    """Keep what follows from what is `given`, unless a witness has changed so recently that a change may not show."""
-    states = {str(path): _settled(path) for path in witnesses}
-    if None not in states.values():
-        key = fact_key("conclusion", form.name, *given)
-        store.add_fact(key, json.dumps([sorted(states.items()), form.write(value)], check_circular=False))
-
-
-def _settled(path: Path) -> str | None:
-    """Return what the file system says of a path; None where the next change of it might not show."""
-    return _MISSING if file_state(path) is None else settled_state(path)
+def settled_states(paths: Iterable[Path]) -> dict[str, str] | None:
+    """Return what the file system says of each path; None where the next change of one might not show."""
+    states = {}
+    for path in paths:
+        state = _MISSING if file_state(path) is None else settled_state(path)
+        if state is None:
+            return None
+        states[str(path)] = state
+    return states

@@ -118,6 +118,21 @@ class Records(Generic[Fact]):
                 found |= self._decoded_here(name)
         return [self._unreadable.get(position) or found[position] for position in range(len(self.files))]
 
+    def one(self, name: str, position: int) -> tuple[str, Any] | None:
+        """Return one part of one fact, with its text; None where the file could not be read."""
+        self.read()
+        if position in self._unreadable:
+            return None
+        if position not in self._texts:
+            found = self._stored(name, self._key(position, name))
+            if found:
+                return found
+            self._read_again([position])
+            if position in self._unreadable:
+                return None
+        text = self._texts[position][list(self._codecs).index(name)]
+        return text, self._codecs[name].decode(text)
+
     def by_path(self, name: str) -> dict[str, Any]:
         """Return one part of the facts of the readable files, by relative path."""
         parts = self.part(name)
@@ -131,28 +146,26 @@ class Records(Generic[Fact]):
         """Return one part of the facts of the readable files, by relative path, of which each is read when asked."""
         self.read()
         positions = {file.relative: at for at, file in enumerate(self.files) if at not in self._unreadable}
-        return LazyParts(positions, lambda position: self._one(name, position))
+
+        def read(position: int) -> Any:
+            found = self.one(name, position)
+            if found is None:  # it could be read before
+                raise LostFileError(self.files[position].relative)
+            return found[1]
+
+        return LazyParts(positions, read)
 
     def as_of(self, name: str, path: str, digest: str) -> Any | None:
         """Return one part of the fact of a file as it was with another content; None where the store has lost it."""
         position = next(at for at, file in enumerate(self.files) if file.relative == path)
-        return self._stored(name, self._key(position, name, digest))
+        found = self._stored(name, self._key(position, name, digest))
+        return found[1] if found else None
 
-    def _stored(self, name: str, key: bytes) -> Any | None:
+    def _stored(self, name: str, key: bytes) -> tuple[str, Any] | None:
         text = self._store.facts([key]).get(key) if self._store else None
         with suppress(EncodingError):
-            return None if text is None else self._codecs[name].decode(text)
+            return None if text is None else (text, self._codecs[name].decode(text))
         return None
-
-    def _one(self, name: str, position: int) -> Any:
-        if position not in self._texts:
-            found = self._stored(name, self._key(position, name))
-            if found is not None:
-                return found
-            self._read_again([position])
-        if position in self._unreadable:  # since it was read before
-            raise LostFileError(self.files[position].relative)
-        return self._codecs[name].decode(self._texts[position][list(self._codecs).index(name)])
 
     def _decoded(self, name: str) -> dict[int, Any]:
         found = self._decoded_here(name)

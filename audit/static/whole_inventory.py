@@ -8,11 +8,10 @@ kept together with the files that were looked at for it.
 import json
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 
 from pydantic import TypeAdapter
 
-from audit.static.conclusions import Form, keep, recalled
+from audit.static.conclusions import Form
 from audit.static.facts import FileFacts
 from audit.static.file_items import attention_items, file_items
 from audit.static.graph import ProjectGraph
@@ -23,6 +22,7 @@ from audit.static.reading import UnreadableFile
 from audit.static.reads import readers_of
 from audit.static.record import FileRecord
 from audit.static.records import LostFileError, Records
+from audit.static.remembered import Remembered
 from audit.static.store import FactStore
 
 
@@ -80,17 +80,15 @@ def whole_inventory(
     else it depends on. Names that leave the target are followed into `installed`.
     """
     given = [*setting, repr(sorted(scripts.items())), *(file.relative for file in records.files)]
-    known = recalled(_FORM, given, store) if store else None
-    if known and known.value.contents == contents_of(records):
+    known = Remembered(_FORM, given, store=store)
+    if known.value and known.value.contents == contents_of(records):
         return known.value
     records.read()
     contents = contents_of(records)  # of files that have changed while they were read, what was read
-    found = _mended(known.value, records, contents, installed, scripts) if known else None
-    witnesses = set(known.witnesses) if known and found else set[Path]()
-    if found is None:
-        found = _made(records, contents, installed, scripts)
-    if store and contents == contents_of(records) and not any(file.passing for file in found.unreadable):
-        keep(_FORM, given, found, witnesses=sorted(witnesses | installed.consulted), store=store)
+    mended = _mended(known.value, records, contents, installed, scripts) if known.value else None
+    found = mended or _made(records, contents, installed, scripts)
+    if contents == contents_of(records) and not any(file.passing for file in found.unreadable):
+        known.keep(found, witnesses=sorted(installed.consulted))
     return found
 
 

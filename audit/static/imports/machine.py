@@ -57,6 +57,15 @@ class Memory:
     loaded: frozenset[str]
 
 
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """What is known of a module that has run: its names, if that ever ended well, and what it reached last time."""
+
+    space: Space | None
+    memory: Memory | None
+    reach: frozenset[str]
+
+
 def catches(handler: str, raised: str) -> bool | None:
     """Return whether `except handler` catches an exception by the names of both classes; None where unknown."""
     handler, raised = handler.rpartition(".")[2], raised.rpartition(".")[2]
