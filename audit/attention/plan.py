@@ -82,7 +82,7 @@ def _planned(subject: Subject, specs: str, name: str, entry: SpecEntry) -> Itera
             )
         attention = AttentionSubject(
             name=name,
-            specs=specs,
+            source={"kind": "spec", "specs": specs, "name": name},
             contract=contract,
             declared=entry.declared or "",
             is_function=entry.declared_function is not None,

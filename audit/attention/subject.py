@@ -52,10 +52,10 @@ class Built:
 
 @dataclass(frozen=True, kw_only=True)
 class AttentionSubject:
-    """One entry of the specs' ATTENTION with its contract."""
+    """One attention mechanism with its contract, declared in the specs or inferred."""
 
     name: str
-    specs: str
+    source: Mapping[str, Plain]  # what the probe builds and calls, as its `callee_of` takes it
     contract: Contract
     declared: str
     is_function: bool
@@ -104,8 +104,7 @@ class AttentionSubject:
             described.append({"kind": kind, "is_causal": case.is_causal, **keys, **extra})
         reply = run.probe.call(
             "attention_run",
-            specs=self.specs,
-            name=self.name,
+            subject=dict(self.source),
             declared=self.declared,
             seed=run.seed,
             dtype=dtype,

@@ -4,23 +4,20 @@ from collections.abc import Mapping
 
 import torch
 
-from . import specs as specs_
+from .callee import Leaves, callee_of
 from .models import SpecError
 from .phases import phase
 from .tensors import digest, dump, load
 
-_DTYPES = {"float64": torch.float64, "float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
-
 
 def run(
-    specs: str, name: str, declared: str, seed: int, dtype: str, calls: list[dict[str, object]], tensors: bytes
+    subject: dict[str, object], declared: str, seed: int, dtype: str, calls: list[dict[str, object]], tensors: bytes
 ) -> dict[str, object]:
     """Build the subject once, make every call in `calls`, and return outputs, gradients and the module's state.
 
     Args:
-        specs: the specs' module.
-        name: the entry of `ATTENTION`.
-        declared: the class that the entry names, `module:qualname`; a module of another class is not called.
+        subject: what is built and called, as `callee_of` takes it.
+        declared: the class that it must be, `module:qualname`; a module of another class is not called.
         seed: of the weights.
         dtype: of the weights; the inputs arrive in it.
         calls: each names its tensors by their keys in `tensors`. `kind` is `forward`, `decode` or `backward`.
@@ -32,10 +29,9 @@ def run(
         changed; `trainable`: for each parameter that requires a gradient, its name among the gradients; `class` and
         `parameters` of a module.
     """
-    spec = specs_.entry(specs, "ATTENTION", name)
     inputs = load(tensors)
-    module = None if "function" in spec else _built(spec, seed, _DTYPES[dtype])
-    identity = _identity(module)
+    callee = callee_of(subject, seed, dtype)
+    module, identity = callee.module, callee.identity
     if identity["class"] not in (None, declared):
         return identity
     found: dict[str, torch.Tensor] = {}
@@ -47,7 +43,7 @@ def run(
         before = {key: digest(leaf) for key, leaf in leaves.items() if leaf is not None}
         kind = "decode" if call["kind"] == "decode" else "forward"
         with phase(kind), torch.set_grad_enabled(backward):
-            output = _call(spec, module, call, leaves)
+            output = callee.call(leaves, call)
             if not isinstance(output, torch.Tensor):
                 raise SpecError(f"'{kind}' returned {type(output).__name__}, not a tensor")
         after = {key: digest(leaf) for key, leaf in leaves.items() if leaf is not None}
@@ -74,24 +70,6 @@ def run(
     }
 
 
-def _built(spec: Mapping[str, object], seed: int, dtype: torch.dtype) -> torch.nn.Module:
-    specs_.seed_everything(seed)
-    with phase("build"):
-        module = specs_.function(spec, "build")()
-        if not isinstance(module, torch.nn.Module):
-            raise SpecError(f"'build' returned {type(module).__name__}, not a torch.nn.Module")
-    return module.to(dtype).eval()
-
-
-def _identity(module: torch.nn.Module | None) -> dict[str, object]:
-    if module is None:
-        return {"class": None, "parameters": None}
-    return {
-        "class": f"{type(module).__module__}:{type(module).__qualname__}",
-        "parameters": sum(p.numel() for p in module.parameters()),
-    }
-
-
 def _trainable(module: torch.nn.Module | None) -> dict[str, str]:
     """Return each trainable parameter's name in the state dict, and the one under which its gradient is reported."""
     first: dict[int, str] = {}
@@ -112,28 +90,11 @@ def _leaves(
     return leaves
 
 
-def _call(
-    spec: Mapping[str, object],
-    module: torch.nn.Module | None,
-    call: Mapping[str, object],
-    leaves: Mapping[str, torch.Tensor | None],
-) -> object:
-    if module is None:
-        return specs_.function(spec, "forward")(
-            leaves["query"], leaves["key"], leaves["value"], is_causal=bool(call["is_causal"]), mask=leaves["mask"]
-        )
-    hidden_states = leaves["hidden_states"]
-    if call["kind"] == "decode":
-        assert hidden_states is not None
-        return specs_.function(spec, "decode")(module, list(hidden_states.split(call["chunks"], dim=1)))  # type: ignore[no-untyped-call]
-    return specs_.function(spec, "forward")(module, hidden_states, leaves["key_mask"])
-
-
 def _gradients(
     module: torch.nn.Module | None,
     output: torch.Tensor,
     cotangent: torch.Tensor,
-    leaves: Mapping[str, torch.Tensor | None],
+    leaves: Leaves,
 ) -> dict[str, torch.Tensor | None]:
     wanted = {key: leaf for key, leaf in leaves.items() if leaf is not None and leaf.requires_grad}
     if module is not None:

@@ -19,7 +19,7 @@ LARGE = 149 * math.log(2)
 def subject(**more: object) -> AttentionSubject:
     contract = Contract.model_validate({**SIZES, "is_causal": True, "key_mask": True, **more})
     is_function = contract.embed_dim is None
-    return AttentionSubject(name="x", specs="", contract=contract, declared="", is_function=is_function, decodes=False)
+    return AttentionSubject(name="x", source={}, contract=contract, declared="", is_function=is_function, decodes=False)
 
 
 def weights(generator: torch.Generator) -> dict[str, Tensor]:
