@@ -113,7 +113,7 @@ def check_weights(contract: Contract, state: Mapping[str, Tensor]) -> None:
     if contract.projections is None or contract.embed_dim is None:
         return
     names = contract.projections
-    width, kv_width = contract.num_heads * contract.head_dim, contract.num_kv_heads * contract.head_dim
+    width, kv_width = contract.heads * contract.dim, contract.kv_heads * contract.dim
     for name, rows, columns in (
         (names.query, width, contract.embed_dim),
         (names.key, kv_width, contract.embed_dim),

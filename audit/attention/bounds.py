@@ -49,9 +49,12 @@ class Deviation:
 def allowance(truth: Tensor, *plain: Tensor) -> float:
     """Return the bound on an implementation's error, given the oracle's answer and the plain computations."""
     plain_error = max(distance(each, truth) for each in plain)
-    rounded = truth.to(plain[0].dtype)
-    rounding = distance((rounded + _SHIFT) - _SHIFT, rounded.double())
-    return _PLAIN_FACTOR * plain_error + _ROUNDING_FACTOR * rounding
+    return _PLAIN_FACTOR * plain_error + rounding_of(truth.to(plain[0].dtype))
+
+
+def rounding_of(rounded: Tensor) -> float:
+    """Return the share of a bound that is the rounding of the result itself, in its dtype."""
+    return _ROUNDING_FACTOR * distance((rounded + _SHIFT) - _SHIFT, rounded.double())
 
 
 def distance(found: Tensor, expected: Tensor) -> float:

@@ -17,8 +17,9 @@ _BYTES = 8  # of an element in float64, in which cases are drawn
 
 def inputs_mib(contract: Contract) -> int:
     """Return the memory, in MiB, that the inputs of all cases and the products of their logits take."""
-    width = (contract.num_heads + 2 * contract.num_kv_heads) * contract.head_dim + (contract.embed_dim or 0)
-    elements = _MOST_TOKENS * (width + contract.num_heads * LENGTH * contract.head_dim)
+    heads, kv_heads, dim = (each or 0 for each in (contract.num_heads, contract.num_kv_heads, contract.head_dim))
+    width = (heads + 2 * kv_heads) * dim + (contract.embed_dim or 0)
+    elements = _MOST_TOKENS * (width + heads * LENGTH * dim)
     return elements * _BYTES // 2**20
 
 
@@ -36,7 +37,7 @@ def plain_case(
 ) -> Case:
     """Return a case without a mask; for a function, as many queries as keys."""
     if subject.is_function:
-        causal = subject.contract.is_causal if is_causal is None else is_causal
+        causal = bool(subject.contract.is_causal) if is_causal is None else is_causal
         return _function_case("causal" if causal else "full", subject, generator, length, length, causal, batch=batch)
     return _module_case("no mask", subject, generator, length, batch=batch)
 
@@ -101,7 +102,7 @@ def _module_case(
 ) -> Case:
     assert subject.contract.embed_dim is not None
     hidden_states = _normal(generator, batch, length, subject.contract.embed_dim)
-    return Case(name=name, tensors={"hidden_states": hidden_states}, is_causal=subject.contract.is_causal)
+    return Case(name=name, tensors={"hidden_states": hidden_states}, is_causal=bool(subject.contract.is_causal))
 
 
 def _function_case(
@@ -115,7 +116,7 @@ def _function_case(
     batch: int = BATCH_SIZE,
 ) -> Case:
     contract = subject.contract
-    query = _normal(generator, batch, contract.num_heads, length_q, contract.head_dim)
-    key = _normal(generator, batch, contract.num_kv_heads, length_k, contract.head_dim)
-    value = _normal(generator, batch, contract.num_kv_heads, length_k, contract.head_dim)
+    query = _normal(generator, batch, contract.heads, length_q, contract.dim)
+    key = _normal(generator, batch, contract.kv_heads, length_k, contract.dim)
+    value = _normal(generator, batch, contract.kv_heads, length_k, contract.dim)
     return Case(name=name, tensors={"query": query, "key": key, "value": value}, is_causal=is_causal)

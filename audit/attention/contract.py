@@ -22,12 +22,15 @@ class Projections(Frozen):
 
 
 class Contract(Frozen):
-    """A declared contract. A field that is left out has the default of torch's own attention."""
+    """A contract, declared in the specs or inferred. What is left out has the default of torch's own attention.
 
-    num_heads: PositiveInt
-    num_kv_heads: PositiveInt
-    head_dim: PositiveInt
-    is_causal: bool
+    Sizes are None where nothing says them, as for a module that was found without specs; then there is no oracle.
+    """
+
+    num_heads: PositiveInt | None = None
+    num_kv_heads: PositiveInt | None = None
+    head_dim: PositiveInt | None = None
+    is_causal: Annotated[bool | None, Field(description="None is undeclared: neither is a defect.")] = None
     embed_dim: Annotated[PositiveInt | None, Field(description="Width of the module's input; None for a function.")] = (
         None
     )
@@ -50,16 +53,39 @@ class Contract(Frozen):
 
     @model_validator(mode="after")
     def _sizes_fit(self) -> Self:
-        if self.num_heads % self.num_kv_heads:
+        if self.num_heads and self.num_kv_heads and self.num_heads % self.num_kv_heads:
             raise ValueError(f"num_heads {self.num_heads} is not a multiple of num_kv_heads {self.num_kv_heads}")
-        if self.rotary_base is not None and self.head_dim % 2:
+        if self.rotary_base is not None and self.head_dim and self.head_dim % 2:
             raise ValueError(f"rotary embedding needs an even head_dim, not {self.head_dim}")
         return self
 
     @property
+    def has_sizes(self) -> bool:
+        """Whether heads and head_dim are known."""
+        return bool(self.num_heads and self.num_kv_heads and self.head_dim)
+
+    @property
+    def heads(self) -> int:
+        """The number of query heads, which must be known."""
+        assert self.num_heads is not None
+        return self.num_heads
+
+    @property
+    def kv_heads(self) -> int:
+        """The number of key and value heads, which must be known."""
+        assert self.num_kv_heads is not None
+        return self.num_kv_heads
+
+    @property
+    def dim(self) -> int:
+        """The size of one head, which must be known."""
+        assert self.head_dim is not None
+        return self.head_dim
+
+    @property
     def effective_scale(self) -> float:
         """The factor on the logits."""
-        return float(self.head_dim**-0.5) if self.scale is None else self.scale
+        return float(self.dim**-0.5) if self.scale is None else self.scale
 
 
 def read_contract(entry: SpecEntry) -> Contract | str:
@@ -72,6 +98,9 @@ def read_contract(entry: SpecEntry) -> Contract | str:
         return f"contract: {where + ': ' if where else ''}{first['msg']}"
     if entry.declared_class and contract.embed_dim is None:
         return "contract: embed_dim: a module's contract needs the width of its input"
+    for name in ("num_heads", "num_kv_heads", "head_dim", "is_causal"):
+        if getattr(contract, name) is None:
+            return f"contract: {name}: Field required"
     return contract
 
 

@@ -102,7 +102,7 @@ def module(
         key,
         value,
         contract=contract,
-        is_causal=contract.is_causal,
+        is_causal=bool(contract.is_causal),
         mask=mask,
         order=order,
         departure=departure,
@@ -124,9 +124,9 @@ def projected(
     query, key, value = (
         _heads(_linear(state, name, hidden_states, reverse_sums=reverse_sums), heads)
         for name, heads in (
-            (names.query, contract.num_heads),
-            (names.key, contract.num_kv_heads),
-            (names.value, contract.num_kv_heads),
+            (names.query, contract.heads),
+            (names.key, contract.kv_heads),
+            (names.value, contract.kv_heads),
         )
     )
     if contract.rotary_base is not None and rotary:
@@ -141,7 +141,7 @@ def rotate(x: Tensor, contract: Contract) -> Tensor:
     """
     assert contract.rotary_base is not None
     dtype = torch.float64 if x.dtype == torch.float64 else torch.float32
-    half = contract.head_dim // 2
+    half = contract.dim // 2
     frequencies = contract.rotary_base ** (-torch.arange(half, dtype=dtype) / half)
     angles = torch.arange(x.shape[-2], dtype=dtype)[:, None] * frequencies  # (L, D/2)
     cos, sin = angles.cos().to(x.dtype), angles.sin().to(x.dtype)

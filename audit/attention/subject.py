@@ -70,7 +70,10 @@ class AttentionSubject:
     @property
     def has_oracle(self) -> bool:
         """Whether the contract says enough for the oracle to compute the same function."""
-        return self.is_function or self.contract.projections is not None
+        contract = self.contract
+        if not contract.has_sizes or contract.is_causal is None:
+            return False
+        return self.is_function or contract.projections is not None
 
     def generator(self, seed: int) -> torch.Generator:
         """Return the source of this subject's inputs; its name takes part, so that subjects differ."""

@@ -78,7 +78,7 @@ def _diagnosis(
 
 
 def _mistakes(contract: Contract) -> Iterator[tuple[str, Contract, Departure]]:
-    sizes = {"head_dim": contract.head_dim, "embed_dim": contract.embed_dim, "num_heads": contract.num_heads}
+    sizes = {"head_dim": contract.dim, "embed_dim": contract.embed_dim, "num_heads": contract.heads}
     declared = contract.effective_scale
     scales = {
         "1": 1.0,
