@@ -15,8 +15,9 @@ from typing import Annotated, NoReturn
 import typer
 
 from audit import __version__
+from audit.attention.cli import register as register_attention
 from audit.errors import EXIT_INCOMPLETE, ReaderGone, Stopped, UsageError
-from audit.options import JsonOption, Options, PythonOption, QuietOption, TargetOption, area_command, leaving
+from audit.options import JsonOption, PythonOption, QuietOption, TargetOption, leaving
 from audit.options import examples as examples_
 from audit.report.cli import report_app
 from audit.report.files import WriteError
@@ -70,25 +71,8 @@ def _root(
     """Options of the program itself."""
 
 
-def _attention(options: Options) -> None:
-    from audit.attention.plan import plan_attention
-    from audit.command import run_area
-
-    run_area(options, command="attention", planners=[plan_attention])
-
-
 register_static(app)
-area_command(
-    app,
-    name="attention",
-    summary="Compare every declared attention mechanism with a float64 oracle and check its mask, causality, cache and "
-    "gradients.",
-    examples_of=[
-        "astrobio-audit attention",
-        "astrobio-audit attention --only attention.causality --subject my_attention",
-    ],
-    run=_attention,
-)
+register_attention(app)
 register_rules(app)
 register_fix(app)
 

@@ -1,14 +1,16 @@
 """Which attention checks should be carried out on a target."""
 
 import functools
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
+from audit.attention.guessed import guessed_groups
+from audit.attention.named import Named, attention_of, item_named
 from audit.catalog import Catalog, SpecEntry, judge_section
 from audit.judgement import Judgement, error
 from audit.plan import Group, Plan, PlannedCheck, Run
 from audit.results import Check, Severity, Subject, SubjectKind
-from audit.session import Collected
+from audit.session import Collected, Planner
 from audit.subjects import declared_subject, package_subject
 
 DECLARED = Check(
@@ -23,11 +25,13 @@ DECLARE_WHERE_DEFINED = "declare the class or function in the module that define
 
 
 def plan_attention(collected: Collected) -> Plan:
-    """Plan every property for every attention mechanism in the specs.
+    """Plan every property for every attention mechanism in the specs, or without specs for those of the inventory.
 
-    Where these are unknown, the properties are planned on the package, where they wait for what cannot pass: what was
-    not looked at must not leave the report.
+    Where the specs cannot be read, the properties are planned on the package, where they wait for what cannot pass:
+    what was not looked at must not leave the report.
     """
+    if collected.target.settings.specs is None and (items := attention_of(collected)):
+        return tuple(guessed_groups(collected, items))
     catalog = collected.catalog
     package = package_subject(collected)
     declared = PlannedCheck(
@@ -42,6 +46,19 @@ def plan_attention(collected: Collected) -> Plan:
             _group(collected, collected.target.settings.specs, n, e) for n, e in sorted(catalog.attention.items())
         ]
     return tuple(groups)
+
+
+def plan_named(names: Sequence[Named]) -> Planner:
+    """Return what plans the checks of classes and functions that the user has named, whatever the specs say.
+
+    Raises:
+        UsageError: when it plans, where a file has no such class or function.
+    """
+
+    def plan(collected: Collected) -> Plan:
+        return tuple(guessed_groups(collected, [item_named(collected, name) for name in names]))
+
+    return plan
 
 
 def _waiting(package: Subject) -> Iterator[PlannedCheck]:

@@ -60,6 +60,7 @@ class AttentionSubject:
     declared: str
     is_function: bool
     decodes: bool
+    is_declared: bool = True  # by specs; a contract that was inferred promises less
     built: Built = field(default_factory=Built)
 
     @property

@@ -31,7 +31,7 @@ def judge(subject: AttentionSubject, run: Run) -> Judgement:
     if not subject.contract.is_causal:
         return not_applicable("the contract declares is_causal = False")
     if not subject.has_oracle:
-        return no_oracle()
+        return no_oracle(subject)
     generator = subject.generator(run.seed)
     case = plain_case(subject, generator, is_causal=True)
     others = [_replaced_from(case, position, generator) for position in _POSITIONS]

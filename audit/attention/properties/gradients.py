@@ -34,7 +34,7 @@ _PREFIX = "parameter."
 def judge(subject: AttentionSubject, run: Run) -> Judgement:
     """Differentiate the target and the oracle with the same cotangent."""
     if not subject.has_oracle:
-        return no_oracle()
+        return no_oracle(subject)
     dtype = subject.finest_dtype
     cases = list(_cases(subject, run.seed))
     try:

@@ -9,7 +9,7 @@ from audit.attention.bounds import Deviation, distance, is_constant, worst
 from audit.attention.contract import Dtype
 from audit.attention.plain import ORDERS
 from audit.attention.subject import AttentionSubject, Case
-from audit.judgement import Judgement, Measured, error, judged, skipped
+from audit.judgement import Judgement, Measured, error, judged, not_applicable, skipped
 
 ORACLE_BOUND = (
     f"3 x the largest error of the plain {{dtype}} computation in {len(ORDERS)} orders of operations against float64, "
@@ -19,6 +19,7 @@ TWO_RUNS_BOUND = (
     "twice that of one run, because two runs of a correct implementation may each err by it: " + ORACLE_BOUND
 )
 _MAX_LISTED = 6
+UNDECLARED = "undeclared: sizes, projections or causality could not be inferred, so there is no oracle"
 NO_ORACLE = "the contract does not name the module's projections, so there is no oracle to derive a bound from"
 
 # An exception in one of these is the subject's own; one while it is built says nothing about the property.
@@ -84,6 +85,9 @@ def judge_deviations(
     return judged(measured, otherwise=reason, fix=fix)
 
 
-def no_oracle() -> Judgement:
-    """What a property says that has no bound: nothing was verified, so the verdict cannot be `ready`."""
-    return skipped(NO_ORACLE)
+def no_oracle(subject: AttentionSubject) -> Judgement:
+    """What a property says that the oracle has no part in: what specs declare was not verified, and cannot be ready.
+
+    Of a mechanism that was found without specs nothing was promised.
+    """
+    return skipped(NO_ORACLE) if subject.is_declared else not_applicable(UNDECLARED)

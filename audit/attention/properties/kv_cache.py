@@ -33,7 +33,7 @@ def judge(subject: AttentionSubject, run: Run) -> Judgement:
     if not subject.contract.is_causal:
         return not_applicable("the contract declares is_causal = False: decoding is not defined for it")
     if not subject.has_oracle:
-        return no_oracle()
+        return no_oracle(subject)
     case = plain_case(subject, subject.generator(run.seed))
     deviations: list[tuple[str, Deviation]] = []
     for dtype in subject.contract.dtypes:

@@ -54,7 +54,7 @@ class _Extreme:
 def judge(subject: AttentionSubject, run: Run) -> Judgement:
     """Make the inputs so large that a logit of either sign is, and compare with the oracle."""
     if not subject.has_oracle:
-        return no_oracle()
+        return no_oracle(subject)
     extremes = list(_extremes(subject, subject.generator(run.seed)))
     deviations: list[tuple[str, Deviation]] = []
     for dtype in subject.contract.dtypes:

@@ -43,7 +43,7 @@ def judge(subject: AttentionSubject, run: Run) -> Judgement:
     if not subject.contract.key_mask:
         return not_applicable("the contract declares that there is no key mask")
     if not subject.has_oracle:
-        return no_oracle()
+        return no_oracle(subject)
     generator = subject.generator(run.seed)
     probes = [_probe(subject, side, generator) for side in ("right", "left")]
     cases = [case for probe in probes for case in (probe.masked, probe.hidden_changed, probe.kept_changed)]

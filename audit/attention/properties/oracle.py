@@ -35,7 +35,7 @@ CHECK = Check(
 def judge(subject: AttentionSubject, run: Run) -> Judgement:
     """Compare the target with the oracle in every declared dtype and case."""
     if not subject.has_oracle:
-        return no_oracle()
+        return no_oracle(subject)
     cases = oracle_cases(subject, subject.generator(run.seed))
     deviations: list[tuple[str, Deviation]] = []
     hint = ""

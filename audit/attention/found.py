@@ -1,0 +1,72 @@
+"""What the probe makes of an attention that no specs declare: how it is built and called, and what it promises."""
+
+from pathlib import Path
+from typing import Literal, cast
+
+from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError
+
+from audit.gateway import Probe, ProbeFailure
+from audit.gateway.client import Plain
+
+_INIT = "__init__.py"
+
+
+class _Reply(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+
+class Way(_Reply):
+    """One way to build and call it. `name` is empty, or says what sets it apart: `linear_type=performer`.
+
+    `choices` determine it for the probe; `contract` holds what could be inferred, and `inferred_from` says from what.
+    """
+
+    name: str = ""
+    choices: dict[str, JsonValue]
+    contract: dict[str, JsonValue]
+    inferred_from: dict[str, str] = Field(default_factory=dict)
+    arguments: dict[str, str] = Field(default_factory=dict)
+    call: str = ""
+
+
+class Found(_Reply):
+    """What was found out. `problem` is one line that says why it could not be built or called, else None."""
+
+    problem: str | None
+    kind: Literal["module", "function"] = "module"
+    declared: str = ""
+    parameters: int | None = None
+    subjects: tuple[Way, ...] = ()
+    loaded: str = ""
+
+
+def find(probe: Probe, path: Path, qualname: str, *, seed: int) -> Found:
+    """Ask the probe how the class or function `qualname` of the file at `path` is built and called.
+
+    Raises:
+        ProbeFailure: the process ended, or its answer is not one that the probe sends.
+        TargetRaised: an exception that the probe did not expect.
+    """
+    reply = probe.call("attention_find", path=str(path), module=module_of(path), qualname=qualname, seed=seed)
+    try:
+        return Found.model_validate(reply)
+    except ValidationError as invalid:
+        first = invalid.errors()[0]
+        raise ProbeFailure(f"the target's process sent an unreadable answer: {first['loc']}: {first['msg']}") from None
+
+
+def module_of(path: Path) -> str | None:
+    """Return the dotted name of a file's module, from the top folder around it that is a package; None outside one."""
+    folder = path.parent
+    parts = [] if path.name == _INIT else [path.stem]
+    while (folder / _INIT).is_file() and folder.name.isidentifier():
+        parts.insert(0, folder.name)
+        folder = folder.parent
+    is_inside = folder != path.parent
+    return ".".join(parts) if is_inside and all(part.isidentifier() for part in parts) else None
+
+
+def source_of(path: Path, qualname: str, way: Way) -> dict[str, Plain]:
+    """Return what the probe's `callee_of` takes to build and call it in this way."""
+    choices = cast(dict[str, Plain], way.choices)  # what JSON can hold is plain
+    return {"kind": "guess", "path": str(path), "module": module_of(path), "qualname": qualname, "choices": choices}

@@ -1,0 +1,116 @@
+"""Plans the checks of attention that no specs declare: built and called as its own source suggests."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from pydantic import ValidationError
+
+from audit.attention.contract import Contract
+from audit.attention.found import Found, Way, find, source_of
+from audit.judgement import Judgement, Measured, error, judged
+from audit.plan import Group, Judge, PlannedCheck, Run
+from audit.results import Check, Comparison, Severity, Subject, SubjectKind
+from audit.session import Collected
+from audit.static.inventory import InventoryItem
+
+if TYPE_CHECKING:
+    from audit.attention.properties import Property
+
+BUILT = Check(
+    id="attention.built",
+    title="The mechanism can be built and called",
+    proves="Without specs, the class or function was loaded, built from arguments that its own source suggests, and "
+    "answered a call with a tensor of the expected shape.",
+    defect="a constructor that raises for every size",
+    severity=Severity.MAJOR,
+)
+_ORIGIN = "what was not built and called is not judged"
+
+
+def guessed_groups(collected: Collected, items: Sequence[InventoryItem]) -> Iterator[Group]:
+    """Yield the checks of each of these attention items, whose paths are relative to the source folder."""
+    for item in items:
+        is_class = item.facts.get("form") != "function"
+        subject = Subject(
+            kind=SubjectKind.ATTENTION if is_class else SubjectKind.KERNEL,
+            module=item.module,
+            qualname=item.qualname,
+            path=collected.rooted(item.path),
+            line=item.line,
+            digest=item.digest,
+        )
+        mechanism = _Mechanism(subject, collected.target.source / item.path)
+        yield Group(subject=subject, planned=tuple(mechanism.planned()))
+
+
+@dataclass
+class _Mechanism:
+    """One mechanism, found out about by its first check; the others are carried out after it by the same process."""
+
+    subject: Subject
+    path: Path
+    found: Found | None = field(default=None, init=False)
+
+    def planned(self) -> Iterator[PlannedCheck]:
+        # Loaded here and not above: the properties need torch, which planning another area does not.
+        from audit.attention.properties import PROPERTIES
+
+        yield PlannedCheck(check=BUILT, subject=self.subject, judge=self._built)
+        for prop in PROPERTIES:
+            yield PlannedCheck(check=prop.check, subject=self.subject, judge=self._judge_of(prop), requires=(BUILT.id,))
+
+    @property
+    def _qualname(self) -> str:
+        assert self.subject.qualname is not None
+        return self.subject.qualname
+
+    def _built(self, run: Run) -> Judgement:
+        self.found = find(run.probe, self.path, self._qualname, seed=run.seed)
+        fix = f"write a spec; `astrobio-audit spec {self.subject.path}::{self._qualname}` prints one to begin with"
+        if self.found.problem is not None:
+            return error(self.found.problem, fix=fix)
+        ways = Measured(
+            value=len(self.found.subjects),
+            bound=1,
+            comparison=Comparison.AT_LEAST,
+            origin=_ORIGIN,
+            unit="ways to build and call it",
+        )
+        judgement = judged(ways, otherwise="no way to build and call it was found", fix=fix)
+        return replace(judgement, subject=self.subject.model_copy(update={"parameters": self.found.parameters}))
+
+    def _judge_of(self, prop: "Property") -> Judge:
+        def judge(run: Run) -> list[Judgement]:
+            assert self.found is not None
+            return [self._judged(prop, run, self.found, way) for way in self.found.subjects]
+
+        return judge
+
+    def _judged(self, prop: "Property", run: Run, found: Found, way: Way) -> Judgement:
+        from audit.attention.answers import Settled
+        from audit.attention.subject import AttentionSubject
+
+        named = self.subject
+        if way.name:
+            named = named.model_copy(update={"qualname": f"{self._qualname}[{way.name}]"})
+        try:
+            contract = Contract.model_validate(way.contract)
+        except ValidationError as invalid:
+            first = invalid.errors()[0]
+            return replace(error(f"the inferred contract is none: {first['loc']}: {first['msg']}"), subject=named)
+        attention = AttentionSubject(
+            name=named.name,
+            source=source_of(self.path, self._qualname, way),
+            contract=contract,
+            declared=found.declared,
+            is_function=found.kind == "function",
+            decodes=False,
+            is_declared=False,
+        )
+        try:
+            judgement = prop.judge(attention, run)
+        except Settled as settled:
+            judgement = settled.judgement
+        return replace(judgement, subject=named.model_copy(update={"parameters": attention.built.parameters}))
