@@ -40,8 +40,8 @@ class Callee:
 def callee_of(subject: Mapping[str, object], seed: int, dtype: str) -> Callee:
     """Build what `subject` names.
 
-    Either `{"kind": "spec", "specs": module, "name": entry}`, or `{"kind": "guess", "path": file, "module": name or None,
-    "qualname": class or function, "choices": ...}` with the choices of `guess.find`.
+    Either `{"kind": "spec", "specs": module, "name": entry}`, or `{"kind": "guess", "path": file, "module": name or
+    None, "qualname": class or function, "choices": ...}` with the choices of `guess.find`.
     """
     if subject["kind"] == "guess":
         return Callee(*rebuilt(subject, seed, DTYPES[dtype]))

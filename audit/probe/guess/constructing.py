@@ -25,6 +25,11 @@ _CONFIG_CLASS = re.compile(r"(Config|Configuration|Args|Arguments|Params|Setting
 _IDENTITY = {"$call": "torch.nn.Identity", "arguments": {}}
 _UNSET = inspect.Parameter.empty
 _MAX_CLASSES = 3
+# Parts of a configuration that hold others.
+_SECTIONS = {"model", "attention", "attn", "transformer", "encoder", "decoder", "network", "net", "architecture"}
+CAUSAL = re.compile(
+    r"^(is_)?causal$|^autoregressive$|^use_causal(_mask)?$|^causal_mask$|^mask_future$|^causal_attention$"
+)
 
 
 @dataclass
@@ -36,16 +41,17 @@ class Constructor:
     namespace: Mapping[str, object]
     parameters: list[inspect.Parameter] = field(default_factory=list)
     configs: dict[str, list[str | None]] = field(default_factory=dict)
-    options: dict[Path, tuple[str, ...]] = field(default_factory=dict)
+    options: dict[Path, tuple[object, ...]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         """Read the signature."""
         self.parameters = list(_all_parameters(self.built))
         for each in self.parameters:
             classes = list(self._config_classes(each))
-            if classes or each.name.lower() in CONFIG_NAMES or each.name.lower().endswith(("_config", "_cfg")):
-                if classes or each.default is _UNSET or each.name.lower() in CONFIG_NAMES:
-                    self.configs[each.name] = [*classes[:_MAX_CLASSES], None]
+            name = each.name.lower()
+            required = each.default is _UNSET
+            if classes or name in CONFIG_NAMES or (required and name.endswith(("_config", "_cfg"))):
+                self.configs[each.name] = [*classes[:_MAX_CLASSES], None]
 
     @property
     def lengthy_block(self) -> bool:
@@ -79,9 +85,12 @@ class Constructor:
                 value = {key: dict(item) if isinstance(item, Mapping) else item for key, item in value.items()}
             place = arguments
             for part in path[:-1]:
-                inner = typing.cast(dict[str, object], place[part])
-                place = typing.cast(dict[str, object], inner["$settings" if "$settings" in inner else "arguments"])
-            place[path[-1]] = value
+                inner = place[part]
+                if not isinstance(inner, dict):  # what grew below another choice than this one
+                    break
+                place = inner["$settings" if "$settings" in inner else "arguments"]
+            else:
+                place[path[-1]] = value
         for name, classes in self.configs.items():
             made = typing.cast(dict[str, object], arguments[name])
             known = decoded({"$name": made["$call"]}, self.namespace) if classes and "$call" in made else None
@@ -89,13 +98,25 @@ class Constructor:
                 made["set"] = {"_attn_implementation": "eager"}
         return arguments
 
+    @property
+    def defaults(self) -> dict[str, object]:
+        """The defaults of the class's own arguments, and of the fields of the configurations that it may have."""
+        found = {each.name: each.default for each in self.parameters if each.default is not _UNSET}
+        for classes in self.configs.values():
+            for name in classes[:1]:
+                if name is not None:
+                    made = typing.cast(type, self.decode({"$name": name}))
+                    found |= {p.name: p.default for p in _all_parameters(made) if p.default is not _UNSET}
+        return found
+
     def decode(self, value: object) -> object:
         """Return the object that an argument's plain data stands for."""
         return decoded(value, self.namespace)
 
     def grown(self, slots: Slots, made: Mapping[str, object], error: BaseException, sizes: Sizes) -> bool:
         """Add the slot of what a configuration of unknown class lacked; return whether that explains the error."""
-        if isinstance(error, AttributeError) and isinstance(error.obj, Settings):
+        if lacks_setting(error):
+            assert isinstance(error, AttributeError)
             at = _path_to(error.obj, made, ())
             name = str(error.name)
         elif isinstance(error, KeyError) and error.args and isinstance(error.args[0], str):
@@ -111,9 +132,11 @@ class Constructor:
     def _of_settings(self, name: str, sizes: Sizes, path: Path) -> list[object]:
         parameter = inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY)
         lower = name.lower()
-        if lower in CONFIG_NAMES or lower.endswith(("config", "_cfg")):
+        if lower in CONFIG_NAMES | _SECTIONS or lower.endswith(("config", "_cfg")):
             return [{"$settings": {}}]
-        return self._values(parameter, sizes, path)
+        known = conventions.scalar_of(name) or conventions.kind_of(name, lengthy_block=self.lengthy_block)
+        values = self._values(parameter, sizes, path)
+        return values if known else [*values, {"$settings": {}}]
 
     def _values(self, each: inspect.Parameter, sizes: Sizes, path: Path) -> list[object]:
         """Return the values of an argument; none where its default is kept."""
@@ -121,6 +144,12 @@ class Constructor:
         options = string_options(self.source, each.name, each.annotation if len(path) == 1 else "")
         if options and (required or isinstance(each.default, str) or (each.default is None and len(path) == 1)):
             self.options[path] = options
+        if (
+            isinstance(each.default, bool)
+            and CAUSAL.search(each.name)
+            and re.search(rf"\b{each.name}\b", self.source.text)
+        ):
+            self.options[path] = (not each.default,)
         fixed = conventions.scalar_of(each.name)
         if fixed and (required or each.name == "batch_first"):
             return list(fixed)
@@ -130,10 +159,14 @@ class Constructor:
         if kind and not required:
             values = conventions.candidates(kind, sizes)
             known = [value for value in values if value != each.default]
-            return [*known, each.default] if conventions.overrides_default(kind, each.default) else []
+            if conventions.overrides_default(kind, each.default):
+                return [*known, each.default]
+            return [each.default, *known] if kind in ("window", "image") and not isinstance(each.default, bool) else []
         if kind and not (options and kind not in ("embed", "heads")):
             return conventions.candidates(kind, sizes)
-        return _by_type(each, options, sizes) if required else []
+        if required:
+            return _by_type(each, options, sizes)
+        return [None, {"$name": "torch.nn.LayerNorm"}] if each.default is None and "norm_layer" in each.name else []
 
     def _config_classes(self, each: inspect.Parameter) -> Iterator[str]:
         """Yield expressions for the classes that a configuration may have, as the target's module names them."""
@@ -152,8 +185,14 @@ class Constructor:
         yield from sorted(named, key=lambda name: -_common(name, own))
 
 
+def lacks_setting(error: BaseException) -> bool:
+    """Whether an error says that a configuration of unknown class lacks an attribute."""
+    return isinstance(error, AttributeError) and isinstance(error.obj, Settings)
+
+
 def variations(slots: Slots) -> Iterator[dict[Path, int]]:
-    """Yield the choices in which one slot has another value than its first."""
+    """Yield the choice of all first values, and then, with what grew meanwhile, those in which one slot has another."""
+    yield {}
     for path, values in list(slots.items()):
         for index in range(1, len(values)):
             yield {path: index}
@@ -200,7 +239,7 @@ def _is_config(value: type, argument: str) -> bool:
     """Whether a class is one that holds settings: none of Python's or torch's own, no module, no choice of names."""
     if value.__module__.partition(".")[0] in ("builtins", "torch", "typing", "collections", "numpy", "pathlib"):
         return False
-    if issubclass(value, torch.nn.Module | torch.Tensor | enum.Enum | Callable):  # type: ignore[arg-type]
+    if issubclass(value, torch.nn.Module | torch.Tensor | enum.Enum | Callable):
         return False
     return (
         bool(_CONFIG_CLASS.search(value.__name__))

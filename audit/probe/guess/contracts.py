@@ -1,4 +1,4 @@
-"""What a class or function promises, as far as its arguments, attributes, source and name say it; the rest stays out."""
+"""What a class or function promises, as far as arguments, attributes, source and name say it; the rest stays out."""
 
 import re
 from collections.abc import Mapping
@@ -6,6 +6,7 @@ from collections.abc import Mapping
 import torch
 
 from .adapting import ROPE_BASE, Form
+from .constructing import CAUSAL
 from .conventions import Sizes
 from .reading import Source
 
@@ -81,9 +82,6 @@ _ODD = re.compile(
 )
 _POSITIONS = re.compile(r"rotary|rope|freqs|apply_rot|position|sinusoid|pos_emb|cos\b|sin\b", re.IGNORECASE)
 _SCALED = re.compile(r"\*\*\s*\(?-\s*(0?\.5|1\s*/\s*2)|sqrt\(|rsqrt|scaled_dot_product_attention")
-_CAUSAL_FLAG = re.compile(
-    r"^(is_)?causal$|^autoregressive$|^is_causal|^use_causal|^causal_mask$|^mask_future$|^masked$"
-)
 _CAUSAL_SOURCE = re.compile(
     r"\btril\b|\btriu\b|is_causal\s*=\s*True|causal_mask|look_ahead|subsequent_mask|mask_future"
 )
@@ -178,7 +176,7 @@ def _causality(
     """Return what is said of causality and by what; None where nothing says it, or a mask has to be passed for it."""
     if future is None:
         return None, None
-    flags = {key: value for key, value in arguments.items() if _CAUSAL_FLAG.search(key) and isinstance(value, bool)}
+    flags = {key: value for key, value in arguments.items() if CAUSAL.search(key) and isinstance(value, bool)}
     for key, value in flags.items():
         if value and future > _MOSTLY and masked:
             return None, f"argument {key}=True, but without a mask later tokens are seen"

@@ -6,7 +6,7 @@ Each reply holds what the probe needs to do the same again, so that one process 
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import cast
 
 import torch
@@ -15,7 +15,7 @@ from .. import specs
 from ..phases import phase
 from . import trying
 from .adapting import Form
-from .constructing import Constructor, Path, Slots, variations
+from .constructing import Constructor, Path, Slots, lacks_setting, variations
 from .contracts import inferred
 from .conventions import SIZES, Sizes
 from .forms import crossed, forms_of
@@ -38,7 +38,7 @@ class Way:
     arguments: Mapping[str, object]
     form: Form
     sizes: Sizes
-    opened: bool = False
+    defaults: Mapping[str, object] = field(default_factory=dict)
 
 
 @dataclass
@@ -129,7 +129,9 @@ def _ways_of_class(loaded: Loaded, path: str, seed: int) -> tuple[dict[str, Way]
                 continue
             name = f"{option[-1]}={value}"
             try:
-                ways[name] = _search(constructor, {option: value}, path, seed, deadline, like=usual)
+                found = _search(constructor, {option: value}, path, seed, deadline, like=usual)
+                if _value_at(found.arguments, option) == value:  # not where a configuration of another class was taken
+                    ways[name] = found
             except NotGuessed as problem:
                 why_not[name] = str(problem)
     ways |= dict(_across(ways[""], built, constructor, path, seed))
@@ -142,8 +144,10 @@ def _across(way: Way, built: type, constructor: Constructor, path: str, seed: in
     if way.form["canonical"] != "module" or way.form.get("context_dim"):
         return
     form = crossed(way.form, built.forward)  # type: ignore[attr-defined]
+    if form is None:
+        return
     target = _target(way.module, constructor.namespace, path)
-    for width in (way.sizes.embed, way.sizes.context) if form else ():
+    for width in (way.sizes.embed, way.sizes.context):
         try:
             found = trying.fitted(target, form | {"context_dim": width}, way.sizes)
         except Exception:  # it does not attend to another sequence in this form, which is no defect
@@ -164,7 +168,7 @@ def _value_at(arguments: Mapping[str, object], path: Path) -> object:
 
 def _search(
     constructor: Constructor,
-    options: Mapping[Path, str],
+    options: Mapping[Path, object],
     path: str,
     seed: int,
     deadline: float,
@@ -181,8 +185,7 @@ def _search(
         slots = constructor.slots(sizes, classes)
         for option, value in options.items():
             slots[option] = [value]
-        chosen: Iterator[Mapping[Path, int]] = variations(slots) if vary else iter([{}])
-        for choice in chosen:
+        for choice in variations(slots) if vary else [{}]:
             if time.monotonic() > deadline:
                 raise NotGuessed(f"{worst.reason or 'nothing was tried'} (gave up after {_SECONDS:.0f} s)")
             way = _attempt(constructor, slots, choice, sizes, path, seed, worst)
@@ -193,15 +196,15 @@ def _search(
 
 def _plans(constructor: Constructor, like: Way | None) -> Iterator[tuple[dict[str, str | None], Sizes, bool]]:
     """Yield classes of the configurations, sizes, and whether to vary one argument at a time."""
-    many = [dict.fromkeys(constructor.configs)]
+    many: list[dict[str, str | None]] = [dict.fromkeys(constructor.configs)]
     for name, classes in constructor.configs.items():
-        many = [{**each, name: found} for found in classes for each in many][:4]
-    order = SIZES if like is None else (like.sizes, *(each for each in SIZES if each != like.sizes))
-    for classes in many:
-        yield from ((classes, sizes, False) for sizes in order[:3])
-    for classes in many:
-        yield classes, order[0], True
-        yield from ((classes, sizes, False) for sizes in order[3:])
+        many = [{**choice, name: found} for found in classes for choice in many][:4]
+    order = SIZES if like is None else (like.sizes, *(other for other in SIZES if other != like.sizes))
+    for each in many:
+        yield from ((each, sizes, False) for sizes in order[:3])
+    for each in many:
+        yield each, order[0], True
+        yield from ((each, sizes, False) for sizes in order[3:])
 
 
 def _attempt(
@@ -222,7 +225,8 @@ def _attempt(
             arguments = constructor.assembled(slots, choice)
             made = {key: constructor.decode(value) for key, value in arguments.items()}
             specs.seed_everything(seed)
-            module = constructor.built(**made).eval()
+            module = constructor.built(**made)
+            module.eval()  # not in one line: a class of its own may return nothing
             stage = 1
             return _called(module, arguments, constructor, sizes, path, worst)
         except Exception as error:  # whatever the target raises: the next attempt may do better
@@ -263,11 +267,18 @@ def _called(
         across = "context" in form["arguments"].values()
         for trial in [form, *([form | {"context_dim": sizes.context if width else sizes.embed}] if across else [])]:
             try:
-                return Way(module, arguments, *_settled(target, trial, source, sizes))
+                return Way(module, arguments, *_settled(target, trial, source, sizes), constructor.defaults)
             except Exception as error:
-                constructor_may_grow = isinstance(error, AttributeError | KeyError)
-                first = error if first is None or constructor_may_grow else first
+                if lacks_setting(error):
+                    raise
+                if first is None or _is_about_axes(first):
+                    first = error
     raise first or NotGuessed("it takes no input")
+
+
+def _is_about_axes(error: Exception) -> bool:
+    """Whether a call stopped at the number of axes: that tells least of all, for other layouts have other numbers."""
+    return "values to unpack" in str(error) or "number of dimensions" in str(error)
 
 
 def _settled(target: Target, form: Form, source: Source, sizes: Sizes) -> tuple[Form, Sizes]:
@@ -318,7 +329,9 @@ def _described(name: str, way: Way, loaded: Loaded, path: str) -> dict[str, obje
     except Exception:  # a function may need fewer queries than keys, or the other way round
         future = None
     named = str(getattr(loaded.value, "__qualname__", ""))
-    contract, why = inferred(way.module, named, source, _flat(way.arguments), form, sizes, future=future)
+    contract, why = inferred(
+        way.module, named, source, {**way.defaults, **_flat(way.arguments)}, form, sizes, future=future
+    )
     if form.get("context_dim"):
         contract["context_dim"] = form["context_dim"]
         contract.pop("is_causal", None)
@@ -327,7 +340,7 @@ def _described(name: str, way: Way, loaded: Loaded, path: str) -> dict[str, obje
         why["key_mask"] = form["why mask"]
     subject: dict[str, object] = {
         "name": name,
-        "choices": {"arguments": dict(way.arguments), "form": form, "opened": way.opened},
+        "choices": {"arguments": dict(way.arguments), "form": form},
         "contract": contract,
         "inferred_from": why,
         "arguments": {key: python(value) for key, value in way.arguments.items()},

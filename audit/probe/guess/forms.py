@@ -87,7 +87,7 @@ def _of_keys(keys: Sequence[str]) -> dict[str, object]:
             recipes[key] = "kept"
         elif role in ("key", "value", "context"):
             recipes[key] = "context"
-        elif role in _RECIPES:
+        elif role is not None and role in _RECIPES:
             recipes[key] = _RECIPES[role][0]
         else:
             recipes[key] = "hidden"
@@ -176,7 +176,7 @@ def _completed(
             continue
         if is_required(each):
             if role in ("mask", "context mask"):
-                usual = masks.documented(source, each.name) or masks.usual(each.name)
+                usual = masks.likeliest(source, each.name)
                 others[each.name] = ({"const": None}, "kept")
                 ranks = (
                     ("B11L", "BL", "B1LL", "BLL", "BHLL", "B1L")
@@ -191,8 +191,8 @@ def _completed(
             and role in ("rope pair", "height", "width", "grid")
             and each.name not in ("h", "w", "size", "shape")
         ):
-            # Not to be left out where the call reads it all the same; a table of positions is given where it can be.
-            others[each.name] = _RECIPES[role] if role == "rope pair" else ({"const": None}, *_RECIPES[role])
+            # Left out where it can be, and given where the call reads it all the same.
+            others[each.name] = ({"const": None}, *_RECIPES[role])
     arguments |= {name: recipes[0] for name, recipes in others.items()}
     positional = [each.name for each in parameters if each.kind is each.POSITIONAL_ONLY]
     if not parameters:

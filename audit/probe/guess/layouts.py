@@ -9,7 +9,7 @@ import math
 import torch
 
 # Of a module: what (B, L, E) becomes.
-MODULE_LAYOUTS = ("BLC", "LBC", "BCL", "BCHW", "BHWC", "BCTHW", "BTHWC", "LC")
+MODULE_LAYOUTS = ("BLC", "LBC", "BCL", "BCHW", "BHWC", "B1LC", "BCTHW", "BTHWC", "LC")
 # Of a function: what (B, H, L, D) becomes; in BLC the heads stand beside one another, in (Bh)LD in the batch.
 FUNCTION_LAYOUTS = ("BhLD", "BLhD", "BLC", "(Bh)LD", "LBC")
 
@@ -45,6 +45,8 @@ _LENGTH |= {
     "num_queries",
     "sequence_length",
 }
+_HEIGHT = {"h", "height", "hh", "x", "nh"}
+_WIDTH = {"w", "width", "ww", "y", "nw"}
 _HEADS = {"h", "nh", "heads", "num_heads", "n_heads", "head", "n_head", "nheads", "hn"}
 
 
@@ -62,7 +64,10 @@ def module_layout(axes: tuple[str, ...]) -> str | None:
     if len(names) == 4:
         if names[1] in _HEADS and names[2] in _LENGTH:
             return None
-        return "BCHW" if names[1] in _CHANNELS else "BHWC" if names[3] in _CHANNELS | {"_"} else None
+        if names[1] in _CHANNELS:
+            return "BCHW"
+        is_image = names[1] in _HEIGHT and names[2] in _WIDTH
+        return ("BHWC" if is_image else "B1LC") if names[3] in _CHANNELS | {"_"} else None
     if len(names) != 3:
         return "LC" if len(names) == 2 and names[0] in _LENGTH and names[1] in _CHANNELS else None
     if names[1] in _BATCH and names[0] not in _BATCH:
@@ -84,7 +89,7 @@ def function_layout(axes: tuple[str, ...]) -> str | None:
 
 def given(tensor: torch.Tensor, layout: str) -> torch.Tensor:
     """Return (B, L, C) in the layout of a module."""
-    length = tensor.shape[1]
+    batch, length, channels = tensor.shape
     height, width = grid_of(length)
     match layout:
         case "LBC":
@@ -92,13 +97,15 @@ def given(tensor: torch.Tensor, layout: str) -> torch.Tensor:
         case "BCL":
             return tensor.transpose(1, 2).contiguous()
         case "BCHW":
-            return tensor.transpose(1, 2).unflatten(2, (height, width)).contiguous()
+            return tensor.transpose(1, 2).reshape(batch, channels, height, width)
         case "BHWC":
-            return tensor.unflatten(1, (height, width))
+            return tensor.reshape(batch, height, width, channels)
+        case "B1LC":
+            return tensor[:, None]
         case "BCTHW":
-            return tensor.transpose(1, 2).unflatten(2, (1, height, width)).contiguous()
+            return tensor.transpose(1, 2).reshape(batch, channels, 1, height, width)
         case "BTHWC":
-            return tensor.unflatten(1, (1, height, width))
+            return tensor.reshape(batch, 1, height, width, channels)
     return tensor
 
 
@@ -117,6 +124,8 @@ def taken(tensor: torch.Tensor, layout: str, batch: int, length: int) -> torch.T
             return tensor.flatten(2).transpose(1, 2)
         case "BHWC" if shape[:-1] == (batch, height, width):
             return tensor.flatten(1, 2)
+        case "B1LC" if shape[:-1] == (batch, 1, length):
+            return tensor[:, 0]
         case "BCTHW" if shape[:1] + shape[2:] == (batch, 1, height, width):
             return tensor.flatten(2).transpose(1, 2)
         case "BTHWC" if shape[:-1] == (batch, 1, height, width):
@@ -147,9 +156,13 @@ def heads_taken(tensor: torch.Tensor, layout: str, shape: tuple[int, int, int]) 
         case "BLhD" if tensor.dim() == 4 and tuple(tensor.shape[:3]) == (batch, length, heads):
             return tensor.transpose(1, 2)
         case "BLC" if tensor.dim() == 3 and tuple(tensor.shape[:2]) == (batch, length):
-            return tensor.unflatten(2, (heads, -1)).transpose(1, 2) if tensor.shape[2] % heads == 0 else None
+            return _split(tensor, heads).transpose(1, 2) if tensor.shape[2] % heads == 0 else None
         case "LBC" if tensor.dim() == 3 and tuple(tensor.shape[:2]) == (length, batch):
-            return tensor.unflatten(2, (heads, -1)).permute(1, 2, 0, 3) if tensor.shape[2] % heads == 0 else None
+            return _split(tensor, heads).permute(1, 2, 0, 3) if tensor.shape[2] % heads == 0 else None
         case "(Bh)LD" if tensor.dim() == 3 and tuple(tensor.shape[:2]) == (batch * heads, length):
-            return tensor.unflatten(0, (batch, heads))
+            return tensor.reshape(batch, heads, *tensor.shape[1:])
     return None
+
+
+def _split(tensor: torch.Tensor, heads: int) -> torch.Tensor:
+    return tensor.reshape(*tensor.shape[:2], heads, -1)

@@ -22,7 +22,7 @@ _ADDITIVE = re.compile(r"additive|added to (the )?(attention|scores|logits|weigh
 
 
 def documented(source: Source, name: str) -> str | None:
-    """Return the convention that documentation, source or torch's own naming gives a mask; None where nothing does."""
+    """Return the convention that the documentation or torch's own naming gives a mask; None where neither does."""
     text = sentences(source, name).lower()
     if name == "key_padding_mask" and not _KEEP.search(text):
         return "bool drop"  # as torch.nn.MultiheadAttention names and documents it
@@ -37,6 +37,11 @@ def documented(source: Source, name: str) -> str | None:
             return f"{kind} drop"
         if kept:
             return f"{kind} keep"
+    return None
+
+
+def written(source: Source, name: str) -> str | None:
+    """Return the convention that the source applies a mask in, as far as a pattern can tell; None where none can."""
     word = re.escape(name)
     for pattern, convention in (
         (rf"masked_fill_?\(\s*~\s*{word}\b|logical_not\(\s*{word}\b", "bool keep"),
@@ -50,6 +55,11 @@ def documented(source: Source, name: str) -> str | None:
         if re.search(pattern, source.text):
             return convention
     return None
+
+
+def likeliest(source: Source, name: str) -> str:
+    """Return the convention to try first."""
+    return documented(source, name) or written(source, name) or usual(name)
 
 
 def usual(name: str) -> str:

@@ -36,8 +36,9 @@ def rebuilt(subject: Mapping[str, Any], seed: int, dtype: torch.dtype) -> tuple[
             arguments = {key: decoded(item, namespace) for key, item in choices["arguments"].items()}
             built = function(**arguments)
             assert isinstance(built, torch.nn.Module)
-        module = built.to(dtype).eval()
-        function = module
+        built.to(dtype)
+        built.eval()  # not in one line: a class of its own may return nothing
+        function = module = built
 
     def call(leaves: Mapping[str, torch.Tensor | None], described: Mapping[str, object]) -> object:
         if described["kind"] == "decode":

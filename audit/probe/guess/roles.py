@@ -9,9 +9,9 @@ token_embeddings embeds h input_states patches node_features latents target inpu
 _QUERY = "q query queries xq query_states query_layer x_q q_input query_input qs queries_input"
 _KEY = "k key keys xk key_states key_layer x_k k_input key_input ks keys_input"
 _VALUE = "v value values xv value_states value_layer x_v v_input value_input vs values_input"
-_CONTEXT = """context encoder_hidden_states memory key_value_states kv encoder_output encoder_outputs enc_out encoder_out
-mem inputs_kv ctx kv_states cond y source encoder_states x_kv context_states key_value kv_input encoder_hidden key_values
-cross_states encoder_output_states"""
+_CONTEXT = """context encoder_hidden_states memory key_value_states kv encoder_output encoder_outputs enc_out
+encoder_out mem inputs_kv ctx kv_states cond y source encoder_states x_kv context_states key_value kv_input
+encoder_hidden key_values cross_states encoder_output_states"""
 _CONTEXT_MASK = """context_mask encoder_attention_mask memory_mask cross_attention_mask memory_key_padding_mask
 encoder_mask ctx_mask kv_mask"""
 _ROPE_PAIR = """position_embeddings rotary_pos_emb rope position_embedding rotary_embeddings cos_sin rotary rope_cache

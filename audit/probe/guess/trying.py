@@ -17,8 +17,10 @@ from .roles import is_named, role_of
 # Of the trial calls: batch, queries and keys; neither is another's or one of the sizes.
 BATCH, LENGTH, SHORT = 2, 11, 5
 _LENGTHS = (5, 12, 22, 1)
-_HIDDEN_FROM = 8  # the first position that a trial mask hides
+_MASKED = 3  # positions that a trial mask hides: the first ones, which a causal layer sees as well
 _SEED = 20_011
+# How far masked tokens move other outputs, in units of how far they do without the mask; float32 rounds at 1e-7.
+_HIDDEN, _NO_EFFECT, _MOSTLY_HIDDEN = 1e-4, 1e-6, 0.1
 
 
 @dataclass(frozen=True)
@@ -167,9 +169,11 @@ def with_mask(target: Target, form: Form, source: Source, sizes: Sizes) -> tuple
     ]
     names += nested
     for name in sorted(names, key=lambda each: (role_of(each) != "context mask", "padding" not in each)):
-        known = masks.documented(source, name)
+        known, written = masks.documented(source, name), masks.written(source, name)
+        conventions = [known] if known else list(dict.fromkeys((masks.likeliest(source, name), *masks.CONVENTIONS)))
+        said = "documented as" if known else "written as" if written else "usually"
         ran: list[tuple[float, float, Form]] = []
-        for convention in [known] if known else dict.fromkeys((masks.usual(name), *masks.CONVENTIONS)):
+        for convention in conventions:
             for shape in masks.SHAPES:
                 mask = {"parameter": "" if name in nested else name, "convention": convention, "shape": shape}
                 trial = form | {"mask": mask, "required_mask": mask}
@@ -178,17 +182,17 @@ def with_mask(target: Target, form: Form, source: Source, sizes: Sizes) -> tuple
                 except Exception:  # not this form; which one it is, the others tell
                     continue
                 ran.append((leak, effect, trial))
-                if leak <= 1e-4 and effect > 1e-4:
-                    return trial, f"{name} is {'documented as' if known else 'found to be'} {convention}, {shape}"
+                if leak <= _HIDDEN and effect > _HIDDEN:
+                    how = said if convention in (known, written) else "found to be"
+                    return trial, f"{name} is {how} {convention}, {shape}"
         if not ran:
             continue
-        idle = [trial for _, effect, trial in ran if effect <= 1e-6]
-        if known or len(idle) == len(ran):
-            best = min(ran, key=lambda each: each[0])[2]
-            why = "documented as" if known else "usually"
-            return best, f"{name} is {why} {best['mask']['convention']}; it hid nothing in a trial"
+        if known or written or all(effect <= _NO_EFFECT for _, effect, _ in ran):
+            likeliest = [each for each in ran if each[2]["mask"]["convention"] == masks.likeliest(source, name)] or ran
+            best = min(likeliest, key=lambda each: each[0])[2]
+            return best, f"{name} is {said} {best['mask']['convention']}; it did not hide keys in a trial"
         leak, _, best = min(ran, key=lambda each: each[0])
-        if leak < 0.1:
+        if leak < _MOSTLY_HIDDEN:
             return best, f"{name} hides most as {best['mask']['convention']}"
     return form, None
 
@@ -201,15 +205,14 @@ def _leak(target: Target, trial: Form, sizes: Sizes) -> tuple[float, float]:
     tensor = leaves[name]
     assert tensor is not None
     axis = tensor.dim() - 2
-    hidden_from = min(_HIDDEN_FROM, tensor.shape[axis] - 2)
     kept = torch.ones(tensor.shape[0], tensor.shape[axis], dtype=torch.bool)
-    kept[0, hidden_from:] = False
+    kept[0, :_MASKED] = False
     masked = kept[:, None, None, :] if function else kept
     other = tensor.clone()
-    changed = other[0].narrow(axis - 1, hidden_from, tensor.shape[axis] - hidden_from)
+    changed = other[0].narrow(axis - 1, 0, _MASKED)
     changed.copy_(torch.randn(changed.shape, generator=torch.Generator().manual_seed(3)) * 2)
     mask_name = "mask" if function else "key_mask"
-    rows = slice(None) if name != "hidden_states" else slice(0, hidden_from)
+    rows = slice(None) if name != "hidden_states" else slice(_MASKED, None)
 
     def first_rows(**changes: torch.Tensor) -> torch.Tensor:
         found = answer(target, trial, {**leaves, **changes})

@@ -1,8 +1,8 @@
 """Arguments as plain data, so that the same object can be built again in another process, and shown as Python.
 
 What is not plain is a dict with one key that begins with `$`: `{"$call": expression, "arguments": {...}, "set": {...}}`
-calls a name of the target's module, `{"$name": "torch.nn.GELU"}` is one of torch's, `{"$settings": {...}}` an object with
-these attributes, which are also its items.
+calls a name of the target's module, `{"$name": "torch.nn.GELU"}` is one of torch's, `{"$settings": {...}}` an object
+with these attributes, which are also its items.
 """
 
 from collections.abc import Mapping
