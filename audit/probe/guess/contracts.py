@@ -85,6 +85,7 @@ _SCALED = re.compile(r"\*\*\s*\(?-\s*(0?\.5|1\s*/\s*2)|sqrt\(|rsqrt|scaled_dot_p
 _CAUSAL_SOURCE = re.compile(
     r"\btril\b|\btriu\b|is_causal\s*=\s*True|causal_mask|look_ahead|subsequent_mask|mask_future"
 )
+_IN_ORDER = ("BLC", "LBC", "BCL")  # of an image or volume, causal may be said of an axis that is not the positions
 _NEARLY_ALL = 0.95  # of the pairs: some weights are too small to show
 _MOSTLY = 0.5  # a wrong diagonal lets a few later keys through, and remains a causal mask with a defect
 
@@ -122,7 +123,9 @@ def inferred(
                 contract[key], why[key] = value, where
                 break
     _fill_sizes(contract, why, module)
-    causal, reason = _causality(name, source, arguments, future, masked=bool(form["mask"]), module=module)
+    causal, reason = _causality(
+        name, source, arguments, future, masked=bool(form["mask"]), layout=form["layout"], module=module
+    )
     if causal is not None:
         contract["is_causal"] = causal
     if reason:
@@ -155,10 +158,14 @@ def _fill_sizes(contract: dict[str, object], why: dict[str, str], module: torch.
             contract["head_dim"] = dim = width // heads
             why["head_dim"] = f"width {width} / num_heads {heads}"
     if isinstance(heads, int) and isinstance(dim, int) and "num_kv_heads" not in contract:
-        width = key.out_features if isinstance(key, torch.nn.Linear) else heads * dim
-        if width % dim == 0 and width and heads % (width // dim) == 0:
+        width = key.out_features if isinstance(key, torch.nn.Linear) else 0
+        joint = any(p.dim() >= 2 and p.shape[0] == 3 * heads * dim for p in module.parameters())
+        if width and width % dim == 0 and heads % (width // dim) == 0:
             contract["num_kv_heads"] = width // dim
-            why["num_kv_heads"] = "width of the keys / head_dim" if key is not None else "as many as query heads"
+            why["num_kv_heads"] = "width of the keys / head_dim"
+        elif not width and joint:
+            contract["num_kv_heads"] = heads
+            why["num_kv_heads"] = "one projection makes queries, keys and values of the same width"
     groups = contract.get("num_kv_heads")
     if isinstance(heads, int) and isinstance(groups, int) and heads % groups:
         del contract["num_kv_heads"], why["num_kv_heads"]
@@ -171,10 +178,11 @@ def _causality(
     future: float | None,
     *,
     masked: bool,
+    layout: str,
     module: torch.nn.Module | None,
 ) -> tuple[bool | None, str | None]:
     """Return what is said of causality and by what; None where nothing says it, or a mask has to be passed for it."""
-    if future is None:
+    if future is None or layout not in _IN_ORDER:
         return None, None
     flags = {key: value for key, value in arguments.items() if CAUSAL.search(key) and isinstance(value, bool)}
     for key, value in flags.items():

@@ -26,6 +26,7 @@ from .trying import Target
 from .values import python
 
 _SECONDS = 40.0  # for all trials of one class
+_SECONDS_OF_OPTION = 5.0
 _GROWTH = 80  # settings that a configuration of unknown class may turn out to need
 _MAX_SUBJECTS = 13
 
@@ -129,7 +130,8 @@ def _ways_of_class(loaded: Loaded, path: str, seed: int) -> tuple[dict[str, Way]
                 continue
             name = f"{option[-1]}={value}"
             try:
-                found = _search(constructor, {option: value}, path, seed, deadline, like=usual)
+                until = min(deadline, time.monotonic() + _SECONDS_OF_OPTION)
+                found = _search(constructor, {option: value}, path, seed, until, like=usual)
                 if _value_at(found.arguments, option) == value:  # not where a configuration of another class was taken
                     ways[name] = found
             except NotGuessed as problem:
@@ -187,7 +189,7 @@ def _search(
             slots[option] = [value]
         for choice in variations(slots) if vary else [{}]:
             if time.monotonic() > deadline:
-                raise NotGuessed(f"{worst.reason or 'nothing was tried'} (gave up after {_SECONDS:.0f} s)")
+                raise NotGuessed(f"{worst.reason or 'nothing was tried'} (the time for trials was up)")
             way = _attempt(constructor, slots, choice, sizes, path, seed, worst)
             if way:
                 return way
