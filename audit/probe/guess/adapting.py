@@ -5,7 +5,7 @@ A form is plain data:
 - `canonical`: `module` (hidden states) or `function` (query, key, value);
 - `arguments`: what each argument of the call is given, a recipe; by position where `positional` says so;
 - `layout`, `out`: of the tensors that go in and of the one that comes out;
-- `pick`: the path to the output in what is returned;
+- `pick`: the path to the output in what is returned; an attribute begins with a dot;
 - `mask`: None, or the argument, convention and shape of a mask of keys;
 - `heads`, `head_dim`, `rope`: sizes that tables and masks need.
 """
@@ -186,8 +186,8 @@ def output(answer: object, form: Form, leaves: Mapping[str, torch.Tensor | None]
 
 
 def _part(value: object, part: object) -> object:
-    if isinstance(part, str) and not isinstance(value, Mapping):
-        return getattr(value, part)
+    if isinstance(part, str) and part.startswith(".") and not isinstance(value, Mapping):
+        return getattr(value, part[1:])
     return cast(Any, value)[part]
 
 
@@ -226,4 +226,4 @@ def _places(answer: object) -> list[list[object]]:
         for name in (*_PREFERRED, *getattr(answer, "__dict__", {}))
         if isinstance(getattr(answer, name, None), torch.Tensor)
     ]
-    return [[name] for name in names]
+    return [[f".{name}"] for name in names]

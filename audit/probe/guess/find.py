@@ -21,7 +21,7 @@ from .conventions import SIZES, Sizes
 from .forms import crossed, forms_of
 from .loading import Loaded, load
 from .problems import NotGuessed, told
-from .reading import Source, is_module_class, read
+from .reading import Source, is_module_class, parameters_of, read
 from .trying import Target
 from .values import python
 
@@ -64,8 +64,10 @@ def find(path: str, module: str | None, qualname: str, seed: int) -> dict[str, o
         seed: of the weights.
 
     Returns:
-        `problem` (one line, or None), `kind`, `declared`, `parameters`, `loaded` and the `subjects`, each with its
-        `choices`, which `callee_of` takes, `contract`, `inferred_from`, `arguments` and `call`.
+        `problem` (one line, or None), `kind`, `declared`, `parameters`, `loaded`, `signature` and the `subjects`, each
+        with its `choices`, which `callee_of` takes, `contract`, `inferred_from`, `arguments`, `call`, and the `lengths`
+        that it was called with; `not_built` says why options are none of them. `path`, `module` and `qualname` are
+        those that were asked for.
     """
     reply: dict[str, object] = {
         "problem": None,
@@ -74,12 +76,17 @@ def find(path: str, module: str | None, qualname: str, seed: int) -> dict[str, o
         "parameters": None,
         "subjects": [],
         "loaded": None,
+        "signature": {},
+        "not_built": {},
+        "path": path,
+        "module": module,
+        "qualname": qualname,
     }
     try:
         with phase("import"):
             loaded = load(path, module, qualname)
         value = loaded.value
-        reply |= {"loaded": loaded.how, "declared": _declared(value, qualname)}
+        reply |= {"loaded": loaded.how, "declared": _declared(value, qualname), "signature": _signature(value)}
         if isinstance(value, type) and not is_module_class(value):
             what = (
                 "a torch.autograd.Function" if issubclass(value, torch.autograd.Function) else "not a torch.nn.Module"
@@ -102,6 +109,22 @@ def find(path: str, module: str | None, qualname: str, seed: int) -> dict[str, o
 
 def _declared(value: object, qualname: str) -> str:
     return f"{getattr(value, '__module__', '')}:{getattr(value, '__qualname__', qualname)}"
+
+
+def _signature(value: object) -> dict[str, object]:
+    """Return the arguments of the constructor (of a class) and of the call, each as it is written."""
+    functions = (
+        {"build": value, "call": getattr(value, "forward", None)} if isinstance(value, type) else {"call": value}
+    )
+    found: dict[str, object] = {}
+    for key, function in functions.items():
+        if callable(function):
+            try:
+                named = [str(each) for each in parameters_of(function) if each.name != "self"]
+            except (TypeError, ValueError):  # built in
+                continue
+            found[key] = named
+    return found
 
 
 def namespace_of(value: object) -> Mapping[str, object]:
@@ -370,7 +393,8 @@ def _call_line(form: Form, way: Way, name: str) -> str:
     if form["mask"] and form["mask"]["parameter"]:
         shown[form["mask"]["parameter"]] = "key_mask"
     inside = ", ".join(value if key in form["positional"] else f"{key}={value}" for key, value in shown.items())
-    return f"{callee}({inside}){''.join(f'[{part!r}]' for part in form['pick'])}"
+    picks = (part if str(part).startswith(".") else f"[{part!r}]" for part in form["pick"])
+    return f"{callee}({inside}){''.join(picks)}"
 
 
 def _shown(recipe: object, form: Form) -> str:

@@ -9,7 +9,7 @@ import math
 import torch
 
 # Of a module: what (B, L, E) becomes.
-MODULE_LAYOUTS = ("BLC", "LBC", "BCL", "BCHW", "BHWC", "B1LC", "BCTHW", "BTHWC", "LC")
+MODULE_LAYOUTS = ("BLC", "LBC", "BCL", "BCHW", "BHWC", "B1LC", "BCTHW", "BTHWC")
 # Of a function: what (B, H, L, D) becomes; in BLC the heads stand beside one another, in (Bh)LD in the batch.
 FUNCTION_LAYOUTS = ("BhLD", "BLhD", "BLC", "(Bh)LD", "LBC")
 
@@ -69,7 +69,7 @@ def module_layout(axes: tuple[str, ...]) -> str | None:
         is_image = names[1] in _HEIGHT and names[2] in _WIDTH
         return ("BHWC" if is_image else "B1LC") if names[3] in _CHANNELS | {"_"} else None
     if len(names) != 3:
-        return "LC" if len(names) == 2 and names[0] in _LENGTH and names[1] in _CHANNELS else None
+        return None
     if names[1] in _BATCH and names[0] not in _BATCH:
         return "LBC"
     if names[1] in _CHANNELS - {"d", "e", "f"} and names[2] in _LENGTH:
