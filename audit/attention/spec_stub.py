@@ -3,6 +3,7 @@
 What was found is written out as plain Python; what nothing says stands there as a comment that asks for a decision.
 """
 
+import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -85,6 +86,7 @@ _TABLES = {
     "alibi": "torch.zeros(batch * {heads}, 1, length)",
     "lengths": "torch.full((batch,), length)",
 }
+_LONG = 30  # characters: what is longer has a line of its own
 _UNDECIDED = {
     "num_heads": "the number of query heads",
     "num_kv_heads": "the number of key and value heads; num_heads where they are not shared",
@@ -147,7 +149,7 @@ def _names_of(value: object) -> list[str]:
         own = [str(value[key]).partition(".")[0] for key in ("$call", "$name") if key in value]
         inner = [name for item in value.values() for name in _names_of(item)]
         return [name for name in own + inner if name != "torch"]
-    return [name for item in value for name in _names_of(item)] if isinstance(value, list | tuple) else []
+    return [name for item in value for name in _names_of(item)] if isinstance(value, list) else []
 
 
 def _functions(subject: Mapping[str, Any], qualname: str, suffix: str, *, is_class: bool) -> list[str]:
@@ -155,7 +157,9 @@ def _functions(subject: Mapping[str, Any], qualname: str, suffix: str, *, is_cla
     function = form["canonical"] == "function"
     lines: list[str] = []
     if is_class:
-        lines += [f"def build{suffix}() -> {qualname}:", f"    return {qualname}({_keywords(arguments)})", "", ""]
+        lines += [f"def build{suffix}() -> {qualname}:", f"    return {qualname}("]
+        lines += [f"        {name}={_python(value)}," for name, value in arguments.items()]
+        lines += ["    )", "", ""]
     if function:
         head = "query: Tensor, key: Tensor, value: Tensor, is_causal: bool, mask: Tensor | None"
         doc = "query (B, H, Lq, D), key and value (B, G, Lk, D), mask bool, True = may attend; returns (B, H, Lq, D)."
@@ -171,6 +175,12 @@ def _statements(form: Mapping[str, Any], qualname: str, suffix: str, *, is_class
     given = {name: _recipe(recipe, form) for name, recipe in form["arguments"].items()}
     if mask and mask["parameter"]:
         given[mask["parameter"]] = _mask(form, mask, required="kept" in form["arguments"].values())
+    prelude = _prelude(" ".join(given.values()), form, function=function)
+    inputs = ("hidden_states", "query", "key", "value")  # masks and tables are made of these as they come
+    for name, text in given.items():
+        if len(text) > _LONG and not text.startswith(inputs) and name not in inputs:
+            prelude.append(f"{name} = {text}")
+            given[name] = name
     inside = [given.pop(name) for name in form["positional"] if name in given]
     call = ", ".join([*inside, *(f"{name}={value}" for name, value in given.items())])
     callee = f"build{suffix}().eval()" if function and is_class else qualname if function else "module"
@@ -178,7 +188,7 @@ def _statements(form: Mapping[str, Any], qualname: str, suffix: str, *, is_class
     for part in form["pick"]:
         output += part if str(part).startswith(".") else f"[{part!r}]"
     taken = (_HEADS_TAKEN if function else _TAKEN)[form["out"]].format(y=output)
-    return [*_prelude(call, form, function=function), f"output: Tensor = {taken}", "return output"]
+    return [*prelude, f"output: Tensor = {taken}", "return output"]
 
 
 def _prelude(call: str, form: Mapping[str, Any], *, function: bool) -> list[str]:
@@ -231,7 +241,7 @@ def _entry(subject: Mapping[str, Any], module: str, qualname: str, suffix: str) 
     contract, why = subject["contract"], subject["inferred_from"]
     function = subject["choices"]["form"]["canonical"] == "function"
     name = " ".join(filter(None, (qualname, subject["name"])))
-    lines = [f"    {name!r}: {{", f'        "{"function" if function else "class"}": "{module}:{qualname}",']
+    lines = [f"    {json.dumps(name)}: {{", f'        "{"function" if function else "class"}": "{module}:{qualname}",']
     lines += [] if function else [f'        "build": build{suffix},']
     lines += [f'        "forward": forward{suffix},', '        "contract": {']
     for key, value in contract.items():
@@ -263,7 +273,10 @@ def _empty_functions(reply: Mapping[str, Any], qualname: str) -> list[str]:
 
 
 def _empty_entry(module: str, qualname: str, *, is_class: bool) -> list[str]:
-    lines = [f"    {qualname!r}: {{", f'        "{"class" if is_class else "function"}": "{module}:{qualname}",']
+    lines = [
+        f"    {json.dumps(qualname)}: {{",
+        f'        "{"class" if is_class else "function"}": "{module}:{qualname}",',
+    ]
     lines += ['        "build": build,'] if is_class else []
     lines += ['        "forward": forward,', '        "contract": {']
     lines += ['            # "embed_dim": ...,  # decide: the width of the input'] if is_class else []
@@ -274,10 +287,10 @@ def _python(value: object) -> str:
     """Return the expression for what the probe describes as plain data (its `guess.values`)."""
     if isinstance(value, list):
         return f"[{', '.join(_python(item) for item in value)}]"
-    if isinstance(value, tuple):
-        return f"({', '.join(_python(item) for item in value)}{',' if len(value) == 1 else ''})"
     if not isinstance(value, Mapping):
         return repr(value)
+    if "$tuple" in value:
+        return f"({', '.join(_python(item) for item in value['$tuple'])})"
     if "$settings" in value:
         return f"Settings({_keywords(value['$settings'])})"
     if "$name" in value:

@@ -18,7 +18,7 @@ import torch
 from . import conventions
 from .conventions import CONFIG_NAMES, Sizes
 from .reading import Source, parameters_of, string_options
-from .values import Settings, decoded
+from .values import DEFAULT, Settings, decoded
 
 Path = tuple[str, ...]
 Slots = dict[Path, list[object]]
@@ -83,6 +83,8 @@ class Constructor:
         arguments: dict[str, object] = {}
         for path, values in slots.items():
             value = values[chosen.get(path, 0)]
+            if value is DEFAULT:
+                continue
             if isinstance(value, Mapping):
                 value = {key: dict(item) if isinstance(item, Mapping) else item for key, item in value.items()}
             place = arguments
@@ -162,16 +164,16 @@ class Constructor:
             values = conventions.candidates(kind, sizes)
             known = [value for value in values if value != each.default]
             if conventions.overrides_default(kind, each.default):
-                return [*known, each.default]
-            return [each.default, *known] if kind in ("window", "image") and not isinstance(each.default, bool) else []
+                return [*known, DEFAULT]
+            return [DEFAULT, *known] if kind in ("window", "image") and not isinstance(each.default, bool) else []
         if kind and not (options and _annotated(each, str)):
             return conventions.candidates(kind, sizes)
         if each.name in ("processor", "attn_processor"):
             made = ({"$call": name, "arguments": {}} for name in self._processors())
-            return [None, *made] if each.default is None or required else []
+            return [None if required else DEFAULT, *made] if each.default is None or required else []
         if required:
             return _by_type(each, options, sizes)
-        return [None, {"$name": "torch.nn.LayerNorm"}] if each.default is None and "norm_layer" in each.name else []
+        return [DEFAULT, {"$name": "torch.nn.LayerNorm"}] if each.default is None and "norm_layer" in each.name else []
 
     def _processors(self) -> list[str]:
         """Return the classes of the target's module that compute attention for another one, the nearest name first."""

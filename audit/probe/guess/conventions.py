@@ -143,11 +143,11 @@ def candidates(kind: str, sizes: Sizes) -> list[object]:
         case "length":
             return [LONGEST, 11]
         case "window":
-            return [WINDOW, (1, 11), 11, (WINDOW, WINDOW), 1]
+            return [WINDOW, {"$tuple": [1, 11]}, 11, {"$tuple": [WINDOW, WINDOW]}, 1]
         case "features":
             return [FEATURES, sizes.head_dim, 2, 32]
         case "image":
-            return [(1, 11), 11]
+            return [{"$tuple": [1, 11]}, 11]
     return [0.0]
 
 

@@ -146,6 +146,8 @@ def _ways_of_class(loaded: Loaded, path: str, seed: int) -> tuple[dict[str, Way]
     ways = {"": usual}
     why_not: dict[str, str] = {}
     for option, values in list(constructor.options.items()):
+        if "cross" in option[-1] and not usual.form.get("context_dim"):
+            continue  # of what the usual call does not do
         taken = _value_at(usual.arguments, option)
         default = next((p.default for p in constructor.parameters if (p.name,) == option), None)
         for value in values:
@@ -175,6 +177,8 @@ def _across(way: Way, built: type, constructor: Constructor, path: str, seed: in
     for width in (way.sizes.embed, way.sizes.context):
         try:
             found = trying.fitted(target, form | {"context_dim": width}, way.sizes)
+            if not trying.is_moved_by(target, found, way.sizes, "context"):
+                continue  # it takes a context for something else, or only where it is built otherwise
         except Exception:  # it does not attend to another sequence in this form, which is no defect
             continue
         masked, why = trying.with_mask(target, found, constructor.source, way.sizes)

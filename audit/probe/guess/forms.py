@@ -197,7 +197,8 @@ def _completed(
     positional = [each.name for each in parameters if each.kind is each.POSITIONAL_ONLY]
     if not parameters:
         arguments, positional = {"hidden": "hidden"}, ["hidden"]
-    form = base | {"arguments": arguments, "positional": positional}
+    filled = ", ".join(each.name for each in parameters if each.name in others and roles[each.name] is None)
+    form = base | {"arguments": arguments, "positional": positional, "filled": filled}
     yield form
     for name, recipes in others.items():
         for recipe in recipes[1:]:

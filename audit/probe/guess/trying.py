@@ -83,8 +83,15 @@ def fitted(target: Target, form: Form, sizes: Sizes) -> Form:
         raise Misfit(
             f"the call returned {_shapes(returned)}, and no tensor begins with batch and positions {(BATCH, LENGTH)}"
         )
-    if not torch.isfinite(answer(target, found, leaves)).all():
+    output = answer(target, found, leaves)
+    if not torch.isfinite(output).all():
         raise Misfit("the output of a normal input is not finite")
+    if form["canonical"] == "module" and output.shape[-1] != sizes.embed:
+        raise Misfit(
+            f"its input has {sizes.embed} channels and its output {output.shape[-1]}; only what keeps them is judged"
+        )
+    if form.get("filled") and torch.equal(output, output[:, :1].expand_as(output)):
+        raise Misfit(f"every position has the same output where {form['filled']} is a value that was made up")
     return found
 
 
@@ -106,6 +113,16 @@ def lengths(target: Target, form: Form, sizes: Sizes) -> tuple[list[int], str | 
         except Exception as error:
             reason = reason or f"length {length}: {told(error, within=target.path)}"
     return works, reason
+
+
+def is_moved_by(target: Target, form: Form, sizes: Sizes, name: str) -> bool:
+    """Whether another tensor of this name gives another output."""
+    leaves = inputs(form, sizes)
+    tensor = leaves[name]
+    assert tensor is not None
+    other = torch.randn(tensor.shape, generator=torch.Generator().manual_seed(2))
+    before, after = answer(target, form, leaves), answer(target, form, {**leaves, name: other})
+    return _moved(after, before) > _NO_EFFECT * _spread(before)
 
 
 def mixes_batch(target: Target, form: Form, sizes: Sizes) -> bool:
