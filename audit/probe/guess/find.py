@@ -48,10 +48,11 @@ class _Worst:
 
     stage: int = -1
     reason: str = ""
+    sizes: Sizes | None = None
 
-    def note(self, stage: int, reason: str) -> None:
+    def note(self, stage: int, reason: str, sizes: Sizes) -> None:
         if stage > self.stage:
-            self.stage, self.reason = stage, reason
+            self.stage, self.reason, self.sizes = stage, reason, sizes
 
 
 def find(path: str, module: str | None, qualname: str, seed: int) -> dict[str, object]:
@@ -210,7 +211,8 @@ def _search(
         NotGuessed: none does.
     """
     worst = _Worst()
-    for classes, sizes, vary in _plans(constructor, like):
+    for classes, planned, vary in _plans(constructor, like):
+        sizes = worst.sizes or planned if vary else planned  # varied are those that came furthest
         slots = constructor.slots(sizes, classes)
         for option, value in options.items():
             slots[option] = [value]
@@ -263,7 +265,7 @@ def _attempt(
                 continue
             shown = ", ".join(f"{key}={python(value)}" for key, value in arguments.items())[:300]
             what = f"{name}({shown}) cannot be built" if stage == 0 else f"{name}({shown}) cannot be called"
-            worst.note(stage, f"{what}: {told(error, within=path)}")
+            worst.note(stage, f"{what}: {told(error, within=path)}", sizes)
             return None
     return None
 
@@ -343,7 +345,7 @@ def _ways_of_function(loaded: Loaded, path: str) -> tuple[dict[str, Way], dict[s
             try:
                 return {"": Way(None, {}, *_settled(target, form, source, sizes))}, {}
             except Exception as error:
-                worst.note(1, f"{function.__qualname__} cannot be called: {told(error, within=path)}")
+                worst.note(1, f"{function.__qualname__} cannot be called: {told(error, within=path)}", sizes)
     raise NotGuessed(worst.reason or f"{loaded.value.__qualname__} does not take query, key and value by these names")  # type: ignore[attr-defined]
 
 

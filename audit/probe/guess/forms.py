@@ -102,14 +102,13 @@ def _modules(
     sizes: Sizes,
     main: str | None,
 ) -> Iterator[Form]:
-    said = _said(source, main, layouts.module_layout) if main else None
+    said = _said(source, main, layouts.module_layout) if main else []
     # Without a word, channels stand last, or an image or a volume is given; `(L, B, C)` is told from `(B, L, C)` later.
-    tried = [said] if said else ["BLC", "BCHW", "BHWC", "BCL", "BCTHW"]
-    for layout in tried:
+    for layout in said or ["BLC", "BCHW", "BHWC", "BCL", "BCTHW"]:
         base: Form = {
             "canonical": "module",
             "layout": layout,
-            "said": said is not None,
+            "said": bool(said),
             "out": layout,
             "pick": [],
             "mask": None,
@@ -120,17 +119,13 @@ def _modules(
         yield from _completed(base, parameters, roles, inputs, source)
 
 
-def _said(source: Source, name: str, layout_of: Callable[[tuple[str, ...]], str | None]) -> str | None:
-    """Return the layout that documentation, or else an unpacked shape, gives for an argument."""
+def _said(source: Source, name: str, layout_of: Callable[[tuple[str, ...]], str | None]) -> list[str]:
+    """Return the layouts that the documentation, or else the shapes unpacked in any branch, give for an argument."""
     axes = documented_axes(source, name)
     found = layout_of(axes) if axes else None
     if found:
-        return found
-    for each in unpacked(source).get(name, []):
-        found = layout_of(each)
-        if found:
-            return found
-    return None
+        return [found]
+    return list(dict.fromkeys(filter(None, map(layout_of, unpacked(source).get(name, [])))))
 
 
 def _functions(
@@ -140,15 +135,15 @@ def _functions(
     source: Source,
     sizes: Sizes,
 ) -> Iterator[Form]:
-    said = next(filter(None, (_said(source, name, layouts.function_layout) for name in triple)), None)
+    said = next(filter(None, (_said(source, name, layouts.function_layout) for name in triple)), [])
     causal = next((name for name, role in roles.items() if role == "causal"), None)
     inputs: dict[str, object] = dict(zip(triple, ("query", "key", "value"), strict=True))
     inputs |= {causal: "causal"} if causal else {}
-    for layout in [said] if said else ["BhLD", "BLhD", "(Bh)LD", "BLC"]:
+    for layout in said or ["BhLD", "BLhD", "(Bh)LD", "BLC"]:
         base: Form = {
             "canonical": "function",
             "layout": layout,
-            "said": said is not None,
+            "said": bool(said),
             "out": layout,
             "pick": [],
             "mask": None,
