@@ -156,6 +156,9 @@ def _functions(subject: Mapping[str, Any], qualname: str, suffix: str, *, is_cla
     form, arguments = subject["choices"]["form"], subject["choices"]["arguments"]
     function = form["canonical"] == "function"
     lines: list[str] = []
+    if subject["choices"].get("opened"):
+        names = ", ".join(subject["choices"]["opened"])
+        lines += [f"# decide: {names} begin as zero, and nothing shows behind them; give them numbers in `build`."]
     if is_class:
         lines += [f"def build{suffix}() -> {qualname}:", f"    return {qualname}("]
         lines += [f"        {name}={_python(value)}," for name, value in arguments.items()]

@@ -157,6 +157,8 @@ class Constructor:
         fixed = conventions.scalar_of(each.name)
         if fixed and (required or each.name == "batch_first"):
             return list(fixed)
+        if fixed and each.default is None and fixed[0] is not None:
+            return [DEFAULT, *fixed]
         kind = conventions.kind_of(each.name, lengthy_block=self.lengthy_block)
         if kind == "embed" and _annotated(each, float, bool, str):
             kind = None

@@ -36,7 +36,7 @@ input_size_dim dim_in embed d_embed d_hidden feature_dim features in_features d_
 attention_dim hidden embedding_size token_dim node_dim input_channels embed_dims feat_dim q_dim dim_q
 d_input query_size attn_dim attention_channel hidden_channels q_channels in_planes planes inplanes
 hid_dim hiddensize embeddim output_dim out_dim out_features out_channels dim_out d_out d_output proj_dim
-total_dim embeddings in_chans in_ch inner_dim x_dim size state_dim in_chs out_chs"""
+total_dim embeddings in_chans in_ch inner_dim x_dim size state_dim in_chs out_chs in_dims"""
 _HEADS = """num_heads heads n_head n_heads num_attention_heads nhead nheads h head_num attention_heads num_head
 number_of_heads heads_num n_attention_heads encoder_attention_heads decoder_attention_heads numheads num_q_heads
 num_query_heads q_heads n_q_heads head_count"""

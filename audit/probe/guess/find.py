@@ -13,7 +13,7 @@ import torch
 
 from .. import specs
 from ..phases import phase
-from . import trying
+from . import gates, trying
 from .adapting import Form
 from .constructing import Constructor, Path, Slots, lacks_setting, variations
 from .contracts import inferred
@@ -39,6 +39,7 @@ class Way:
     arguments: Mapping[str, object]
     form: Form
     sizes: Sizes
+    opened: list[str] = field(default_factory=list)
     defaults: Mapping[str, object] = field(default_factory=dict)
 
 
@@ -67,7 +68,8 @@ def find(path: str, module: str | None, qualname: str, seed: int) -> dict[str, o
     Returns:
         `problem` (one line, or None), `kind`, `declared`, `parameters`, `loaded`, `signature` and the `subjects`, each
         with its `choices`, which `callee_of` takes, `contract`, `inferred_from`, `arguments`, `call`, and the `lengths`
-        that it was called with; `not_built` says why options are none of them. `path`, `module` and `qualname` are
+        that it was called with; `choices["opened"]` names the parameters that begin as zero and were given numbers, for
+        nothing shows behind them; `not_built` says why options are none of them. `path`, `module` and `qualname` are
         those that were asked for.
     """
     reply: dict[str, object] = {
@@ -298,7 +300,10 @@ def _called(
         across = "context" in form["arguments"].values()
         for trial in [form, *([form | {"context_dim": sizes.context if width else sizes.embed}] if across else [])]:
             try:
-                return Way(module, arguments, *_settled(target, trial, source, sizes), constructor.defaults)
+                fitted = trying.fitted(target, trial, sizes)
+                opened = _opened(module, target, fitted, sizes)
+                form, sizes = _settled(target, fitted, source, sizes)
+                return Way(module, arguments, form, sizes, opened, constructor.defaults)
             except Exception as error:
                 if lacks_setting(error):
                     raise
@@ -312,9 +317,17 @@ def _is_about_axes(error: Exception) -> bool:
     return "values to unpack" in str(error) or "number of dimensions" in str(error)
 
 
-def _settled(target: Target, form: Form, source: Source, sizes: Sizes) -> tuple[Form, Sizes]:
-    """Return the form with all that a trial finds of it."""
-    found = trying.fitted(target, form, sizes)
+def _opened(module: torch.nn.Module, target: Target, form: Form, sizes: Sizes) -> list[str]:
+    """Open the gates of a module in which no token reaches another; return the names of those that let one through."""
+    names = gates.closed(module)
+    if not names or trying.attends(target, form, sizes):
+        return []
+    gates.open_(module, names)
+    return names
+
+
+def _settled(target: Target, found: Form, source: Source, sizes: Sizes) -> tuple[Form, Sizes]:
+    """Return a form that was fitted, with all that trials find of it."""
     if (
         found["layout"] == "BLC"
         and not found["said"]
@@ -343,7 +356,8 @@ def _ways_of_function(loaded: Loaded, path: str) -> tuple[dict[str, Way], dict[s
             if form["canonical"] != "function":
                 continue
             try:
-                return {"": Way(None, {}, *_settled(target, form, source, sizes))}, {}
+                fitted = trying.fitted(target, form, sizes)
+                return {"": Way(None, {}, *_settled(target, fitted, source, sizes))}, {}
             except Exception as error:
                 worst.note(1, f"{function.__qualname__} cannot be called: {told(error, within=path)}", sizes)
     raise NotGuessed(worst.reason or f"{loaded.value.__qualname__} does not take query, key and value by these names")  # type: ignore[attr-defined]
@@ -371,7 +385,7 @@ def _described(name: str, way: Way, loaded: Loaded, path: str) -> dict[str, obje
         why["key_mask"] = form["why mask"]
     subject: dict[str, object] = {
         "name": name,
-        "choices": {"arguments": dict(way.arguments), "form": form},
+        "choices": {"arguments": dict(way.arguments), "form": form, "opened": way.opened},
         "contract": contract,
         "inferred_from": why,
         "arguments": {key: python(value) for key, value in way.arguments.items()},

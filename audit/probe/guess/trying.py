@@ -125,6 +125,18 @@ def is_moved_by(target: Target, form: Form, sizes: Sizes, name: str) -> bool:
     return _moved(after, before) > _NO_EFFECT * _spread(before)
 
 
+def attends(target: Target, form: Form, sizes: Sizes) -> bool:
+    """Whether replacing one token of a module moves another position's output by more than rounding."""
+    leaves = inputs(form, sizes)
+    name = "context" if form.get("context_dim") else "hidden_states"
+    tensor = leaves[name]
+    assert tensor is not None
+    other = tensor.clone()
+    other[:, 0] = torch.randn(other[:, 0].shape, generator=torch.Generator().manual_seed(4)) * 2
+    before, after = answer(target, form, leaves), answer(target, form, {**leaves, name: other})
+    return _moved(after[:, 1:], before[:, 1:]) > _HIDDEN * _spread(before)
+
+
 def mixes_batch(target: Target, form: Form, sizes: Sizes) -> bool:
     """Whether the first sample's output depends on the second's input."""
     leaves = inputs(form, sizes)
