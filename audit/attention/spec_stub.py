@@ -19,6 +19,7 @@ _GIVEN = {  # of (B, L, C)
     "B1LC": "{x}[:, None]",
     "BCTHW": "{x}.transpose(1, 2).unflatten(2, (1, height, width))",
     "BTHWC": "{x}.unflatten(1, (1, height, width))",
+    "(BL)C": "{x}.flatten(0, 1)",
 }
 _TAKEN = {
     "BLC": "{y}",
@@ -29,6 +30,7 @@ _TAKEN = {
     "B1LC": "{y}[:, 0]",
     "BCTHW": "{y}.flatten(2).transpose(1, 2)",
     "BTHWC": "{y}.flatten(1, 3)",
+    "(BL)C": "{y}.unflatten(0, hidden_states.shape[:2])",
 }
 _HEADS_GIVEN = {  # of (B, H, L, D)
     "BhLD": "{x}",
@@ -36,6 +38,7 @@ _HEADS_GIVEN = {  # of (B, H, L, D)
     "BLC": "{x}.transpose(1, 2).flatten(2)",
     "LBC": "{x}.permute(2, 0, 1, 3).flatten(2)",
     "(Bh)LD": "{x}.flatten(0, 1)",
+    "(BL)hD": "{x}.transpose(1, 2).flatten(0, 1)",
 }
 _HEADS_TAKEN = {
     "BhLD": "{y}",
@@ -43,6 +46,8 @@ _HEADS_TAKEN = {
     "BLC": "{y}.unflatten(2, (query.shape[1], -1)).transpose(1, 2)",
     "LBC": "{y}.unflatten(2, (query.shape[1], -1)).permute(1, 2, 0, 3)",
     "(Bh)LD": "{y}.unflatten(0, query.shape[:2])",
+    "(BL)hD": "{y}.unflatten(0, (query.shape[0], -1)).transpose(1, 2)",
+    "(BL)C": "{y}.unflatten(0, (query.shape[0], -1)).unflatten(2, (query.shape[1], -1)).transpose(1, 2)",
 }
 _SHAPED = {  # of a mask of keys (B, L)
     "BL": "{m}",
@@ -85,6 +90,10 @@ _TABLES = {
     "grid tensor": "torch.tensor([[height, width]])",
     "alibi": "torch.zeros(batch * {heads}, 1, length)",
     "lengths": "torch.full((batch,), length)",
+}
+_PACKED = {
+    "packed": "torch.arange(0, ({x}.shape[0] + 1) * {x}.shape[-2], {x}.shape[-2], dtype=torch.int32)",
+    "longest": "{x}.shape[-2]",
 }
 _LONG = 30  # characters: what is longer has a line of its own
 _UNDECIDED = {
@@ -219,6 +228,10 @@ def _recipe(recipe: object, form: Mapping[str, Any]) -> str:
         return "is_causal"
     if recipe == "kept":
         return _mask(form, form["required_mask"], required=True)
+    if str(recipe).startswith(tuple(_PACKED)):
+        what, _, of_keys = str(recipe).partition(" ")
+        x = ("key" if of_keys else "query") if form["canonical"] == "function" else "hidden_states"
+        return _PACKED[what].format(x=x)
     if form["canonical"] == "function":
         return _HEADS_GIVEN[form["layout"]].format(x=recipe)
     if recipe in ("hidden", "context"):

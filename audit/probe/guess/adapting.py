@@ -71,6 +71,8 @@ def made(
         return is_causal
     if recipe == "kept":  # a mask that the call must have, where every key may be attended to
         return _mask(form, form["required_mask"], leaves)
+    if str(recipe).startswith(("packed", "longest")):
+        return _packed(str(recipe), form, leaves)
     if form["canonical"] == "function":
         tensor = leaves[str(recipe)]
         assert tensor is not None
@@ -85,19 +87,31 @@ def made(
     return _table(str(recipe), form, hidden)
 
 
+def _packed(recipe: str, form: Form, leaves: Mapping[str, torch.Tensor | None]) -> object:
+    """Return where packed sequences begin and the last one ends, or the length of the longest: they are all as long."""
+    names = ("key" if recipe.endswith(" k") else "query") if form["canonical"] == "function" else "hidden_states"
+    tensor = leaves[names]
+    assert tensor is not None
+    batch, length = tensor.shape[0], tensor.shape[-2]
+    if recipe.startswith("longest"):
+        return length
+    return torch.arange(0, (batch + 1) * length, length, dtype=torch.int32)
+
+
 def _table(recipe: str, form: Form, hidden: torch.Tensor) -> object:
     """Return what is made of the sizes of the hidden states alone."""
     batch, length, _ = hidden.shape
     height, width = layouts.grid_of(length)
     dim = form["rope"]
     positions = torch.arange(length)
+    positions = positions.repeat(batch) if form["layout"] == "(BL)C" else positions
     angles = positions[:, None] * ROPE_BASE ** (-torch.arange(0, dim, 2) / dim)  # (L, dim / 2)
     doubled = torch.cat([angles, angles], dim=-1)
     cos, sin = doubled.cos().to(hidden.dtype), doubled.sin().to(hidden.dtype)
     match recipe:
-        case "rope pair":
+        case "rope pair" if form["layout"] != "(BL)C":
             return cos.expand(batch, -1, -1), sin.expand(batch, -1, -1)
-        case "rope pair L":
+        case "rope pair" | "rope pair L":
             return cos, sin
         case "rope pair half":
             return angles.cos().to(hidden.dtype), angles.sin().to(hidden.dtype)

@@ -25,6 +25,10 @@ _RECIPES: Mapping[str, tuple[object, ...]] = {
     "width": ("width",),
     "alibi": ("alibi", {"const": None}),
     "lengths": ("lengths",),
+    "packed": ("packed",),
+    "packed k": ("packed k",),
+    "longest": ("longest",),
+    "longest k": ("longest k",),
     "causal": ({"const": False},),
 }
 _UNKNOWN: tuple[object, ...] = ({"const": None}, {"const": False}, {"const": 0}, "zeros")
@@ -104,7 +108,8 @@ def _modules(
 ) -> Iterator[Form]:
     said = _said(source, main, layouts.module_layout) if main else []
     # Without a word, channels stand last, or an image or a volume is given; `(L, B, C)` is told from `(B, L, C)` later.
-    for layout in said or ["BLC", "BCHW", "BHWC", "BCL", "BCTHW"]:
+    packed = any(is_required(each) and str(roles[each.name]).startswith("packed") for each in parameters)
+    for layout in ["(BL)C"] if packed else said or ["BLC", "BCHW", "BHWC", "BCL", "BCTHW"]:
         base: Form = {
             "canonical": "module",
             "layout": layout,
@@ -139,7 +144,8 @@ def _functions(
     causal = next((name for name, role in roles.items() if role == "causal"), None)
     inputs: dict[str, object] = dict(zip(triple, ("query", "key", "value"), strict=True))
     inputs |= {causal: "causal"} if causal else {}
-    for layout in said or ["BhLD", "BLhD", "(Bh)LD", "BLC"]:
+    packed = any(is_required(each) and str(roles[each.name]).startswith("packed") for each in parameters)
+    for layout in ["(BL)hD"] if packed else said or ["BhLD", "BLhD", "(Bh)LD", "BLC"]:
         base: Form = {
             "canonical": "function",
             "layout": layout,

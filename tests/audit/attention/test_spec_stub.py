@@ -57,6 +57,7 @@ MODULES = [
     ("masks", "Added"),
     ("masks", "Required"),
     ("functions", "MultiHead"),
+    ("packed", "Packed"),
 ]
 
 
@@ -84,15 +85,23 @@ def test_the_specs_of_a_module_build_and_call_what_was_found(file: str, qualname
             torch.testing.assert_close(found, expected)
 
 
-@pytest.mark.parametrize("qualname", ["attention", "flash_like", "ScaledDotProductAttention"])
-def test_the_specs_of_a_function_call_what_was_found(qualname: str) -> None:
-    reply = reply_of("functions", qualname)
+@pytest.mark.parametrize(
+    ("file", "qualname"),
+    [
+        ("functions", "attention"),
+        ("functions", "flash_like"),
+        ("functions", "ScaledDotProductAttention"),
+        ("packed", "varlen"),
+    ],
+)
+def test_the_specs_of_a_function_call_what_was_found(file: str, qualname: str) -> None:
+    reply = reply_of(file, qualname)
     (entry,) = executed(spec_stub(reply)).values()
     (subject,) = reply["subjects"]
-    assert entry["function"] == f"functions:{qualname}"
+    assert entry["function"] == f"{file}:{qualname}"
     assert "class" not in entry
     assert "build" not in entry
-    source = {"kind": "guess", "path": reply["path"], "module": "functions", "qualname": qualname}
+    source = {"kind": "guess", "path": reply["path"], "module": file, "qualname": qualname}
     callee = callee_of({**source, "choices": subject["choices"]}, 0, "float32")
     query, key = torch.randn(2, 6, 5, 8), torch.randn(2, subject["contract"]["num_kv_heads"], 11, 8)
     mask = torch.ones(2, 1, 1, 11, dtype=torch.bool)

@@ -37,6 +37,14 @@ Find = Any
         ("functions", "ScaledDotProductAttention", "BhLD", "module(q=query, k=key, v=value, mask=key_mask)[0]"),
         ("functions", "MultiHead", "BLC", "module(q=hidden_states, k=context, v=context, mask=key_mask)"),
         ("unloadable", "Attention", "BLC", "module(x=hidden_states)"),
+        ("packed", "Packed", "(BL)C", "module(hidden_states=hidden_states, cu_seqlens=packed)"),
+        (
+            "packed",
+            "varlen",
+            "(BL)hD",
+            "varlen(q=query, k=key, v=value, cu_seqlens_q=packed, cu_seqlens_k=packed_k, max_seqlen_q=longest, "
+            "max_seqlen_k=longest_k)",
+        ),
     ],
 )
 def test_layout_and_call(found: Find, file: str, qualname: str, layout: str, call: str) -> None:

@@ -27,6 +27,7 @@ def hidden(length: int = 11) -> Tensor:
         ("layouts", "OfDict", lambda m, x: m({"tokens": x, "mask": torch.ones(2, 12, dtype=torch.bool)})["tokens"]),
         ("options", "LinearAttention", lambda m, x: m(x)["output"]),
         ("functions", "MultiHead", lambda m, x: m(x, x, x)),
+        ("packed", "Packed", lambda m, x: m(x.flatten(0, 1), torch.tensor([0, 12, 24])).unflatten(0, (2, 12))),
     ],
 )
 def test_a_module_gets_its_own_layout_and_answers_in_the_canonical_one(
@@ -88,6 +89,13 @@ def test_a_function_gets_its_own_layout_and_its_causal_switch(found: Find, is_ca
     )
     expected = torch.nn.functional.scaled_dot_product_attention(query, key, key, attn_mask=keep, enable_gqa=True)
     torch.testing.assert_close(output, expected)
+
+
+def test_packed_sequences_stay_apart(found: Find) -> None:
+    callee = found("packed", "varlen").callee()
+    query, key = torch.randn(2, 6, 5, 8), torch.randn(2, 6, 11, 8)
+    output = callee.call({"query": query, "key": key, "value": key, "mask": None}, CALL)
+    torch.testing.assert_close(output, torch.nn.functional.scaled_dot_product_attention(query, key, key))
 
 
 def test_a_module_without_layers_is_called_as_the_function_that_it_is(found: Find) -> None:
