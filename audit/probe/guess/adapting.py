@@ -117,6 +117,8 @@ def _table(recipe: str, form: Form, hidden: torch.Tensor) -> object:
             return angles.cos().to(hidden.dtype), angles.sin().to(hidden.dtype)
         case "rope complex":
             return torch.polar(torch.ones_like(angles), angles)
+        case "rope complex B":
+            return torch.polar(torch.ones_like(angles), angles).expand(batch, -1, -1)
         case "rope angles":
             return doubled.to(hidden.dtype)
         case "rope angles 4":

@@ -74,7 +74,7 @@ _OUTPUT = (
 )
 # Words of a computation that is not softmax(q k^T / sqrt(D)) v, or is not that alone.
 _ODD = re.compile(
-    r"softcap|soft_cap|tanh|relative|rel_pos|alibi|window|sink|residual|gate|sigmoid|(?<!g)elu\b|relu|"
+    r"softcap|soft_cap|tanh|relative|rel_pos|alibi|window|sink|residual|shortcut|identity|skip|gate|sigmoid|(?<!g)elu\b|relu|"
     r"feature_map|landmark|performer|linformer|lsh|topk|top_k|sparse|kernel|talking|null_k|mem_k|memory_k|bias_k|zero_attn|"
     r"_norm\b|norm\(|normalize|l2norm|temperature|log_?n|mscale|yarn|ntk|conv|pool|cosine|entmax|sinkhorn|pinv|"
     r"fft|decay|cumsum|roll\(|unfold|stride|dilat|chunk_size|block_size|bucket|shift|quant|lora|slope",
@@ -204,11 +204,18 @@ def _causality(
     return None, f"{said}, but later tokens are seen" if said else None
 
 
-def _is_plain(source: Source) -> bool:
-    """Whether the source reads as softmax attention with the usual scale and nothing else."""
+def _is_plain(source: Source, form: Form) -> bool:
+    """Whether the source reads as softmax attention with the usual scale and nothing else.
+
+    An input that is added to what comes of it is a residual, a mask that is multiplied with something hides queries.
+    """
     text = re.sub(r'"""[\s\S]*?"""|\'\'\'[\s\S]*?\'\'\'|#[^\n]*', "", source.text)
     softmax = re.search(r"softmax|scaled_dot_product_attention", text)
-    return bool(softmax and _SCALED.search(text)) and not _ODD.search(text)
+    given = [re.escape(name) for name, recipe in form["arguments"].items() if recipe == "hidden"]
+    masks = [re.escape(form["mask"]["parameter"])] if form["mask"] and form["mask"]["parameter"] else []
+    added = any(re.search(rf"(?<![\w.]){name}\s*\+=?|\+=?\s*{name}\b", text) for name in given)
+    hidden = any(re.search(rf"\*\s*{name}\b|(?<![\w.]){name}[\w.()\[\],: ]*\*[^*]", text) for name in masks)
+    return bool(softmax and _SCALED.search(text)) and not (_ODD.search(text) or added or hidden)
 
 
 def _projections(
@@ -237,7 +244,7 @@ def _projections(
             return
         names[role] = found[0]
     held = {f"{name}.{kind}" for name in names.values() for kind in ("weight", "bias")}
-    if {key for key, _ in module.named_parameters()} - held or not _is_plain(source):
+    if {key for key, _ in module.named_parameters()} - held or not _is_plain(source, form):
         return
     if any(
         not isinstance(each, torch.nn.Linear | torch.nn.Dropout | torch.nn.Identity | torch.nn.Softmax)
@@ -275,7 +282,7 @@ def _of_function(name: str, source: Source, form: Form, sizes: Sizes, future: fl
     }
     why = {"num_heads": "heads of the queries that it is given", "num_kv_heads": "heads of the keys that it takes"}
     switch = next((key for key, recipe in form["arguments"].items() if recipe == "causal"), None)
-    if not _is_plain(source) or _POSITIONS.search(source.text):
+    if not _is_plain(source, form) or _POSITIONS.search(source.text):
         return contract, why
     if switch:
         contract["is_causal"], why["is_causal"] = True, f"argument {switch}"

@@ -13,8 +13,8 @@ from .roles import is_named, is_required, role_of
 
 # Recipes of a role, the first one to be tried first.
 _RECIPES: Mapping[str, tuple[object, ...]] = {
-    "rope pair": ("rope pair", "rope pair L", "rope complex", "rope pair half", "rope angles"),
-    "rope table": ("rope complex", "rope angles", "rope pair", "rope angles 4"),
+    "rope pair": ("rope pair", "rope pair L", "rope complex", "rope complex B", "rope pair half", "rope angles"),
+    "rope table": ("rope complex", "rope complex B", "rope angles", "rope pair", "rope angles 4"),
     "cos": ("cos", "cos 4", "cos half"),
     "sin": ("sin", "sin 4", "sin half"),
     "positions": ("positions", "positions L"),

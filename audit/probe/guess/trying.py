@@ -2,6 +2,7 @@
 whether earlier outputs see later tokens.
 """
 
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
@@ -21,6 +22,9 @@ _MASKED = 3  # positions that a trial mask hides: the first ones, which a causal
 _SEED = 20_011
 # How far masked tokens move other outputs, in units of how far they do without the mask; float32 rounds at 1e-7.
 _HIDDEN, _NO_EFFECT, _MOSTLY_HIDDEN = 1e-4, 1e-6, 0.1
+
+
+_MIXES = re.compile(r"landmark|conv[123]d|pool|nystr|linformer|hash|fft|unfold", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
@@ -216,6 +220,8 @@ def with_mask(target: Target, form: Form, source: Source, sizes: Sizes) -> tuple
                     return trial, f"{name} is {how} {convention}, {shape}"
         if not ran:
             continue
+        if not known and _MIXES.search(source.text) and any(effect > _HIDDEN for _, effect, _ in ran):
+            continue  # positions reach one another past the attention; what the mask is to hide is not said
         if known or written or all(effect <= _NO_EFFECT for _, effect, _ in ran):
             likeliest = [each for each in ran if each[2]["mask"]["convention"] == masks.likeliest(source, name)] or ran
             best = min(likeliest, key=lambda each: each[0])[2]

@@ -101,6 +101,31 @@ class Attention(nn.Module):
     assert "found to be" in each.subject()["inferred_from"]["key_mask"]
 
 
+CONVOLVED = """
+import torch
+from torch import nn
+
+class Attention(nn.Module):
+    def __init__(self, dim):
+        super().__init__()
+        self.qkv = nn.Linear(dim, 3 * dim)
+        self.near = nn.{layer}
+
+    def forward(self, x, mask=None):
+        q, k, v = self.qkv(x).chunk(3, -1)
+        v = self.near(v.mT).mT
+        scores = q @ k.mT * q.shape[-1] ** -0.5
+        if mask is not None:
+            scores = scores.masked_fill(~mask[:, None], float("-inf"))
+        return scores.softmax(-1) @ v
+"""
+
+
+@pytest.mark.parametrize(("layer", "key_mask"), [("Identity()", True), ("Conv1d(dim, dim, 3, padding=1)", False)])
+def test_a_mask_is_not_promised_to_hide_what_a_convolution_spreads(written: Find, layer: str, key_mask: bool) -> None:
+    assert written(CONVOLVED.format(layer=layer), "Attention").subject()["contract"]["key_mask"] is key_mask
+
+
 def test_a_causal_layer_has_its_mask_judged_by_the_keys_that_it_sees(found: Find) -> None:
     assert found("dim_heads", "Attention").form("causal=True")["mask"]["convention"] == "bool keep"
 
