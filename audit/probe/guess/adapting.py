@@ -43,12 +43,38 @@ def called(
         name: made(recipe, form, leaves, is_causal=is_causal, namespace=namespace)
         for name, recipe in form["arguments"].items()
     }
+    sources = {name: _source_of(recipe, form) for name, recipe in form["arguments"].items()}
     mask = form["mask"]
     if mask and mask["parameter"] and _mask_of(form, leaves) is not None:
         arguments[mask["parameter"]] = _mask(form, mask, leaves)
+        sources[mask["parameter"]] = "mask" if form["canonical"] == "function" else "key_mask"
+    watched = [
+        (leaf, given, given.clone())
+        for name, given in arguments.items()
+        if isinstance(given, torch.Tensor) and (leaf := leaves.get(sources.get(name, ""))) is not None
+    ]
     first = [arguments.pop(name) for name in form["positional"] if name in arguments]
     answer = target(*first, **arguments)
+    for leaf, given, before in watched:
+        if not torch.equal(given, before):
+            _show_overwritten(leaf, given)
     return output(answer, form, leaves)
+
+
+def _source_of(recipe: object, form: Form) -> str:
+    """Return the name of the canonical tensor that an argument is made of; empty for another argument."""
+    if recipe == "kept":
+        return "mask" if form["canonical"] == "function" else "key_mask"
+    names = {"hidden": "hidden_states", "context": "context", "query": "query", "key": "key", "value": "value"}
+    return names.get(str(recipe), "")
+
+
+def _show_overwritten(leaf: torch.Tensor, given: torch.Tensor) -> None:
+    """Make it show in the canonical tensor that the target changed what was made of it; a view shows it by itself."""
+    if leaf.data_ptr() == given.data_ptr():
+        return
+    with torch.no_grad():
+        leaf.copy_(~leaf if leaf.dtype == torch.bool else leaf + 1)
 
 
 def made(

@@ -64,8 +64,9 @@ def answer(
     target: Target, form: Form, leaves: Mapping[str, torch.Tensor | None], *, is_causal: bool = False
 ) -> torch.Tensor:
     """Return the output of one call, without gradients."""
+    own = {name: None if leaf is None else leaf.clone() for name, leaf in leaves.items()}  # it may write into them
     with torch.no_grad():
-        return called(target.function, form, leaves, is_causal=is_causal, namespace=target.namespace)
+        return called(target.function, form, own, is_causal=is_causal, namespace=target.namespace)
 
 
 def fitted(target: Target, form: Form, sizes: Sizes) -> Form:

@@ -68,6 +68,60 @@ def test_a_mask_that_is_ignored_is_passed_all_the_same(found: Find) -> None:
     assert torch.equal(with_mask, without)
 
 
+OVERWRITES = """
+from torch import nn
+
+class Attention(nn.Module):
+    def __init__(self, dim):
+        super().__init__()
+        self.qkv = nn.Linear(dim, 3 * dim)
+
+    def forward(self, x, mask=None):
+        q, k, v = self.qkv(x).chunk(3, -1)
+        scores = q @ k.mT * q.shape[-1] ** -0.5
+        if mask is not None:
+            scores = scores.masked_fill({hides}, float("-inf"))
+            {overwrites}
+        return scores.softmax(-1) @ v
+"""
+
+
+@pytest.mark.parametrize("hides", ["~mask[:, None]", "mask[:, None]", "mask[:, None] == 0"])
+@pytest.mark.parametrize(("overwrites", "changed"), [("mask.zero_()", True), ("mask = mask * 1", False)])
+def test_a_mask_that_is_overwritten_shows_in_whatever_form_it_was_given(
+    written: Find, hides: str, overwrites: str, changed: bool
+) -> None:
+    found = written(OVERWRITES.format(hides=hides, overwrites=overwrites), "Attention")
+    assert "is written as" in found.subject()["inferred_from"]["key_mask"]
+    mask = torch.ones(2, 11, dtype=torch.bool)
+    mask[0, 8:] = False
+    given = mask.clone()
+    found.callee().call({"hidden_states": hidden(), "key_mask": given}, CALL)
+    assert torch.equal(given, mask) is not changed
+
+
+@pytest.mark.parametrize(("overwrites", "changed"), [("x.zero_()", True), ("x = x * 1", False)])
+def test_an_input_that_is_overwritten_shows_past_its_layout(written: Find, overwrites: str, changed: bool) -> None:
+    source = f"""
+from torch import nn
+
+class Attention(nn.Module):
+    def __init__(self, channels):
+        super().__init__()
+        self.qkv = nn.Conv1d(channels, 3 * channels, 1)
+
+    def forward(self, x):
+        b, c, n = x.shape
+        q, k, v = self.qkv(x).mT.chunk(3, -1)
+        {overwrites}
+        return nn.functional.scaled_dot_product_attention(q, k, v).mT
+"""
+    given = hidden()
+    with torch.no_grad():
+        written(source, "Attention").callee().call({"hidden_states": given, "key_mask": None}, CALL)
+    assert torch.equal(given, hidden()) is not changed
+
+
 def test_a_context_goes_where_it_belongs(found: Find) -> None:
     callee = found("dim_heads", "CrossAttention").callee()
     context = torch.randn(2, 7, 40)
