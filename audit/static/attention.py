@@ -10,6 +10,7 @@ from audit.static.attention_flow import Flags, FunctionFlow, Returns
 from audit.static.facts import AttentionFact, Mechanism
 from audit.static.full_names import FullNames
 from audit.static.lines import SourceLines
+from audit.static.parameters import Parameter, parameters_of
 from audit.static.reading import sha256
 from audit.static.scopes import dotted
 from audit.static.tree import TreeIndex
@@ -235,7 +236,11 @@ class _Reader:
             caches=tuple(sorted({name for name in parameters if _CACHE.search(name)})),
             causal=tuple(sorted(causal)),
             through=tuple(sorted(through)),
+            parameters=self._parameters(unit) if mechanisms or through else (),
         )
+
+    def _parameters(self, unit: _Unit) -> tuple[Parameter, ...]:
+        return () if isinstance(unit.node, ast.ClassDef) else parameters_of(unit.node, self._lines)
 
     def _text(self, unit: _Unit) -> str:
         return self._lines.text(_first_line(unit.node), unit.node.end_lineno or unit.node.lineno)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from audit.static.facts import AttentionFact, FileFacts, Mechanism
 from audit.static.graph import ProjectGraph
-from audit.static.inventory import Fact, InventoryItem
+from audit.static.inventory import Fact, InventoryItem, Signature, signatures
 from audit.static.kinds import InventoryKind, kinds_of_name
 from audit.static.names import FileSummary
 from audit.static.notebooks import SUFFIX as NOTEBOOK
@@ -85,7 +85,11 @@ def _attention_item(
         None,
     )
     bases: list[str] = []
-    if fact.is_class and position is not None:
+    calls: dict[str, Signature | None] = {}
+    if not fact.is_class:
+        calls = {"forward": Signature(parameters=fact.parameters)}
+    elif position is not None:
+        calls = signatures(graph, (each.file.path, position))
         found = each.file.classes[position].bases
         bases = [base.name for part in found for base in graph.base_definitions(part, path=each.file.path)]
     facts: dict[str, Fact] = {
@@ -109,6 +113,7 @@ def _attention_item(
         resolved=True,
         digest=fact.digest,
         facts=facts,
+        **calls,
     )
 
 
