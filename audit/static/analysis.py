@@ -168,7 +168,10 @@ def analyse(
             graph = ProjectGraph(records.by_path("names").values(), installed=installed_modules)
             facts = records.by_path("facts")
             classes = class_items(graph)
-            others = (*attention_items(graph, facts), *file_items(graph, facts, classes=classes, scripts=modules))
+            others = (
+                *attention_items(graph, facts, classes=classes),
+                *file_items(graph, facts, classes=classes, scripts=modules),
+            )
             return _Inventory(
                 items=tuple(sorted((*classes, *others), key=sort_key)),
                 surroundings=surroundings(around, installed=installed_modules, classes=classes) if around else (),
