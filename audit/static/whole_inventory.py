@@ -8,12 +8,14 @@ kept together with the files that were looked at for it.
 import json
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
+from types import MappingProxyType
 
 from pydantic import TypeAdapter
 
+from audit.static.attention_items import Attention, Computes, attention_in
 from audit.static.conclusions import Form
-from audit.static.facts import FileFacts
-from audit.static.file_items import attention_items, file_items
+from audit.static.facts import FileFacts, Mechanism
+from audit.static.file_items import file_items
 from audit.static.graph import ProjectGraph
 from audit.static.installed import InstalledModules
 from audit.static.inventory import InventoryItem, InventoryKind, class_items, sort_key
@@ -30,13 +32,15 @@ from audit.static.store import FactStore
 class WholeInventory:
     """The items of all files in their order, the files that could not be read, and what it was made from.
 
-    `contents` say by path what each file held; `reads` are by path the files that were looked at for it.
+    `contents` say by path what each file held; `reads` are by path the files that were looked at for it, `computes`
+    the mechanisms of everything there that may compute attention.
     """
 
     items: tuple[InventoryItem, ...]
     unreadable: tuple[UnreadableFile, ...]
     contents: dict[str, str]
     reads: dict[str, tuple[str, ...]]
+    computes: Computes
 
 
 _ITEMS = TypeAdapter(tuple[InventoryItem, ...])
@@ -48,17 +52,24 @@ def _written(found: WholeInventory) -> str:
     paths = sorted({*found.contents, *found.reads, *(path for read in found.reads.values() for path in read)})
     places = {path: place for place, path in enumerate(paths)}
     reads = {places[path]: [places[each] for each in read] for path, read in found.reads.items()}
-    texts = (_ITEMS.dump_json(found.items).decode(), _UNREADABLE.dump_json(found.unreadable).decode())
-    return json.dumps([*texts, paths, found.contents, list(reads.items())], separators=(",", ":"))
+    items = _ITEMS.dump_json(found.items, exclude_defaults=True).decode()
+    unreadable = _UNREADABLE.dump_json(found.unreadable).decode()
+    return json.dumps(
+        [items, unreadable, paths, found.contents, list(reads.items()), found.computes], separators=(",", ":")
+    )
 
 
 def _read(text: str) -> WholeInventory:
-    items, unreadable, paths, contents, reads = json.loads(text)
+    items, unreadable, paths, contents, reads, computes = json.loads(text)
     return WholeInventory(
         items=_ITEMS.validate_json(items),
         unreadable=_UNREADABLE.validate_json(unreadable),
         contents=contents,
         reads={paths[path]: tuple([paths[each] for each in read]) for path, read in reads},
+        computes={
+            path: {name: tuple(map(Mechanism, mechanisms)) for name, mechanisms in of_file.items()}
+            for path, of_file in computes.items()
+        },
     )
 
 
@@ -100,12 +111,13 @@ def _made(
 ) -> WholeInventory:
     names, facts = records.by_path("names"), records.by_path("facts")
     graph = ProjectGraph(names, records.files, installed=installed)
-    items = _items(graph, facts, names, scripts, kept=())
+    items, computes = _items(graph, facts, names, scripts)
     return WholeInventory(
         items=tuple(sorted(items, key=sort_key)),
         unreadable=records.unreadable,
         contents=dict(contents),
         reads=_sorted(graph.reads.of),
+        computes=computes,
     )
 
 
@@ -128,7 +140,8 @@ def _mended(
             return None
         graph = ProjectGraph(names, records.files, installed=installed)
         kept = [item for item in known.items if item.path not in set(stale)]
-        made = _items(graph, facts, stale, scripts, kept=kept)
+        still = {path: of_file for path, of_file in known.computes.items() if path not in set(stale)}
+        made, computes = _items(graph, facts, stale, scripts, kept=kept, computes=still)
     except LostFileError:
         return None
     reads = {path: read for path, read in graph.reads.of.items() if path in stale or path not in names}
@@ -139,6 +152,7 @@ def _mended(
         unreadable=records.unreadable,
         contents=dict(contents),
         reads={path: read for path, read in known.reads.items() if path not in set(stale)} | _sorted(reads),
+        computes={**still, **computes},
     )
 
 
@@ -148,14 +162,17 @@ def _items(
     paths: Collection[str],
     scripts: Mapping[str, str],
     *,
-    kept: Collection[InventoryItem],
-) -> list[InventoryItem]:
-    """Return the items of the files at `paths`; `kept` are those of all others."""
+    kept: Collection[InventoryItem] = (),
+    computes: Computes = MappingProxyType({}),
+) -> tuple[list[InventoryItem], Computes]:
+    """Return the items of the files at `paths`, and what computes attention there; `kept` and `computes` are those of
+    all other files.
+    """
     classes = class_items(graph, paths)
-    attention = attention_items(
-        graph, facts, paths, others=[item for item in kept if item.kind is InventoryKind.ATTENTION]
-    )
-    return [*classes, *attention, *file_items(graph, facts, paths, classes=[*kept, *classes], scripts=scripts)]
+    others = tuple(item for item in kept if item.kind is InventoryKind.ATTENTION)
+    attention = attention_in(graph, facts, paths, classes=classes, elsewhere=Attention(others, computes))
+    rest = file_items(graph, facts, paths, classes=[*kept, *classes], scripts=scripts)
+    return [*classes, *attention.items, *rest], attention.computes
 
 
 def _tells_others(path: str, before: str, records: Records[FileRecord]) -> bool:
@@ -169,7 +186,7 @@ def _tells_others(path: str, before: str, records: Records[FileRecord]) -> bool:
 def _told(names: FileSummary, facts: FileFacts) -> tuple[object, ...]:
     """Return what items of other files can depend on: all but where things stand and how they are written."""
     classes = tuple(replace(each, line=0, digest="") for each in names.classes)
-    attention = [(each.qualname, each.is_class, each.mechanisms, each.through) for each in facts.attention]
+    attention = [replace(each, line=0, digest="") for each in facts.attention]
     return replace(names, digest="", classes=classes), attention
 
 
