@@ -1,12 +1,12 @@
 """The one walk over a file's syntax tree: every node by its type, with its parent and with all that is below it."""
 
 import ast
+from bisect import bisect_left
 from collections import defaultdict
+from collections.abc import Iterable, Sequence
 from functools import cached_property
 
 _DEFINITIONS = frozenset({ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda, ast.ClassDef})
-_SCOPES = _DEFINITIONS | {ast.Module}
-_CLASSES = frozenset({ast.ClassDef})
 # Fields that hold names, numbers, contexts or operators, in whatever class has them.
 _PLAIN = frozenset(
     {"arg", "asname", "attr", "conversion", "ctx", "id", "is_async", "kind", "kwd_attrs", "level", "module", "op"}
@@ -85,22 +85,36 @@ class TreeIndex:
 
     def own(self, node: ast.AST) -> list[ast.AST]:
         """Return the nodes below `node`, leaving out what is below the functions and classes defined in it."""
-        return self._pruned(node, _DEFINITIONS)
+        return self._pruned(node, self._definitions)
 
     def in_functions(self, node: ast.AST) -> list[ast.AST]:
         """Return the nodes below `node`, leaving out what is below the classes defined in it."""
-        return self._pruned(node, _CLASSES)
+        return self._pruned(node, self._classes)
 
-    def _pruned(self, node: ast.AST, ends: frozenset[type[ast.AST]]) -> list[ast.AST]:
+    def _pruned(self, node: ast.AST, ends: Sequence[int]) -> list[ast.AST]:
+        """Return what is below `node` and not below the nodes at the sorted positions `ends`."""
         nodes, sizes = self.nodes, self._sizes
         top = self._position[node]
-        position, end = top + 1, top + sizes[top]
-        found = []
-        while position < end:
-            each = nodes[position]
-            found.append(each)
-            position += sizes[position] if each.__class__ in ends else 1
-        return found
+        start, end = top + 1, top + sizes[top]
+        found: list[ast.AST] = []
+        while True:
+            following = bisect_left(ends, start)
+            if following == len(ends) or ends[following] >= end:
+                return found + nodes[start:end]
+            pruned = ends[following]
+            found += nodes[start : pruned + 1]
+            start = pruned + sizes[pruned]
+
+    @cached_property
+    def _definitions(self) -> list[int]:
+        return self._positions_of(_DEFINITIONS)
+
+    @cached_property
+    def _classes(self) -> list[int]:
+        return self._positions_of((ast.ClassDef,))
+
+    def _positions_of(self, kinds: Iterable[type[ast.AST]]) -> list[int]:
+        return sorted(self._position[node] for kind in kinds for node in self.by_type.get(kind, ()))
 
     def parent(self, node: ast.AST) -> ast.AST | None:
         """Return the node around `node`; None for the module."""
@@ -113,10 +127,45 @@ class TreeIndex:
 
     @cached_property
     def _scopes(self) -> list[int]:
-        """The position of the scope around each node: in one pass, for what is nested deeply has many nodes."""
-        nodes, parents = self.nodes, self._parents
-        scopes = [0] * len(nodes)
-        for position in range(1, len(nodes)):
-            parent = parents[position]
-            scopes[position] = parent if nodes[parent].__class__ in _SCOPES else scopes[parent]
+        """The position of the scope around each node: filled from one definition to the next."""
+        scopes: list[int] = []
+        around = [(0, len(self.nodes))]  # the scopes that are open, each with where it ends
+
+        def close(until: int) -> None:
+            while around and around[-1][1] <= until:
+                scope, end = around.pop()
+                scopes.extend([scope] * (end - len(scopes)))
+
+        for position in self._definitions:
+            close(position)
+            scopes.extend([around[-1][0]] * (position + 1 - len(scopes)))
+            around.append((position, position + self._sizes[position]))
+        close(len(self.nodes))
         return scopes
+
+    def around(self, node: ast.AST, scope: ast.AST) -> list[ast.AST]:
+        """Return the nodes around `node` that are below `scope`, the innermost first."""
+        nodes, parents = self.nodes, self._parents
+        found = []
+        position, top = parents[self._position[node]], self._position[scope]
+        while position != top:
+            found.append(nodes[position])
+            position = parents[position]
+        return found
+
+    def span(self, node: ast.AST) -> tuple[int, int]:
+        """Return the positions, in `nodes`, of `node` and of the first node behind it that is not below it."""
+        position = self._position[node]
+        return position, position + self._sizes[position]
+
+    def is_below(self, node: ast.AST, top: ast.AST) -> bool:
+        """Return whether `node` is `top` or stands in it."""
+        start, end = self.span(top)
+        return start <= self._position[node] < end
+
+    @cached_property
+    def stored(self) -> list[ast.Name]:
+        """The names that are bound or deleted where they stand."""
+        load = ast.Load
+        names: list[ast.Name] = self.by_type.get(ast.Name, [])  # type: ignore[assignment]
+        return [name for name in names if name.ctx.__class__ is not load]

@@ -110,8 +110,8 @@ class CacheWithoutOffset(Rule):
     def judge(self, node: ast.AST, context: FileContext) -> Iterator[Spot]:
         """Yield where a function that joins keys to a cache computes positions of the new tokens alone."""
         assert isinstance(node, Function)
-        nodes = list(context.index.own(node))
-        joined = {name for each in nodes for name in _joined_keys(each, context)}
+        nodes = context.index.own(node)
+        joined = {name for each in nodes if isinstance(each, ast.Assign) for name in _joined_keys(each, context)}
         if not joined or _OFFSET.search(ast.unparse(node)):
             return
         for each in nodes:

@@ -2,15 +2,18 @@
 
 import ast
 import re
+from bisect import bisect_left
+from collections import defaultdict
 from collections.abc import Container, Iterator, Mapping, Sequence
 from functools import cached_property
 from pathlib import PurePosixPath
 
 from audit.static.rules.imports import ImportTable
 from audit.static.rules.last_binding import last_binding
-from audit.static.rules.syntax import Function, Loop, parameters, statements_before
+from audit.static.rules.syntax import Function, Loop, parameters, self_attribute, statements_before
 from audit.static.torch_classes import load_torch_classes
 from audit.static.tree import TreeIndex
+from audit.static.words import Words
 
 _VERSION_TEST = re.compile(
     r"version|hasattr|_available|torch_\d|is_torch|_has_|\bhas_|_lt_|_ge_|_gt_|_le_|greater|_\d+_\d+\b", re.IGNORECASE
@@ -26,6 +29,7 @@ _BINDING_FIELDS: dict[type[ast.AST], str] = {
     ast.MatchStar: "name",
     ast.MatchMapping: "rest",
 }
+_NAMED = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef, ast.ExceptHandler, ast.MatchAs, ast.MatchStar)
 _DEFINITIONS = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
 MAX_STEPS = 8  # assignments followed from a name to its value
 
@@ -47,7 +51,9 @@ class FileContext:
         self.path = path
         self.text = text
         self.index = index
+        self.words = Words(text, index)
         self._model_lines = model_lines
+        self._mentioned: dict[str, bool] = {}
         self._resolved: dict[ast.AST, str] = {}
         self._assignments: dict[ast.AST, Assignments] = {}
 
@@ -65,6 +71,12 @@ class FileContext:
     def belongs_to(self, library: str) -> bool:
         """Return whether the file is part of `library` itself, whose own use of its names is no finding."""
         return PurePosixPath(self.path).parts[0] == library
+
+    def mentions(self, word: str) -> bool:
+        """Return whether the file's text holds `word`, be it in a comment; each is looked for once."""
+        if word not in self._mentioned:
+            self._mentioned[word] = word in self.text
+        return self._mentioned[word]
 
     def resolve(self, expression: ast.expr | None) -> str:
         """Return the full dotted name of a name, attribute or called function; empty where that is not certain."""
@@ -110,7 +122,7 @@ class FileContext:
     def bound_names(self) -> frozenset[str]:
         """Every name that the file binds, in whatever scope."""
         by_type = self.index.by_type
-        names = {node.id for node in by_type.get(ast.Name, ()) if isinstance(node, ast.Name) and _is_store(node)}
+        names = {node.id for node in self.index.stored}
         for kind, field in _BINDING_FIELDS.items():
             names.update(str(getattr(node, field)) for node in by_type.get(kind, ()))
         for kind in (
@@ -123,6 +135,28 @@ class FileContext:
         for declared in (*by_type.get(ast.Global, ()), *by_type.get(ast.Nonlocal, ())):
             names.update(getattr(declared, "names", ()))
         return frozenset(names)
+
+    def binds(self, node: ast.AST, name: str) -> bool:
+        """Return whether something at or below `node` binds `name`, in any scope; a `**rest` of `match` does not."""
+        start, end = self.index.span(node)
+        places = self._binding_places.get(name, [])
+        following = bisect_left(places, start)
+        return following < len(places) and places[following] < end
+
+    @cached_property
+    def _binding_places(self) -> Mapping[str, list[int]]:
+        """The sorted positions in the tree at which each name is bound."""
+        by_type = self.index.by_type
+        bound: list[tuple[ast.AST, str]] = [(node, node.id) for node in self.index.stored]
+        for kind in _NAMED:
+            bound += [(node, name) for node in by_type.get(kind, ()) if (name := getattr(node, "name", None))]
+        for node in by_type.get(ast.alias, ()):
+            assert isinstance(node, ast.alias)
+            bound.append((node, node.asname or node.name.partition(".")[0]))
+        found: dict[str, list[int]] = defaultdict(list)
+        for position, name in sorted((self.index.span(node)[0], name) for node, name in bound):
+            found[name].append(position)
+        return found
 
     def parent(self, node: ast.AST) -> ast.AST:
         """Return the node around `node`; that of the module is the module."""
@@ -199,6 +233,12 @@ class FileContext:
         """The names of model classes at the top of the file."""
         found = (node for node in self.index.tree.body if isinstance(node, ast.ClassDef))
         return frozenset(node.name for node in found if self.is_model(node))
+
+    @cached_property
+    def set_attributes(self) -> list[ast.Assign]:
+        """The assignments to one attribute of `self` and nothing else."""
+        found: list[ast.Assign] = self.index.by_type.get(ast.Assign, [])  # type: ignore[assignment]
+        return [each for each in found if len(each.targets) == 1 and self_attribute(each.targets[0])]
 
     def assignments(self, scope: ast.AST) -> Assignments:
         """Return what each name of a function or module is bound to; None stands for a value that is not known."""
@@ -301,7 +341,3 @@ def _assignments(scope: ast.AST, nodes: Sequence[ast.AST]) -> dict[str, list[ast
         elif isinstance(node, ast.Name) and not isinstance(node.ctx, ast.Load) and node not in known:
             found.setdefault(node.id, []).append(None)
     return found
-
-
-def _is_store(node: ast.Name) -> bool:
-    return not isinstance(node.ctx, ast.Load)

@@ -54,11 +54,11 @@ def judge(
     models = ModelLines(model_lines)
     try:
         context = FileContext(path, index or TreeIndex(parsed.tree), model_lines=models, text=parsed.text)
-        lines, words = _Lines(parsed.text), _Words(parsed.text)
+        lines = _Lines(parsed.text)
         findings = {
             _finding(rule, spot, context=context, lines=lines)
             for rule in (all_rules() if rules is None else rules)
-            if not rule.words or any(map(words.__getitem__, rule.words))
+            if not rule.words or any(map(context.words.__contains__, rule.words))
             for spot in spots(rule, context)
         }
     except RecursionError:
@@ -124,18 +124,6 @@ def _candidate_leads(candidate: Candidate, classes: Sequence[ClassSummary], gues
     if table.module_class(name):
         return True
     return False if table.is_known(name) or name.partition(".")[0] in STANDARD_LIBRARY else None
-
-
-class _Words(dict[str, bool]):
-    """Whether a text holds a word, each looked for once."""
-
-    def __init__(self, text: str) -> None:
-        super().__init__()
-        self._text = text
-
-    def __missing__(self, word: str) -> bool:
-        found = self[word] = word in self._text
-        return found
 
 
 class _Lines:

@@ -21,6 +21,24 @@ _PREFIXES = {
     "a PyPI token": r"\bpypi-AgEIcHlwaS5vcmc[A-Za-z0-9_-]{50,}",
 }
 _SECRETS = {kind: re.compile(pattern) for kind, pattern in _PREFIXES.items()}
+# What these hold, for a quick look at a whole text.
+WORDS: tuple[str, ...] = (
+    "PRIVATE KEY",
+    "hf_",
+    "ghp_",
+    "gho_",
+    "ghu_",
+    "ghs_",
+    "ghr_",
+    "github_pat_",
+    "glpat-",
+    "AKIA",
+    "ASIA",
+    "xox",
+)
+WORDS += ("sk-", "AIza", "pypi-")
+_BEGINNING = re.compile(r"|".join(WORDS))
+_SHORTEST = 20
 _MANY = 6  # a real token has more different characters than `AKIAXXXXXXXXXXXXXXXX`
 _EXAMPLE = re.compile(r"example|0123456789|1234567890|abcdefgh|x{5}|0{8}", re.IGNORECASE)
 
@@ -42,23 +60,6 @@ class CommittedSecret(Rule):
     )
     precision = Precision(findings=1, sampled=1, false=0)
     nodes = (ast.Constant,)
-    words = (
-        "PRIVATE KEY",
-        "hf_",
-        "ghp_",
-        "gho_",
-        "ghu_",
-        "ghs_",
-        "ghr_",
-        "github_pat_",
-        "glpat-",
-        "AKIA",
-        "ASIA",
-        "xox",
-        "sk-",
-        "AIza",
-        "pypi-",
-    )
     VALID = (
         """
         import os
@@ -74,10 +75,16 @@ class CommittedSecret(Rule):
         "key = 'AKIA' 'Q3EGRT7ZK2VPLM4N'\n",
     )
 
+    def candidates(self, context: FileContext) -> Iterator[ast.Constant]:
+        """Yield the strings that are long enough."""
+        for node in context.index.by_type.get(ast.Constant, ()):
+            if isinstance(node, ast.Constant) and isinstance(node.value, str | bytes) and len(node.value) >= _SHORTEST:
+                yield node
+
     def judge(self, node: ast.AST, context: FileContext) -> Iterator[Spot]:
         """Yield a literal that holds a secret."""
-        if not isinstance(node, ast.Constant) or not isinstance(node.value, str | bytes) or len(node.value) < 20:
-            return
+        assert isinstance(node, ast.Constant)
+        assert isinstance(node.value, str | bytes)
         text = node.value if isinstance(node.value, str) else node.value.decode(errors="replace")
         for kind, _, secret in secrets_in(text):
             yield Spot(node, f"the source holds {kind} ({secret[:4]}..., {len(secret)} characters)")
@@ -85,6 +92,8 @@ class CommittedSecret(Rule):
 
 def secrets_in(text: str) -> Iterator[tuple[str, int, str]]:
     """Yield the kind, the place and the text of the first secret of each kind; placeholders are left out."""
+    if not _BEGINNING.search(text):
+        return
     for kind, pattern in _SECRETS.items():
         for found in pattern.finditer(text):
             if len(set(found.group())) > _MANY and not _EXAMPLE.search(found.group()):

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from audit.severity import Severity
 from audit.static.rules.project_rule import Place, ProjectPrecision, ProjectRule
-from audit.static.rules.sec006_committed_secret import CommittedSecret, secrets_in
+from audit.static.rules.sec006_committed_secret import WORDS, CommittedSecret, secrets_in
 
 if TYPE_CHECKING:
     from audit.static.rules.project_files import ProjectFiles
@@ -53,7 +53,7 @@ class SecretInAText(ProjectRule):
 
     def judge_project(self, project: "ProjectFiles") -> Iterator[Place]:
         """Yield the secrets, one of each kind and file."""
-        for text in project.with_word(self.concerned(project), CommittedSecret.words):
+        for text in project.with_word(self.concerned(project), WORDS):
             is_for_tests = any(_FOR_TESTS.match(part) for part in PurePosixPath(text.path).parts[:-1])
             for kind, start, secret in secrets_in(text.content):
                 if "PRIVATE KEY" in secret and is_for_tests:
