@@ -6,6 +6,19 @@ from collections.abc import Iterable, Mapping, Set
 from audit.static.names import Bindings, Origin
 from audit.static.scopes import dotted
 
+_LOOP = ("body", "orelse")
+_TRY = ("body", "orelse", "finalbody", "handlers")
+_BLOCKS: dict[type[ast.stmt], tuple[str, ...]] = {  # where a statement holds others that run in its scope
+    ast.If: ("body", "orelse"),
+    ast.For: _LOOP,
+    ast.AsyncFor: _LOOP,
+    ast.While: _LOOP,
+    ast.Try: _TRY,
+    ast.TryStar: _TRY,
+    ast.With: ("body",),
+    ast.AsyncWith: ("body",),
+}
+
 
 class FullNames:
     """What dotted names stand for at the end of a module, or in a function with imports of its own."""
@@ -62,9 +75,9 @@ class FullNames:
                 local |= {part: part for part in _tops(node.names)}
             elif isinstance(node, ast.ImportFrom) and not node.level and node.module:
                 local |= {alias.asname or alias.name: f"{node.module}.{alias.name}" for alias in node.names}
-            elif not isinstance(node, ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
-                for field in ("body", "orelse", "finalbody", "handlers"):
-                    pending += [each for part in getattr(node, field, ()) for each in _statements(part)]
+            else:
+                for field in _BLOCKS.get(node.__class__, ()):
+                    pending += [each for part in getattr(node, field) for each in _statements(part)]
         return FullNames(self._bindings, local=local, hidden=self._hidden | hidden)
 
 

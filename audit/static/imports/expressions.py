@@ -18,6 +18,7 @@ from audit.static.imports.program import (
     Opaque,
     Reading,
 )
+from audit.static.tree import children
 
 Read = tuple[tuple[str, ...], Reading, int]  # dotted name, what is done with it, line
 _OPAQUE = Opaque()
@@ -35,7 +36,7 @@ def _is_deep(node: ast.expr | None) -> bool:
     """Whether an expression is nested more deeply than conditions are: method chains can have hundreds of links."""
     level: list[ast.AST] = [node] if node is not None else []
     for _ in range(_MAX_DEPTH):
-        level = [child for each in level for child in ast.iter_child_nodes(each)]
+        level = [child for each in level for child in children(each)]
         if not level:
             return False
     return True
@@ -108,7 +109,7 @@ def reads(node: ast.AST, reading: Reading = Reading.VALUE) -> Iterator[Read]:
         case _ if isinstance(node, _COMPREHENSIONS):
             yield from reads(node.generators[0].iter)
         case _:
-            for child in ast.iter_child_nodes(node):
+            for child in children(node):
                 yield from reads(child)
 
 

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from audit.static.imports.expressions import expression
 from audit.static.imports.program import Block, Expression, Group, Raise, Return
 from audit.static.scopes import dotted
+from audit.static.tree import children
 
 # Functions that conditions at import call are named so; the others are not kept.
 _ASKING = re.compile(r"avail|support|has_|is_|require|version|check|import|depend|backend|install|exist")
@@ -31,7 +32,7 @@ def calls(node: ast.AST) -> Iterator[ast.Call]:
         if isinstance(current, ast.Call):
             yield current
         if not isinstance(current, ast.Lambda):
-            pending.extend(ast.iter_child_nodes(current))
+            pending += children(current)
 
 
 def certain(ends: Sequence[set[str]], blocks: Sequence[Block], *, otherwise: set[str]) -> set[str]:
@@ -97,7 +98,7 @@ def names_bound_in(body: Iterable[ast.stmt]) -> Iterator[str]:
                 yield alias or name.partition(".")[0]
             case ast.Lambda():
                 continue
-        pending.extend(ast.iter_child_nodes(node))
+        pending += children(node)
 
 
 def may_be_asked(node: FunctionNode) -> bool:

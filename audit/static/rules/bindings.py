@@ -5,7 +5,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Set
 from typing import cast
 
-from audit.static.tree import TreeIndex
+from audit.static.tree import TreeIndex, children
 
 _LOOPS = (ast.For, ast.AsyncFor, ast.While)
 _ARMS = (ast.If, ast.Try, ast.TryStar)
@@ -63,7 +63,7 @@ def _stored(node: ast.AST) -> Iterator[str]:
                 yield from (each.asname or each.name.partition(".")[0] for each in aliases)
             case ast.ExceptHandler(name=str(name)) | ast.MatchAs(name=str(name)) | ast.MatchStar(name=str(name)):
                 yield name
-        pending.extend(ast.iter_child_nodes(found))
+        pending += children(found)
 
 
 def _stores(index: TreeIndex, changed: Set[ast.AST]) -> dict[ast.AST, dict[str, list[ast.AST]]]:
