@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping, Set
 from audit.static.names import Bindings, Origin
 from audit.static.scopes import dotted
 
+_LINKS = (ast.Attribute, ast.Subscript)
 _LOOP = ("body", "orelse")
 _TRY = ("body", "orelse", "finalbody", "handlers")
 _BLOCKS: dict[type[ast.stmt], tuple[str, ...]] = {  # where a statement holds others that run in its scope
@@ -35,11 +36,21 @@ class FullNames:
 
     def of(self, expression: ast.expr) -> str:
         """Return the full name of a dotted expression; empty for anything else and for names that nothing binds."""
-        first, _, rest = dotted(expression).partition(".")
-        if first not in self._known:
-            self._known[first] = self._local.get(first) or ("" if first in self._hidden else self._bound(first))
-        found = self._known[first]
-        return f"{found}.{rest}" if found and rest else found
+        first = expression
+        while isinstance(first, _LINKS):
+            first = first.value
+        if not isinstance(first, ast.Name):
+            return ""
+        found = self._known.get(first.id)
+        if found is None:
+            found = self._known[first.id] = self._first(first.id)
+        if not found or first is expression:  # most are local names and what is taken of them
+            return found
+        rest = dotted(expression).partition(".")[2]
+        return f"{found}.{rest}" if rest else found
+
+    def _first(self, name: str) -> str:
+        return self._local.get(name) or ("" if name in self._hidden else self._bound(name))
 
     def every(self) -> dict[str, str]:
         """Return every name that the module binds, with its full name."""

@@ -3,6 +3,7 @@
 import re
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterator
+from functools import cached_property
 from itertools import accumulate
 
 from audit.static.reading import sha256
@@ -18,7 +19,10 @@ class SourceLines:
         """Find the line starts of `text`."""
         self._text = text
         self._starts = _line_starts(text)
-        self._class_lines = [line for found in _CLASS.finditer(text) for line in self._indented(found.start())]
+
+    @cached_property
+    def _class_lines(self) -> list[int]:
+        return [line for found in _CLASS.finditer(self._text) for line in self._indented(found.start())]
 
     def _indented(self, offset: int) -> Iterator[int]:
         """Yield the line of `offset` where it is the first thing on an indented line."""
@@ -49,4 +53,5 @@ def _line_starts(text: str) -> list[int]:
     """Return the offset of every line, and the end of the text twice where its last line has an end."""
     if "\r" in text:
         return [0, *(found.end() for found in _LINE_END.finditer(text)), len(text)]
-    return [0, *accumulate(len(line) + 1 for line in text.split("\n")[:-1]), len(text)]
+    lengths = map(len, text.split("\n")[:-1])
+    return [0, *(end + before for before, end in enumerate(accumulate(lengths), start=1)), len(text)]

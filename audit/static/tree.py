@@ -5,12 +5,33 @@ from bisect import bisect_left
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from functools import cached_property
+from operator import attrgetter
 
 _DEFINITIONS = frozenset({ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda, ast.ClassDef})
 # Fields that hold names, numbers, contexts or operators, in whatever class has them.
 _PLAIN = frozenset(
     {"arg", "asname", "attr", "conversion", "ctx", "id", "is_async", "kind", "kwd_attrs", "level", "module", "op"}
 ) | frozenset({"ops", "rest", "simple", "tag", "type_comment", "type_ignores"})
+
+# Where a tree holds identifiers: these fields are one or None, those lists of them.
+_IDENTIFIERS: dict[str, str] = {
+    "Name": "id",
+    "Attribute": "attr",
+    "arg": "arg",
+    "keyword": "arg",
+    "ImportFrom": "module",
+    "FunctionDef": "name",
+    "AsyncFunctionDef": "name",
+    "ClassDef": "name",
+    "ExceptHandler": "name",
+    "MatchAs": "name",
+    "MatchStar": "name",
+    "MatchMapping": "rest",
+    "TypeVar": "name",  # these three since Python 3.12
+    "ParamSpec": "name",
+    "TypeVarTuple": "name",
+}
+_IDENTIFIER_LISTS: dict[str, str] = {"Global": "names", "Nonlocal": "names", "MatchClass": "kwd_attrs"}
 
 
 class _NodeFields(dict[type, tuple[str, ...]]):
@@ -184,3 +205,20 @@ class TreeIndex:
         load = ast.Load
         names: list[ast.Name] = self.by_type.get(ast.Name, [])  # type: ignore[assignment]
         return [name for name in names if name.ctx.__class__ is not load]
+
+    @cached_property
+    def vocabulary(self) -> str:
+        """Every identifier of the tree, and every string but those that stand alone as a statement, on lines."""
+        by_name = {kind.__name__: nodes for kind, nodes in self.by_type.items()}
+        found: set[str | None] = set()
+        for kind, field in _IDENTIFIERS.items():
+            found.update(map(attrgetter(field), by_name.get(kind, ())))
+        for kind, field in _IDENTIFIER_LISTS.items():
+            found.update(name for node in by_name.get(kind, ()) for name in getattr(node, field))
+        for alias in by_name.get("alias", ()):
+            assert isinstance(alias, ast.alias)
+            found |= {alias.name, alias.asname}
+        alone = {statement.value for statement in by_name.get("Expr", ()) if isinstance(statement, ast.Expr)}
+        constants: list[ast.Constant] = by_name.get("Constant", [])  # type: ignore[assignment]
+        found.update(each.value for each in constants if isinstance(each.value, str) and each not in alone)
+        return "\n".join(filter(None, found))
