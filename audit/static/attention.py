@@ -6,7 +6,7 @@ from bisect import bisect_left
 from collections.abc import Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, replace
 
-from audit.static.attention_flow import Flags, FunctionFlow, Returns
+from audit.static.attention_flow import Flags, Flows, Returns
 from audit.static.facts import AttentionFact, Mechanism
 from audit.static.full_names import FullNames
 from audit.static.lines import SourceLines
@@ -82,7 +82,9 @@ def attention_in(index: TreeIndex, text: str, *, names: FullNames, lines: Source
     units = list(_units(index.tree.body, ""))
     functions = [unit for unit in units if isinstance(unit.node, Function)]
     nodes = [node for unit in functions for node in unit.functions if _is_within(unit.node, flow)]
-    reader = _Reader(names, lines, _returns(nodes, names, {}, {}, prefix=""), index=index, flow=flow, named=named)
+    flows = Flows(names)
+    returns = _returns(nodes, flows, {}, {}, prefix="")
+    reader = _Reader(names, lines, returns, flows=flows, index=index, flow=flow, named=named)
     reader.words = frozenset(name for name, full in names.every().items() if mechanism_of(full))
     found = {(unit.node.lineno, unit.qualname): reader.fact(unit) for unit in functions}
     reader.own = {f".{fact.qualname}" for fact in found.values() if fact.mechanisms}
@@ -166,7 +168,7 @@ def _layer(value: ast.expr, names: FullNames) -> str:
 
 def _returns(
     functions: Sequence[Function],
-    names: FullNames,
+    flows: Flows,
     layers: Mapping[str, str],
     known: Mapping[str, Returns],
     *,
@@ -178,9 +180,7 @@ def _returns(
         for function in functions:
             flags = []
             for given in (Flags.NONE, Flags.PRODUCT):
-                flow = FunctionFlow(names=names.within(function), layers=layers, returns_of=found, given=given)
-                flow.run(function)
-                flags.append(flow.returned)
+                flags.append(flows.through(function, found, layers=layers, given=given).returned)
             found[prefix + function.name] = Returns(plain=flags[0], of_products=flags[1])
         if not any(Flags.WEIGHTS & (each.plain | each.of_products) for each in found.values()):
             break  # then a second round finds nothing that the first did not
@@ -196,6 +196,7 @@ class _Reader:
         lines: SourceLines,
         returns: Mapping[str, Returns],
         *,
+        flows: Flows,
         index: TreeIndex,
         flow: Sequence[int],
         named: Sequence[int],
@@ -205,6 +206,7 @@ class _Reader:
         self._names = names
         self._lines = lines
         self._returns = returns
+        self._flows = flows
         self._index = index
         self._flow = flow
         self._named = named
@@ -262,12 +264,10 @@ class _Reader:
         layers: dict[str, str] = {}
         if isinstance(unit.node, ast.ClassDef):
             layers = _layers([node for each in unit.functions for node in self._index.below(each)], self._names)
-            returns = _returns(unit.functions, self._names, layers, returns, prefix="self.")
+            returns = _returns(unit.functions, self._flows, layers, returns, prefix="self.")
         found: set[Mechanism] = set()
         for function in unit.functions:
-            flow = FunctionFlow(names=self._names.within(function), layers=layers, returns_of=returns)
-            flow.run(function)
-            found |= flow.found
+            found |= self._flows.through(function, returns, layers=layers).found
         return found
 
 

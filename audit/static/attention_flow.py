@@ -45,14 +45,43 @@ class Returns:
     of_products: int = Flags.NONE
 
 
+class Flows:
+    """The walks over the functions of a file; one whose questions would have the same answers is not done again."""
+
+    def __init__(self, names: FullNames) -> None:
+        """Walk nothing yet; `names` are those of the module."""
+        self._names = names
+        self._done: dict[tuple[ast.AST, int], FunctionFlow] = {}
+
+    def through(
+        self,
+        function: ast.FunctionDef | ast.AsyncFunctionDef,
+        returns_of: Mapping[str, Returns],
+        *,
+        layers: Mapping[str, str],
+        given: int = Flags.NONE,
+    ) -> "FunctionFlow":
+        """Return the walk over `function`, whose `layers` are the same each time, with arguments that are `given`."""
+        done = self._done.get((function, given))
+        if done is None or any(returns_of.get(name) != answer for name, answer in done.asked.items()):
+            done = FunctionFlow(names=self._names.within(function), layers=layers, returns_of=returns_of, given=given)
+            done.run(function)
+            self._done[function, given] = done
+        return done
+
+
 @dataclass(slots=True)
 class FunctionFlow:
-    """The walk over one function. `layers` are what the class's attributes were built from, by attribute."""
+    """The walk over one function. `layers` are what the class's attributes were built from, by attribute.
+
+    `asked` are the functions of the file about which the walk asked, with what they return as far as it is known.
+    """
 
     names: FullNames
     layers: Mapping[str, str]
     returns_of: Mapping[str, Returns]
     given: int = Flags.NONE
+    asked: dict[str, Returns | None] = field(default_factory=dict)
     found: set[Mechanism] = field(default_factory=set)
     returned: int = Flags.NONE
     _values: dict[str, int] = field(default_factory=dict)
@@ -172,8 +201,8 @@ class FunctionFlow:
         if operation in FEATURE_MAPS:
             return _mapped(everything, softmax=operation in SOFTMAXES)
         own = self._own_name(function)
-        if own in self.returns_of:
-            returns = self.returns_of[own]
+        returns = self.asked[own] = self.returns_of.get(own)
+        if returns is not None:
             return returns.plain | (returns.of_products if everything & Flags.PRODUCT else Flags.NONE)
         return Flags.NONE if layer in _MIXING else everything
 

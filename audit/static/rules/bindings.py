@@ -86,13 +86,9 @@ def _stores(index: TreeIndex, changed: Set[ast.AST]) -> dict[ast.AST, dict[str, 
     declared = {
         each.target for each in by_type.get(ast.AnnAssign, ()) if isinstance(each, ast.AnnAssign) and each.value is None
     }
+    apart = of_comprehensions | declared | changed
     bound: list[tuple[ast.AST, str]] = [
-        (node, node.id)
-        for node in index.stored
-        if isinstance(node.ctx, ast.Store)
-        and node not in changed
-        and node not in of_comprehensions
-        and node not in declared
+        (node, node.id) for node in index.stored if isinstance(node.ctx, ast.Store) and node not in apart
     ]
     for node in by_type.get(ast.alias, ()):
         assert isinstance(node, ast.alias)
