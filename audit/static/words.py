@@ -31,8 +31,10 @@ class Words:
 
     def _holds(self, word: str) -> bool:
         names = self._index.vocabulary
-        parts = _identifiers(word)
-        return all(part in names for part in parts) and (parts == (word,) or word in self._text)
+        for part in _identifiers(word):
+            if part not in names:
+                return False
+        return word in names or word in self._text
 
 
 @cache

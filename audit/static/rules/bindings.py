@@ -29,14 +29,17 @@ def reads_before_binding(index: TreeIndex) -> Iterator[tuple[ast.Name, ast.AST]]
         if not own:
             continue
         ends = {name: _end_of_branches(min(places, key=_place), scope, index) for name, places in own.items()}
+        last_lines = {name: end[0] for name, end in ends.items()}
         nodes = cast("list[ast.Name]", index.own(scope))  # which are of other types too until asked
         early = [
-            each
-            for each in nodes
-            if each.__class__ is ast.Name and each.id in ends and (each.lineno, each.col_offset) <= ends[each.id]
-        ]
+            each for each in nodes if each.__class__ is ast.Name and each.lineno <= last_lines.get(each.id, 0)
+        ]  # most reads are behind the first binding: the line tells nearly all of them
         for load in early:
-            if not (isinstance(load.ctx, ast.Load) or load in changed) or _is_deferred(load, load.id, scope, index):
+            if (load.lineno, load.col_offset) > ends[load.id] or not (
+                isinstance(load.ctx, ast.Load) or load in changed
+            ):
+                continue
+            if _is_deferred(load, load.id, scope, index):
                 continue
             if not any(_may_precede(store, load, scope, index) for store in own[load.id]):
                 yield load, scope

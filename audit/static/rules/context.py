@@ -91,13 +91,17 @@ class FileContext:
     @cached_property
     def calls_by_name(self) -> Mapping[str, list[ast.Call]]:
         """The calls by the last part of the function's name; those of an imported alias by the name behind it."""
-        found: dict[str, list[ast.Call]] = {}
+        found: dict[str, list[ast.Call]] = defaultdict(list)
+        behind = self.imports.qualified_by_name
         for call in self.index.by_type.get(ast.Call, ()):
             assert isinstance(call, ast.Call)
-            name = call.func.attr if isinstance(call.func, ast.Attribute) else getattr(call.func, "id", "")
-            behind = self.imports.qualified_by_name.get(name, ()) if isinstance(call.func, ast.Name) else ()
-            for each in {name, *(qualified.rpartition(".")[2] for qualified in behind)}:
-                found.setdefault(each, []).append(call)
+            function = call.func
+            if isinstance(function, ast.Attribute):
+                found[function.attr].append(call)
+            else:
+                name = getattr(function, "id", "")
+                for each in {name, *(qualified.rpartition(".")[2] for qualified in behind.get(name, ()))}:
+                    found[each].append(call)
         return found
 
     @cached_property

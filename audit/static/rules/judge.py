@@ -177,6 +177,6 @@ def _order(found: RawFinding) -> tuple[int, int, str, int, int, str]:
 
 
 def _attributes_read(context: FileContext) -> str:
-    nodes = context.index.by_type.get(ast.Attribute, ())
-    names = {node.attr for node in nodes if isinstance(node, ast.Attribute) and isinstance(node.ctx, ast.Load)}
+    nodes: list[ast.Attribute] = context.index.by_type.get(ast.Attribute, [])  # type: ignore[assignment]
+    names = {node.attr for node in nodes if isinstance(node.ctx, ast.Load)}
     return "\n".join(["", *sorted(names), ""])

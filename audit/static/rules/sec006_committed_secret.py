@@ -38,6 +38,7 @@ WORDS: tuple[str, ...] = (
 )
 WORDS += ("sk-", "AIza", "pypi-")
 _BEGINNING = re.compile(r"|".join(WORDS))
+_TEXTS = (str, bytes)
 _SHORTEST = 20
 _MANY = 6  # a real token has more different characters than `AKIAXXXXXXXXXXXXXXXX`
 _EXAMPLE = re.compile(r"example|0123456789|1234567890|abcdefgh|x{5}|0{8}", re.IGNORECASE)
@@ -75,11 +76,10 @@ class CommittedSecret(Rule):
         "key = 'AKIA' 'Q3EGRT7ZK2VPLM4N'\n",
     )
 
-    def candidates(self, context: FileContext) -> Iterator[ast.Constant]:
-        """Yield the strings that are long enough."""
-        for node in context.index.by_type.get(ast.Constant, ()):
-            if isinstance(node, ast.Constant) and isinstance(node.value, str | bytes) and len(node.value) >= _SHORTEST:
-                yield node
+    def candidates(self, context: FileContext) -> list[ast.Constant]:
+        """Return the strings that are long enough."""
+        constants: list[ast.Constant] = context.index.by_type.get(ast.Constant, [])  # type: ignore[assignment]
+        return [node for node in constants if isinstance(node.value, _TEXTS) and len(node.value) >= _SHORTEST]
 
     def judge(self, node: ast.AST, context: FileContext) -> Iterator[Spot]:
         """Yield a literal that holds a secret."""

@@ -25,11 +25,11 @@ def noqa_comments(text: str, index: TreeIndex) -> list[NoqaComment]:
 
 def _comments(text: str, index: TreeIndex) -> Iterator[NoqaComment]:
     lines = _LINE_END.split(text)
-    strings = [node for kind in _STRINGS for node in index.by_type.get(kind, ())]
+    strings = [(*_lines_of(node), node) for kind in _STRINGS for node in index.by_type.get(kind, ())]
     for number, line in enumerate(lines, start=1):
         if not _WORD.search(line):
             continue
-        around = [node for node in strings if _lines_of(node)[0] <= number <= _lines_of(node)[1]]
+        around = [node for first, last, node in strings if first <= number <= last]
         start = _start_of_comment(line, number, around)
         found = NOQA.search(line, start) if start >= 0 else None
         if found:
