@@ -52,7 +52,7 @@ _MASK = re.compile(r"mask|attn_bias|attention_bias|cu_seqlens")
 _CACHE = re.compile(r"cache|past_key|layer_past|\bpast\b|incremental_state")
 # Only which functions of other files are worth a look: whether one computes attention is decided where it is defined.
 _MAY_ATTEND = re.compile(r"((?<!fl)atten|attn|sdpa|flash)[^.]*$", re.IGNORECASE)
-_NAMED = (ast.Name, ast.Attribute)  # as a tuple, since a union takes twice as long to ask
+_LINKS = (ast.Attribute, ast.Subscript)  # between a name and the attributes that are taken of it
 _CAUSAL_KEYWORDS = frozenset({"is_causal", "causal"})
 
 
@@ -248,9 +248,7 @@ class _Reader:
         mechanisms: set[Mechanism] = set()
         through: set[str] = set()
         names = self._names.within(function)
-        for node in (node for statement in function.body for node in self._index.below(statement)):
-            if not isinstance(node, _NAMED) or not isinstance(node.ctx, ast.Load):
-                continue
+        for node in (node for statement in function.body for node in self._named_in(statement, names)):
             full = names.of(node)
             mechanism = mechanism_of(full) if full else None
             if mechanism:
@@ -258,6 +256,19 @@ class _Reader:
             elif full and not full.rpartition(".")[2][:1].isupper() and not full.startswith("torch."):
                 through.add(full)
         return mechanisms, through
+
+    def _named_in(self, statement: ast.stmt, names: FullNames) -> Iterator[ast.expr]:
+        """Yield the names below a statement that have a full name, and the attributes that are taken of them."""
+        for node in self._index.below(statement):
+            if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Load) and names.of_name(node.id):
+                yield node
+                inner: ast.AST = node
+                around = self._index.parent(node)
+                while isinstance(around, _LINKS) and around.value is inner:
+                    if isinstance(around, ast.Attribute) and isinstance(around.ctx, ast.Load):
+                        yield around
+                    inner = around
+                    around = self._index.parent(inner)
 
     def _computed(self, unit: _Unit) -> set[Mechanism]:
         returns = self._returns

@@ -41,16 +41,19 @@ class FullNames:
             first = first.value
         if not isinstance(first, ast.Name):
             return ""
-        found = self._known.get(first.id)
-        if found is None:
-            found = self._known[first.id] = self._first(first.id)
+        found = self.of_name(first.id)
         if not found or first is expression:  # most are local names and what is taken of them
             return found
         rest = dotted(expression).partition(".")[2]
         return f"{found}.{rest}" if rest else found
 
-    def _first(self, name: str) -> str:
-        return self._local.get(name) or ("" if name in self._hidden else self._bound(name))
+    def of_name(self, name: str) -> str:
+        """Return the full name of a name; empty for one that nothing binds."""
+        found = self._known.get(name)
+        if found is None:
+            found = self._local.get(name) or ("" if name in self._hidden else self._bound(name))
+            self._known[name] = found
+        return found
 
     def every(self) -> dict[str, str]:
         """Return every name that the module binds, with its full name."""

@@ -85,44 +85,52 @@ def _comparison(left: ast.expr, operators: list[ast.cmpop], others: list[ast.exp
     return links[0] if len(links) == 1 else Either(links, every=True)
 
 
-def reads(node: ast.AST, reading: Reading = Reading.VALUE) -> Iterator[Read]:
-    """Yield the dotted names that evaluating `node` reads whatever its conditions are.
+def reads(node: ast.AST, reading: Reading = Reading.VALUE) -> list[Read]:
+    """Return the dotted names that evaluating `node` reads whatever its conditions are.
 
     The second operand of `and`, the arms of a conditional expression, and what stands in a lambda or comprehension may
     never be evaluated and are left out.
     """
+    found: list[Read] = []
+    _add_reads(node, reading, found)
+    return found
+
+
+def _add_reads(node: ast.AST, reading: Reading, found: list[Read]) -> None:
     match node:
         case ast.Name(id=name):
             if isinstance(node.ctx, ast.Load):
-                yield (name,), reading, node.lineno
+                found.append(((name,), reading, node.lineno))
+        case ast.Constant():
+            pass
         case ast.Attribute():
-            yield from _chain(node, reading)
+            _add_chain(node, reading, found)
         case ast.Call(func=function, args=arguments, keywords=keywords):
-            yield from reads(function, Reading.CALL)
+            _add_reads(function, Reading.CALL, found)
             for part in (*arguments, *keywords):
-                yield from reads(part)
+                _add_reads(part, Reading.VALUE, found)
         case ast.BoolOp(values=[first, *_]) | ast.IfExp(test=first):
-            yield from reads(first)
+            _add_reads(first, Reading.VALUE, found)
         case ast.Lambda(args=arguments):
             for default in (*arguments.defaults, *filter(None, arguments.kw_defaults)):
-                yield from reads(default)
+                _add_reads(default, Reading.VALUE, found)
         case _ if isinstance(node, _COMPREHENSIONS):
-            yield from reads(node.generators[0].iter)
+            _add_reads(node.generators[0].iter, Reading.VALUE, found)
         case _:
             for child in children(node):
-                yield from reads(child)
+                _add_reads(child, Reading.VALUE, found)
 
 
-def _chain(node: ast.Attribute, reading: Reading) -> Iterator[Read]:
+def _add_chain(node: ast.Attribute, reading: Reading, found: list[Read]) -> None:
     names: list[str] = []
     current: ast.expr = node
     while isinstance(current, ast.Attribute):
         names.append(current.attr)
         current = current.value
     if isinstance(current, ast.Name):
-        yield (current.id, *reversed(names)), reading, current.lineno
+        found.append(((current.id, *reversed(names)), reading, current.lineno))
     else:
-        yield from reads(current)
+        _add_reads(current, Reading.VALUE, found)
 
 
 def bound_names(target: ast.AST) -> Iterator[str]:
