@@ -189,6 +189,10 @@ class TreeIndex:
             position = parents[position]
         return found
 
+    def position(self, node: ast.AST) -> int:
+        """Return where in `nodes` the node stands."""
+        return self._position[node]
+
     def span(self, node: ast.AST) -> tuple[int, int]:
         """Return the positions, in `nodes`, of `node` and of the first node behind it that is not below it."""
         position = self._position[node]

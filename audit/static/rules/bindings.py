@@ -2,7 +2,7 @@
 
 import ast
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Set
+from collections.abc import Iterable, Iterator, Sequence, Set
 from typing import cast
 
 from audit.static.tree import TreeIndex, children
@@ -10,6 +10,7 @@ from audit.static.tree import TreeIndex, children
 _LOOPS = (ast.For, ast.AsyncFor, ast.While)
 _ARMS = (ast.If, ast.Try, ast.TryStar)
 _NAMED = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef, ast.ExceptHandler, ast.MatchAs, ast.MatchStar)
+_SIMPLE = (ast.Assign, ast.AnnAssign, ast.AugAssign)
 _LATER = (ast.GeneratorExp, ast.Lambda)
 _COMPREHENSIONS = (ast.ListComp, ast.SetComp, ast.DictComp, ast.GeneratorExp)
 
@@ -28,7 +29,7 @@ def reads_before_binding(index: TreeIndex) -> Iterator[tuple[ast.Name, ast.AST]]
         own = stores.get(scope, {})
         if not own:
             continue
-        ends = {name: _end_of_branches(min(places, key=_place), scope, index) for name, places in own.items()}
+        ends = {name: _end_of_branches(_first(places), scope, index) for name, places in own.items()}
         last_lines = {name: end[0] for name, end in ends.items()}
         nodes = cast("list[ast.Name]", index.own(scope))  # which are of other types too until asked
         early = [
@@ -108,6 +109,10 @@ def _stores(index: TreeIndex, changed: Set[ast.AST]) -> dict[ast.AST, dict[str, 
     return found
 
 
+def _first(places: Sequence[ast.AST]) -> ast.AST:
+    return places[0] if len(places) == 1 else min(places, key=_place)
+
+
 def _parent(node: ast.AST, index: TreeIndex) -> ast.AST:
     return index.parent(node) or index.tree
 
@@ -130,7 +135,7 @@ def _end_of_branches(node: ast.AST, scope: ast.AST, index: TreeIndex) -> tuple[i
 
 
 def _is_simple(statement: ast.stmt) -> bool:
-    return isinstance(statement, ast.Assign | ast.AnnAssign | ast.AugAssign)
+    return isinstance(statement, _SIMPLE)
 
 
 def _may_precede(store: ast.AST, load: ast.AST, scope: ast.AST, index: TreeIndex) -> bool:

@@ -18,6 +18,8 @@ from audit.static.words import Words
 _VERSION_TEST = re.compile(
     r"version|hasattr|_available|torch_\d|is_torch|_has_|\bhas_|_lt_|_ge_|_gt_|_le_|greater|_\d+_\d+\b", re.IGNORECASE
 )
+_BEHIND_QUOTE = re.compile(r"[\"'](\w+)")
+_BEFORE_QUOTE = re.compile(r"\.(\w+)'")
 _IMPORT_FAILURES = frozenset({"ImportError", "ModuleNotFoundError", "AttributeError", "Exception", "BaseException"})
 _BINDING_FIELDS: dict[type[ast.AST], str] = {
     ast.arg: "arg",
@@ -77,6 +79,16 @@ class FileContext:
         if word not in self._mentioned:
             self._mentioned[word] = word in self.text
         return self._mentioned[word]
+
+    def is_quoted(self, name: str) -> bool:
+        """Return whether the text holds the name behind a quote, or between a dot and a quote."""
+        begun, ended = self._quoted
+        return f"\n{name}" in begun or name in ended
+
+    @cached_property
+    def _quoted(self) -> tuple[str, frozenset[str]]:
+        """The words behind a quote, each on a line, and those between a dot and a quote."""
+        return "\n".join(["", *_BEHIND_QUOTE.findall(self.text)]), frozenset(_BEFORE_QUOTE.findall(self.text))
 
     def resolve(self, expression: ast.expr | None) -> str:
         """Return the full dotted name of a name, attribute or called function; empty where that is not certain."""
@@ -150,16 +162,18 @@ class FileContext:
     @cached_property
     def _binding_places(self) -> Mapping[str, list[int]]:
         """The sorted positions in the tree at which each name is bound."""
-        by_type = self.index.by_type
-        bound: list[tuple[ast.AST, str]] = [(node, node.id) for node in self.index.stored]
+        by_type, position = self.index.by_type, self.index.position
+        found: dict[str, list[int]] = defaultdict(list)
+        for stored in self.index.stored:
+            found[stored.id].append(position(stored))
         for kind in _NAMED:
-            bound += [(node, name) for node in by_type.get(kind, ()) if (name := getattr(node, "name", None))]
+            for node in by_type.get(kind, ()):
+                found[getattr(node, "name", None) or ""].append(position(node))
         for node in by_type.get(ast.alias, ()):
             assert isinstance(node, ast.alias)
-            bound.append((node, node.asname or node.name.partition(".")[0]))
-        found: dict[str, list[int]] = defaultdict(list)
-        for position, name in sorted((self.index.span(node)[0], name) for node, name in bound):
-            found[name].append(position)
+            found[node.asname or node.name.partition(".")[0]].append(position(node))
+        for places in found.values():
+            places.sort()
         return found
 
     def parent(self, node: ast.AST) -> ast.AST:

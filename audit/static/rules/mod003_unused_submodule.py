@@ -110,7 +110,7 @@ class UnusedSubmodule(Rule):
         forward = any(isinstance(each, ast.FunctionDef) and each.name == "forward" for each in owner.body)
         if made == "torch.nn.Identity" or not only_torch or not forward or _looks_up(owner, context):
             return
-        if f'"{name}' not in context.text and f"'{name}" not in context.text and f".{name}'" not in context.text:
+        if not context.is_quoted(name):
             kind = "parameter" if is_parameter else "submodule"
             yield Spot(node, f"nothing in the package reads the {kind} `{name}`", unless_attribute=name)
 
