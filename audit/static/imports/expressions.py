@@ -18,7 +18,7 @@ from audit.static.imports.program import (
     Opaque,
     Reading,
 )
-from audit.static.tree import children
+from audit.static.tree import children, walk
 
 Read = tuple[tuple[str, ...], Reading, int]  # dotted name, what is done with it, line
 _OPAQUE = Opaque()
@@ -147,6 +147,6 @@ def bound_names(target: ast.AST) -> Iterator[str]:
 
 def walrus_names(node: ast.AST) -> Iterator[str]:
     """Yield the names that `:=` binds within an expression; too rare to ask whether it is evaluated."""
-    for part in ast.walk(node):
+    for part in walk(node):
         if isinstance(part, ast.NamedExpr):
             yield part.target.id

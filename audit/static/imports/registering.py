@@ -5,6 +5,7 @@ import re
 from collections.abc import Iterator
 
 from audit.static.scopes import dotted
+from audit.static.tree import walk
 
 # Each begins with letters, which the search jumps to: a pattern that asks every line takes ten times as long.
 _MAY_REFUSE = (
@@ -31,7 +32,7 @@ def _begins_line(found: re.Match[str]) -> bool:
 def _refuses(function: ast.FunctionDef) -> bool:
     stored: set[str] = set()
     asked: set[str] = set()
-    for node in ast.walk(function):
+    for node in walk(function):
         match node:
             case ast.Call(func=called) if dotted(called).rpartition(".")[2] == _REFUSING:
                 return True

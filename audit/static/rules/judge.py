@@ -5,6 +5,7 @@ import re
 from collections.abc import Container, Iterator, Sequence
 
 from audit.static.findings import Judged, RawFinding
+from audit.static.lines import lines_of
 from audit.static.names import Candidate, ClassSummary, Origin
 from audit.static.reading import ParsedFile
 from audit.static.rules.context import FileContext
@@ -15,7 +16,6 @@ from audit.static.standard_library import STANDARD_LIBRARY
 from audit.static.torch_classes import load_torch_classes
 from audit.static.tree import TreeIndex
 
-_LINE_END = re.compile(r"\r\n|\r|\n")
 # How classes that are models are named, and no others, in most packages.
 _MODEL_NAME = re.compile(
     r"(Model|Module|ModelMixin|Layer|Block|MLP|Norm|Embeddings?|Attention|Experts|Router|Encoder|Decoder|Head|Net|Pooler"
@@ -146,7 +146,7 @@ class _Lines:
 
     def _line(self, line: int) -> str:
         if self._lines is None:
-            self._lines = _LINE_END.split(self._text)
+            self._lines = lines_of(self._text)
         return self._lines[line - 1] if line <= len(self._lines) else ""
 
 
