@@ -127,15 +127,11 @@ def _end_of_branches(node: ast.AST, scope: ast.AST, index: TreeIndex) -> tuple[i
     for each in reversed(around):
         if isinstance(each, _ARMS) and (each.orelse or getattr(each, "handlers", None)):
             return each.end_lineno or 0, each.end_col_offset or 0
-    statement = around[0] if around else scope
     end = _place(node)
-    if isinstance(node, ast.Name) and isinstance(statement, ast.stmt) and _is_simple(statement):
+    statement = around[0] if around else scope
+    if isinstance(node, ast.Name) and isinstance(statement, _SIMPLE):
         end = max(end, (statement.end_lineno or 0, statement.end_col_offset or 0))
     return end
-
-
-def _is_simple(statement: ast.stmt) -> bool:
-    return isinstance(statement, _SIMPLE)
 
 
 def _may_precede(store: ast.AST, load: ast.AST, scope: ast.AST, index: TreeIndex) -> bool:
