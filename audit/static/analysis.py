@@ -1,6 +1,8 @@
 """All stages in a row: from a folder to its inventory."""
 
+import base64
 import hashlib
+import zlib
 from collections.abc import Callable, Mapping, Sequence, Set
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -166,7 +168,10 @@ def analyse(
             graph = ProjectGraph(records.by_path("names").values(), installed=installed_modules)
             facts = records.by_path("facts")
             classes = class_items(graph)
-            others = (*attention_items(graph, facts), *file_items(graph, facts, classes=classes, scripts=modules))
+            others = (
+                *attention_items(graph, facts, classes=classes),
+                *file_items(graph, facts, classes=classes, scripts=modules),
+            )
             return _Inventory(
                 items=tuple(sorted((*classes, *others), key=sort_key)),
                 surroundings=surroundings(around, installed=installed_modules, classes=classes) if around else (),
@@ -208,11 +213,16 @@ def _contents(records: Records[FileRecord]) -> list[str]:
 
 
 def _written(found: _Inventory) -> str:
-    return _INVENTORY_TYPE.dump_json(found).decode()
+    """Return the inventory as text, pressed to an eighth: signatures repeat each other."""
+    pressed = zlib.compress(_INVENTORY_TYPE.dump_json(found, exclude_defaults=True), level=1)
+    return base64.b64encode(pressed).decode()
 
 
 def _read(text: str) -> _Inventory:
-    return _INVENTORY_TYPE.validate_json(text)
+    try:
+        return _INVENTORY_TYPE.validate_json(zlib.decompress(base64.b64decode(text, validate=True)))
+    except zlib.error as error:
+        raise ValueError(f"no inventory: {error}") from error
 
 
 _INVENTORY_TYPE = TypeAdapter(_Inventory)

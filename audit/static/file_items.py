@@ -1,12 +1,14 @@
 """What files do, as items of the inventory: facts of single files joined through the project graph."""
 
 import re
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
+from audit.static.attention import mechanism_of
+from audit.static.attention_parts import TABLE
 from audit.static.facts import AttentionFact, FileFacts, Mechanism
 from audit.static.graph import ProjectGraph
-from audit.static.inventory import Fact, InventoryItem
+from audit.static.inventory import Fact, InventoryItem, Signature, signatures
 from audit.static.kinds import InventoryKind, kinds_of_name
 from audit.static.names import FileSummary
 from audit.static.notebooks import SUFFIX as NOTEBOOK
@@ -50,8 +52,13 @@ def file_items(
     return tuple(sorted(items, key=lambda item: (item.path, item.line, item.qualname, item.kind)))
 
 
-def attention_items(graph: ProjectGraph, facts: Mapping[str, FileFacts]) -> Iterator[InventoryItem]:
-    """Yield the classes and functions of the target that compute attention, on their own or through a function."""
+def attention_items(
+    graph: ProjectGraph, facts: Mapping[str, FileFacts], *, classes: Iterable[InventoryItem]
+) -> Iterator[InventoryItem]:
+    """Yield the classes and functions of the target that compute attention, on their own or through others.
+
+    Those of `classes` that take their `forward` from such a class are among them.
+    """
     named = [
         _Named(file, fact, _resolved(graph, file, fact.through))
         for path, file in graph.files.items()
@@ -66,10 +73,27 @@ def attention_items(graph: ProjectGraph, facts: Mapping[str, FileFacts]) -> Iter
         for each in named:
             computes[each.name] |= {kind for use in each.uses for kind in computes.get(use, ())}
         grows = sum(map(len, computes.values())) > before
+    found: dict[str, InventoryItem] = {}
     for each in named:
-        if computes[each.name]:
+        if computes[each.name] and not each.name.endswith(TABLE):
             through = tuple(use for use in each.uses if computes.get(use) and use != each.name)
-            yield _attention_item(each, graph, sorted(computes[each.name]), through)
+            found[each.name] = _attention_item(each, graph, sorted(computes[each.name]), through)
+            yield found[each.name]
+    for item in classes:
+        is_new = item.kind is InventoryKind.MODEL and f"{item.module}.{item.qualname}" not in found
+        if is_new and (inherited := _inherited(item, found)):
+            yield item.model_copy(update={"kind": InventoryKind.ATTENTION, "facts": inherited})
+
+
+def _inherited(item: InventoryItem, attention: Mapping[str, InventoryItem]) -> dict[str, Fact] | None:
+    """Return the facts of an attention whose `forward` is that of a base; None where it is not an attention's."""
+    base = item.forward.inherited_from if item.forward else None
+    if base and base in attention and attention[base].facts["form"] == "class":
+        return {**attention[base].facts, "through": (base,)}
+    fused = next((name for name in item.bases if mechanism_of(name)), None)
+    if item.forward is None and fused:
+        return _facts_of([m for m in [mechanism_of(fused)] if m], through=(fused,))
+    return None
 
 
 def _attention_item(
@@ -85,20 +109,21 @@ def _attention_item(
         None,
     )
     bases: list[str] = []
-    if fact.is_class and position is not None:
+    calls: dict[str, Signature | None] = {}
+    if not fact.is_class:
+        calls = {"forward": Signature(parameters=fact.parameters)}
+    elif position is not None:
+        calls = signatures(graph, (each.file.path, position))
         found = each.file.classes[position].bases
         bases = [base.name for part in found for base in graph.base_definitions(part, path=each.file.path)]
-    facts: dict[str, Fact] = {
-        "form": "class" if fact.is_class else "function",
-        "mechanisms": tuple(str(mechanism) for mechanism in mechanisms),
-        "backends": tuple(
-            "eager" if kind in (Mechanism.SOFTMAX, Mechanism.LINEAR) else str(kind) for kind in mechanisms
-        ),
-        "masks": fact.masks,
-        "caches": fact.caches,
-        "causal": fact.causal,
-        "through": through,
-    }
+    facts = _facts_of(
+        mechanisms,
+        form="class" if fact.is_class else "function",
+        masks=fact.masks,
+        caches=fact.caches,
+        causal=fact.causal,
+        through=through,
+    )
     return InventoryItem(
         kind=InventoryKind.ATTENTION,
         module=each.file.module,
@@ -109,7 +134,29 @@ def _attention_item(
         resolved=True,
         digest=fact.digest,
         facts=facts,
+        **calls,
     )
+
+
+def _facts_of(
+    mechanisms: Sequence[Mechanism],
+    *,
+    form: str = "class",
+    masks: tuple[str, ...] = (),
+    caches: tuple[str, ...] = (),
+    causal: tuple[str, ...] = (),
+    through: tuple[str, ...],
+) -> dict[str, Fact]:
+    eager = (Mechanism.SOFTMAX, Mechanism.LINEAR)
+    return {
+        "form": form,
+        "mechanisms": tuple(str(mechanism) for mechanism in mechanisms),
+        "backends": tuple("eager" if kind in eager else str(kind) for kind in mechanisms),
+        "masks": masks,
+        "caches": caches,
+        "causal": causal,
+        "through": through,
+    }
 
 
 def _resolved(graph: ProjectGraph, file: FileSummary, names: Iterable[str]) -> tuple[str, ...]:
@@ -119,7 +166,8 @@ def _resolved(graph: ProjectGraph, file: FileSummary, names: Iterable[str]) -> t
         if name.startswith("."):
             found.add(f"{file.module}{name}")
         else:
-            found |= {definition.name for definition in graph.resolve(name, module="")}
+            plain, table = name.removesuffix(TABLE), TABLE if name.endswith(TABLE) else ""
+            found |= {definition.name + table for definition in graph.resolve(plain, module="")}
     return tuple(sorted(found))
 
 

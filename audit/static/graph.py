@@ -115,6 +115,12 @@ class ProjectGraph:
         """Return the class that `definition` names; its kind must be `TARGET_CLASS`."""
         return self.class_of(definition.path, definition.position)
 
+    def definition_at(self, path: str, position: int) -> Definition:
+        """Return the class at `position` of the file at `path` as a name leads to it."""
+        summary = self.class_of(path, position)
+        name = f"{summary.module}.{summary.qualname}"
+        return Definition(DefinitionKind.TARGET_CLASS, name, path=path, position=position)
+
     def class_of(self, path: str, position: int) -> ClassSummary:
         """Return the class at `position` of the file at `path`, which must have been read."""
         file = self.file_at(path)
@@ -206,8 +212,7 @@ class ProjectGraph:
         """Yield what an attribute of a class is: what its body binds, else what its bases have."""
         summary = self.class_of(place.path, place.position)
         if not place.attributes:
-            name = f"{summary.module}.{summary.qualname}"
-            yield Definition(DefinitionKind.TARGET_CLASS, name, path=place.path, position=place.position)
+            yield self.definition_at(place.path, place.position)
         elif place.attributes[0] in summary.bindings:
             for candidate in summary.bindings[place.attributes[0]]:
                 yield from self._steps(candidate, place.path, place.attributes[1:])
