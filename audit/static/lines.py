@@ -68,5 +68,4 @@ def _line_starts(text: str) -> list[int]:
     """Return the offset of every line, and the end of the text twice where its last line has an end."""
     if "\r" in text:
         return [0, *(found.end() for found in _LINE_END.finditer(text)), len(text)]
-    lengths = map(len, text.split("\n")[:-1])
-    return [0, *(end + before for before, end in enumerate(accumulate(lengths), start=1)), len(text)]
+    return [0, *accumulate(len(line) + 1 for line in text.split("\n")[:-1]), len(text)]
