@@ -61,7 +61,7 @@ class SourceLines:
 
 def lines_of(text: str) -> list[str]:
     """Return the lines without their ends."""
-    return _LINE_END.split(text) if "\r" in text else text.split("\n")  # the pattern takes ten times as long
+    return _LINE_END.split(text) if "\r" in text else text.split("\n")  # the pattern takes three times as long
 
 
 def _line_starts(text: str) -> list[int]:

@@ -55,7 +55,7 @@ _WITH_GAPS = frozenset({ast.Dict, ast.arguments})  # a list of them holds None f
 def children(node: ast.AST) -> list[ast.AST]:
     """Return the nodes right below `node` in the order of its fields, without contexts and operators.
 
-    It takes a third of the time of `ast.iter_child_nodes`, which asks every field of every node what it is.
+    It takes three fifths of the time of `ast.iter_child_nodes`, which asks every field of every node what it is.
     """
     found: list[ast.AST] = []
     for name in reversed(_NODE_FIELDS[node.__class__]):
@@ -68,7 +68,7 @@ def children(node: ast.AST) -> list[ast.AST]:
 
 
 def walk(node: ast.AST) -> list[ast.AST]:
-    """Return what `ast.walk` yields, without contexts and operators, in the same order and a third of the time."""
+    """Return what `ast.walk` yields, without contexts and operators, in the same order and half the time."""
     found = [node]
     for each in found:  # which grows
         found += children(each)

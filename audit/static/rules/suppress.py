@@ -17,7 +17,7 @@ _ID = re.compile(r"[A-Za-z]+\d+")
 
 def noqa_comments(text: str, index: TreeIndex) -> list[NoqaComment]:
     """Return the `# noqa` comments of a file, whose tree `index` holds; text in a string is none."""
-    if "noqa" not in text.lower():  # a pattern that ignores case takes three times as long
+    if "noqa" not in text.lower():  # a pattern that ignores case takes twice as long
         return []
     return list(_comments(text, index))
 
