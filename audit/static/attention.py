@@ -6,7 +6,7 @@ from bisect import bisect_left
 from collections.abc import Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, replace
 
-from audit.static.attention_flow import Flags, FunctionFlow, Returns
+from audit.static.attention_flow import Flags, Flows, Returns
 from audit.static.attention_parts import TABLE, called_from_tables, is_class, may_project, parts_in, tables_in
 from audit.static.facts import AttentionFact, Mechanism
 from audit.static.full_names import FullNames
@@ -55,7 +55,7 @@ _MASK = re.compile(r"mask|attn_bias|attention_bias|cu_seqlens")
 _CACHE = re.compile(r"cache|past_key|layer_past|\bpast\b|incremental_state")
 # Only which functions of other files are worth a look: whether one computes attention is decided where it is defined.
 _MAY_ATTEND = re.compile(r"((?<!fl)atten|attn|sdpa|flash)[^.]*$", re.IGNORECASE)
-_NAMING = frozenset({ast.Name, ast.Attribute, ast.Call})
+_LINKS = (ast.Attribute, ast.Subscript)  # between a name and the attributes that are taken of it
 _CAUSAL_KEYWORDS = frozenset({"is_causal", "causal"})
 
 
@@ -85,7 +85,9 @@ def attention_in(index: TreeIndex, text: str, *, names: FullNames, lines: Source
     units = list(_units(index.tree.body, ""))
     functions = [unit for unit in units if isinstance(unit.node, Function)]
     nodes = [node for unit in functions for node in unit.functions if _is_within(unit.node, flow)]
-    reader = _Reader(names, lines, _returns(nodes, names, {}, {}, prefix=""), index=index, flow=flow, named=named)
+    flows = Flows(names)
+    returns = _returns(nodes, flows, {}, {}, prefix="")
+    reader = _Reader(names, lines, returns, flows=flows, index=index, flow=flow, named=named)
     reader.words = frozenset(name for name, full in names.every().items() if mechanism_of(full))
     found = {(unit.node.lineno, unit.qualname): reader.fact(unit) for unit in functions}
     reader.own = {f".{fact.qualname}" for fact in found.values() if fact.mechanisms}
@@ -198,7 +200,7 @@ def _layer(value: ast.expr, names: FullNames) -> str:
 
 def _returns(
     functions: Sequence[Function],
-    names: FullNames,
+    flows: Flows,
     layers: Mapping[str, str],
     known: Mapping[str, Returns],
     *,
@@ -210,9 +212,7 @@ def _returns(
         for function in functions:
             flags = []
             for given in (Flags.NONE, Flags.PRODUCT):
-                flow = FunctionFlow(names=names.within(function), layers=layers, returns_of=found, given=given)
-                flow.run(function)
-                flags.append(flow.returned)
+                flags.append(flows.through(function, found, layers=layers, given=given).returned)
             found[prefix + function.name] = Returns(plain=flags[0], of_products=flags[1])
         if not any(Flags.WEIGHTS & (each.plain | each.of_products) for each in found.values()):
             break  # then a second round finds nothing that the first did not
@@ -228,6 +228,7 @@ class _Reader:
         lines: SourceLines,
         returns: Mapping[str, Returns],
         *,
+        flows: Flows,
         index: TreeIndex,
         flow: Sequence[int],
         named: Sequence[int],
@@ -237,6 +238,7 @@ class _Reader:
         self._names = names
         self._lines = lines
         self._returns = returns
+        self._flows = flows
         self._index = index
         self._flow = flow
         self._named = named
@@ -288,8 +290,7 @@ class _Reader:
         names = self._names.within(function)
         nodes = [node for statement in function.body for node in self._index.below(statement)]
         through |= called_from_tables(nodes, names)
-        for node in nodes:
-            full = _named_by(node, names) if node.__class__ in _NAMING else ""
+        for full in self._named_in(nodes, names):
             mechanism = mechanism_of(full) if full else None
             if mechanism:
                 mechanisms.add(mechanism)
@@ -297,25 +298,36 @@ class _Reader:
                 through.add(full)
         return mechanisms, through
 
+    def _named_in(self, nodes: Sequence[ast.AST], names: FullNames) -> Iterator[str]:
+        """Yield the full names that nodes read: names that stand for something, and what is taken of them."""
+        for node in nodes:
+            if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Load) and names.of_name(node.id):
+                yield names.of(node)
+                inner: ast.AST = node
+                around = self._index.parent(node)
+                while isinstance(around, _LINKS) and around.value is inner:
+                    if isinstance(around, ast.Attribute) and isinstance(around.ctx, ast.Load):
+                        yield names.of(around)
+                    inner = around
+                    around = self._index.parent(inner)
+            elif isinstance(node, ast.Call):
+                yield _got_by(node, names)
+
     def _computed(self, unit: _Unit) -> set[Mechanism]:
         returns = self._returns
         layers: dict[str, str] = {}
         if isinstance(unit.node, ast.ClassDef):
             layers = _layers([node for each in unit.functions for node in self._index.below(each)], self._names)
-            returns = _returns(unit.functions, self._names, layers, returns, prefix="self.")
+            returns = _returns(unit.functions, self._flows, layers, returns, prefix="self.")
         found: set[Mechanism] = set()
         for function in unit.functions:
-            flow = FunctionFlow(names=self._names.within(function), layers=layers, returns_of=returns)
-            flow.run(function)
-            found |= flow.found
+            found |= self._flows.through(function, returns, layers=layers).found
         return found
 
 
-def _named_by(node: ast.AST, names: FullNames) -> str:
-    """Return the full name that a node reads, also by `getattr(owner, "name")`; empty for any other node."""
-    match node:
-        case ast.Name(ctx=ast.Load()) | ast.Attribute(ctx=ast.Load()):
-            return names.of(node)
+def _got_by(call: ast.Call, names: FullNames) -> str:
+    """Return the full name that `getattr(owner, "name")` reads; empty for any other call."""
+    match call:
         case ast.Call(func=ast.Name(id="getattr"), args=[owner, ast.Constant(value=str(name)), *_]):
             owner_name = names.of(owner)
             return f"{owner_name}.{name}" if owner_name else ""

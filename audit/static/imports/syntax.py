@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from audit.static.imports.expressions import expression
 from audit.static.imports.program import Block, Expression, Group, Raise, Return
 from audit.static.scopes import dotted
+from audit.static.tree import children, walk
 
 # Functions that conditions at import call are named so; the others are not kept.
 _ASKING = re.compile(r"avail|support|has_|is_|require|version|check|import|depend|backend|install|exist")
@@ -18,7 +19,7 @@ FunctionNode = ast.FunctionDef | ast.AsyncFunctionDef
 
 def declared_global(node: ast.AST) -> Iterator[str]:
     """Yield the names that functions in `node` declare global."""
-    for part in ast.walk(node):
+    for part in walk(node):
         if isinstance(part, ast.Global):
             yield from part.names
 
@@ -31,7 +32,7 @@ def calls(node: ast.AST) -> Iterator[ast.Call]:
         if isinstance(current, ast.Call):
             yield current
         if not isinstance(current, ast.Lambda):
-            pending.extend(ast.iter_child_nodes(current))
+            pending += children(current)
 
 
 def certain(ends: Sequence[set[str]], blocks: Sequence[Block], *, otherwise: set[str]) -> set[str]:
@@ -52,7 +53,7 @@ def handler_types(node: ast.expr | None) -> tuple[Expression, ...]:
 
 def asks_type_checking(test: ast.expr) -> bool:
     """Whether a condition asks for `TYPE_CHECKING`."""
-    names = (dotted(part) for part in ast.walk(test) if isinstance(part, ast.Name | ast.Attribute))
+    names = (dotted(part) for part in walk(test) if isinstance(part, ast.Name | ast.Attribute))
     return any(name.endswith("TYPE_CHECKING") for name in names)
 
 
@@ -77,7 +78,7 @@ def unrolled(node: ast.For) -> list[ast.expr]:
     """Return the elements of a short literal that a loop runs over without leaving early; else nothing."""
     if not isinstance(node.iter, ast.Tuple | ast.List) or len(node.iter.elts) > _MAX_UNROLLED or node.orelse:
         return []
-    if any(isinstance(part, ast.Break | ast.Continue) for each in node.body for part in ast.walk(each)):
+    if any(isinstance(part, ast.Break | ast.Continue) for each in node.body for part in walk(each)):
         return []
     return node.iter.elts if all(isinstance(part, ast.Constant) for part in node.iter.elts) else []
 
@@ -97,7 +98,7 @@ def names_bound_in(body: Iterable[ast.stmt]) -> Iterator[str]:
                 yield alias or name.partition(".")[0]
             case ast.Lambda():
                 continue
-        pending.extend(ast.iter_child_nodes(node))
+        pending += children(node)
 
 
 def may_be_asked(node: FunctionNode) -> bool:
@@ -110,4 +111,4 @@ def may_be_asked(node: FunctionNode) -> bool:
         _ASKING.search(node.name.lower()) or any(isinstance(each, ast.Import | ast.Raise) for each in node.body)
     ):
         return False
-    return not any(isinstance(part, ast.Yield | ast.YieldFrom | ast.Await) for part in ast.walk(node))
+    return not any(isinstance(part, ast.Yield | ast.YieldFrom | ast.Await) for part in walk(node))

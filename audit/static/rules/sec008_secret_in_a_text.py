@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from audit.severity import Severity
 from audit.static.notebooks import NotebookError, code_of
 from audit.static.rules.project_rule import Place, ProjectPrecision, ProjectRule
-from audit.static.rules.sec006_committed_secret import CommittedSecret, secrets_in, secrets_of
+from audit.static.rules.sec006_committed_secret import WORDS, CommittedSecret, secrets_in, secrets_of
 
 if TYPE_CHECKING:
     from audit.static.rules.project_files import ProjectFiles
@@ -55,7 +55,7 @@ class SecretInAText(ProjectRule):
 
     def judge_project(self, project: "ProjectFiles") -> Iterator[Place]:
         """Yield the secrets, one of each kind and file."""
-        for text in project.with_word(self.concerned(project), CommittedSecret.words):
+        for text in project.with_word(self.concerned(project), WORDS):
             is_for_tests = any(_FOR_TESTS.match(part) for part in PurePosixPath(text.path).parts[:-1])
             known = _in_code(text.content) if text.path in project.judged_notebooks else frozenset[str]()
             for kind, start, secret in secrets_in(text.content, known=known):
