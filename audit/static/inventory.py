@@ -18,7 +18,8 @@ _Class = tuple[str, int]  # path of the file, position in its classes
 Fact = str | int | bool | None | tuple[str, ...]
 
 
-class Signature(Frozen):
+@dataclass(frozen=True, slots=True)
+class Signature:
     """What a call takes, without `self`. `inherited_from` is the full name of the base that it comes from, if any."""
 
     parameters: tuple[Parameter, ...]
@@ -77,7 +78,7 @@ def class_items(graph: ProjectGraph, paths: Collection[str]) -> tuple[InventoryI
     items = [
         _item(graph, key, kind, classes.bases[key], lightning=key in lightning)
         for kind, keys in reached.items()
-        for key in keys
+        for key in sorted(keys)  # those of one file one after the other: their signatures are read together
         if key[0] in paths
     ]
     return tuple(sorted(items, key=sort_key))

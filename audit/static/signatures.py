@@ -24,7 +24,7 @@ def written(signatures: Signatures) -> str:
     return base64.b64encode(zlib.compress(_CODEC.encode(signatures).encode(), level=1)).decode()
 
 
-@lru_cache(maxsize=64)  # the classes of one file are asked for one after the other, and their bases are near
+@lru_cache(maxsize=512)  # the classes of one file are asked for one after the other, and of few files all the time
 def read_signatures(text: str) -> Signatures:
     """Return what `written` was given."""
     return _CODEC.decode(zlib.decompress(base64.b64decode(text)).decode()) if text else {}
