@@ -79,6 +79,7 @@ class ProjectGraph:
         *,
         torch_classes: TorchClasses | None = None,
         installed: InstalledModules | None = None,
+        reads: Reads | None = None,
     ) -> None:
         """Index the summaries `files` of `sources`, by path; each is looked at when a name first leads there.
 
@@ -88,7 +89,7 @@ class ProjectGraph:
         self._installed = installed or InstalledModules()
         self.files = files
         self.torch_classes = torch_classes or load_torch_classes()
-        self.reads = Reads()
+        self.reads = reads or Reads()
         self._modules = ModuleIndex(files, sources, installed=self._installed, reads=self.reads)
         self._known: Kept[tuple[str, Candidate], tuple[Definition, ...]] = {}
 

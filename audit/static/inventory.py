@@ -3,6 +3,7 @@
 from collections import defaultdict, deque
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
+from functools import cache
 
 from pydantic import Field
 
@@ -158,5 +159,10 @@ def signatures(graph: ProjectGraph, key: tuple[str, int]) -> dict[str, Signature
         parameters = parameters_from(graph, origin, method) if origin else None
         if origin and parameters is not None:
             base = None if origin == start else origin.name
-            found[field_name] = Signature(parameters=parameters, inherited_from=base)
+            found[field_name] = _signature(parameters, base)
     return found
+
+
+@cache  # of a package's classes most take alike, and 20,000 of them stay until the end
+def _signature(parameters: tuple[Parameter, ...], inherited_from: str | None) -> Signature:
+    return Signature(parameters=parameters, inherited_from=inherited_from)

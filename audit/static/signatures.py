@@ -3,7 +3,7 @@
 import base64
 import zlib
 from collections.abc import Mapping
-from functools import lru_cache
+from functools import cache, lru_cache
 
 from audit.static.encoding import Codec
 from audit.static.parameters import Parameter
@@ -26,5 +26,16 @@ def written(signatures: Signatures) -> str:
 
 @lru_cache(maxsize=512)  # the classes of one file are asked for one after the other, and of few files all the time
 def read_signatures(text: str) -> Signatures:
-    """Return what `written` was given."""
-    return _CODEC.decode(zlib.decompress(base64.b64decode(text)).decode()) if text else {}
+    """Return what `written` was given. Equal parameters are one object: most classes of a package take alike."""
+    read = _CODEC.decode(zlib.decompress(base64.b64decode(text)).decode()) if text else {}
+    return {key: _one(tuple(map(_one_of, parameters))) for key, parameters in read.items()}
+
+
+@cache
+def _one_of(parameter: Parameter) -> Parameter:
+    return parameter
+
+
+@cache
+def _one(parameters: tuple[Parameter, ...]) -> tuple[Parameter, ...]:
+    return parameters

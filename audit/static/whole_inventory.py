@@ -5,9 +5,12 @@ An item follows from the facts of its own file and from what names lead to in ot
 kept together with the files that were looked at for it.
 """
 
+import base64
 import json
-from collections.abc import Callable, Collection, Mapping, Sequence
+import zlib
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import chain
 from types import MappingProxyType
 
 from pydantic import TypeAdapter
@@ -21,7 +24,7 @@ from audit.static.installed import InstalledModules
 from audit.static.inventory import InventoryItem, InventoryKind, class_items, sort_key
 from audit.static.names import FileSummary
 from audit.static.reading import UnreadableFile
-from audit.static.reads import readers_of
+from audit.static.reads import Reads, readers_of
 from audit.static.record import FileRecord
 from audit.static.records import LostFileError, Records
 from audit.static.remembered import Remembered
@@ -32,40 +35,52 @@ from audit.static.store import FactStore
 class WholeInventory:
     """The items of all files in their order, the files that could not be read, and what it was made from.
 
-    `contents` say by path what each file held; `reads` are by path the files that were looked at for it, `computes`
-    the mechanisms of everything there that may compute attention.
+    `contents` say by path what each file held; `reads` are by path the files that were looked at for it, as bits of
+    `paths`, `computes` the mechanisms of everything there that may compute attention.
     """
 
     items: tuple[InventoryItem, ...]
     unreadable: tuple[UnreadableFile, ...]
     contents: dict[str, str]
-    reads: dict[str, tuple[str, ...]]
+    paths: tuple[str, ...]
+    reads: dict[str, int]
     computes: Computes
 
 
+_AT_ONCE = 500  # items
 _ITEMS = TypeAdapter(tuple[InventoryItem, ...])
 _UNREADABLE = TypeAdapter(tuple[UnreadableFile, ...])
 
 
 def _written(found: WholeInventory) -> str:
-    """Each path is written once: the files of torch, transformers, diffusers and timm are read 557,409 times."""
-    paths = sorted({*found.contents, *found.reads, *(path for read in found.reads.values() for path in read)})
-    places = {path: place for place, path in enumerate(paths)}
-    reads = {places[path]: [places[each] for each in read] for path, read in found.reads.items()}
-    items = _ITEMS.dump_json(found.items, exclude_defaults=True).decode()
-    unreadable = _UNREADABLE.dump_json(found.unreadable).decode()
-    return json.dumps(
-        [items, unreadable, paths, found.contents, list(reads.items()), found.computes], separators=(",", ":")
-    )
+    """Return the inventory as text, pressed to an eighth: signatures repeat each other, and few bits are set."""
+    press = zlib.compressobj(level=1)
+    lines = chain(_lines_of(found), [b""])
+    return base64.b64encode(b"".join([*(press.compress(line + b"\n") for line in lines), press.flush()])).decode()
+
+
+def _lines_of(found: WholeInventory) -> Iterator[bytes]:
+    """Yield JSON, items in parts: all of those of a large tree take 12 MB, which would be held several times."""
+    reads = {path: f"{read:x}" for path, read in found.reads.items()}
+    for each in (found.contents, found.paths, reads, found.computes):
+        yield json.dumps(each, separators=(",", ":")).encode()
+    yield _UNREADABLE.dump_json(found.unreadable)
+    for start in range(0, len(found.items), _AT_ONCE):
+        yield _ITEMS.dump_json(found.items[start : start + _AT_ONCE], exclude_defaults=True)
 
 
 def _read(text: str) -> WholeInventory:
-    items, unreadable, paths, contents, reads, computes = json.loads(text)
+    try:
+        lines = zlib.decompress(base64.b64decode(text, validate=True)).splitlines()
+    except zlib.error as error:
+        raise ValueError(f"no inventory: {error}") from error
+    contents, paths, reads, computes = map(json.loads, lines[:4])
     return WholeInventory(
-        items=_ITEMS.validate_json(items),
-        unreadable=_UNREADABLE.validate_json(unreadable),
+        items=tuple(item for line in lines[5:-1] for item in _ITEMS.validate_json(line)),
+        unreadable=_UNREADABLE.validate_json(lines[4]),
         contents=contents,
-        reads={paths[path]: tuple([paths[each] for each in read]) for path, read in reads},
+        paths=tuple(paths),
+        reads={path: int(read, 16) for path, read in reads.items()},
         computes={
             path: {name: tuple(map(Mechanism, mechanisms)) for name, mechanisms in of_file.items()}
             for path, of_file in computes.items()
@@ -116,7 +131,8 @@ def _made(
         items=tuple(sorted(items, key=sort_key)),
         unreadable=records.unreadable,
         contents=dict(contents),
-        reads=_sorted(graph.reads.of),
+        paths=tuple(graph.reads.paths),
+        reads=dict(graph.reads.of),
         computes=computes,
     )
 
@@ -135,23 +151,27 @@ def _mended(
     names, facts = records.lazily("names"), records.lazily("facts")
     try:
         told = {path for path in changed & names.keys() if _tells_others(path, known.contents[path], records)}
-        stale = sorted((changed | readers_of(told, known.reads)) & names.keys())
+        stale = dict.fromkeys(sorted((changed | readers_of(told, known.reads, known.paths)) & names.keys()))
         if len(stale) > len(names) // 2:  # all at once are read faster than each on its own
             return None
-        graph = ProjectGraph(names, records.files, installed=installed)
-        kept = [item for item in known.items if item.path not in set(stale)]
-        still = {path: of_file for path, of_file in known.computes.items() if path not in set(stale)}
+        graph = ProjectGraph(names, records.files, installed=installed, reads=Reads(known.paths))
+        kept = [item for item in known.items if item.path not in stale]
+        still = {path: of_file for path, of_file in known.computes.items() if path not in stale}
         made, computes = _items(graph, facts, stale, scripts, kept=kept, computes=still)
     except LostFileError:
         return None
-    reads = {path: read for path, read in graph.reads.of.items() if path in stale or path not in names}
-    for path in reads.keys() - set(stale):  # of what is installed, what was read for others is still to be told
-        reads[path].update(known.reads.get(path, ()))
+    reads = dict(known.reads)
+    for path, read in graph.reads.of.items():
+        if path in stale:
+            reads[path] = read
+        elif path not in names:  # it is installed; for others of the target on the way not everything was read
+            reads[path] = reads.get(path, 0) | read
     return WholeInventory(
         items=tuple(sorted((*kept, *made), key=sort_key)),
         unreadable=records.unreadable,
         contents=dict(contents),
-        reads={path: read for path, read in known.reads.items() if path not in set(stale)} | _sorted(reads),
+        paths=tuple(graph.reads.paths),
+        reads=reads,
         computes={**still, **computes},
     )
 
@@ -188,7 +208,3 @@ def _told(names: FileSummary, facts: FileFacts) -> tuple[object, ...]:
     classes = tuple(replace(each, line=0, digest="") for each in names.classes)
     attention = [replace(each, line=0, digest="") for each in facts.attention]
     return replace(names, digest="", classes=classes), attention
-
-
-def _sorted(reads: Mapping[str, Collection[str]]) -> dict[str, tuple[str, ...]]:
-    return {path: tuple(sorted(set(read) - {path})) for path, read in sorted(reads.items())}
