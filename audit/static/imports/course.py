@@ -167,9 +167,10 @@ class Course:
             return self._known(module, position)
 
         importer = Importer(self._world, loaded=self._loaded_before(position), before=known_before)
-        Executor(importer)
+        executor = Executor(importer)
         with _steady_recursion():
             failure = _end_of(importer, attempt.module)
+        executor.end()
         if failure is None and attempt.and_then:
             failure = attempt.and_then(importer)
         return importer, failure
@@ -270,13 +271,11 @@ class _Digests:
 
     def of(self, kept: Kept) -> str:
         memory = kept.memory
-        parts = (
-            self._of_space(kept.space) if kept.space else "",
-            self._of_set(kept.reach),
-            repr(memory.failure) if memory else "",
-            self._of_set(memory.reached) if memory else "",
-            self._of_set(memory.loaded) if memory else "",
-        )
+        reach = self._of_set(kept.reach)
+        parts = [self._of_space(kept.space) if kept.space else "", reach]
+        if memory:
+            sets = (memory.reached, memory.loaded)
+            parts += [repr(memory.failure), *(reach if each is kept.reach else self._of_set(each) for each in sets)]
         return hashlib.blake2b(repr(parts).encode("utf-8", "surrogatepass"), digest_size=12).hexdigest()
 
     def _of_space(self, space: Space) -> str:
@@ -291,7 +290,10 @@ class _Digests:
 
     def _of_set(self, names: frozenset[str]) -> str:
         """Return a digest of a set without sorting it: the sum of its members' digests."""
-        missing = names - self._weights.keys()
-        for name in missing:
-            self._weights[name] = int.from_bytes(hashlib.blake2b(name.encode(), digest_size=12).digest())
-        return f"{len(names)}:{sum(map(self._weights.__getitem__, names)):x}"
+        try:
+            total = sum(map(self._weights.__getitem__, names))
+        except KeyError:
+            for name in names - self._weights.keys():
+                self._weights[name] = int.from_bytes(hashlib.blake2b(name.encode(), digest_size=12).digest(), "big")
+            return self._of_set(names)
+        return f"{len(names)}:{total:x}"

@@ -179,7 +179,8 @@ class Importer:
             trace.observed.discard(module)
             kept = replace(kept, reach=frozenset(trace.reached))
             if not trace.observed:
-                kept = replace(kept, memory=Memory(failure, kept.reach, frozenset(trace.reached - trace.failed)))
+                loaded = kept.reach - trace.failed if trace.failed else kept.reach  # one set, not two alike
+                kept = replace(kept, memory=Memory(failure, kept.reach, loaded))
             self.written[module] = kept
             self._traces[-1].add(trace)
 
@@ -309,9 +310,12 @@ class Importer:
     def _load_lazily(self, module: str, name: str, place: Place) -> None:
         """Load the submodule from which a package takes a name on first use, as its type checker's branch says."""
         target = self.targets.get(module)
-        if target is None or target.program is None:
+        program = self.program(module)
+        if target is None:
             return
-        for bound, level, origin, original in target.program.lazily:
+        for bound, level, origin, original in program.lazily:
+            if bound != name and original != "*":
+                continue  # thousands are of other names
             source = absolute(origin, level, module, is_package=target.is_package)
             if source is None or not self.is_of_target(source):
                 continue
