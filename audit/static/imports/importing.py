@@ -118,11 +118,6 @@ class Importer:
         """Whether the target has a file or folder for `module`."""
         return module in self.targets or module in self._folders
 
-    def has_loaded(self, module: str) -> bool:
-        """Whether a module of the target is loaded."""
-        self.read.add(module)
-        return module in self.loaded
-
     def load(self, module: str, place: Place) -> None:
         """Import a module after the packages that it is in, or raise what that raises."""
         for name in (*_parents(module), module):
@@ -246,8 +241,6 @@ class Importer:
         if space and name in space.names:
             return space.names[name]
         inner = f"{module}.{name}"
-        if self.is_of_target(inner):
-            self.read.add(inner)
         if self.is_of_target(inner) and (inner in self.loaded or inner in self.running or inner in self._folders):
             return Module(inner)
         if space and module not in self.running and self._does_not_offer(module, name):

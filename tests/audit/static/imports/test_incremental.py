@@ -13,9 +13,11 @@ from audit.static.analysis import analyse
 from audit.static.imports import forecast as forecasting
 from audit.static.imports import memory
 from audit.static.imports.causes import ImportRow
-from audit.static.imports.course import Attempt, Course, Log, UnlikeItsLogError
+from audit.static.imports.course import Attempt, Course, Log, UnlikeItsLogError, _Digests
 from audit.static.imports.importing import World
 from audit.static.imports.interpreter import interpreter_facts
+from audit.static.imports.machine import Kept
+from audit.static.imports.values import PERHAPS, Space
 from audit.static.store import FactStore
 from audit.target import Target
 
@@ -60,6 +62,7 @@ STATEMENTS = (
     "import random\nif random.random() < 0.5:\n    import {module}\n    {name} = 3",
     "def __getattr__(name):\n    return 1",
     "from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    from {module} import {name}",
+    "from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    from {module} import *\ndef __getattr__(name):\n    return 1",
     "if __name__ == '__main__':\n    import {module}",
     "raise ImportError('{name}')",
     "globals().update({{}})",
@@ -167,6 +170,41 @@ def test_what_imports_a_changed_module_is_tried_again_and_nothing_else(forecasts
     assert 0 < again < all_of_them - 12
     (root / "pack/apart3.py").write_text("value = 2\n")
     assert forecasts(root)[1] == 2  # the module, and its package, whose names it could have asked for
+
+
+def test_a_name_that_a_package_takes_on_first_use_is_looked_for_again(forecasts: Forecast, tmp_path: Path) -> None:
+    """Whether `pack` loads `pack.lazy` for `pack.user` is said by the `__all__` of a module that nothing has loaded."""
+    root = tmp_path / "tree"
+    lazy = "from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    from .lazy import *\n"
+    _write(root, {
+        "pack/__init__.py": f"{lazy}def __getattr__(name):\n    return 1\n",
+        "pack/lazy.py": "__all__ = ['other']\nraise ImportError('no')\n",
+        "pack/user.py": "from pack import wanted\n",
+    })  # fmt: skip
+    rows, _ = forecasts(root)
+    assert [row.module for row in rows if row.forecast == "fails"] == ["pack.lazy"]
+    (root / "pack/lazy.py").write_text("__all__ = ['wanted']\nraise ImportError('no')\n")
+    rows, _ = forecasts(root)
+    assert [row.module for row in rows if row.forecast == "fails"] == ["pack.lazy", "pack.user"]
+
+
+def test_a_file_that_is_run_meets_its_neighbour_once_something_imports_it(forecasts: Forecast, tmp_path: Path) -> None:
+    root = tmp_path / "tree"
+    _write(root, {"pack/open/run.py": "value = 1\n", "pack/open/colorsys.py": "", "pack/__init__.py": ""})
+    rows, _ = forecasts(root)
+    assert [row.as_file and row.as_file.forecast for row in rows] == [None, "ok", "ok"]
+    (root / "pack/open/run.py").write_text("from colorsys import hls_to_rgb\n")
+    rows, _ = forecasts(root)
+    assert [row.as_file and row.as_file.forecast for row in rows] == [None, "ok", "fails"]
+
+
+def test_what_is_found_out_has_one_digest_whatever_the_order_of_its_names() -> None:
+    """Names that functions bind come from a set, and the order of a set is another in every process."""
+    one, other = (
+        Kept(Space(dict.fromkeys(names, PERHAPS)), None, frozenset({"pack"})) for names in (("a", "b"), ("b", "a"))
+    )
+    assert _Digests().of(one) == _Digests().of(other)
+    assert _Digests().of(one) != _Digests().of(replace(one, space=Space({"a": PERHAPS})))
 
 
 def test_a_comment_is_no_reason_to_try_anything_again(forecasts: Forecast, tmp_path: Path) -> None:
