@@ -96,7 +96,7 @@ def _run(
 def _registers_again(file: TargetModule, importer: Importer) -> Failure | None:
     """Return the failure of a file whose package has imported it as well, so that it registers names twice."""
     same = importer.targets.get(file.module)
-    if same is None or same.path != file.path or not importer.has_loaded(file.module):
+    if same is None or same.path != file.path or file.module not in importer.loaded:
         return None
     program = importer.program(file.module)
     for line, name in program.decorators:

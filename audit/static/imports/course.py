@@ -87,7 +87,6 @@ class Course:
         self._now: dict[int, str] = {}
         self._then: dict[int, str] = {}
         self._differing: set[int] = set()
-        self._moved: dict[int, Set[int]] = {}  # by attempt: what is loaded after it here or there, and not in both
 
     def run(self) -> Log:
         """Make the attempts, and return the log. Raises `UnlikeItsLogError` where the earlier log is not true."""
@@ -106,14 +105,14 @@ class Course:
         return tuple(self._log)
 
     def _is_as_before(self, position: int, before: Entry) -> bool:
+        """Whether nothing differs that the attempt depends on, so that it would end and find out the same.
+
+        What is loaded as it begins needs no look: it is what is known of the packages that the module is in, which
+        the attempt reads, together with what was loaded before them.
+        """
         after = self._attempts[position].after
-        if after is not None:
-            assert self._earlier
-            if self._log[after].failure != self._earlier[after].failure:
-                return False
-            moved = self._moved.get(after)
-            if moved and (position in self._followed or not moved.isdisjoint(before.read)):
-                return False
+        if after is not None and self._earlier and self._log[after].failure != self._earlier[after].failure:
+            return False
         return self._differing.isdisjoint(before.read) and self._changed.isdisjoint(before.read)
 
     def _compare(self, position: int, before: Entry, entry: Entry) -> None:
@@ -125,12 +124,6 @@ class Course:
                 self._differing.discard(number)
             else:
                 self._differing.add(number)
-        after = self._attempts[position].after
-        if position in self._followed and (before is not entry or (after is not None and self._moved.get(after))):
-            assert self._earlier
-            here, there = self._all_loaded(position, self._log), self._all_loaded(position, self._earlier)
-            if here != there:
-                self._moved[position] = here ^ there
 
     def _all_loaded(self, position: int | None, log: Sequence[Entry]) -> set[int]:
         """Return what is loaded after an attempt, as numbers."""
@@ -167,9 +160,10 @@ class Course:
             return self._known(module, position)
 
         importer = Importer(self._world, loaded=self._loaded_before(position), before=known_before)
-        Executor(importer)
+        executor = Executor(importer)
         with _steady_recursion():
             failure = _end_of(importer, attempt.module)
+        executor.end()
         if failure is None and attempt.and_then:
             failure = attempt.and_then(importer)
         return importer, failure
@@ -270,17 +264,17 @@ class _Digests:
 
     def of(self, kept: Kept) -> str:
         memory = kept.memory
-        parts = (
-            self._of_space(kept.space) if kept.space else "",
-            self._of_set(kept.reach),
-            repr(memory.failure) if memory else "",
-            self._of_set(memory.reached) if memory else "",
-            self._of_set(memory.loaded) if memory else "",
-        )
+        reach = self._of_set(kept.reach)
+        parts = [self._of_space(kept.space) if kept.space else "", reach]
+        if memory:
+            sets = (memory.reached, memory.loaded)
+            parts += [repr(memory.failure), *(reach if each is kept.reach else self._of_set(each) for each in sets)]
         return hashlib.blake2b(repr(parts).encode("utf-8", "surrogatepass"), digest_size=12).hexdigest()
 
     def _of_space(self, space: Space) -> str:
-        return f"{space.open} " + "\n".join(f"{name}={self._of_value(value)}" for name, value in space.names.items())
+        # Sorted: names that functions bind stand in the order of a set, which is another in every process.
+        shown = sorted(f"{name}={self._of_value(value)}" for name, value in space.names.items())
+        return f"{space.open} " + "\n".join(shown)
 
     def _of_value(self, value: Value) -> str:
         if isinstance(value, Known | Tuple | Method):  # equal are `True` and `1`, which are shown in words
@@ -291,7 +285,10 @@ class _Digests:
 
     def _of_set(self, names: frozenset[str]) -> str:
         """Return a digest of a set without sorting it: the sum of its members' digests."""
-        missing = names - self._weights.keys()
-        for name in missing:
-            self._weights[name] = int.from_bytes(hashlib.blake2b(name.encode(), digest_size=12).digest())
-        return f"{len(names)}:{sum(map(self._weights.__getitem__, names)):x}"
+        try:
+            total = sum(map(self._weights.__getitem__, names))
+        except KeyError:
+            for name in names - self._weights.keys():
+                self._weights[name] = int.from_bytes(hashlib.blake2b(name.encode(), digest_size=12).digest(), "big")
+            return self._of_set(names)
+        return f"{len(names)}:{total:x}"

@@ -63,6 +63,10 @@ class Executor:
         self._answers: dict[tuple[OwnFunction, tuple[Value, ...]], Value] = {}
         importer.execute = self.run_module
 
+    def end(self) -> None:
+        """Let go of the importer: what holds itself stays for ever where the collector of garbage is off."""
+        del self._importer.execute, self._evaluator
+
     def run_module(self, target: TargetModule, space: Space) -> None:
         """Run a module's program; raises `Raised` where its import certainly fails."""
         if program := target.program:

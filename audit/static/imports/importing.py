@@ -118,11 +118,6 @@ class Importer:
         """Whether the target has a file or folder for `module`."""
         return module in self.targets or module in self._folders
 
-    def has_loaded(self, module: str) -> bool:
-        """Whether a module of the target is loaded."""
-        self.read.add(module)
-        return module in self.loaded
-
     def load(self, module: str, place: Place) -> None:
         """Import a module after the packages that it is in, or raise what that raises."""
         for name in (*_parents(module), module):
@@ -179,7 +174,8 @@ class Importer:
             trace.observed.discard(module)
             kept = replace(kept, reach=frozenset(trace.reached))
             if not trace.observed:
-                kept = replace(kept, memory=Memory(failure, kept.reach, frozenset(trace.reached - trace.failed)))
+                loaded = kept.reach - trace.failed if trace.failed else kept.reach  # one set, not two alike
+                kept = replace(kept, memory=Memory(failure, kept.reach, loaded))
             self.written[module] = kept
             self._traces[-1].add(trace)
 
@@ -245,8 +241,6 @@ class Importer:
         if space and name in space.names:
             return space.names[name]
         inner = f"{module}.{name}"
-        if self.is_of_target(inner):
-            self.read.add(inner)
         if self.is_of_target(inner) and (inner in self.loaded or inner in self.running or inner in self._folders):
             return Module(inner)
         if space and module not in self.running and self._does_not_offer(module, name):
@@ -309,9 +303,12 @@ class Importer:
     def _load_lazily(self, module: str, name: str, place: Place) -> None:
         """Load the submodule from which a package takes a name on first use, as its type checker's branch says."""
         target = self.targets.get(module)
-        if target is None or target.program is None:
+        program = self.program(module)
+        if target is None:
             return
-        for bound, level, origin, original in target.program.lazily:
+        for bound, level, origin, original in program.lazily:
+            if bound != name and original != "*":
+                continue  # thousands are of other names
             source = absolute(origin, level, module, is_package=target.is_package)
             if source is None or not self.is_of_target(source):
                 continue
