@@ -44,12 +44,14 @@ class Attempt:
 class Entry:
     """What one attempt has done. Modules are numbered by their place among the sorted names of the world.
 
+    `read` are those of which it was asked what is known, and `used` those whose programs it has run or looked into;
     `written` are those of which it has found out something, with a digest of it; `loaded` are what it has loaded
     besides what was loaded before, where other attempts follow it.
     """
 
     failure: Failure | None = None
     read: tuple[int, ...] = ()
+    used: tuple[int, ...] = ()
     written: tuple[tuple[int, str], ...] = ()
     guarded: tuple[tuple[int, Failure], ...] = ()
     loaded: tuple[int, ...] = ()
@@ -113,7 +115,7 @@ class Course:
         after = self._attempts[position].after
         if after is not None and self._earlier and self._log[after].failure != self._earlier[after].failure:
             return False
-        return self._differing.isdisjoint(before.read) and self._changed.isdisjoint(before.read)
+        return self._differing.isdisjoint(before.read) and self._changed.isdisjoint(before.used)
 
     def _compare(self, position: int, before: Entry, entry: Entry) -> None:
         """Find out in what the course differs from the earlier one now."""
@@ -147,7 +149,8 @@ class Course:
         loaded = importer.loaded - self._loaded_before(position) if position in self._followed else frozenset()
         return Entry(
             failure,
-            tuple(sorted(number(name) for name in importer.read if name in self._numbers)),
+            tuple(sorted(map(number, importer.read))),
+            tuple(sorted(number(name) for name in importer.used if name in self._numbers)),
             tuple(sorted((number(name), self._digests.of(kept)) for name, kept in news.items())),
             tuple(sorted((number(name), guarded) for name, guarded in importer.guarded.items())),
             tuple(sorted(map(number, loaded))),

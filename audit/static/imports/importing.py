@@ -80,8 +80,9 @@ def _nothing_kept(module: str) -> Kept | None:
 class Importer:
     """Loads modules in one process. `execute` runs the program of one in a space; whoever runs programs sets it.
 
-    What earlier processes found out of a module is asked of `before`. `read` are the modules of the target on whose
-    files, or on what was found out of them before, the course depends; `written` is what it has found out itself.
+    What earlier processes found out of a module is asked of `before`. `read` are the modules of the target of which
+    that was asked, and `used` those whose programs were; the course depends on nothing else of the target. `written`
+    is what it has found out itself.
     """
 
     execute: Callable[[TargetModule, Space], None]
@@ -101,6 +102,7 @@ class Importer:
         self.running: dict[str, Space] = {}
         self.guarded: dict[str, Failure] = {}
         self.read: set[str] = set()
+        self.used: set[str] = set()
         self.written: dict[str, Kept] = {}
         self._before = before
         self._outside = world.outside
@@ -152,6 +154,7 @@ class Importer:
 
     def _run(self, target: TargetModule) -> None:
         module = target.module
+        self.used.add(module)
         space = self.running[module] = Space(dict.fromkeys(_may_bind(target), PERHAPS), open=target.program is None)
         trace = Trace(reached={module})
         self._traces.append(trace)
@@ -222,6 +225,7 @@ class Importer:
 
     def space_to_change(self, module: str) -> Space | None:
         """Return the names of a module for a call of one of its functions; other processes keep what they have."""
+        self.used.add(module)
         space = self.space(module)
         if space and module not in self.running and module not in self._own:
             space = space.copy()
@@ -321,7 +325,7 @@ class Importer:
 
     def program(self, module: str) -> Program:
         """Return what importing a module of the target does; nothing, where that is not known."""
-        self.read.add(module)
+        self.used.add(module)
         target = self.targets.get(module)
         return (target.program if target else None) or NOTHING
 

@@ -62,7 +62,7 @@ STATEMENTS = (
     "import random\nif random.random() < 0.5:\n    import {module}\n    {name} = 3",
     "def __getattr__(name):\n    return 1",
     "from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    from {module} import {name}",
-    "from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    from {module} import *\ndef __getattr__(name):\n    return 1",
+    "import typing\nif typing.TYPE_CHECKING:\n    from {module} import *\ndef __getattr__(name):\n    return 1",
     "if __name__ == '__main__':\n    import {module}",
     "raise ImportError('{name}')",
     "globals().update({{}})",
