@@ -207,6 +207,7 @@ class _Compiler:
     def _import_from(self, node: ast.ImportFrom) -> Iterator[Step]:
         module = node.module or ""
         if module == "__future__" and not node.level:
+            self._bind([alias.asname or alias.name for alias in node.names])
             return
         names = tuple((alias.name, "" if self._class_names else alias.asname or alias.name) for alias in node.names)
         yield ImportFrom(node.lineno, node.level, module, names)

@@ -190,7 +190,7 @@ class Evaluator:
         match arguments:
             case [Module(name=module) as owner, Known(value=str(name)), *default]:
                 found: Value | None = self.attribute(owner, name, frame, line)
-                if not self._importer.is_of_target(module) and self._importer.installed.lacks(module, name):
+                if not self._importer.is_of_target(module) and self._importer.lacks_outside(module, name):
                     found = None
                 if function == "builtins.getattr":
                     return found or (*default, UNKNOWN)[0]

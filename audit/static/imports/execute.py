@@ -159,7 +159,12 @@ class Executor:
         for name in rest:
             if value == NONE:
                 raise Raised(Failure("AttributeError", Cause.BROKEN_FALLBACK, *place, first))
-            if not isinstance(value, Module) or not self._importer.is_of_target(value.name):
+            if not isinstance(value, Module):
+                return
+            if not self._importer.is_of_target(value.name):
+                if self._importer.lacks_outside(value.name, name):
+                    lacked = f"{value.name}.{name}"
+                    raise Raised(Failure("AttributeError", Cause.MISSING_SYMBOL, *place, lacked))
                 return
             owner = value.name
             inner = self._importer.get(owner, name, place)

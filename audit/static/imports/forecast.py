@@ -19,6 +19,7 @@ from audit.static.imports.execute import Executor
 from audit.static.imports.importing import Importer, Surroundings, TargetModule
 from audit.static.imports.installed import Installed
 from audit.static.imports.interpreter import InterpreterFacts, interpreter_facts, syntax_problems
+from audit.static.imports.patched import Patched
 from audit.static.imports.program import NOTHING, imported_names
 from audit.static.imports.trial import Trial, failing_binaries
 from audit.static.notebooks import SUFFIX as NOTEBOOK
@@ -108,6 +109,7 @@ def _forecast(
         facts,
         declared,
         Dependencies(installed, facts, own=tops),
+        Patched(target.source / module.path for module in modules),
         not_loading=_tried(modules, installed, facts, target, own=tops) if target.probe else {},
     )
     importer = Importer(modules, outside)

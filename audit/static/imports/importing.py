@@ -9,6 +9,7 @@ from audit.static.imports.dependencies import Dependencies
 from audit.static.imports.installed import Installed, absolute
 from audit.static.imports.interpreter import InterpreterFacts
 from audit.static.imports.machine import Memory, Raised, Trace
+from audit.static.imports.patched import Patched
 from audit.static.imports.program import NOTHING, Program
 from audit.static.imports.trial import Trial
 from audit.static.imports.values import PERHAPS, UNKNOWN, Module, Outside, Space, Value
@@ -31,15 +32,17 @@ class TargetModule:
 class Surroundings:
     """Everything around the target's modules.
 
-    `dependencies` follows what installed modules import, where that is wanted; `not_loading` are top-level packages
-    whose import was tried and failed. Of a file that is run, `hiding` are the top-level names of its folder that
-    something else on the path has too, and `off_path` those of the target that its interpreter does not find.
+    `dependencies` follows what installed modules import, where that is wanted; `patched` tells what the target sets in
+    modules of others; `not_loading` are top-level packages whose import was tried and failed. Of a file that is run,
+    `hiding` are the top-level names of its folder that something else on the path has too, and `off_path` those of the
+    target that its interpreter does not find.
     """
 
     installed: Installed
     facts: InterpreterFacts
     declared: Declared
     dependencies: Dependencies
+    patched: Patched
     not_loading: Mapping[str, Trial] = field(default_factory=dict)
     hiding: frozenset[str] = frozenset()
     off_path: frozenset[str] = frozenset()
@@ -94,7 +97,9 @@ class Importer:
             else:
                 self._run(target)
         elif self.installed.find(module) is None:
-            raise Raised(self._missing(module, place))
+            missing = self._missing(module, place)
+            if missing.cause is not Cause.MISSING_MODULE or not self._outside.patched.stands_in(module):
+                raise Raised(missing)
         elif failure := self._failing_outside(module, place):
             raise Raised(failure)
 
@@ -198,7 +203,7 @@ class Importer:
         """Return what `from module import name` binds, or raise what it raises; `module` is loaded."""
         inner = f"{module}.{name}"
         if not self.is_of_target(module):
-            if self.installed.lacks(module, name):
+            if self.lacks_outside(module, name):
                 raise Raised(Failure("ImportError", Cause.MISSING_SYMBOL, *place, inner))
             return Outside(inner)
         found = self.get(module, name, place)
@@ -210,6 +215,10 @@ class Importer:
             self.load(inner, place)
             return Module(inner)
         raise Raised(self.lacking(module, name, place, "ImportError"))
+
+    def lacks_outside(self, module: str, name: str) -> bool:
+        """Whether a module of others certainly has no such name, and the target does not give it one."""
+        return self.installed.lacks(module, name) and not self._outside.patched.sets(name)
 
     def lacking(self, module: str, name: str, place: Place, exception: str) -> Failure:
         """Return the failure of reading a name that a module of the target has not, or has not yet."""
