@@ -94,7 +94,7 @@ def in_a_new_process(path: str) -> str:
     """Return the same of a file in a process that starts with nothing loaded."""
     try:
         done = subprocess.run(
-            [sys.executable, "-W", "ignore", "-c", _ALONE, path],
+            [sys.executable, "-c", _ALONE, path],  # `-W` would load `warnings` before the file does
             capture_output=True, timeout=TIMEOUT_S, check=False, cwd="/",
         )  # fmt: skip
     except subprocess.TimeoutExpired:
@@ -115,8 +115,10 @@ def main() -> None:
     """Write how each ends."""
     way, root = sys.argv[1], os.path.abspath(sys.argv[2])
     call = as_package if way == "package" else as_file
-    with contextlib.suppress(ImportError):
-        importlib.import_module((*sys.argv[3:4], "sys")[0])
+    loaded_before = (*sys.argv[3:4], "sys")[0]
+    # A failed import leaves parts of the package loaded, with which its modules would end otherwise.
+    if not in_a_fork(lambda: as_package(root, loaded_before)):
+        as_package(root, loaded_before)
     ends = {}
     for name in sys.stdin.read().split("\n"):
         if name and way == "file" and order_matters(os.path.dirname(os.path.join(root, name))):

@@ -184,6 +184,7 @@ class Evaluator:
                         self._importer.load(package + module, place)
                         return Module(package + module)
         self.doubts += 1
+        self._importer.note_unknown_import()
         return UNKNOWN
 
     def _has_or_get(self, function: str, arguments: tuple[Value, ...], frame: Frame, line: int) -> Value:

@@ -118,6 +118,8 @@ class Executor:
             frame.space.names[name] = value
 
     def _import(self, step: Import, frame: Frame) -> None:
+        if not frame.module.startswith(f"{step.module}."):  # what a module is in runs or has run before it anyway
+            self._importer.note_unfinished(step.module)
         self._importer.load(step.module, (frame.path, step.line))
         if step.alias is None:
             top = step.module.partition(".")[0]

@@ -210,17 +210,18 @@ def _failure_of(file: UnreadableFile, *, same_version: bool) -> Failure | None:
 def _outcomes(importer: Importer) -> Iterator[tuple[str, Failure | None]]:
     """Yield how the import of each module ends in a new process, packages before what is in them."""
     failures: dict[str, Failure | None] = {}
-    loaded_after: dict[str, frozenset[str]] = {}
+    loaded_after: dict[str, tuple[frozenset[str], bool]] = {}
     for module in sorted(importer.targets):
         parent = module.rpartition(".")[0]
         while parent and parent not in importer.targets:
             parent = parent.rpartition(".")[0]
         failures[module] = failures.get(parent)
         if failures[module] is None:
-            importer.begin(loaded_after.get(parent, frozenset()))
+            loaded, is_unordered = loaded_after.get(parent, (frozenset(), False))
+            importer.begin(loaded, is_unordered=is_unordered)
             failures[module] = attempt(importer, module)
             if importer.targets[module].is_package:
-                loaded_after[module] = frozenset(importer.loaded)
+                loaded_after[module] = frozenset(importer.loaded), importer.is_unordered
         yield module, failures[module]
 
 

@@ -59,6 +59,7 @@ class Importer:
         self.installed = outside.installed
         self.facts = outside.facts
         self.loaded: set[str] = set()
+        self.is_unordered = False  # whether any module of the target may have been loaded, by a name that is not known
         self.running: dict[str, Space] = {}
         self.guarded: dict[str, Failure] = {}
         self._outside = outside
@@ -69,11 +70,21 @@ class Importer:
         self._reach: dict[str, frozenset[str]] = {}
         self._traces = [Trace()]
 
-    def begin(self, loaded: Iterable[str]) -> None:
-        """Begin an import in a process that has loaded these modules of the target."""
+    def begin(self, loaded: Iterable[str], *, is_unordered: bool = False) -> None:
+        """Begin an import in a process that has loaded these modules of the target, and others where `is_unordered`."""
         self.loaded = set(loaded)
+        self.is_unordered = is_unordered
         self.running.clear()
         self._traces = [Trace()]
+
+    def note_unknown_import(self) -> None:
+        """Note that something is imported of which the name is not known."""
+        self.is_unordered = self._traces[-1].unordered = True
+
+    def note_unfinished(self, module: str) -> None:
+        """Note that what runs now may depend on whether this module has finished."""
+        if module in self.running:
+            self._traces[-1].observed.add(module)
 
     def is_of_target(self, module: str) -> bool:
         """Whether the target has a file or folder for `module`."""
@@ -92,7 +103,7 @@ class Importer:
             trace.reached |= self._reach.get(module, frozenset({module}))
         elif target := self.targets.get(module):
             memory = self._memories.get(module)
-            if memory and memory.reached.isdisjoint(self.running):
+            if memory and memory.reached.isdisjoint(self.running) and not self._is_outdated(memory):
                 self._recall(memory)
             else:
                 self._run(target)
@@ -103,11 +114,17 @@ class Importer:
         elif failure := self._failing_outside(module, place):
             raise Raised(failure)
 
+    def _is_outdated(self, memory: Memory) -> bool:
+        """Whether a cycle failed in an order of imports that is not known to be the present one."""
+        return self.is_unordered and memory.failure is not None and memory.failure.cause is Cause.CIRCULAR
+
     def _recall(self, memory: Memory) -> None:
         trace = self._traces[-1]
         trace.reached |= memory.reached
         trace.failed |= memory.reached - memory.loaded
         self.loaded |= memory.loaded
+        if memory.unordered:
+            self.note_unknown_import()
         if memory.failure:
             raise Raised(memory.failure)
 
@@ -134,7 +151,7 @@ class Importer:
             self._reach[module] = frozenset(trace.reached)
             if not trace.observed:
                 loaded = frozenset(trace.reached - trace.failed)
-                self._memories[module] = Memory(failure, self._reach[module], loaded)
+                self._memories[module] = Memory(failure, self._reach[module], loaded, trace.unordered)
             self._traces[-1].add(trace)
 
     def _failing_outside(self, module: str, place: Place) -> Failure | None:
@@ -177,19 +194,21 @@ class Importer:
 
     def get(self, module: str, name: str, place: Place) -> Value | None:
         """Return an attribute of a module of the target; None where it certainly has none of this name."""
-        if module in self.running:
-            self._traces[-1].observed.add(module)
+        self.note_unfinished(module)
         space = self.space(module)
         if space and name in space.names:
             return space.names[name]
         inner = f"{module}.{name}"
         if self.is_of_target(inner) and (inner in self.loaded or inner in self.running or inner in self._folders):
+            self.note_unfinished(inner)
             return Module(inner)
         if module in self._spaces and self._does_not_offer(module, name):
             return None
         if space is None or space.open or "__getattr__" in space.names:
             self._load_lazily(module, name, place)
             return UNKNOWN
+        if self.is_unordered and module in self.running and name in self._program(module).names:
+            return UNKNOWN  # it may have been loaded before whatever runs now
         return UNKNOWN if name.startswith("__") else None
 
     def _does_not_offer(self, module: str, name: str) -> bool:
@@ -235,8 +254,7 @@ class Importer:
         if space is None:
             into.open = True
             return
-        if module in self.running:
-            self._traces[-1].observed.add(module)
+        self.note_unfinished(module)
         program = self._program(module)
         into.open = into.open or space.open or "__getattr__" in space.names
         if program.exports is None or "__all__" not in space.names:  # it is not bound yet where the module still runs

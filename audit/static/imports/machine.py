@@ -35,26 +35,33 @@ class Trace:
     """What happened while one module ran, as sets of the target's modules.
 
     `reached` were loaded or ran, `failed` ended in an exception, `observed` were still running when they were read.
+    Where `unordered`, a module was imported by a name that is not known: any may have been loaded then.
     """
 
     reached: set[str] = field(default_factory=set)
     failed: set[str] = field(default_factory=set)
     observed: set[str] = field(default_factory=set)
+    unordered: bool = False
 
     def add(self, other: "Trace") -> None:
         """Take over what happened in a part of the course."""
         self.reached |= other.reached
         self.failed |= other.failed
         self.observed |= other.observed
+        self.unordered = self.unordered or other.unordered
 
 
 @dataclass(frozen=True, slots=True)
 class Memory:
-    """How the import of a module ended that saw no unfinished module: it ends so wherever none of `reached` runs."""
+    """How the import of a module ended that saw no unfinished module: it ends so wherever none of `reached` runs.
+
+    Whether it makes the course `unordered` is kept with it.
+    """
 
     failure: Failure | None
     reached: frozenset[str]
     loaded: frozenset[str]
+    unordered: bool
 
 
 def catches(handler: str, raised: str) -> bool | None:

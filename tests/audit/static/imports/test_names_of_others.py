@@ -67,7 +67,7 @@ GOOD = (
     "import os.path, collections.abc, xml.dom",
     "from numpy import float32, linalg, ndarray, typing, matlib",
     "from math import tau\nfrom os import environ, path\nfrom typing import Any, Optional\nfrom sys import argv",
-    "from re import IGNORECASE\nfrom itertools import chain\nfrom time import perf_counter\nfrom ast import Num",
+    "from re import IGNORECASE\nfrom itertools import chain\nfrom time import perf_counter",
     "from torch.cuda import FloatTensor\nfrom numpy.dtypes import Float64DType",
     "import numpy as np, os, torch\nx = (np.float32, np.linalg.norm, os.path.sep, torch.float32, torch.ops)",
 )
