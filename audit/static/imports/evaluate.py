@@ -127,10 +127,13 @@ class Evaluator:
 
     def _quietly(self, node: Expression, frame: Frame, line: int) -> Value:
         """Evaluate what may not be evaluated at all: what it raises is not certain."""
+        self._importer.guards += 1
         try:
             return self.value(node, frame, line)
         except Raised:
             return UNKNOWN
+        finally:
+            self._importer.guards -= 1
 
     def _call(self, node: Call, frame: Frame, line: int) -> Value:
         function = self.value(node.function, frame, line)

@@ -48,6 +48,7 @@ from audit.static.imports.values import (
 )
 
 _MAX_CALL_DEPTH = 12
+_MISSING = Failure("ModuleNotFoundError", Cause.MISSING_DEPENDENCY, "", 0, "")
 _State = tuple[Space, dict[str, Value]]
 
 
@@ -199,20 +200,27 @@ class Executor:
 
     def _guarded(self, step: Try, frame: Frame) -> Value | None:
         mark, doubts = len(self._swallowed), self._evaluator.doubts
+        catches_missing = any(_catches(handler, _MISSING) for handler in step.handlers)
+        caught: tuple[Handler, Failure] | None = None
+        self._importer.guards += catches_missing
         try:
             value = self._block(step.body, frame)
         except Raised as raised:
             handler = next((each for each in step.handlers if _catches(each, raised.failure)), None)
             if handler is None:
                 raise
-            return self._handle(handler, raised.failure, frame)
+            caught = handler, raised.failure
+        finally:
+            self._importer.guards -= catches_missing
+        if caught:
+            return self._handle(*caught, frame)
         bodies: list[Callable[[], Value | None]] = [
             lambda: self._block(step.orelse, frame) if value is None else value
         ]  # fmt: skip
         for handler in step.handlers:
-            caught = next((each for each in self._swallowed[mark:] if _catches(handler, each)), None)
-            if caught or self._evaluator.doubts > doubts:
-                bodies.append(partial(self._handle, handler, caught, frame))
+            swallowed = next((each for each in self._swallowed[mark:] if _catches(handler, each)), None)
+            if swallowed or self._evaluator.doubts > doubts:
+                bodies.append(partial(self._handle, handler, swallowed, frame))
         return bodies[0]() if len(bodies) == 1 else self._perhaps(bodies, frame)
 
     def _handle(self, handler: Handler, failure: Failure | None, frame: Frame) -> Value | None:
@@ -245,11 +253,14 @@ class Executor:
         before, ends, failures, returned = _state(frame), list[_State](), list[Failure](), list[Value]()
         for body in bodies:
             _restore(frame, before)
+            self._importer.guards += 1
             try:
                 value = body()
             except Raised as raised:
                 failures.append(raised.failure)
                 continue
+            finally:
+                self._importer.guards -= 1
             if value is None:
                 ends.append(_state(frame))
             else:

@@ -1,7 +1,7 @@
 """One row per module of a target: whether its import would fail in the target's interpreter, and why."""
 
 import sys
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -19,6 +19,7 @@ from audit.static.imports.execute import Executor
 from audit.static.imports.importing import Importer, Surroundings, TargetModule
 from audit.static.imports.installed import Installed
 from audit.static.imports.interpreter import InterpreterFacts, interpreter_facts, syntax_problems
+from audit.static.imports.next_missing import missing_next
 from audit.static.imports.patched import Patched
 from audit.static.imports.program import NOTHING, imported_names
 from audit.static.imports.trial import Trial, failing_binaries
@@ -33,6 +34,7 @@ _RECURSION_LIMIT = 20_000
 # What the reader says of files that no interpreter can import; it refuses others for reasons of its own (their size).
 _SURELY_BROKEN = ("contains a null byte", "not ", "cannot be decoded", "cannot be read")
 _SYNTAX_ERROR = "syntax error"
+_MAX_THEN = 8  # packages named in one line; the rows have all
 
 
 # What shells set anew for each command or window; a module that asks for one of these is told what it was before.
@@ -43,16 +45,21 @@ _ROWS = Form("imports", lambda rows: _ROWS_TYPE.dump_json(rows).decode(), _ROWS_
 
 @dataclass(frozen=True, slots=True)
 class RootCause:
-    """One reason for which modules fail, where it lies, and how many fail for it."""
+    """One reason for which modules fail, where it lies, and how many fail for it.
+
+    `then` are the other packages that these modules miss, those that most of them miss first.
+    """
 
     cause: Cause
     root: Root
     modules: int
+    then: tuple[str, ...] = ()
 
     @property
     def text(self) -> str:
-        """What it is, in words."""
-        return f"{self.cause.in_words}: {self.root.name}"
+        """What it is, in words, and what the same modules miss next."""
+        named = ", ".join(self.then[:_MAX_THEN]) + (", ..." if len(self.then) > _MAX_THEN else "")
+        return f"{self.cause.in_words}: {self.root.name}" + (f" (then: {named})" if named else "")
 
 
 def forecast(
@@ -117,9 +124,10 @@ def _forecast(
     prefix = target.source.relative_to(target.root)
     with _deep_recursion():
         outcomes = dict(_outcomes(importer))
+        then = missing_next(modules, outside, outcomes)
         run = [module for module in modules if every_as_file or is_meant_to_be_run(module, importer.targets)]
         as_files = forecast_files(run, modules, outside, source=target.source)
-    rows = (_row(importer, module, outcomes[module], prefix) for module in sorted(outcomes))
+    rows = (_row(importer, module, outcomes[module], prefix, then=then.get(module, ())) for module in sorted(outcomes))
     return tuple(_with_file(row, as_files, prefix) for row in rows)
 
 
@@ -153,7 +161,9 @@ def _root_cause(members: Sequence[ImportRow]) -> RootCause:
     roots = [row.root for row in members if row.root]
     cause = members[0].cause
     assert cause
-    return RootCause(cause, min(roots, key=lambda root: (root.path, root.line)), len(members))
+    missed = Counter(name for row in members for name in row.then)
+    then = tuple(sorted(missed, key=lambda name: (-missed[name], name)))
+    return RootCause(cause, min(roots, key=lambda root: (root.path, root.line)), len(members), then)
 
 
 def _modules(analysis: StaticAnalysis, facts: InterpreterFacts, python: Path) -> list[TargetModule] | None:
@@ -241,7 +251,7 @@ def _root(failure: Failure, prefix: Path) -> Root:
     return Root(path=(prefix / failure.path).as_posix(), line=failure.line, name=failure.name)
 
 
-def _row(importer: Importer, module: str, failure: Failure | None, prefix: Path) -> ImportRow:
+def _row(importer: Importer, module: str, failure: Failure | None, prefix: Path, *, then: tuple[str, ...]) -> ImportRow:
     target = importer.targets[module]
     shown = failure or importer.guarded.get(module)
     return ImportRow(
@@ -250,6 +260,7 @@ def _row(importer: Importer, module: str, failure: Failure | None, prefix: Path)
         forecast="fails" if failure else "ok",
         cause=shown.cause if shown else None,
         root=_root(shown, prefix) if shown else None,
+        then=then,
         guarded=bool(shown) and (failure is None or failure.cause is Cause.BROKEN_FALLBACK),
     )
 

@@ -53,8 +53,12 @@ class Importer:
 
     execute: Callable[[TargetModule, Space], None]
 
-    def __init__(self, targets: Iterable[TargetModule], outside: Surroundings) -> None:
-        """Know the modules of the target; nothing is loaded."""
+    def __init__(self, targets: Iterable[TargetModule], outside: Surroundings, *, passes_missing: bool = False) -> None:
+        """Know the modules of the target; nothing is loaded.
+
+        Where it `passes_missing`, imports of packages that are not installed go on, if nothing would catch what they
+        raise; `passed` are their names, by the file that imports them.
+        """
         self.targets: Mapping[str, TargetModule] = {target.module: target for target in targets}
         self.installed = outside.installed
         self.facts = outside.facts
@@ -62,11 +66,14 @@ class Importer:
         self.is_unordered = False  # whether any module of the target may have been loaded, by a name that is not known
         self.running: dict[str, Space] = {}
         self.guarded: dict[str, Failure] = {}
+        self.guards = 0  # what surrounds the present step and goes on where an import fails
+        self.passed: dict[str, set[str]] = {}
+        self._passes_missing = passes_missing
         self._outside = outside
         self._folders = {parent for name in self.targets for parent in _parents(name)} - self.targets.keys()
         self._tops = {name.partition(".")[0] for name in self.targets}
         self._spaces: dict[str, Space] = {}
-        self._memories: dict[str, Memory] = {}
+        self._memories: dict[tuple[str, bool], Memory] = {}
         self._reach: dict[str, frozenset[str]] = {}
         self._traces = [Trace()]
 
@@ -86,6 +93,11 @@ class Importer:
         if module in self.running:
             self._traces[-1].observed.add(module)
 
+    @property
+    def reached(self) -> frozenset[str]:
+        """The modules of the target that have been loaded or run since the present import began."""
+        return frozenset(self._traces[-1].reached)
+
     def is_of_target(self, module: str) -> bool:
         """Whether the target has a file or folder for `module`."""
         return module in self.targets or module in self._folders
@@ -102,7 +114,7 @@ class Importer:
         if module in self.loaded:
             trace.reached |= self._reach.get(module, frozenset({module}))
         elif target := self.targets.get(module):
-            memory = self._memories.get(module)
+            memory = self._memories.get(self._key(module))
             if memory and memory.reached.isdisjoint(self.running) and not self._is_outdated(memory):
                 self._recall(memory)
             else:
@@ -110,9 +122,17 @@ class Importer:
         elif self.installed.find(module) is None:
             missing = self._missing(module, place)
             if missing.cause is not Cause.MISSING_MODULE or not self._outside.patched.stands_in(module):
-                raise Raised(missing)
+                self._fail(missing)
         elif failure := self._failing_outside(module, place):
+            self._fail(failure)
+
+    def _key(self, module: str) -> tuple[str, bool]:
+        return module, self._passes_missing and self.guards > 0
+
+    def _fail(self, failure: Failure) -> None:
+        if not self._passes_missing or self.guards or not failure.cause.is_of_the_environment:
             raise Raised(failure)
+        self.passed.setdefault(failure.path, set()).add(failure.name)
 
     def _is_outdated(self, memory: Memory) -> bool:
         """Whether a cycle failed in an order of imports that is not known to be the present one."""
@@ -151,7 +171,7 @@ class Importer:
             self._reach[module] = frozenset(trace.reached)
             if not trace.observed:
                 loaded = frozenset(trace.reached - trace.failed)
-                self._memories[module] = Memory(failure, self._reach[module], loaded, trace.unordered)
+                self._memories[self._key(module)] = Memory(failure, self._reach[module], loaded, trace.unordered)
             self._traces[-1].add(trace)
 
     def _failing_outside(self, module: str, place: Place) -> Failure | None:
