@@ -47,18 +47,19 @@ _ROWS = Form("imports", lambda rows: _ROWS_TYPE.dump_json(rows).decode(), _ROWS_
 class RootCause:
     """One reason for which modules fail, where it lies, and how many fail for it.
 
-    `then` are the other packages that these modules miss, those that most of them miss first.
+    `then` are the other packages that these modules miss, with how many of them do; most first.
     """
 
     cause: Cause
     root: Root
     modules: int
-    then: tuple[str, ...] = ()
+    then: tuple[tuple[str, int], ...] = ()
 
     @property
     def text(self) -> str:
         """What it is, in words, and what the same modules miss next."""
-        named = ", ".join(self.then[:_MAX_THEN]) + (", ..." if len(self.then) > _MAX_THEN else "")
+        named = ", ".join(f"{name} in {number}" for name, number in self.then[:_MAX_THEN])
+        named += ", ..." if len(self.then) > _MAX_THEN else ""
         return f"{self.cause.in_words}: {self.root.name}" + (f" (then: {named})" if named else "")
 
 
@@ -162,7 +163,7 @@ def _root_cause(members: Sequence[ImportRow]) -> RootCause:
     cause = members[0].cause
     assert cause
     missed = Counter(name for row in members for name in row.then)
-    then = tuple(sorted(missed, key=lambda name: (-missed[name], name)))
+    then = tuple(sorted(missed.items(), key=lambda each: (-each[1], each[0])))
     return RootCause(cause, min(roots, key=lambda root: (root.path, root.line)), len(members), then)
 
 
