@@ -69,5 +69,6 @@ def test_the_check_names_them_with_the_cause(write: Write, rows_of: RowsOf) -> N
     assert cause.then == (("gone_c", 2), ("gone_b", 1))
     (judgement,) = judge_imports(list(rows.values()))
     assert judgement.reason == (
-        "2 modules cannot be imported: dependency neither declared nor installed: gone_a (then: gone_c in 2, gone_b in 1)"
+        "2 modules cannot be imported: dependency neither declared nor installed: gone_a "
+        "(then: gone_c in 2, gone_b in 1)"
     )
