@@ -32,12 +32,14 @@ class UnlikeItsLogError(Exception):
 class Attempt:
     """A first import of `module`, in a process that has loaded what the attempt at `after` had loaded in the end.
 
-    Where that has failed, this one fails alike. `and_then` may find a failure once the import has succeeded.
+    Where that has failed, this one fails alike. `and_then` may find a failure once the import has succeeded. One that
+    is not wanted is not made.
     """
 
     module: str
     after: int | None = None
     and_then: Callable[[Importer], Failure | None] | None = None
+    is_wanted: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +48,8 @@ class Entry:
 
     `read` are those of which it was asked what is known, and `used` those whose programs it has run or looked into;
     `written` are those of which it has found out something, with a digest of it; `loaded` are what it has loaded
-    besides what was loaded before, where other attempts follow it.
+    besides what was loaded before, where other attempts follow it. It has `passed` imports of these packages. Where it
+    `is_unordered`, any module may be loaded in the end.
     """
 
     failure: Failure | None = None
@@ -55,8 +58,11 @@ class Entry:
     written: tuple[tuple[int, str], ...] = ()
     guarded: tuple[tuple[int, Failure], ...] = ()
     loaded: tuple[int, ...] = ()
+    passed: tuple[str, ...] = ()
+    is_unordered: bool = False
 
 
+NOT_MADE = Entry()  # whatever was made has read its own module, or failed
 Log = tuple[Entry, ...]
 
 
@@ -94,7 +100,9 @@ class Course:
         """Make the attempts, and return the log. Raises `UnlikeItsLogError` where the earlier log is not true."""
         for position, attempt in enumerate(self._attempts):
             before = self._earlier[position] if self._earlier else None
-            if before and self._is_as_before(position, before):
+            if not attempt.is_wanted:
+                entry = NOT_MADE
+            elif before and self._is_as_before(position, before):
                 entry = before
                 self._note(position, dict.fromkeys((self._names[number] for number, _ in entry.written), None))
             elif attempt.after is not None and (failure := self._log[attempt.after].failure):
@@ -112,9 +120,13 @@ class Course:
         What is loaded as it begins needs no look: it is what is known of the packages that the module is in, which
         the attempt reads, together with what was loaded before them.
         """
-        after = self._attempts[position].after
-        if after is not None and self._earlier and self._log[after].failure != self._earlier[after].failure:
+        if before == NOT_MADE:
             return False
+        after = self._attempts[position].after
+        if after is not None and self._earlier:
+            now, then = self._log[after], self._earlier[after]
+            if (now.failure, now.is_unordered) != (then.failure, then.is_unordered):
+                return False
         return self._differing.isdisjoint(before.read) and self._changed.isdisjoint(before.used)
 
     def _compare(self, position: int, before: Entry, entry: Entry) -> None:
@@ -154,6 +166,8 @@ class Course:
             tuple(sorted((number(name), self._digests.of(kept)) for name, kept in news.items())),
             tuple(sorted((number(name), guarded) for name, guarded in importer.guarded.items())),
             tuple(sorted(map(number, loaded))),
+            tuple(sorted(importer.passed)),
+            importer.is_unordered,
         )
 
     def _attempted(self, position: int) -> tuple[Importer, Failure | None]:
@@ -162,7 +176,12 @@ class Course:
         def known_before(module: str) -> Kept | None:
             return self._known(module, position)
 
-        importer = Importer(self._world, loaded=self._loaded_before(position), before=known_before)
+        importer = Importer(
+            self._world,
+            loaded=self._loaded_before(position),
+            is_unordered=attempt.after is not None and self._log[attempt.after].is_unordered,
+            before=known_before,
+        )
         executor = Executor(importer)
         with _steady_recursion():
             failure = _end_of(importer, attempt.module)
@@ -266,12 +285,13 @@ class _Digests:
         self._shown: dict[Value, str] = {}
 
     def of(self, kept: Kept) -> str:
-        memory = kept.memory
         reach = self._of_set(kept.reach)
-        parts = [self._of_space(kept.space) if kept.space else "", reach]
-        if memory:
-            sets = (memory.reached, memory.loaded)
-            parts += [repr(memory.failure), *(reach if each is kept.reach else self._of_set(each) for each in sets)]
+        parts = [self._of_space(kept.space) if kept.space else "", reach, repr(sorted(kept.passed))]
+        for place, memory in enumerate((kept.memory, kept.guarded)):
+            if memory:
+                sets = (memory.reached, memory.loaded)
+                parts += [f"{place} {memory.unordered} {sorted(memory.passed)}", repr(memory.failure)]
+                parts += [reach if each is kept.reach else self._of_set(each) for each in sets]
         return hashlib.blake2b(repr(parts).encode("utf-8", "surrogatepass"), digest_size=12).hexdigest()
 
     def _of_space(self, space: Space) -> str:

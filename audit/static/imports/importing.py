@@ -10,6 +10,7 @@ from audit.static.imports.dependencies import Dependencies
 from audit.static.imports.installed import Installed, absolute
 from audit.static.imports.interpreter import InterpreterFacts
 from audit.static.imports.machine import Kept, Memory, Raised, Trace
+from audit.static.imports.patched import Patched
 from audit.static.imports.program import NOTHING, Program
 from audit.static.imports.trial import Trial
 from audit.static.imports.values import PERHAPS, UNKNOWN, Module, Outside, Space, Value
@@ -40,15 +41,17 @@ class TargetModule:
 class Surroundings:
     """Everything around the target's modules.
 
-    `dependencies` follows what installed modules import, where that is wanted; `not_loading` are top-level packages
-    whose import was tried and failed. Of a file that is run, `hiding` are the top-level names of its folder that
-    something else on the path has too, and `off_path` those of the target that its interpreter does not find.
+    `dependencies` follows what installed modules import, where that is wanted; `patched` tells what the target sets in
+    modules of others; `not_loading` are top-level packages whose import was tried and failed. Of a file that is run,
+    `hiding` are the top-level names of its folder that something else on the path has too, and `off_path` those of the
+    target that its interpreter does not find.
     """
 
     installed: Installed
     facts: InterpreterFacts
     declared: Declared
     dependencies: Dependencies
+    patched: Patched
     not_loading: Mapping[str, Trial] = field(default_factory=dict)
     hiding: frozenset[str] = frozenset()
     off_path: frozenset[str] = frozenset()
@@ -57,10 +60,15 @@ class Surroundings:
 class World:
     """The modules of the target under the names that processes find them by, and everything around them."""
 
-    def __init__(self, targets: Iterable[TargetModule], outside: Surroundings) -> None:
-        """Know the modules; of two with one name the last is found."""
+    def __init__(self, targets: Iterable[TargetModule], outside: Surroundings, *, passes_missing: bool = False) -> None:
+        """Know the modules; of two with one name the last is found.
+
+        Where it `passes_missing`, imports of packages that are not installed go on, if nothing would catch what they
+        raise.
+        """
         self.targets: Mapping[str, TargetModule] = {target.module: target for target in targets}
         self.outside = outside
+        self.passes_missing = passes_missing
 
     @cached_property
     def folders(self) -> frozenset[str]:
@@ -92,15 +100,18 @@ class Importer:
         world: World,
         *,
         loaded: Iterable[str] = (),
+        is_unordered: bool = False,
         before: Callable[[str], Kept | None] = _nothing_kept,
     ) -> None:
-        """Begin in a process that has loaded these modules of the target."""
+        """Begin in a process that has loaded these modules of the target, and others where it `is_unordered`."""
         self.targets = world.targets
         self.installed = world.outside.installed
         self.facts = world.outside.facts
         self.loaded = set(loaded)
+        self.is_unordered = is_unordered  # any module of the target may have been loaded, by a name that is not known
         self.running: dict[str, Space] = {}
         self.guarded: dict[str, Failure] = {}
+        self.guards = 0  # what surrounds the present step and goes on where an import fails
         self.read: set[str] = set()
         self.used: set[str] = set()
         self.written: dict[str, Kept] = {}
@@ -108,6 +119,7 @@ class Importer:
         self._outside = world.outside
         self._folders = world.folders
         self._tops = world.tops
+        self._passes_missing = world.passes_missing
         self._traces = [Trace()]
         self._own: set[str] = set()  # modules whose names this process may change
 
@@ -115,6 +127,25 @@ class Importer:
         """Return what is known of a module from an earlier run of it, in this process or another."""
         self.read.add(module)
         return self.written.get(module) or self._before(module)
+
+    def note_unknown_import(self) -> None:
+        """Note that something is imported of which the name is not known."""
+        self.is_unordered = self._traces[-1].unordered = True
+
+    def note_unfinished(self, module: str) -> None:
+        """Note that what runs now may depend on whether this module has finished."""
+        if module in self.running:
+            self._traces[-1].observed.add(module)
+
+    @property
+    def passed(self) -> frozenset[str]:
+        """The packages that are not installed and whose imports went on since the process began."""
+        return frozenset(self._traces[0].passed)
+
+    @property
+    def _is_guarded(self) -> bool:
+        """Whether imports end otherwise here than elsewhere, for a guard surrounds the present step."""
+        return self._passes_missing and self.guards > 0
 
     def is_of_target(self, module: str) -> bool:
         """Whether the target has a file or folder for `module`."""
@@ -133,22 +164,37 @@ class Importer:
         kept = self.kept(module) if target else None
         if module in self.loaded:
             trace.reached |= kept.reach if kept else {module}
+            trace.passed |= kept.passed if kept else frozenset()
         elif target:
-            memory = kept.memory if kept else None
-            if memory and memory.reached.isdisjoint(self.running):
+            memory = (kept.guarded if self._is_guarded else kept.memory) if kept else None
+            if memory and memory.reached.isdisjoint(self.running) and not self._is_outdated(memory):
                 self._recall(memory)
             else:
                 self._run(target)
         elif self.installed.find(module) is None:
-            raise Raised(self._missing(module, place))
+            missing = self._missing(module, place)
+            if missing.cause is not Cause.MISSING_MODULE or not self._outside.patched.stands_in(module):
+                self._fail(missing)
         elif failure := self._failing_outside(module, place):
+            self._fail(failure)
+
+    def _fail(self, failure: Failure) -> None:
+        if not self._passes_missing or self.guards or not failure.cause.is_of_the_environment:
             raise Raised(failure)
+        self._traces[-1].passed.add(failure.name)
+
+    def _is_outdated(self, memory: Memory) -> bool:
+        """Whether a cycle failed in an order of imports that is not known to be the present one."""
+        return self.is_unordered and memory.failure is not None and memory.failure.cause is Cause.CIRCULAR
 
     def _recall(self, memory: Memory) -> None:
         trace = self._traces[-1]
         trace.reached |= memory.reached
         trace.failed |= memory.reached - memory.loaded
+        trace.passed |= memory.passed
         self.loaded |= memory.loaded
+        if memory.unordered:
+            self.note_unknown_import()
         if memory.failure:
             raise Raised(memory.failure)
 
@@ -175,10 +221,11 @@ class Importer:
             self._traces.pop()
             del self.running[module]
             trace.observed.discard(module)
-            kept = replace(kept, reach=frozenset(trace.reached))
+            kept = replace(kept, reach=frozenset(trace.reached), passed=frozenset(trace.passed))
             if not trace.observed:
                 loaded = kept.reach - trace.failed if trace.failed else kept.reach  # one set, not two alike
-                kept = replace(kept, memory=Memory(failure, kept.reach, loaded))
+                memory = Memory(failure, kept.reach, loaded, kept.passed, trace.unordered)
+                kept = replace(kept, guarded=memory) if self._is_guarded else replace(kept, memory=memory)
             self.written[module] = kept
             self._traces[-1].add(trace)
 
@@ -239,19 +286,21 @@ class Importer:
 
     def get(self, module: str, name: str, place: Place) -> Value | None:
         """Return an attribute of a module of the target; None where it certainly has none of this name."""
-        if module in self.running:
-            self._traces[-1].observed.add(module)
+        self.note_unfinished(module)
         space = self.space(module)
         if space and name in space.names:
             return space.names[name]
         inner = f"{module}.{name}"
         if self.is_of_target(inner) and (inner in self.loaded or inner in self.running or inner in self._folders):
+            self.note_unfinished(inner)
             return Module(inner)
         if space and module not in self.running and self._does_not_offer(module, name):
             return None
         if space is None or space.open or "__getattr__" in space.names:
             self._load_lazily(module, name, place)
             return UNKNOWN
+        if self.is_unordered and module in self.running and name in self.program(module).names:
+            return UNKNOWN  # it may have been loaded before whatever runs now
         return UNKNOWN if name.startswith("__") else None
 
     def _does_not_offer(self, module: str, name: str) -> bool:
@@ -265,7 +314,7 @@ class Importer:
         """Return what `from module import name` binds, or raise what it raises; `module` is loaded."""
         inner = f"{module}.{name}"
         if not self.is_of_target(module):
-            if self.installed.lacks(module, name):
+            if self.lacks_outside(module, name):
                 raise Raised(Failure("ImportError", Cause.MISSING_SYMBOL, *place, inner))
             return Outside(inner)
         found = self.get(module, name, place)
@@ -277,6 +326,10 @@ class Importer:
             self.load(inner, place)
             return Module(inner)
         raise Raised(self.lacking(module, name, place, "ImportError"))
+
+    def lacks_outside(self, module: str, name: str) -> bool:
+        """Whether a module of others certainly has no such name, and the target does not give it one."""
+        return self.installed.lacks(module, name) and not self._outside.patched.sets(name)
 
     def lacking(self, module: str, name: str, place: Place, exception: str) -> Failure:
         """Return the failure of reading a name that a module of the target has not, or has not yet."""
@@ -293,8 +346,7 @@ class Importer:
         if space is None:
             into.open = True
             return
-        if module in self.running:
-            self._traces[-1].observed.add(module)
+        self.note_unfinished(module)
         program = self.program(module)
         into.open = into.open or space.open or "__getattr__" in space.names
         if program.exports is None or "__all__" not in space.names:  # it is not bound yet where the module still runs

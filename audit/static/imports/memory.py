@@ -9,6 +9,7 @@ from audit.static.encoding import Codec
 from audit.static.imports.causes import Failure
 from audit.static.imports.course import Attempt, Course, Log, UnlikeItsLogError
 from audit.static.imports.importing import World
+from audit.static.imports.patched import Asked
 from audit.static.imports.programs import Traits
 
 
@@ -23,12 +24,16 @@ class FileMemory:
 
 @dataclass(frozen=True, slots=True)
 class ForecastMemory:
-    """Files in the order of the forecast's modules, logs by the keys of their courses, and names that matter."""
+    """Files in the order of the forecast's modules, logs by the keys of their courses, and names that matter.
+
+    `asked` is what the attempts of the logs depend on of what files patch.
+    """
 
     files: tuple[FileMemory, ...]
     logs: tuple[tuple[str, Log], ...]
     names: tuple[str, ...]
     names_key: str
+    asked: Asked = ()
 
 
 _CODEC = Codec[ForecastMemory](ForecastMemory)
@@ -65,10 +70,10 @@ class Courses:
             self._names = (key, find())
         return self._names[1]
 
-    def memory(self, files: Sequence[FileMemory]) -> ForecastMemory:
-        """Return what is kept of this forecast, with what is to be known of the files."""
+    def memory(self, files: Sequence[FileMemory], *, asked: Asked = ()) -> ForecastMemory:
+        """Return what is kept of this forecast, with what is to be known of the files, and of what they patch."""
         key, names = self._names
-        return ForecastMemory(tuple(files), tuple(sorted(self._logs.items())), tuple(sorted(names)), key)
+        return ForecastMemory(tuple(files), tuple(sorted(self._logs.items())), tuple(sorted(names)), key, asked)
 
 
 def _key(*given: object) -> str:

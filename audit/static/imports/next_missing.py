@@ -1,0 +1,41 @@
+"""What else is not installed: the packages that a failing module would miss once its first missing one is there.
+
+Imports are simulated a second time. One of a package that is not installed goes on then, as if it were, unless a guard
+or a branch that may not run surrounds it: there it fails as before.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+
+from audit.static.imports.course import Attempt, Log
+from audit.static.imports.importing import Surroundings, TargetModule, World
+from audit.static.imports.memory import Courses
+
+
+def missing_next(
+    modules: Iterable[TargetModule], outside: Surroundings, attempts: Sequence[Attempt], log: Log, *, courses: Courses
+) -> dict[str, tuple[str, ...]]:
+    """Return, by module, what each that fails for a missing package would miss afterwards, sorted.
+
+    `attempts` are imports of the modules, and `log` says how they end.
+    """
+    failing = {
+        position: entry.failure.name
+        for position, entry in enumerate(log)
+        if entry.failure and entry.failure.cause.is_of_the_environment
+    }
+    if not failing:
+        return {}
+    wanted: set[int] = set()
+    for each in failing:
+        position: int | None = each
+        while position is not None and position not in wanted:
+            wanted.add(position)
+            position = attempts[position].after
+    again = [replace(attempt, is_wanted=position in wanted) for position, attempt in enumerate(attempts)]
+    missed: list[frozenset[str]] = []
+    for attempt, entry in zip(
+        again, courses.run("next", World(modules, outside, passes_missing=True), again), strict=True
+    ):
+        missed.append(frozenset(entry.passed) | (frozenset() if attempt.after is None else missed[attempt.after]))
+    return {attempts[position].module: tuple(sorted(missed[position] - {name})) for position, name in failing.items()}
