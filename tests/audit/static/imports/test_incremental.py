@@ -106,12 +106,14 @@ def forecasts(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Forecast:
 
     monkeypatch.setattr(Course, "_attempted", counted)
 
-    def rows(root: Path, *, stored: bool = True, every_as_file: bool = False) -> tuple[Rows, int]:
+    def rows(
+        root: Path, *, stored: bool = True, every_as_file: bool = False, search: Sequence[Path] = ()
+    ) -> tuple[Rows, int]:
         made.clear()
         target = Target.load(root, package="pack")
         store = FactStore(tmp_path / "cache") if stored else None
         found = forecasting.forecast(
-            analyse(target.source, target.package_path, store=store), target, every_as_file=every_as_file
+            analyse(target.source, target.package_path, store=store), target, search=search, every_as_file=every_as_file
         )
         if store:
             store.close()
@@ -213,6 +215,21 @@ def test_a_file_that_is_run_meets_its_neighbour_once_something_imports_it(foreca
     (root / "pack/open/run.py").write_text("from colorsys import hls_to_rgb\n")
     rows, _ = forecasts(root)
     assert [row.as_file and row.as_file.forecast for row in rows] == [None, "ok", "fails"]
+
+
+def test_what_was_kept_counts_for_nothing_once_an_installed_module_has_changed(
+    forecasts: Forecast, tmp_path: Path
+) -> None:
+    root, near = tmp_path / "tree", tmp_path / "near"
+    _write(near, {"beside.py": "one = 1\n"})
+    _write(root, {"pack/__init__.py": "", "pack/a.py": "from beside import one\n", "pack/b.py": ""})
+    rows, all_of_them = forecasts(root, search=[near])
+    assert {row.forecast for row in rows} == {"ok"}
+    (near / "beside.py").write_text("another = 1\n")
+    (root / "pack/b.py").write_text("value = 1\n")
+    rows, again = forecasts(root, search=[near])
+    assert [row.module for row in rows if row.forecast == "fails"] == ["pack.a"]
+    assert again == all_of_them
 
 
 def test_what_is_found_out_has_one_digest_whatever_the_order_of_its_names() -> None:
