@@ -3,7 +3,7 @@
 import hashlib
 from collections.abc import Callable, Mapping, Sequence, Set
 from dataclasses import dataclass, field, replace
-from functools import cached_property
+from functools import cached_property, lru_cache
 from pathlib import Path
 
 from pydantic import TypeAdapter
@@ -11,29 +11,19 @@ from pydantic import TypeAdapter
 from audit.static.conclusions import Form, concluded
 from audit.static.definitions import Definition, find_function
 from audit.static.discovery import Discovery, SkippedTree, SourceFile, discover
-from audit.static.file_items import attention_items, file_items
 from audit.static.findings import Judged
-from audit.static.graph import ProjectGraph
 from audit.static.imports.program import Program
 from audit.static.installed import InstalledModules
-from audit.static.inventory import InventoryItem, InventoryKind, class_items, sort_key
+from audit.static.inventory import InventoryItem, InventoryKind
 from audit.static.judging import judged_files
 from audit.static.names import ClassSummary, FileSummary
 from audit.static.per_file import file_state
 from audit.static.project import look_around, project_scripts, surroundings
-from audit.static.reading import UnreadableFile, read
+from audit.static.reading import UnreadableFile, read, sha256
 from audit.static.record import FileRecord, record_of
 from audit.static.records import Records, without_collector
 from audit.static.store import FactStore
-
-
-@dataclass(frozen=True)
-class _Inventory:
-    """What the stages after reading find."""
-
-    items: tuple[InventoryItem, ...]
-    surroundings: tuple[InventoryItem, ...]
-    unreadable: tuple[UnreadableFile, ...]
+from audit.static.whole_inventory import whole_inventory
 
 
 @dataclass(frozen=True)
@@ -150,32 +140,37 @@ def analyse(
             root, start, exclude=exclude, exclude_from=exclude_from or project, notebooks=notebooks
         )
         records = Records(discovery.files, record_of, workers=workers, store=store)
-        installed_modules = InstalledModules([root, *installed], store=store)
         around = (
             look_around(project, start, exclude=exclude, notebooks=notebooks, store=store)
             if project and with_surroundings
             else None
         )
-        modules = around.modules if around else _started_modules(project)
+        scripts = around.modules if around else _started_modules(project)
+        folders = [root, *installed]
+        setting = [*map(str, folders), str(project), *(file.module for file in records.files)]
+        inventory = whole_inventory(
+            records,
+            _contents,
+            installed=InstalledModules(folders, store=store),
+            scripts=scripts,
+            setting=setting,
+            store=store,
+        )
 
         def given() -> tuple[str, ...]:
-            folders = [str(root), *map(str, installed), str(project), repr(sorted(modules.items()))]
-            return (*folders, *_contents(records), *(around.contents if around else ()))
+            held = tuple(_contents(records).items())
+            return (*setting, repr(sorted(scripts.items())), _digest(held), *(around.contents if around else ()))
 
-        def conclude() -> _Inventory:
-            graph = ProjectGraph(records.by_path("names").values(), installed=installed_modules)
-            facts = records.by_path("facts")
-            classes = class_items(graph)
-            others = (*attention_items(graph, facts), *file_items(graph, facts, classes=classes, scripts=modules))
-            return _Inventory(
-                items=tuple(sorted((*classes, *others), key=sort_key)),
-                surroundings=surroundings(around, installed=installed_modules, classes=classes) if around else (),
-                unreadable=records.unreadable,
+        outside: tuple[InventoryItem, ...] = ()
+        if around:
+            seen = InstalledModules(folders, store=store)
+            outside = concluded(
+                _SURROUNDINGS,
+                given,
+                lambda: surroundings(around, installed=seen, classes=inventory.items),
+                witnesses=lambda: sorted(seen.consulted),
+                store=store,
             )
-
-        inventory = concluded(
-            _INVENTORY, given, conclude, witnesses=lambda: sorted(installed_modules.consulted), store=store
-        )
         digests = {file.relative: digest for file, digest in zip(discovery.files, records.digests, strict=True)}
         return StaticAnalysis(
             files=discovery.files,
@@ -184,7 +179,7 @@ def analyse(
             inventory=inventory.items,
             file_digests=dict(sorted(digests.items())),
             records=records,
-            surroundings=inventory.surroundings,
+            surroundings=outside,
             texts=around.artifacts.texts if around else (),
             workers=workers,
             store=store,
@@ -198,22 +193,19 @@ def _started_modules(project: Path | None) -> dict[str, str]:
     return {command: started.partition(":")[0] for command, started in scripts.items()}
 
 
-def _contents(records: Records[FileRecord]) -> list[str]:
-    """Return what the files hold, as far as the analysis depends on it: of those without content, why."""
-    return [
-        part
+@lru_cache(maxsize=2)
+def _digest(contents: tuple[tuple[str, str], ...]) -> str:
+    """Return a digest of `contents`, which several conclusions are made of."""
+    return sha256("\0".join(part for each in contents for part in each).encode("utf-8", "surrogateescape"))
+
+
+def _contents(records: Records[FileRecord]) -> dict[str, str]:
+    """Return by path what the files hold, as far as the analysis depends on it: of those without content, why."""
+    return {
+        file.relative: digest or f"{file_state(file.path)} {read(file)!r}"
         for file, digest in zip(records.files, records.digests, strict=True)
-        for part in (file.relative, file.module, digest or f"{file_state(file.path)} {read(file)!r}")
-    ]
+    }
 
 
-def _written(found: _Inventory) -> str:
-    return _INVENTORY_TYPE.dump_json(found).decode()
-
-
-def _read(text: str) -> _Inventory:
-    return _INVENTORY_TYPE.validate_json(text)
-
-
-_INVENTORY_TYPE = TypeAdapter(_Inventory)
-_INVENTORY = Form("inventory", _written, _read, lambda found: not any(file.passing for file in found.unreadable))
+_ITEMS = TypeAdapter(tuple[InventoryItem, ...])
+_SURROUNDINGS = Form("surroundings", lambda items: _ITEMS.dump_json(items).decode(), _ITEMS.validate_json)

@@ -55,19 +55,30 @@ def concluded(
     if known is not None:
         try:
             states, text = json.loads(known)
-            if all((file_state(Path(path)) or _MISSING) == state for path, state in states):
+            if still_so(states):
                 return form.read(text)
-        except (ValueError, TypeError):
+        except (ValueError, TypeError, LookupError):
             pass  # not what was written, though its sum is right: made anew below
     value = conclude()
     if not form.lasts(value):
         return value
-    states = {str(path): _settled(path) for path in witnesses()}
-    if None not in states.values() and key == fact_key("conclusion", form.name, *given()):
+    states = settled_states(witnesses())
+    if states is not None and key == fact_key("conclusion", form.name, *given()):
         store.add_fact(key, json.dumps([sorted(states.items()), form.write(value)], check_circular=False))
     return value
 
 
-def _settled(path: Path) -> str | None:
-    """Return what the file system says of a path; None where the next change of it might not show."""
-    return _MISSING if file_state(path) is None else settled_state(path)
+def still_so(states: Iterable[tuple[str, str]]) -> bool:
+    """Whether the file system says of every path what it said then."""
+    return all((file_state(Path(path)) or _MISSING) == state for path, state in states)
+
+
+def settled_states(paths: Iterable[Path]) -> dict[str, str] | None:
+    """Return what the file system says of each path; None where the next change of one might not show."""
+    states = {}
+    for path in paths:
+        state = _MISSING if file_state(path) is None else settled_state(path)
+        if state is None:
+            return None
+        states[str(path)] = state
+    return states

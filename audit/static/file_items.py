@@ -1,10 +1,10 @@
-"""What files do, as items of the inventory: facts of single files joined through the project graph."""
+"""What files do apart from attention, as items of the inventory: their facts joined through the project graph."""
 
 import re
 from collections.abc import Collection, Iterable, Iterator, Mapping
-from dataclasses import dataclass
 
-from audit.static.facts import AttentionFact, FileFacts, Mechanism
+from audit.static.attention_items import resolved_names
+from audit.static.facts import FileFacts
 from audit.static.graph import ProjectGraph
 from audit.static.inventory import Fact, InventoryItem
 from audit.static.kinds import InventoryKind, kinds_of_name
@@ -19,108 +19,27 @@ _SAVING = re.compile(r"^(torch\.save|torch\.distributed\.checkpoint\..*|safetens
 _SAVING_METHODS = frozenset({"save_checkpoint", "save_pretrained", "save_state"})
 
 
-@dataclass(frozen=True, slots=True)
-class _Named:
-    file: FileSummary
-    fact: AttentionFact
-    uses: tuple[str, ...]  # full names of the functions that may compute attention for it
-
-    @property
-    def name(self) -> str:
-        return f"{self.file.module}.{self.fact.qualname}"
-
-
 def file_items(
     graph: ProjectGraph,
     facts: Mapping[str, FileFacts],
+    paths: Iterable[str],
     *,
     classes: Collection[InventoryItem],
     scripts: Mapping[str, str],
 ) -> tuple[InventoryItem, ...]:
-    """Return what the files of the graph do, apart from attention; `facts` are theirs by path.
+    """Return what the files at `paths` do, apart from attention; `facts` are those of files by path.
 
-    `scripts` are the modules that the project's scripts start.
+    `classes` are all of the target, `scripts` the modules that the project's scripts start.
     """
     items: list[InventoryItem] = []
     by_name: dict[str, set[InventoryKind]] = {}
     for item in classes:
         by_name.setdefault(f"{item.module}.{item.qualname}", set()).add(item.kind)
-    for path, file in graph.files.items():
+    for path in paths:
+        file = graph.files[path]
+        graph.reads.begin(path)
         items += [*_training(graph, file, facts[path], by_name, scripts), *_parts(file, facts[path])]
     return tuple(sorted(items, key=lambda item: (item.path, item.line, item.qualname, item.kind)))
-
-
-def attention_items(graph: ProjectGraph, facts: Mapping[str, FileFacts]) -> Iterator[InventoryItem]:
-    """Yield the classes and functions of the target that compute attention, on their own or through a function."""
-    named = [
-        _Named(file, fact, _resolved(graph, file, fact.through))
-        for path, file in graph.files.items()
-        for fact in facts[path].attention
-    ]
-    computes: dict[str, set[Mechanism]] = {}
-    for each in named:
-        computes.setdefault(each.name, set()).update(each.fact.mechanisms)
-    grows = True
-    while grows:  # through functions that use functions, however many
-        before = sum(map(len, computes.values()))
-        for each in named:
-            computes[each.name] |= {kind for use in each.uses for kind in computes.get(use, ())}
-        grows = sum(map(len, computes.values())) > before
-    for each in named:
-        if computes[each.name]:
-            through = tuple(use for use in each.uses if computes.get(use) and use != each.name)
-            yield _attention_item(each, graph, sorted(computes[each.name]), through)
-
-
-def _attention_item(
-    each: _Named, graph: ProjectGraph, mechanisms: list[Mechanism], through: tuple[str, ...]
-) -> InventoryItem:
-    fact = each.fact
-    position = next(
-        (
-            at
-            for at, found in enumerate(each.file.classes)
-            if (found.qualname, found.line) == (fact.qualname, fact.line)
-        ),
-        None,
-    )
-    bases: list[str] = []
-    if fact.is_class and position is not None:
-        found = each.file.classes[position].bases
-        bases = [base.name for part in found for base in graph.base_definitions(part, path=each.file.path)]
-    facts: dict[str, Fact] = {
-        "form": "class" if fact.is_class else "function",
-        "mechanisms": tuple(str(mechanism) for mechanism in mechanisms),
-        "backends": tuple(
-            "eager" if kind in (Mechanism.SOFTMAX, Mechanism.LINEAR) else str(kind) for kind in mechanisms
-        ),
-        "masks": fact.masks,
-        "caches": fact.caches,
-        "causal": fact.causal,
-        "through": through,
-    }
-    return InventoryItem(
-        kind=InventoryKind.ATTENTION,
-        module=each.file.module,
-        qualname=fact.qualname,
-        path=each.file.path,
-        line=fact.line,
-        bases=tuple(dict.fromkeys(bases)),
-        resolved=True,
-        digest=fact.digest,
-        facts=facts,
-    )
-
-
-def _resolved(graph: ProjectGraph, file: FileSummary, names: Iterable[str]) -> tuple[str, ...]:
-    """Return the full names that names of `file` lead to, through re-exports."""
-    found: set[str] = set()
-    for name in names:
-        if name.startswith("."):
-            found.add(f"{file.module}{name}")
-        else:
-            found |= {definition.name for definition in graph.resolve(name, module="")}
-    return tuple(sorted(found))
 
 
 def _training(
@@ -138,7 +57,7 @@ def _training(
     )
     if not facts.training or not starts:
         return
-    calls = _resolved(graph, file, facts.calls)
+    calls = resolved_names(graph, file, facts.calls)
     first = min(facts.training, key=lambda fact: fact.line)
     yield _file_item(
         file,

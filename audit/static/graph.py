@@ -6,13 +6,15 @@ candidates open the result holds all of them.
 """
 
 import builtins
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from audit.static.installed import InstalledModules
 from audit.static.modules import ModuleIndex
 from audit.static.names import Base, Candidate, ClassSummary, FileSummary, Origin, StarImport
+from audit.static.reads import Kept, Reads
+from audit.static.sources import SourceFile
 from audit.static.standard_library import STANDARD_LIBRARY
 from audit.static.torch_classes import TorchClasses, load_torch_classes
 
@@ -65,27 +67,35 @@ _Step = Definition | _Place
 
 
 class ProjectGraph:
-    """The modules and classes of a target, by name. Building it costs one pass over the summaries."""
+    """The modules and classes of a target, by name.
+
+    `reads` tells on behalf of which file others were looked at, as far as whoever asks says for which it asks.
+    """
 
     def __init__(
         self,
-        summaries: Iterable[FileSummary],
+        files: Mapping[str, FileSummary],
+        sources: Iterable[SourceFile],
         *,
         torch_classes: TorchClasses | None = None,
         installed: InstalledModules | None = None,
     ) -> None:
-        """Index `summaries`; torch's classes come from the table of this package unless others are given.
+        """Index the summaries `files` of `sources`, by path; each is looked at when a name first leads there.
 
-        Names that leave the target are followed into the `installed` modules, whose files are not among `files`.
+        torch's classes come from the table of this package unless others are given. Names that leave the target are
+        followed into the `installed` modules, whose files are not among `files`.
         """
         self._installed = installed or InstalledModules()
-        self.files = {summary.path: summary for summary in sorted(summaries, key=lambda summary: summary.path)}
+        self.files = files
         self.torch_classes = torch_classes or load_torch_classes()
-        self._modules = ModuleIndex(self.files.values(), installed=self._installed)
-        self._known: dict[tuple[str, Candidate], tuple[Definition, ...]] = {}
+        self.reads = Reads()
+        self._modules = ModuleIndex(files, sources, installed=self._installed, reads=self.reads)
+        self._known: Kept[tuple[str, Candidate], tuple[Definition, ...]] = {}
 
     def file_at(self, path: str) -> FileSummary | None:
         """Return the file at `path`: the target's, or an installed one that a name has led to."""
+        if path:
+            self.reads.note(path)
         return self.files.get(path) or self._installed.files.get(path)
 
     def resolve(self, name: str, *, module: str) -> tuple[Definition, ...]:
@@ -115,6 +125,12 @@ class ProjectGraph:
         """Return the class that `definition` names; its kind must be `TARGET_CLASS`."""
         return self.class_of(definition.path, definition.position)
 
+    def definition_at(self, path: str, position: int) -> Definition:
+        """Return the class at `position` of the file at `path` as a name leads to it."""
+        summary = self.class_of(path, position)
+        name = f"{summary.module}.{summary.qualname}"
+        return Definition(DefinitionKind.TARGET_CLASS, name, path=path, position=position)
+
     def class_of(self, path: str, position: int) -> ClassSummary:
         """Return the class at `position` of the file at `path`, which must have been read."""
         file = self.file_at(path)
@@ -128,10 +144,7 @@ class ProjectGraph:
         return tuple(sorted(named)) or (Definition(DefinitionKind.UNRESOLVED, name),)
 
     def _definitions(self, candidate: Candidate, path: str) -> tuple[Definition, ...]:
-        key = (path, candidate)
-        if key not in self._known:
-            self._known[key] = tuple(self._search(candidate, path))
-        return self._known[key]
+        return self.reads.answer(self._known, (path, candidate), lambda: tuple(self._search(candidate, path)))
 
     def _search(self, candidate: Candidate, path: str) -> Iterator[Definition]:
         seen: set[_Place] = set()
@@ -206,8 +219,7 @@ class ProjectGraph:
         """Yield what an attribute of a class is: what its body binds, else what its bases have."""
         summary = self.class_of(place.path, place.position)
         if not place.attributes:
-            name = f"{summary.module}.{summary.qualname}"
-            yield Definition(DefinitionKind.TARGET_CLASS, name, path=place.path, position=place.position)
+            yield self.definition_at(place.path, place.position)
         elif place.attributes[0] in summary.bindings:
             for candidate in summary.bindings[place.attributes[0]]:
                 yield from self._steps(candidate, place.path, place.attributes[1:])

@@ -108,7 +108,8 @@ class InstalledModules:
         package, _, name = module.rpartition(".")
         if not name.isidentifier():
             return ()
-        folders = self._locations(package) if package else self.folders
+        # In a file there are no modules; what it holds is no witness of that.
+        folders = [each for each in self._locations(package) if each.suffix != ".py"] if package else self.folders
         portions: list[Path] = []
         for folder in folders:
             self.consulted.update((folder, folder / name))

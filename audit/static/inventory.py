@@ -1,14 +1,16 @@
 """Stage 4: which classes of the target are models, data sets and so on, decided by what their bases lead to."""
 
 from collections import defaultdict, deque
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 
 from pydantic import Field
 
 from audit.results import Frozen
 from audit.static.graph import Definition, DefinitionKind, ProjectGraph
+from audit.static.inherited import origin_of, parameters_from
 from audit.static.kinds import LIGHTNING_MODULES, InventoryKind, kinds_of_definition, kinds_of_name
+from audit.static.parameters import CONSTRUCTOR, FORWARD, Parameter
 
 __all__ = ["InventoryItem", "InventoryKind", "class_items"]
 
@@ -16,11 +18,21 @@ _Class = tuple[str, int]  # path of the file, position in its classes
 Fact = str | int | bool | None | tuple[str, ...]
 
 
+class Signature(Frozen):
+    """What a call takes, without `self`. `inherited_from` is the full name of the base that it comes from, if any."""
+
+    parameters: tuple[Parameter, ...]
+    inherited_from: str | None = None
+
+
 class InventoryItem(Frozen):
     """One part of the target. `path` is relative to the root; `resolved` is False where the kind is not decided.
 
     `bases` are dotted names after imports and aliases were followed: of the target's classes by the module that
     defines them, of torch's as their documentation writes them, of others as imported. `facts` depend on the kind.
+
+    Models and classes of attention have the signatures of their `constructor` and of their `forward`, and functions
+    of attention their own as `forward`: None where the source does not tell it.
     """
 
     kind: InventoryKind
@@ -32,6 +44,8 @@ class InventoryItem(Frozen):
     resolved: bool
     digest: str
     facts: dict[str, Fact] = Field(default_factory=dict)
+    constructor: Signature | None = None
+    forward: Signature | None = None
 
 
 def sort_key(item: InventoryItem) -> tuple[str, int, str, InventoryKind]:
@@ -50,12 +64,12 @@ class _Classes:
     open_ended: set[_Class] = field(default_factory=set)
 
 
-def class_items(graph: ProjectGraph) -> tuple[InventoryItem, ...]:
-    """Return the target's classes that have a kind and those of which it cannot be said, sorted by path and line.
+def class_items(graph: ProjectGraph, paths: Collection[str]) -> tuple[InventoryItem, ...]:
+    """Return those classes of the files at `paths` that have a kind and those of which it cannot be said.
 
-    A class with two kinds is listed once for each.
+    They are sorted by path and line; a class with two kinds is listed once for each.
     """
-    classes = _followed(graph)
+    classes = _followed(graph, paths)
     reached = {kind: _with_derived(roots, classes.derived) for kind, roots in classes.roots.items()}
     decided = set[_Class]().union(*reached.values())
     reached[InventoryKind.UNRESOLVED] = _with_derived(classes.open_ended, classes.derived) - decided
@@ -64,19 +78,20 @@ def class_items(graph: ProjectGraph) -> tuple[InventoryItem, ...]:
         _item(graph, key, kind, classes.bases[key], lightning=key in lightning)
         for kind, keys in reached.items()
         for key in keys
-        if key[0] in graph.files
+        if key[0] in paths
     ]
     return tuple(sorted(items, key=sort_key))
 
 
-def _followed(graph: ProjectGraph) -> _Classes:
-    """Follow the bases of every class of the target, and of the installed classes met on the way."""
+def _followed(graph: ProjectGraph, paths: Iterable[str]) -> _Classes:
+    """Follow the bases of every class of the files at `paths`, and of the classes met on the way."""
     found = _Classes()
-    pending = deque((path, position) for path, file in graph.files.items() for position in range(len(file.classes)))
+    pending = deque((path, position) for path in paths for position in range(len(graph.files[path].classes)))
     while pending:
         key = pending.popleft()
         if key in found.bases:
             continue
+        graph.reads.begin(key[0])
         summary = graph.class_of(*key)
         definitions = [each for base in summary.bases for each in graph.base_definitions(base, path=key[0])]
         found.bases[key] = tuple(dict.fromkeys(_public(graph, definition) for definition in definitions))
@@ -117,6 +132,7 @@ def _with_derived(classes: Iterable[_Class], derived: Mapping[_Class, list[_Clas
 def _item(
     graph: ProjectGraph, key: _Class, kind: InventoryKind, bases: tuple[str, ...], *, lightning: bool
 ) -> InventoryItem:
+    graph.reads.begin(key[0])
     summary = graph.class_of(*key)
     return InventoryItem(
         kind=kind,
@@ -128,4 +144,18 @@ def _item(
         resolved=kind is not InventoryKind.UNRESOLVED,
         digest=summary.digest,
         facts={"lightning": True} if lightning and kind is InventoryKind.MODEL else {},
+        **(signatures(graph, key) if kind is InventoryKind.MODEL else {}),
     )
+
+
+def signatures(graph: ProjectGraph, key: tuple[str, int]) -> dict[str, Signature | None]:
+    """Return what is known of the methods of the class at this path and position, by field of its item."""
+    start = graph.definition_at(*key)
+    found: dict[str, Signature | None] = {}
+    for field_name, method in (("constructor", CONSTRUCTOR), ("forward", FORWARD)):
+        origin = origin_of(graph, start, method)
+        parameters = parameters_from(graph, origin, method) if origin else None
+        if origin and parameters is not None:
+            base = None if origin == start else origin.name
+            found[field_name] = Signature(parameters=parameters, inherited_from=base)
+    return found

@@ -1,5 +1,6 @@
 """The physical lines of a file's text, numbered as the parser numbers them."""
 
+import ast
 import re
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterator
@@ -34,6 +35,15 @@ class SourceLines:
         """Return the lines `first` to `last` with their ends."""
         last = min(last, len(self._starts) - 1)
         return self._text[self._starts[first - 1] : self._starts[last]]
+
+    def source(self, node: ast.expr) -> str:
+        """Return the text of an expression; one over several lines is put on one, without its comments."""
+        if node.lineno != node.end_lineno:
+            return ast.unparse(node)
+        line = self._text[self._starts[node.lineno - 1] : self._starts[node.lineno]]
+        if line.isascii():  # the parser counts bytes of UTF-8
+            return line[node.col_offset : node.end_col_offset]
+        return line.encode()[node.col_offset : node.end_col_offset].decode()
 
     def digest(self, first: int, last: int) -> str:
         """Return the SHA-256 of the lines `first` to `last` with their ends, in UTF-8."""

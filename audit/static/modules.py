@@ -1,9 +1,11 @@
 """Where the modules of a target are: which file a dotted module name means, and what a star import takes from it."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 from audit.static.installed import InstalledModules
 from audit.static.names import FileSummary
+from audit.static.reads import Kept, Reads
+from audit.static.sources import SourceFile
 from audit.static.standard_library import STANDARD_LIBRARY
 
 ALWAYS_INSTALLED = STANDARD_LIBRARY | {"torch"}
@@ -22,23 +24,42 @@ def _parents(module: str) -> list[str]:
 class ModuleIndex:
     """The target's modules by name, then the installed ones. Of two files of one name the package wins."""
 
-    def __init__(self, files: Iterable[FileSummary], *, installed: InstalledModules | None = None) -> None:
-        """Index `files`; installed modules are looked up when a name leads to one."""
-        self._installed = installed or InstalledModules()
-        self._files: dict[str, FileSummary] = {}
-        for file in sorted(files, key=lambda file: (file.is_package, file.path)):
-            self._files[file.module] = file
+    def __init__(
+        self,
+        files: Mapping[str, FileSummary],
+        sources: Iterable[SourceFile],
+        *,
+        installed: InstalledModules,
+        reads: Reads,
+    ) -> None:
+        """Index those of `sources` whose paths are among `files`, whose summaries are looked at when they are needed.
+
+        Installed modules are looked up when a name leads to one. Every file that is looked at is noted in `reads`.
+        """
+        self._installed = installed
+        self._files = files
+        self._reads = reads
+        self._paths: dict[str, str] = {}
+        for source in sorted(sources, key=lambda source: (source.is_package, source.relative)):
+            if source.relative in files:
+                self._paths[source.module] = source.relative
         self._stars: dict[str, tuple[str, ...]] = {}
-        self._exports: dict[tuple[str, str], bool] = {}
-        self._folders = {parent for module in self._files for parent in _parents(module)} - self._files.keys()
+        self._exports: Kept[tuple[str, str], bool] = {}
+        self._folders = {parent for module in self._paths for parent in _parents(module)} - self._paths.keys()
 
     def file(self, module: str) -> FileSummary | None:
         """Return the file of `module`; None for a folder without `__init__.py` and for what is nowhere."""
-        return self._files.get(module) or (None if _is_given(module) else self._installed.file(module))
+        if module in self._paths:
+            file: FileSummary | None = self._files[self._paths[module]]
+        else:
+            file = None if _is_given(module) else self._installed.file(module)
+        if file:
+            self._reads.note(file.path)
+        return file
 
     def has(self, module: str) -> bool:
         """Return whether there is a file or a folder of Python files for `module`."""
-        if module in self._files or module in self._folders:
+        if module in self._paths or module in self._folders:
             return True
         return not _is_given(module) and self._installed.has(module)
 
@@ -65,7 +86,7 @@ class ModuleIndex:
             return None
         for length in range(len(parts), start, -1):
             part, rest = ".".join(parts[:length]), tuple(parts[length:])
-            if part in self._files:
+            if part in self._paths:
                 return part, rest
             if part in self._folders:
                 return None if rest else (part, rest)
@@ -73,22 +94,19 @@ class ModuleIndex:
 
     def _script_folder(self, file: FileSummary) -> str:
         folder = file.module if file.is_package else file.module.rpartition(".")[0]
-        while folder in self._files:
+        while folder in self._paths:
             folder = folder.rpartition(".")[0]
         return folder
 
     def exports(self, module: str, name: str) -> bool:
         """Return whether `from module import *` binds `name`, through whatever star imports `module` has itself."""
-        key = (module, name)
-        if key not in self._exports:
-            self._exports[key] = self._does_export(module, name)
-        return self._exports[key]
+        return self._reads.answer(self._exports, (module, name), lambda: self._does_export(module, name))
 
     def _does_export(self, module: str, name: str) -> bool:
         seen, pending = {module}, [module]
         while pending:
             current = pending.pop()
-            if current not in self._files and not self._installed.may_export(current, name):
+            if current not in self._paths and not self._installed.may_export(current, name):
                 continue
             file = self.file(current)
             if file is None or not self._offers(file, name, seen=set()):

@@ -101,8 +101,10 @@ def surroundings(
     """
     summaries, facts = around.records.by_path("names"), around.records.by_path("facts")
     artifacts = around.artifacts
-    graph = ProjectGraph(summaries.values(), installed=installed)  # to which the package is one of the installed ones
-    items = [*file_items(graph, facts, classes=[*classes, *class_items(graph)], scripts=around.modules)]
+    # To this graph the package is one of the installed ones.
+    graph = ProjectGraph(summaries, around.records.files, installed=installed)
+    own = class_items(graph, summaries)
+    items = [*file_items(graph, facts, summaries, classes=[*classes, *own], scripts=around.modules)]
     items += [_script(around.project, command, started) for command, started in around.scripts.items()]
     items += [_artifact(file) for file in artifacts.files]
     items += [_rust(crate) for crate in artifacts.rust]

@@ -4,7 +4,7 @@ A fact can have parts (`audit.static.per_file.Record`), which are decoded when t
 """
 
 import gc
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager, suppress
 from functools import cached_property
 from typing import Any, Generic
@@ -57,6 +57,10 @@ def analyse_files(
     return Records(files, function, workers=workers, store=store).part(WHOLE)
 
 
+class LostFileError(LookupError):
+    """What was learned of a file is gone, and the file cannot be read any more."""
+
+
 class Records(Generic[Fact]):
     """The facts of files, in their order. They are the same with any number of workers, with or without a store.
 
@@ -86,11 +90,12 @@ class Records(Generic[Fact]):
         self._known: set[int] = set()  # positions of which the store has all parts
         self._recalled = False
         self._read = False
+        self._gives_back = True  # whether the store has given back all that it was asked for
 
     @property
     def unreadable(self) -> tuple[UnreadableFile, ...]:
         """The files that could not be read, in their order."""
-        self._read_all()
+        self.read()
         return tuple(file for _, file in sorted(self._unreadable.items()))
 
     @property
@@ -99,20 +104,34 @@ class Records(Generic[Fact]):
         if self._store:
             self._recall(self._store)
         else:
-            self._read_all()
+            self.read()
         return tuple(self._contents.get(position) for position in range(len(self.files)))
 
     def part(self, name: str) -> list[Any]:
         """Return one part of every fact, or why the file could not be read."""
-        self._read_all()
+        self.read()
         with without_collector():
             found = self._decoded(name)
             lost = [at for at in range(len(self.files)) if at not in found and at not in self._unreadable]
-            for position in lost:  # the store has lost it, or what it has is not what was written
-                self._read_here(position, keep_here=True)
-            if lost:
+            if lost:  # the store has lost them, or what it has is not what was written
+                self._read_again(lost)
                 found |= self._decoded_here(name)
         return [self._unreadable.get(position) or found[position] for position in range(len(self.files))]
+
+    def one(self, name: str, position: int) -> tuple[str, Any] | None:
+        """Return one part of one fact, with its text; None where the file could not be read."""
+        self.read()
+        if position in self._unreadable:
+            return None
+        if position not in self._texts:
+            found = self._stored(name, self._key(position, name))
+            if found:
+                return found
+            self._read_again([position])
+            if position in self._unreadable:
+                return None
+        text = self._texts[position][list(self._codecs).index(name)]
+        return text, self._codecs[name].decode(text)
 
     def by_path(self, name: str) -> dict[str, Any]:
         """Return one part of the facts of the readable files, by relative path."""
@@ -122,6 +141,31 @@ class Records(Generic[Fact]):
             for file, part in zip(self.files, parts, strict=True)
             if not isinstance(part, UnreadableFile)
         }
+
+    def lazily(self, name: str) -> "LazyParts":
+        """Return one part of the facts of the readable files, by relative path, of which each is read when asked."""
+        self.read()
+        positions = {file.relative: at for at, file in enumerate(self.files) if at not in self._unreadable}
+
+        def read(position: int) -> Any:
+            found = self.one(name, position)
+            if found is None:  # it could be read before
+                raise LostFileError(self.files[position].relative)
+            return found[1]
+
+        return LazyParts(positions, read)
+
+    def as_of(self, name: str, path: str, digest: str) -> Any | None:
+        """Return one part of the fact of a file as it was with another content; None where the store has lost it."""
+        position = next(at for at, file in enumerate(self.files) if file.relative == path)
+        found = self._stored(name, self._key(position, name, digest))
+        return found[1] if found else None
+
+    def _stored(self, name: str, key: bytes) -> tuple[str, Any] | None:
+        text = self._store.facts([key]).get(key) if self._store else None
+        with suppress(EncodingError):
+            return None if text is None else (text, self._codecs[name].decode(text))
+        return None
 
     def _decoded(self, name: str) -> dict[int, Any]:
         found = self._decoded_here(name)
@@ -158,7 +202,7 @@ class Records(Generic[Fact]):
             if digest:
                 self._contents[position] = digest
 
-    def _read_all(self) -> None:
+    def read(self) -> None:
         """Read what is not known yet: in processes, if there is enough of it, the largest files first."""
         if self._read:
             return
@@ -166,27 +210,37 @@ class Records(Generic[Fact]):
         with without_collector():
             if self._store and not self._store.is_empty:
                 self._recall(self._store)
-                keys = {position: [self._key(position, name) for name in self._codecs] for position in self._contents}
-                there = self._store.known([key for each in keys.values() for key in each])
-                self._known = {position for position, each in keys.items() if there.issuperset(each)}
-            sizes = {p: size_in(self._states[p]) for p in range(len(self.files)) if p not in self._known}
-            workers = min(self._workers, len(sizes), sum(sizes.values()) // MIN_BYTES_PER_WORKER)
-            if workers > 1:
-                order = sorted(sizes, key=lambda position: (-sizes[position], position))
-                with (
-                    suppress(WorkersUnavailableError),  # what they leave is read here
-                    closing(read_in_processes(self.files, self._function, order=order, workers=workers)) as replies,
-                ):
-                    for reply in replies:
-                        self._take(reply)
-            for position in sizes:
-                if not any(position in found for found in (self._texts, self._known, self._unreadable)):
-                    self._read_here(position)
+                last = list(self._codecs)[-1]  # the parts of a file are written together
+                keys = {position: self._key(position, last) for position in self._contents}
+                there = self._store.known(list(keys.values()))
+                self._known = {position for position, key in keys.items() if key in there}
+            self._read_now([position for position in range(len(self.files)) if position not in self._known])
 
-    def _key(self, position: int, part: str) -> bytes:
+    def _read_again(self, positions: Sequence[int]) -> None:
+        """Read files whose facts the store does not give back, and keep these here."""
+        self._known.difference_update(positions)
+        self._gives_back = False
+        self._read_now(positions)
+
+    def _read_now(self, positions: Sequence[int]) -> None:
+        sizes = {position: size_in(self._states[position]) for position in positions}
+        workers = min(self._workers, len(sizes), sum(sizes.values()) // MIN_BYTES_PER_WORKER)
+        if workers > 1:
+            order = sorted(sizes, key=lambda position: (-sizes[position], position))
+            with (
+                suppress(WorkersUnavailableError),  # what they leave is read here
+                closing(read_in_processes(self.files, self._function, order=order, workers=workers)) as replies,
+            ):
+                for reply in replies:
+                    self._take(reply)
+        for position in sizes:
+            if not any(position in found for found in (self._texts, self._known, self._unreadable)):
+                self._read_here(position)
+
+    def _key(self, position: int, part: str, digest: str | None = None) -> bytes:
         file = self.files[position]
         given = ",".join(map(str, file.model_lines))
-        return fact_key(self._name, part, file.relative, file.module, given, self._contents[position])
+        return fact_key(self._name, part, file.relative, file.module, given, digest or self._contents[position])
 
     def _take(self, reply: Reply) -> None:
         if reply.parts:
@@ -202,24 +256,52 @@ class Records(Generic[Fact]):
         if unreadable.digest:
             self._contents[position] = unreadable.digest
 
-    def _read_here(self, position: int, *, keep_here: bool = False) -> None:
+    def _read_here(self, position: int) -> None:
         answer = read_in_parts(self.files[position], self._function)
         if isinstance(answer.fact, UnreadableFile):
             self._set_aside(position, answer.fact)
         else:
             self._keep(position, answer.state, answer.digest, answer.parts)
-            if keep_here:
-                self._texts[position] = answer.parts
 
     def _keep(self, position: int, state: str | None, digest: str | None, parts: Sequence[str]) -> None:
         """Keep the parts in the store, and here only where there is none: of thousands of files they are large."""
         if digest:
             self._contents[position] = digest
-        if not (self._store and self._store.is_open and digest):
+        if not (self._store and self._store.is_open and self._gives_back and digest):
             self._texts[position] = parts
+        if not (self._store and digest):
             return
         for name, text in zip(self._codecs, parts, strict=True):
             self._store.add_fact(self._key(position, name), text)
-        self._known.add(position)
+        if position not in self._texts:
+            self._known.add(position)
         if state:
             self._store.add_state(self.files[position].path, state, digest)
+
+
+class LazyParts(Mapping[str, Any]):
+    """One part of the facts of many files by path, each decoded when it is first asked for."""
+
+    def __init__(self, positions: Mapping[str, int], read: Callable[[int], Any]) -> None:
+        """Read nothing yet; `read` returns the part of the file at a position."""
+        self._positions = positions
+        self._read = read
+        self._parts: dict[str, Any] = {}
+
+    def __getitem__(self, path: str) -> Any:
+        """Return the part of the file at `path`."""
+        if path not in self._parts:
+            self._parts[path] = self._read(self._positions[path])
+        return self._parts[path]
+
+    def __contains__(self, path: object) -> bool:
+        """Whether there is a readable file at `path`."""
+        return path in self._positions
+
+    def __iter__(self) -> Iterator[str]:
+        """Yield the paths in the order of the files."""
+        return iter(self._positions)
+
+    def __len__(self) -> int:
+        """Return the number of readable files."""
+        return len(self._positions)

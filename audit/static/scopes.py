@@ -52,6 +52,7 @@ class Scope:
     prefix: str = ""
     parent: "Scope | None" = None
     is_class: bool = False
+    position: int | None = None  # of a class, among those of the file
     state: State = field(default_factory=State)
     typing_only: dict[str, Candidates] = field(default_factory=dict)
     typing_stars: tuple[StarImport, ...] = ()

@@ -6,47 +6,40 @@ on its own path.
 """
 
 import os
+from bisect import bisect_left
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path, PurePosixPath
 
 from audit.static.imports.causes import Cause, Failure
-from audit.static.imports.execute import Executor
-from audit.static.imports.importing import Importer, Surroundings, TargetModule
+from audit.static.imports.course import Attempt
+from audit.static.imports.importing import Importer, Surroundings, TargetModule, World
 from audit.static.imports.installed import Kind
-from audit.static.imports.machine import Raised
-from audit.static.imports.program import Compare, Constant, If, ImportFrom, Name, Program, every_step, imported_names
+from audit.static.imports.memory import Courses
+from audit.static.imports.program import ImportFrom, Program, every_step
+from audit.static.imports.programs import Traits
 
-_GUARD = {Name("__name__"), Constant("__main__")}
 
-
-def is_meant_to_be_run(module: TargetModule, targets: Mapping[str, TargetModule]) -> bool:
+def is_meant_to_be_run(module: TargetModule, traits: Traits, targets: Collection[str]) -> bool:
     """Whether a file has a `__main__` guard, or lies in a folder that is no package."""
-    if module.program and any(isinstance(step, If) and _is_guard(step) for step in module.program.body):
-        return True
-    return not module.is_package and module.module.rpartition(".")[0] not in targets
-
-
-def _is_guard(step: If) -> bool:
-    return isinstance(step.test, Compare) and {step.test.left, step.test.right} == _GUARD
-
-
-def attempt(importer: Importer, module: str) -> Failure | None:
-    """Return what a first import of `module` raises; None where it raises nothing that is known."""
-    try:
-        importer.load(module, (importer.targets[module].path, 1))
-    except Raised as raised:
-        return raised.failure
-    except RecursionError:
-        return None  # nothing is known of it, and what is not known does not fail
-    return None
+    return traits.is_guarded or (not module.is_package and module.module.rpartition(".")[0] not in targets)
 
 
 def forecast_files(
-    files: Sequence[TargetModule], modules: Sequence[TargetModule], outside: Surroundings, *, source: Path
+    files: Sequence[TargetModule],
+    modules: Sequence[TargetModule],
+    outside: Surroundings,
+    *,
+    source: Path,
+    tops: Collection[str],
+    courses: Courses,
 ) -> dict[str, Failure | None]:
-    """Return how running each of `files` ends, by its module name; `modules` are all of the target."""
+    """Return how running each of `files` ends, by its module name.
+
+    `modules` are all of the target, and `tops` the top-level modules that any of them may import.
+    """
     if not files:
         return {}
     everywhere = any(os.path.realpath(entry) == os.path.realpath(source) for entry in outside.facts.path)
@@ -56,26 +49,27 @@ def forecast_files(
     folders: dict[str, list[TargetModule]] = defaultdict(list)
     apart: list[TargetModule] = []
     beside = _by_folder(modules)
-    offered = {name for file in files for name in beside[PurePosixPath(file.path).parent.as_posix()]}
-    named = _names_that_matter(modules, outside, offered=offered)
+    offered = sorted({name for file in files for name in beside[_folder(file)]})
+    named = courses.names((sorted(tops), offered), partial(_names_that_matter, tops, outside, offered=offered))
     for file in files:
-        folder = PurePosixPath(file.path).parent.as_posix()
-        if named.isdisjoint(beside[folder]):
+        if named.isdisjoint(beside[_folder(file)]):
             apart.append(file)  # nothing that is imported can be one of its neighbours
         else:
-            folders[folder].append(file)
-    ends = _run(apart, found, replace(outside, installed=outside.installed.seen_from(None)))
+            folders[_folder(file)].append(file)
+    ends = _run(apart, found, replace(outside, installed=outside.installed.seen_from(None)), courses, place="")
+    below = _Below(modules)
     for folder, members in sorted(folders.items()):
-        neighbours = list(_neighbours(folder, modules, outside))
-        tops = {_top(each) for each in neighbours}
+        neighbours = list(_neighbours(folder, below, outside))
+        near = {_top(each) for each in neighbours}
         hiding = {
             top
-            for top in tops
+            for top in near
             if top in outside.facts.standard_library or top in found_tops or outside.installed.find(top)
         }
         place = Path(os.path.abspath(source / folder))
         here = replace(outside, installed=outside.installed.seen_from(place), hiding=frozenset(hiding))
-        ends |= _run(members, [*(each for each in found if _top(each) not in tops), *neighbours], here)
+        others = [each for each in found if _top(each) not in near]
+        ends |= _run(members, [*others, *neighbours], here, courses, place=folder)
     return ends
 
 
@@ -83,29 +77,30 @@ def _top(module: TargetModule) -> str:
     return module.module.partition(".")[0]
 
 
+def _folder(module: TargetModule) -> str:
+    return module.path.rpartition("/")[0] or "."
+
+
 def _run(
-    files: Sequence[TargetModule], found: Iterable[TargetModule], outside: Surroundings
+    files: Sequence[TargetModule], found: Iterable[TargetModule], outside: Surroundings, courses: Courses, *, place: str
 ) -> dict[str, Failure | None]:
     """Run files for which the same modules are found, each in a new process."""
     # The name of a module that is run has no dot, so that it is in no package, and is none that an import can name.
     mains = {f"<{file.path.replace('.', ' ')}>": file for file in files}
     run = [replace(file, module=name, is_package=False) for name, file in mains.items()]
-    importer = Importer([*found, *run], outside)
-    Executor(importer)
-    ends = {}
-    for name, file in mains.items():
-        importer.begin(())
-        ends[file.module] = attempt(importer, name) or _registers_again(file, importer)
-    return ends
+    attempts = [Attempt(name, and_then=partial(_registers_again, file)) for name, file in mains.items()]
+    log = courses.run(f"as files {place}", World([*found, *run], outside), attempts)
+    return {file.module: entry.failure for file, entry in zip(mains.values(), log, strict=True)}
 
 
 def _registers_again(file: TargetModule, importer: Importer) -> Failure | None:
     """Return the failure of a file whose package has imported it as well, so that it registers names twice."""
     same = importer.targets.get(file.module)
-    if file.program is None or same is None or same.path != file.path or file.module not in importer.loaded:
+    if same is None or same.path != file.path or not importer.has_loaded(file.module):
         return None
-    for line, name in file.program.decorators:
-        if _refuses_twice(file.program, name, importer):
+    program = importer.program(file.module)
+    for line, name in program.decorators:
+        if _refuses_twice(program, name, importer):
             return Failure("Exception", Cause.REGISTERED_TWICE, file.path, line, name)
     return None
 
@@ -115,8 +110,7 @@ def _refuses_twice(program: Program, name: str, importer: Importer) -> bool:
     for step in every_step(program.body):
         if isinstance(step, ImportFrom) and not step.level:
             original = next((original for original, bound in step.names if bound == name), None)
-            target = importer.targets.get(step.module) if original else None
-            if target and target.program and original in target.program.registrars:
+            if original and original in importer.program(step.module).registrars:
                 return True
     return False
 
@@ -125,49 +119,71 @@ def _by_folder(modules: Iterable[TargetModule]) -> Mapping[str, set[str]]:
     """Return the top-level names that each folder has for a file that is run in it."""
     names: dict[str, set[str]] = defaultdict(set)
     for module in modules:
-        path = PurePosixPath(module.path)
-        below = path.with_suffix("").name
-        for folder in path.parents:
+        folder, _, name = module.path.rpartition("/")
+        below = _stem(name)
+        while True:
             if below != "__init__":
-                names[folder.as_posix()].add(below)
-            below = folder.name
+                names[folder or "."].add(below)
+            if not folder:
+                break
+            folder, _, below = folder.rpartition("/")
     return names
 
 
-def _neighbours(folder: str, modules: Iterable[TargetModule], outside: Surroundings) -> Iterator[TargetModule]:
+def _stem(name: str) -> str:
+    """Return the name of a file without its suffix."""
+    return PurePosixPath(name).stem if not name.endswith(".py") else name.removesuffix(".py")
+
+
+class _Below:
+    """The modules below each folder, in their order; the folders of a large tree are asked for one by one."""
+
+    def __init__(self, modules: Iterable[TargetModule]) -> None:
+        self._modules = list(modules)
+        self._paths = sorted((module.path, position) for position, module in enumerate(self._modules))
+
+    def of(self, folder: str) -> Iterator[tuple[TargetModule, str]]:
+        """Yield the modules below a folder, with their paths from there."""
+        prefix = "" if folder == "." else f"{folder}/"
+        found = []
+        for path, position in self._paths[bisect_left(self._paths, (prefix, -1)) :]:
+            if not path.startswith(prefix):
+                break
+            found.append(position)
+        for position in sorted(found):
+            yield self._modules[position], self._modules[position].path.removeprefix(prefix)
+
+
+def _neighbours(folder: str, modules: _Below, outside: Surroundings) -> Iterator[TargetModule]:
     """Yield the modules below a folder under the names that they have for a file that is run in it."""
     facts = outside.facts
     fixed = facts.loaded_at_start | facts.builtin_modules
-    base = PurePosixPath(folder)
-    below = [(module, PurePosixPath(module.path).relative_to(base)) for module in modules if _is_below(module, base)]
-    packages = {path.parts[0] for _, path in below if len(path.parts) == 2 and path.name == "__init__.py"}
-    for module, path in below:
-        top = path.parts[0].removesuffix(".py")
-        if top in fixed or path.as_posix() == "__init__.py":
+    below = [(module, path.split("/")) for module, path in modules.of(folder)]
+    packages = {parts[0] for _, parts in below if len(parts) == 2 and parts[1] == "__init__.py"}
+    for module, parts in below:
+        top = parts[0].removesuffix(".py")
+        if top in fixed or parts == ["__init__.py"]:
             continue
-        if len(path.parts) > 1 and top not in packages:  # a folder without `__init__.py` gives way to anything else
+        if len(parts) > 1 and top not in packages:  # a folder without `__init__.py` gives way to anything else
             elsewhere = outside.installed.find(top)
             if elsewhere and elsewhere.kind is not Kind.NAMESPACE:
                 continue
-        parts = path.with_suffix("").parts
-        yield replace(module, module=".".join(parts[:-1] if parts[-1] == "__init__" else parts))
+        names = [*parts[:-1], _stem(parts[-1])]
+        yield replace(module, module=".".join(names[:-1] if names[-1] == "__init__" else names))
 
 
-def _is_below(module: TargetModule, base: PurePosixPath) -> bool:
-    return PurePosixPath(module.path).is_relative_to(base)
+def _names_that_matter(tops: Collection[str], outside: Surroundings, *, offered: Collection[str]) -> frozenset[str]:
+    """Return those of the `offered` top-level names that something imports when a file of the target is run.
 
-
-def _names_that_matter(
-    modules: Iterable[TargetModule], outside: Surroundings, *, offered: Collection[str]
-) -> frozenset[str]:
-    """Return those of the `offered` top-level names that something imports when a file of the target is run."""
-    tops = {name.partition(".")[0] for module in modules if module.program for name in imported_names(module.program)}
+    `tops` are those that the target's own files may import.
+    """
+    named = set(tops)
     facts = outside.facts
     others = {
         name
-        for name in set(offered) - tops - facts.loaded_at_start - facts.builtin_modules
+        for name in set(offered) - named - facts.loaded_at_start - facts.builtin_modules
         if name in facts.standard_library or outside.installed.find(name)
     }
     if others:  # what installed modules import among themselves takes long to find out
-        tops.update(*(outside.dependencies.tops(name) for name in sorted(tops) if outside.installed.find(name)))
-    return frozenset(tops & set(offered))
+        named.update(*(outside.dependencies.tops(name) for name in sorted(named) if outside.installed.find(name)))
+    return frozenset(named & set(offered))

@@ -66,9 +66,9 @@ class Executor:
 
     def run_module(self, target: TargetModule, space: Space) -> None:
         """Run a module's program; raises `Raised` where its import certainly fails."""
-        if target.program:
+        if program := target.program:
             frame = Frame(target.module, target.path, target.is_package, space)
-            self._block(target.program.body, frame)
+            self._block(program.body, frame)
 
     def _block(self, steps: Block, frame: Frame) -> Value | None:
         """Run steps; return what a `return` among them gives."""
@@ -288,14 +288,15 @@ class Executor:
     def _call(self, function: OwnFunction, arguments: tuple[Value, ...], named: dict[str, Value]) -> Value:
         """Return what a function of the target gives; one that is too deep may give anything."""
         target = self._importer.targets[function.module]
-        space = self._importer.space(function.module)
-        if space is None or target.program is None or self._depth >= _MAX_CALL_DEPTH:
+        space = self._importer.space_to_change(function.module)
+        program = target.program
+        if space is None or program is None or self._depth >= _MAX_CALL_DEPTH:
             self._evaluator.doubts += 1
             return UNKNOWN
         key = (function, (*arguments, *(value for _, value in sorted(named.items()))))
         if key in self._answers and not named:
             return self._answers[key]
-        code = target.program.functions[function.position]
+        code = program.functions[function.position]
         frame = Frame(function.module, target.path, target.is_package, space, {}, code.local_names)
         values = {name: self._evaluator.value(default, frame, 0) for name, default in code.defaults}
         values |= dict(zip(code.parameters, arguments, strict=False)) | named

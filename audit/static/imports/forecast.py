@@ -2,35 +2,35 @@
 
 import sys
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
-from contextlib import contextmanager
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence, Set
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from pydantic import TypeAdapter
 
 from audit.static.analysis import StaticAnalysis
 from audit.static.conclusions import Form, concluded
-from audit.static.imports.as_file import attempt, forecast_files, is_meant_to_be_run
+from audit.static.imports.as_file import forecast_files, is_meant_to_be_run
 from audit.static.imports.causes import Cause, Failure, FileForecast, ImportRow, Root
+from audit.static.imports.course import Attempt, Log
 from audit.static.imports.declared import Declared, declared_dependencies
 from audit.static.imports.dependencies import Dependencies
-from audit.static.imports.execute import Executor
-from audit.static.imports.importing import Importer, Surroundings, TargetModule
+from audit.static.imports.importing import Surroundings, TargetModule, World
 from audit.static.imports.installed import Installed
 from audit.static.imports.interpreter import InterpreterFacts, interpreter_facts, syntax_problems
-from audit.static.imports.next_missing import missing_next
+from audit.static.imports.memory import MEMORY, Courses, FileMemory, ForecastMemory
+from audit.static.imports.next_missing import attempted_again, missing_next
 from audit.static.imports.patched import Patched
 from audit.static.imports.program import NOTHING, imported_names
+from audit.static.imports.programs import Programs
 from audit.static.imports.trial import Trial, failing_binaries
 from audit.static.notebooks import SUFFIX as NOTEBOOK
 from audit.static.reading import ParsedFile, UnreadableFile, read
+from audit.static.remembered import Remembered
 from audit.static.sources import SourceFile
 from audit.static.syntax_versions import needed_by_tree
 from audit.target import Target
 
-# Imports nest as deeply as the target's modules import each other, about ten calls for each.
-_RECURSION_LIMIT = 20_000
 # What the reader says of files that no interpreter can import; it refuses others for reasons of its own (their size).
 _SURELY_BROKEN = ("contains a null byte", "not ", "cannot be decoded", "cannot be read")
 _SYNTAX_ERROR = "syntax error"
@@ -85,17 +85,18 @@ def forecast(
     installed = Installed(facts, target.source, package=target.package, store=analysis.store)
     declared = declared_dependencies(target.root)
 
-    def given() -> tuple[str, ...]:
-        world = sorted((name, value) for name, value in facts.environment.items() if name not in _VOLATILE)
-        told = (sorted(declared.names), sorted(declared.platform_only), world, every_as_file)
-        return (*analysis.given(), str(target.source), target.package, facts.told, *map(repr, told))
-
+    world = sorted((name, value) for name, value in facts.environment.items() if name not in _VOLATILE)
+    told = (sorted(declared.names), sorted(declared.platform_only), world, every_as_file)
+    around = (str(target.source), target.package, facts.told, *map(repr, told))
+    store = None if target.probe else analysis.store  # what a process says of a binary has no witness
+    files = repr([(file.relative, file.module) for file in analysis.files])
+    memory = Remembered(MEMORY, (*around, files), store=store)
     return concluded(
         _ROWS,
-        given,
-        lambda: _forecast(analysis, target, facts, installed, declared, every_as_file=every_as_file),
-        witnesses=lambda: installed.consulted,
-        store=None if target.probe else analysis.store,  # what a process says of a binary has no witness
+        lambda: (*analysis.given(), *around),
+        lambda: _forecast(analysis, target, facts, installed, declared, memory, every_as_file=every_as_file),
+        witnesses=lambda: installed.consulted | memory.witnesses,
+        store=store,
     )
 
 
@@ -105,31 +106,60 @@ def _forecast(
     facts: InterpreterFacts,
     installed: Installed,
     declared: Declared,
+    memory: Remembered[ForecastMemory],
     *,
     every_as_file: bool,
 ) -> tuple[ImportRow, ...] | None:
-    modules = _modules(analysis, facts, target.python)
-    if modules is None:
+    files = _importable(analysis)
+    programs = Programs(analysis.records)
+    known = _unchanged(files, analysis, memory.value)
+    failures = _failures([file for file in files if file.relative not in known], analysis, facts, target.python)
+    if failures is None:
         return None
-    tops = {module.module.partition(".")[0] for module in modules}
+    failures |= {path: each.failure for path, each in known.items() if each.failure}
+    modules = [
+        TargetModule(file.module, file.relative, file.is_package, programs, failures.get(file.relative))
+        for file in files
+    ]
+    own = {module.module.partition(".")[0] for module in modules}
+    earlier = memory.value
+    patched = Patched(file.path for file in files)
+    if earlier and not patched.still_answers(
+        earlier.patches, changed=[file.path for file in files if file.relative not in known]
+    ):
+        earlier = None
     outside = Surroundings(
         installed,
         facts,
         declared,
-        Dependencies(installed, facts, own=tops),
-        Patched(target.source / module.path for module in modules),
-        not_loading=_tried(modules, installed, facts, target, own=tops) if target.probe else {},
+        Dependencies(installed, facts, own=own),
+        patched,
+        not_loading=_tried(modules, installed, facts, target, own=own) if target.probe else {},
     )
-    importer = Importer(modules, outside)
-    Executor(importer)
-    prefix = target.source.relative_to(target.root)
-    with _deep_recursion():
-        outcomes = dict(_outcomes(importer))
-        then = missing_next(modules, outside, outcomes)
-        run = [module for module in modules if every_as_file or is_meant_to_be_run(module, importer.targets)]
-        as_files = forecast_files(run, modules, outside, source=target.source)
-    rows = (_row(importer, module, outcomes[module], prefix, then=then.get(module, ())) for module in sorted(outcomes))
-    return tuple(_with_file(row, as_files, prefix) for row in rows)
+    contents = analysis.file_digests
+
+    def now(file: SourceFile) -> FileMemory:
+        traits = known[file.relative].traits if file.relative in known else programs.traits(file.relative)
+        return FileMemory(contents[file.relative], traits, failures.get(file.relative))
+
+    courses = Courses(earlier, _changed(files, known, now, earlier))
+    names = {module.module for module in modules}
+    world = World(modules, outside)
+    log = courses.run("modules", world, _attempts(names))
+    ends = {name: entry.failure for name, entry in zip(sorted(names), log, strict=True)}
+    again = _attempts(attempted_again(ends))
+    then = missing_next(ends, again, courses.run("again", world, again, passes_missing=True)) if again else {}
+    states = {file.relative: now(file) for file in files}
+    run = [
+        module for module in modules if every_as_file or is_meant_to_be_run(module, states[module.path].traits, names)
+    ]
+    tops = {top for state in states.values() for top in state.traits.tops}
+    as_files = forecast_files(run, modules, outside, source=target.source, tops=tops, courses=courses)
+    if not any(file.passing for file in analysis.unreadable):  # what hindered reading may be gone by the next run
+        kept = replace(courses.memory(list(states.values())), patches=patched.answers)
+        memory.keep(kept, witnesses=installed.consulted)
+    source = target.source.relative_to(target.root).as_posix()
+    return _rows(modules, log, then, as_files, prefix="" if source == "." else f"{source}/")
 
 
 def _tried(
@@ -167,13 +197,54 @@ def _root_cause(members: Sequence[ImportRow]) -> RootCause:
     return RootCause(cause, min(roots, key=lambda root: (root.path, root.line)), len(members), then)
 
 
-def _modules(analysis: StaticAnalysis, facts: InterpreterFacts, python: Path) -> list[TargetModule] | None:
-    """Return the modules of the target; where two files have one name the package wins, as in Python.
+def _importable(analysis: StaticAnalysis) -> list[SourceFile]:
+    """Return the files of modules; where two files have one name the package wins, as in Python."""
+    files = [file for file in analysis.files if not file.relative.endswith(NOTEBOOK)]  # which nothing can import
+    by_name = {file.module: file for file in sorted(files, key=lambda file: (file.is_package, file.relative))}
+    return list(by_name.values())
+
+
+def _unchanged(
+    files: Sequence[SourceFile], analysis: StaticAnalysis, earlier: ForecastMemory | None
+) -> dict[str, FileMemory]:
+    """Return what is known, by path, of the files that have the content which they had for an earlier forecast."""
+    if earlier is None or len(earlier.files) != len(files):
+        return {}
+    contents = analysis.file_digests
+    return {
+        file.relative: before
+        for file, before in zip(files, earlier.files, strict=True)
+        if before.content is not None and before.content == contents[file.relative]
+    }
+
+
+def _changed(
+    files: Sequence[SourceFile],
+    known: Collection[str],
+    now: Callable[[SourceFile], FileMemory],
+    earlier: ForecastMemory | None,
+) -> set[str]:
+    """Return the paths of the files of which a forecast may say something else than the `earlier` one.
+
+    A file with another content can have the same program: a comment has changed.
+    """
+    if earlier is None or len(earlier.files) != len(files):
+        return set()  # there is nothing that they have changed since
+    return {
+        file.relative
+        for file, before in zip(files, earlier.files, strict=True)
+        if file.relative not in known and replace(now(file), content=before.content) != before
+    }
+
+
+def _failures(
+    files: Sequence[SourceFile], analysis: StaticAnalysis, facts: InterpreterFacts, python: Path
+) -> dict[str, Failure] | None:
+    """Return why files cannot be imported at all, by path; None where the interpreter cannot be asked.
 
     A file in the syntax of another Python version is for the target's interpreter to judge, if that has another
     version than this one.
     """
-    files = [file for file in analysis.files if not file.relative.endswith(NOTEBOOK)]  # which nothing can import
     broken = {file.path: file for file in analysis.unreadable}
     same_version = facts.version[:2] == sys.version_info[:2]
     problems: Mapping[str, tuple[int, str]] = {}
@@ -182,17 +253,16 @@ def _modules(analysis: StaticAnalysis, facts: InterpreterFacts, python: Path) ->
         if answered is None:
             return None
         problems = answered
-    programs = analysis.programs
-    modules: dict[str, TargetModule] = {}
-    for file in sorted(files, key=lambda file: (file.is_package, file.relative)):
+    failures = {}
+    for file in files:
         failure = None
         if problem := problems.get(str(file.path)):
             failure = _refused(file, *problem, version=facts.version)
         elif unreadable := broken.get(file.relative):
             failure = _failure_of(unreadable, same_version=same_version)
-        program = programs.get(file.relative)
-        modules[file.module] = TargetModule(file.module, file.relative, file.is_package, program, failure)
-    return list(modules.values())
+        if failure:
+            failures[file.relative] = failure
+    return failures
 
 
 def _refused(file: SourceFile, line: int, message: str, *, version: tuple[int, int, int]) -> Failure:
@@ -218,25 +288,41 @@ def _failure_of(file: UnreadableFile, *, same_version: bool) -> Failure | None:
     return None
 
 
-def _outcomes(importer: Importer) -> Iterator[tuple[str, Failure | None]]:
-    """Yield how the import of each module ends in a new process, packages before what is in them."""
-    failures: dict[str, Failure | None] = {}
-    loaded_after: dict[str, tuple[frozenset[str], bool]] = {}
-    for module in sorted(importer.targets):
-        parent = module.rpartition(".")[0]
-        while parent and parent not in importer.targets:
+def _attempts(modules: Set[str]) -> list[Attempt]:
+    """Return an import of each module, packages before what is in them: a submodule's import begins with theirs."""
+    names = sorted(modules)
+    places = {name: place for place, name in enumerate(names)}
+    attempts = []
+    for name in names:
+        parent = name.rpartition(".")[0]
+        while parent and parent not in places:
             parent = parent.rpartition(".")[0]
-        failures[module] = failures.get(parent)
-        if failures[module] is None:
-            loaded, is_unordered = loaded_after.get(parent, (frozenset(), False))
-            importer.begin(loaded, is_unordered=is_unordered)
-            failures[module] = attempt(importer, module)
-            if importer.targets[module].is_package:
-                loaded_after[module] = frozenset(importer.loaded), importer.is_unordered
-        yield module, failures[module]
+        attempts.append(Attempt(name, after=places.get(parent)))
+    return attempts
 
 
-def _with_file(row: ImportRow, as_files: Mapping[str, Failure | None], prefix: Path) -> ImportRow:
+def _rows(
+    modules: Sequence[TargetModule],
+    log: Log,
+    then: Mapping[str, tuple[str, ...]],
+    as_files: Mapping[str, Failure | None],
+    *,
+    prefix: str,
+) -> tuple[ImportRow, ...]:
+    """Return a row for each module by what the log of their attempts says."""
+    ordered = sorted(modules, key=lambda module: module.module)
+    guarded: dict[int, Failure] = {}
+    for entry in log:
+        for number, failure in entry.guarded:
+            guarded.setdefault(number, failure)
+    rows = (
+        _row(module, entry.failure, guarded.get(number), prefix, then=then.get(module.module, ()))
+        for number, (module, entry) in enumerate(zip(ordered, log, strict=True))
+    )
+    return tuple(_with_file(row, as_files, prefix) for row in rows)
+
+
+def _with_file(row: ImportRow, as_files: Mapping[str, Failure | None], prefix: str) -> ImportRow:
     if row.module not in as_files:
         return row
     failure = as_files[row.module]
@@ -248,29 +334,20 @@ def _with_file(row: ImportRow, as_files: Mapping[str, Failure | None], prefix: P
     return row.model_copy(update={"as_file": ended})
 
 
-def _root(failure: Failure, prefix: Path) -> Root:
-    return Root(path=(prefix / failure.path).as_posix(), line=failure.line, name=failure.name)
+def _root(failure: Failure, prefix: str) -> Root:
+    return Root(path=prefix + failure.path, line=failure.line, name=failure.name)
 
 
-def _row(importer: Importer, module: str, failure: Failure | None, prefix: Path, *, then: tuple[str, ...]) -> ImportRow:
-    target = importer.targets[module]
-    shown = failure or importer.guarded.get(module)
+def _row(
+    module: TargetModule, failure: Failure | None, guarded: Failure | None, prefix: str, *, then: tuple[str, ...]
+) -> ImportRow:
+    shown = failure or guarded
     return ImportRow(
-        module=module,
-        path=(prefix / target.path).as_posix(),
+        module=module.module,
+        path=prefix + module.path,
         forecast="fails" if failure else "ok",
         cause=shown.cause if shown else None,
         root=_root(shown, prefix) if shown else None,
         then=then,
         guarded=bool(shown) and (failure is None or failure.cause is Cause.BROKEN_FALLBACK),
     )
-
-
-@contextmanager
-def _deep_recursion() -> Iterator[None]:
-    limit = sys.getrecursionlimit()
-    sys.setrecursionlimit(max(limit, _RECURSION_LIMIT))
-    try:
-        yield
-    finally:
-        sys.setrecursionlimit(limit)

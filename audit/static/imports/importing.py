@@ -1,14 +1,15 @@
 """The import system as Python has it, over programs of the target and what is on the interpreter's path."""
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from functools import cached_property
 
 from audit.static.imports.causes import Cause, Failure
 from audit.static.imports.declared import Declared
 from audit.static.imports.dependencies import Dependencies
 from audit.static.imports.installed import Installed, absolute
 from audit.static.imports.interpreter import InterpreterFacts
-from audit.static.imports.machine import Memory, Raised, Trace
+from audit.static.imports.machine import Kept, Memory, Raised, Trace
 from audit.static.imports.patched import Patched
 from audit.static.imports.program import NOTHING, Program
 from audit.static.imports.trial import Trial
@@ -19,13 +20,21 @@ Place = tuple[str, int]  # file of the target, line
 
 @dataclass(frozen=True, slots=True)
 class TargetModule:
-    """A module of the target. Without a program it may bind anything; with a failure it cannot be imported at all."""
+    """A module of the target. Without a program it may bind anything; with a failure it cannot be imported at all.
+
+    The program is asked for by the file's path, each time: thousands are too large to be held.
+    """
 
     module: str
     path: str
     is_package: bool
-    program: Program | None
+    programs: Callable[[str], Program | None]
     failure: Failure | None = None
+
+    @property
+    def program(self) -> Program | None:
+        """What importing the file does; None where it could not be read."""
+        return self.programs(self.path)
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,59 +57,97 @@ class Surroundings:
     off_path: frozenset[str] = frozenset()
 
 
+class World:
+    """The modules of the target under the names that processes find them by, and everything around them."""
+
+    def __init__(self, targets: Iterable[TargetModule], outside: Surroundings) -> None:
+        """Know the modules; of two with one name the last is found."""
+        self.targets: Mapping[str, TargetModule] = {target.module: target for target in targets}
+        self.outside = outside
+
+    @cached_property
+    def folders(self) -> frozenset[str]:
+        """The packages that have no file of their own."""
+        return frozenset({parent for name in self.targets for parent in _parents(name)} - self.targets.keys())
+
+    @cached_property
+    def tops(self) -> frozenset[str]:
+        """The names of the top-level modules."""
+        return frozenset(name.partition(".")[0] for name in self.targets)
+
+
+def _nothing_kept(module: str) -> Kept | None:
+    return None
+
+
 class Importer:
-    """Loads modules. `execute` runs the program of one in a space; it is set by whoever runs programs."""
+    """Loads modules in one process. `execute` runs the program of one in a space; whoever runs programs sets it.
+
+    What earlier processes found out of a module is asked of `before`. `read` are the modules of the target on whose
+    files, or on what was found out of them before, the course depends; `written` is what it has found out itself.
+    """
 
     execute: Callable[[TargetModule, Space], None]
 
-    def __init__(self, targets: Iterable[TargetModule], outside: Surroundings, *, passes_missing: bool = False) -> None:
-        """Know the modules of the target; nothing is loaded.
+    def __init__(
+        self,
+        world: World,
+        *,
+        loaded: Iterable[str] = (),
+        is_unordered: bool = False,
+        passes_missing: bool = False,
+        before: Callable[[str], Kept | None] = _nothing_kept,
+    ) -> None:
+        """Begin in a process that has loaded these modules of the target, and others where it `is_unordered`.
 
         Where it `passes_missing`, imports of packages that are not installed go on, if nothing would catch what they
-        raise; `passed` are their names, by the file that imports them.
+        raise.
         """
-        self.targets: Mapping[str, TargetModule] = {target.module: target for target in targets}
-        self.installed = outside.installed
-        self.facts = outside.facts
-        self.loaded: set[str] = set()
-        self.is_unordered = False  # whether any module of the target may have been loaded, by a name that is not known
+        self.targets = world.targets
+        self.installed = world.outside.installed
+        self.facts = world.outside.facts
+        self.loaded = set(loaded)
+        self.is_unordered = is_unordered  # whether any module may have been loaded, by a name that is not known
         self.running: dict[str, Space] = {}
         self.guarded: dict[str, Failure] = {}
         self.guards = 0  # what surrounds the present step and goes on where an import fails
-        self.passed: dict[str, set[str]] = {}
         self._passes_missing = passes_missing
-        self._outside = outside
-        self._folders = {parent for name in self.targets for parent in _parents(name)} - self.targets.keys()
-        self._tops = {name.partition(".")[0] for name in self.targets}
-        self._spaces: dict[str, Space] = {}
-        self._memories: dict[tuple[str, bool], Memory] = {}
-        self._reach: dict[str, frozenset[str]] = {}
+        self.read: set[str] = set()
+        self.written: dict[str, Kept] = {}
+        self._before = before
+        self._outside = world.outside
+        self._folders = world.folders
+        self._tops = world.tops
         self._traces = [Trace()]
+        self._own: set[str] = set()  # modules whose names this process may change
 
-    def begin(self, loaded: Iterable[str], *, is_unordered: bool = False) -> None:
-        """Begin an import in a process that has loaded these modules of the target, and others where `is_unordered`."""
-        self.loaded = set(loaded)
-        self.is_unordered = is_unordered
-        self.running.clear()
-        self._traces = [Trace()]
+    def kept(self, module: str) -> Kept | None:
+        """Return what is known of a module from an earlier run of it, in this process or another."""
+        self.read.add(module)
+        return self.written.get(module) or self._before(module)
 
     def note_unknown_import(self) -> None:
         """Note that something is imported of which the name is not known."""
         self.is_unordered = self._traces[-1].unordered = True
+
+    @property
+    def passed(self) -> frozenset[str]:
+        """The missing packages whose imports went on."""
+        return frozenset(self._traces[-1].passed)
 
     def note_unfinished(self, module: str) -> None:
         """Note that what runs now may depend on whether this module has finished."""
         if module in self.running:
             self._traces[-1].observed.add(module)
 
-    @property
-    def reached(self) -> frozenset[str]:
-        """The modules of the target that have been loaded or run since the present import began."""
-        return frozenset(self._traces[-1].reached)
-
     def is_of_target(self, module: str) -> bool:
         """Whether the target has a file or folder for `module`."""
         return module in self.targets or module in self._folders
+
+    def has_loaded(self, module: str) -> bool:
+        """Whether a module of the target is loaded."""
+        self.read.add(module)
+        return module in self.loaded
 
     def load(self, module: str, place: Place) -> None:
         """Import a module after the packages that it is in, or raise what that raises."""
@@ -111,11 +158,13 @@ class Importer:
         trace = self._traces[-1]
         if module in self.running or module in self._folders:
             return
+        target = self.targets.get(module)
+        kept = self.kept(module) if target else None
         if module in self.loaded:
-            trace.reached |= self._reach.get(module, frozenset({module}))
-        elif target := self.targets.get(module):
-            memory = self._memories.get(self._key(module))
-            if memory and memory.reached.isdisjoint(self.running) and not self._is_outdated(memory):
+            trace.reached |= kept.reach if kept else {module}
+        elif target:
+            memory = kept.memory if kept else None
+            if memory and self._may_recall(memory):
                 self._recall(memory)
             else:
                 self._run(target)
@@ -126,23 +175,27 @@ class Importer:
         elif failure := self._failing_outside(module, place):
             self._fail(failure)
 
-    def _key(self, module: str) -> tuple[str, bool]:
-        return module, self._passes_missing and self.guards > 0
+    @property
+    def _is_like_others(self) -> bool:
+        """Whether what runs now ends as it does elsewhere: under a guard, what is missing is not passed."""
+        return not (self._passes_missing and self.guards)
 
     def _fail(self, failure: Failure) -> None:
         if not self._passes_missing or self.guards or not failure.cause.is_of_the_environment:
             raise Raised(failure)
-        self.passed.setdefault(failure.path, set()).add(failure.name)
+        self._traces[-1].passed.add(failure.name)
 
-    def _is_outdated(self, memory: Memory) -> bool:
-        """Whether a cycle failed in an order of imports that is not known to be the present one."""
-        return self.is_unordered and memory.failure is not None and memory.failure.cause is Cause.CIRCULAR
+    def _may_recall(self, memory: Memory) -> bool:
+        """Whether the import ends now as it ended then; not for a cycle that failed in another order of imports."""
+        is_outdated = self.is_unordered and memory.failure is not None and memory.failure.cause is Cause.CIRCULAR
+        return self._is_like_others and memory.reached.isdisjoint(self.running) and not is_outdated
 
     def _recall(self, memory: Memory) -> None:
         trace = self._traces[-1]
         trace.reached |= memory.reached
         trace.failed |= memory.reached - memory.loaded
         self.loaded |= memory.loaded
+        trace.passed |= memory.passed
         if memory.unordered:
             self.note_unknown_import()
         if memory.failure:
@@ -154,12 +207,14 @@ class Importer:
         trace = Trace(reached={module})
         self._traces.append(trace)
         failure = target.failure
+        kept = self.kept(module) or Kept(None, None, frozenset())
         try:
             if failure:
                 raise Raised(failure)
             self.execute(target, space)
             self.loaded.add(module)
-            self._spaces[module] = space
+            kept = replace(kept, space=space)
+            self._own.add(module)
         except Raised as raised:
             failure = raised.failure
             trace.failed.add(module)
@@ -168,10 +223,12 @@ class Importer:
             self._traces.pop()
             del self.running[module]
             trace.observed.discard(module)
-            self._reach[module] = frozenset(trace.reached)
-            if not trace.observed:
+            kept = replace(kept, reach=frozenset(trace.reached))
+            if not trace.observed and self._is_like_others:
                 loaded = frozenset(trace.reached - trace.failed)
-                self._memories[self._key(module)] = Memory(failure, self._reach[module], loaded, trace.unordered)
+                memory = Memory(failure, kept.reach, loaded, trace.unordered, frozenset(trace.passed))
+                kept = replace(kept, memory=memory)
+            self.written[module] = kept
             self._traces[-1].add(trace)
 
     def _failing_outside(self, module: str, place: Place) -> Failure | None:
@@ -210,7 +267,23 @@ class Importer:
 
     def space(self, module: str) -> Space | None:
         """Return the names of a module of the target that runs or has run."""
-        return self.running.get(module) or self._spaces.get(module)
+        if module in self.running:
+            return self.running[module]
+        kept = self.kept(module) if module in self.targets else None
+        return kept.space if kept else None
+
+    def space_to_change(self, module: str) -> Space | None:
+        """Return the names of a module for a call of one of its functions; other processes keep what they have."""
+        space = self.space(module)
+        if space and module not in self.running and module not in self._own:
+            space = space.copy()
+            self._own.add(module)
+            self.written[module] = replace(self.kept(module) or Kept(None, None, frozenset()), space=space)
+        return space
+
+    def unlike_before(self) -> dict[str, Kept]:
+        """Return what of `written` is news."""
+        return {module: kept for module, kept in self.written.items() if kept != self._before(module)}
 
     def get(self, module: str, name: str, place: Place) -> Value | None:
         """Return an attribute of a module of the target; None where it certainly has none of this name."""
@@ -219,21 +292,23 @@ class Importer:
         if space and name in space.names:
             return space.names[name]
         inner = f"{module}.{name}"
+        if self.is_of_target(inner):
+            self.read.add(inner)
         if self.is_of_target(inner) and (inner in self.loaded or inner in self.running or inner in self._folders):
             self.note_unfinished(inner)
             return Module(inner)
-        if module in self._spaces and self._does_not_offer(module, name):
+        if space and module not in self.running and self._does_not_offer(module, name):
             return None
         if space is None or space.open or "__getattr__" in space.names:
             self._load_lazily(module, name, place)
             return UNKNOWN
-        if self.is_unordered and module in self.running and name in self._program(module).names:
+        if self.is_unordered and module in self.running and name in self.program(module).names:
             return UNKNOWN  # it may have been loaded before whatever runs now
         return UNKNOWN if name.startswith("__") else None
 
     def _does_not_offer(self, module: str, name: str) -> bool:
         """Whether a module has replaced itself with a lazy one that certainly has no such name."""
-        program = self._program(module)
+        program = self.program(module)
         if program.offers is None or name.startswith("__") or name in program.offers:
             return False
         return all(bound not in (name, "*") for bound, *_ in program.lazily)
@@ -261,7 +336,7 @@ class Importer:
 
     def lacking(self, module: str, name: str, place: Place, exception: str) -> Failure:
         """Return the failure of reading a name that a module of the target has not, or has not yet."""
-        program = self._program(module)
+        program = self.program(module)
         unfinished = module in self.running and name in program.names
         cause = Cause.CIRCULAR if unfinished else Cause.LOCAL_SYMBOL_MISSING
         if module.partition(".")[0] in self._outside.hiding:
@@ -275,7 +350,7 @@ class Importer:
             into.open = True
             return
         self.note_unfinished(module)
-        program = self._program(module)
+        program = self.program(module)
         into.open = into.open or space.open or "__getattr__" in space.names
         if program.exports is None or "__all__" not in space.names:  # it is not bound yet where the module still runs
             public = {name: value for name, value in space.names.items() if "__all__" in space.names or name[0] != "_"}
@@ -296,11 +371,13 @@ class Importer:
             if bound == name and original != "*":
                 self.load(source if source != module else f"{module}.{original}", place)
                 return
-            if original == "*" and name in (self._program(source).exports or ()):
+            if original == "*" and name in (self.program(source).exports or ()):
                 self.load(source, place)
                 return
 
-    def _program(self, module: str) -> Program:
+    def program(self, module: str) -> Program:
+        """Return what importing a module of the target does; nothing, where that is not known."""
+        self.read.add(module)
         target = self.targets.get(module)
         return (target.program if target else None) or NOTHING
 

@@ -34,13 +34,15 @@ class Frame:
 class Trace:
     """What happened while one module ran, as sets of the target's modules.
 
-    `reached` were loaded or ran, `failed` ended in an exception, `observed` were still running when they were read.
-    Where `unordered`, a module was imported by a name that is not known: any may have been loaded then.
+    `reached` were loaded or ran, `failed` ended in an exception, `observed` were still running when they were read;
+    `passed` are packages that are missing, whose imports went on. Where `unordered`, a module was imported by a name
+    that is not known: any may have been loaded then.
     """
 
     reached: set[str] = field(default_factory=set)
     failed: set[str] = field(default_factory=set)
     observed: set[str] = field(default_factory=set)
+    passed: set[str] = field(default_factory=set)
     unordered: bool = False
 
     def add(self, other: "Trace") -> None:
@@ -48,6 +50,7 @@ class Trace:
         self.reached |= other.reached
         self.failed |= other.failed
         self.observed |= other.observed
+        self.passed |= other.passed
         self.unordered = self.unordered or other.unordered
 
 
@@ -55,13 +58,23 @@ class Trace:
 class Memory:
     """How the import of a module ended that saw no unfinished module: it ends so wherever none of `reached` runs.
 
-    Whether it makes the course `unordered` is kept with it.
+    Whether it makes the course `unordered`, and which missing packages were `passed`, is kept with it.
     """
 
     failure: Failure | None
     reached: frozenset[str]
     loaded: frozenset[str]
     unordered: bool
+    passed: frozenset[str]
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """What is known of a module that has run: its names, if that ever ended well, and what it reached last time."""
+
+    space: Space | None
+    memory: Memory | None
+    reach: frozenset[str]
 
 
 def catches(handler: str, raised: str) -> bool | None:

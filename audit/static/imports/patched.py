@@ -5,7 +5,7 @@ then is not followed: where the target sets such a name anywhere, nothing is cla
 """
 
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 
 
@@ -16,32 +16,52 @@ class Patched:
         """Read nothing yet."""
         self._paths = tuple(paths)
         self._texts: list[str] | None = None
-        self._sets: dict[str, bool] = {}
-        self._stands_in: dict[str, bool] = {}
+        self._answers: dict[tuple[str, str], bool] = {}
 
     def sets(self, name: str) -> bool:
         """Whether the target sets an attribute of this name on anything."""
-        if name not in self._sets:
-            setting = re.compile(rf"\.{re.escape(name)}\b\s*(?::[^=\n]+)?=(?!=)")
-            self._sets[name] = any(
-                setting.search(text) or ("setattr(" in text and _is_quoted(name, text)) for text in self._with(name)
-            )
-        return self._sets[name]
+        return self._answer("sets", name)
 
     def stands_in(self, module: str) -> bool:
         """Whether the target may put something into `sys.modules` under this name."""
-        if module not in self._stands_in:
-            last = module.rpartition(".")[2]
-            self._stands_in[module] = any(
-                "sys.modules" in text and (_is_quoted(module, text) or _is_quoted(last, text))
-                for text in self._with(last)
-            )
-        return self._stands_in[module]
+        return self._answer("stands in", module)
 
-    def _with(self, word: str) -> Iterable[str]:
-        if self._texts is None:
-            self._texts = [_text(path) for path in self._paths]
-        return (text for text in self._texts if word in text)
+    @property
+    def answers(self) -> tuple[tuple[str, str, bool], ...]:
+        """The questions that have been asked, with the answers."""
+        return tuple(sorted((question, name, answer) for (question, name), answer in self._answers.items()))
+
+    def still_answers(self, earlier: Iterable[tuple[str, str, bool]], *, changed: Iterable[Path]) -> bool:
+        """Whether the answers of an earlier run hold, since which the files `changed` may have another content."""
+        texts = [_text(path) for path in changed]
+        for question, name, answer in earlier:
+            now = self._answer(question, name) if answer else any(_ASKED[question](name, text) for text in texts)
+            if now != answer:
+                return False
+            self._answers[question, name] = answer
+        return True
+
+    def _answer(self, question: str, name: str) -> bool:
+        if (question, name) not in self._answers:
+            if self._texts is None:
+                self._texts = [_text(path) for path in self._paths]
+            self._answers[question, name] = any(_ASKED[question](name, text) for text in self._texts)
+        return self._answers[question, name]
+
+
+def _sets(name: str, text: str) -> bool:
+    if name not in text:
+        return False
+    setting = rf"\.{re.escape(name)}\b\s*(?::[^=\n]+)?=(?!=)"
+    return re.search(setting, text) is not None or ("setattr(" in text and _is_quoted(name, text))
+
+
+def _stands_in(module: str, text: str) -> bool:
+    last = module.rpartition(".")[2]
+    return last in text and "sys.modules" in text and (_is_quoted(module, text) or _is_quoted(last, text))
+
+
+_ASKED: Mapping[str, Callable[[str, str], bool]] = {"sets": _sets, "stands in": _stands_in}
 
 
 def _is_quoted(name: str, text: str) -> bool:

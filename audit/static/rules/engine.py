@@ -151,4 +151,7 @@ def _unused(
 
 def _unread(attributes: set[str | None], judged: Sequence[Judged]) -> set[str | None]:
     """Return those of `attributes` that no file reads."""
-    return {name for name in attributes if not any(f"\n{name}\n" in found.attributes for found in judged)}
+    left = set(attributes)
+    for found in judged:
+        left.difference_update(found.attributes.split("\n"))
+    return left

@@ -2,7 +2,7 @@
 
 import ast
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Set
 
 from audit.severity import Severity
 from audit.static.rules.context import FileContext
@@ -76,17 +76,26 @@ class CommittedSecret(Rule):
 
     def judge(self, node: ast.AST, context: FileContext) -> Iterator[Spot]:
         """Yield a literal that holds a secret."""
-        if not isinstance(node, ast.Constant) or not isinstance(node.value, str | bytes) or len(node.value) < 20:
-            return
-        text = node.value if isinstance(node.value, str) else node.value.decode(errors="replace")
-        for kind, _, secret in secrets_in(text):
+        for kind, _, secret in _secrets_at(node):
             yield Spot(node, f"the source holds {kind} ({secret[:4]}..., {len(secret)} characters)")
 
 
-def secrets_in(text: str) -> Iterator[tuple[str, int, str]]:
-    """Yield the kind, the place and the text of the first secret of each kind; placeholders are left out."""
+def _secrets_at(node: ast.AST) -> Iterator[tuple[str, int, str]]:
+    if isinstance(node, ast.Constant) and isinstance(node.value, str | bytes) and len(node.value) >= 20:
+        yield from secrets_in(node.value if isinstance(node.value, str) else node.value.decode(errors="replace"))
+
+
+def secrets_of(tree: ast.Module) -> set[str]:
+    """Return the secrets that the rule reports in code."""
+    return {secret for node in ast.walk(tree) for _, _, secret in _secrets_at(node)}
+
+
+def secrets_in(text: str, *, known: Set[str] = frozenset()) -> Iterator[tuple[str, int, str]]:
+    """Yield the kind, the place and the text of the first secret of each kind that is not `known`; no placeholders."""
     for kind, pattern in _SECRETS.items():
         for found in pattern.finditer(text):
+            if found.group() in known:
+                continue
             if len(set(found.group())) > _MANY and not _EXAMPLE.search(found.group()):
                 yield kind, found.start(), found.group()
                 break

@@ -18,7 +18,8 @@ def graph(tree: Tree) -> ProjectGraph:
             "pkg/either.py": "if x:\n    from .layers import Block as B\nelse:\n    from torch.nn import Linear as B\n",
         }
     )
-    return ProjectGraph(analyse(root, root).summaries)
+    analysis = analyse(root, root)
+    return ProjectGraph(analysis.records.by_path("names"), analysis.files)
 
 
 @pytest.mark.parametrize(

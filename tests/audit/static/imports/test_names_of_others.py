@@ -11,6 +11,7 @@ from audit.gateway.processes import output_of
 from audit.static.imports.causes import Cause, ImportRow, Root
 from audit.static.imports.installed import Installed
 from audit.static.imports.interpreter import InterpreterFacts, interpreter_facts
+from audit.static.imports.patched import Patched
 from audit.static.store import FactStore
 
 Write = Callable[[Mapping[str, str]], Path]
@@ -202,3 +203,23 @@ def test_the_standard_library_is_asked_once_and_then_known(
 def test_an_interpreter_that_does_not_answer_leaves_it_open(facts: InterpreterFacts, tmp_path: Path) -> None:
     silent = facts.model_copy(update={"executable": str(tmp_path / "nothing")})
     assert not Installed(silent, Path("/"), package="pack").lacks("math", "nosuch")
+
+
+def test_what_the_target_sets_is_asked_again_of_files_that_have_changed(tmp_path: Path) -> None:
+    setting, other = tmp_path / "setting.py", tmp_path / "other.py"
+    setting.write_text("import numpy\nnumpy.float = float\n")
+    other.write_text("")
+    first = Patched([setting, other])
+    assert [first.sets("float"), first.sets("int"), first.stands_in("torch._six")] == [True, False, False]
+
+    def holds(changed: Path, text: str) -> bool:
+        before = changed.read_text()
+        changed.write_text(text)
+        answer = Patched([setting, other]).still_answers(first.answers, changed=[changed])
+        changed.write_text(before)
+        return answer
+
+    assert holds(other, "x = 1\n")
+    assert not holds(other, "import numpy\nnumpy.int = int\n")
+    assert not holds(other, "import sys\nsys.modules['torch._six'] = sys\n")
+    assert not holds(setting, "")

@@ -1,0 +1,81 @@
+"""What one forecast keeps for the next of the same files: what each file was like, and the logs of all attempts."""
+
+import hashlib
+from collections.abc import Callable, Mapping, Sequence, Set
+from dataclasses import dataclass
+
+from audit.static.conclusions import Form
+from audit.static.encoding import Codec
+from audit.static.imports.causes import Failure
+from audit.static.imports.course import Attempt, Course, Log, UnlikeItsLogError
+from audit.static.imports.importing import World
+from audit.static.imports.programs import Traits
+
+
+@dataclass(frozen=True, slots=True)
+class FileMemory:
+    """A file: the digest of its content, None where none could be read, and what the forecast takes from it."""
+
+    content: str | None
+    traits: Traits
+    failure: Failure | None
+
+
+@dataclass(frozen=True, slots=True)
+class ForecastMemory:
+    """Files in the order of the forecast's modules, logs by the keys of their courses, and names that matter.
+
+    `patches` are what the forecast has asked of all files at once: whether one sets a name in a module of others.
+    """
+
+    files: tuple[FileMemory, ...]
+    logs: tuple[tuple[str, Log], ...]
+    names: tuple[str, ...]
+    names_key: str
+    patches: tuple[tuple[str, str, bool], ...] = ()
+
+
+_CODEC = Codec[ForecastMemory](ForecastMemory)
+MEMORY = Form("imports", _CODEC.encode, _CODEC.decode)
+
+
+class Courses:
+    """Runs courses, with the logs that an earlier forecast has kept of them."""
+
+    def __init__(self, earlier: ForecastMemory | None, changed: Set[str]) -> None:
+        """Know the earlier forecast, and the paths of the files that are not what they were for it."""
+        self._earlier: Mapping[str, Log] = dict(earlier.logs) if earlier else {}
+        self._names = (earlier.names_key, frozenset(earlier.names)) if earlier else ("", frozenset())
+        self._changed = changed
+        self._logs: dict[str, Log] = {}
+
+    def run(self, name: str, world: World, attempts: Sequence[Attempt], *, passes_missing: bool = False) -> Log:
+        """Make attempts, as few of them as the log of an earlier course of the same ones allows."""
+        targets = [(target.module, target.path, target.is_package) for target in world.targets.values()]
+        made = [(attempt.module, attempt.after) for attempt in attempts]
+        key = _key(name, passes_missing, targets, made, sorted(world.outside.hiding), sorted(world.outside.off_path))
+        changed = {target.module for target in world.targets.values() if target.path in self._changed}
+        try:
+            log = Course(
+                world, attempts, passes_missing=passes_missing, earlier=self._earlier.get(key), changed=changed
+            ).run()
+        except UnlikeItsLogError:  # it is not what was written, though its sum is right
+            log = Course(world, attempts, passes_missing=passes_missing).run()
+        self._logs[key] = log
+        return log
+
+    def names(self, given: object, find: Callable[[], frozenset[str]]) -> frozenset[str]:
+        """Return the names that `find` returns, without calling it where the earlier forecast has done so."""
+        key = _key(given)
+        if key != self._names[0]:
+            self._names = (key, find())
+        return self._names[1]
+
+    def memory(self, files: Sequence[FileMemory]) -> ForecastMemory:
+        """Return what is kept of this forecast, with what is to be known of the files."""
+        key, names = self._names
+        return ForecastMemory(tuple(files), tuple(sorted(self._logs.items())), tuple(sorted(names)), key)
+
+
+def _key(*given: object) -> str:
+    return hashlib.blake2b(repr(given).encode("utf-8", "surrogatepass"), digest_size=16).hexdigest()

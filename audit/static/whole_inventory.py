@@ -1,0 +1,194 @@
+"""The inventory of all files of a target. Where one has changed since the last run, only what can depend on it is
+made anew.
+
+An item follows from the facts of its own file and from what names lead to in others. So what was made from each file is
+kept together with the files that were looked at for it.
+"""
+
+import json
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
+from types import MappingProxyType
+
+from pydantic import TypeAdapter
+
+from audit.static.attention_items import Attention, Computes, attention_in
+from audit.static.conclusions import Form
+from audit.static.facts import FileFacts, Mechanism
+from audit.static.file_items import file_items
+from audit.static.graph import ProjectGraph
+from audit.static.installed import InstalledModules
+from audit.static.inventory import InventoryItem, InventoryKind, class_items, sort_key
+from audit.static.names import FileSummary
+from audit.static.reading import UnreadableFile
+from audit.static.reads import readers_of
+from audit.static.record import FileRecord
+from audit.static.records import LostFileError, Records
+from audit.static.remembered import Remembered
+from audit.static.store import FactStore
+
+
+@dataclass(frozen=True)
+class WholeInventory:
+    """The items of all files in their order, the files that could not be read, and what it was made from.
+
+    `contents` say by path what each file held; `reads` are by path the files that were looked at for it, `computes`
+    the mechanisms of everything there that may compute attention.
+    """
+
+    items: tuple[InventoryItem, ...]
+    unreadable: tuple[UnreadableFile, ...]
+    contents: dict[str, str]
+    reads: dict[str, tuple[str, ...]]
+    computes: Computes
+
+
+_ITEMS = TypeAdapter(tuple[InventoryItem, ...])
+_UNREADABLE = TypeAdapter(tuple[UnreadableFile, ...])
+
+
+def _written(found: WholeInventory) -> str:
+    """Each path is written once: the files of torch, transformers, diffusers and timm are read 557,409 times."""
+    paths = sorted({*found.contents, *found.reads, *(path for read in found.reads.values() for path in read)})
+    places = {path: place for place, path in enumerate(paths)}
+    reads = {places[path]: [places[each] for each in read] for path, read in found.reads.items()}
+    items = _ITEMS.dump_json(found.items, exclude_defaults=True).decode()
+    unreadable = _UNREADABLE.dump_json(found.unreadable).decode()
+    return json.dumps(
+        [items, unreadable, paths, found.contents, list(reads.items()), found.computes], separators=(",", ":")
+    )
+
+
+def _read(text: str) -> WholeInventory:
+    items, unreadable, paths, contents, reads, computes = json.loads(text)
+    return WholeInventory(
+        items=_ITEMS.validate_json(items),
+        unreadable=_UNREADABLE.validate_json(unreadable),
+        contents=contents,
+        reads={paths[path]: tuple([paths[each] for each in read]) for path, read in reads},
+        computes={
+            path: {name: tuple(map(Mechanism, mechanisms)) for name, mechanisms in of_file.items()}
+            for path, of_file in computes.items()
+        },
+    )
+
+
+_FORM = Form("inventory", _written, _read)
+
+
+def whole_inventory(
+    records: Records[FileRecord],
+    contents_of: Callable[[Records[FileRecord]], dict[str, str]],
+    *,
+    installed: InstalledModules,
+    scripts: Mapping[str, str],
+    setting: Sequence[str],
+    store: FactStore | None,
+) -> WholeInventory:
+    """Return the inventory of the files of `records`.
+
+    `contents_of` tells what they hold, `scripts` are the modules that the project's commands start, `setting` is what
+    else it depends on. Names that leave the target are followed into `installed`.
+    """
+    given = [*setting, repr(sorted(scripts.items())), *(file.relative for file in records.files)]
+    known = Remembered(_FORM, given, store=store)
+    if known.value and known.value.contents == contents_of(records):
+        return known.value
+    records.read()
+    contents = contents_of(records)  # of files that have changed while they were read, what was read
+    mended = _mended(known.value, records, contents, installed, scripts) if known.value else None
+    found = mended or _made(records, contents, installed, scripts)
+    if contents == contents_of(records) and not any(file.passing for file in found.unreadable):
+        known.keep(found, witnesses=sorted(installed.consulted))
+    return found
+
+
+def _made(
+    records: Records[FileRecord],
+    contents: Mapping[str, str],
+    installed: InstalledModules,
+    scripts: Mapping[str, str],
+) -> WholeInventory:
+    names, facts = records.by_path("names"), records.by_path("facts")
+    graph = ProjectGraph(names, records.files, installed=installed)
+    items, computes = _items(graph, facts, names, scripts)
+    return WholeInventory(
+        items=tuple(sorted(items, key=sort_key)),
+        unreadable=records.unreadable,
+        contents=dict(contents),
+        reads=_sorted(graph.reads.of),
+        computes=computes,
+    )
+
+
+def _mended(
+    known: WholeInventory,
+    records: Records[FileRecord],
+    contents: Mapping[str, str],
+    installed: InstalledModules,
+    scripts: Mapping[str, str],
+) -> WholeInventory | None:
+    """Return what is known with that made anew which may have changed; None where that is not less than everything."""
+    if {file.path for file in known.unreadable} != {file.path for file in records.unreadable}:
+        return None
+    changed = {path for path, content in contents.items() if known.contents[path] != content}
+    names, facts = records.lazily("names"), records.lazily("facts")
+    try:
+        told = {path for path in changed & names.keys() if _tells_others(path, known.contents[path], records)}
+        stale = sorted((changed | readers_of(told, known.reads)) & names.keys())
+        if len(stale) > len(names) // 2:  # all at once are read faster than each on its own
+            return None
+        graph = ProjectGraph(names, records.files, installed=installed)
+        kept = [item for item in known.items if item.path not in set(stale)]
+        still = {path: of_file for path, of_file in known.computes.items() if path not in set(stale)}
+        made, computes = _items(graph, facts, stale, scripts, kept=kept, computes=still)
+    except LostFileError:
+        return None
+    reads = {path: read for path, read in graph.reads.of.items() if path in stale or path not in names}
+    for path in reads.keys() - set(stale):  # of what is installed, what was read for others is still to be told
+        reads[path].update(known.reads.get(path, ()))
+    return WholeInventory(
+        items=tuple(sorted((*kept, *made), key=sort_key)),
+        unreadable=records.unreadable,
+        contents=dict(contents),
+        reads={path: read for path, read in known.reads.items() if path not in set(stale)} | _sorted(reads),
+        computes={**still, **computes},
+    )
+
+
+def _items(
+    graph: ProjectGraph,
+    facts: Mapping[str, FileFacts],
+    paths: Collection[str],
+    scripts: Mapping[str, str],
+    *,
+    kept: Collection[InventoryItem] = (),
+    computes: Computes = MappingProxyType({}),
+) -> tuple[list[InventoryItem], Computes]:
+    """Return the items of the files at `paths`, and what computes attention there; `kept` and `computes` are those of
+    all other files.
+    """
+    classes = class_items(graph, paths)
+    others = tuple(item for item in kept if item.kind is InventoryKind.ATTENTION)
+    attention = attention_in(graph, facts, paths, classes=classes, elsewhere=Attention(others, computes))
+    rest = file_items(graph, facts, paths, classes=[*kept, *classes], scripts=scripts)
+    return [*classes, *attention.items, *rest], attention.computes
+
+
+def _tells_others(path: str, before: str, records: Records[FileRecord]) -> bool:
+    """Whether a file that has changed tells other files something else than `before`."""
+    names, facts = records.as_of("names", path, before), records.as_of("facts", path, before)
+    if names is None or facts is None:
+        return True
+    return _told(names, facts) != _told(records.lazily("names")[path], records.lazily("facts")[path])
+
+
+def _told(names: FileSummary, facts: FileFacts) -> tuple[object, ...]:
+    """Return what items of other files can depend on: all but where things stand and how they are written."""
+    classes = tuple(replace(each, line=0, digest="") for each in names.classes)
+    attention = [replace(each, line=0, digest="") for each in facts.attention]
+    return replace(names, digest="", classes=classes), attention
+
+
+def _sorted(reads: Mapping[str, Collection[str]]) -> dict[str, tuple[str, ...]]:
+    return {path: tuple(sorted(set(read) - {path})) for path, read in sorted(reads.items())}
