@@ -1,5 +1,6 @@
 """Submodules and names that installed packages and the standard library lack, and what cannot be told of them."""
 
+import ast
 import importlib
 import sys
 from collections.abc import Callable, Mapping
@@ -11,7 +12,9 @@ from audit.gateway.processes import output_of
 from audit.static.imports.causes import Cause, ImportRow, Root
 from audit.static.imports.installed import Installed
 from audit.static.imports.interpreter import InterpreterFacts, interpreter_facts
+from audit.static.imports.patched import Asked, Patched, asked_again, patches_of
 from audit.static.store import FactStore
+from audit.static.tree import TreeIndex
 
 Write = Callable[[Mapping[str, str]], Path]
 RowsOf = Callable[..., dict[str, ImportRow]]
@@ -202,3 +205,40 @@ def test_the_standard_library_is_asked_once_and_then_known(
 def test_an_interpreter_that_does_not_answer_leaves_it_open(facts: InterpreterFacts, tmp_path: Path) -> None:
     silent = facts.model_copy(update={"executable": str(tmp_path / "nothing")})
     assert not Installed(silent, Path("/"), package="pack").lacks("math", "nosuch")
+
+
+def test_what_the_target_sets_is_asked_again_of_files_that_have_changed() -> None:
+    first = Patched(lambda: {"setting.py": frozenset({".float", ".x"}), "other.py": frozenset()})
+    assert [first.sets("float"), first.sets("int"), first.stands_in("torch._six")] == [True, False, False]
+
+    def again(path: str, *patches: str) -> Asked | None:
+        return asked_again(first.asked, {path: frozenset(patches)})
+
+    assert again("other.py", ".y") == first.asked
+    assert again("other.py", ".int") is None
+    assert again("other.py", "_six") is None
+    assert again("setting.py") is None
+    both = again("other.py", ".float")
+    assert both
+    only_the_other = asked_again(both, {"setting.py": frozenset()})
+    assert only_the_other
+    assert Patched(dict, only_the_other).sets("float")
+    assert asked_again(only_the_other, {"other.py": frozenset()}) is None
+
+
+@pytest.mark.parametrize(
+    ("text", "patches"),
+    [
+        ("import numpy as np\nnp.float = float\nnp.a.b: int = 1\nnp.c.d, e = 1, 2\nx = np.g\nif np.h: i = 1\n",
+         {".float", ".b", ".d"}),
+        ("class A:\n    def __init__(self):\n        self.x = 1\n        self.y.z = 1\n", {".z"}),
+        ("import m\nsetattr(m, 'x', 1)\nsetattr(self, name, 'y')\n", {".x"}),
+        ("import m\nfor each in ('x', 'y z', 'a.b'):\n    setattr(m, each, 1)\n", {".x", ".b"}),
+        ("def test(monkeypatch):\n    monkeypatch.setattr('a.b', 1)\n    monkeypatch.setattr(m, 'c', 1)\n",
+         {".b", ".c"}),
+        ("import sys, m\nsys.modules['a.b'] = m\nsys.modules[f'{__name__}.c'] = m\n", {"b", "c"}),
+        ("x = 'a.b'\n", set()),
+    ],
+)  # fmt: skip
+def test_what_a_file_patches_is_found_in_its_tree(text: str, patches: set[str]) -> None:
+    assert patches_of(TreeIndex(ast.parse(text)), text) == patches
