@@ -77,7 +77,7 @@ class Installed:
         self._dynamic: dict[str, bool] = {}
         self._made: dict[tuple[str, str], RunTime] = {}
         self._lacking: dict[tuple[str, str], bool] = {}
-        self._words: frozenset[str] | None = None
+        self._words: dict[str, str] = {}  # of torch, by its path
         self._standard = StandardLibrary(facts, store)
 
     def seen_from(self, folder: Path | None) -> "Installed":
@@ -89,7 +89,7 @@ class Installed:
             other._path = self._facts.path
         other._hidden = self._hidden
         other._listings, other._texts, other._programs = self._listings, self._texts, self._programs
-        other._words_at_start, other._dynamic = self._words_at_start, self._dynamic
+        other._words_at_start, other._dynamic, other._words = self._words_at_start, self._dynamic, self._words
         other._looked_at, other._made, other._standard = self._looked_at, self._made, self._standard
         return other
 
@@ -237,7 +237,7 @@ class Installed:
         return self._through_stars(module, steps, name, seen, is_package=bool(found.folders))
 
     def _is_named_in_torch(self, torch: Found, name: str) -> bool:
-        return name in self._words_of_torch(torch) or self._is_in_binary(Path(torch.path).parent, name)
+        return self._is_word_of_torch(torch, name) or self._is_in_binary(Path(torch.path).parent, name)
 
     def _is_in_binary(self, folder: Path, name: str) -> bool:
         """Whether a text is in the binary that torch binds its names from, or that cannot be told."""
@@ -252,13 +252,15 @@ class Installed:
             return True
         return not paths
 
-    def _words_of_torch(self, torch: Found) -> frozenset[str]:
-        if self._words is None:
-            folder = Path(torch.path).parent
+    def _is_word_of_torch(self, torch: Found, name: str) -> bool:
+        """Whether a word is in torch's own files or its stubs; few are asked for, so that no list of all is made."""
+        folder = Path(torch.path).parent
+        if torch.path not in self._words:
             self._looked_at.update((folder, *((folder / pattern).parent for pattern in _STUBS)))
-            texts = (self.text(str(path)) for pattern in _STUBS for path in folder.glob(pattern))
-            self._words = frozenset(word for text in texts for word in re.findall(r"\w+", text))
-        return self._words
+            texts = (self.text(str(path)) for pattern in _STUBS for path in sorted(folder.glob(pattern)))
+            self._words[torch.path] = "\n".join(texts)
+        text = self._words[torch.path]
+        return name in text and re.search(rf"\b{re.escape(name)}\b", text) is not None
 
     def _through_stars(
         self, module: str, steps: Iterable[Step], name: str, seen: set[str], *, is_package: bool

@@ -9,6 +9,8 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
+from audit.static.tree import TreeIndex
+
 # Finds modules elsewhere than in the package's folder, or runs what cannot be seen.
 _ANY_SUBMODULE = re.compile(r"__path__|meta_path|path_hooks|\bexec\(|\beval\(|import modules|modules as")
 _ANY_NAME = re.compile(r"\bexec\(|\beval\(")
@@ -50,29 +52,29 @@ def made_at_run_time(text: str, module: str) -> RunTime:
 
 
 def _made(tree: ast.Module, text: str, module: str) -> RunTime:
-    parents = {child: parent for parent in ast.walk(tree) for child in ast.iter_child_nodes(parent)}
+    index = TreeIndex(tree)
     getters = tuple(
         node for node in _of_module(tree) if isinstance(node, ast.FunctionDef) and node.name == "__getattr__"
     )
-    caching = {id(node) for getter in getters for node in ast.walk(getter)}  # binds what it answers
+    caching = {id(node) for getter in getters for node in index.below(getter)}  # binds what it answers
     submodules: set[str] | None = None if _ANY_SUBMODULE.search(text) else set()
     names: set[str] | None = None if _ANY_NAME.search(text) or _gives_getter_otherwise(tree, getters) else set()
-    for node in ast.walk(tree):
+    for node in (*index.by_type[ast.Attribute], *index.by_type[ast.Call]):
         match node:
             case ast.Attribute(value=ast.Name(id="sys"), attr="modules"):
-                made = _put_into_modules(node, parents, module)
+                made = _put_into_modules(node, index, module)
                 if made is None:
                     submodules = None
                 elif submodules is not None:
                     submodules |= made
-                if names is not None and id(node) not in caching and _changes_itself(node, parents, made, module):
+                if names is not None and id(node) not in caching and _changes_itself(node, index, made, module):
                     names = None
             case ast.Call(func=ast.Name(id="setattr"), args=[ast.Name(id=owner), *_]) if (
                 owner == module.rpartition(".")[2]
             ):
                 names = None
             case ast.Call(func=ast.Name(id="globals" | "vars" | "locals"), args=[]) if id(node) not in caching:
-                bound = _bound_in_namespace(node, parents)
+                bound = _bound_in_namespace(node, index)
                 names = None if names is None or bound is None else names | bound
     return RunTime(
         None if submodules is None else frozenset(submodules),
@@ -113,21 +115,21 @@ def _gives_getter_otherwise(tree: ast.Module, getters: tuple[ast.FunctionDef, ..
     return False
 
 
-def _put_into_modules(node: ast.Attribute, parents: Mapping[ast.AST, ast.AST], module: str) -> set[str] | None:
+def _put_into_modules(node: ast.Attribute, index: TreeIndex, module: str) -> set[str] | None:
     """Return the names under which a use of `sys.modules` puts modules there; None where that cannot be told."""
-    parent = parents.get(node)
+    parent = index.parent(node)
     match parent:
         case ast.Subscript(ctx=ast.Load() | ast.Del(), value=value) if value is node:
             return set()
         case ast.Subscript(slice=key, value=value) if value is node:
             name = _text(key, module)
-            if name == module and not _is_instance(parents.get(parent)):
+            if name == module and not _is_instance(index.parent(parent)):
                 return None  # another module stands in for this one, with submodules of its own
             return None if name is None else {name}
         case ast.Compare():
             return set()
         case ast.Attribute(attr=method):
-            call = parents.get(parent)
+            call = index.parent(parent)
             if method in _READING:
                 return set()
             if isinstance(call, ast.Call) and method == "setdefault" and call.args:
@@ -159,21 +161,19 @@ def _text(node: ast.expr, module: str) -> str | None:
     return None
 
 
-def _changes_itself(
-    node: ast.Attribute, parents: Mapping[ast.AST, ast.AST], made: set[str] | None, module: str
-) -> bool:
+def _changes_itself(node: ast.Attribute, index: TreeIndex, made: set[str] | None, module: str) -> bool:
     """Whether a use of `sys.modules` replaces the module, or takes it to do something with it."""
     if made is None or module in made:
         return True
-    parent = parents.get(node)
+    parent = index.parent(node)
     if isinstance(parent, ast.Subscript) and isinstance(parent.ctx, ast.Load):
         return _text(parent.slice, module) in (None, module)
     return isinstance(parent, ast.Attribute)
 
 
-def _bound_in_namespace(node: ast.Call, parents: Mapping[ast.AST, ast.AST]) -> set[str] | None:
+def _bound_in_namespace(node: ast.Call, index: TreeIndex) -> set[str] | None:
     """Return the names that a use of `globals()` binds; None where that cannot be told."""
-    parent = parents.get(node)
+    parent = index.parent(node)
     match parent:
         case ast.Subscript(ctx=ast.Load() | ast.Del()) | ast.Compare():
             return set()
@@ -184,7 +184,7 @@ def _bound_in_namespace(node: ast.Call, parents: Mapping[ast.AST, ast.AST]) -> s
         case ast.Subscript(slice=ast.Name(id=variable)):
             place: ast.AST | None = parent
             while place is not None:
-                place = parents.get(place)
+                place = index.parent(place)
                 match place:
                     case ast.For(target=ast.Name(id=looped), iter=given) if looped == variable:
                         return _texts(given)
