@@ -32,7 +32,10 @@ def missing_next(
         while position is not None and position not in wanted:
             wanted.add(position)
             position = attempts[position].after
-    again = [replace(attempt, is_wanted=position in wanted) for position, attempt in enumerate(attempts)]
+    again = [
+        attempt if position in wanted else replace(attempt, is_wanted=False)
+        for position, attempt in enumerate(attempts)
+    ]
     missed: list[frozenset[str]] = []
     for attempt, entry in zip(
         again, courses.run("next", World(modules, outside, passes_missing=True), again), strict=True
