@@ -15,11 +15,12 @@ from pathlib import Path, PurePosixPath
 
 from audit.static.imports.causes import Cause, Failure
 from audit.static.imports.course import Attempt
-from audit.static.imports.importing import Importer, Surroundings, TargetModule, World
+from audit.static.imports.importing import Importer
 from audit.static.imports.installed import Kind
 from audit.static.imports.memory import Courses
 from audit.static.imports.program import ImportFrom, Program, every_step
 from audit.static.imports.programs import Traits
+from audit.static.imports.world import Surroundings, TargetModule, World
 
 
 def is_meant_to_be_run(module: TargetModule, traits: Traits, targets: Collection[str]) -> bool:

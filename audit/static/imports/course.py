@@ -16,9 +16,10 @@ from types import FrameType
 
 from audit.static.imports.causes import Failure
 from audit.static.imports.execute import Executor
-from audit.static.imports.importing import Importer, World
+from audit.static.imports.importing import Importer
 from audit.static.imports.machine import Kept, Raised
 from audit.static.imports.values import Known, Method, Space, Tuple, Value
+from audit.static.imports.world import World
 
 # Imports nest as deeply as the target's modules import each other, about ten calls for each.
 _RECURSION_LIMIT = 20_000
@@ -64,6 +65,20 @@ class Entry:
 
 NOT_MADE = Entry()  # whatever was made has read its own module, or failed
 Log = tuple[Entry, ...]
+
+
+def in_short(log: Log) -> Log:
+    """Return a log without what attempts have in common with those that they come after: that these have failed."""
+    return tuple(entry if entry.read else NOT_MADE for entry in log)
+
+
+def told(short: Log, attempts: Sequence[Attempt]) -> Log:
+    """Return the log of attempts that was kept in short; one that was not made fails alike in it."""
+    log: list[Entry] = []
+    for attempt, entry in zip(attempts, short, strict=False):
+        failure = log[attempt.after].failure if attempt.after is not None and not entry.read else None
+        log.append(Entry(failure) if failure else entry)
+    return tuple(log)
 
 
 class Course:

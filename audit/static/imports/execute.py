@@ -5,7 +5,7 @@ from functools import partial
 
 from audit.static.imports.causes import Cause, Failure
 from audit.static.imports.evaluate import Evaluator
-from audit.static.imports.importing import Importer, TargetModule
+from audit.static.imports.importing import Importer
 from audit.static.imports.installed import absolute
 from audit.static.imports.machine import Frame, Raised, catches
 from audit.static.imports.program import (
@@ -46,6 +46,7 @@ from audit.static.imports.values import (
     merged,
     truth,
 )
+from audit.static.imports.world import TargetModule
 
 _MAX_CALL_DEPTH = 12
 _MISSING = Failure("ModuleNotFoundError", Cause.MISSING_DEPENDENCY, "", 0, "")

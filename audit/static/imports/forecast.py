@@ -16,7 +16,6 @@ from audit.static.imports.causes import Cause, Failure, FileForecast, ImportRow,
 from audit.static.imports.course import Attempt, Log
 from audit.static.imports.declared import Declared, declared_dependencies
 from audit.static.imports.dependencies import Dependencies
-from audit.static.imports.importing import Surroundings, TargetModule, World
 from audit.static.imports.installed import Installed
 from audit.static.imports.interpreter import InterpreterFacts, interpreter_facts, syntax_problems
 from audit.static.imports.memory import MEMORY, Courses, FileMemory, ForecastMemory
@@ -25,6 +24,7 @@ from audit.static.imports.patched import Asked, Patched, asked_again
 from audit.static.imports.program import NOTHING, imported_names
 from audit.static.imports.programs import Programs
 from audit.static.imports.trial import Trial, failing_binaries
+from audit.static.imports.world import Surroundings, TargetModule, World
 from audit.static.notebooks import SUFFIX as NOTEBOOK
 from audit.static.reading import ParsedFile, UnreadableFile, read
 from audit.static.remembered import Remembered
@@ -144,8 +144,9 @@ def _forecast(
     courses = Courses(earlier, _changed(files, known, now, earlier))
     names = {module.module for module in modules}
     attempts = _attempts(names)
-    log = courses.run("modules", World(modules, outside), attempts)
-    then = missing_next(modules, outside, attempts, log, courses=courses)
+    world = World(modules, outside)
+    log = courses.run("modules", world, attempts)
+    then = missing_next(world, attempts, log, courses=courses)
     states = {file.relative: now(file) for file in files}
     run = [
         module for module in modules if every_as_file or is_meant_to_be_run(module, states[module.path].traits, names)

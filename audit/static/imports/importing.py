@@ -1,84 +1,16 @@
 """The import system as Python has it, over programs of the target and what is on the interpreter's path."""
 
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field, replace
-from functools import cached_property
+from collections.abc import Callable, Iterable
+from dataclasses import replace
 
 from audit.static.imports.causes import Cause, Failure
-from audit.static.imports.declared import Declared
-from audit.static.imports.dependencies import Dependencies
-from audit.static.imports.installed import Installed, absolute
-from audit.static.imports.interpreter import InterpreterFacts
+from audit.static.imports.installed import absolute
 from audit.static.imports.machine import Kept, Memory, Raised, Trace
-from audit.static.imports.patched import Patched
 from audit.static.imports.program import NOTHING, Program
-from audit.static.imports.trial import Trial
 from audit.static.imports.values import PERHAPS, UNKNOWN, Module, Outside, Space, Value
+from audit.static.imports.world import TargetModule, World, parents
 
 Place = tuple[str, int]  # file of the target, line
-
-
-@dataclass(frozen=True, slots=True)
-class TargetModule:
-    """A module of the target. Without a program it may bind anything; with a failure it cannot be imported at all.
-
-    The program is asked for by the file's path, each time: thousands are too large to be held.
-    """
-
-    module: str
-    path: str
-    is_package: bool
-    programs: Callable[[str], Program | None]
-    failure: Failure | None = None
-
-    @property
-    def program(self) -> Program | None:
-        """What importing the file does; None where it could not be read."""
-        return self.programs(self.path)
-
-
-@dataclass(frozen=True, slots=True)
-class Surroundings:
-    """Everything around the target's modules.
-
-    `dependencies` follows what installed modules import, where that is wanted; `patched` tells what the target sets in
-    modules of others; `not_loading` are top-level packages whose import was tried and failed. Of a file that is run,
-    `hiding` are the top-level names of its folder that something else on the path has too, and `off_path` those of the
-    target that its interpreter does not find.
-    """
-
-    installed: Installed
-    facts: InterpreterFacts
-    declared: Declared
-    dependencies: Dependencies
-    patched: Patched
-    not_loading: Mapping[str, Trial] = field(default_factory=dict)
-    hiding: frozenset[str] = frozenset()
-    off_path: frozenset[str] = frozenset()
-
-
-class World:
-    """The modules of the target under the names that processes find them by, and everything around them."""
-
-    def __init__(self, targets: Iterable[TargetModule], outside: Surroundings, *, passes_missing: bool = False) -> None:
-        """Know the modules; of two with one name the last is found.
-
-        Where it `passes_missing`, imports of packages that are not installed go on, if nothing would catch what they
-        raise.
-        """
-        self.targets: Mapping[str, TargetModule] = {target.module: target for target in targets}
-        self.outside = outside
-        self.passes_missing = passes_missing
-
-    @cached_property
-    def folders(self) -> frozenset[str]:
-        """The packages that have no file of their own."""
-        return frozenset({parent for name in self.targets for parent in _parents(name)} - self.targets.keys())
-
-    @cached_property
-    def tops(self) -> frozenset[str]:
-        """The names of the top-level modules."""
-        return frozenset(name.partition(".")[0] for name in self.targets)
 
 
 def _nothing_kept(module: str) -> Kept | None:
@@ -153,7 +85,7 @@ class Importer:
 
     def load(self, module: str, place: Place) -> None:
         """Import a module after the packages that it is in, or raise what that raises."""
-        for name in (*_parents(module), module):
+        for name in (*parents(module), module):
             self._load_one(name, place)
 
     def _load_one(self, module: str, place: Place) -> None:
@@ -384,8 +316,3 @@ class Importer:
 
 def _may_bind(target: TargetModule) -> frozenset[str]:
     return target.program.may_bind if target.program else frozenset()
-
-
-def _parents(module: str) -> list[str]:
-    parts = module.split(".")
-    return [".".join(parts[:length]) for length in range(1, len(parts))]

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from audit.static.conclusions import Form
 from audit.static.encoding import Codec
 from audit.static.imports.causes import Failure
-from audit.static.imports.course import Attempt, Course, Log, UnlikeItsLogError
-from audit.static.imports.importing import World
+from audit.static.imports.course import Attempt, Course, Log, UnlikeItsLogError, in_short, told
 from audit.static.imports.patched import Asked
 from audit.static.imports.programs import Traits
+from audit.static.imports.world import World
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,7 +24,7 @@ class FileMemory:
 
 @dataclass(frozen=True, slots=True)
 class ForecastMemory:
-    """Files in the order of the forecast's modules, logs by the keys of their courses, and names that matter.
+    """Files in the order of the forecast's modules, logs in short by the keys of their courses, and names that matter.
 
     `asked` is what the attempts of the logs depend on of what files patch.
     """
@@ -52,15 +52,15 @@ class Courses:
 
     def run(self, name: str, world: World, attempts: Sequence[Attempt]) -> Log:
         """Make attempts, as few of them as the log of an earlier course of the same ones allows."""
-        targets = [(target.module, target.path, target.is_package) for target in world.targets.values()]
         made = [(attempt.module, attempt.after) for attempt in attempts]
-        key = _key(name, targets, made, sorted(world.outside.hiding), sorted(world.outside.off_path))
+        key = _key(name, world.identity, made, sorted(world.outside.hiding), sorted(world.outside.off_path))
+        earlier = self._earlier.get(key)
         changed = {target.module for target in world.targets.values() if target.path in self._changed}
         try:
-            log = Course(world, attempts, earlier=self._earlier.get(key), changed=changed).run()
+            log = Course(world, attempts, earlier=earlier and told(earlier, attempts), changed=changed).run()
         except UnlikeItsLogError:  # it is not what was written, though its sum is right
             log = Course(world, attempts).run()
-        self._logs[key] = log
+        self._logs[key] = in_short(log)
         return log
 
     def names(self, given: object, find: Callable[[], frozenset[str]]) -> frozenset[str]:

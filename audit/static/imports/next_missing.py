@@ -4,20 +4,20 @@ Imports are simulated a second time. One of a package that is not installed goes
 or a branch that may not run surrounds it: there it fails as before.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 
 from audit.static.imports.course import Attempt, Log
-from audit.static.imports.importing import Surroundings, TargetModule, World
 from audit.static.imports.memory import Courses
+from audit.static.imports.world import World
 
 
 def missing_next(
-    modules: Iterable[TargetModule], outside: Surroundings, attempts: Sequence[Attempt], log: Log, *, courses: Courses
+    world: World, attempts: Sequence[Attempt], log: Log, *, courses: Courses
 ) -> dict[str, tuple[str, ...]]:
     """Return, by module, what each that fails for a missing package would miss afterwards, sorted.
 
-    `attempts` are imports of the modules, and `log` says how they end.
+    `attempts` are imports of the modules of `world`, and `log` says how they end.
     """
     failing = {
         position: entry.failure.name
@@ -37,8 +37,6 @@ def missing_next(
         for position, attempt in enumerate(attempts)
     ]
     missed: list[frozenset[str]] = []
-    for attempt, entry in zip(
-        again, courses.run("next", World(modules, outside, passes_missing=True), again), strict=True
-    ):
+    for attempt, entry in zip(again, courses.run("next", world.passing(), again), strict=True):
         missed.append(frozenset(entry.passed) | (frozenset() if attempt.after is None else missed[attempt.after]))
     return {attempts[position].module: tuple(sorted(missed[position] - {name})) for position, name in failing.items()}

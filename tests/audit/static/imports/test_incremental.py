@@ -14,10 +14,10 @@ from audit.static.imports import forecast as forecasting
 from audit.static.imports import memory
 from audit.static.imports.causes import ImportRow
 from audit.static.imports.course import Attempt, Course, Log, UnlikeItsLogError, _Digests
-from audit.static.imports.importing import World
 from audit.static.imports.interpreter import interpreter_facts
 from audit.static.imports.machine import Kept
 from audit.static.imports.values import PERHAPS, Space
+from audit.static.imports.world import World
 from audit.static.store import FactStore
 from audit.target import Target
 
