@@ -65,19 +65,20 @@ class Entry:
 
 NOT_MADE = Entry()  # whatever was made has read its own module, or failed
 Log = tuple[Entry, ...]
+ShortLog = tuple[tuple[int, Entry], ...]
 
 
-def in_short(log: Log) -> Log:
-    """Return a log without what attempts have in common with those that they come after: that these have failed."""
-    return tuple(entry if entry.read else NOT_MADE for entry in log)
+def in_short(log: Log) -> ShortLog:
+    """Return what was made of a log: the others have failed alike with those that they come after."""
+    return tuple((position, entry) for position, entry in enumerate(log) if entry.read)
 
 
-def told(short: Log, attempts: Sequence[Attempt]) -> Log:
-    """Return the log of attempts that was kept in short; one that was not made fails alike in it."""
-    log: list[Entry] = []
-    for attempt, entry in zip(attempts, short, strict=False):
-        failure = log[attempt.after].failure if attempt.after is not None and not entry.read else None
-        log.append(Entry(failure) if failure else entry)
+def told(short: ShortLog, attempts: Sequence[Attempt]) -> Log:
+    """Return the log of attempts that was kept in short."""
+    made, log = dict(short), list[Entry]()
+    for position, attempt in enumerate(attempts):
+        failure = log[attempt.after].failure if attempt.after is not None else None
+        log.append(made.get(position) or (Entry(failure) if failure else NOT_MADE))
     return tuple(log)
 
 
@@ -146,6 +147,8 @@ class Course:
 
     def _compare(self, position: int, before: Entry, entry: Entry) -> None:
         """Find out in what the course differs from the earlier one now."""
+        if not before.written and not entry.written:
+            return
         self._then.update(before.written)
         self._now.update(entry.written)
         for number in {number for number, _ in (*before.written, *entry.written)}:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from audit.static.conclusions import Form
 from audit.static.encoding import Codec
 from audit.static.imports.causes import Failure
-from audit.static.imports.course import Attempt, Course, Log, UnlikeItsLogError, in_short, told
+from audit.static.imports.course import Attempt, Course, Log, ShortLog, UnlikeItsLogError, in_short, told
 from audit.static.imports.patched import Asked
 from audit.static.imports.programs import Traits
 from audit.static.imports.world import World
@@ -30,7 +30,7 @@ class ForecastMemory:
     """
 
     files: tuple[FileMemory, ...]
-    logs: tuple[tuple[str, Log], ...]
+    logs: tuple[tuple[str, ShortLog], ...]
     names: tuple[str, ...]
     names_key: str
     asked: Asked = ()
@@ -45,10 +45,10 @@ class Courses:
 
     def __init__(self, earlier: ForecastMemory | None, changed: Set[str]) -> None:
         """Know the earlier forecast, and the paths of the files that are not what they were for it."""
-        self._earlier: Mapping[str, Log] = dict(earlier.logs) if earlier else {}
+        self._earlier: Mapping[str, ShortLog] = dict(earlier.logs) if earlier else {}
         self._names = (earlier.names_key, frozenset(earlier.names)) if earlier else ("", frozenset())
         self._changed = changed
-        self._logs: dict[str, Log] = {}
+        self._logs: dict[str, ShortLog] = {}
 
     def run(self, name: str, world: World, attempts: Sequence[Attempt]) -> Log:
         """Make attempts, as few of them as the log of an earlier course of the same ones allows."""
@@ -57,7 +57,7 @@ class Courses:
         earlier = self._earlier.get(key)
         changed = {target.module for target in world.targets.values() if target.path in self._changed}
         try:
-            log = Course(world, attempts, earlier=earlier and told(earlier, attempts), changed=changed).run()
+            log = Course(world, attempts, earlier=told(earlier, attempts) if earlier else None, changed=changed).run()
         except UnlikeItsLogError:  # it is not what was written, though its sum is right
             log = Course(world, attempts).run()
         self._logs[key] = in_short(log)

@@ -13,7 +13,7 @@ from audit.static.analysis import analyse
 from audit.static.imports import forecast as forecasting
 from audit.static.imports import memory
 from audit.static.imports.causes import ImportRow
-from audit.static.imports.course import Attempt, Course, Log, UnlikeItsLogError, _Digests
+from audit.static.imports.course import Attempt, Course, Log, UnlikeItsLogError, _Digests, in_short
 from audit.static.imports.interpreter import interpreter_facts
 from audit.static.imports.machine import Kept
 from audit.static.imports.values import PERHAPS, Space
@@ -282,5 +282,5 @@ def test_a_log_that_is_not_true_is_found_out(monkeypatch: pytest.MonkeyPatch, tm
     kept = memory.Courses(None, set())
     run(kept, "modules", world, attempts)
     ((key, _),) = kept.memory(()).logs
-    doubted = memory.Courses(memory.ForecastMemory((), ((key, false),), (), ""), {"pack/a.py"})
+    doubted = memory.Courses(memory.ForecastMemory((), ((key, in_short(false)),), (), ""), {"pack/a.py"})
     assert run(doubted, "modules", world, attempts) == true
