@@ -232,6 +232,73 @@ def test_what_was_kept_counts_for_nothing_once_an_installed_module_has_changed(
     assert again == all_of_them
 
 
+def _with_and_without(forecasts: Forecast, root: Path, files: Mapping[str, str]) -> dict[str, ImportRow]:
+    """Write files, and return the rows by module, which are the same with a store and without."""
+    _write(root, files)
+    rows, _ = forecasts(root)
+    assert rows == forecasts(root, stored=False)[0]
+    return {row.module: row for row in rows}
+
+
+@pytest.mark.parametrize(
+    ("use", "patch"),
+    [
+        ("from math import nosuch\n", "import math\nmath.nosuch = 1\n"),
+        ("import os\nos.nosuch\n", "import os\nfor each in ('nosuch', 'other'):\n    setattr(os, each, 1)\n"),
+        ("from collections import Mapping\n", "import collections\nsetattr(collections, 'Mapping', dict)\n"),
+        ("import os.nosuch\n", "import json, sys\nsys.modules['os.nosuch'] = json\n"),
+    ],
+)
+def test_what_another_file_patches_is_looked_for_again(
+    forecasts: Forecast, tmp_path: Path, use: str, patch: str
+) -> None:
+    root = tmp_path / "tree"
+    files = {"pack/__init__.py": "", "pack/use.py": use, "pack/other.py": "", "pack/more.py": ""}
+    assert _with_and_without(forecasts, root, files)["pack.use"].forecast == "fails"
+    assert _with_and_without(forecasts, root, {"pack/other.py": patch})["pack.use"].forecast == "ok"
+    assert _with_and_without(forecasts, root, {"pack/more.py": patch})["pack.use"].forecast == "ok"
+    assert _with_and_without(forecasts, root, {"pack/other.py": ""})["pack.use"].forecast == "ok"
+    assert _with_and_without(forecasts, root, {"pack/more.py": "# none\n"})["pack.use"].forecast == "fails"
+
+
+def test_packages_that_are_missed_next_are_looked_for_again(forecasts: Forecast, tmp_path: Path) -> None:
+    root = tmp_path / "tree"
+    _chain(root)
+    _write(root, {"pack/m0.py": "import gone_a\nfrom pack.m1 import value\n"})
+    assert _with_and_without(forecasts, root, {})["pack.m0"].then == ()
+    rows = _with_and_without(forecasts, root, {"pack/m9.py": "import gone_b\nfrom pack.m10 import value\n"})
+    assert (rows["pack.m0"].then, rows["pack.m8"].then, rows["pack.m8"].forecast) == (("gone_b",), (), "fails")
+    guard = "try:\n    import gone_c\nexcept ImportError:\n    gone_c = None\nimport gone_d\n"
+    rows = _with_and_without(forecasts, root, {"pack/m11.py": f"{guard}value = 1\n"})
+    assert (rows["pack.m0"].then, rows["pack.m10"].then) == (("gone_b", "gone_d"), ())
+    (root / "pack/apart3.py").write_text("value = 2\n")
+    assert forecasts(root)[1] == 2  # nothing would be missed next where nothing is missed
+    (root / "pack/m0.py").write_text("import gone_a\nother = 1\nfrom pack.m1 import value\n")
+    assert forecasts(root)[1] == 4  # it and its package, for the rows and for what would be missed next
+    rows = _with_and_without(forecasts, root, {"pack/m9.py": "value = 1\n"})
+    assert (rows["pack.m0"].then, rows["pack.m8"].forecast) == ((), "ok")
+
+
+def test_an_import_of_an_unknown_name_is_a_reason_to_judge_cycles_again(forecasts: Forecast, tmp_path: Path) -> None:
+    root = tmp_path / "tree"
+    files = {"pack/__init__.py": "", "pack/b.py": "import pack.a\nb = 1\n", "pack/a.py": "from pack.b import b\n"}
+    assert _with_and_without(forecasts, root, files)["pack.b"].forecast == "fails"
+    unknown = "import importlib, os\nfor each in os.listdir('.'):\n    importlib.import_module('pack.' + each)\n"
+    assert _with_and_without(forecasts, root, {"pack/__init__.py": unknown})["pack.b"].forecast == "ok"
+    assert _with_and_without(forecasts, root, {"pack/__init__.py": ""})["pack.b"].forecast == "fails"
+
+
+def test_what_the_interpreter_did_not_answer_is_asked_again(
+    forecasts: Forecast, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root = tmp_path / "tree"
+    _write(root, {"pack/__init__.py": "", "pack/use.py": "from math import nosuch\n"})
+    with monkeypatch.context() as silent:
+        silent.setattr("audit.static.imports.standard_library.output_of", lambda *_, **__: None)
+        assert [row.forecast for row in forecasts(root)[0]] == ["ok", "ok"]
+    assert [row.forecast for row in forecasts(root)[0]] == ["ok", "fails"]
+
+
 def test_what_is_found_out_has_one_digest_whatever_the_order_of_its_names() -> None:
     """Names that functions bind come from a set, and the order of a set is another in every process."""
     one, other = (
