@@ -131,6 +131,8 @@ def _listed(plain: Any) -> list[Any]:
 
 
 def _sequence(kind: Any, collection: Callable[[Any], Any]) -> tuple[_Plain, _Plain]:
+    if kind in _ATOMS:
+        return _atoms(kind, collection)
     to_plain, from_plain = _part(kind)
 
     def write(value: Any) -> list[Any]:
@@ -138,6 +140,17 @@ def _sequence(kind: Any, collection: Callable[[Any], Any]) -> tuple[_Plain, _Pla
         return sorted(plain) if collection is frozenset else plain  # one set, one text
 
     return write, lambda plain: collection([from_plain(each) for each in _listed(plain)])
+
+
+def _atoms(kind: type, collection: Callable[[Any], Any]) -> tuple[_Plain, _Plain]:
+    """Return how many values of a plain type are written: most of what is kept, and checked all at once."""
+
+    def read(plain: Any) -> Any:
+        if not {kind}.issuperset(map(type, _listed(plain))):
+            raise TypeError(f"something else among values of {kind.__name__}")
+        return collection(plain)
+
+    return (sorted if collection is frozenset else list), read
 
 
 def _fixed(kinds: tuple[Any, ...]) -> tuple[_Plain, _Plain]:

@@ -12,8 +12,13 @@ from audit.static.tree import children, walk
 # Functions that conditions at import call are named so; the others are not kept.
 _ASKING = re.compile(r"avail|support|has_|is_|require|version|check|import|depend|backend|install|exist")
 _NOT_TRANSPARENT = re.compile(r"contextmanager|property|fixture|overload")
+_IMPORTING = re.compile(r"\b(?:import_module|__import__)$")
 _MAX_FUNCTION_LINES = 80
 _MAX_UNROLLED = 12
+# Names that every module has.
+GIVEN = frozenset({"__name__", "__file__", "__doc__", "__package__", "__spec__", "__path__", "__loader__"}) | {
+    "__builtins__", "__annotations__", "__dict__", "__cached__", "__module__", "__qualname__", "__debug__"
+}  # fmt: skip
 FunctionNode = ast.FunctionDef | ast.AsyncFunctionDef
 
 
@@ -101,14 +106,19 @@ def names_bound_in(body: Iterable[ast.stmt]) -> Iterator[str]:
         pending += children(node)
 
 
-def may_be_asked(node: FunctionNode) -> bool:
-    """Whether a condition at import may call this function, and its body can be followed."""
+def may_be_asked(node: FunctionNode, *, imports_by_name: bool) -> bool:
+    """Whether a condition at import may call this function, or it imports by name, and its body can be followed.
+
+    `imports_by_name` tells that something in its file does.
+    """
     if not isinstance(node, ast.FunctionDef) or (node.end_lineno or 0) - node.lineno > _MAX_FUNCTION_LINES:
         return False
     if any(_NOT_TRANSPARENT.search(ast.unparse(decorator)) for decorator in node.decorator_list):
         return False
     if node.args.vararg or not (
-        _ASKING.search(node.name.lower()) or any(isinstance(each, ast.Import | ast.Raise) for each in node.body)
+        _ASKING.search(node.name.lower())
+        or any(isinstance(each, ast.Import | ast.Raise) for each in node.body)
+        or (imports_by_name and any(_IMPORTING.search(dotted(call.func)) for call in calls(node)))
     ):
         return False
     return not any(isinstance(part, ast.Yield | ast.YieldFrom | ast.Await) for part in walk(node))
