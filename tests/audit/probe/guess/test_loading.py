@@ -51,9 +51,8 @@ def test_the_folder_of_a_file_is_first_on_the_path_only_while_the_file_runs(tmp_
     before = list(sys.path)
     loaded = load(str(file), None, "Attention")
     module = sys.modules[loaded.value.__module__]
-    assert module.PATH == [str(tmp_path), *before]
+    assert [str(tmp_path), *before] == module.PATH
     assert sys.path == [*before, str(tmp_path)]
-    sys.path.remove(str(tmp_path))
 
 
 def test_a_class_is_loaded_alone_where_its_file_cannot_be() -> None:
