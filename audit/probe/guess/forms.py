@@ -48,7 +48,7 @@ def forms_of(function: Callable[..., object], source: Source, sizes: Sizes, *, h
         yield from _functions(parameters, roles, triple, source, sizes)
     first = parameters[0].name
     inputs: dict[str, object] = {}
-    if "query" in by_role and "hidden" not in by_role:
+    if "query" in by_role and "hidden" not in by_role and (by_role["query"] in given or not given):
         inputs[by_role["query"]] = "hidden"
         inputs |= {name: "context" for name in triple[1:] if name in given or len(triple) == 3}
         if "context" in by_role and by_role["context"] in given:

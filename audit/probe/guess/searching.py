@@ -18,10 +18,11 @@ from .loading import Loaded
 from .problems import NotGuessed, told
 from .reading import Source, read
 from .trying import Target
-from .values import python
+from .values import DEFAULT, python
 
 _SECONDS = 40.0  # for all trials of one class
 _SECONDS_OF_OPTION = 5.0
+_PROCESSORS = {"processor", "attn_processor"}
 _GROWTH = 80  # settings that a configuration of unknown class may turn out to need
 _MAX_SUBJECTS = 13
 
@@ -157,6 +158,10 @@ def _search(
         slots = constructor.slots(sizes, classes)
         for option, value in options.items():
             slots[option] = [value]
+        if like is not None:
+            # Another processor is another mechanism, which may not know the option.
+            for name in _PROCESSORS & {path[-1] for path in slots}:
+                slots[(name,)] = [like.arguments.get(name, DEFAULT)]
         for choice in variations(slots) if vary else [{}]:
             if time.monotonic() > deadline:
                 raise NotGuessed(f"{worst.reason or 'nothing was tried'} (the time for trials was up)")
@@ -171,7 +176,9 @@ def _plans(constructor: Constructor, like: Way | None) -> Iterator[tuple[dict[st
     many: list[dict[str, str | None]] = [dict.fromkeys(constructor.configs)]
     for name, classes in constructor.configs.items():
         many = [{**choice, name: found} for found in classes for choice in many][:4]
-    order = SIZES if like is None else (like.sizes, *(other for other in SIZES if other != like.sizes))
+    order = (
+        SIZES if like is None else (like.sizes, *(other for other in SIZES if other != like.sizes and other.heads > 1))
+    )
     for each in many:
         yield from ((each, sizes, False) for sizes in order[:3])
     for each in many:
