@@ -13,10 +13,11 @@ _AS_IT_IS = words("clone _to_copy detach detach_ alias contiguous lift_fresh lif
 _MOVES = words(
     "permute transpose t unsqueeze squeeze expand slice select split split_with_sizes unbind index index_select repeat "
     "cat stack unfold flip roll gather narrow constant_pad_nd chunk movedim swapaxes unsafe_split unsafe_chunk "
-    "diagonal take_along_dim squeeze_ unsqueeze_ transpose_ t_ pad"
+    "diagonal take_along_dim squeeze_ unsqueeze_ transpose_ t_ pad as_strided"
 )
 _COMPLEX = frozenset(("view_as_complex", "view_as_real"))
 LAYOUT = _RESHAPES | _AS_IT_IS | _MOVES | _COMPLEX
+JOINING = frozenset(("cat", "stack", "alias"))
 _EACH_ALONE = words(
     "mul div add sub rsub neg where masked_fill clamp clamp_min clamp_max tanh exp exp2 pow maximum minimum nan_to_num "
     "tril triu native_dropout relu sigmoid true_divide copy addcmul masked_scatter log abs scatter index_fill "
@@ -45,11 +46,17 @@ def is_each_alone(node: Node) -> bool:
 
 def is_bare(value: Value) -> bool:
     """Whether it is a weight or a constant as it is: nothing but moved elements of a tensor that was there before."""
-    while value.node is not None:
-        if not is_layout(value.node) or not value.node.inputs:
+    if value.of_input:
+        return False
+    waiting = [value]
+    while waiting:
+        node = waiting.pop().node
+        if node is None:
+            continue
+        if not is_layout(node) or not node.inputs:
             return False
-        value = value.node.inputs[0]
-    return not value.of_input
+        waiting += node.inputs if node.name in JOINING else node.inputs[:1]
+    return True
 
 
 @dataclass(frozen=True)
@@ -145,6 +152,8 @@ def _moved(label: torch.Tensor, step: Step, shape: torch.Size) -> torch.Tensor |
         return label
     if node.name in _COMPLEX:
         return label[..., 0] if node.name == "view_as_complex" else label.unsqueeze(-1).expand(shape)
+    if node.name == "as_strided":
+        return _strided(label, node)
     if node.name in _MOVES:
         return _replayed(label, step)
     if not label.ndim or label.numel() > shape.numel():
@@ -153,6 +162,17 @@ def _moved(label: torch.Tensor, step: Step, shape: torch.Size) -> torch.Tensor |
         return label.expand(shape)
     except RuntimeError:
         return label if label.shape == shape else None
+
+
+def _strided(label: torch.Tensor, node: Node) -> torch.Tensor | None:
+    """Read a label through other strides: it is first laid out as the tensor was."""
+    whole, made = node.inputs[0].tensor, node.outputs[0].tensor
+    start = whole.storage_offset()
+    length = whole.untyped_storage().nbytes() // whole.element_size() - start
+    memory = torch.full((length,), -1, dtype=label.dtype)
+    memory.as_strided(whole.shape, whole.stride(), 0).copy_(label)
+    offset = made.storage_offset() - start
+    return memory.as_strided(made.shape, made.stride(), offset) if offset >= 0 else None
 
 
 def _written_into(label: torch.Tensor, node: Node) -> torch.Tensor | None:

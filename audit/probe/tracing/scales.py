@@ -12,6 +12,7 @@ from .recording import Node, Value
 
 _CLOSE = 1e-3  # relative; float32 sums of a few hundred products agree far better
 _MASKED = -1e3  # logits below are masked
+_POOLING = ("mean", "sum", "avg_pool1d", "avg_pool2d", "_adaptive_avg_pool2d", "max_pool2d_with_indices", "cumsum")
 _NORMS = ("native_layer_norm", "native_group_norm", "_fused_rms_norm", "rms_norm", "layer_norm", "native_batch_norm")
 
 
@@ -225,6 +226,9 @@ def _before_product(operand: Value, way: _Way) -> None:
         elif kind == "normalised":
             way.normalised = True
             break
+        elif kind == "unknown":
+            way.why = way.why or f"queries or keys come from '{step.node.name}'"
+            break
         elif kind == "region":
             if not in_region:
                 in_region, above, pending = True, len(values) - 1, 1.0
@@ -266,7 +270,9 @@ def _one_back(value: Value) -> tuple[Step, str] | None:
         return Step(node, 1, value.index), "layout"
     if name in ("addcmul",):
         return Step(node, 0, value.index), "region"
-    return (Step(node, 0, value.index), "normalised") if name in _NORMS else None
+    if name in _NORMS:
+        return Step(node, 0, value.index), "normalised"
+    return (Step(node, 0, value.index), "unknown") if name in _POOLING else None
 
 
 def _factor_back(node: Node, value: Value) -> tuple[Step, str] | None:
