@@ -76,6 +76,9 @@ def allowed_keys(
     if is_causal if departure.causal is None else departure.causal:
         offset = length_k - length_q if contract.causal_alignment == "bottom_right" else 0
         allowed &= torch.ones(length_q, length_k, dtype=torch.bool).tril(diagonal=offset)
+    if contract.window is not None:
+        distance = torch.arange(length_q)[:, None] + (length_k - length_q) - torch.arange(length_k)
+        allowed &= distance.abs() < contract.window
     if mask is not None and departure.mask != "ignored":
         allowed = allowed & (~mask if departure.mask == "inverted" else mask)
     return allowed

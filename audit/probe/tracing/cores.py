@@ -125,7 +125,7 @@ def _core(node: Node) -> Core | None:
     if target is None:
         return None
     output, at, after = target
-    axes = _summed_axes(node, logits) if by_hand else _softmax_axis(node, logits)
+    axes = _summed_axes(node, logits, after) if by_hand else _softmax_axis(node, logits)
     return Core(
         product, before, node, logits, axes, after, output, at, log_base=log_base, by_hand=by_hand, extra_products=extra
     )
@@ -188,12 +188,23 @@ def _softmax_axis(node: Node, logits: Value) -> tuple[int, ...]:
     return (axis % logits.tensor.ndim,)
 
 
-def _summed_axes(node: Node, logits: Value) -> tuple[int, ...]:
-    """Return the axes over which the exponentials are added up, or the logarithm of their sum was subtracted."""
+def _summed_axes(node: Node, logits: Value, after: tuple[Step, ...]) -> tuple[int, ...]:
+    """Return the axes over which the exponentials are added up, or the logarithm of their sum was subtracted.
+
+    The sum may be of other exponentials of the same logits, computed once more.
+    """
     for user, _, way in ways_on(node.outputs[0]):
         is_aligned = all(step.node.outputs[step.out].shape == logits.shape for step in way)
         if user.name == "sum" and is_aligned and len(user.args) > 1 and isinstance(user.args[1], list | tuple):
             return tuple(axis % logits.tensor.ndim for axis in user.args[1] if isinstance(axis, int))
+    divisors = [value for step in after if base(step.node) == "div" for value in step.node.inputs[1:]]
+    for divisor in divisors:
+        for value, _ in ways_back(divisor):
+            summing = value.node
+            if summing is not None and summing.name == "sum" and summing.inputs[0].shape == logits.shape:
+                axes = summing.args[1] if len(summing.args) > 1 else ()
+                assert isinstance(axes, list | tuple)
+                return tuple(axis % logits.tensor.ndim for axis in axes if isinstance(axis, int))
     for value, _ in ways_back(logits):
         if value.node is not None and value.node.name == "logsumexp":
             axes = value.node.args[1]

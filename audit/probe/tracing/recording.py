@@ -14,8 +14,6 @@ import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
 _TORCH = os.path.dirname(torch.__file__) + os.sep
-_OWN = os.path.dirname(__file__) + os.sep
-_PROBE = os.path.dirname(os.path.dirname(__file__)) + os.sep
 _MAX_FRAMES = 40
 
 
@@ -28,6 +26,10 @@ MAX_NODES = 60_000
 UNNUMBERED = -1
 # Their result has the shape of the input and nothing of its values.
 _SHAPE_ONLY = ("zeros_like", "ones_like", "full_like", "empty_like", "rand_like", "randn_like", "new_")
+# In the target's process these modules have names in place of files: `<probe.tracing.recording>`.
+_FILE = words.__code__.co_filename
+_OWN = _FILE.rpartition(".")[0] if _FILE.startswith("<") else os.path.dirname(_FILE) + os.sep
+_PROBE = _OWN.rpartition(".")[0] if _FILE.startswith("<") else os.path.dirname(os.path.dirname(_FILE)) + os.sep
 # Where these were called is looked up, which takes longer than many an operation.
 _PLACED = words(
     "bmm mm baddbmm sum exp exp2 pow _softmax _safe_softmax _log_softmax _native_multi_head_attention flex_attention "
@@ -277,7 +279,7 @@ def _frames(names: Mapping[int, str]) -> tuple[Frame, ...]:
     while frame is not None and len(found) < _MAX_FRAMES:
         path = frame.f_code.co_filename
         if not path.startswith((_TORCH, _OWN)):
-            if path.startswith(("<_astrobio", _PROBE)):
+            if path.startswith(_PROBE):
                 break
             owner = names.get(id(frame.f_locals.get("self"))) if "self" in frame.f_code.co_varnames[:1] else None
             found.append(Frame(path, frame.f_lineno, str(frame.f_globals.get("__name__", "")), owner))
