@@ -66,6 +66,7 @@ def _prepared(settings: dict[str, object]) -> dict[str, Procedure]:
     import torch
 
     from . import attention, environment, models, specs
+    from .guess import find
     from .tracing import trace
 
     torch.set_num_threads(cast(int, settings["threads"]))
@@ -83,6 +84,7 @@ def _prepared(settings: dict[str, object]) -> dict[str, Procedure]:
         "model_load": models.load,
         "model_reached": models.reached,
         "attention_run": attention.run,
+        "attention_find": find.find,
         "attention_trace": trace.attention_trace,
         "attention_cores": trace.attention_cores,
     }
