@@ -37,7 +37,8 @@ class _Reply(BaseModel):
 class Core(_Reply):
     """One attention that the forward carried out; None is what could not be measured.
 
-    `grouping` is for each query head the key head it uses; `weights` are (heads, queries, keys) of the first sample.
+    `met` are pairs of a query head and the key head that it uses. `weights` are (heads, queries, keys) of the first
+    sample.
     """
 
     owner: str | None
@@ -59,8 +60,8 @@ class Core(_Reply):
     softmax_dtype: str | None
     heads: Count | None
     kv_heads: Count | None
-    grouping: tuple[Count, ...] | None
-    value_grouping: tuple[Count, ...] | None
+    met: tuple[tuple[Count, Count], ...] | None
+    value_met: tuple[tuple[Count, Count], ...] | None
     keys: Count | None
     attended: str | None
     dropout: FiniteFloat

@@ -34,10 +34,15 @@ def judge(subject: AttentionSubject, run: Run) -> Judgement:
     mixed = len(elsewhere) < len(told)
     if not mixed and not subject.is_declared and all(core.attended == "batch" for core in elsewhere):
         return untold(subject, "a query attends over the first axis: the input may be meant as (L, B, E)")
-    facts = "; ".join(dict.fromkeys(_fact(core) for core in elsewhere)) if mixed else ""
+    facts = [_fact(core) for core in elsewhere if mixed and core.attended != "one key"]
     wrong = [] if mixed else [(core, _WORDS[core.attended or ""]) for core in elsewhere]
     return judge_cores(
-        wrong, told, run, origin=f"an input of {LENGTH} positions is attended to over these", fix=_FIX, facts=facts
+        wrong,
+        told,
+        run,
+        origin=f"an input of {LENGTH} positions is attended to over these",
+        fix=_FIX,
+        facts="; ".join(dict.fromkeys(facts)),
     )
 
 

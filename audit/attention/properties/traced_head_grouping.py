@@ -1,6 +1,7 @@
 """Query heads use the key and value heads that they are declared to."""
 
 from collections.abc import Sequence
+from typing import Literal
 
 from audit.attention.properties.traced_judging import judge_cores
 from audit.attention.subject import AttentionSubject
@@ -22,34 +23,47 @@ CHECK = Check(
 def judge(subject: AttentionSubject, run: Run) -> Judgement:
     """Compare which key head each query head meets with the contract."""
     cores = cores_of(traces_of(subject, run, subject.finest_dtype).first)
-    shared = [core for core in cores if core.heads and core.kv_heads and 1 < core.kv_heads < core.heads]
-    if not shared:
-        return not_applicable("no group of query heads shares one of several key heads")
-    told = [core for core in shared if core.grouping]
+    found = [(same[0], _grouping(same, "met"), _grouping(same, "value_met")) for same in _at_one_place(cores)]
+    told = [(core, keys, values) for core, keys, values in found if keys and 1 < len(set(keys)) < len(keys)]
     if not told:
-        return untold(subject, "which query head meets which key head could not be measured")
+        if any(core.heads and core.kv_heads and 1 < core.kv_heads < core.heads for core in cores):
+            return untold(subject, "which query head meets which key head could not be measured")
+        return not_applicable("no group of query heads shares one of several key heads")
     wrong: list[tuple[Core, str]] = []
     facts = ""
-    for core in told:
-        assert core.grouping is not None
-        if core.value_grouping and core.value_grouping != core.grouping:
-            wrong.append((core, f"keys are grouped {_text(core.grouping)} and values {_text(core.value_grouping)}"))
-            continue
-        found = _name(core.grouping)
-        if found != subject.contract.head_grouping:
-            reason = f"key heads are {found}, {_text(core.grouping)}, not {subject.contract.head_grouping}"
-            if subject.is_declared:
-                wrong.append((core, reason))
-            else:
-                facts = f"{core.where}: {reason}"
+    for core, keys, values in told:
+        if values and values != keys:
+            wrong.append((core, f"keys are grouped {_text(keys)} and values {_text(values)}"))
+        elif (name := _name(keys)) != subject.contract.head_grouping:
+            reason = f"key heads are {name}, {_text(keys)}, not {subject.contract.head_grouping}"
+            wrong += [(core, reason)] if subject.is_declared else []
+            facts = f"{core.where}: {reason}"
     return judge_cores(
         wrong,
-        told,
+        [core for core, _, _ in told],
         run,
         origin="the contract's head grouping, and one grouping for keys and values",
         fix="repeat key and value heads with `repeat_interleave`, or declare `head_grouping`",
         facts=facts,
     )
+
+
+def _at_one_place(cores: Sequence[Core]) -> list[list[Core]]:
+    """Return the computations in groups of those that one line of one module carries out, as in a loop over heads."""
+    groups: dict[object, list[Core]] = {}
+    for core in cores:
+        groups.setdefault((core.owner, core.frames), []).append(core)
+    return list(groups.values())
+
+
+def _grouping(cores: Sequence[Core], side: Literal["met", "value_met"]) -> list[int]:
+    """Return for each query head the number of the key head that it meets; nothing where that is not one each."""
+    pairs = sorted({pair for core in cores for pair in getattr(core, side) or ()})
+    heads = [head for head, _ in pairs]
+    if len(set(heads)) != len(heads):
+        return []
+    numbers = {group: number for number, group in enumerate(sorted({group for _, group in pairs}))}
+    return [numbers[group] for _, group in pairs]
 
 
 def _name(grouping: Sequence[int]) -> str:

@@ -32,7 +32,7 @@ def judge(subject: AttentionSubject, run: Run) -> Judgement:
         return untold(subject, "; ".join(dict.fromkeys(_why(core) for core in cores)))
     wrong, facts = [], []
     for at, core in told:
-        other = second[at].scale if len(second) == len(cores) else None
+        other = second[at] if len(second) == len(cores) else None
         reason, fact = _reading(subject, core, other)
         wrong += [(core, reason)] if reason else []
         facts += [fact] if fact else []
@@ -52,7 +52,7 @@ def _why(core: Core) -> str:
     return f"the factor on the logits is not one known number: {core.scale_why or 'its sizes are unknown'}"
 
 
-def _reading(subject: AttentionSubject, core: Core, other: float | None) -> tuple[str, str]:
+def _reading(subject: AttentionSubject, core: Core, other: Core | None) -> tuple[str, str]:
     """Return what is wrong with the scale, and what is unusual about it; both may be empty."""
     assert core.scale is not None
     assert core.head_dim is not None
@@ -68,8 +68,12 @@ def _reading(subject: AttentionSubject, core: Core, other: float | None) -> tupl
         return reason + (f"; that is {mistake}" if mistake else ""), ""
     if _same(core.scale, usual):
         return "", ""
-    for name, value, elsewhere in _mistakes(subject, core):
-        if _same(core.scale, value) and (other is None or _same(other, elsewhere)):
+    # Where the size that is added up changes with the input, features attend to each other, on purpose.
+    is_usual = other is not None and other.scale is not None and other.head_dim == core.head_dim
+    for name, value, elsewhere in _mistakes(subject, core) if is_usual else ():
+        assert other is not None
+        assert other.scale is not None
+        if _same(core.scale, value) and _same(other.scale, elsewhere):
             return f"the logits are scaled by {core.scale:.4g} = {name}, not by 1/sqrt(head_dim) = {usual:.4g}", ""
     named = "no scale" if _same(core.scale, 1.0) else f"scale {core.scale:.4g}"
     return "", f"{named}, {core.scale / usual:.3g} times 1/sqrt(head_dim)"

@@ -49,7 +49,7 @@ def _reach(core: Core) -> int | None:
     reach = 0
     for head in core.weights:
         for query, row in enumerate(head):
-            seen = [key for key, weight in enumerate(row) if weight > 0 and key <= query]
+            seen = [key for key, weight in enumerate(row) if weight != 0 and key <= query]
             reach = max(reach, query - min(seen) + 1) if seen else reach
     return reach
 

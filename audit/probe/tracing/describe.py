@@ -64,8 +64,8 @@ def described(found: Found, grouping: Mapping[str, torch.Tensor] | None) -> dict
         "softmax_dtype": _softmax_dtype(found),
         "heads": _heads(owners["query"]) if owners else None,
         "kv_heads": _kv_heads(ends, owners) if ends and owners else None,
-        "grouping": _grouping(ends, owners, grouping, "key"),
-        "value_grouping": _grouping(ends, owners, grouping, "value"),
+        "met": _met(ends, owners, grouping, "key"),
+        "value_met": _met(ends, owners, grouping, "value"),
         "keys": keys,
         "attended": _attended(ends, owners),
         "dropout": _dropout(found),
@@ -173,13 +173,13 @@ def _kv_heads(ends: Ends, owners: Mapping[str, Owners]) -> int | None:
     return counts.most_common(1)[0][0]
 
 
-def _grouping(
+def _met(
     ends: Ends | None,
     owners: Mapping[str, Owners] | None,
     blocks: Mapping[str, torch.Tensor] | None,
     side: str,
-) -> list[int] | None:
-    """Return for each query head, in the order of their features, which key head it uses; None where not one each."""
+) -> list[list[int]] | None:
+    """Return which query head meets which key head, both numbered in the order of their features."""
     if ends is None or owners is None:
         return None
     rows = ends.pairs.key if side == "key" else ends.pairs.value
@@ -193,9 +193,7 @@ def _grouping(
     left, right = query_head[ends.pairs.query], key_head[rows]
     known = (left != NOBODY) & (right != NOBODY)
     met = sorted(set(zip(left[known].tolist(), right[known].tolist(), strict=True)))
-    if not met or [head for head, _ in met] != list(range(len(met))):
-        return None
-    return [int(group) for _, group in met]
+    return [[int(head), int(group)] for head, group in met] or None
 
 
 def _attended(ends: Ends | None, owners: Mapping[str, Owners] | None) -> str | None:
@@ -204,7 +202,7 @@ def _attended(ends: Ends | None, owners: Mapping[str, Owners] | None) -> str | N
         return None
     if _key_count(ends) == 1:
         return "one key"
-    used = ends.pairs.weight > 0
+    used = ends.pairs.weight != 0
     if not bool(used.any()):
         return None
     owner = owners["key"]
@@ -292,7 +290,9 @@ def _head_numbers(query: Owners, blocks: Mapping[str, torch.Tensor] | None) -> t
     if bool((query.head != NOBODY).all()):
         return query.head
     if blocks is not None and bool((blocks["query"] != NOBODY).all()):
-        return blocks["query"]
+        ranks = torch.unique(blocks["query"], return_inverse=True)[1]
+        assert isinstance(ranks, torch.Tensor)
+        return ranks
     seen: Counter[tuple[int, int]] = Counter()
     numbers = []
     for pair in zip(query.batch.tolist(), query.position.tolist(), strict=True):

@@ -148,7 +148,7 @@ def projection_of(end: End) -> Node | None:
 def blocks(leaves: Leaves, ends: Ends, rerun: Rerun, generator: torch.Generator) -> dict[str, torch.Tensor] | None:
     """Return which block of its projection's features, each one head wide, every row of queries, keys, values is of.
 
-    The blocks of each are counted from zero in the order in which they lie in the projection.
+    Blocks are counted in the order in which they lie in the projection, which may be one for all three.
     """
     named = _named(ends)
     sources = {key: projection_of(end) for key, end in named.items()}
@@ -173,10 +173,7 @@ def blocks(leaves: Leaves, ends: Ends, rerun: Rerun, generator: torch.Generator)
                 moved.setdefault((node.index, key), []).append(change)
     for key, node_ in sources.items():
         assert node_ is not None
-        owner = _most(torch.stack(moved[node_.index, key]))
-        present = sorted({int(each) for each in owner.tolist()} - {NOBODY})
-        rank = {block: number for number, block in enumerate(present)}
-        found[key] = torch.tensor([rank.get(int(each), NOBODY) for each in owner.tolist()])
+        found[key] = _most(torch.stack(moved[node_.index, key]))
     return found
 
 
