@@ -218,8 +218,10 @@ def _attended(ends: Ends | None, owners: Mapping[str, Owners] | None) -> str | N
 
 
 def _spread(groups: torch.Tensor, owner: torch.Tensor) -> bool:
-    """Whether any group holds two different owners."""
+    """Whether any group holds two different owners; not where most have none, as rows that are features have."""
     known = owner != NOBODY
+    if 2 * int(known.sum()) < len(owner):
+        return False
     groups, owner = groups[known], owner[known]
     if not groups.numel():
         return False

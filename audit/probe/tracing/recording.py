@@ -96,6 +96,11 @@ class Counting(TorchDispatchMode):  # type: ignore[no-untyped-call]
 
     supports_higher_order_operators = True
 
+    @classmethod
+    def _should_skip_dynamo(cls) -> bool:
+        """Not to be wrapped so that compilation skips it: that imports the compiler, which takes about a second."""
+        return False
+
     def __init__(self, edits: Mapping[int, Edit] | None = None) -> None:
         """Begin at zero; `edits` change the result of the operation that they are named by."""
         super().__init__()  # type: ignore[no-untyped-call]
@@ -220,7 +225,8 @@ class Recording(Counting):  # type: ignore[no-untyped-call]
 
 
 def _is_composite(func: torch._ops.OpOverload) -> bool:
-    return bool(torch._C._dispatch_has_kernel_for_dispatch_key(func._schema.name, "CompositeImplicitAutograd"))
+    name = func.name()  # type: ignore[no-untyped-call]
+    return bool(torch._C._dispatch_has_kernel_for_dispatch_key(name, "CompositeImplicitAutograd"))
 
 
 def _same(known: torch.Tensor, written: torch.Tensor) -> torch.Tensor:
