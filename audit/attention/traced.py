@@ -183,6 +183,17 @@ def read_traces(reply: Mapping[str, Plain], calls: int) -> list[Trace]:
         raise ProbeFailure(f"the target's process sent an unreadable trace: {first['loc']}: {first['msg']}") from None
 
 
+def trace_of_model(run: Run, specs: str, name: str, *, batch_size: int = 2) -> Trace:
+    """Return the attention that one forward of a model of the specs carries out, without the axes of its input.
+
+    Raises:
+        TargetRaised: the model could not be built or called.
+        ProbeFailure: the reply is not one that the probe sends.
+    """
+    reply = run.probe.call("attention_cores", specs=specs, name=name, seed=run.seed, batch_size=batch_size)
+    return read_traces({"calls": [dict(reply)]}, 1)[0]
+
+
 def cores_of(trace: Trace) -> tuple[Core, ...]:
     """Return the attention that was carried out.
 

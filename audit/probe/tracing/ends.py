@@ -100,6 +100,35 @@ def ends_of_fused(fused: Fused) -> Ends | None:
     return _ends_of_heads((fused.node,) * 3, (_flat,) * 3, query, key, fused.scale, mask, fused.is_causal)
 
 
+def flex_scale(node: Node) -> float:
+    """Return the factor that flex_attention is given."""
+    scale = node.args[5] if len(node.args) > 5 else node.kwargs.get("scale")
+    return float(scale) if isinstance(scale, int | float) else float(node.inputs[0].shape[-1]) ** -0.5
+
+
+def ends_of_flex(node: Node) -> Ends | None:
+    """Return the ends of flex_attention; its weights are what it makes of values that are ones of one key each."""
+    query, key = node.inputs[0].data.detach(), node.inputs[1].data.detach()
+    if query.ndim != 4 or query.shape[1] % key.shape[1]:
+        return None
+    one_each = torch.eye(key.shape[2], dtype=query.dtype).expand(*key.shape[:2], -1, -1).contiguous()
+    given = [_unwrapped(each) for each in node.args]
+    given[2] = one_each
+    with torch.no_grad():
+        result = node.func(*given, **{name: _unwrapped(each) for name, each in node.kwargs.items()})
+    weights = result[0] if isinstance(result, tuple) else result
+    assert isinstance(weights, torch.Tensor)
+    return _ends_of_heads((node,) * 3, (_flat,) * 3, query, key, 1.0, None, False, weights=weights.to(torch.float64))
+
+
+def _unwrapped(item: object) -> object:
+    if isinstance(item, Value):
+        return item.data
+    if type(item) is tuple:
+        return tuple(_unwrapped(each) for each in item)
+    return [_unwrapped(each) for each in item] if type(item) is list else item
+
+
 def ends_of_native(node: Node) -> Ends | None:
     """Return the ends of `torch.nn.MultiheadAttention`'s fast path, which projects and attends in one operation."""
     heads, weight, bias = node.args[4], node.args[5], node.args[6]
@@ -145,6 +174,7 @@ def _ends_of_heads(
     scale: float,
     mask: torch.Tensor | None,
     is_causal: bool,
+    weights: torch.Tensor | None = None,
 ) -> Ends:
     batch, heads, length_q, size = query.shape
     kv_heads, length_k = key.shape[1], key.shape[2]
@@ -158,7 +188,7 @@ def _ends_of_heads(
         scores = scores.masked_fill(~torch.ones(length_q, length_k, dtype=torch.bool).tril(), -torch.inf)
     if mask is not None:
         scores = scores.masked_fill(~mask, -torch.inf) if mask.dtype == torch.bool else scores + mask.to(torch.float64)
-    weight = scores.softmax(dim=-1).nan_to_num(0.0)
+    weight = scores.softmax(dim=-1).nan_to_num(0.0) if weights is None else weights
     ends = [End(node, place, reader) for place, (node, reader) in enumerate(zip(nodes, readers, strict=True))]
     return Ends(
         query=ends[0],

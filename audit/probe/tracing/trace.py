@@ -2,8 +2,9 @@
 
 import functools
 import re
+import sys
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 
 import torch
 from torch.nn.modules.dropout import _DropoutNd
@@ -16,7 +17,7 @@ from ..tensors import load
 from . import influence
 from .cores import Cores, find_cores
 from .describe import Found, described
-from .ends import ends_of_core, ends_of_fused, ends_of_native
+from .ends import ends_of_core, ends_of_flex, ends_of_fused, ends_of_native, flex_scale
 from .recording import RANDOM, Counting, Node, Recording
 from .scales import Scale, scale_of, scale_of_fused
 
@@ -24,6 +25,7 @@ _LEAVES = ("hidden_states", "context", "key_mask", "query", "key", "value", "mas
 _RAISED = 0.25  # a dropout that must not act in eval
 _DROPOUT = re.compile(r"(^|_)(p_)?(drop|dropout)(_p|_rate|_prob|out)?$")
 _MOST_CORES = 64
+_UNCOMPILED = "_FLEX_ATTENTION_DISABLE_COMPILE_DEBUG"
 
 
 def attention_trace(
@@ -78,7 +80,7 @@ def _runner(call: Callable[[Leaves], object], seed: int) -> Run:
         # Copies, so that a forward that overwrites its inputs is given the same the next time.
         given = {name: None if x is None else x.clone() for name, x in leaves.items()}
         seed_everything(seed)
-        with phase("forward"), torch.no_grad():
+        with phase("forward"), torch.no_grad(), _without_compiling():
             if mode is None:
                 call(given)
                 return
@@ -88,6 +90,19 @@ def _runner(call: Callable[[Leaves], object], seed: int) -> Run:
                 call(given)
 
     return run
+
+
+@contextmanager
+def _without_compiling() -> Iterator[None]:
+    """Run compiled functions as they were written: compilation does not go together with a mode."""
+    compiler, flex = sys.modules.get("torch._dynamo"), sys.modules.get("torch.nn.attention.flex_attention")
+    with ExitStack() as stack:
+        if compiler is not None:
+            stack.enter_context(torch.compiler.set_stance("force_eager"))
+        if flex is not None and hasattr(flex, _UNCOMPILED):
+            stack.callback(setattr, flex, _UNCOMPILED, getattr(flex, _UNCOMPILED))
+            setattr(flex, _UNCOMPILED, True)
+        yield
 
 
 def traced(run: Run, leaves: Leaves, module: torch.nn.Module | None, *, owners: bool, seed: int) -> dict[str, object]:
@@ -146,7 +161,9 @@ def _found(cores: Cores) -> list[Found]:
         ends = ends_of_native(node)
         scale = Scale(effective=ends.head_dim**-0.5 if ends else None, why="" if ends else "not read")
         found.append(Found(node, "torch.nn.MultiheadAttention (fast path)", scale, ends, None, is_native=True))
-    found += [Found(node, "flex_attention", Scale(effective=None, why="not read"), None, None) for node in cores.flex]
+    for node in cores.flex:
+        scale = scale_of_fused(flex_scale(node), node.inputs[0], node.inputs[1])
+        found.append(Found(node, "flex_attention", scale, ends_of_flex(node), None))
     return sorted(found, key=lambda each: each.node.index)[:_MOST_CORES]
 
 

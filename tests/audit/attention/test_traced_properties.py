@@ -6,6 +6,11 @@ from typing import Any
 
 import pytest
 
+from audit.attention.traced import trace_of_model
+from audit.execute import open_probe
+from audit.plan import Run
+from audit.target import Target
+
 SOURCE = Path(__file__).parents[2] / "fixtures" / "attention" / "traced" / "attention.py"
 Edit = tuple[str, str]
 
@@ -264,3 +269,27 @@ def test_a_failure_points_at_the_line_of_the_target(zoo: Any, name: str) -> None
 def test_a_mistake_fails_no_property_but_its_own(zoo: Any, name: str) -> None:
     failed = [prop for prop in TRACED if judgement(zoo, name, prop).outcome == "failed"]
     assert failed == [WRONG[name][0]]
+
+
+def test_a_model_shows_the_attention_of_every_layer(tmp_path: Path) -> None:
+    package = tmp_path / "zoo"
+    package.mkdir()
+    (package / "__init__.py").write_text("")
+    (package / "attention.py").write_text(SOURCE.read_text())
+    (package / "specs.py").write_text(
+        "import torch\n"
+        "from torch import nn\n"
+        "from zoo.attention import Attention\n"
+        "MODELS = {'two': {'class': 'torch.nn:Sequential', 'build': lambda: nn.Sequential(Attention(), Attention()),\n"
+        "    'inputs': lambda batch, generator: {'input': torch.randn(batch, 9, 24, generator=generator)},\n"
+        "    'loss': lambda output, inputs: output.sum()}}\n"
+    )
+    (tmp_path / "pyproject.toml").write_text('[tool.astrobio-audit]\npackage = "zoo"\nspecs = "zoo.specs"\n')
+    target = Target.load(tmp_path)
+    with open_probe(target, side_by_side=1) as probe:
+        found = trace_of_model(Run(target=target, probe=probe, seed=0), "zoo.specs", "two")
+    assert [core.owner for core in found.cores] == ["0", "1"]
+    assert [core.scale for core in found.cores] == [pytest.approx(8**-0.5)] * 2
+    place = found.cores[0].location(target)
+    assert place is not None
+    assert place.path == "zoo/attention.py"

@@ -289,3 +289,21 @@ def test_a_model_shows_every_core_with_its_module() -> None:
     found = traced(run, {"x": torch.randn(2, LENGTH, WIDTH)}, model, owners=False, seed=0)
     assert [each["owner"] for each in found["cores"]] == ["1.layers.0.self_attn", "1.layers.1.self_attn"]
     assert all(each["dropout"] == pytest.approx(0.1) for each in found["cores"])
+
+
+def test_flex_attention_shows_its_scale_and_its_pattern() -> None:
+    from torch.nn.attention.flex_attention import flex_attention
+
+    def past(score: Tensor, _: Tensor, __: Tensor, query: Tensor, key: Tensor) -> Tensor:
+        return torch.where(query >= key, score, -math.inf)
+
+    found = core(lambda q, k, v: flex_attention(q, k, v, score_mod=past, scale=0.3))  # type: ignore[arg-type, return-value]
+    assert (found["backend"], found["attended"], found["heads"]) == ("flex_attention", "positions", HEADS)
+    assert found["scale"] == pytest.approx(0.3)
+    seen = torch.tensor(found["weights"]) > 0
+    assert torch.equal(seen, torch.ones_like(seen).tril())
+
+
+@pytest.mark.filterwarnings("ignore:.*torch.jit.script_method:DeprecationWarning")  # torch's compiler, of itself
+def test_a_compiled_function_is_followed_as_it_was_written() -> None:
+    assert core(torch.compile(plain))["scale_ratio"] == pytest.approx(1.0)
