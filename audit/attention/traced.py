@@ -12,7 +12,7 @@ from torch import Tensor
 from audit.attention.answers import Settled
 from audit.attention.cases import plain_case
 from audit.attention.contract import Dtype
-from audit.attention.subject import LENGTH, SHORT, AttentionSubject, Case
+from audit.attention.subject import BATCH_SIZE, LENGTH, SHORT, AttentionSubject, Case
 from audit.gateway import Probe, ProbeFailure, TargetRaised
 from audit.gateway.client import Plain
 from audit.judgement import Judgement, error, not_applicable, skipped
@@ -21,7 +21,7 @@ from audit.raised import judge_raised
 from audit.results import Location
 from audit.target import Target
 
-BATCH = 3
+BATCH = BATCH_SIZE
 _MOST_TRACED = 128  # keys; a wider window would need more, and its table of weights with it
 NO_SOFTMAX = "no softmax attention was seen: nothing between a product of queries and keys and a product with values"
 NO_SIZES = "undeclared: the sizes of the inputs could not be inferred, so nothing was traced"
@@ -87,11 +87,14 @@ class Trace(_Reply):
 
 
 class Traces(NamedTuple):
-    """Forwards of two batches of different sizes, and one in eval mode with every dropout rate set above zero."""
+    """Forwards of two batches of different sizes, and one in eval mode with every dropout rate set above zero.
+
+    The subject may refuse the sizes of the second, and such rates.
+    """
 
     first: Trace
-    second: Trace
-    raised: Trace
+    second: Trace | None
+    raised: Trace | None
 
 
 class _Key(NamedTuple):
@@ -120,26 +123,33 @@ def traces_of(subject: AttentionSubject, run: Run, dtype: Dtype) -> Traces:
         return known[1]
     generator = subject.generator(run.seed)
     first = plain_case(subject, generator, length=LENGTH, batch=BATCH)
-    second = plain_case(subject, generator, length=SHORT, batch=BATCH - 1)
+    second = plain_case(subject, generator, length=SHORT, batch=BATCH + 1)
     found = _traced(
         subject,
         run,
         dtype,
-        [(first, {}), (second, {"owners": False}), (first, {"owners": False, "raise_dropout": True})],
+        [
+            (first, {}),
+            (second, {"owners": False, "may_raise": True}),
+            (first, {"owners": False, "may_raise": True, "raise_dropout": True}),
+        ],
     )
-    traces = Traces(*found)
+    assert found[0] is not None
+    traces = Traces(found[0], *found[1:])
     _LAST[run.probe] = (key, traces)
     return traces
 
 
 def trace_of(subject: AttentionSubject, run: Run, dtype: Dtype, case: Case) -> Trace:
     """Return what the subject carries out on one case; raises as `traces_of`."""
-    return _traced(subject, run, dtype, [(case, {})])[0]
+    found = _traced(subject, run, dtype, [(case, {})])[0]
+    assert found is not None
+    return found
 
 
 def _traced(
     subject: AttentionSubject, run: Run, dtype: Dtype, calls: Sequence[tuple[Case, Mapping[str, Plain]]]
-) -> list[Trace]:
+) -> list[Trace | None]:
     described: list[Plain] = []
     blob: dict[str, Tensor] = {}
     for index, (case, extra) in enumerate(calls):
@@ -164,20 +174,23 @@ def _traced(
         raise Settled(error(f"the specs declare {subject.declared} and build {built!s}: a stand-in is not judged"))
     count = reply.get("parameters")
     subject.built.parameters = count if isinstance(count, int) else None
-    return read_traces(reply, len(calls))
+    return read_traces(reply, [bool(extra.get("may_raise")) for _, extra in calls])
 
 
-def read_traces(reply: Mapping[str, Plain], calls: int) -> list[Trace]:
-    """Return the trace of each call.
+def read_traces(reply: Mapping[str, Plain], may_raise: Sequence[bool]) -> list[Trace | None]:
+    """Return the trace of each call; None where it raised and might.
 
     Raises:
         ProbeFailure: the reply is not one that the probe sends.
     """
     listed = reply.get("calls")
-    if not isinstance(listed, list) or len(listed) != calls:
+    if not isinstance(listed, list) or len(listed) != len(may_raise):
         raise ProbeFailure("the target's process sent a reply without the trace of every call")
     try:
-        return [Trace.model_validate(each) for each in listed]
+        return [
+            None if each is None and might else Trace.model_validate(each)
+            for each, might in zip(listed, may_raise, strict=True)
+        ]
     except ValidationError as invalid:
         first = invalid.errors()[0]
         raise ProbeFailure(f"the target's process sent an unreadable trace: {first['loc']}: {first['msg']}") from None
@@ -191,7 +204,9 @@ def trace_of_model(run: Run, specs: str, name: str, *, batch_size: int = 2) -> T
         ProbeFailure: the reply is not one that the probe sends.
     """
     reply = run.probe.call("attention_cores", specs=specs, name=name, seed=run.seed, batch_size=batch_size)
-    return read_traces({"calls": [dict(reply)]}, 1)[0]
+    found = read_traces({"calls": [dict(reply)]}, [False])[0]
+    assert found is not None
+    return found
 
 
 def cores_of(trace: Trace) -> tuple[Core, ...]:
@@ -206,7 +221,12 @@ def cores_of(trace: Trace) -> tuple[Core, ...]:
 
 
 def untold(subject: AttentionSubject, why: str) -> Judgement:
-    """What is not told by the trace was not verified where specs declare it; elsewhere nothing was promised."""
+    """What the trace does not tell is for the oracle to judge; without one, what specs declare was not verified.
+
+    Of a mechanism that was found without specs nothing was promised.
+    """
+    if subject.has_oracle:
+        return not_applicable(f"{why}; attention.oracle compares what comes of it")
     return skipped(why) if subject.is_declared else not_applicable(why)
 
 

@@ -20,6 +20,8 @@ def judge(subject: AttentionSubject, run: Run) -> Judgement:
     if subject.is_function:
         return not_applicable("a function has no eval mode")
     trace = traces_of(subject, run, subject.finest_dtype).raised
+    if trace is None:
+        return error("with dropout rates above zero the forward in eval mode raised, and without them not")
     if not trace.operations:
         return error("the forward carried out no operation that could be followed: nothing was tested")
     fused = [core.frames for core in trace.cores if core.dropout and not trace.dropped]

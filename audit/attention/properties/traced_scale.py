@@ -26,7 +26,7 @@ _ORIGIN = f"the factor must be within {_SAME:g} of the declared one, and undecla
 def judge(subject: AttentionSubject, run: Run) -> Judgement:
     """Compare the factor that was followed with the declared one, or with those that mistakes lead to."""
     traces = traces_of(subject, run, subject.finest_dtype)
-    cores, second = cores_of(traces.first), traces.second.cores
+    cores, second = cores_of(traces.first), traces.second.cores if traces.second else ()
     told = [(at, core) for at, core in enumerate(cores) if core.scale is not None and core.head_dim and _can_be(core)]
     if not told:
         return untold(subject, "; ".join(dict.fromkeys(_why(core) for core in cores)))
@@ -90,7 +90,7 @@ def _mistakes(subject: AttentionSubject, core: Core) -> Iterator[tuple[str, floa
     yield "sqrt(head_dim), the inverse", math.sqrt(core.head_dim), math.sqrt(core.head_dim)
     if core.keys and core.keys > 1:
         yield "1/sqrt(length)", core.keys**-0.5, SHORT**-0.5
-    yield "1/sqrt(batch size)", BATCH**-0.5, (BATCH - 1) ** -0.5
+    yield "1/sqrt(batch size)", BATCH**-0.5, (BATCH + 1) ** -0.5
 
 
 def _same(scale: float, wanted: float) -> bool:

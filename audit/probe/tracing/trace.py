@@ -39,7 +39,8 @@ def attention_trace(
         seed: of the weights.
         dtype: of the weights; the inputs arrive in it.
         calls: each names its tensors by their keys in `tensors`. One with `owners` false measures no axes, one with
-            `raise_dropout` sets every dropout of the module that is zero before it is called, in eval mode.
+            `raise_dropout` sets every dropout of the module that is zero before it is called, in eval mode. One with
+            `may_raise` has None in place of a trace where the target refuses it.
         tensors: the inputs, in the safetensors format.
 
     Returns:
@@ -50,12 +51,17 @@ def attention_trace(
     callee = callee_of(subject, seed, dtype)
     if callee.identity["class"] not in (None, declared):
         return callee.identity
-    found = []
+    found: list[dict[str, object] | None] = []
     for call in calls:
         leaves: Leaves = {name: inputs[str(call[name])] if call.get(name) else None for name in _LEAVES}
+        run = _runner(functools.partial(_called, callee, call), seed)
         with _raised_dropout(callee.module, is_wanted=bool(call.get("raise_dropout"))):
-            run = _runner(functools.partial(_called, callee, call), seed)
-            found.append(traced(run, leaves, callee.module, owners=call.get("owners") is not False, seed=seed))
+            try:
+                found.append(traced(run, leaves, callee.module, owners=call.get("owners") is not False, seed=seed))
+            except Exception:
+                if not call.get("may_raise"):
+                    raise
+                found.append(None)
     return {"calls": found, **callee.identity}
 
 

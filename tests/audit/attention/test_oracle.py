@@ -94,7 +94,7 @@ def test_top_left_alignment_is_that_of_torch(data: tuple[Tensor, Tensor, Tensor]
 def test_a_window_counts_the_query_s_own_position(
     data: tuple[Tensor, Tensor, Tensor], window: int, is_causal: bool
 ) -> None:
-    query, key, value = data
+    query, key, _ = data
     promised = contract(query.shape[1], key.shape[1], query.shape[3], window=window)
     length_q, length_k = query.shape[2], key.shape[2]
     allowed = oracle.allowed_keys(query, key, contract=promised, is_causal=is_causal)

@@ -20,8 +20,9 @@ CALL: dict[str, Any] = {"cores": [CORE], "dropped": [], "other_softmaxes": 0, "o
 
 
 def test_a_complete_reply_is_read() -> None:
-    found = read_traces({"calls": [CALL]}, 1)
+    found = read_traces({"calls": [CALL, None]}, [False, True])
     assert isinstance(found[0], Trace)
+    assert found[1] is None
     assert found[0].cores[0].where == "'attn' (written out)"
 
 
@@ -31,6 +32,7 @@ def test_a_complete_reply_is_read() -> None:
         {},
         {"calls": "many"},
         {"calls": []},
+        {"calls": [None]},
         {"calls": [CALL, CALL]},
         {"calls": [CALL | {"operations": -1}]},
         {"calls": [CALL | {"cores": [CORE | {"scale": float("nan")}]}]},
@@ -40,7 +42,7 @@ def test_a_complete_reply_is_read() -> None:
 )
 def test_a_reply_of_another_form_is_the_probe_s_failure(reply: Any) -> None:
     with pytest.raises(ProbeFailure):
-        read_traces(reply, 1)
+        read_traces(reply, [False])
 
 
 def test_the_place_is_the_innermost_line_in_the_target(tmp_path: Path) -> None:
