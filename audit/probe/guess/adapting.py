@@ -5,7 +5,7 @@ A form is plain data:
 - `canonical`: `module` (hidden states) or `function` (query, key, value);
 - `arguments`: what each argument of the call is given, a recipe; by position where `positional` says so;
 - `layout`, `out`: of the tensors that go in and of the one that comes out;
-- `pick`: the path to the output in what is returned;
+- `pick`: the path to the output in what is returned; an attribute begins with a dot;
 - `mask`: None, or the argument, convention and shape of a mask of keys;
 - `heads`, `head_dim`, `rope`: sizes that tables and masks need.
 """
@@ -43,12 +43,38 @@ def called(
         name: made(recipe, form, leaves, is_causal=is_causal, namespace=namespace)
         for name, recipe in form["arguments"].items()
     }
+    sources = {name: _source_of(recipe, form) for name, recipe in form["arguments"].items()}
     mask = form["mask"]
     if mask and mask["parameter"] and _mask_of(form, leaves) is not None:
         arguments[mask["parameter"]] = _mask(form, mask, leaves)
+        sources[mask["parameter"]] = "mask" if form["canonical"] == "function" else "key_mask"
+    watched = [
+        (leaf, given, given.clone())
+        for name, given in arguments.items()
+        if isinstance(given, torch.Tensor) and (leaf := leaves.get(sources.get(name, ""))) is not None
+    ]
     first = [arguments.pop(name) for name in form["positional"] if name in arguments]
     answer = target(*first, **arguments)
+    for leaf, given, before in watched:
+        if not torch.equal(given, before):
+            _show_overwritten(leaf, given)
     return output(answer, form, leaves)
+
+
+def _source_of(recipe: object, form: Form) -> str:
+    """Return the name of the canonical tensor that an argument is made of; empty for another argument."""
+    if recipe == "kept":
+        return "mask" if form["canonical"] == "function" else "key_mask"
+    names = {"hidden": "hidden_states", "context": "context", "query": "query", "key": "key", "value": "value"}
+    return names.get(str(recipe), "")
+
+
+def _show_overwritten(leaf: torch.Tensor, given: torch.Tensor) -> None:
+    """Make it show in the canonical tensor that the target changed what was made of it; a view shows it by itself."""
+    if leaf.data_ptr() == given.data_ptr():
+        return
+    with torch.no_grad():
+        leaf.copy_(~leaf if leaf.dtype == torch.bool else leaf + 1)
 
 
 def made(
@@ -71,6 +97,8 @@ def made(
         return is_causal
     if recipe == "kept":  # a mask that the call must have, where every key may be attended to
         return _mask(form, form["required_mask"], leaves)
+    if str(recipe).startswith(("packed", "longest")):
+        return _packed(str(recipe), form, leaves)
     if form["canonical"] == "function":
         tensor = leaves[str(recipe)]
         assert tensor is not None
@@ -85,24 +113,38 @@ def made(
     return _table(str(recipe), form, hidden)
 
 
+def _packed(recipe: str, form: Form, leaves: Mapping[str, torch.Tensor | None]) -> object:
+    """Return where packed sequences begin and the last one ends, or the length of the longest: they are all as long."""
+    names = ("key" if recipe.endswith(" k") else "query") if form["canonical"] == "function" else "hidden_states"
+    tensor = leaves[names]
+    assert tensor is not None
+    batch, length = tensor.shape[0], tensor.shape[-2]
+    if recipe.startswith("longest"):
+        return length
+    return torch.arange(0, (batch + 1) * length, length, dtype=torch.int32)
+
+
 def _table(recipe: str, form: Form, hidden: torch.Tensor) -> object:
     """Return what is made of the sizes of the hidden states alone."""
     batch, length, _ = hidden.shape
     height, width = layouts.grid_of(length)
     dim = form["rope"]
     positions = torch.arange(length)
+    positions = positions.repeat(batch) if form["layout"] == "(BL)C" else positions
     angles = positions[:, None] * ROPE_BASE ** (-torch.arange(0, dim, 2) / dim)  # (L, dim / 2)
     doubled = torch.cat([angles, angles], dim=-1)
     cos, sin = doubled.cos().to(hidden.dtype), doubled.sin().to(hidden.dtype)
     match recipe:
-        case "rope pair":
+        case "rope pair" if form["layout"] != "(BL)C":
             return cos.expand(batch, -1, -1), sin.expand(batch, -1, -1)
-        case "rope pair L":
+        case "rope pair" | "rope pair L":
             return cos, sin
         case "rope pair half":
             return angles.cos().to(hidden.dtype), angles.sin().to(hidden.dtype)
         case "rope complex":
             return torch.polar(torch.ones_like(angles), angles)
+        case "rope complex B":
+            return torch.polar(torch.ones_like(angles), angles).expand(batch, -1, -1)
         case "rope angles":
             return doubled.to(hidden.dtype)
         case "rope angles 4":
@@ -186,8 +228,8 @@ def output(answer: object, form: Form, leaves: Mapping[str, torch.Tensor | None]
 
 
 def _part(value: object, part: object) -> object:
-    if isinstance(part, str) and not isinstance(value, Mapping):
-        return getattr(value, part)
+    if isinstance(part, str) and part.startswith(".") and not isinstance(value, Mapping):
+        return getattr(value, part[1:])
     return cast(Any, value)[part]
 
 
@@ -226,4 +268,4 @@ def _places(answer: object) -> list[list[object]]:
         for name in (*_PREFERRED, *getattr(answer, "__dict__", {}))
         if isinstance(getattr(answer, name, None), torch.Tensor)
     ]
-    return [[name] for name in names]
+    return [[f".{name}"] for name in names]

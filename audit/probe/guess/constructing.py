@@ -11,13 +11,14 @@ import types
 import typing
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 
 import torch
 
 from . import conventions
 from .conventions import CONFIG_NAMES, Sizes
 from .reading import Source, parameters_of, string_options
-from .values import Settings, decoded
+from .values import DEFAULT, Settings, decoded
 
 Path = tuple[str, ...]
 Slots = dict[Path, list[object]]
@@ -42,6 +43,7 @@ class Constructor:
     parameters: list[inspect.Parameter] = field(default_factory=list)
     configs: dict[str, list[str | None]] = field(default_factory=dict)
     options: dict[Path, tuple[object, ...]] = field(default_factory=dict)
+    _texts: dict[Path, tuple[str, ...]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         """Read the signature."""
@@ -53,7 +55,7 @@ class Constructor:
             if classes or name in CONFIG_NAMES or (required and name.endswith(("_config", "_cfg"))):
                 self.configs[each.name] = [*classes[:_MAX_CLASSES], None]
 
-    @property
+    @cached_property
     def lengthy_block(self) -> bool:
         """Whether `block_size` is the maximal length: a triangular mask is made, or a config says it as GPT's do."""
         return bool(re.search(r"\btril\b|\btriu\b|is_causal", self.source.text)) or bool(self.configs)
@@ -81,6 +83,8 @@ class Constructor:
         arguments: dict[str, object] = {}
         for path, values in slots.items():
             value = values[chosen.get(path, 0)]
+            if value is DEFAULT:
+                continue
             if isinstance(value, Mapping):
                 value = {key: dict(item) if isinstance(item, Mapping) else item for key, item in value.items()}
             place = arguments
@@ -98,7 +102,7 @@ class Constructor:
                 made["set"] = {"_attn_implementation": "eager"}
         return arguments
 
-    @property
+    @cached_property
     def defaults(self) -> dict[str, object]:
         """The defaults of the class's own arguments, and of the fields of the configurations that it may have."""
         found = {each.name: each.default for each in self.parameters if each.default is not _UNSET}
@@ -141,7 +145,7 @@ class Constructor:
     def _values(self, each: inspect.Parameter, sizes: Sizes, path: Path) -> list[object]:
         """Return the values of an argument; none where its default is kept."""
         required = each.default is _UNSET
-        options = string_options(self.source, each.name, each.annotation if len(path) == 1 else "")
+        options = self._options_of(each, path)
         if options and (required or isinstance(each.default, str) or (each.default is None and len(path) == 1)):
             self.options[path] = options
         if (
@@ -153,6 +157,8 @@ class Constructor:
         fixed = conventions.scalar_of(each.name)
         if fixed and (required or each.name == "batch_first"):
             return list(fixed)
+        if fixed and each.default is None and fixed[0] is not None:
+            return [DEFAULT, *fixed]
         kind = conventions.kind_of(each.name, lengthy_block=self.lengthy_block)
         if kind == "embed" and _annotated(each, float, bool, str):
             kind = None
@@ -160,13 +166,29 @@ class Constructor:
             values = conventions.candidates(kind, sizes)
             known = [value for value in values if value != each.default]
             if conventions.overrides_default(kind, each.default):
-                return [*known, each.default]
-            return [each.default, *known] if kind in ("window", "image") and not isinstance(each.default, bool) else []
-        if kind and not (options and kind not in ("embed", "heads")):
+                return [*known, DEFAULT]
+            return [DEFAULT, *known] if kind in ("window", "image") and not isinstance(each.default, bool) else []
+        if kind and not (options and _annotated(each, str)):
             return conventions.candidates(kind, sizes)
+        if each.name in ("processor", "attn_processor"):
+            made = ({"$call": name, "arguments": {}} for name in self._processors())
+            return [None if required else DEFAULT, *made] if each.default is None or required else []
         if required:
             return _by_type(each, options, sizes)
-        return [None, {"$name": "torch.nn.LayerNorm"}] if each.default is None and "norm_layer" in each.name else []
+        return [DEFAULT, {"$name": "torch.nn.LayerNorm"}] if each.default is None and "norm_layer" in each.name else []
+
+    def _processors(self) -> list[str]:
+        """Return the classes of the target's module that compute attention for another one, the nearest name first."""
+        named = [n for n, value in self.namespace.items() if n.endswith("Processor") and isinstance(value, type)]
+        return sorted(named, key=lambda name: -_common(name, self.built.__name__))[:_MAX_CLASSES]
+
+    def _options_of(self, each: inspect.Parameter, path: Path) -> tuple[str, ...]:
+        """Return the texts that an argument may be; what annotates a configuration's field is not the class's word."""
+        if path not in self._texts:
+            annotation = each.annotation if len(path) == 1 else ""
+            is_text = isinstance(each.default, str) or _annotated(each, str) or "str" in str(annotation).split(" | ")
+            self._texts[path] = string_options(self.source, each.name, annotation, self.namespace, is_text=is_text)
+        return self._texts[path]
 
     def _config_classes(self, each: inspect.Parameter) -> Iterator[str]:
         """Yield expressions for the classes that a configuration may have, as the target's module names them."""

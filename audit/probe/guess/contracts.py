@@ -74,7 +74,7 @@ _OUTPUT = (
 )
 # Words of a computation that is not softmax(q k^T / sqrt(D)) v, or is not that alone.
 _ODD = re.compile(
-    r"softcap|soft_cap|tanh|relative|rel_pos|alibi|window|sink|residual|gate|sigmoid|(?<!g)elu\b|relu|"
+    r"softcap|soft_cap|tanh|relative|rel_pos|alibi|window|sink|residual|shortcut|identity|skip|gate|sigmoid|(?<!g)elu\b|relu|"
     r"feature_map|landmark|performer|linformer|lsh|topk|top_k|sparse|kernel|talking|null_k|mem_k|memory_k|bias_k|zero_attn|"
     r"_norm\b|norm\(|normalize|l2norm|temperature|log_?n|mscale|yarn|ntk|conv|pool|cosine|entmax|sinkhorn|pinv|"
     r"fft|decay|cumsum|roll\(|unfold|stride|dilat|chunk_size|block_size|bucket|shift|quant|lora|slope",
@@ -85,6 +85,7 @@ _SCALED = re.compile(r"\*\*\s*\(?-\s*(0?\.5|1\s*/\s*2)|sqrt\(|rsqrt|scaled_dot_p
 _CAUSAL_SOURCE = re.compile(
     r"\btril\b|\btriu\b|is_causal\s*=\s*True|causal_mask|look_ahead|subsequent_mask|mask_future"
 )
+_IN_ORDER = ("BLC", "LBC", "BCL")  # of an image or volume, causal may be said of an axis that is not the positions
 _NEARLY_ALL = 0.95  # of the pairs: some weights are too small to show
 _MOSTLY = 0.5  # a wrong diagonal lets a few later keys through, and remains a causal mask with a defect
 
@@ -122,7 +123,9 @@ def inferred(
                 contract[key], why[key] = value, where
                 break
     _fill_sizes(contract, why, module)
-    causal, reason = _causality(name, source, arguments, future, masked=bool(form["mask"]), module=module)
+    causal, reason = _causality(
+        name, source, arguments, future, masked=bool(form["mask"]), layout=form["layout"], module=module
+    )
     if causal is not None:
         contract["is_causal"] = causal
     if reason:
@@ -155,10 +158,14 @@ def _fill_sizes(contract: dict[str, object], why: dict[str, str], module: torch.
             contract["head_dim"] = dim = width // heads
             why["head_dim"] = f"width {width} / num_heads {heads}"
     if isinstance(heads, int) and isinstance(dim, int) and "num_kv_heads" not in contract:
-        width = key.out_features if isinstance(key, torch.nn.Linear) else heads * dim
-        if width % dim == 0 and width and heads % (width // dim) == 0:
+        width = key.out_features if isinstance(key, torch.nn.Linear) else 0
+        joint = any(p.dim() >= 2 and p.shape[0] == 3 * heads * dim for p in module.parameters())
+        if width and width % dim == 0 and heads % (width // dim) == 0:
             contract["num_kv_heads"] = width // dim
-            why["num_kv_heads"] = "width of the keys / head_dim" if key is not None else "as many as query heads"
+            why["num_kv_heads"] = "width of the keys / head_dim"
+        elif not width and joint:
+            contract["num_kv_heads"] = heads
+            why["num_kv_heads"] = "one projection makes queries, keys and values of the same width"
     groups = contract.get("num_kv_heads")
     if isinstance(heads, int) and isinstance(groups, int) and heads % groups:
         del contract["num_kv_heads"], why["num_kv_heads"]
@@ -171,10 +178,11 @@ def _causality(
     future: float | None,
     *,
     masked: bool,
+    layout: str,
     module: torch.nn.Module | None,
 ) -> tuple[bool | None, str | None]:
     """Return what is said of causality and by what; None where nothing says it, or a mask has to be passed for it."""
-    if future is None:
+    if future is None or layout not in _IN_ORDER:
         return None, None
     flags = {key: value for key, value in arguments.items() if CAUSAL.search(key) and isinstance(value, bool)}
     for key, value in flags.items():
@@ -196,11 +204,18 @@ def _causality(
     return None, f"{said}, but later tokens are seen" if said else None
 
 
-def _is_plain(source: Source) -> bool:
-    """Whether the source reads as softmax attention with the usual scale and nothing else."""
+def _is_plain(source: Source, form: Form) -> bool:
+    """Whether the source reads as softmax attention with the usual scale and nothing else.
+
+    An input that is added to what comes of it is a residual, a mask that is multiplied with something hides queries.
+    """
     text = re.sub(r'"""[\s\S]*?"""|\'\'\'[\s\S]*?\'\'\'|#[^\n]*', "", source.text)
     softmax = re.search(r"softmax|scaled_dot_product_attention", text)
-    return bool(softmax and _SCALED.search(text)) and not _ODD.search(text)
+    given = [re.escape(name) for name, recipe in form["arguments"].items() if recipe == "hidden"]
+    masks = [re.escape(form["mask"]["parameter"])] if form["mask"] and form["mask"]["parameter"] else []
+    added = any(re.search(rf"(?<![\w.]){name}\s*\+=?|\+=?\s*{name}\b", text) for name in given)
+    hidden = any(re.search(rf"\*\s*{name}\b|(?<![\w.]){name}[\w.()\[\],: ]*\*[^*]", text) for name in masks)
+    return bool(softmax and _SCALED.search(text)) and not (_ODD.search(text) or added or hidden)
 
 
 def _projections(
@@ -229,7 +244,7 @@ def _projections(
             return
         names[role] = found[0]
     held = {f"{name}.{kind}" for name in names.values() for kind in ("weight", "bias")}
-    if {key for key, _ in module.named_parameters()} - held or not _is_plain(source):
+    if {key for key, _ in module.named_parameters()} - held or not _is_plain(source, form):
         return
     if any(
         not isinstance(each, torch.nn.Linear | torch.nn.Dropout | torch.nn.Identity | torch.nn.Softmax)
@@ -267,7 +282,7 @@ def _of_function(name: str, source: Source, form: Form, sizes: Sizes, future: fl
     }
     why = {"num_heads": "heads of the queries that it is given", "num_kv_heads": "heads of the keys that it takes"}
     switch = next((key for key, recipe in form["arguments"].items() if recipe == "causal"), None)
-    if not _is_plain(source) or _POSITIONS.search(source.text):
+    if not _is_plain(source, form) or _POSITIONS.search(source.text):
         return contract, why
     if switch:
         contract["is_causal"], why["is_causal"] = True, f"argument {switch}"

@@ -31,12 +31,12 @@ WINDOW = 4
 FEATURES = 10
 
 _EMBED = """dim d_model hidden_size embed_dim n_embd embedding_dim channels in_channels query_dim dims model_dim
-embed_size emb_dim emb_size in_dim input_dim hidden_dim n_embed width num_channels num_hiddens inp_dim input_size_dim
-dim_in embed d_embed d_hidden feature_dim features in_features d_in c ch dmodel model_size attention_dim hidden
-embedding_size token_dim node_dim input_channels embed_dims feat_dim q_dim dim_q d_input query_size attn_dim attention_channel
-hidden_channels q_channels in_planes planes inplanes hid_dim hiddensize embeddim output_dim out_dim out_features
-out_channels dim_out d_out d_output proj_dim total_dim embeddings in_chans in_ch inner_dim x_dim size state_dim
-encoder_embed_dim decoder_embed_dim"""
+embed_size emb_dim emb_size in_dim input_dim hidden_dim n_embed width num_channels num_hiddens inp_dim
+input_size_dim dim_in embed d_embed d_hidden feature_dim features in_features d_in c ch dmodel model_size
+attention_dim hidden embedding_size token_dim node_dim input_channels embed_dims feat_dim q_dim dim_q
+d_input query_size attn_dim attention_channel hidden_channels q_channels in_planes planes inplanes
+hid_dim hiddensize embeddim output_dim out_dim out_features out_channels dim_out d_out d_output proj_dim
+total_dim embeddings in_chans in_ch inner_dim x_dim size state_dim in_chs out_chs in_dims"""
 _HEADS = """num_heads heads n_head n_heads num_attention_heads nhead nheads h head_num attention_heads num_head
 number_of_heads heads_num n_attention_heads encoder_attention_heads decoder_attention_heads numheads num_q_heads
 num_query_heads q_heads n_q_heads head_count"""
@@ -98,7 +98,7 @@ _KINDS = {
 _IMAGE = {"input_size", "img_size", "image_size", "resolution", "input_resolution", "feat_size", "fmap_size", "size_hw"}
 _DROP = re.compile(r"drop|(^|_)pdrop")
 # Given although they have a default, for a default is large, or hides a path that only other sizes reach.
-_OVERRIDDEN = {"embed", "heads", "head_dim", "kv_heads", "window", "features", "length"}
+_OVERRIDDEN = {"embed", "heads", "head_dim", "kv_heads", "window", "features", "length", "context"}
 CONFIG_NAMES = {"config", "cfg", "conf", "args", "hparams", "configuration", "options", "opt", "hp", "hps", "settings"}
 CONFIG_NAMES |= {
     "model_args",
@@ -143,11 +143,11 @@ def candidates(kind: str, sizes: Sizes) -> list[object]:
         case "length":
             return [LONGEST, 11]
         case "window":
-            return [WINDOW, (1, 11), 11, (WINDOW, WINDOW), 1]
+            return [WINDOW, {"$tuple": [1, 11]}, 11, {"$tuple": [WINDOW, WINDOW]}, 1]
         case "features":
             return [FEATURES, sizes.head_dim, 2, 32]
         case "image":
-            return [(1, 11), 11]
+            return [{"$tuple": [1, 11]}, 11]
     return [0.0]
 
 

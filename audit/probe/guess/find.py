@@ -13,7 +13,7 @@ import torch
 
 from .. import specs
 from ..phases import phase
-from . import trying
+from . import gates, trying
 from .adapting import Form
 from .constructing import Constructor, Path, Slots, lacks_setting, variations
 from .contracts import inferred
@@ -21,11 +21,12 @@ from .conventions import SIZES, Sizes
 from .forms import crossed, forms_of
 from .loading import Loaded, load
 from .problems import NotGuessed, told
-from .reading import Source, is_module_class, read
+from .reading import Source, is_module_class, parameters_of, read
 from .trying import Target
 from .values import python
 
 _SECONDS = 40.0  # for all trials of one class
+_SECONDS_OF_OPTION = 5.0
 _GROWTH = 80  # settings that a configuration of unknown class may turn out to need
 _MAX_SUBJECTS = 13
 
@@ -38,6 +39,7 @@ class Way:
     arguments: Mapping[str, object]
     form: Form
     sizes: Sizes
+    opened: list[str] = field(default_factory=list)
     defaults: Mapping[str, object] = field(default_factory=dict)
 
 
@@ -47,10 +49,11 @@ class _Worst:
 
     stage: int = -1
     reason: str = ""
+    sizes: Sizes | None = None
 
-    def note(self, stage: int, reason: str) -> None:
+    def note(self, stage: int, reason: str, sizes: Sizes) -> None:
         if stage > self.stage:
-            self.stage, self.reason = stage, reason
+            self.stage, self.reason, self.sizes = stage, reason, sizes
 
 
 def find(path: str, module: str | None, qualname: str, seed: int) -> dict[str, object]:
@@ -63,8 +66,11 @@ def find(path: str, module: str | None, qualname: str, seed: int) -> dict[str, o
         seed: of the weights.
 
     Returns:
-        `problem` (one line, or None), `kind`, `declared`, `parameters`, `loaded` and the `subjects`, each with its
-        `choices`, which `callee_of` takes, `contract`, `inferred_from`, `arguments` and `call`.
+        `problem` (one line, or None), `kind`, `declared`, `parameters`, `loaded`, `signature` and the `subjects`, each
+        with its `choices`, which `callee_of` takes, `contract`, `inferred_from`, `arguments`, `call`, and the `lengths`
+        that it was called with; `choices["opened"]` names the parameters that begin as zero and were given numbers, for
+        nothing shows behind them; `not_built` says why options are none of them. `path`, `module` and `qualname` are
+        those that were asked for.
     """
     reply: dict[str, object] = {
         "problem": None,
@@ -73,12 +79,17 @@ def find(path: str, module: str | None, qualname: str, seed: int) -> dict[str, o
         "parameters": None,
         "subjects": [],
         "loaded": None,
+        "signature": {},
+        "not_built": {},
+        "path": path,
+        "module": module,
+        "qualname": qualname,
     }
     try:
         with phase("import"):
             loaded = load(path, module, qualname)
         value = loaded.value
-        reply |= {"loaded": loaded.how, "declared": _declared(value, qualname)}
+        reply |= {"loaded": loaded.how, "declared": _declared(value, qualname), "signature": _signature(value)}
         if isinstance(value, type) and not is_module_class(value):
             what = (
                 "a torch.autograd.Function" if issubclass(value, torch.autograd.Function) else "not a torch.nn.Module"
@@ -103,6 +114,22 @@ def _declared(value: object, qualname: str) -> str:
     return f"{getattr(value, '__module__', '')}:{getattr(value, '__qualname__', qualname)}"
 
 
+def _signature(value: object) -> dict[str, object]:
+    """Return the arguments of the constructor (of a class) and of the call, each as it is written."""
+    functions = (
+        {"build": value, "call": getattr(value, "forward", None)} if isinstance(value, type) else {"call": value}
+    )
+    found: dict[str, object] = {}
+    for key, function in functions.items():
+        if callable(function):
+            try:
+                named = [str(each) for each in parameters_of(function) if each.name != "self"]
+            except (TypeError, ValueError):  # built in
+                continue
+            found[key] = named
+    return found
+
+
 def namespace_of(value: object) -> Mapping[str, object]:
     """Return the names of the module that defines a class or function."""
     return vars(sys.modules[cast(str, getattr(value, "__module__", None))]) if _has_module(value) else {}
@@ -122,6 +149,8 @@ def _ways_of_class(loaded: Loaded, path: str, seed: int) -> tuple[dict[str, Way]
     ways = {"": usual}
     why_not: dict[str, str] = {}
     for option, values in list(constructor.options.items()):
+        if "cross" in option[-1] and not usual.form.get("context_dim"):
+            continue  # of what the usual call does not do
         taken = _value_at(usual.arguments, option)
         default = next((p.default for p in constructor.parameters if (p.name,) == option), None)
         for value in values:
@@ -129,7 +158,8 @@ def _ways_of_class(loaded: Loaded, path: str, seed: int) -> tuple[dict[str, Way]
                 continue
             name = f"{option[-1]}={value}"
             try:
-                found = _search(constructor, {option: value}, path, seed, deadline, like=usual)
+                until = min(deadline, time.monotonic() + _SECONDS_OF_OPTION)
+                found = _search(constructor, {option: value}, path, seed, until, like=usual)
                 if _value_at(found.arguments, option) == value:  # not where a configuration of another class was taken
                     ways[name] = found
             except NotGuessed as problem:
@@ -150,6 +180,8 @@ def _across(way: Way, built: type, constructor: Constructor, path: str, seed: in
     for width in (way.sizes.embed, way.sizes.context):
         try:
             found = trying.fitted(target, form | {"context_dim": width}, way.sizes)
+            if not trying.is_moved_by(target, found, way.sizes, "context"):
+                continue  # it takes a context for something else, or only where it is built otherwise
         except Exception:  # it does not attend to another sequence in this form, which is no defect
             continue
         masked, why = trying.with_mask(target, found, constructor.source, way.sizes)
@@ -181,13 +213,14 @@ def _search(
         NotGuessed: none does.
     """
     worst = _Worst()
-    for classes, sizes, vary in _plans(constructor, like):
+    for classes, planned, vary in _plans(constructor, like):
+        sizes = worst.sizes or planned if vary else planned  # varied are those that came furthest
         slots = constructor.slots(sizes, classes)
         for option, value in options.items():
             slots[option] = [value]
         for choice in variations(slots) if vary else [{}]:
             if time.monotonic() > deadline:
-                raise NotGuessed(f"{worst.reason or 'nothing was tried'} (gave up after {_SECONDS:.0f} s)")
+                raise NotGuessed(f"{worst.reason or 'nothing was tried'} (the time for trials was up)")
             way = _attempt(constructor, slots, choice, sizes, path, seed, worst)
             if way:
                 return way
@@ -234,7 +267,7 @@ def _attempt(
                 continue
             shown = ", ".join(f"{key}={python(value)}" for key, value in arguments.items())[:300]
             what = f"{name}({shown}) cannot be built" if stage == 0 else f"{name}({shown}) cannot be called"
-            worst.note(stage, f"{what}: {told(error, within=path)}")
+            worst.note(stage, f"{what}: {told(error, within=path)}", sizes)
             return None
     return None
 
@@ -267,7 +300,10 @@ def _called(
         across = "context" in form["arguments"].values()
         for trial in [form, *([form | {"context_dim": sizes.context if width else sizes.embed}] if across else [])]:
             try:
-                return Way(module, arguments, *_settled(target, trial, source, sizes), constructor.defaults)
+                fitted = trying.fitted(target, trial, sizes)
+                opened = _opened(module, target, fitted, sizes)
+                form, sizes = _settled(target, fitted, source, sizes)
+                return Way(module, arguments, form, sizes, opened, constructor.defaults)
             except Exception as error:
                 if lacks_setting(error):
                     raise
@@ -281,9 +317,17 @@ def _is_about_axes(error: Exception) -> bool:
     return "values to unpack" in str(error) or "number of dimensions" in str(error)
 
 
-def _settled(target: Target, form: Form, source: Source, sizes: Sizes) -> tuple[Form, Sizes]:
-    """Return the form with all that a trial finds of it."""
-    found = trying.fitted(target, form, sizes)
+def _opened(module: torch.nn.Module, target: Target, form: Form, sizes: Sizes) -> list[str]:
+    """Open the gates of a module in which no token reaches another; return the names of those that let one through."""
+    names = gates.closed(module)
+    if not names or trying.attends(target, form, sizes):
+        return []
+    gates.open_(module, names)
+    return names
+
+
+def _settled(target: Target, found: Form, source: Source, sizes: Sizes) -> tuple[Form, Sizes]:
+    """Return a form that was fitted, with all that trials find of it."""
     if (
         found["layout"] == "BLC"
         and not found["said"]
@@ -312,9 +356,10 @@ def _ways_of_function(loaded: Loaded, path: str) -> tuple[dict[str, Way], dict[s
             if form["canonical"] != "function":
                 continue
             try:
-                return {"": Way(None, {}, *_settled(target, form, source, sizes))}, {}
+                fitted = trying.fitted(target, form, sizes)
+                return {"": Way(None, {}, *_settled(target, fitted, source, sizes))}, {}
             except Exception as error:
-                worst.note(1, f"{function.__qualname__} cannot be called: {told(error, within=path)}")
+                worst.note(1, f"{function.__qualname__} cannot be called: {told(error, within=path)}", sizes)
     raise NotGuessed(worst.reason or f"{loaded.value.__qualname__} does not take query, key and value by these names")  # type: ignore[attr-defined]
 
 
@@ -340,7 +385,7 @@ def _described(name: str, way: Way, loaded: Loaded, path: str) -> dict[str, obje
         why["key_mask"] = form["why mask"]
     subject: dict[str, object] = {
         "name": name,
-        "choices": {"arguments": dict(way.arguments), "form": form},
+        "choices": {"arguments": dict(way.arguments), "form": form, "opened": way.opened},
         "contract": contract,
         "inferred_from": why,
         "arguments": {key: python(value) for key, value in way.arguments.items()},
@@ -368,7 +413,8 @@ def _call_line(form: Form, way: Way, name: str) -> str:
     if form["mask"] and form["mask"]["parameter"]:
         shown[form["mask"]["parameter"]] = "key_mask"
     inside = ", ".join(value if key in form["positional"] else f"{key}={value}" for key, value in shown.items())
-    return f"{callee}({inside}){''.join(f'[{part!r}]' for part in form['pick'])}"
+    picks = (part if str(part).startswith(".") else f"[{part!r}]" for part in form["pick"])
+    return f"{callee}({inside}){''.join(picks)}"
 
 
 def _shown(recipe: object, form: Form) -> str:

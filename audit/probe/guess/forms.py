@@ -13,8 +13,8 @@ from .roles import is_named, is_required, role_of
 
 # Recipes of a role, the first one to be tried first.
 _RECIPES: Mapping[str, tuple[object, ...]] = {
-    "rope pair": ("rope pair", "rope pair L", "rope complex", "rope pair half", "rope angles"),
-    "rope table": ("rope complex", "rope angles", "rope pair", "rope angles 4"),
+    "rope pair": ("rope pair", "rope pair L", "rope complex", "rope complex B", "rope pair half", "rope angles"),
+    "rope table": ("rope complex", "rope complex B", "rope angles", "rope pair", "rope angles 4"),
     "cos": ("cos", "cos 4", "cos half"),
     "sin": ("sin", "sin 4", "sin half"),
     "positions": ("positions", "positions L"),
@@ -25,6 +25,10 @@ _RECIPES: Mapping[str, tuple[object, ...]] = {
     "width": ("width",),
     "alibi": ("alibi", {"const": None}),
     "lengths": ("lengths",),
+    "packed": ("packed",),
+    "packed k": ("packed k",),
+    "longest": ("longest",),
+    "longest k": ("longest k",),
     "causal": ({"const": False},),
 }
 _UNKNOWN: tuple[object, ...] = ({"const": None}, {"const": False}, {"const": 0}, "zeros")
@@ -102,14 +106,14 @@ def _modules(
     sizes: Sizes,
     main: str | None,
 ) -> Iterator[Form]:
-    said = _said(source, main, layouts.module_layout) if main else None
+    said = _said(source, main, layouts.module_layout) if main else []
     # Without a word, channels stand last, or an image or a volume is given; `(L, B, C)` is told from `(B, L, C)` later.
-    tried = [said] if said else ["BLC", "BCHW", "BHWC", "BCL", "BCTHW"]
-    for layout in tried:
+    packed = any(is_required(each) and str(roles[each.name]).startswith("packed") for each in parameters)
+    for layout in ["(BL)C"] if packed else said or ["BLC", "BCHW", "BHWC", "BCL", "BCTHW"]:
         base: Form = {
             "canonical": "module",
             "layout": layout,
-            "said": said is not None,
+            "said": bool(said),
             "out": layout,
             "pick": [],
             "mask": None,
@@ -120,17 +124,13 @@ def _modules(
         yield from _completed(base, parameters, roles, inputs, source)
 
 
-def _said(source: Source, name: str, layout_of: Callable[[tuple[str, ...]], str | None]) -> str | None:
-    """Return the layout that documentation, or else an unpacked shape, gives for an argument."""
+def _said(source: Source, name: str, layout_of: Callable[[tuple[str, ...]], str | None]) -> list[str]:
+    """Return the layouts that the documentation, or else the shapes unpacked in any branch, give for an argument."""
     axes = documented_axes(source, name)
     found = layout_of(axes) if axes else None
     if found:
-        return found
-    for each in unpacked(source).get(name, []):
-        found = layout_of(each)
-        if found:
-            return found
-    return None
+        return [found]
+    return list(dict.fromkeys(filter(None, map(layout_of, unpacked(source).get(name, [])))))
 
 
 def _functions(
@@ -140,15 +140,16 @@ def _functions(
     source: Source,
     sizes: Sizes,
 ) -> Iterator[Form]:
-    said = next(filter(None, (_said(source, name, layouts.function_layout) for name in triple)), None)
+    said = next(filter(None, (_said(source, name, layouts.function_layout) for name in triple)), [])
     causal = next((name for name, role in roles.items() if role == "causal"), None)
     inputs: dict[str, object] = dict(zip(triple, ("query", "key", "value"), strict=True))
     inputs |= {causal: "causal"} if causal else {}
-    for layout in [said] if said else ["BhLD", "BLhD", "(Bh)LD", "BLC"]:
+    packed = any(is_required(each) and str(roles[each.name]).startswith("packed") for each in parameters)
+    for layout in ["(BL)hD"] if packed else said or ["BhLD", "BLhD", "(Bh)LD", "BLC"]:
         base: Form = {
             "canonical": "function",
             "layout": layout,
-            "said": said is not None,
+            "said": bool(said),
             "out": layout,
             "pick": [],
             "mask": None,
@@ -197,7 +198,8 @@ def _completed(
     positional = [each.name for each in parameters if each.kind is each.POSITIONAL_ONLY]
     if not parameters:
         arguments, positional = {"hidden": "hidden"}, ["hidden"]
-    form = base | {"arguments": arguments, "positional": positional}
+    filled = ", ".join(each.name for each in parameters if each.name in others and roles[each.name] is None)
+    form = base | {"arguments": arguments, "positional": positional, "filled": filled}
     yield form
     for name, recipes in others.items():
         for recipe in recipes[1:]:

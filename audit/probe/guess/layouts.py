@@ -1,7 +1,7 @@
 """Where batch, positions and channels stand in a tensor: from the canonical order into the target's, and back.
 
 Canonical are (B, L, E) for a module and (B, H, L, D) for a function. Letters of a layout: B batch, L positions,
-C channels (E), H and W of an image, T of a volume, h heads.
+C channels (E), H and W of an image, T of a volume, h heads; in brackets what is one axis (sequences may be packed).
 """
 
 import math
@@ -9,9 +9,9 @@ import math
 import torch
 
 # Of a module: what (B, L, E) becomes.
-MODULE_LAYOUTS = ("BLC", "LBC", "BCL", "BCHW", "BHWC", "B1LC", "BCTHW", "BTHWC", "LC")
+MODULE_LAYOUTS = ("BLC", "LBC", "BCL", "BCHW", "BHWC", "B1LC", "BCTHW", "BTHWC", "(BL)C")
 # Of a function: what (B, H, L, D) becomes; in BLC the heads stand beside one another, in (Bh)LD in the batch.
-FUNCTION_LAYOUTS = ("BhLD", "BLhD", "BLC", "(Bh)LD", "LBC")
+FUNCTION_LAYOUTS = ("BhLD", "BLhD", "BLC", "(Bh)LD", "LBC", "(BL)hD", "(BL)C")
 
 _BATCH = {"b", "bs", "bsz", "batch", "batch_size", "batchsize", "nbatches", "n_batch", "num_batch", "bsize", "b_", "bb"}
 _CHANNELS = {"c", "d", "e", "dim", "ch", "channel", "channels", "hidden", "hidden_size", "embed", "embed_dim", "f"}
@@ -69,7 +69,7 @@ def module_layout(axes: tuple[str, ...]) -> str | None:
         is_image = names[1] in _HEIGHT and names[2] in _WIDTH
         return ("BHWC" if is_image else "B1LC") if names[3] in _CHANNELS | {"_"} else None
     if len(names) != 3:
-        return "LC" if len(names) == 2 and names[0] in _LENGTH and names[1] in _CHANNELS else None
+        return None
     if names[1] in _BATCH and names[0] not in _BATCH:
         return "LBC"
     if names[1] in _CHANNELS - {"d", "e", "f"} and names[2] in _LENGTH:
@@ -106,6 +106,8 @@ def given(tensor: torch.Tensor, layout: str) -> torch.Tensor:
             return tensor.transpose(1, 2).reshape(batch, channels, 1, height, width)
         case "BTHWC":
             return tensor.reshape(batch, 1, height, width, channels)
+        case "(BL)C":
+            return tensor.flatten(0, 1)
     return tensor
 
 
@@ -130,6 +132,8 @@ def taken(tensor: torch.Tensor, layout: str, batch: int, length: int) -> torch.T
             return tensor.flatten(2).transpose(1, 2)
         case "BTHWC" if shape[:-1] == (batch, 1, height, width):
             return tensor.flatten(1, 3)
+        case "(BL)C" if shape[:-1] == (batch * length,):
+            return tensor.reshape(batch, length, -1)
     return None
 
 
@@ -144,6 +148,8 @@ def heads_given(tensor: torch.Tensor, layout: str) -> torch.Tensor:
             return tensor.permute(2, 0, 1, 3).flatten(2)
         case "(Bh)LD":
             return tensor.flatten(0, 1)
+        case "(BL)hD":
+            return tensor.transpose(1, 2).flatten(0, 1)
     return tensor
 
 
@@ -161,6 +167,10 @@ def heads_taken(tensor: torch.Tensor, layout: str, shape: tuple[int, int, int]) 
             return _split(tensor, heads).permute(1, 2, 0, 3) if tensor.shape[2] % heads == 0 else None
         case "(Bh)LD" if tensor.dim() == 3 and tuple(tensor.shape[:2]) == (batch * heads, length):
             return tensor.reshape(batch, heads, *tensor.shape[1:])
+        case "(BL)hD" if tensor.dim() == 3 and tuple(tensor.shape[:2]) == (batch * length, heads):
+            return tensor.reshape(batch, length, heads, -1).transpose(1, 2)
+        case "(BL)C" if tensor.dim() == 2 and tensor.shape[0] == batch * length and tensor.shape[1] % heads == 0:
+            return tensor.reshape(batch, length, heads, -1).transpose(1, 2)
     return None
 
 

@@ -12,6 +12,7 @@ import torch
 _WORD = r"[A-Za-z_][A-Za-z0-9_]*"
 # `x: (B, N, C)`, `x (torch.Tensor): shape [batch, seq, dim]`: a name, and on its line the first group of axes.
 _AXES = re.compile(r"[\[(]\s*((?:[A-Za-z_0-9*/ .-]+,\s*){1,4}[A-Za-z_0-9*/ .-]+)\s*[\])]")
+_NO_OPTIONS = {"int", "float", "bool", "str", "None", "True", "False", "list", "tuple", "dict", "optional"}
 _MANY = 8  # options of one argument; more is a table of names and no choice of mechanism
 
 
@@ -120,8 +121,13 @@ def keys_read(source: Source, name: str) -> tuple[str, ...]:
     return tuple(found)
 
 
-def string_options(source: Source, name: str, annotation: object) -> tuple[str, ...]:
-    """Return the values that a text argument may have, from its annotation, tests in the source and documentation."""
+def string_options(
+    source: Source, name: str, annotation: object, namespace: Mapping[str, object], *, is_text: bool
+) -> tuple[str, ...]:
+    """Return the values that a text argument may have, from its annotation, tests and tables in the source.
+
+    The documentation is asked last, and only of what is known to be a text (`is_text`), for it quotes types as well.
+    """
     found: dict[str, None] = {}
     for text in re.findall(r"Literal\[([^\]]*)\]", str(annotation)):
         found |= dict.fromkeys(re.findall(r"""['"]([^'"]+)['"]""", text))
@@ -142,10 +148,14 @@ def string_options(source: Source, name: str, annotation: object) -> tuple[str, 
                     found |= {k.value: None for k in keys if isinstance(k, ast.Constant) and isinstance(k.value, str)}
                 case ast.Subscript(value=ast.Name(id=table), slice=key) if _names(key, name) and table in tables:
                     found |= dict.fromkeys(tables[table])
-    if not found:
+                case ast.Subscript(value=ast.Name(id=table), slice=key) if _names(key, name):
+                    held = namespace.get(table)
+                    found |= {k: None for k in held if isinstance(k, str)} if isinstance(held, dict) else {}
+    if not found and is_text:
         line = sentences(source, name)
         quoted = re.findall(r"""['"`]{1,2}([A-Za-z0-9_.-]+)['"`]{1,2}\s*(?=[|/,]|or\b|\)|\.|$)""", line)
-        found |= dict.fromkeys(quoted if len(quoted) > 1 else [])
+        words = [word for word in quoted if word not in _NO_OPTIONS and not word.startswith("torch.")]
+        found |= dict.fromkeys(words if len(words) > 1 else [])
     return tuple(found)[:_MANY]
 
 

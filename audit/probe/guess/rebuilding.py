@@ -7,6 +7,7 @@ import torch
 
 from .. import specs
 from ..phases import phase
+from . import gates
 from .adapting import called
 from .find import namespace_of
 from .loading import load
@@ -36,6 +37,7 @@ def rebuilt(subject: Mapping[str, Any], seed: int, dtype: torch.dtype) -> tuple[
             arguments = {key: decoded(item, namespace) for key, item in choices["arguments"].items()}
             built = function(**arguments)
             assert isinstance(built, torch.nn.Module)
+            gates.open_(built, choices["opened"])
         built.to(dtype)
         built.eval()  # not in one line: a class of its own may return nothing
         function = module = built

@@ -48,6 +48,8 @@ _ROLES = {
     )
     for name in names.split()
 }
+_PACKED = re.compile(r"^cu_?seq_?len(gth)?s?(_(q|k|kv|query|key))?$|^cu_lens?$|^cumulative_seqlens?$")
+_LONGEST = re.compile(r"^max_?seq_?lens?(_(q|k|kv|query|key))?$|^max_length_(q|k)$|^max_s$")
 _MASK = re.compile(r"mask|^attn_bias$|^attention_bias$")
 _OTHER_MASK = re.compile(r"head_mask|return|mask_ratio|mask_prob|mask_flat|layer_head")
 
@@ -57,6 +59,10 @@ def role_of(name: str) -> str | None:
     plain = name.lower().strip("_")
     if plain in _ROLES:
         return _ROLES[plain]
+    if _PACKED.search(plain):
+        return "packed k" if plain.endswith(("_k", "_kv", "_key")) else "packed"
+    if _LONGEST.search(plain):
+        return "longest k" if plain.endswith(("_k", "_kv", "_key")) else "longest"
     if _MASK.search(plain) and not _OTHER_MASK.search(plain):
         return "mask"
     return None

@@ -2,6 +2,7 @@
 whether earlier outputs see later tokens.
 """
 
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
@@ -21,6 +22,9 @@ _MASKED = 3  # positions that a trial mask hides: the first ones, which a causal
 _SEED = 20_011
 # How far masked tokens move other outputs, in units of how far they do without the mask; float32 rounds at 1e-7.
 _HIDDEN, _NO_EFFECT, _MOSTLY_HIDDEN = 1e-4, 1e-6, 0.1
+
+
+_MIXES = re.compile(r"landmark|conv[123]d|pool|nystr|linformer|hash|fft|unfold", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
@@ -60,8 +64,9 @@ def answer(
     target: Target, form: Form, leaves: Mapping[str, torch.Tensor | None], *, is_causal: bool = False
 ) -> torch.Tensor:
     """Return the output of one call, without gradients."""
+    own = {name: None if leaf is None else leaf.clone() for name, leaf in leaves.items()}  # it may write into them
     with torch.no_grad():
-        return called(target.function, form, leaves, is_causal=is_causal, namespace=target.namespace)
+        return called(target.function, form, own, is_causal=is_causal, namespace=target.namespace)
 
 
 def fitted(target: Target, form: Form, sizes: Sizes) -> Form:
@@ -83,8 +88,15 @@ def fitted(target: Target, form: Form, sizes: Sizes) -> Form:
         raise Misfit(
             f"the call returned {_shapes(returned)}, and no tensor begins with batch and positions {(BATCH, LENGTH)}"
         )
-    if not torch.isfinite(answer(target, found, leaves)).all():
+    output = answer(target, found, leaves)
+    if not torch.isfinite(output).all():
         raise Misfit("the output of a normal input is not finite")
+    if form["canonical"] == "module" and output.shape[-1] != sizes.embed:
+        raise Misfit(
+            f"its input has {sizes.embed} channels and its output {output.shape[-1]}; only what keeps them is judged"
+        )
+    if form.get("filled") and torch.equal(output, output[:, :1].expand_as(output)):
+        raise Misfit(f"every position has the same output where {form['filled']} is a value that was made up")
     return found
 
 
@@ -106,6 +118,28 @@ def lengths(target: Target, form: Form, sizes: Sizes) -> tuple[list[int], str | 
         except Exception as error:
             reason = reason or f"length {length}: {told(error, within=target.path)}"
     return works, reason
+
+
+def is_moved_by(target: Target, form: Form, sizes: Sizes, name: str) -> bool:
+    """Whether another tensor of this name gives another output."""
+    leaves = inputs(form, sizes)
+    tensor = leaves[name]
+    assert tensor is not None
+    other = torch.randn(tensor.shape, generator=torch.Generator().manual_seed(2))
+    before, after = answer(target, form, leaves), answer(target, form, {**leaves, name: other})
+    return _moved(after, before) > _NO_EFFECT * _spread(before)
+
+
+def attends(target: Target, form: Form, sizes: Sizes) -> bool:
+    """Whether replacing one token of a module moves another position's output by more than rounding."""
+    leaves = inputs(form, sizes)
+    name = "context" if form.get("context_dim") else "hidden_states"
+    tensor = leaves[name]
+    assert tensor is not None
+    other = tensor.clone()
+    other[:, 0] = torch.randn(other[:, 0].shape, generator=torch.Generator().manual_seed(4)) * 2
+    before, after = answer(target, form, leaves), answer(target, form, {**leaves, name: other})
+    return _moved(after[:, 1:], before[:, 1:]) > _HIDDEN * _spread(before)
 
 
 def mixes_batch(target: Target, form: Form, sizes: Sizes) -> bool:
@@ -187,6 +221,8 @@ def with_mask(target: Target, form: Form, source: Source, sizes: Sizes) -> tuple
                     return trial, f"{name} is {how} {convention}, {shape}"
         if not ran:
             continue
+        if not known and _MIXES.search(source.text) and any(effect > _HIDDEN for _, effect, _ in ran):
+            continue  # positions reach one another past the attention; what the mask is to hide is not said
         if known or written or all(effect <= _NO_EFFECT for _, effect, _ in ran):
             likeliest = [each for each in ran if each[2]["mask"]["convention"] == masks.likeliest(source, name)] or ran
             best = min(likeliest, key=lambda each: each[0])[2]

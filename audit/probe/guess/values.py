@@ -2,12 +2,15 @@
 
 What is not plain is a dict with one key that begins with `$`: `{"$call": expression, "arguments": {...}, "set": {...}}`
 calls a name of the target's module, `{"$name": "torch.nn.GELU"}` is one of torch's, `{"$settings": {...}}` an object
-with these attributes, which are also its items.
+with these attributes, which are also its items, and `{"$tuple": [...]}` a tuple, which JSON does not know.
 """
 
 from collections.abc import Mapping
 
 import torch
+
+# In the place of a value: the argument is left out, and has its default.
+DEFAULT: Mapping[str, object] = {"$default": True}
 
 
 class Settings(dict[str, object]):
@@ -33,10 +36,10 @@ def decoded(value: object, namespace: Mapping[str, object]) -> object:
     """Return the object that `value` stands for; names are looked up in the target's module."""
     if isinstance(value, list):
         return [decoded(item, namespace) for item in value]
-    if isinstance(value, tuple):
-        return tuple(decoded(item, namespace) for item in value)
     if not isinstance(value, Mapping):
         return value
+    if "$tuple" in value:
+        return tuple(decoded(item, namespace) for item in value["$tuple"])
     if "$settings" in value:
         return Settings({key: decoded(item, namespace) for key, item in value["$settings"].items()})
     if "$name" in value:
@@ -60,10 +63,10 @@ def python(value: object) -> str:
     """Return the expression that makes the object which `value` stands for."""
     if isinstance(value, list):
         return f"[{', '.join(python(item) for item in value)}]"
-    if isinstance(value, tuple):
-        return f"({', '.join(python(item) for item in value)}{',' if len(value) == 1 else ''})"
     if not isinstance(value, Mapping):
         return repr(value)
+    if "$tuple" in value:
+        return f"({', '.join(python(item) for item in value['$tuple'])})"
     if "$settings" in value:
         return f"SimpleNamespace({_keywords(value['$settings'])})"
     if "$name" in value:

@@ -37,6 +37,14 @@ Find = Any
         ("functions", "ScaledDotProductAttention", "BhLD", "module(q=query, k=key, v=value, mask=key_mask)[0]"),
         ("functions", "MultiHead", "BLC", "module(q=hidden_states, k=context, v=context, mask=key_mask)"),
         ("unloadable", "Attention", "BLC", "module(x=hidden_states)"),
+        ("packed", "Packed", "(BL)C", "module(hidden_states=hidden_states, cu_seqlens=packed)"),
+        (
+            "packed",
+            "varlen",
+            "(BL)hD",
+            "varlen(q=query, k=key, v=value, cu_seqlens_q=packed, cu_seqlens_k=packed_k, max_seqlen_q=longest, "
+            "max_seqlen_k=longest_k)",
+        ),
     ],
 )
 def test_layout_and_call(found: Find, file: str, qualname: str, layout: str, call: str) -> None:
@@ -91,6 +99,31 @@ class Attention(nn.Module):
     each = written(source, "Attention")
     assert each.form()["mask"]["convention"].endswith("drop")
     assert "found to be" in each.subject()["inferred_from"]["key_mask"]
+
+
+CONVOLVED = """
+import torch
+from torch import nn
+
+class Attention(nn.Module):
+    def __init__(self, dim):
+        super().__init__()
+        self.qkv = nn.Linear(dim, 3 * dim)
+        self.near = nn.{layer}
+
+    def forward(self, x, mask=None):
+        q, k, v = self.qkv(x).chunk(3, -1)
+        v = self.near(v.mT).mT
+        scores = q @ k.mT * q.shape[-1] ** -0.5
+        if mask is not None:
+            scores = scores.masked_fill(~mask[:, None], float("-inf"))
+        return scores.softmax(-1) @ v
+"""
+
+
+@pytest.mark.parametrize(("layer", "key_mask"), [("Identity()", True), ("Conv1d(dim, dim, 3, padding=1)", False)])
+def test_a_mask_is_not_promised_to_hide_what_a_convolution_spreads(written: Find, layer: str, key_mask: bool) -> None:
+    assert written(CONVOLVED.format(layer=layer), "Attention").subject()["contract"]["key_mask"] is key_mask
 
 
 def test_a_causal_layer_has_its_mask_judged_by_the_keys_that_it_sees(found: Find) -> None:

@@ -14,7 +14,7 @@ Find = Any
             "Block",
             {"cfg": "SimpleNamespace(model=SimpleNamespace(num_heads=6, d_model=48), attn_dropout=0.0)"},
         ),
-        ("dim_heads", "Attention", {"dim": "48", "heads": "6", "dim_head": "8", "dropout": "0.0"}),
+        ("dim_heads", "Attention", {"dim": "48", "heads": "6", "dim_head": "8"}),
         ("dim_heads", "CrossAttention", {"query_dim": "48", "context_dim": "40", "num_heads": "6"}),
         ("grouped_rotary", "Attention", {"args": "ModelArgs(dim=48, n_heads=6, n_kv_heads=3, max_seq_len=64)"}),
         (

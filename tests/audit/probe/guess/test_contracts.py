@@ -118,7 +118,12 @@ def test_causality_is_what_source_or_name_say_and_a_trial_does_not_refute(
 
 @pytest.mark.parametrize(
     "odd",
-    ["scores = scores.tanh()", "temperature = 2; scores = scores / temperature", "alibi = 1; scores = scores + alibi"],
+    [
+        "scores = scores.tanh()",
+        "temperature = 2; scores = scores / temperature",
+        "alibi = 1; scores = scores + alibi",
+        "v = v + self.v_proj(x + 1).unflatten(-1, (self.num_heads, -1)).transpose(1, 2)",
+    ],
 )
 def test_an_oracle_is_not_promised_where_more_than_softmax_attention_is_written(written: Find, odd: str) -> None:
     source = """

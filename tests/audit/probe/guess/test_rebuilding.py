@@ -27,6 +27,7 @@ def hidden(length: int = 11) -> Tensor:
         ("layouts", "OfDict", lambda m, x: m({"tokens": x, "mask": torch.ones(2, 12, dtype=torch.bool)})["tokens"]),
         ("options", "LinearAttention", lambda m, x: m(x)["output"]),
         ("functions", "MultiHead", lambda m, x: m(x, x, x)),
+        ("packed", "Packed", lambda m, x: m(x.flatten(0, 1), torch.tensor([0, 12, 24])).unflatten(0, (2, 12))),
     ],
 )
 def test_a_module_gets_its_own_layout_and_answers_in_the_canonical_one(
@@ -67,6 +68,60 @@ def test_a_mask_that_is_ignored_is_passed_all_the_same(found: Find) -> None:
     assert torch.equal(with_mask, without)
 
 
+OVERWRITES = """
+from torch import nn
+
+class Attention(nn.Module):
+    def __init__(self, dim):
+        super().__init__()
+        self.qkv = nn.Linear(dim, 3 * dim)
+
+    def forward(self, x, mask=None):
+        q, k, v = self.qkv(x).chunk(3, -1)
+        scores = q @ k.mT * q.shape[-1] ** -0.5
+        if mask is not None:
+            scores = scores.masked_fill({hides}, float("-inf"))
+            {overwrites}
+        return scores.softmax(-1) @ v
+"""
+
+
+@pytest.mark.parametrize("hides", ["~mask[:, None]", "mask[:, None]", "mask[:, None] == 0"])
+@pytest.mark.parametrize(("overwrites", "changed"), [("mask.zero_()", True), ("mask = mask * 1", False)])
+def test_a_mask_that_is_overwritten_shows_in_whatever_form_it_was_given(
+    written: Find, hides: str, overwrites: str, changed: bool
+) -> None:
+    found = written(OVERWRITES.format(hides=hides, overwrites=overwrites), "Attention")
+    assert "is written as" in found.subject()["inferred_from"]["key_mask"]
+    mask = torch.ones(2, 11, dtype=torch.bool)
+    mask[0, 8:] = False
+    given = mask.clone()
+    found.callee().call({"hidden_states": hidden(), "key_mask": given}, CALL)
+    assert torch.equal(given, mask) is not changed
+
+
+@pytest.mark.parametrize(("overwrites", "changed"), [("x.zero_()", True), ("x = x * 1", False)])
+def test_an_input_that_is_overwritten_shows_past_its_layout(written: Find, overwrites: str, changed: bool) -> None:
+    source = f"""
+from torch import nn
+
+class Attention(nn.Module):
+    def __init__(self, channels):
+        super().__init__()
+        self.qkv = nn.Conv1d(channels, 3 * channels, 1)
+
+    def forward(self, x):
+        b, c, n = x.shape
+        q, k, v = self.qkv(x).mT.chunk(3, -1)
+        {overwrites}
+        return nn.functional.scaled_dot_product_attention(q, k, v).mT
+"""
+    given = hidden()
+    with torch.no_grad():
+        written(source, "Attention").callee().call({"hidden_states": given, "key_mask": None}, CALL)
+    assert torch.equal(given, hidden()) is not changed
+
+
 def test_a_context_goes_where_it_belongs(found: Find) -> None:
     callee = found("dim_heads", "CrossAttention").callee()
     context = torch.randn(2, 7, 40)
@@ -88,6 +143,13 @@ def test_a_function_gets_its_own_layout_and_its_causal_switch(found: Find, is_ca
     )
     expected = torch.nn.functional.scaled_dot_product_attention(query, key, key, attn_mask=keep, enable_gqa=True)
     torch.testing.assert_close(output, expected)
+
+
+def test_packed_sequences_stay_apart(found: Find) -> None:
+    callee = found("packed", "varlen").callee()
+    query, key = torch.randn(2, 6, 5, 8), torch.randn(2, 6, 11, 8)
+    output = callee.call({"query": query, "key": key, "value": key, "mask": None}, CALL)
+    torch.testing.assert_close(output, torch.nn.functional.scaled_dot_product_attention(query, key, key))
 
 
 def test_a_module_without_layers_is_called_as_the_function_that_it_is(found: Find) -> None:

@@ -1,13 +1,16 @@
 """Found in one process and run in another, as the parent does."""
 
+import json
 import sys
 from pathlib import Path
 from typing import Any
 
+import pytest
 import torch
 from safetensors.torch import load, save
 
 from audit.gateway import Limits, Probe
+from audit.probe.guess.find import find
 
 FIXTURES = Path(__file__).parents[3] / "fixtures" / "attention" / "guessed"
 
@@ -41,6 +44,14 @@ def test_a_subject_that_one_process_finds_is_run_by_another() -> None:
         )
     assert ran["parameters"] == reply["parameters"] == 4 * 48 * 48 + 4 * 48
     assert load(ran["tensors"])["output.0"].shape == (2, 11, 48)
+
+
+@pytest.mark.parametrize(
+    ("file", "qualname"), [("layouts", "Window"), ("gpt_style", "Block"), ("functions", "attention")]
+)
+def test_choices_are_json(file: str, qualname: str) -> None:
+    for subject in find(str(FIXTURES / f"{file}.py"), None, qualname, 0)["subjects"]:
+        assert json.loads(json.dumps(subject["choices"])) == subject["choices"]
 
 
 def test_a_package_that_exits_at_import_is_a_problem_and_no_failure(tmp_path: Path) -> None:
