@@ -174,7 +174,32 @@ UNKNOWN = ((SCORES, SCORES.replace("self.head_dim**-0.5", "torch.linspace(0.5, 1
 NORMALISED = (
     (SCORES, "scores = nn.functional.normalize(query, dim=-1) @ nn.functional.normalize(key, dim=-1).mT * 10"),
 )
-CANNOT = {"linear": LINEAR, "scaled_by_many": UNKNOWN, "normalised": NORMALISED}
+SLOTS = (
+    (
+        f"weights = {SOFTMAX}",
+        "weights = torch.softmax(scores, dim=-2)\n        weights = weights / weights.sum(dim=-1, keepdim=True)",
+    ),
+)
+LOOP = (
+    (KEY, KEY.partition(".repeat")[0]),
+    (VALUE, VALUE.partition(".repeat")[0]),
+    (
+        SCORES,
+        "context = torch.stack([self.one(query[:, h], key[:, h % 2], value[:, h % 2], allowed) for h in range(4)], 1)\n"
+        "        return self.out_proj(context.transpose(1, 2).flatten(2))\n\n"
+        "    def one(self, query, key, value, allowed):\n"
+        '        """One head."""\n'
+        "        scores = query @ key.mT * self.head_dim**-0.5",
+    ),
+    (f"{CONTEXT}\n        return self.out_proj({MERGE})", "return weights @ value"),
+)
+CANNOT = {
+    "slots": SLOTS,
+    "loop_over_tiled_heads": LOOP,
+    "linear": LINEAR,
+    "scaled_by_many": UNKNOWN,
+    "normalised": NORMALISED,
+}
 
 CONTRACT = {
     "embed_dim": 24, "num_heads": 4, "num_kv_heads": 2, "head_dim": 8, "is_causal": True, "window": 6,
@@ -255,6 +280,18 @@ def test_a_scale_that_is_no_number_is_not_judged(zoo: Any, name: str, words: str
     found = judgement(zoo, name, "scale")
     assert found.outcome == "not_applicable"
     assert words in found.reason
+
+
+def test_slots_that_compete_for_their_inputs_are_unusual_and_no_mistake(zoo: Any) -> None:
+    found = judgement(zoo, "slots", "softmax_axis")
+    assert found.outcome == "passed"
+    assert "normalised anew" in found.reason
+
+
+def test_heads_in_a_loop_are_grouped_as_a_whole(zoo: Any) -> None:
+    found = judgement(zoo, "loop_over_tiled_heads", "head_grouping")
+    assert found.outcome == "failed"
+    assert "tiled, 0 1 0 1" in found.reason
 
 
 @pytest.mark.parametrize("name", ["softmax_over_queries", "scale_by_embed_dim", "values_tiled"])
