@@ -16,6 +16,10 @@ FUSED = {
     "_scaled_dot_product_fused_attention_overrideable": "scaled_dot_product_attention (fused)",
     "_scaled_dot_product_attention_math_for_mps": "scaled_dot_product_attention (math)",
 }
+NATIVE = {
+    "_native_multi_head_attention": "torch.nn.MultiheadAttention (fast path)",
+    "_transformer_encoder_layer_fwd": "torch.nn.TransformerEncoderLayer (fast path)",
+}
 _POWERS = ("exp", "exp2", "pow")
 
 
@@ -96,7 +100,7 @@ def find_cores(nodes: list[Node]) -> Cores:
     for node in nodes:
         if node.name in FUSED:
             found.fused.append(_fused(node))
-        elif node.name == "_native_multi_head_attention":
+        elif node.name in NATIVE:
             found.native.append(node)
         elif node.name == "flex_attention":
             found.flex.append(node)

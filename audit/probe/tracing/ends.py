@@ -130,15 +130,31 @@ def _unwrapped(item: object) -> object:
 
 
 def ends_of_native(node: Node) -> Ends | None:
-    """Return the ends of `torch.nn.MultiheadAttention`'s fast path, which projects and attends in one operation."""
-    heads, weight, bias = node.args[4], node.args[5], node.args[6]
-    if not isinstance(heads, int) or not isinstance(weight, Value) or len(node.inputs) < 5:
+    """Return the ends of a fast path of torch's modules, which projects and attends in one operation.
+
+    `torch.nn.MultiheadAttention` has one, and `torch.nn.TransformerEncoderLayer`, which may normalise its input first.
+    """
+    schema = getattr(node.func, "_schema", None)
+    names = [argument.name for argument in schema.arguments] if schema is not None else []
+    given = dict(zip(names, node.args, strict=False)) | dict(node.kwargs)
+    heads, weight, bias = given.get("num_head", given.get("num_heads")), given["qkv_weight"], given["qkv_bias"]
+    if not isinstance(heads, int) or not isinstance(weight, Value):
         return None
+    at = (0, 0, 0) if "src" in given else (0, 1, 2)
     size = weight.shape[0] // 3
+    norm = (given["norm_weight_1"], given["norm_bias_1"], given["eps"]) if given.get("norm_first") else None
 
     def projected(part: int) -> Callable[[torch.Tensor], torch.Tensor]:
         def project(tensor: torch.Tensor) -> torch.Tensor:
             assert isinstance(weight, Value)
+            assert isinstance(heads, int)
+            if norm is not None:
+                gain, offset, eps = norm
+                assert isinstance(gain, Value)
+                assert isinstance(offset, Value)
+                assert isinstance(eps, float)
+                weights = (gain.data.detach(), offset.data.detach())
+                tensor = torch.nn.functional.layer_norm(tensor, gain.shape, *weights, eps)
             cut = slice(part * size, (part + 1) * size)
             shift = bias.data.detach()[cut] if isinstance(bias, Value) else None
             whole = torch.nn.functional.linear(tensor, weight.data.detach()[cut], shift)
@@ -147,15 +163,13 @@ def ends_of_native(node: Node) -> Ends | None:
         return project
 
     split = [projected(part) for part in range(3)]
-    query, key = split[0](node.inputs[0].data.detach()), split[1](node.inputs[1].data.detach())
-    given = node.args[9] if len(node.args) > 9 else None
-    kind = node.args[12] if len(node.args) > 12 else None
-    mask = None
-    if isinstance(given, Value):
-        mask = ~given.data.detach().bool()
-        mask = mask[:, None, None, :] if kind == 1 else mask
+    query, key = split[0](node.inputs[at[0]].data.detach()), split[1](node.inputs[at[1]].data.detach())
+    masked, mask = given.get("mask"), None
+    if isinstance(masked, Value):
+        mask = ~masked.data.detach().bool()
+        mask = mask[:, None, None, :] if given.get("mask_type") == 1 else mask
     readers = tuple(_reader(each) for each in split)
-    return _ends_of_heads((node,) * 3, readers, query, key, query.shape[-1] ** -0.5, mask, False)
+    return _ends_of_heads((node,) * 3, readers, query, key, query.shape[-1] ** -0.5, mask, False, at=at)
 
 
 def _reader(project: Callable[[torch.Tensor], torch.Tensor]) -> Rows:
@@ -175,6 +189,7 @@ def _ends_of_heads(
     mask: torch.Tensor | None,
     is_causal: bool,
     weights: torch.Tensor | None = None,
+    at: tuple[int, int, int] = (0, 1, 2),
 ) -> Ends:
     batch, heads, length_q, size = query.shape
     kv_heads, length_k = key.shape[1], key.shape[2]
@@ -189,7 +204,7 @@ def _ends_of_heads(
     if mask is not None:
         scores = scores.masked_fill(~mask, -torch.inf) if mask.dtype == torch.bool else scores + mask.to(torch.float64)
     weight = scores.softmax(dim=-1).nan_to_num(0.0) if weights is None else weights
-    ends = [End(node, place, reader) for place, (node, reader) in enumerate(zip(nodes, readers, strict=True))]
+    ends = [End(node, place, reader) for node, place, reader in zip(nodes, at, readers, strict=True)]
     return Ends(
         query=ends[0],
         key=ends[1],

@@ -32,8 +32,8 @@ _OWN = _FILE.rpartition(".")[0] if _FILE.startswith("<") else os.path.dirname(_F
 _PROBE = _OWN.rpartition(".")[0] if _FILE.startswith("<") else os.path.dirname(os.path.dirname(_FILE)) + os.sep
 # Where these were called is looked up, which takes longer than many an operation.
 _PLACED = words(
-    "bmm mm baddbmm sum exp exp2 pow _softmax _safe_softmax _log_softmax _native_multi_head_attention flex_attention "
-    "bernoulli bernoulli_ native_dropout"
+    "bmm mm baddbmm sum exp exp2 pow _softmax _safe_softmax _log_softmax flex_attention _native_multi_head_attention "
+    "_transformer_encoder_layer_fwd bernoulli bernoulli_ native_dropout"
 )
 RANDOM = ("bernoulli", "bernoulli_", "native_dropout", "dropout", "dropout_")
 

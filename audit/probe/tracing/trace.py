@@ -15,7 +15,7 @@ from ..phases import phase
 from ..specs import seed_everything
 from ..tensors import load
 from . import influence
-from .cores import Cores, find_cores
+from .cores import NATIVE, Cores, find_cores
 from .describe import Found, described
 from .ends import ends_of_core, ends_of_flex, ends_of_fused, ends_of_native, flex_scale
 from .recording import RANDOM, Counting, Node, Recording
@@ -166,7 +166,7 @@ def _found(cores: Cores) -> list[Found]:
     for node in cores.native:
         ends = ends_of_native(node)
         scale = Scale(effective=ends.head_dim**-0.5 if ends else None, why="" if ends else "not read")
-        found.append(Found(node, "torch.nn.MultiheadAttention (fast path)", scale, ends, None, is_native=True))
+        found.append(Found(node, NATIVE[node.name], scale, ends, None, is_native=True))
     for node in cores.flex:
         scale = scale_of_fused(flex_scale(node), node.inputs[0], node.inputs[1])
         found.append(Found(node, "flex_attention", scale, ends_of_flex(node), None))

@@ -307,3 +307,12 @@ def test_flex_attention_shows_its_scale_and_its_pattern() -> None:
 @pytest.mark.filterwarnings("ignore:.*torch.jit.script_method:DeprecationWarning")  # torch's compiler, of itself
 def test_a_compiled_function_is_followed_as_it_was_written() -> None:
     assert core(torch.compile(plain))["scale_ratio"] == pytest.approx(1.0)
+
+
+@pytest.mark.parametrize("norm_first", [False, True])
+def test_the_fast_path_of_an_encoder_layer_is_seen(norm_first: bool) -> None:
+    module = nn.TransformerEncoderLayer(WIDTH, HEADS, 8, batch_first=True, norm_first=norm_first).eval()
+    found = trace(module)["cores"]
+    assert [each["backend"] for each in found] == ["torch.nn.TransformerEncoderLayer (fast path)"]
+    assert (found[0]["heads"], found[0]["attended"], found[0]["head_dim"]) == (HEADS, "positions", WIDTH // HEADS)
+    assert found[0]["scale_ratio"] == pytest.approx(1.0)
