@@ -44,25 +44,46 @@ PROPERTIES = {
     f"attention.{name}"
     for name in ("oracle", "causality", "mask", "large_logits", "kv_cache", "gradients", "inputs_untouched")
 }
+TRACED = {
+    f"attention.{name}"
+    for name in (
+        "scale", "softmax_axis", "softmax_once", "logits_dtype", "head_grouping", "attended_axis", "dropout_in_eval",
+        "window_width",
+    )
+}  # fmt: skip
+PROPERTIES |= TRACED
 NO_BUILD = {f"smoke.{name}" for name in FOLLOWING_BUILD}
 OTHER_FUNCTION = {"attention.gradients"}
 OTHER_KEYS = OTHER_FUNCTION | {"attention.oracle", "attention.large_logits"}
 
+NO_WINDOW = {"attention.window_width"}  # none of these declares one
+UNDECLARED = {"attention.kv_cache", "attention.causality"}
+
 ATTENTION = {
-    "clean": CLEAN,
+    "clean": Expected(not_applicable=NO_WINDOW, exit_code=0),
     # Functions and modules without a cache, or without causality, among those that have them.
-    "styles": Expected(not_applicable={"attention.kv_cache", "attention.causality"}, exit_code=0),
-    "wrong_scale": Expected({"attention.oracle"}, OTHER_FUNCTION),
-    "leaks_future": Expected({"attention.causality"}, OTHER_KEYS | {"attention.kv_cache"}),
-    "ignores_mask": Expected({"attention.mask"}, OTHER_KEYS),
-    "overflows": Expected({"attention.large_logits"}),
-    "cache_off_by_one": Expected({"attention.kv_cache"}),
-    "dead_parameter": Expected({"attention.gradients"}),
-    "nan_gradient": Expected({"attention.gradients"}),
-    "overwrites_mask": Expected({"attention.inputs_untouched"}),
+    "styles": Expected(
+        not_applicable=UNDECLARED | NO_WINDOW | {"attention.head_grouping", "attention.dropout_in_eval"}, exit_code=0
+    ),
+    # One entry for each property of a trace, and one without a mistake.
+    "traced": Expected(
+        TRACED,
+        OTHER_KEYS | {"attention.inputs_untouched"},
+        not_applicable=UNDECLARED
+        | NO_WINDOW
+        | {"attention.mask", "attention.head_grouping", "attention.dropout_in_eval"},
+    ),
+    "wrong_scale": Expected({"attention.oracle", "attention.scale"}, OTHER_FUNCTION, not_applicable=NO_WINDOW),
+    "leaks_future": Expected({"attention.causality"}, OTHER_KEYS | {"attention.kv_cache"}, not_applicable=NO_WINDOW),
+    "ignores_mask": Expected({"attention.mask"}, OTHER_KEYS, not_applicable=NO_WINDOW),
+    "overflows": Expected({"attention.large_logits"}, not_applicable=NO_WINDOW),
+    "cache_off_by_one": Expected({"attention.kv_cache"}, not_applicable=NO_WINDOW),
+    "dead_parameter": Expected({"attention.gradients"}, not_applicable=NO_WINDOW),
+    "nan_gradient": Expected({"attention.gradients"}, not_applicable=NO_WINDOW),
+    "overwrites_mask": Expected({"attention.inputs_untouched"}, not_applicable=NO_WINDOW),
     "specs_fail": Expected({"attention.declared"}, unjudged=PROPERTIES),
     "undeclared": Expected(unjudged=PROPERTIES | {"attention.declared"}, exit_code=3),
-    "build_raises": Expected(unjudged=PROPERTIES, exit_code=3),
+    "build_raises": Expected(unjudged=PROPERTIES - NO_WINDOW, not_applicable=NO_WINDOW, exit_code=3),
 }
 SMOKE = {
     "clean": CLEAN,

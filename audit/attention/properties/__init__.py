@@ -6,7 +6,23 @@ To add one, write the file and name it in `PROPERTIES`.
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from audit.attention.properties import causality, gradients, inputs_untouched, kv_cache, large_logits, mask, oracle
+from audit.attention.properties import (
+    causality,
+    gradients,
+    inputs_untouched,
+    kv_cache,
+    large_logits,
+    mask,
+    oracle,
+    traced_attended_axis,
+    traced_dropout_in_eval,
+    traced_head_grouping,
+    traced_logits_dtype,
+    traced_scale,
+    traced_softmax_axis,
+    traced_softmax_once,
+    traced_window_width,
+)
 from audit.attention.subject import AttentionSubject
 from audit.judgement import Judgement
 from audit.plan import Run
@@ -23,5 +39,21 @@ class Property:
 
 PROPERTIES = tuple(
     Property(check=module.CHECK, judge=module.judge)
-    for module in (oracle, causality, mask, large_logits, kv_cache, gradients, inputs_untouched)
+    for module in (
+        oracle,
+        causality,
+        mask,
+        large_logits,
+        kv_cache,
+        gradients,
+        inputs_untouched,
+        traced_scale,
+        traced_softmax_axis,
+        traced_softmax_once,
+        traced_logits_dtype,
+        traced_head_grouping,
+        traced_attended_axis,
+        traced_dropout_in_eval,
+        traced_window_width,
+    )
 )
