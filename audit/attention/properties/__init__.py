@@ -6,7 +6,25 @@ To add one, write the file and name it in `PROPERTIES`.
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from audit.attention.properties import causality, gradients, inputs_untouched, kv_cache, large_logits, mask, oracle
+from audit.attention.properties import (
+    batch_rows,
+    causality,
+    depends,
+    empty_rows,
+    gradients,
+    inputs_untouched,
+    kv_cache,
+    large_logits,
+    low_precision,
+    mask,
+    noncontiguous,
+    noop_mask,
+    oracle,
+    permutation,
+    prefix,
+    repeatable,
+    train_eval,
+)
 from audit.attention.subject import AttentionSubject
 from audit.judgement import Judgement
 from audit.plan import Run
@@ -23,5 +41,8 @@ class Property:
 
 PROPERTIES = tuple(
     Property(check=module.CHECK, judge=module.judge)
-    for module in (oracle, causality, mask, large_logits, kv_cache, gradients, inputs_untouched)
-)
+    for module in (
+        oracle, depends, causality, prefix, mask, noop_mask, empty_rows, batch_rows, permutation, large_logits,
+        kv_cache, gradients, repeatable, train_eval, noncontiguous, low_precision, inputs_untouched,
+    )
+)  # fmt: skip
