@@ -95,7 +95,7 @@ class Location(Frozen):
     """A place in a source file; the path is relative to the target's root, lines and columns start at 1.
 
     The end is that of the text meant, and its column is that behind the last character. `qualname` is the class or
-    function around the place.
+    function around the place. In a notebook `cell` counts all cells from 1, and `cell_line` the lines of that cell.
     """
 
     path: str
@@ -104,6 +104,8 @@ class Location(Frozen):
     end_line: int | None = None
     end_column: int | None = None
     qualname: str | None = None
+    cell: int | None = None
+    cell_line: int | None = None
 
 
 class Subject(Frozen):

@@ -18,6 +18,7 @@ from audit.plan import Plan, select
 from audit.report.document import Baseline, Environment, Provenance, Report, SkippedTreeRow, build_report
 from audit.results import Result
 from audit.static.analysis import StaticAnalysis, analyse
+from audit.static.cells import with_cells
 from audit.static.environment import site_folders
 from audit.static.fingerprints import with_fingerprints
 from audit.static.imports.causes import ImportRow
@@ -203,7 +204,7 @@ def conduct(target: Target, request: Request) -> Report:
         collected.close()
     results = list(execution.results) if execution else []
     results += _never_reported(target, plan, execution, STOPPED if partial_reason == STOPPED else None)
-    results = with_fingerprints(results, target.root)
+    results = with_cells(with_fingerprints(results, target.root), target.root)
     baselines: tuple[Baseline, ...] = ()
     if partial_reason != STOPPED:
         try:

@@ -59,6 +59,24 @@ def register(app: typer.Typer) -> None:
             "astrobio-audit attention --only attention.causality --subject my_attention",
         ),
     )(_attention)
+    app.command(
+        name="spec",
+        help="Print a specs module for a class or function, to begin with: how it is built and called, as far as its "
+        "source suggests it, and what is left for you to decide."
+        + examples("astrobio-audit spec mypackage/layers.py::SelfAttention > mypackage/specs.py"),
+    )(_spec)
+
+
+def _spec(
+    name: Annotated[str, typer.Argument(metavar="FILE::NAME", help="The class or function, in any file.")],
+    target: TargetOption = None,
+    python: PythonOption = None,
+    seed: SeedOption = None,
+) -> None:
+    from audit.attention.command import print_spec
+
+    with leaving():
+        print_spec(name, target=target, python=python, seed=seed)
 
 
 def _attention(

@@ -1,13 +1,20 @@
 """The course of `astrobio-audit attention`, from its options to its exit code."""
 
 from collections.abc import Sequence
+from pathlib import Path
 
-from audit.attention.named import Named, read_names
+import typer
+
+from audit.attention.found import ask
+from audit.attention.named import Named, item_named, read_names
 from audit.attention.plan import plan_attention, plan_named
+from audit.attention.spec_stub import spec_stub
 from audit.command import conduct_shown, deliver, prepare_output, run_area
 from audit.errors import UsageError
+from audit.execute import open_probe
+from audit.gateway import ProbeFailure, TargetRaised
 from audit.options import Options
-from audit.session import Request
+from audit.session import Collected, Request
 from audit.static.paths import find_root, paths_inside
 from audit.target import Target
 
@@ -25,14 +32,14 @@ def run_attention(options: Options, *, names: Sequence[str], target_is_given: bo
     if options.package:
         raise UsageError("--package and FILE::NAME are two ways to say what is judged; give one of them")
     named = read_names(names)
-    paths = [name.path for name in named]
-    root = options.target if target_is_given else find_root(paths)
-    tree = Target.load_tree(
-        root, python=options.python, seed=options.seed, workers=options.workers, probe=options.probe
+    tree = _tree(
+        named,
+        options.target if target_is_given else None,
+        python=options.python,
+        seed=options.seed,
+        workers=options.workers,
     )
-    inside = paths_inside(tree.root, paths)
-    absolute = {name.path: place for name in named for place in paths_inside(tree.root, [name.path])}
-    located = [Named(absolute[name.path], name.qualname) for name in named]
+    located = [Named(place, name.qualname) for name in named for place in paths_inside(tree.root, [name.path])]
     request = Request(
         command="attention",
         planners=[plan_named(located)],
@@ -43,6 +50,38 @@ def run_attention(options: Options, *, names: Sequence[str], target_is_given: bo
     prepare_output(options)
     # Every result says how to repeat it, and that is by these names.
     words = [f"{place.path.relative_to(tree.root).as_posix()}::{place.qualname}" for place in located]
-    limited = tree.limited_to(inside).model_copy(update={"flags": (*words, "--target", ".", *tree.flags)})
+    limited = tree.limited_to(paths_inside(tree.root, [name.path for name in named])).model_copy(
+        update={"flags": (*words, "--target", ".", *tree.flags)}
+    )
     report = conduct_shown(limited, request, quiet=options.quiet)
     deliver(report, form=options.format, quiet=options.quiet, output=options.output)
+
+
+def print_spec(name: str, *, target: Path | None, python: Path | None, seed: int | None) -> None:
+    """Print a specs module for the class or function that `FILE::NAME` names, and leave.
+
+    Raises:
+        UsageError: the name or the configuration needs correcting.
+        typer.Exit: 0 where it can be built and called as printed, 1 where something is left to write.
+    """
+    (named,) = read_names([name])
+    tree = _tree([named], target, python=python, seed=seed, workers=None)
+    (place,) = paths_inside(tree.root, [named.path])
+    collected = Collected(tree.limited_to((place,)))
+    try:
+        item_named(collected, Named(place, named.qualname))  # raises where there is none
+        with open_probe(tree, side_by_side=1) as probe:
+            reply = ask(probe, place, named.qualname, seed=tree.settings.seed)
+    except (ProbeFailure, TargetRaised) as failure:
+        raise UsageError(f"{name}: {failure}") from failure
+    finally:
+        collected.close()
+    typer.echo(spec_stub(reply), nl=False)
+    raise typer.Exit(0 if reply.get("problem") is None else 1)
+
+
+def _tree(
+    named: Sequence[Named], target: Path | None, *, python: Path | None, seed: int | None, workers: int | None
+) -> Target:
+    root = target or find_root([name.path for name in named])
+    return Target.load_tree(root, python=python, seed=seed, workers=workers)

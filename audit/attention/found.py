@@ -1,5 +1,6 @@
 """What the probe makes of an attention that no specs declare: how it is built and called, and what it promises."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Literal, cast
 
@@ -47,12 +48,16 @@ def find(probe: Probe, path: Path, qualname: str, *, seed: int) -> Found:
         ProbeFailure: the process ended, or its answer is not one that the probe sends.
         TargetRaised: an exception that the probe did not expect.
     """
-    reply = probe.call("attention_find", path=str(path), module=module_of(path), qualname=qualname, seed=seed)
     try:
-        return Found.model_validate(reply)
+        return Found.model_validate(ask(probe, path, qualname, seed=seed))
     except ValidationError as invalid:
         first = invalid.errors()[0]
         raise ProbeFailure(f"the target's process sent an unreadable answer: {first['loc']}: {first['msg']}") from None
+
+
+def ask(probe: Probe, path: Path, qualname: str, *, seed: int) -> Mapping[str, Plain]:
+    """Return the probe's answer as it is; raises what `find` raises."""
+    return probe.call("attention_find", path=str(path), module=module_of(path), qualname=qualname, seed=seed)
 
 
 def module_of(path: Path) -> str | None:

@@ -29,7 +29,8 @@ class ProbeModules(importlib.abc.MetaPathFinder, importlib.abc.InspectLoader):
         if fullname not in self._sources:
             return None
         filename = f"<{fullname}>"
-        spec = importlib.util.spec_from_loader(fullname, self, origin=filename, is_package=fullname == NAME)
+        is_package = any(name.startswith(f"{fullname}.") for name in self._sources)
+        spec = importlib.util.spec_from_loader(fullname, self, origin=filename, is_package=is_package)
         text = self._sources[fullname]
         linecache.cache[filename] = (len(text), None, text.splitlines(keepends=True), filename)
         return spec

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import torch
 
 from . import specs as specs_
+from .guess.rebuilding import rebuilt
 from .models import SpecError
 from .phases import phase
 
@@ -38,7 +39,13 @@ class Callee:
 
 
 def callee_of(subject: Mapping[str, object], seed: int, dtype: str) -> Callee:
-    """Build what `subject` names: `{"kind": "spec", "specs": module, "name": entry}`."""
+    """Build what `subject` names.
+
+    Either `{"kind": "spec", "specs": module, "name": entry}`, or `{"kind": "guess", "path": file, "module": name or
+    None, "qualname": class or function, "choices": ...}` with the choices of `guess.find`.
+    """
+    if subject["kind"] == "guess":
+        return Callee(*rebuilt(subject, seed, DTYPES[dtype]))
     return _of_spec(specs_.entry(str(subject["specs"]), "ATTENTION", str(subject["name"])), seed, DTYPES[dtype])
 
 

@@ -66,6 +66,7 @@ def _prepared(settings: dict[str, object]) -> dict[str, Procedure]:
     import torch
 
     from . import attention, environment, models, specs
+    from .guess import find
 
     torch.set_num_threads(cast(int, settings["threads"]))
     hidden = cast(list[str], settings["hidden"])
@@ -82,6 +83,7 @@ def _prepared(settings: dict[str, object]) -> dict[str, Procedure]:
         "model_load": models.load,
         "model_reached": models.reached,
         "attention_run": attention.run,
+        "attention_find": find.find,
     }
 
 

@@ -18,6 +18,7 @@ def import_section(rows: Sequence[ImportRow]) -> str:
     failing = [row for row in rows if row.forecast == "fails"]
     guarded = sum(row.guarded and row.forecast == "ok" for row in rows)
     groups = _grouped(failing)
+    then = {row.module: row.then for row in failing}
     causes = "1 cause" if len(groups) == 1 else f"{len(groups)} causes"
     head = f"{causes}, {len(failing)} of {len(rows)} modules fail to import; {guarded} guard an import that fails."
     lines = [f"## Imports ({len(rows)})", "", head]
@@ -25,9 +26,11 @@ def import_section(rows: Sequence[ImportRow]) -> str:
         modules = "1 module" if len(members) == 1 else f"{len(members)} modules"
         shown = ", ".join(code(member) for member in members[:_MAX_MODULES])
         more = f" and {len(members) - _MAX_MODULES} more" if len(members) > _MAX_MODULES else ""
+        missed = sorted({each for member in members for each in then[member]})
+        next_missed = f"; then {markdown(', '.join(missed))}" if missed else ""
         lines += [
             "",
-            f"- **{modules}**: {cause.in_words} {markdown(name)} at {code(f'{path}:{line}')}",
+            f"- **{modules}**: {cause.in_words} {markdown(name)} at {code(f'{path}:{line}')}{next_missed}",
             f"  - {shown}{more}",
         ]
     return "\n".join(lines)

@@ -127,6 +127,8 @@ def _locations(report: Report, place: Location | None) -> Sequence[Json]:
     found: Json = {"physicalLocation": physical}
     if place.qualname:
         found["logicalLocations"] = [{"fullyQualifiedName": plain(place.qualname)}]
+    if place.cell is not None:
+        found["properties"] = {"cell": place.cell, "cellLine": place.cell_line}
     return [found]
 
 

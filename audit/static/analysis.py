@@ -12,7 +12,6 @@ from audit.static.conclusions import Form, concluded
 from audit.static.definitions import Definition, find_function
 from audit.static.discovery import Discovery, SkippedTree, SourceFile, discover
 from audit.static.findings import Judged
-from audit.static.imports.program import Program
 from audit.static.installed import InstalledModules
 from audit.static.inventory import InventoryItem, InventoryKind
 from audit.static.judging import judged_files
@@ -52,11 +51,6 @@ class StaticAnalysis:
     def summaries(self) -> tuple[FileSummary, ...]:
         """What each readable file binds, imports and defines."""
         return tuple(self.records.by_path("names").values())
-
-    @property
-    def programs(self) -> Mapping[str, Program]:
-        """What importing each readable file does, by path; read anew each time, for they are large."""
-        return self.records.by_path("program")
 
     @cached_property
     def judged(self) -> Mapping[str, Judged]:

@@ -6,10 +6,12 @@ from bisect import bisect_left
 from collections.abc import Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, replace
 
-from audit.static.attention_flow import Flags, FunctionFlow, Returns
+from audit.static.attention_flow import Flags, Flows, Returns
+from audit.static.attention_parts import TABLE, called_from_tables, is_class, may_project, parts_in, tables_in
 from audit.static.facts import AttentionFact, Mechanism
 from audit.static.full_names import FullNames
 from audit.static.lines import SourceLines
+from audit.static.parameters import Parameter, parameters_of
 from audit.static.reading import sha256
 from audit.static.scopes import dotted
 from audit.static.tree import TreeIndex
@@ -30,6 +32,7 @@ _NAMES = {
 } | {
     "ulti": re.compile(r"(?<=[Mm])ulti_?[Hh]ead"),
     "atten": re.compile(r"(?<!fl)atten"),
+    "ATT": re.compile(r"ATT(?:EN|N)"),
 }
 _CALLS = {
     "torch.nn.functional.scaled_dot_product_attention": Mechanism.SDPA,
@@ -52,6 +55,7 @@ _MASK = re.compile(r"mask|attn_bias|attention_bias|cu_seqlens")
 _CACHE = re.compile(r"cache|past_key|layer_past|\bpast\b|incremental_state")
 # Only which functions of other files are worth a look: whether one computes attention is decided where it is defined.
 _MAY_ATTEND = re.compile(r"((?<!fl)atten|attn|sdpa|flash)[^.]*$", re.IGNORECASE)
+_LINKS = (ast.Attribute, ast.Subscript)  # between a name and the attributes that are taken of it
 _CAUSAL_KEYWORDS = frozenset({"is_causal", "causal"})
 
 
@@ -75,21 +79,30 @@ def mechanism_of(full_name: str) -> Mechanism | None:
 def attention_in(index: TreeIndex, text: str, *, names: FullNames, lines: SourceLines) -> tuple[AttentionFact, ...]:
     """Return what the functions and classes of a file compute, and which functions they use, in order of lines."""
     flow, named = _lines_with(_FLOW, text, lines), _lines_with(_NAMES, text, lines)
-    if not flow and not named:
+    if not flow and not named and not may_project(text):
         return ()
     names = names.with_local(_compiled(index.tree, names))
     units = list(_units(index.tree.body, ""))
     functions = [unit for unit in units if isinstance(unit.node, Function)]
     nodes = [node for unit in functions for node in unit.functions if _is_within(unit.node, flow)]
-    reader = _Reader(names, lines, _returns(nodes, names, {}, {}, prefix=""), index=index, flow=flow, named=named)
+    flows = Flows(names)
+    returns = _returns(nodes, flows, {}, {}, prefix="")
+    reader = _Reader(names, lines, returns, flows=flows, index=index, flow=flow, named=named)
     reader.words = frozenset(name for name, full in names.every().items() if mechanism_of(full))
     found = {(unit.node.lineno, unit.qualname): reader.fact(unit) for unit in functions}
     reader.own = {f".{fact.qualname}" for fact in found.values() if fact.mechanisms}
+    with_uses = {f".{fact.qualname}" for fact in found.values() if _with_uses(fact, reader.own).through}
+    tables = _tables(index.tree, names, reader.own | with_uses)
+    reader.own |= {f".{fact.qualname}" for fact in tables}
+    reader.words |= {fact.qualname.removesuffix(TABLE) for fact in tables}
     reader.words |= {fact.qualname for fact in found.values() if fact.mechanisms}
     for unit in units:
         if unit not in functions or reader.own:
             found[unit.node.lineno, unit.qualname] = reader.fact(unit)
-    facts = [_with_uses(fact, reader.own) for _, fact in sorted(found.items())]
+    own = reader.own | {f".{unit.qualname}" for unit in units if isinstance(unit.node, ast.ClassDef)}
+    found |= {(fact.line, fact.qualname): fact for fact in tables}
+    own |= with_uses if tables else frozenset()
+    facts = [_with_uses(fact, own) for _, fact in sorted(found.items())]
     return tuple(fact for fact in facts if fact.mechanisms or fact.through)
 
 
@@ -97,6 +110,28 @@ def _with_uses(fact: AttentionFact, own: Set[str]) -> AttentionFact:
     """Keep of the functions used those of this file that compute attention, and those of others that may."""
     uses = (name for name in fact.through if (name in own if name.startswith(".") else _MAY_ATTEND.search(name)))
     return replace(fact, through=tuple(uses))
+
+
+def _tables(tree: ast.Module, names: FullNames, own: Set[str]) -> list[AttentionFact]:
+    """Return the tables that hold functions that compute attention, or may: they stand for these, and are no items."""
+    found: list[AttentionFact] = []
+    known = set(own)
+    for name, (line, held) in tables_in(tree, names).items():
+        mechanisms = {mechanism for full in held if (mechanism := mechanism_of(full))}
+        through = {full for full in held if (full in known if full.startswith(".") else _MAY_ATTEND.search(full))}
+        if mechanisms or through:
+            known.add(f".{name}{TABLE}")
+            found.append(
+                AttentionFact(
+                    qualname=name + TABLE,
+                    line=line,
+                    is_class=False,
+                    digest="",
+                    mechanisms=tuple(sorted(mechanisms)),
+                    through=tuple(sorted(through)),
+                )
+            )
+    return found
 
 
 def _compiled(tree: ast.Module, names: FullNames) -> dict[str, str]:
@@ -165,7 +200,7 @@ def _layer(value: ast.expr, names: FullNames) -> str:
 
 def _returns(
     functions: Sequence[Function],
-    names: FullNames,
+    flows: Flows,
     layers: Mapping[str, str],
     known: Mapping[str, Returns],
     *,
@@ -177,9 +212,7 @@ def _returns(
         for function in functions:
             flags = []
             for given in (Flags.NONE, Flags.PRODUCT):
-                flow = FunctionFlow(names=names.within(function), layers=layers, returns_of=found, given=given)
-                flow.run(function)
-                flags.append(flow.returned)
+                flags.append(flows.through(function, found, layers=layers, given=given).returned)
             found[prefix + function.name] = Returns(plain=flags[0], of_products=flags[1])
         if not any(Flags.WEIGHTS & (each.plain | each.of_products) for each in found.values()):
             break  # then a second round finds nothing that the first did not
@@ -195,6 +228,7 @@ class _Reader:
         lines: SourceLines,
         returns: Mapping[str, Returns],
         *,
+        flows: Flows,
         index: TreeIndex,
         flow: Sequence[int],
         named: Sequence[int],
@@ -204,6 +238,7 @@ class _Reader:
         self._names = names
         self._lines = lines
         self._returns = returns
+        self._flows = flows
         self._index = index
         self._flow = flow
         self._named = named
@@ -219,6 +254,10 @@ class _Reader:
                 fused, used = self._references(function)
                 mechanisms |= fused
                 through |= used
+        if isinstance(unit.node, ast.ClassDef) and may_project(self._text(unit)):
+            body = [node for statement in unit.node.body for node in self._index.below(statement)]
+            methods = {each.name: self._index.below(each) for each in unit.functions}
+            through |= parts_in(methods, body, self._names)
         if mechanisms or through:
             for function in unit.functions:
                 below = self._index.below(function)
@@ -235,7 +274,11 @@ class _Reader:
             caches=tuple(sorted({name for name in parameters if _CACHE.search(name)})),
             causal=tuple(sorted(causal)),
             through=tuple(sorted(through)),
+            parameters=self._parameters(unit) if mechanisms or through else (),
         )
+
+    def _parameters(self, unit: _Unit) -> tuple[Parameter, ...]:
+        return () if isinstance(unit.node, ast.ClassDef) else parameters_of(unit.node, self._lines)
 
     def _text(self, unit: _Unit) -> str:
         return self._lines.text(_first_line(unit.node), unit.node.end_lineno or unit.node.lineno)
@@ -245,29 +288,50 @@ class _Reader:
         mechanisms: set[Mechanism] = set()
         through: set[str] = set()
         names = self._names.within(function)
-        for node in (node for statement in function.body for node in self._index.below(statement)):
-            if not isinstance(node, ast.Name | ast.Attribute) or not isinstance(node.ctx, ast.Load):
-                continue
-            full = names.of(node)
+        nodes = [node for statement in function.body for node in self._index.below(statement)]
+        through |= called_from_tables(nodes, names)
+        for full in self._named_in(nodes, names):
             mechanism = mechanism_of(full) if full else None
             if mechanism:
                 mechanisms.add(mechanism)
-            elif full and not full.rpartition(".")[2][:1].isupper() and not full.startswith("torch."):
+            elif full and not is_class(full) and not full.startswith("torch."):
                 through.add(full)
         return mechanisms, through
+
+    def _named_in(self, nodes: Sequence[ast.AST], names: FullNames) -> Iterator[str]:
+        """Yield the full names that nodes read: names that stand for something, and what is taken of them."""
+        for node in nodes:
+            if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Load) and names.of_name(node.id):
+                yield names.of(node)
+                inner: ast.AST = node
+                around = self._index.parent(node)
+                while isinstance(around, _LINKS) and around.value is inner:
+                    if isinstance(around, ast.Attribute) and isinstance(around.ctx, ast.Load):
+                        yield names.of(around)
+                    inner = around
+                    around = self._index.parent(inner)
+            elif isinstance(node, ast.Call):
+                yield _got_by(node, names)
 
     def _computed(self, unit: _Unit) -> set[Mechanism]:
         returns = self._returns
         layers: dict[str, str] = {}
         if isinstance(unit.node, ast.ClassDef):
             layers = _layers([node for each in unit.functions for node in self._index.below(each)], self._names)
-            returns = _returns(unit.functions, self._names, layers, returns, prefix="self.")
+            returns = _returns(unit.functions, self._flows, layers, returns, prefix="self.")
         found: set[Mechanism] = set()
         for function in unit.functions:
-            flow = FunctionFlow(names=self._names.within(function), layers=layers, returns_of=returns)
-            flow.run(function)
-            found |= flow.found
+            found |= self._flows.through(function, returns, layers=layers).found
         return found
+
+
+def _got_by(call: ast.Call, names: FullNames) -> str:
+    """Return the full name that `getattr(owner, "name")` reads; empty for any other call."""
+    match call:
+        case ast.Call(func=ast.Name(id="getattr"), args=[owner, ast.Constant(value=str(name)), *_]):
+            owner_name = names.of(owner)
+            return f"{owner_name}.{name}" if owner_name else ""
+    return ""
 
 
 def _first_line(node: Function | ast.ClassDef) -> int:

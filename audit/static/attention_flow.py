@@ -8,9 +8,11 @@ of a feature map with a product of one.
 import ast
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import TypeGuard
 
 from audit.static.facts import Mechanism
 from audit.static.full_names import FullNames
+from audit.static.tree import children
 
 
 class Flags:
@@ -31,6 +33,7 @@ _TENSOR_NAMESPACES = ("torch", "torch.nn.functional", "torch.special", "torch.nn
 _LAYERS = {"torch.nn.Softmax": "softmax", "torch.nn.ELU": "elu", "torch.nn.ReLU": "relu"}
 # What these layers return is a mix of their inputs' channels: no longer the product that went in.
 _MIXING = frozenset(f"torch.nn.{name}" for name in ("Linear", "Conv1d", "Conv2d", "Conv3d", "Sequential", "Embedding"))
+_NOTHING = frozenset({ast.Constant, ast.Lambda, ast.Compare})
 _VIEWS = frozenset({"T", "mT", "H", "mH", "data"})
 
 
@@ -42,14 +45,43 @@ class Returns:
     of_products: int = Flags.NONE
 
 
+class Flows:
+    """The walks over the functions of a file; one whose questions would have the same answers is not done again."""
+
+    def __init__(self, names: FullNames) -> None:
+        """Walk nothing yet; `names` are those of the module."""
+        self._names = names
+        self._done: dict[tuple[ast.AST, int], FunctionFlow] = {}
+
+    def through(
+        self,
+        function: ast.FunctionDef | ast.AsyncFunctionDef,
+        returns_of: Mapping[str, Returns],
+        *,
+        layers: Mapping[str, str],
+        given: int = Flags.NONE,
+    ) -> "FunctionFlow":
+        """Return the walk over `function`, whose `layers` are the same each time, with arguments that are `given`."""
+        done = self._done.get((function, given))
+        if done is None or any(returns_of.get(name) != answer for name, answer in done.asked.items()):
+            done = FunctionFlow(names=self._names.within(function), layers=layers, returns_of=returns_of, given=given)
+            done.run(function)
+            self._done[function, given] = done
+        return done
+
+
 @dataclass(slots=True)
 class FunctionFlow:
-    """The walk over one function. `layers` are what the class's attributes were built from, by attribute."""
+    """The walk over one function. `layers` are what the class's attributes were built from, by attribute.
+
+    `asked` are the functions of the file about which the walk asked, with what they return as far as it is known.
+    """
 
     names: FullNames
     layers: Mapping[str, str]
     returns_of: Mapping[str, Returns]
     given: int = Flags.NONE
+    asked: dict[str, Returns | None] = field(default_factory=dict)
     found: set[Mechanism] = field(default_factory=set)
     returned: int = Flags.NONE
     _values: dict[str, int] = field(default_factory=dict)
@@ -130,17 +162,21 @@ class FunctionFlow:
                 self._values[name] = self._values.get(name, Flags.NONE) | flags
 
     def _of(self, expression: ast.expr) -> int:
+        kind = expression.__class__  # the commonest first, before the patterns that are tried one by one
+        if kind is ast.Name:
+            return self._values.get(expression.id, Flags.NONE)  # type: ignore[attr-defined]
+        if kind in _NOTHING:
+            return Flags.NONE
         match expression:
-            case ast.Name(id=name):
-                return self._values.get(name, Flags.NONE)
-            case ast.Constant() | ast.Lambda() | ast.Compare():
-                return Flags.NONE
             case ast.Attribute(value=owner, attr=name):
                 return self._of(owner) if name in _VIEWS else Flags.NONE
-            case ast.BinOp(left=left, op=ast.MatMult(), right=right):
-                return self._product([self._of(left), self._of(right)], einsum=False)
             case ast.Call():
                 return self._call(expression)
+            case ast.BinOp(left=left, op=operator, right=right):
+                operands = [self._of(left), self._of(right)]
+                return self._product(operands, einsum=False) if isinstance(operator, ast.MatMult) else _joined(operands)
+            case ast.Subscript(value=owner):
+                return self._of(owner)
             case ast.NamedExpr(target=target, value=named):
                 flags = self._of(named)
                 self._bind(target, flags)
@@ -151,27 +187,26 @@ class FunctionFlow:
                 for generator in generators:
                     self._bind(generator.target, self._of(generator.iter))
                 return self._of(element)
-            case ast.Subscript(value=owner):
-                return self._of(owner)
-        return _joined([self._of(part) for part in ast.iter_child_nodes(expression) if isinstance(part, ast.expr)])
+        return _joined([self._of(part) for part in children(expression) if isinstance(part, ast.expr)])
 
     def _call(self, call: ast.Call) -> int:
-        given = [self._of(argument) for argument in (*call.args, *(word.value for word in call.keywords))]
+        given = [self._of(argument) for argument in call.args] + [self._of(word.value) for word in call.keywords]
         function = call.func
         receiver = self._of(function.value) if isinstance(function, ast.Attribute) else Flags.NONE
-        operation = self._operation(function)
+        layer = self._layer(function)
+        operation = self._operation(function, layer)
         if operation in PRODUCTS:
             return self._product([*given, receiver], einsum=operation == "einsum")
         everything = _joined(given) | receiver
         if operation in FEATURE_MAPS:
             return _mapped(everything, softmax=operation in SOFTMAXES)
         own = self._own_name(function)
-        if own in self.returns_of:
-            returns = self.returns_of[own]
+        returns = self.asked[own] = self.returns_of.get(own)
+        if returns is not None:
             return returns.plain | (returns.of_products if everything & Flags.PRODUCT else Flags.NONE)
-        return Flags.NONE if self._layer(function) in _MIXING else everything
+        return Flags.NONE if layer in _MIXING else everything
 
-    def _operation(self, function: ast.expr) -> str:
+    def _operation(self, function: ast.expr, layer: str) -> str:
         """Return the name of the tensor operation that is called; empty for what is no such operation."""
         full = self.names.of(function)
         namespace, _, name = full.rpartition(".")
@@ -179,25 +214,17 @@ class FunctionFlow:
             return name if namespace in _TENSOR_NAMESPACES else ""
         if isinstance(function, ast.Call):  # nn.Softmax(dim=-1)(scores)
             return _LAYERS.get(self.names.of(function.func), "")
-        layer = self._layer(function)
         if layer or not isinstance(function, ast.Attribute):
             return _LAYERS.get(layer, "")
-        is_attribute_of_self = isinstance(function.value, ast.Name) and function.value.id in ("self", "cls")
-        return "" if is_attribute_of_self else function.attr  # a method of a tensor
+        return "" if _of_own(function, "self", "cls") else function.attr  # a method of a tensor
 
     def _layer(self, function: ast.expr) -> str:
-        match function:
-            case ast.Attribute(value=ast.Name(id="self"), attr=name):
-                return self.layers.get(name, "")
-        return ""
+        return self.layers.get(function.attr, "") if _of_own(function, "self") else ""
 
     def _own_name(self, function: ast.expr) -> str:
-        match function:
-            case ast.Attribute(value=ast.Name(id="self" | "cls"), attr=name):
-                return f"self.{name}"
-            case ast.Name(id=name):
-                return name
-        return ""
+        if isinstance(function, ast.Name):
+            return function.id
+        return f"self.{function.attr}" if _of_own(function, "self", "cls") else ""
 
     def _product(self, operands: list[int], *, einsum: bool) -> int:
         together = _joined(operands)
@@ -209,6 +236,11 @@ class FunctionFlow:
         if contexts and (featured or (einsum and any(flags & Flags.SOFT for flags in contexts))):
             self.found.add(Mechanism.LINEAR)
         return Flags.PRODUCT | (Flags.CONTEXT | _joined(featured) & Flags.SOFT if featured else Flags.NONE)
+
+
+def _of_own(function: ast.expr, *owners: str) -> TypeGuard[ast.Attribute]:
+    """Return whether a function is an attribute of one of these names."""
+    return isinstance(function, ast.Attribute) and isinstance(function.value, ast.Name) and function.value.id in owners
 
 
 def _mapped(flags: int, *, softmax: bool) -> int:

@@ -85,8 +85,7 @@ class LazyMapping(Mapping[str, _Value]):
         return repr(self._all())
 
 
-def _dumps(plain: object) -> str:
-    return json.dumps(plain, separators=(",", ":"), check_circular=False)
+_dumps = json.JSONEncoder(separators=(",", ":"), check_circular=False).encode
 
 
 @cache
@@ -132,13 +131,26 @@ def _listed(plain: Any) -> list[Any]:
 
 
 def _sequence(kind: Any, collection: Callable[[Any], Any]) -> tuple[_Plain, _Plain]:
+    if kind in _ATOMS:
+        return _atoms(kind, collection)
     to_plain, from_plain = _part(kind)
 
     def write(value: Any) -> list[Any]:
-        plain = [to_plain(each) for each in value]
+        plain = list(value) if to_plain is _same else [to_plain(each) for each in value]
         return sorted(plain) if collection is frozenset else plain  # one set, one text
 
     return write, lambda plain: collection([from_plain(each) for each in _listed(plain)])
+
+
+def _atoms(kind: type, collection: Callable[[Any], Any]) -> tuple[_Plain, _Plain]:
+    """Return how many values of a plain type are written: most of what is kept, and checked all at once."""
+
+    def read(plain: Any) -> Any:
+        if not {kind}.issuperset(map(type, _listed(plain))):
+            raise TypeError(f"something else among values of {kind.__name__}")
+        return collection(plain)
+
+    return (sorted if collection is frozenset else list), read
 
 
 def _fixed(kinds: tuple[Any, ...]) -> tuple[_Plain, _Plain]:
@@ -160,6 +172,8 @@ def _mapping(kind: Any) -> tuple[_Plain, _Plain]:
 
 def _enumeration(kind: type[enum.Enum]) -> tuple[_Plain, _Plain]:
     members = {member.value: member for member in kind}
+    if issubclass(kind, enum.StrEnum):  # its members are texts already
+        return _same, members.__getitem__
     return lambda member: member.value, members.__getitem__
 
 
@@ -167,11 +181,15 @@ def _union(kinds: tuple[Any, ...]) -> tuple[_Plain, _Plain]:
     """Return how one of several types is written: None as it is, any other with its position in the union."""
     parts = [_part(kind) for kind in kinds]
     classes = [get_origin(kind) or kind for kind in kinds]
+    position_of: dict[type, int] = {}  # of the values met so far, by their class
 
     def write(value: Any) -> Any:
         if value is None:
             return None
-        position = next(place for place, each in enumerate(classes) if isinstance(value, each))
+        position = position_of.get(value.__class__)
+        if position is None:
+            position = next(place for place, each in enumerate(classes) if isinstance(value, each))
+            position_of[value.__class__] = position
         return [position, parts[position][0](value)]
 
     def read(plain: Any) -> Any:
@@ -204,11 +222,16 @@ def _made_record(kind: type) -> tuple[_Plain, _Plain]:
     needed = next((length for length in range(len(defaults), 0, -1) if defaults[length - 1] is MISSING), 0)
     by_keyword = any(field.kw_only for field in declared)
 
+    changing = [(place, to_plain) for place, to_plain in enumerate(writers) if to_plain is not _same]
+
     def write(value: Any) -> list[Any]:
         values = [getattr(value, name) for name in names]
         while len(values) > needed and values[-1] == defaults[len(values) - 1]:
             values.pop()
-        return [to_plain(each) for to_plain, each in zip(writers, values, strict=False)]
+        for place, to_plain in changing:
+            if place < len(values):
+                values[place] = to_plain(values[place])
+        return values
 
     def read(plain: Any) -> Any:
         if not needed <= len(_listed(plain)) <= len(names):

@@ -7,6 +7,8 @@ where the file itself does (`.Net`).
 from dataclasses import dataclass
 from enum import StrEnum
 
+from audit.static.parameters import Parameter
+
 
 class Mechanism(StrEnum):
     """How an attention output comes about."""
@@ -27,6 +29,7 @@ class AttentionFact:
 
     `through` are functions it uses, of which later stages know whether they compute attention; with no `mechanisms`
     the fact stands for nothing else. `causal` holds what is passed as `is_causal` or `causal`: true, false, dynamic.
+    `parameters` are those of a function; a class has none of its own.
     """
 
     qualname: str
@@ -38,6 +41,7 @@ class AttentionFact:
     caches: tuple[str, ...] = ()
     causal: tuple[str, ...] = ()
     through: tuple[str, ...] = ()
+    parameters: tuple[Parameter, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,10 +1,10 @@
-"""What files do, as items of the inventory: facts of single files joined through the project graph."""
+"""What files do apart from attention, as items of the inventory: their facts joined through the project graph."""
 
 import re
 from collections.abc import Collection, Iterable, Iterator, Mapping
-from dataclasses import dataclass
 
-from audit.static.facts import AttentionFact, FileFacts, Mechanism
+from audit.static.attention_items import resolved_names
+from audit.static.facts import FileFacts
 from audit.static.graph import ProjectGraph
 from audit.static.inventory import Fact, InventoryItem
 from audit.static.kinds import InventoryKind, kinds_of_name
@@ -17,17 +17,6 @@ _DISTRIBUTION = re.compile(
 )
 _SAVING = re.compile(r"^(torch\.save|torch\.distributed\.checkpoint\..*|safetensors\.torch\.save\w*)$")
 _SAVING_METHODS = frozenset({"save_checkpoint", "save_pretrained", "save_state"})
-
-
-@dataclass(frozen=True, slots=True)
-class _Named:
-    file: FileSummary
-    fact: AttentionFact
-    uses: tuple[str, ...]  # full names of the functions that may compute attention for it
-
-    @property
-    def name(self) -> str:
-        return f"{self.file.module}.{self.fact.qualname}"
 
 
 def file_items(
@@ -53,93 +42,6 @@ def file_items(
     return tuple(sorted(items, key=lambda item: (item.path, item.line, item.qualname, item.kind)))
 
 
-def attention_items(
-    graph: ProjectGraph, facts: Mapping[str, FileFacts], paths: Iterable[str], *, others: Iterable[InventoryItem] = ()
-) -> Iterator[InventoryItem]:
-    """Yield the classes and functions in the files at `paths` that compute attention, on their own or through others.
-
-    `others` are the attention items of all other files of the target.
-    """
-    named = list(_named(graph, facts, paths))
-    computes: dict[str, set[Mechanism]] = {}
-    for item in others:
-        mechanisms = item.facts["mechanisms"]
-        assert isinstance(mechanisms, tuple)
-        computes.setdefault(f"{item.module}.{item.qualname}", set()).update(map(Mechanism, mechanisms))
-    for each in named:
-        computes.setdefault(each.name, set()).update(each.fact.mechanisms)
-    grows = True
-    while grows:  # through functions that use functions, however many
-        before = sum(map(len, computes.values()))
-        for each in named:
-            computes[each.name] |= {kind for use in each.uses for kind in computes.get(use, ())}
-        grows = sum(map(len, computes.values())) > before
-    for each in named:
-        if computes[each.name]:
-            through = tuple(use for use in each.uses if computes.get(use) and use != each.name)
-            graph.reads.begin(each.file.path)
-            yield _attention_item(each, graph, sorted(computes[each.name]), through)
-
-
-def _named(graph: ProjectGraph, facts: Mapping[str, FileFacts], paths: Iterable[str]) -> Iterator[_Named]:
-    for path in paths:
-        graph.reads.begin(path)
-        file = graph.files[path]
-        for fact in facts[path].attention:
-            yield _Named(file, fact, _resolved(graph, file, fact.through))
-
-
-def _attention_item(
-    each: _Named, graph: ProjectGraph, mechanisms: list[Mechanism], through: tuple[str, ...]
-) -> InventoryItem:
-    fact = each.fact
-    position = next(
-        (
-            at
-            for at, found in enumerate(each.file.classes)
-            if (found.qualname, found.line) == (fact.qualname, fact.line)
-        ),
-        None,
-    )
-    bases: list[str] = []
-    if fact.is_class and position is not None:
-        found = each.file.classes[position].bases
-        bases = [base.name for part in found for base in graph.base_definitions(part, path=each.file.path)]
-    facts: dict[str, Fact] = {
-        "form": "class" if fact.is_class else "function",
-        "mechanisms": tuple(str(mechanism) for mechanism in mechanisms),
-        "backends": tuple(
-            "eager" if kind in (Mechanism.SOFTMAX, Mechanism.LINEAR) else str(kind) for kind in mechanisms
-        ),
-        "masks": fact.masks,
-        "caches": fact.caches,
-        "causal": fact.causal,
-        "through": through,
-    }
-    return InventoryItem(
-        kind=InventoryKind.ATTENTION,
-        module=each.file.module,
-        qualname=fact.qualname,
-        path=each.file.path,
-        line=fact.line,
-        bases=tuple(dict.fromkeys(bases)),
-        resolved=True,
-        digest=fact.digest,
-        facts=facts,
-    )
-
-
-def _resolved(graph: ProjectGraph, file: FileSummary, names: Iterable[str]) -> tuple[str, ...]:
-    """Return the full names that names of `file` lead to, through re-exports."""
-    found: set[str] = set()
-    for name in names:
-        if name.startswith("."):
-            found.add(f"{file.module}{name}")
-        else:
-            found |= {definition.name for definition in graph.resolve(name, module="")}
-    return tuple(sorted(found))
-
-
 def _training(
     graph: ProjectGraph,
     file: FileSummary,
@@ -155,7 +57,7 @@ def _training(
     )
     if not facts.training or not starts:
         return
-    calls = _resolved(graph, file, facts.calls)
+    calls = resolved_names(graph, file, facts.calls)
     first = min(facts.training, key=lambda fact: fact.line)
     yield _file_item(
         file,

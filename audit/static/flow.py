@@ -11,12 +11,15 @@ from collections.abc import Sequence
 from audit.static.exports import ALL, exports_in, exports_of_call
 from audit.static.lines import SourceLines
 from audit.static.names import OPAQUE, Candidate, Candidates, ClassSummary, Exports, Origin, StarImport
+from audit.static.parameters import CONSTRUCTOR, METHODS, Parameter, parameters_of
 from audit.static.reading import ParsedFile
 from audit.static.scopes import Scope, State, bases_of, dotted, merged, value
+from audit.static.signatures import signature_key
 from audit.static.sources import SourceFile
 
 _OPAQUE: Candidates = frozenset({OPAQUE})
 _EXITS = frozenset({"sys.exit", "exit", "quit", "os._exit"})
+_MAKE_CONSTRUCTORS = frozenset({"dataclass", "define", "frozen", "attrs"})  # of dataclasses, attrs and their kin
 
 Function = ast.FunctionDef | ast.AsyncFunctionDef
 
@@ -28,6 +31,7 @@ class Flow:
         """Prepare the walk; nothing is walked before `run`."""
         self.module_scope = Scope()
         self.classes: list[ClassSummary] = []
+        self.signatures: dict[str, tuple[Parameter, ...]] = {}
         self.exports: Exports | None = None
         self._file = file
         self._tree = parsed.tree
@@ -81,6 +85,9 @@ class Flow:
                 self._class(node, scope)
             case ast.FunctionDef() | ast.AsyncFunctionDef():
                 scope.bind(node.name, _OPAQUE)
+                if scope.position is not None and node.name in METHODS:  # of two definitions the last one counts
+                    key = signature_key(scope.position, node.name)
+                    self.signatures[key] = parameters_of(node, self._lines, bound=True)
                 if self._runs and self._lines.may_define_class(node.lineno, node.end_lineno or node.lineno):
                     self._functions.append((node, scope))
             case ast.Assign(targets=targets, value=assigned):
@@ -194,7 +201,9 @@ class Flow:
                 bindings=bindings,
             )
         )
-        inner = Scope(prefix=f"{qualname}.", parent=scope, is_class=True)
+        inner = Scope(prefix=f"{qualname}.", parent=scope, is_class=True, position=defined.definition)
+        if any(_name_of(decorator) in _MAKE_CONSTRUCTORS for decorator in node.decorator_list):
+            inner.bind(CONSTRUCTOR, _OPAQUE)
         self._block(node.body, inner)
         bindings.update(inner.bindings())
         scope.bind(node.name, frozenset({defined}))
@@ -240,6 +249,10 @@ def _joined(scope: Scope, before: State, ends: Sequence[State]) -> bool:
     """Go on from the branches that reach their end; return whether there is one."""
     scope.state = merged(ends) if ends else before
     return bool(ends)
+
+
+def _name_of(decorator: ast.expr) -> str:
+    return dotted(decorator.func if isinstance(decorator, ast.Call) else decorator).rpartition(".")[2]
 
 
 def _truth(test: ast.expr) -> bool | None:

@@ -6,6 +6,20 @@ from collections.abc import Iterable, Mapping, Set
 from audit.static.names import Bindings, Origin
 from audit.static.scopes import dotted
 
+_LINKS = (ast.Attribute, ast.Subscript)
+_LOOP = ("body", "orelse")
+_TRY = ("body", "orelse", "finalbody", "handlers")
+_BLOCKS: dict[type[ast.stmt], tuple[str, ...]] = {  # where a statement holds others that run in its scope
+    ast.If: ("body", "orelse"),
+    ast.For: _LOOP,
+    ast.AsyncFor: _LOOP,
+    ast.While: _LOOP,
+    ast.Try: _TRY,
+    ast.TryStar: _TRY,
+    ast.With: ("body",),
+    ast.AsyncWith: ("body",),
+}
+
 
 class FullNames:
     """What dotted names stand for at the end of a module, or in a function with imports of its own."""
@@ -22,11 +36,24 @@ class FullNames:
 
     def of(self, expression: ast.expr) -> str:
         """Return the full name of a dotted expression; empty for anything else and for names that nothing binds."""
-        first, _, rest = dotted(expression).partition(".")
-        if first not in self._known:
-            self._known[first] = self._local.get(first) or ("" if first in self._hidden else self._bound(first))
-        found = self._known[first]
-        return f"{found}.{rest}" if found and rest else found
+        first = expression
+        while isinstance(first, _LINKS):
+            first = first.value
+        if not isinstance(first, ast.Name):
+            return ""
+        found = self.of_name(first.id)
+        if not found or first is expression:  # most are local names and what is taken of them
+            return found
+        rest = dotted(expression).partition(".")[2]
+        return f"{found}.{rest}" if rest else found
+
+    def of_name(self, name: str) -> str:
+        """Return the full name of a name; empty for one that nothing binds."""
+        found = self._known.get(name)
+        if found is None:
+            found = self._local.get(name) or ("" if name in self._hidden else self._bound(name))
+            self._known[name] = found
+        return found
 
     def every(self) -> dict[str, str]:
         """Return every name that the module binds, with its full name."""
@@ -62,9 +89,9 @@ class FullNames:
                 local |= {part: part for part in _tops(node.names)}
             elif isinstance(node, ast.ImportFrom) and not node.level and node.module:
                 local |= {alias.asname or alias.name: f"{node.module}.{alias.name}" for alias in node.names}
-            elif not isinstance(node, ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
-                for field in ("body", "orelse", "finalbody", "handlers"):
-                    pending += [each for part in getattr(node, field, ()) for each in _statements(part)]
+            else:
+                for field in _BLOCKS.get(node.__class__, ()):
+                    pending += [each for part in getattr(node, field) for each in _statements(part)]
         return FullNames(self._bindings, local=local, hidden=self._hidden | hidden)
 
 

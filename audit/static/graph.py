@@ -79,6 +79,7 @@ class ProjectGraph:
         *,
         torch_classes: TorchClasses | None = None,
         installed: InstalledModules | None = None,
+        reads: Reads | None = None,
     ) -> None:
         """Index the summaries `files` of `sources`, by path; each is looked at when a name first leads there.
 
@@ -88,7 +89,7 @@ class ProjectGraph:
         self._installed = installed or InstalledModules()
         self.files = files
         self.torch_classes = torch_classes or load_torch_classes()
-        self.reads = Reads()
+        self.reads = reads or Reads()
         self._modules = ModuleIndex(files, sources, installed=self._installed, reads=self.reads)
         self._known: Kept[tuple[str, Candidate], tuple[Definition, ...]] = {}
 
@@ -124,6 +125,12 @@ class ProjectGraph:
     def class_at(self, definition: Definition) -> ClassSummary:
         """Return the class that `definition` names; its kind must be `TARGET_CLASS`."""
         return self.class_of(definition.path, definition.position)
+
+    def definition_at(self, path: str, position: int) -> Definition:
+        """Return the class at `position` of the file at `path` as a name leads to it."""
+        summary = self.class_of(path, position)
+        name = f"{summary.module}.{summary.qualname}"
+        return Definition(DefinitionKind.TARGET_CLASS, name, path=path, position=position)
 
     def class_of(self, path: str, position: int) -> ClassSummary:
         """Return the class at `position` of the file at `path`, which must have been read."""
@@ -213,8 +220,7 @@ class ProjectGraph:
         """Yield what an attribute of a class is: what its body binds, else what its bases have."""
         summary = self.class_of(place.path, place.position)
         if not place.attributes:
-            name = f"{summary.module}.{summary.qualname}"
-            yield Definition(DefinitionKind.TARGET_CLASS, name, path=place.path, position=place.position)
+            yield self.definition_at(place.path, place.position)
         elif place.attributes[0] in summary.bindings:
             for candidate in summary.bindings[place.attributes[0]]:
                 yield from self._steps(candidate, place.path, place.attributes[1:])

@@ -3,12 +3,15 @@
 from collections import defaultdict, deque
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
+from functools import cache
 
 from pydantic import Field
 
 from audit.results import Frozen
 from audit.static.graph import Definition, DefinitionKind, ProjectGraph
+from audit.static.inherited import origin_of, parameters_from
 from audit.static.kinds import LIGHTNING_MODULES, InventoryKind, kinds_of_definition, kinds_of_name
+from audit.static.parameters import CONSTRUCTOR, FORWARD, Parameter
 
 __all__ = ["InventoryItem", "InventoryKind", "class_items"]
 
@@ -16,11 +19,22 @@ _Class = tuple[str, int]  # path of the file, position in its classes
 Fact = str | int | bool | None | tuple[str, ...]
 
 
+@dataclass(frozen=True, slots=True)
+class Signature:
+    """What a call takes, without `self`. `inherited_from` is the full name of the base that it comes from, if any."""
+
+    parameters: tuple[Parameter, ...]
+    inherited_from: str | None = None
+
+
 class InventoryItem(Frozen):
     """One part of the target. `path` is relative to the root; `resolved` is False where the kind is not decided.
 
     `bases` are dotted names after imports and aliases were followed: of the target's classes by the module that
     defines them, of torch's as their documentation writes them, of others as imported. `facts` depend on the kind.
+
+    Models and classes of attention have the signatures of their `constructor` and of their `forward`, and functions
+    of attention their own as `forward`: None where the source does not tell it.
     """
 
     kind: InventoryKind
@@ -32,6 +46,8 @@ class InventoryItem(Frozen):
     resolved: bool
     digest: str
     facts: dict[str, Fact] = Field(default_factory=dict)
+    constructor: Signature | None = None
+    forward: Signature | None = None
 
 
 def sort_key(item: InventoryItem) -> tuple[str, int, str, InventoryKind]:
@@ -63,7 +79,7 @@ def class_items(graph: ProjectGraph, paths: Collection[str]) -> tuple[InventoryI
     items = [
         _item(graph, key, kind, classes.bases[key], lightning=key in lightning)
         for kind, keys in reached.items()
-        for key in keys
+        for key in sorted(keys)  # those of one file one after the other: their signatures are read together
         if key[0] in paths
     ]
     return tuple(sorted(items, key=sort_key))
@@ -130,4 +146,23 @@ def _item(
         resolved=kind is not InventoryKind.UNRESOLVED,
         digest=summary.digest,
         facts={"lightning": True} if lightning and kind is InventoryKind.MODEL else {},
+        **(signatures(graph, key) if kind is InventoryKind.MODEL else {}),
     )
+
+
+def signatures(graph: ProjectGraph, key: tuple[str, int]) -> dict[str, Signature | None]:
+    """Return what is known of the methods of the class at this path and position, by field of its item."""
+    start = graph.definition_at(*key)
+    found: dict[str, Signature | None] = {}
+    for field_name, method in (("constructor", CONSTRUCTOR), ("forward", FORWARD)):
+        origin = origin_of(graph, start, method)
+        parameters = parameters_from(graph, origin, method) if origin else None
+        if origin and parameters is not None:
+            base = None if origin == start else origin.name
+            found[field_name] = _signature(parameters, base)
+    return found
+
+
+@cache  # of a package's classes most take alike, and 20,000 of them stay until the end
+def _signature(parameters: tuple[Parameter, ...], inherited_from: str | None) -> Signature:
+    return Signature(parameters=parameters, inherited_from=inherited_from)

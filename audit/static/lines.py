@@ -1,8 +1,10 @@
 """The physical lines of a file's text, numbered as the parser numbers them."""
 
+import ast
 import re
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterator
+from functools import cached_property
 from itertools import accumulate
 
 from audit.static.reading import sha256
@@ -18,7 +20,10 @@ class SourceLines:
         """Find the line starts of `text`."""
         self._text = text
         self._starts = _line_starts(text)
-        self._class_lines = [line for found in _CLASS.finditer(text) for line in self._indented(found.start())]
+
+    @cached_property
+    def _class_lines(self) -> list[int]:
+        return [line for found in _CLASS.finditer(self._text) for line in self._indented(found.start())]
 
     def _indented(self, offset: int) -> Iterator[int]:
         """Yield the line of `offset` where it is the first thing on an indented line."""
@@ -35,6 +40,15 @@ class SourceLines:
         last = min(last, len(self._starts) - 1)
         return self._text[self._starts[first - 1] : self._starts[last]]
 
+    def source(self, node: ast.expr) -> str:
+        """Return the text of an expression; one over several lines is put on one, without its comments."""
+        if node.lineno != node.end_lineno:
+            return ast.unparse(node)
+        line = self._text[self._starts[node.lineno - 1] : self._starts[node.lineno]]
+        if line.isascii():  # the parser counts bytes of UTF-8
+            return line[node.col_offset : node.end_col_offset]
+        return line.encode()[node.col_offset : node.end_col_offset].decode()
+
     def digest(self, first: int, last: int) -> str:
         """Return the SHA-256 of the lines `first` to `last` with their ends, in UTF-8."""
         return sha256(self.text(first, last).encode())
@@ -43,6 +57,11 @@ class SourceLines:
         """Return whether a line in the range begins with spaces and the word `class`; text in a string counts too."""
         position = bisect_left(self._class_lines, first)
         return position < len(self._class_lines) and self._class_lines[position] <= last
+
+
+def lines_of(text: str) -> list[str]:
+    """Return the lines without their ends."""
+    return _LINE_END.split(text) if "\r" in text else text.split("\n")  # the pattern takes three times as long
 
 
 def _line_starts(text: str) -> list[int]:

@@ -102,7 +102,8 @@ class FileSummary:
 
     `bindings` are the names of the module's scope as they stand at its end; a name whose value depends on a branch
     has several candidates. `exports` is None where the file has no `__all__`. `classes` come as they
-    would be defined, those in functions last; `Candidate.definition` counts in them.
+    would be defined, those in functions last; `Candidate.definition` counts in them. `signatures` are the parameters
+    of the classes' own methods, as `audit.static.signatures` writes them.
     """
 
     path: str
@@ -113,3 +114,4 @@ class FileSummary:
     stars: tuple[StarImport, ...]
     exports: Exports | None
     classes: tuple[ClassSummary, ...]
+    signatures: str = ""

@@ -89,21 +89,51 @@ def cells_of(text: str) -> list[Cell]:
     return cells
 
 
+@dataclass(frozen=True, slots=True)
+class CellPlace:
+    """A line of a cell: the cell's number among all cells and the line in it, both counted from 1."""
+
+    cell: int
+    line: int
+
+    def __str__(self) -> str:
+        """Return the place as messages name it."""
+        return f"cell {self.cell}, line {self.line}"
+
+
+@dataclass(frozen=True, slots=True)
+class Places:
+    """Where the lines of `code_of` come from; `are_of_file` where they have the numbers that they have in the file."""
+
+    by_line: Mapping[int, CellPlace]
+    are_of_file: bool
+
+
+def places_in(text: str) -> Places:
+    """Return where the lines of `code_of(text)` come from.
+
+    Raises:
+        NotebookError: as `code_of`.
+    """
+    cells = cells_of(text)
+    are_of_file = _has_lines_of_its_own(cells)
+    found: dict[int, CellPlace] = {}
+    before = 0
+    for cell in cells:
+        for position, (number, _) in enumerate(cell.lines, start=1):
+            found[number if are_of_file else before + position] = CellPlace(cell.number, position)
+        before += max(len(cell.lines), 1) + 1
+    return Places(found, are_of_file)
+
+
 def place_in(text: str, line: int) -> str | None:
     """Return the cell and the line in it that a line of `code_of(text)` comes from; None where that is blank.
 
     Raises:
         NotebookError: as `code_of`.
     """
-    cells = cells_of(text)
-    is_as_in_file = _has_lines_of_its_own(cells)
-    before = 0
-    for cell in cells:
-        for position, (number, _) in enumerate(cell.lines, start=1):
-            if line == (number if is_as_in_file else before + position):
-                return f"cell {cell.number}, line {position}"
-        before += max(len(cell.lines), 1) + 1
-    return None
+    found = places_in(text).by_line.get(line)
+    return str(found) if found else None
 
 
 def _document(text: str) -> Mapping[str, object]:

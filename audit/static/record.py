@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from audit.static.facts import FileFacts
 from audit.static.findings import Judged
 from audit.static.imports.compile import compile_program
+from audit.static.imports.patched import patches_of
 from audit.static.imports.program import Program
 from audit.static.lines import SourceLines
 from audit.static.names import Bindings, FileSummary
@@ -24,6 +25,7 @@ class FileRecord(Record):
     names: FileSummary
     facts: FileFacts
     program: Program
+    patches: frozenset[str]
     judged: Judged
 
 
@@ -39,6 +41,7 @@ def record_of(file: SourceFile, parsed: ParsedFile) -> FileRecord:
         names=names,
         facts=_facts(file, parsed, names.bindings, index),
         program=compile_program(parsed.tree, parsed.text),
+        patches=patches_of(index, parsed.text),
         judged=judge(file.relative, parsed, model_lines=probable_models(names.classes), index=index),
     )
 

@@ -52,6 +52,7 @@ class Scope:
     prefix: str = ""
     parent: "Scope | None" = None
     is_class: bool = False
+    position: int | None = None  # of a class, among those of the file
     state: State = field(default_factory=State)
     typing_only: dict[str, Candidates] = field(default_factory=dict)
     typing_stars: tuple[StarImport, ...] = ()
@@ -142,15 +143,16 @@ def alternatives(expression: ast.expr) -> Iterator[ast.expr]:
 
 def dotted(expression: ast.expr) -> str:
     """Return `a.b.c` for a name or attribute, without subscripts; empty for anything else."""
-    match expression:
-        case ast.Name(id=name):
-            return name
-        case ast.Attribute(value=owner, attr=name):
-            prefix = dotted(owner)
-            return f"{prefix}.{name}" if prefix else ""
-        case ast.Subscript(value=generic):
-            return dotted(generic)
-    return ""
+    if isinstance(expression, ast.Name):
+        return expression.id
+    names: list[str] = []
+    while not isinstance(expression, ast.Name):
+        if isinstance(expression, ast.Attribute):
+            names.append(expression.attr)
+        elif not isinstance(expression, ast.Subscript):
+            return ""
+        expression = expression.value
+    return ".".join((expression.id, *reversed(names)))
 
 
 def bases_of(node: ast.ClassDef, scope: Scope) -> tuple[Base, ...]:

@@ -12,6 +12,7 @@ from audit.static.lines import SourceLines
 from audit.static.names import Bindings
 from audit.static.scopes import dotted
 from audit.static.tree import TreeIndex
+from audit.static.words import Words
 
 Function = ast.FunctionDef | ast.AsyncFunctionDef
 MODULE = "<module>"
@@ -37,13 +38,16 @@ _HINTS = (
     *("Extension(", "load_inline", "cpp_extension"),
 )
 
+_VISITED = frozenset({ast.Call, ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef, ast.Lambda, ast.If, ast.Assign})
+
 
 def facts_of(index: TreeIndex, text: str, *, path: str, bindings: Bindings, lines: SourceLines) -> FileFacts:
     """Return what the file does. Only the file's name is taken from `path`: pytest goes by it."""
     names = FullNames(bindings)
     attention = attention_in(index, text, names=names, lines=lines)
     tests = tuple(_tests(index.tree)) if is_test_file(path) else ()
-    if not any(word in text for word in _HINTS):
+    words = Words(text, index)
+    if not any(hint in words for hint in _HINTS):
         return FileFacts(attention=attention, tests=tests)
     walk = _Walk(names, index, loops="backward" in text)
     walk.run()
@@ -106,6 +110,8 @@ class _Walk:
 
     def _below(self, node: ast.AST) -> None:
         for each in self._index.own(node):
+            if each.__class__ not in _VISITED:  # most nodes, which would be tried against every pattern
+                continue
             match each:
                 case ast.Call():
                     self._call(each)

@@ -4,6 +4,7 @@ from audit.static.flow import Flow
 from audit.static.names import FileSummary
 from audit.static.per_file import fact_of
 from audit.static.reading import ParsedFile, UnreadableFile
+from audit.static.signatures import written
 from audit.static.sources import SourceFile
 
 
@@ -33,4 +34,5 @@ def names_of(file: SourceFile, parsed: ParsedFile) -> FileSummary:
         stars=flow.module_scope.stars(),
         exports=flow.exports,
         classes=tuple(flow.classes),
+        signatures=written(flow.signatures),
     )

@@ -1,16 +1,37 @@
 """The one walk over a file's syntax tree: every node by its type, with its parent and with all that is below it."""
 
 import ast
+from bisect import bisect_left
 from collections import defaultdict
+from collections.abc import Iterable, Sequence
 from functools import cached_property
+from operator import attrgetter
 
 _DEFINITIONS = frozenset({ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda, ast.ClassDef})
-_SCOPES = _DEFINITIONS | {ast.Module}
-_CLASSES = frozenset({ast.ClassDef})
 # Fields that hold names, numbers, contexts or operators, in whatever class has them.
 _PLAIN = frozenset(
     {"arg", "asname", "attr", "conversion", "ctx", "id", "is_async", "kind", "kwd_attrs", "level", "module", "op"}
 ) | frozenset({"ops", "rest", "simple", "tag", "type_comment", "type_ignores"})
+
+# Where a tree holds identifiers: these fields are one or None, those lists of them.
+_IDENTIFIERS: dict[str, str] = {
+    "Name": "id",
+    "Attribute": "attr",
+    "arg": "arg",
+    "keyword": "arg",
+    "ImportFrom": "module",
+    "FunctionDef": "name",
+    "AsyncFunctionDef": "name",
+    "ClassDef": "name",
+    "ExceptHandler": "name",
+    "MatchAs": "name",
+    "MatchStar": "name",
+    "MatchMapping": "rest",
+    "TypeVar": "name",  # these three since Python 3.12
+    "ParamSpec": "name",
+    "TypeVarTuple": "name",
+}
+_IDENTIFIER_LISTS: dict[str, str] = {"Global": "names", "Nonlocal": "names", "MatchClass": "kwd_attrs"}
 
 
 class _NodeFields(dict[type, tuple[str, ...]]):
@@ -27,6 +48,31 @@ class _NodeFields(dict[type, tuple[str, ...]]):
 
 
 _NODE_FIELDS = _NodeFields()
+
+_WITH_GAPS = frozenset({ast.Dict, ast.arguments})  # a list of them holds None for `**x`, and for a missing default
+
+
+def children(node: ast.AST) -> list[ast.AST]:
+    """Return the nodes right below `node` in the order of its fields, without contexts and operators.
+
+    It takes three fifths of the time of `ast.iter_child_nodes`, which asks every field of every node what it is.
+    """
+    found: list[ast.AST] = []
+    for name in reversed(_NODE_FIELDS[node.__class__]):
+        value = getattr(node, name, None)
+        if value.__class__ is list:
+            found += value
+        elif value is not None:
+            found.append(value)
+    return [each for each in found if each is not None] if node.__class__ in _WITH_GAPS else found
+
+
+def walk(node: ast.AST) -> list[ast.AST]:
+    """Return what `ast.walk` yields, without contexts and operators, in the same order and half the time."""
+    found = [node]
+    for each in found:  # which grows
+        found += children(each)
+    return found
 
 
 class TreeIndex:
@@ -85,22 +131,36 @@ class TreeIndex:
 
     def own(self, node: ast.AST) -> list[ast.AST]:
         """Return the nodes below `node`, leaving out what is below the functions and classes defined in it."""
-        return self._pruned(node, _DEFINITIONS)
+        return self._pruned(node, self._definitions)
 
     def in_functions(self, node: ast.AST) -> list[ast.AST]:
         """Return the nodes below `node`, leaving out what is below the classes defined in it."""
-        return self._pruned(node, _CLASSES)
+        return self._pruned(node, self._classes)
 
-    def _pruned(self, node: ast.AST, ends: frozenset[type[ast.AST]]) -> list[ast.AST]:
+    def _pruned(self, node: ast.AST, ends: Sequence[int]) -> list[ast.AST]:
+        """Return what is below `node` and not below the nodes at the sorted positions `ends`."""
         nodes, sizes = self.nodes, self._sizes
         top = self._position[node]
-        position, end = top + 1, top + sizes[top]
-        found = []
-        while position < end:
-            each = nodes[position]
-            found.append(each)
-            position += sizes[position] if each.__class__ in ends else 1
-        return found
+        start, end = top + 1, top + sizes[top]
+        found: list[ast.AST] = []
+        while True:
+            following = bisect_left(ends, start)
+            if following == len(ends) or ends[following] >= end:
+                return found + nodes[start:end]
+            pruned = ends[following]
+            found += nodes[start : pruned + 1]
+            start = pruned + sizes[pruned]
+
+    @cached_property
+    def _definitions(self) -> list[int]:
+        return self._positions_of(_DEFINITIONS)
+
+    @cached_property
+    def _classes(self) -> list[int]:
+        return self._positions_of((ast.ClassDef,))
+
+    def _positions_of(self, kinds: Iterable[type[ast.AST]]) -> list[int]:
+        return sorted(self._position[node] for kind in kinds for node in self.by_type.get(kind, ()))
 
     def parent(self, node: ast.AST) -> ast.AST | None:
         """Return the node around `node`; None for the module."""
@@ -113,10 +173,66 @@ class TreeIndex:
 
     @cached_property
     def _scopes(self) -> list[int]:
-        """The position of the scope around each node: in one pass, for what is nested deeply has many nodes."""
-        nodes, parents = self.nodes, self._parents
-        scopes = [0] * len(nodes)
-        for position in range(1, len(nodes)):
-            parent = parents[position]
-            scopes[position] = parent if nodes[parent].__class__ in _SCOPES else scopes[parent]
+        """The position of the scope around each node: filled from one definition to the next."""
+        scopes: list[int] = []
+        around = [(0, len(self.nodes))]  # the scopes that are open, each with where it ends
+
+        def close(until: int) -> None:
+            while around and around[-1][1] <= until:
+                scope, end = around.pop()
+                scopes.extend([scope] * (end - len(scopes)))
+
+        for position in self._definitions:
+            close(position)
+            scopes.extend([around[-1][0]] * (position + 1 - len(scopes)))
+            around.append((position, position + self._sizes[position]))
+        close(len(self.nodes))
         return scopes
+
+    def around(self, node: ast.AST, scope: ast.AST) -> list[ast.AST]:
+        """Return the nodes around `node` that are below `scope`, the innermost first."""
+        nodes, parents = self.nodes, self._parents
+        found = []
+        position, top = parents[self._position[node]], self._position[scope]
+        while position != top:
+            found.append(nodes[position])
+            position = parents[position]
+        return found
+
+    def position(self, node: ast.AST) -> int:
+        """Return where in `nodes` the node stands."""
+        return self._position[node]
+
+    def span(self, node: ast.AST) -> tuple[int, int]:
+        """Return the positions, in `nodes`, of `node` and of the first node behind it that is not below it."""
+        position = self._position[node]
+        return position, position + self._sizes[position]
+
+    def is_below(self, node: ast.AST, top: ast.AST) -> bool:
+        """Return whether `node` is `top` or stands in it."""
+        start, end = self.span(top)
+        return start <= self._position[node] < end
+
+    @cached_property
+    def stored(self) -> list[ast.Name]:
+        """The names that are bound or deleted where they stand."""
+        load = ast.Load
+        names: list[ast.Name] = self.by_type.get(ast.Name, [])  # type: ignore[assignment]
+        return [name for name in names if name.ctx.__class__ is not load]
+
+    @cached_property
+    def vocabulary(self) -> str:
+        """Every identifier of the tree, and every string but those that stand alone as a statement, on lines."""
+        by_name = {kind.__name__: nodes for kind, nodes in self.by_type.items()}
+        found: set[str | None] = set()
+        for kind, field in _IDENTIFIERS.items():
+            found.update(map(attrgetter(field), by_name.get(kind, ())))
+        for kind, field in _IDENTIFIER_LISTS.items():
+            found.update(name for node in by_name.get(kind, ()) for name in getattr(node, field))
+        for alias in by_name.get("alias", ()):
+            assert isinstance(alias, ast.alias)
+            found |= {alias.name, alias.asname}
+        alone = {statement.value for statement in by_name.get("Expr", ()) if isinstance(statement, ast.Expr)}
+        constants: list[ast.Constant] = by_name.get("Constant", [])  # type: ignore[assignment]
+        found.update(each.value for each in constants if isinstance(each.value, str) and each not in alone)
+        return "\n".join(filter(None, found))

@@ -5,21 +5,26 @@ An item follows from the facts of its own file and from what names lead to in ot
 kept together with the files that were looked at for it.
 """
 
+import base64
 import json
-from collections.abc import Callable, Collection, Mapping, Sequence
+import zlib
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import chain
+from types import MappingProxyType
 
 from pydantic import TypeAdapter
 
+from audit.static.attention_items import Attention, Computes, attention_in
 from audit.static.conclusions import Form
-from audit.static.facts import FileFacts
-from audit.static.file_items import attention_items, file_items
+from audit.static.facts import FileFacts, Mechanism
+from audit.static.file_items import file_items
 from audit.static.graph import ProjectGraph
 from audit.static.installed import InstalledModules
 from audit.static.inventory import InventoryItem, InventoryKind, class_items, sort_key
 from audit.static.names import FileSummary
 from audit.static.reading import UnreadableFile
-from audit.static.reads import readers_of
+from audit.static.reads import Reads, readers_of
 from audit.static.record import FileRecord
 from audit.static.records import LostFileError, Records
 from audit.static.remembered import Remembered
@@ -30,35 +35,56 @@ from audit.static.store import FactStore
 class WholeInventory:
     """The items of all files in their order, the files that could not be read, and what it was made from.
 
-    `contents` say by path what each file held; `reads` are by path the files that were looked at for it.
+    `contents` say by path what each file held; `reads` are by path the files that were looked at for it, as bits of
+    `paths`, `computes` the mechanisms of everything there that may compute attention.
     """
 
     items: tuple[InventoryItem, ...]
     unreadable: tuple[UnreadableFile, ...]
     contents: dict[str, str]
-    reads: dict[str, tuple[str, ...]]
+    paths: tuple[str, ...]
+    reads: dict[str, int]
+    computes: Computes
 
 
+_AT_ONCE = 500  # items
 _ITEMS = TypeAdapter(tuple[InventoryItem, ...])
 _UNREADABLE = TypeAdapter(tuple[UnreadableFile, ...])
 
 
 def _written(found: WholeInventory) -> str:
-    """Each path is written once: the files of torch, transformers, diffusers and timm are read 557,409 times."""
-    paths = sorted({*found.contents, *found.reads, *(path for read in found.reads.values() for path in read)})
-    places = {path: place for place, path in enumerate(paths)}
-    reads = {places[path]: [places[each] for each in read] for path, read in found.reads.items()}
-    texts = (_ITEMS.dump_json(found.items).decode(), _UNREADABLE.dump_json(found.unreadable).decode())
-    return json.dumps([*texts, paths, found.contents, list(reads.items())], separators=(",", ":"))
+    """Return the inventory as text, pressed to an eighth: signatures repeat each other, and few bits are set."""
+    press = zlib.compressobj(level=1)
+    lines = chain(_lines_of(found), [b""])
+    return base64.b64encode(b"".join([*(press.compress(line + b"\n") for line in lines), press.flush()])).decode()
+
+
+def _lines_of(found: WholeInventory) -> Iterator[bytes]:
+    """Yield JSON, items in parts: all of those of a large tree take 12 MB, which would be held several times."""
+    reads = {path: f"{read:x}" for path, read in found.reads.items()}
+    for each in (found.contents, found.paths, reads, found.computes):
+        yield json.dumps(each, separators=(",", ":")).encode()
+    yield _UNREADABLE.dump_json(found.unreadable)
+    for start in range(0, len(found.items), _AT_ONCE):
+        yield _ITEMS.dump_json(found.items[start : start + _AT_ONCE], exclude_defaults=True)
 
 
 def _read(text: str) -> WholeInventory:
-    items, unreadable, paths, contents, reads = json.loads(text)
+    try:
+        lines = zlib.decompress(base64.b64decode(text, validate=True)).splitlines()
+    except zlib.error as error:
+        raise ValueError(f"no inventory: {error}") from error
+    contents, paths, reads, computes = map(json.loads, lines[:4])
     return WholeInventory(
-        items=_ITEMS.validate_json(items),
-        unreadable=_UNREADABLE.validate_json(unreadable),
+        items=tuple(item for line in lines[5:-1] for item in _ITEMS.validate_json(line)),
+        unreadable=_UNREADABLE.validate_json(lines[4]),
         contents=contents,
-        reads={paths[path]: tuple([paths[each] for each in read]) for path, read in reads},
+        paths=tuple(paths),
+        reads={path: int(read, 16) for path, read in reads.items()},
+        computes={
+            path: {name: tuple(map(Mechanism, mechanisms)) for name, mechanisms in of_file.items()}
+            for path, of_file in computes.items()
+        },
     )
 
 
@@ -100,12 +126,14 @@ def _made(
 ) -> WholeInventory:
     names, facts = records.by_path("names"), records.by_path("facts")
     graph = ProjectGraph(names, records.files, installed=installed)
-    items = _items(graph, facts, names, scripts, kept=())
+    items, computes = _items(graph, facts, names, scripts)
     return WholeInventory(
         items=tuple(sorted(items, key=sort_key)),
         unreadable=records.unreadable,
         contents=dict(contents),
-        reads=_sorted(graph.reads.of),
+        paths=tuple(graph.reads.paths),
+        reads=dict(graph.reads.of),
+        computes=computes,
     )
 
 
@@ -123,22 +151,28 @@ def _mended(
     names, facts = records.lazily("names"), records.lazily("facts")
     try:
         told = {path for path in changed & names.keys() if _tells_others(path, known.contents[path], records)}
-        stale = sorted((changed | readers_of(told, known.reads)) & names.keys())
+        stale = dict.fromkeys(sorted((changed | readers_of(told, known.reads, known.paths)) & names.keys()))
         if len(stale) > len(names) // 2:  # all at once are read faster than each on its own
             return None
-        graph = ProjectGraph(names, records.files, installed=installed)
-        kept = [item for item in known.items if item.path not in set(stale)]
-        made = _items(graph, facts, stale, scripts, kept=kept)
+        graph = ProjectGraph(names, records.files, installed=installed, reads=Reads(known.paths))
+        kept = [item for item in known.items if item.path not in stale]
+        still = {path: of_file for path, of_file in known.computes.items() if path not in stale}
+        made, computes = _items(graph, facts, stale, scripts, kept=kept, computes=still)
     except LostFileError:
         return None
-    reads = {path: read for path, read in graph.reads.of.items() if path in stale or path not in names}
-    for path in reads.keys() - set(stale):  # of what is installed, what was read for others is still to be told
-        reads[path].update(known.reads.get(path, ()))
+    reads = dict(known.reads)
+    for path, read in graph.reads.of.items():
+        if path in stale:
+            reads[path] = read
+        elif path not in names:  # it is installed; for others of the target on the way not everything was read
+            reads[path] = reads.get(path, 0) | read
     return WholeInventory(
         items=tuple(sorted((*kept, *made), key=sort_key)),
         unreadable=records.unreadable,
         contents=dict(contents),
-        reads={path: read for path, read in known.reads.items() if path not in set(stale)} | _sorted(reads),
+        paths=tuple(graph.reads.paths),
+        reads=reads,
+        computes={**still, **computes},
     )
 
 
@@ -148,14 +182,17 @@ def _items(
     paths: Collection[str],
     scripts: Mapping[str, str],
     *,
-    kept: Collection[InventoryItem],
-) -> list[InventoryItem]:
-    """Return the items of the files at `paths`; `kept` are those of all others."""
+    kept: Collection[InventoryItem] = (),
+    computes: Computes = MappingProxyType({}),
+) -> tuple[list[InventoryItem], Computes]:
+    """Return the items of the files at `paths`, and what computes attention there; `kept` and `computes` are those of
+    all other files.
+    """
     classes = class_items(graph, paths)
-    attention = attention_items(
-        graph, facts, paths, others=[item for item in kept if item.kind is InventoryKind.ATTENTION]
-    )
-    return [*classes, *attention, *file_items(graph, facts, paths, classes=[*kept, *classes], scripts=scripts)]
+    others = tuple(item for item in kept if item.kind is InventoryKind.ATTENTION)
+    attention = attention_in(graph, facts, paths, classes=classes, elsewhere=Attention(others, computes))
+    rest = file_items(graph, facts, paths, classes=[*kept, *classes], scripts=scripts)
+    return [*classes, *attention.items, *rest], attention.computes
 
 
 def _tells_others(path: str, before: str, records: Records[FileRecord]) -> bool:
@@ -169,9 +206,5 @@ def _tells_others(path: str, before: str, records: Records[FileRecord]) -> bool:
 def _told(names: FileSummary, facts: FileFacts) -> tuple[object, ...]:
     """Return what items of other files can depend on: all but where things stand and how they are written."""
     classes = tuple(replace(each, line=0, digest="") for each in names.classes)
-    attention = [(each.qualname, each.is_class, each.mechanisms, each.through) for each in facts.attention]
+    attention = [replace(each, line=0, digest="") for each in facts.attention]
     return replace(names, digest="", classes=classes), attention
-
-
-def _sorted(reads: Mapping[str, Collection[str]]) -> dict[str, tuple[str, ...]]:
-    return {path: tuple(sorted(set(read) - {path})) for path, read in sorted(reads.items())}

@@ -85,6 +85,7 @@ def test_the_command_that_repeats_a_finding_finds_it(run: Run, package: Path) ->
     assert outcomes(run(*command[1:], "--target", str(package), "--json")) == {"rules.sec001": "failed"}
     assert found["location"] == {
         "path": "zoo/__init__.py", "line": 3, "column": 9, "end_line": 3, "end_column": 24, "qualname": None,
+        "cell": None, "cell_line": None,
     }  # fmt: skip
     assert found["subject"]["digest"].startswith("sha256:")
 

@@ -64,9 +64,9 @@ def sample(analysis: StaticAnalysis, *, number: int, seed: int) -> list[str]:
 
 def really(python: Path, way: str, root: Path, package: str, names: Sequence[str]) -> dict[str, str]:
     """Return how importing each module, or running each file, ends."""
-    loaded_before = package if way == "package" else "torch"  # the import of a module begins with its package
+    loaded_before = ["torch", package] if way == "package" else ["torch"]  # a module's import begins with its package
     done = subprocess.run(
-        ["nice", str(python.absolute()), "-W", "ignore", str(TRUTH), way, str(root.absolute()), loaded_before],
+        ["nice", str(python.absolute()), "-W", "ignore", str(TRUTH), way, str(root.absolute()), *loaded_before],
         input="\n".join(names), capture_output=True, text=True, check=True, cwd="/",
     )  # fmt: skip
     found = json.loads(done.stdout)

@@ -1,7 +1,7 @@
 """Imports modules for real, one process each, and writes how each ends, as JSON on standard output.
 
-    python tests/tools/import_truth.py package ROOT [PRELOADED] < modules.txt
-    python tests/tools/import_truth.py file ROOT [PRELOADED] < paths.txt
+    python tests/tools/import_truth.py package ROOT [PRELOADED...] < modules.txt
+    python tests/tools/import_truth.py file ROOT [PRELOADED...] < paths.txt
 
 Runs in the interpreter that is asked about and knows nothing of the audit. Standard input names one a line: a module,
 or the path of a file relative to ROOT.
@@ -11,7 +11,8 @@ or the path of a file relative to ROOT.
   first on the path, it is no part of a package, and its name is not `__main__`. ROOT is on the path only where the
   interpreter itself has it there.
 
-Each process is forked from one that has loaded the module PRELOADED and what that loads, which saves seconds for each.
+Each process is forked from one that has loaded those of the modules PRELOADED that can be imported, and what they load,
+which saves seconds for each.
 Where the file's folder holds a module of a name that is loaded so, and the order matters, it is a new process.
 """
 
@@ -94,7 +95,7 @@ def in_a_new_process(path: str) -> str:
     """Return the same of a file in a process that starts with nothing loaded."""
     try:
         done = subprocess.run(
-            [sys.executable, "-W", "ignore", "-c", _ALONE, path],
+            [sys.executable, "-c", _ALONE, path],  # `-W` would load `warnings` before the file does
             capture_output=True, timeout=TIMEOUT_S, check=False, cwd="/",
         )  # fmt: skip
     except subprocess.TimeoutExpired:
@@ -115,8 +116,10 @@ def main() -> None:
     """Write how each ends."""
     way, root = sys.argv[1], os.path.abspath(sys.argv[2])
     call = as_package if way == "package" else as_file
-    with contextlib.suppress(ImportError):
-        importlib.import_module((*sys.argv[3:4], "sys")[0])
+    for loaded_before in sys.argv[3:]:
+        # A failed import leaves parts of the package loaded, with which its modules would end otherwise.
+        if not in_a_fork(lambda name=loaded_before: as_package(root, name)):  # type: ignore[misc]
+            as_package(root, loaded_before)
     ends = {}
     for name in sys.stdin.read().split("\n"):
         if name and way == "file" and order_matters(os.path.dirname(os.path.join(root, name))):

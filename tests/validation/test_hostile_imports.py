@@ -176,5 +176,5 @@ def test_a_file_that_stands_in_torchs_way_is_named_with_its_place(audit_hostile:
     assert audited.of("z_healthy")["optimizer_step"] == "failed"
     assert audited.reason("optimizer_step", "z_healthy") == "step raised RuntimeError: shadowed"
     (result,) = (each for each in audited.report["results"] if each["check"] == "smoke.optimizer_step")
-    nothing = dict.fromkeys(("column", "end_line", "end_column", "qualname"))
+    nothing = dict.fromkeys(("column", "end_line", "end_column", "qualname", "cell", "cell_line"))
     assert result["location"] == {"path": name, "line": 1, **nothing}

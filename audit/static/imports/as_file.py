@@ -15,11 +15,12 @@ from pathlib import Path, PurePosixPath
 
 from audit.static.imports.causes import Cause, Failure
 from audit.static.imports.course import Attempt
-from audit.static.imports.importing import Importer, Surroundings, TargetModule, World
+from audit.static.imports.importing import Importer
 from audit.static.imports.installed import Kind
 from audit.static.imports.memory import Courses
 from audit.static.imports.program import ImportFrom, Program, every_step
 from audit.static.imports.programs import Traits
+from audit.static.imports.world import Surroundings, TargetModule, World
 
 
 def is_meant_to_be_run(module: TargetModule, traits: Traits, targets: Collection[str]) -> bool:
@@ -96,7 +97,7 @@ def _run(
 def _registers_again(file: TargetModule, importer: Importer) -> Failure | None:
     """Return the failure of a file whose package has imported it as well, so that it registers names twice."""
     same = importer.targets.get(file.module)
-    if same is None or same.path != file.path or not importer.has_loaded(file.module):
+    if same is None or same.path != file.path or file.module not in importer.loaded:
         return None
     program = importer.program(file.module)
     for line, name in program.decorators:

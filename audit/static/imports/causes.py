@@ -110,6 +110,10 @@ class ImportRow(Frozen):
     forecast: Literal["ok", "fails"]
     cause: Annotated[Cause | None, Field(description="Of an `ok` module: why an import fails that it guards.")] = None
     root: Root | None = None
+    then: Annotated[
+        tuple[str, ...],
+        Field(description="Other packages that are not installed and that it would miss once the root's is there."),
+    ] = ()
     guarded: Annotated[bool, Field(description="Whether a guard catches it; a module can fail all the same.")] = False
     as_file: Annotated[
         FileForecast | None,

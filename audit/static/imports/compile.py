@@ -34,6 +34,7 @@ from audit.static.imports.program import (
 )
 from audit.static.imports.registering import decorated, registrars
 from audit.static.imports.syntax import (
+    GIVEN,
     FunctionNode,
     annotations,
     asks_type_checking,
@@ -50,9 +51,6 @@ from audit.static.scopes import dotted
 
 _BUILTINS = frozenset(dir(builtins))
 _EXITS = frozenset({"sys.exit", "exit", "quit", "os._exit"})
-_GIVEN = frozenset({"__name__", "__file__", "__doc__", "__package__", "__spec__", "__path__", "__loader__"}) | {
-    "__builtins__", "__annotations__", "__dict__", "__cached__", "__module__", "__qualname__", "__debug__"
-}  # fmt: skip
 _NAMESPACE_CALLS = frozenset({"globals", "locals", "vars", "exec", "eval"})
 _SWALLOWING = re.compile(r"suppress|try_import|raises|optional", re.IGNORECASE)
 _GLOBAL = re.compile(r"^[ \t]*global\s|[:;][ \t]*global\s", re.MULTILINE)  # and not the word in a sentence
@@ -90,6 +88,7 @@ class _Compiler:
     def __init__(self, tree: ast.Module, text: str) -> None:
         self._has_walrus = ":=" in text
         self._has_global = "global " in text and bool(_GLOBAL.search(text))
+        self._imports_by_name = "import_module(" in text or "__import__(" in text
         self._has_namespace_calls = any(f"{name}(" in text for name in _NAMESPACE_CALLS)
         self.functions: list[Function] = []
         self.names: set[str] = set()
@@ -207,6 +206,7 @@ class _Compiler:
     def _import_from(self, node: ast.ImportFrom) -> Iterator[Step]:
         module = node.module or ""
         if module == "__future__" and not node.level:
+            self._bind([alias.asname or alias.name for alias in node.names])
             return
         names = tuple((alias.name, "" if self._class_names else alias.asname or alias.name) for alias in node.names)
         yield ImportFrom(node.lineno, node.level, module, names)
@@ -238,7 +238,7 @@ class _Compiler:
             return
         for chain, how, line in reads(node, reading):
             first = chain[0]
-            known = any(first in names for names in self._class_names) or first in _BUILTINS or first in _GIVEN
+            known = any(first in names for names in self._class_names) or first in _BUILTINS or first in GIVEN
             if known and first not in self.names:
                 continue
             is_bound = first in self._bound
@@ -360,7 +360,7 @@ class _Compiler:
             return
         if self._has_global:
             self.may_bind.update(declared_global(node))
-        if may_be_asked(node):
+        if may_be_asked(node, imports_by_name=self._imports_by_name):
             yield Define(node.name, len(self.functions))
             self._bind([node.name])
             self.functions.append(self._function(node))

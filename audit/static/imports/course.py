@@ -16,9 +16,10 @@ from types import FrameType
 
 from audit.static.imports.causes import Failure
 from audit.static.imports.execute import Executor
-from audit.static.imports.importing import Importer, World
+from audit.static.imports.importing import Importer
 from audit.static.imports.machine import Kept, Raised
 from audit.static.imports.values import Known, Method, Space, Tuple, Value
+from audit.static.imports.world import World
 
 # Imports nest as deeply as the target's modules import each other, about ten calls for each.
 _RECURSION_LIMIT = 20_000
@@ -32,30 +33,53 @@ class UnlikeItsLogError(Exception):
 class Attempt:
     """A first import of `module`, in a process that has loaded what the attempt at `after` had loaded in the end.
 
-    Where that has failed, this one fails alike. `and_then` may find a failure once the import has succeeded.
+    Where that has failed, this one fails alike. `and_then` may find a failure once the import has succeeded. One that
+    is not wanted is not made.
     """
 
     module: str
     after: int | None = None
     and_then: Callable[[Importer], Failure | None] | None = None
+    is_wanted: bool = True
 
 
 @dataclass(frozen=True, slots=True)
 class Entry:
     """What one attempt has done. Modules are numbered by their place among the sorted names of the world.
 
+    `read` are those of which it was asked what is known, and `used` those whose programs it has run or looked into;
     `written` are those of which it has found out something, with a digest of it; `loaded` are what it has loaded
-    besides what was loaded before, where other attempts follow it.
+    besides what was loaded before, where other attempts follow it. It has `passed` imports of these packages. Where it
+    `is_unordered`, any module may be loaded in the end.
     """
 
     failure: Failure | None = None
     read: tuple[int, ...] = ()
+    used: tuple[int, ...] = ()
     written: tuple[tuple[int, str], ...] = ()
     guarded: tuple[tuple[int, Failure], ...] = ()
     loaded: tuple[int, ...] = ()
+    passed: tuple[str, ...] = ()
+    is_unordered: bool = False
 
 
+NOT_MADE = Entry()  # whatever was made has read its own module, or failed
 Log = tuple[Entry, ...]
+ShortLog = tuple[tuple[int, Entry], ...]
+
+
+def in_short(log: Log) -> ShortLog:
+    """Return what was made of a log: the others have failed alike with those that they come after."""
+    return tuple((position, entry) for position, entry in enumerate(log) if entry.read)
+
+
+def told(short: ShortLog, attempts: Sequence[Attempt]) -> Log:
+    """Return the log of attempts that was kept in short."""
+    made, log = dict(short), list[Entry]()
+    for position, attempt in enumerate(attempts):
+        failure = log[attempt.after].failure if attempt.after is not None else None
+        log.append(made.get(position) or (Entry(failure) if failure else NOT_MADE))
+    return tuple(log)
 
 
 class Course:
@@ -87,13 +111,14 @@ class Course:
         self._now: dict[int, str] = {}
         self._then: dict[int, str] = {}
         self._differing: set[int] = set()
-        self._moved: dict[int, Set[int]] = {}  # by attempt: what is loaded after it here or there, and not in both
 
     def run(self) -> Log:
         """Make the attempts, and return the log. Raises `UnlikeItsLogError` where the earlier log is not true."""
         for position, attempt in enumerate(self._attempts):
             before = self._earlier[position] if self._earlier else None
-            if before and self._is_as_before(position, before):
+            if not attempt.is_wanted:
+                entry = NOT_MADE
+            elif before and self._is_as_before(position, before):
                 entry = before
                 self._note(position, dict.fromkeys((self._names[number] for number, _ in entry.written), None))
             elif attempt.after is not None and (failure := self._log[attempt.after].failure):
@@ -106,18 +131,24 @@ class Course:
         return tuple(self._log)
 
     def _is_as_before(self, position: int, before: Entry) -> bool:
+        """Whether nothing differs that the attempt depends on, so that it would end and find out the same.
+
+        What is loaded as it begins needs no look: it is what is known of the packages that the module is in, which
+        the attempt reads, together with what was loaded before them.
+        """
+        if before == NOT_MADE:
+            return False
         after = self._attempts[position].after
-        if after is not None:
-            assert self._earlier
-            if self._log[after].failure != self._earlier[after].failure:
+        if after is not None and self._earlier:
+            now, then = self._log[after], self._earlier[after]
+            if (now.failure, now.is_unordered) != (then.failure, then.is_unordered):
                 return False
-            moved = self._moved.get(after)
-            if moved and (position in self._followed or not moved.isdisjoint(before.read)):
-                return False
-        return self._differing.isdisjoint(before.read) and self._changed.isdisjoint(before.read)
+        return self._differing.isdisjoint(before.read) and self._changed.isdisjoint(before.used)
 
     def _compare(self, position: int, before: Entry, entry: Entry) -> None:
         """Find out in what the course differs from the earlier one now."""
+        if not before.written and not entry.written:
+            return
         self._then.update(before.written)
         self._now.update(entry.written)
         for number in {number for number, _ in (*before.written, *entry.written)}:
@@ -125,12 +156,6 @@ class Course:
                 self._differing.discard(number)
             else:
                 self._differing.add(number)
-        after = self._attempts[position].after
-        if position in self._followed and (before is not entry or (after is not None and self._moved.get(after))):
-            assert self._earlier
-            here, there = self._all_loaded(position, self._log), self._all_loaded(position, self._earlier)
-            if here != there:
-                self._moved[position] = here ^ there
 
     def _all_loaded(self, position: int | None, log: Sequence[Entry]) -> set[int]:
         """Return what is loaded after an attempt, as numbers."""
@@ -154,10 +179,13 @@ class Course:
         loaded = importer.loaded - self._loaded_before(position) if position in self._followed else frozenset()
         return Entry(
             failure,
-            tuple(sorted(number(name) for name in importer.read if name in self._numbers)),
+            tuple(sorted(map(number, importer.read))),
+            tuple(sorted(number(name) for name in importer.used if name in self._numbers)),
             tuple(sorted((number(name), self._digests.of(kept)) for name, kept in news.items())),
             tuple(sorted((number(name), guarded) for name, guarded in importer.guarded.items())),
             tuple(sorted(map(number, loaded))),
+            tuple(sorted(importer.passed)),
+            importer.is_unordered,
         )
 
     def _attempted(self, position: int) -> tuple[Importer, Failure | None]:
@@ -166,10 +194,16 @@ class Course:
         def known_before(module: str) -> Kept | None:
             return self._known(module, position)
 
-        importer = Importer(self._world, loaded=self._loaded_before(position), before=known_before)
-        Executor(importer)
+        importer = Importer(
+            self._world,
+            loaded=self._loaded_before(position),
+            is_unordered=attempt.after is not None and self._log[attempt.after].is_unordered,
+            before=known_before,
+        )
+        executor = Executor(importer)
         with _steady_recursion():
             failure = _end_of(importer, attempt.module)
+        executor.end()
         if failure is None and attempt.and_then:
             failure = attempt.and_then(importer)
         return importer, failure
@@ -269,18 +303,19 @@ class _Digests:
         self._shown: dict[Value, str] = {}
 
     def of(self, kept: Kept) -> str:
-        memory = kept.memory
-        parts = (
-            self._of_space(kept.space) if kept.space else "",
-            self._of_set(kept.reach),
-            repr(memory.failure) if memory else "",
-            self._of_set(memory.reached) if memory else "",
-            self._of_set(memory.loaded) if memory else "",
-        )
+        reach = self._of_set(kept.reach)
+        parts = [self._of_space(kept.space) if kept.space else "", reach, repr(sorted(kept.passed))]
+        for place, memory in enumerate((kept.memory, kept.guarded)):
+            if memory:
+                sets = (memory.reached, memory.loaded)
+                parts += [f"{place} {memory.unordered} {sorted(memory.passed)}", repr(memory.failure)]
+                parts += [reach if each is kept.reach else self._of_set(each) for each in sets]
         return hashlib.blake2b(repr(parts).encode("utf-8", "surrogatepass"), digest_size=12).hexdigest()
 
     def _of_space(self, space: Space) -> str:
-        return f"{space.open} " + "\n".join(f"{name}={self._of_value(value)}" for name, value in space.names.items())
+        # Sorted: names that functions bind stand in the order of a set, which is another in every process.
+        shown = sorted(f"{name}={self._of_value(value)}" for name, value in space.names.items())
+        return f"{space.open} " + "\n".join(shown)
 
     def _of_value(self, value: Value) -> str:
         if isinstance(value, Known | Tuple | Method):  # equal are `True` and `1`, which are shown in words
@@ -291,7 +326,10 @@ class _Digests:
 
     def _of_set(self, names: frozenset[str]) -> str:
         """Return a digest of a set without sorting it: the sum of its members' digests."""
-        missing = names - self._weights.keys()
-        for name in missing:
-            self._weights[name] = int.from_bytes(hashlib.blake2b(name.encode(), digest_size=12).digest())
-        return f"{len(names)}:{sum(map(self._weights.__getitem__, names)):x}"
+        try:
+            total = sum(map(self._weights.__getitem__, names))
+        except KeyError:
+            for name in names - self._weights.keys():
+                self._weights[name] = int.from_bytes(hashlib.blake2b(name.encode(), digest_size=12).digest(), "big")
+            return self._of_set(names)
+        return f"{len(names)}:{total:x}"

@@ -9,7 +9,7 @@ import re
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 
-from audit.static.imports.installed import Found, Installed, Kind, absolute
+from audit.static.imports.installed import Installed, Kind, absolute
 from audit.static.imports.interpreter import InterpreterFacts
 
 _IMPORT = re.compile(
@@ -118,12 +118,8 @@ class Dependencies:
             return
         for each in _COMMENT.sub("", names).strip("()").split(","):
             words = each.split()
-            if words and words[0].isidentifier() and self._is_file_in(package, f"{origin}.{words[0]}"):
+            if words and words[0].isidentifier() and self._installed.has_file(package, words[0]):
                 yield f"{origin}.{words[0]}"
-
-    def _is_file_in(self, package: Found, module: str) -> bool:
-        found = self._installed.find(module)
-        return found is not None and found.path.startswith(package.folders)
 
 
 def _tops_of(node: ast.stmt) -> set[str]:

@@ -127,10 +127,13 @@ class Evaluator:
 
     def _quietly(self, node: Expression, frame: Frame, line: int) -> Value:
         """Evaluate what may not be evaluated at all: what it raises is not certain."""
+        self._importer.guards += 1
         try:
             return self.value(node, frame, line)
         except Raised:
             return UNKNOWN
+        finally:
+            self._importer.guards -= 1
 
     def _call(self, node: Call, frame: Frame, line: int) -> Value:
         function = self.value(node.function, frame, line)
@@ -184,13 +187,14 @@ class Evaluator:
                         self._importer.load(package + module, place)
                         return Module(package + module)
         self.doubts += 1
+        self._importer.note_unknown_import()
         return UNKNOWN
 
     def _has_or_get(self, function: str, arguments: tuple[Value, ...], frame: Frame, line: int) -> Value:
         match arguments:
             case [Module(name=module) as owner, Known(value=str(name)), *default]:
                 found: Value | None = self.attribute(owner, name, frame, line)
-                if not self._importer.is_of_target(module) and self._importer.installed.lacks(module, name):
+                if not self._importer.is_of_target(module) and self._importer.lacks_outside(module, name):
                     found = None
                 if function == "builtins.getattr":
                     return found or (*default, UNKNOWN)[0]

@@ -5,7 +5,7 @@ from functools import partial
 
 from audit.static.imports.causes import Cause, Failure
 from audit.static.imports.evaluate import Evaluator
-from audit.static.imports.importing import Importer, TargetModule
+from audit.static.imports.importing import Importer
 from audit.static.imports.installed import absolute
 from audit.static.imports.machine import Frame, Raised, catches
 from audit.static.imports.program import (
@@ -46,8 +46,10 @@ from audit.static.imports.values import (
     merged,
     truth,
 )
+from audit.static.imports.world import TargetModule
 
 _MAX_CALL_DEPTH = 12
+_MISSING = Failure("ModuleNotFoundError", Cause.MISSING_DEPENDENCY, "", 0, "")
 _State = tuple[Space, dict[str, Value]]
 
 
@@ -62,6 +64,10 @@ class Executor:
         self._depth = 0
         self._answers: dict[tuple[OwnFunction, tuple[Value, ...]], Value] = {}
         importer.execute = self.run_module
+
+    def end(self) -> None:
+        """Let go of the importer: what holds itself stays for ever where the collector of garbage is off."""
+        del self._importer.execute, self._evaluator
 
     def run_module(self, target: TargetModule, space: Space) -> None:
         """Run a module's program; raises `Raised` where its import certainly fails."""
@@ -118,6 +124,8 @@ class Executor:
             frame.space.names[name] = value
 
     def _import(self, step: Import, frame: Frame) -> None:
+        if not frame.module.startswith(f"{step.module}."):  # what a module is in runs or has run before it anyway
+            self._importer.note_unfinished(step.module)
         self._importer.load(step.module, (frame.path, step.line))
         if step.alias is None:
             top = step.module.partition(".")[0]
@@ -159,7 +167,12 @@ class Executor:
         for name in rest:
             if value == NONE:
                 raise Raised(Failure("AttributeError", Cause.BROKEN_FALLBACK, *place, first))
-            if not isinstance(value, Module) or not self._importer.is_of_target(value.name):
+            if not isinstance(value, Module):
+                return
+            if not self._importer.is_of_target(value.name):
+                if self._importer.lacks_outside(value.name, name):
+                    lacked = f"{value.name}.{name}"
+                    raise Raised(Failure("AttributeError", Cause.MISSING_SYMBOL, *place, lacked))
                 return
             owner = value.name
             inner = self._importer.get(owner, name, place)
@@ -192,20 +205,27 @@ class Executor:
 
     def _guarded(self, step: Try, frame: Frame) -> Value | None:
         mark, doubts = len(self._swallowed), self._evaluator.doubts
+        catches_missing = any(_catches(handler, _MISSING) for handler in step.handlers)
+        caught: tuple[Handler, Failure] | None = None
+        self._importer.guards += catches_missing
         try:
             value = self._block(step.body, frame)
         except Raised as raised:
             handler = next((each for each in step.handlers if _catches(each, raised.failure)), None)
             if handler is None:
                 raise
-            return self._handle(handler, raised.failure, frame)
+            caught = handler, raised.failure
+        finally:
+            self._importer.guards -= catches_missing
+        if caught:
+            return self._handle(*caught, frame)
         bodies: list[Callable[[], Value | None]] = [
             lambda: self._block(step.orelse, frame) if value is None else value
         ]  # fmt: skip
         for handler in step.handlers:
-            caught = next((each for each in self._swallowed[mark:] if _catches(handler, each)), None)
-            if caught or self._evaluator.doubts > doubts:
-                bodies.append(partial(self._handle, handler, caught, frame))
+            swallowed = next((each for each in self._swallowed[mark:] if _catches(handler, each)), None)
+            if swallowed or self._evaluator.doubts > doubts:
+                bodies.append(partial(self._handle, handler, swallowed, frame))
         return bodies[0]() if len(bodies) == 1 else self._perhaps(bodies, frame)
 
     def _handle(self, handler: Handler, failure: Failure | None, frame: Frame) -> Value | None:
@@ -238,11 +258,14 @@ class Executor:
         before, ends, failures, returned = _state(frame), list[_State](), list[Failure](), list[Value]()
         for body in bodies:
             _restore(frame, before)
+            self._importer.guards += 1
             try:
                 value = body()
             except Raised as raised:
                 failures.append(raised.failure)
                 continue
+            finally:
+                self._importer.guards -= 1
             if value is None:
                 ends.append(_state(frame))
             else:

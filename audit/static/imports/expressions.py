@@ -18,6 +18,7 @@ from audit.static.imports.program import (
     Opaque,
     Reading,
 )
+from audit.static.tree import children, walk
 
 Read = tuple[tuple[str, ...], Reading, int]  # dotted name, what is done with it, line
 _OPAQUE = Opaque()
@@ -35,7 +36,7 @@ def _is_deep(node: ast.expr | None) -> bool:
     """Whether an expression is nested more deeply than conditions are: method chains can have hundreds of links."""
     level: list[ast.AST] = [node] if node is not None else []
     for _ in range(_MAX_DEPTH):
-        level = [child for each in level for child in ast.iter_child_nodes(each)]
+        level = [child for each in level for child in children(each)]
         if not level:
             return False
     return True
@@ -84,44 +85,52 @@ def _comparison(left: ast.expr, operators: list[ast.cmpop], others: list[ast.exp
     return links[0] if len(links) == 1 else Either(links, every=True)
 
 
-def reads(node: ast.AST, reading: Reading = Reading.VALUE) -> Iterator[Read]:
-    """Yield the dotted names that evaluating `node` reads whatever its conditions are.
+def reads(node: ast.AST, reading: Reading = Reading.VALUE) -> list[Read]:
+    """Return the dotted names that evaluating `node` reads whatever its conditions are.
 
     The second operand of `and`, the arms of a conditional expression, and what stands in a lambda or comprehension may
     never be evaluated and are left out.
     """
+    found: list[Read] = []
+    _add_reads(node, reading, found)
+    return found
+
+
+def _add_reads(node: ast.AST, reading: Reading, found: list[Read]) -> None:
     match node:
         case ast.Name(id=name):
             if isinstance(node.ctx, ast.Load):
-                yield (name,), reading, node.lineno
+                found.append(((name,), reading, node.lineno))
+        case ast.Constant():
+            pass
         case ast.Attribute():
-            yield from _chain(node, reading)
+            _add_chain(node, reading, found)
         case ast.Call(func=function, args=arguments, keywords=keywords):
-            yield from reads(function, Reading.CALL)
+            _add_reads(function, Reading.CALL, found)
             for part in (*arguments, *keywords):
-                yield from reads(part)
+                _add_reads(part, Reading.VALUE, found)
         case ast.BoolOp(values=[first, *_]) | ast.IfExp(test=first):
-            yield from reads(first)
+            _add_reads(first, Reading.VALUE, found)
         case ast.Lambda(args=arguments):
             for default in (*arguments.defaults, *filter(None, arguments.kw_defaults)):
-                yield from reads(default)
+                _add_reads(default, Reading.VALUE, found)
         case _ if isinstance(node, _COMPREHENSIONS):
-            yield from reads(node.generators[0].iter)
+            _add_reads(node.generators[0].iter, Reading.VALUE, found)
         case _:
-            for child in ast.iter_child_nodes(node):
-                yield from reads(child)
+            for child in children(node):
+                _add_reads(child, Reading.VALUE, found)
 
 
-def _chain(node: ast.Attribute, reading: Reading) -> Iterator[Read]:
+def _add_chain(node: ast.Attribute, reading: Reading, found: list[Read]) -> None:
     names: list[str] = []
     current: ast.expr = node
     while isinstance(current, ast.Attribute):
         names.append(current.attr)
         current = current.value
     if isinstance(current, ast.Name):
-        yield (current.id, *reversed(names)), reading, current.lineno
+        found.append(((current.id, *reversed(names)), reading, current.lineno))
     else:
-        yield from reads(current)
+        _add_reads(current, Reading.VALUE, found)
 
 
 def bound_names(target: ast.AST) -> Iterator[str]:
@@ -138,6 +147,6 @@ def bound_names(target: ast.AST) -> Iterator[str]:
 
 def walrus_names(node: ast.AST) -> Iterator[str]:
     """Yield the names that `:=` binds within an expression; too rare to ask whether it is evaluated."""
-    for part in ast.walk(node):
+    for part in walk(node):
         if isinstance(part, ast.NamedExpr):
             yield part.target.id

@@ -1,9 +1,10 @@
 """One row per module of a target: whether its import would fail in the target's interpreter, and why."""
 
 import sys
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 from pydantic import TypeAdapter
@@ -15,13 +16,15 @@ from audit.static.imports.causes import Cause, Failure, FileForecast, ImportRow,
 from audit.static.imports.course import Attempt, Log
 from audit.static.imports.declared import Declared, declared_dependencies
 from audit.static.imports.dependencies import Dependencies
-from audit.static.imports.importing import Surroundings, TargetModule, World
 from audit.static.imports.installed import Installed
 from audit.static.imports.interpreter import InterpreterFacts, interpreter_facts, syntax_problems
 from audit.static.imports.memory import MEMORY, Courses, FileMemory, ForecastMemory
+from audit.static.imports.next_missing import missing_next
+from audit.static.imports.patched import Asked, Patched, asked_again
 from audit.static.imports.program import NOTHING, imported_names
 from audit.static.imports.programs import Programs
 from audit.static.imports.trial import Trial, failing_binaries
+from audit.static.imports.world import Surroundings, TargetModule, World
 from audit.static.notebooks import SUFFIX as NOTEBOOK
 from audit.static.reading import ParsedFile, UnreadableFile, read
 from audit.static.remembered import Remembered
@@ -32,6 +35,7 @@ from audit.target import Target
 # What the reader says of files that no interpreter can import; it refuses others for reasons of its own (their size).
 _SURELY_BROKEN = ("contains a null byte", "not ", "cannot be decoded", "cannot be read")
 _SYNTAX_ERROR = "syntax error"
+_MAX_THEN = 8  # packages named in one line; the rows have all
 
 
 # What shells set anew for each command or window; a module that asks for one of these is told what it was before.
@@ -42,16 +46,22 @@ _ROWS = Form("imports", lambda rows: _ROWS_TYPE.dump_json(rows).decode(), _ROWS_
 
 @dataclass(frozen=True, slots=True)
 class RootCause:
-    """One reason for which modules fail, where it lies, and how many fail for it."""
+    """One reason for which modules fail, where it lies, and how many fail for it.
+
+    `then` are the other packages that these modules miss, with how many of them do; most first.
+    """
 
     cause: Cause
     root: Root
     modules: int
+    then: tuple[tuple[str, int], ...] = ()
 
     @property
     def text(self) -> str:
-        """What it is, in words."""
-        return f"{self.cause.in_words}: {self.root.name}"
+        """What it is, in words, and what the same modules miss next."""
+        named = ", ".join(f"{name} in {number}" for name, number in self.then[:_MAX_THEN])
+        named += ", ..." if len(self.then) > _MAX_THEN else ""
+        return f"{self.cause.in_words}: {self.root.name}" + (f" (then: {named})" if named else "")
 
 
 def forecast(
@@ -83,7 +93,7 @@ def forecast(
     files = repr([(file.relative, file.module) for file in analysis.files])
     memory = Remembered(MEMORY, (*around, files), store=store)
     return concluded(
-        _ROWS,
+        replace(_ROWS, lasts=lambda _: installed.is_certain),
         lambda: (*analysis.given(), *around),
         lambda: _forecast(analysis, target, facts, installed, declared, memory, every_as_file=every_as_file),
         witnesses=lambda: installed.consulted | memory.witnesses,
@@ -103,7 +113,11 @@ def _forecast(
 ) -> tuple[ImportRow, ...] | None:
     files = _importable(analysis)
     programs = Programs(analysis.records)
-    known = _unchanged(files, analysis, memory.value)
+    earlier = memory.value
+    known = _unchanged(files, analysis, earlier)
+    asked = _asked_again(earlier, files, known, analysis) if earlier else ()
+    if asked is None:  # what others were found to lack may be there now, or the other way round
+        earlier = None
     failures = _failures([file for file in files if file.relative not in known], analysis, facts, target.python)
     if failures is None:
         return None
@@ -118,6 +132,7 @@ def _forecast(
         facts,
         declared,
         Dependencies(installed, facts, own=own),
+        Patched(partial(_patches, files, analysis), asked or ()),
         not_loading=_tried(modules, installed, facts, target, own=own) if target.probe else {},
     )
     contents = analysis.file_digests
@@ -126,19 +141,24 @@ def _forecast(
         traits = known[file.relative].traits if file.relative in known else programs.traits(file.relative)
         return FileMemory(contents[file.relative], traits, failures.get(file.relative))
 
-    courses = Courses(memory.value, _changed(files, known, now, memory.value))
+    courses = Courses(earlier, _changed(files, known, now, earlier))
     names = {module.module for module in modules}
-    log = courses.run("modules", World(modules, outside), _attempts(names))
+    attempts = _attempts(names)
+    world = World(modules, outside)
+    log = courses.run("modules", world, attempts)
+    then = missing_next(world, attempts, log, courses=courses)
     states = {file.relative: now(file) for file in files}
     run = [
         module for module in modules if every_as_file or is_meant_to_be_run(module, states[module.path].traits, names)
     ]
     tops = {top for state in states.values() for top in state.traits.tops}
     as_files = forecast_files(run, modules, outside, source=target.source, tops=tops, courses=courses)
-    if not any(file.passing for file in analysis.unreadable):  # what hindered reading may be gone by the next run
-        memory.keep(courses.memory(list(states.values())), witnesses=installed.consulted)
+    # What hindered reading may be gone by the next run.
+    if installed.is_certain and not any(file.passing for file in analysis.unreadable):
+        kept = courses.memory(list(states.values()), asked=outside.patched.asked)
+        memory.keep(kept, witnesses=installed.consulted)
     source = target.source.relative_to(target.root).as_posix()
-    return _rows(modules, log, as_files, prefix="" if source == "." else f"{source}/")
+    return _rows(modules, log, then, as_files, prefix="" if source == "." else f"{source}/")
 
 
 def _tried(
@@ -171,7 +191,9 @@ def _root_cause(members: Sequence[ImportRow]) -> RootCause:
     roots = [row.root for row in members if row.root]
     cause = members[0].cause
     assert cause
-    return RootCause(cause, min(roots, key=lambda root: (root.path, root.line)), len(members))
+    missed = Counter(name for row in members for name in row.then)
+    then = tuple(sorted(missed.items(), key=lambda each: (-each[1], each[0])))
+    return RootCause(cause, min(roots, key=lambda root: (root.path, root.line)), len(members), then)
 
 
 def _importable(analysis: StaticAnalysis) -> list[SourceFile]:
@@ -193,6 +215,21 @@ def _unchanged(
         for file, before in zip(files, earlier.files, strict=True)
         if before.content is not None and before.content == contents[file.relative]
     }
+
+
+def _patches(files: Iterable[SourceFile], analysis: StaticAnalysis) -> dict[str, frozenset[str]]:
+    """Return what files patch, by path."""
+    found: dict[str, frozenset[str]] = analysis.records.by_path("patches")
+    return {file.relative: found[file.relative] for file in files if file.relative in found}
+
+
+def _asked_again(
+    earlier: ForecastMemory, files: Sequence[SourceFile], known: Collection[str], analysis: StaticAnalysis
+) -> Asked | None:
+    """Return what the `earlier` forecast has asked of what files patch; None where an answer is another now."""
+    patches = analysis.records.lazily("patches") if earlier.asked else {}
+    changed = [file.relative for file in files if file.relative not in known]
+    return asked_again(earlier.asked, {path: patches.get(path, frozenset()) for path in changed})
 
 
 def _changed(
@@ -279,7 +316,12 @@ def _attempts(modules: Set[str]) -> list[Attempt]:
 
 
 def _rows(
-    modules: Sequence[TargetModule], log: Log, as_files: Mapping[str, Failure | None], *, prefix: str
+    modules: Sequence[TargetModule],
+    log: Log,
+    then: Mapping[str, tuple[str, ...]],
+    as_files: Mapping[str, Failure | None],
+    *,
+    prefix: str,
 ) -> tuple[ImportRow, ...]:
     """Return a row for each module by what the log of their attempts says."""
     ordered = sorted(modules, key=lambda module: module.module)
@@ -288,7 +330,7 @@ def _rows(
         for number, failure in entry.guarded:
             guarded.setdefault(number, failure)
     rows = (
-        _row(module, entry.failure, guarded.get(number), prefix)
+        _row(module, entry.failure, guarded.get(number), then.get(module.module, ()), prefix)
         for number, (module, entry) in enumerate(zip(ordered, log, strict=True))
     )
     return tuple(_with_file(row, as_files, prefix) for row in rows)
@@ -310,7 +352,9 @@ def _root(failure: Failure, prefix: str) -> Root:
     return Root(path=prefix + failure.path, line=failure.line, name=failure.name)
 
 
-def _row(module: TargetModule, failure: Failure | None, guarded: Failure | None, prefix: str) -> ImportRow:
+def _row(
+    module: TargetModule, failure: Failure | None, guarded: Failure | None, then: tuple[str, ...], prefix: str
+) -> ImportRow:
     shown = failure or guarded
     return ImportRow(
         module=module.module,
@@ -318,5 +362,6 @@ def _row(module: TargetModule, failure: Failure | None, guarded: Failure | None,
         forecast="fails" if failure else "ok",
         cause=shown.cause if shown else None,
         root=_root(shown, prefix) if shown else None,
+        then=then,
         guarded=bool(shown) and (failure is None or failure.cause is Cause.BROKEN_FALLBACK),
     )

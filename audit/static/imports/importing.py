@@ -1,76 +1,16 @@
 """The import system as Python has it, over programs of the target and what is on the interpreter's path."""
 
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field, replace
-from functools import cached_property
+from collections.abc import Callable, Iterable
+from dataclasses import replace
 
 from audit.static.imports.causes import Cause, Failure
-from audit.static.imports.declared import Declared
-from audit.static.imports.dependencies import Dependencies
-from audit.static.imports.installed import Installed, absolute
-from audit.static.imports.interpreter import InterpreterFacts
+from audit.static.imports.installed import absolute
 from audit.static.imports.machine import Kept, Memory, Raised, Trace
 from audit.static.imports.program import NOTHING, Program
-from audit.static.imports.trial import Trial
 from audit.static.imports.values import PERHAPS, UNKNOWN, Module, Outside, Space, Value
+from audit.static.imports.world import TargetModule, World, parents
 
 Place = tuple[str, int]  # file of the target, line
-
-
-@dataclass(frozen=True, slots=True)
-class TargetModule:
-    """A module of the target. Without a program it may bind anything; with a failure it cannot be imported at all.
-
-    The program is asked for by the file's path, each time: thousands are too large to be held.
-    """
-
-    module: str
-    path: str
-    is_package: bool
-    programs: Callable[[str], Program | None]
-    failure: Failure | None = None
-
-    @property
-    def program(self) -> Program | None:
-        """What importing the file does; None where it could not be read."""
-        return self.programs(self.path)
-
-
-@dataclass(frozen=True, slots=True)
-class Surroundings:
-    """Everything around the target's modules.
-
-    `dependencies` follows what installed modules import, where that is wanted; `not_loading` are top-level packages
-    whose import was tried and failed. Of a file that is run, `hiding` are the top-level names of its folder that
-    something else on the path has too, and `off_path` those of the target that its interpreter does not find.
-    """
-
-    installed: Installed
-    facts: InterpreterFacts
-    declared: Declared
-    dependencies: Dependencies
-    not_loading: Mapping[str, Trial] = field(default_factory=dict)
-    hiding: frozenset[str] = frozenset()
-    off_path: frozenset[str] = frozenset()
-
-
-class World:
-    """The modules of the target under the names that processes find them by, and everything around them."""
-
-    def __init__(self, targets: Iterable[TargetModule], outside: Surroundings) -> None:
-        """Know the modules; of two with one name the last is found."""
-        self.targets: Mapping[str, TargetModule] = {target.module: target for target in targets}
-        self.outside = outside
-
-    @cached_property
-    def folders(self) -> frozenset[str]:
-        """The packages that have no file of their own."""
-        return frozenset({parent for name in self.targets for parent in _parents(name)} - self.targets.keys())
-
-    @cached_property
-    def tops(self) -> frozenset[str]:
-        """The names of the top-level modules."""
-        return frozenset(name.partition(".")[0] for name in self.targets)
 
 
 def _nothing_kept(module: str) -> Kept | None:
@@ -80,8 +20,9 @@ def _nothing_kept(module: str) -> Kept | None:
 class Importer:
     """Loads modules in one process. `execute` runs the program of one in a space; whoever runs programs sets it.
 
-    What earlier processes found out of a module is asked of `before`. `read` are the modules of the target on whose
-    files, or on what was found out of them before, the course depends; `written` is what it has found out itself.
+    What earlier processes found out of a module is asked of `before`. `read` are the modules of the target of which
+    that was asked, and `used` those whose programs were; the course depends on nothing else of the target. `written`
+    is what it has found out itself.
     """
 
     execute: Callable[[TargetModule, Space], None]
@@ -91,21 +32,26 @@ class Importer:
         world: World,
         *,
         loaded: Iterable[str] = (),
+        is_unordered: bool = False,
         before: Callable[[str], Kept | None] = _nothing_kept,
     ) -> None:
-        """Begin in a process that has loaded these modules of the target."""
+        """Begin in a process that has loaded these modules of the target, and others where it `is_unordered`."""
         self.targets = world.targets
         self.installed = world.outside.installed
         self.facts = world.outside.facts
         self.loaded = set(loaded)
+        self.is_unordered = is_unordered  # any module of the target may have been loaded, by a name that is not known
         self.running: dict[str, Space] = {}
         self.guarded: dict[str, Failure] = {}
+        self.guards = 0  # what surrounds the present step and goes on where an import fails
         self.read: set[str] = set()
+        self.used: set[str] = set()
         self.written: dict[str, Kept] = {}
         self._before = before
         self._outside = world.outside
         self._folders = world.folders
         self._tops = world.tops
+        self._passes_missing = world.passes_missing
         self._traces = [Trace()]
         self._own: set[str] = set()  # modules whose names this process may change
 
@@ -114,18 +60,32 @@ class Importer:
         self.read.add(module)
         return self.written.get(module) or self._before(module)
 
+    def note_unknown_import(self) -> None:
+        """Note that something is imported of which the name is not known."""
+        self.is_unordered = self._traces[-1].unordered = True
+
+    def note_unfinished(self, module: str) -> None:
+        """Note that what runs now may depend on whether this module has finished."""
+        if module in self.running:
+            self._traces[-1].observed.add(module)
+
+    @property
+    def passed(self) -> frozenset[str]:
+        """The packages that are not installed and whose imports went on since the process began."""
+        return frozenset(self._traces[0].passed)
+
+    @property
+    def _is_guarded(self) -> bool:
+        """Whether imports end otherwise here than elsewhere, for a guard surrounds the present step."""
+        return self._passes_missing and self.guards > 0
+
     def is_of_target(self, module: str) -> bool:
         """Whether the target has a file or folder for `module`."""
         return module in self.targets or module in self._folders
 
-    def has_loaded(self, module: str) -> bool:
-        """Whether a module of the target is loaded."""
-        self.read.add(module)
-        return module in self.loaded
-
     def load(self, module: str, place: Place) -> None:
         """Import a module after the packages that it is in, or raise what that raises."""
-        for name in (*_parents(module), module):
+        for name in (*parents(module), module):
             self._load_one(name, place)
 
     def _load_one(self, module: str, place: Place) -> None:
@@ -136,27 +96,43 @@ class Importer:
         kept = self.kept(module) if target else None
         if module in self.loaded:
             trace.reached |= kept.reach if kept else {module}
+            trace.passed |= kept.passed if kept else frozenset()
         elif target:
-            memory = kept.memory if kept else None
-            if memory and memory.reached.isdisjoint(self.running):
+            memory = (kept.guarded if self._is_guarded else kept.memory) if kept else None
+            if memory and memory.reached.isdisjoint(self.running) and not self._is_outdated(memory):
                 self._recall(memory)
             else:
                 self._run(target)
         elif self.installed.find(module) is None:
-            raise Raised(self._missing(module, place))
+            missing = self._missing(module, place)
+            if missing.cause is not Cause.MISSING_MODULE or not self._outside.patched.stands_in(module):
+                self._fail(missing)
         elif failure := self._failing_outside(module, place):
+            self._fail(failure)
+
+    def _fail(self, failure: Failure) -> None:
+        if not self._passes_missing or self.guards or not failure.cause.is_of_the_environment:
             raise Raised(failure)
+        self._traces[-1].passed.add(failure.name)
+
+    def _is_outdated(self, memory: Memory) -> bool:
+        """Whether a cycle failed in an order of imports that is not known to be the present one."""
+        return self.is_unordered and memory.failure is not None and memory.failure.cause is Cause.CIRCULAR
 
     def _recall(self, memory: Memory) -> None:
         trace = self._traces[-1]
         trace.reached |= memory.reached
         trace.failed |= memory.reached - memory.loaded
+        trace.passed |= memory.passed
         self.loaded |= memory.loaded
+        if memory.unordered:
+            self.note_unknown_import()
         if memory.failure:
             raise Raised(memory.failure)
 
     def _run(self, target: TargetModule) -> None:
         module = target.module
+        self.used.add(module)
         space = self.running[module] = Space(dict.fromkeys(_may_bind(target), PERHAPS), open=target.program is None)
         trace = Trace(reached={module})
         self._traces.append(trace)
@@ -177,9 +153,11 @@ class Importer:
             self._traces.pop()
             del self.running[module]
             trace.observed.discard(module)
-            kept = replace(kept, reach=frozenset(trace.reached))
+            kept = replace(kept, reach=frozenset(trace.reached), passed=frozenset(trace.passed))
             if not trace.observed:
-                kept = replace(kept, memory=Memory(failure, kept.reach, frozenset(trace.reached - trace.failed)))
+                loaded = kept.reach - trace.failed if trace.failed else kept.reach  # one set, not two alike
+                memory = Memory(failure, kept.reach, loaded, kept.passed, trace.unordered)
+                kept = replace(kept, guarded=memory) if self._is_guarded else replace(kept, memory=memory)
             self.written[module] = kept
             self._traces[-1].add(trace)
 
@@ -226,6 +204,7 @@ class Importer:
 
     def space_to_change(self, module: str) -> Space | None:
         """Return the names of a module for a call of one of its functions; other processes keep what they have."""
+        self.used.add(module)
         space = self.space(module)
         if space and module not in self.running and module not in self._own:
             space = space.copy()
@@ -239,21 +218,21 @@ class Importer:
 
     def get(self, module: str, name: str, place: Place) -> Value | None:
         """Return an attribute of a module of the target; None where it certainly has none of this name."""
-        if module in self.running:
-            self._traces[-1].observed.add(module)
+        self.note_unfinished(module)
         space = self.space(module)
         if space and name in space.names:
             return space.names[name]
         inner = f"{module}.{name}"
-        if self.is_of_target(inner):
-            self.read.add(inner)
         if self.is_of_target(inner) and (inner in self.loaded or inner in self.running or inner in self._folders):
+            self.note_unfinished(inner)
             return Module(inner)
         if space and module not in self.running and self._does_not_offer(module, name):
             return None
         if space is None or space.open or "__getattr__" in space.names:
             self._load_lazily(module, name, place)
             return UNKNOWN
+        if self.is_unordered and module in self.running and name in self.program(module).names:
+            return UNKNOWN  # it may have been loaded before whatever runs now
         return UNKNOWN if name.startswith("__") else None
 
     def _does_not_offer(self, module: str, name: str) -> bool:
@@ -267,7 +246,7 @@ class Importer:
         """Return what `from module import name` binds, or raise what it raises; `module` is loaded."""
         inner = f"{module}.{name}"
         if not self.is_of_target(module):
-            if self.installed.lacks(module, name):
+            if self.lacks_outside(module, name):
                 raise Raised(Failure("ImportError", Cause.MISSING_SYMBOL, *place, inner))
             return Outside(inner)
         found = self.get(module, name, place)
@@ -279,6 +258,10 @@ class Importer:
             self.load(inner, place)
             return Module(inner)
         raise Raised(self.lacking(module, name, place, "ImportError"))
+
+    def lacks_outside(self, module: str, name: str) -> bool:
+        """Whether a module of others certainly has no such name, and the target does not give it one."""
+        return self.installed.lacks(module, name) and not self._outside.patched.sets(name)
 
     def lacking(self, module: str, name: str, place: Place, exception: str) -> Failure:
         """Return the failure of reading a name that a module of the target has not, or has not yet."""
@@ -295,8 +278,7 @@ class Importer:
         if space is None:
             into.open = True
             return
-        if module in self.running:
-            self._traces[-1].observed.add(module)
+        self.note_unfinished(module)
         program = self.program(module)
         into.open = into.open or space.open or "__getattr__" in space.names
         if program.exports is None or "__all__" not in space.names:  # it is not bound yet where the module still runs
@@ -309,9 +291,12 @@ class Importer:
     def _load_lazily(self, module: str, name: str, place: Place) -> None:
         """Load the submodule from which a package takes a name on first use, as its type checker's branch says."""
         target = self.targets.get(module)
-        if target is None or target.program is None:
+        program = self.program(module)
+        if target is None:
             return
-        for bound, level, origin, original in target.program.lazily:
+        for bound, level, origin, original in program.lazily:
+            if bound != name and original != "*":
+                continue  # thousands are of other names
             source = absolute(origin, level, module, is_package=target.is_package)
             if source is None or not self.is_of_target(source):
                 continue
@@ -324,15 +309,10 @@ class Importer:
 
     def program(self, module: str) -> Program:
         """Return what importing a module of the target does; nothing, where that is not known."""
-        self.read.add(module)
+        self.used.add(module)
         target = self.targets.get(module)
         return (target.program if target else None) or NOTHING
 
 
 def _may_bind(target: TargetModule) -> frozenset[str]:
     return target.program.may_bind if target.program else frozenset()
-
-
-def _parents(module: str) -> list[str]:
-    parts = module.split(".")
-    return [".".join(parts[:length]) for length in range(1, len(parts))]

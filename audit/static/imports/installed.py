@@ -4,27 +4,32 @@ import mmap
 import os
 import re
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 
 from audit.static.imports.compile import compile_program
 from audit.static.imports.interpreter import InterpreterFacts
-from audit.static.imports.program import Anything, ImportFrom, Program, every_step
+from audit.static.imports.program import Anything, ImportFrom, Program, Step, every_step
+from audit.static.imports.run_time import RunTime, made_at_run_time
+from audit.static.imports.standard_library import StandardLibrary
 from audit.static.reading import ParsedFile
 from audit.static.records import analyse_files
 from audit.static.sources import SourceFile
 from audit.static.store import FactStore
 
 # A module whose text has one of these can have attributes and submodules that its statements do not bind.
-_DYNAMIC = re.compile(r"sys\.modules|__path__|meta_path|def __getattr__|__getattr__\s*[=,]|globals\(\)|\bexec\(|vars\(")
+_DYNAMIC = re.compile(
+    r"sys\.modules|__path__|meta_path|def __getattr__|__getattr__\s*[=,]|globals\(\)|\bexec\(|vars\(|setattr\("
+)
 # torch binds most of its names from a binary, and ships stubs of it: what is a word neither there nor in its own files
 # nor a text in the binary is no name of it. Names of these forms it puts together. A test compares with `dir(torch)`.
 _STUBBED = "torch"
 _STUBS = ("*.py", "_C/*.pyi")
 _BINARY = "lib/libtorch_python.*"
-_PUT_TOGETHER = re.compile(r"_|sym_|u?int\d")
+_REPLACED = frozenset({"distutils"})  # setuptools puts its own in place of the standard library's
+_PUT_TOGETHER = re.compile(r"_|sym_|u?int\d|\w+(?:Tensor|Storage)$")
 _FIRST_WORD = re.compile(r"^(?:class |def )?(\w+)", re.MULTILINE)
 _OWN_FOLDER = Path(__file__).parents[2]  # audit/
 
@@ -70,8 +75,10 @@ class Installed:
         self._looked_at: set[Path] = set()
         self._words_at_start: dict[str, frozenset[str]] = {}
         self._dynamic: dict[str, bool] = {}
+        self._made: dict[tuple[str, str], RunTime] = {}
         self._lacking: dict[tuple[str, str], bool] = {}
-        self._words: frozenset[str] | None = None
+        self._words: dict[str, str] = {}  # of torch, by its path
+        self._standard = StandardLibrary(facts, store)
 
     def seen_from(self, folder: Path | None) -> "Installed":
         """Return what a file in `folder` finds when it is run; None for no folder. Files are read once for both."""
@@ -82,14 +89,20 @@ class Installed:
             other._path = self._facts.path
         other._hidden = self._hidden
         other._listings, other._texts, other._programs = self._listings, self._texts, self._programs
-        other._words_at_start, other._dynamic = self._words_at_start, self._dynamic
-        other._looked_at = self._looked_at
+        other._words_at_start, other._dynamic, other._words = self._words_at_start, self._dynamic, self._words
+        other._looked_at, other._made, other._standard = self._looked_at, self._made, self._standard
         return other
 
     @property
     def consulted(self) -> set[Path]:
         """The files and folders that were looked at."""
-        return {Path(path) for path in (*self._listings, *self._texts, *self._programs)} | self._looked_at
+        files = {Path(path) for path in (*self._listings, *self._texts, *self._programs)}
+        return files | self._looked_at | self._standard.consulted
+
+    @property
+    def is_certain(self) -> bool:
+        """Whether nothing was left open for the interpreter has not answered: it may answer the next time."""
+        return self._standard.is_certain
 
     def find(self, module: str) -> Found | None:
         """Return where `module` is; None where there is none, or where a parent of it is no package."""
@@ -110,7 +123,27 @@ class Installed:
         if outer is None:
             return None
         found = self._in(outer.folders, name)
-        return found or (_BUILTIN if self._is_dynamic(outer) else None)
+        return found or (_BUILTIN if self._may_make(outer, parent, name) else None)
+
+    def has_file(self, package: Found, name: str) -> bool:
+        """Whether a submodule of a package has a file of its own."""
+        found = self._in(package.folders, name)
+        return found is not None and found.path != ""
+
+    def _may_make(self, outer: Found, parent: str, name: str) -> bool:
+        """Whether a module may make a submodule at run time that has no file."""
+        if outer.kind is Kind.NAMESPACE or not self._is_dynamic(outer):
+            return False
+        if outer.kind is Kind.BINARY:
+            return True
+        if self._run_time(outer.path, parent).may_have_submodule(f"{parent}.{name}"):
+            return parent != _STUBBED or self._is_named_in_torch(outer, name)
+        return False
+
+    def _run_time(self, path: str, module: str) -> RunTime:
+        if (path, module) not in self._made:
+            self._made[path, module] = made_at_run_time(self.text(path), module)
+        return self._made[path, module]
 
     def _in(self, folders: tuple[str, ...] | list[str], name: str) -> Found | None:
         namespace: list[str] = []
@@ -165,32 +198,46 @@ class Installed:
     def lacks(self, module: str, name: str) -> bool:
         """Whether it is certain that `from module import name` fails: the source binds no such name anywhere."""
         if (module, name) not in self._lacking:
-            self._lacking[module, name] = self._has(module, name, seen=set()) is False
+            is_there = self._has(module, name, seen=set())
+            top = module.partition(".")[0]
+            if is_there is False and top == _STUBBED != module:  # its binary binds names in modules below it as well
+                torch = self.find(top)
+                is_known = torch and not _PUT_TOGETHER.match(name)
+                is_there = not (torch and is_known and not self._is_in_binary(Path(torch.path).parent, name))
+            self._lacking[module, name] = is_there is False and top not in _REPLACED
         return self._lacking[module, name]
 
     def _has(self, module: str, name: str, *, seen: set[str]) -> bool | None:
         """Return whether a module has a name; None where that cannot be seen."""
         found = self.find(module)
-        if found is None or found.kind is Kind.BINARY or module in seen:
+        if found is None or module in seen or name.startswith("__"):
             return None
         seen.add(module)
+        if found.kind is Kind.BINARY:
+            return self._standard.has(module, found.path, name)
         if found.folders and self._in(found.folders, name):
             return True
         if found.kind is Kind.NAMESPACE:
             return False
-        if name.startswith("__") or self._starts_line(found.path, name):
+        if self._starts_line(found.path, name):
             return True
         if module == _STUBBED and not _PUT_TOGETHER.match(name):
-            is_there = name in self._words_of_torch(found) or self._is_in_binary(Path(found.path).parent, name)
-            return None if is_there else False
-        if self._is_dynamic_text(found.path):
+            return None if self._is_named_in_torch(found, name) else False
+        if (told := self._standard.has(module, found.path, name)) is not None:
+            return told
+        is_dynamic = self._is_dynamic_text(found.path)
+        if is_dynamic and self._run_time(found.path, module).may_have_name(name):
             return None
         program = self._program(found.path)
         if program is None:
             return None
         if name in program.names or name in program.may_bind:
             return True
-        return self._through_stars(module, program, name, seen, is_package=bool(found.folders))
+        steps = [step for step in every_step(program.body) if not (is_dynamic and isinstance(step, Anything))]
+        return self._through_stars(module, steps, name, seen, is_package=bool(found.folders))
+
+    def _is_named_in_torch(self, torch: Found, name: str) -> bool:
+        return self._is_word_of_torch(torch, name) or self._is_in_binary(Path(torch.path).parent, name)
 
     def _is_in_binary(self, folder: Path, name: str) -> bool:
         """Whether a text is in the binary that torch binds its names from, or that cannot be told."""
@@ -205,19 +252,21 @@ class Installed:
             return True
         return not paths
 
-    def _words_of_torch(self, torch: Found) -> frozenset[str]:
-        if self._words is None:
-            folder = Path(torch.path).parent
+    def _is_word_of_torch(self, torch: Found, name: str) -> bool:
+        """Whether a word is in torch's own files or its stubs; few are asked for, so that no list of all is made."""
+        folder = Path(torch.path).parent
+        if torch.path not in self._words:
             self._looked_at.update((folder, *((folder / pattern).parent for pattern in _STUBS)))
-            texts = (self.text(str(path)) for pattern in _STUBS for path in folder.glob(pattern))
-            self._words = frozenset(word for text in texts for word in re.findall(r"\w+", text))
-        return self._words
+            texts = (self.text(str(path)) for pattern in _STUBS for path in sorted(folder.glob(pattern)))
+            self._words[torch.path] = "\n".join(texts)
+        text = self._words[torch.path]
+        return name in text and re.search(rf"\b{re.escape(name)}\b", text) is not None
 
     def _through_stars(
-        self, module: str, program: Program, name: str, seen: set[str], *, is_package: bool
+        self, module: str, steps: Iterable[Step], name: str, seen: set[str], *, is_package: bool
     ) -> bool | None:
         answer: bool | None = False
-        for step in every_step(program.body):
+        for step in steps:
             if isinstance(step, Anything):
                 return None
             if isinstance(step, ImportFrom) and any(each == "*" for each, _ in step.names):

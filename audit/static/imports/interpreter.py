@@ -33,6 +33,7 @@ for finder in sys.meta_path:
     module = getattr(finder, "__module__", None) or type(finder).__module__
     mapping.update(getattr(sys.modules.get(module), "MAPPING", {}))
 print(json.dumps({
+    "executable": sys.executable or "",
     "version": list(sys.version_info[:3]),
     "platform": sys.platform,
     "os_name": os.name,
@@ -57,6 +58,7 @@ class InterpreterFacts(Frozen):
     `loaded_at_start` are the modules that it loads before it runs anything: no file can stand in for one of these.
     """
 
+    executable: str
     version: tuple[int, int, int]
     platform: str
     os_name: str

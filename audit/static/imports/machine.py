@@ -35,35 +35,52 @@ class Trace:
     """What happened while one module ran, as sets of the target's modules.
 
     `reached` were loaded or ran, `failed` ended in an exception, `observed` were still running when they were read.
+    `passed` are the packages whose imports went on though they are not installed. Where `unordered`, a module was
+    imported by a name that is not known: any may have been loaded then.
     """
 
     reached: set[str] = field(default_factory=set)
     failed: set[str] = field(default_factory=set)
     observed: set[str] = field(default_factory=set)
+    passed: set[str] = field(default_factory=set)
+    unordered: bool = False
 
     def add(self, other: "Trace") -> None:
         """Take over what happened in a part of the course."""
         self.reached |= other.reached
         self.failed |= other.failed
         self.observed |= other.observed
+        self.passed |= other.passed
+        self.unordered = self.unordered or other.unordered
 
 
 @dataclass(frozen=True, slots=True)
 class Memory:
-    """How the import of a module ended that saw no unfinished module: it ends so wherever none of `reached` runs."""
+    """How the import of a module ended that saw no unfinished module: it ends so wherever none of `reached` runs.
+
+    What it has `passed`, and whether it makes the course `unordered`, is kept with it.
+    """
 
     failure: Failure | None
     reached: frozenset[str]
     loaded: frozenset[str]
+    passed: frozenset[str]
+    unordered: bool
 
 
 @dataclass(frozen=True, slots=True)
 class Kept:
-    """What is known of a module that has run: its names, if that ever ended well, and what it reached last time."""
+    """What is known of a module that has run: its names, if that ever ended well, and what it reached last time.
+
+    Where imports of packages that are not installed go on, the import of a module ends otherwise inside of a guard, at
+    which they fail: that is remembered as `guarded`.
+    """
 
     space: Space | None
     memory: Memory | None
     reach: frozenset[str]
+    passed: frozenset[str] = frozenset()
+    guarded: Memory | None = None
 
 
 def catches(handler: str, raised: str) -> bool | None:

@@ -7,9 +7,10 @@ from dataclasses import dataclass
 from audit.static.conclusions import Form
 from audit.static.encoding import Codec
 from audit.static.imports.causes import Failure
-from audit.static.imports.course import Attempt, Course, Log, UnlikeItsLogError
-from audit.static.imports.importing import World
+from audit.static.imports.course import Attempt, Course, Log, ShortLog, UnlikeItsLogError, in_short, told
+from audit.static.imports.patched import Asked
 from audit.static.imports.programs import Traits
+from audit.static.imports.world import World
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,12 +24,16 @@ class FileMemory:
 
 @dataclass(frozen=True, slots=True)
 class ForecastMemory:
-    """Files in the order of the forecast's modules, logs by the keys of their courses, and names that matter."""
+    """Files in the order of the forecast's modules, logs in short by the keys of their courses, and names that matter.
+
+    `asked` is what the attempts of the logs depend on of what files patch.
+    """
 
     files: tuple[FileMemory, ...]
-    logs: tuple[tuple[str, Log], ...]
+    logs: tuple[tuple[str, ShortLog], ...]
     names: tuple[str, ...]
     names_key: str
+    asked: Asked = ()
 
 
 _CODEC = Codec[ForecastMemory](ForecastMemory)
@@ -40,22 +45,22 @@ class Courses:
 
     def __init__(self, earlier: ForecastMemory | None, changed: Set[str]) -> None:
         """Know the earlier forecast, and the paths of the files that are not what they were for it."""
-        self._earlier: Mapping[str, Log] = dict(earlier.logs) if earlier else {}
+        self._earlier: Mapping[str, ShortLog] = dict(earlier.logs) if earlier else {}
         self._names = (earlier.names_key, frozenset(earlier.names)) if earlier else ("", frozenset())
         self._changed = changed
-        self._logs: dict[str, Log] = {}
+        self._logs: dict[str, ShortLog] = {}
 
     def run(self, name: str, world: World, attempts: Sequence[Attempt]) -> Log:
         """Make attempts, as few of them as the log of an earlier course of the same ones allows."""
-        targets = [(target.module, target.path, target.is_package) for target in world.targets.values()]
         made = [(attempt.module, attempt.after) for attempt in attempts]
-        key = _key(name, targets, made, sorted(world.outside.hiding), sorted(world.outside.off_path))
+        key = _key(name, world.identity, made, sorted(world.outside.hiding), sorted(world.outside.off_path))
+        earlier = self._earlier.get(key)
         changed = {target.module for target in world.targets.values() if target.path in self._changed}
         try:
-            log = Course(world, attempts, earlier=self._earlier.get(key), changed=changed).run()
+            log = Course(world, attempts, earlier=told(earlier, attempts) if earlier else None, changed=changed).run()
         except UnlikeItsLogError:  # it is not what was written, though its sum is right
             log = Course(world, attempts).run()
-        self._logs[key] = log
+        self._logs[key] = in_short(log)
         return log
 
     def names(self, given: object, find: Callable[[], frozenset[str]]) -> frozenset[str]:
@@ -65,10 +70,10 @@ class Courses:
             self._names = (key, find())
         return self._names[1]
 
-    def memory(self, files: Sequence[FileMemory]) -> ForecastMemory:
-        """Return what is kept of this forecast, with what is to be known of the files."""
+    def memory(self, files: Sequence[FileMemory], *, asked: Asked = ()) -> ForecastMemory:
+        """Return what is kept of this forecast, with what is to be known of the files, and of what they patch."""
         key, names = self._names
-        return ForecastMemory(tuple(files), tuple(sorted(self._logs.items())), tuple(sorted(names)), key)
+        return ForecastMemory(tuple(files), tuple(sorted(self._logs.items())), tuple(sorted(names)), key, asked)
 
 
 def _key(*given: object) -> str:

@@ -7,18 +7,24 @@ from collections.abc import Iterable, Iterator, Sequence
 from audit.static.imports.expressions import expression
 from audit.static.imports.program import Block, Expression, Group, Raise, Return
 from audit.static.scopes import dotted
+from audit.static.tree import children, walk
 
 # Functions that conditions at import call are named so; the others are not kept.
 _ASKING = re.compile(r"avail|support|has_|is_|require|version|check|import|depend|backend|install|exist")
 _NOT_TRANSPARENT = re.compile(r"contextmanager|property|fixture|overload")
+_IMPORTING = re.compile(r"\b(?:import_module|__import__)$")
 _MAX_FUNCTION_LINES = 80
 _MAX_UNROLLED = 12
+# Names that every module has.
+GIVEN = frozenset({"__name__", "__file__", "__doc__", "__package__", "__spec__", "__path__", "__loader__"}) | {
+    "__builtins__", "__annotations__", "__dict__", "__cached__", "__module__", "__qualname__", "__debug__"
+}  # fmt: skip
 FunctionNode = ast.FunctionDef | ast.AsyncFunctionDef
 
 
 def declared_global(node: ast.AST) -> Iterator[str]:
     """Yield the names that functions in `node` declare global."""
-    for part in ast.walk(node):
+    for part in walk(node):
         if isinstance(part, ast.Global):
             yield from part.names
 
@@ -31,7 +37,7 @@ def calls(node: ast.AST) -> Iterator[ast.Call]:
         if isinstance(current, ast.Call):
             yield current
         if not isinstance(current, ast.Lambda):
-            pending.extend(ast.iter_child_nodes(current))
+            pending += children(current)
 
 
 def certain(ends: Sequence[set[str]], blocks: Sequence[Block], *, otherwise: set[str]) -> set[str]:
@@ -52,7 +58,7 @@ def handler_types(node: ast.expr | None) -> tuple[Expression, ...]:
 
 def asks_type_checking(test: ast.expr) -> bool:
     """Whether a condition asks for `TYPE_CHECKING`."""
-    names = (dotted(part) for part in ast.walk(test) if isinstance(part, ast.Name | ast.Attribute))
+    names = (dotted(part) for part in walk(test) if isinstance(part, ast.Name | ast.Attribute))
     return any(name.endswith("TYPE_CHECKING") for name in names)
 
 
@@ -77,7 +83,7 @@ def unrolled(node: ast.For) -> list[ast.expr]:
     """Return the elements of a short literal that a loop runs over without leaving early; else nothing."""
     if not isinstance(node.iter, ast.Tuple | ast.List) or len(node.iter.elts) > _MAX_UNROLLED or node.orelse:
         return []
-    if any(isinstance(part, ast.Break | ast.Continue) for each in node.body for part in ast.walk(each)):
+    if any(isinstance(part, ast.Break | ast.Continue) for each in node.body for part in walk(each)):
         return []
     return node.iter.elts if all(isinstance(part, ast.Constant) for part in node.iter.elts) else []
 
@@ -97,17 +103,22 @@ def names_bound_in(body: Iterable[ast.stmt]) -> Iterator[str]:
                 yield alias or name.partition(".")[0]
             case ast.Lambda():
                 continue
-        pending.extend(ast.iter_child_nodes(node))
+        pending += children(node)
 
 
-def may_be_asked(node: FunctionNode) -> bool:
-    """Whether a condition at import may call this function, and its body can be followed."""
+def may_be_asked(node: FunctionNode, *, imports_by_name: bool) -> bool:
+    """Whether a condition at import may call this function, or it imports by name, and its body can be followed.
+
+    `imports_by_name` tells that something in its file does.
+    """
     if not isinstance(node, ast.FunctionDef) or (node.end_lineno or 0) - node.lineno > _MAX_FUNCTION_LINES:
         return False
     if any(_NOT_TRANSPARENT.search(ast.unparse(decorator)) for decorator in node.decorator_list):
         return False
     if node.args.vararg or not (
-        _ASKING.search(node.name.lower()) or any(isinstance(each, ast.Import | ast.Raise) for each in node.body)
+        _ASKING.search(node.name.lower())
+        or any(isinstance(each, ast.Import | ast.Raise) for each in node.body)
+        or (imports_by_name and any(_IMPORTING.search(dotted(call.func)) for call in calls(node)))
     ):
         return False
-    return not any(isinstance(part, ast.Yield | ast.YieldFrom | ast.Await) for part in ast.walk(node))
+    return not any(isinstance(part, ast.Yield | ast.YieldFrom | ast.Await) for part in walk(node))

@@ -97,6 +97,12 @@ class MaskChangedInPlace(Rule):
         ),
     )
 
+    def candidates(self, context: FileContext) -> list[ast.AST]:
+        """Return the calls of methods that change a tensor, and what is assigned to by an index."""
+        calls = [call for name in _IN_PLACE for call in context.calls_by_name.get(name, ())]
+        cut: list[ast.Subscript] = context.index.by_type.get(ast.Subscript, [])  # type: ignore[assignment]
+        return [*calls, *(each for each in cut if isinstance(each.ctx, ast.Store))]
+
     def judge(self, node: ast.AST, context: FileContext) -> Iterator[Spot]:
         """Yield a change of a mask parameter."""
         match node:

@@ -2,7 +2,7 @@
 
 import ast
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from audit.severity import Severity
 from audit.static.rules.attention_forms import computes_attention
@@ -94,6 +94,10 @@ class ScaleByEmbeddingSize(Rule):
                 return torch.softmax(torch.matmul(q, k.mT) * self.scale, -1) @ v
         """,
     )
+
+    def candidates(self, context: FileContext) -> Sequence[ast.AST]:
+        """Return the assignments to an attribute of `self`."""
+        return context.set_attributes
 
     def judge(self, node: ast.AST, context: FileContext) -> Iterator[Spot]:
         """Yield a scale made of the dividend of the head size."""

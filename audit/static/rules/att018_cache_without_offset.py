@@ -107,11 +107,16 @@ class CacheWithoutOffset(Rule):
         """,
     )
 
+    def candidates(self, context: FileContext) -> list[ast.AST]:
+        """Return the functions that concatenate something."""
+        calls = (call for name in _JOINS for call in context.calls_by_name.get(name.rpartition(".")[2], ()))
+        return [scope for scope in dict.fromkeys(map(context.index.scope, calls)) if isinstance(scope, Function)]
+
     def judge(self, node: ast.AST, context: FileContext) -> Iterator[Spot]:
         """Yield where a function that joins keys to a cache computes positions of the new tokens alone."""
         assert isinstance(node, Function)
-        nodes = list(context.index.own(node))
-        joined = {name for each in nodes for name in _joined_keys(each, context)}
+        nodes = context.index.own(node)
+        joined = {name for each in nodes if isinstance(each, ast.Assign) for name in _joined_keys(each, context)}
         if not joined or _OFFSET.search(ast.unparse(node)):
             return
         for each in nodes:

@@ -2,6 +2,7 @@
 
 import ast
 import re
+from collections.abc import Callable
 
 from audit.static.rules.context import MAX_STEPS, FileContext
 from audit.static.rules.syntax import method, receiver
@@ -66,9 +67,13 @@ def softmax_input(call: ast.Call, context: FileContext) -> ast.expr | None:
 
 def computes_attention(function: ast.AST, context: FileContext) -> bool:
     """Return whether a function holds a softmax and a matrix product, or calls torch's fused attention."""
-    calls = [node for node in context.index.below(function) if isinstance(node, ast.Call)]
-    if any(context.resolve(call) == SDPA for call in calls):
+
+    def holds(name: str, found: Callable[[ast.Call], bool]) -> bool:
+        calls = context.calls_by_name.get(name, ())
+        return any(context.index.is_below(call, function) and found(call) for call in calls)
+
+    if holds(SDPA.rpartition(".")[2], lambda call: context.resolve(call) == SDPA):
         return True
-    return any(softmax_input(call, context) is not None for call in calls) and any(
+    return holds("softmax", lambda call: softmax_input(call, context) is not None) and any(
         is_product(node, context) for node in context.index.below(function)
     )

@@ -2,25 +2,17 @@
 
 import ast
 from collections import defaultdict
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator, Sequence, Set
+from typing import cast
 
-from audit.static.tree import TreeIndex
+from audit.static.tree import TreeIndex, children
 
 _LOOPS = (ast.For, ast.AsyncFor, ast.While)
 _ARMS = (ast.If, ast.Try, ast.TryStar)
-_NAMED = frozenset({ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef, ast.ExceptHandler, ast.MatchAs, ast.MatchStar})
+_NAMED = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef, ast.ExceptHandler, ast.MatchAs, ast.MatchStar)
+_SIMPLE = (ast.Assign, ast.AnnAssign, ast.AugAssign)
 _LATER = (ast.GeneratorExp, ast.Lambda)
 _COMPREHENSIONS = (ast.ListComp, ast.SetComp, ast.DictComp, ast.GeneratorExp)
-
-
-@dataclass(slots=True)
-class _Uses:
-    """The places of one name in one scope. `is_given`: it is a parameter, or bound from another scope."""
-
-    stores: list[ast.AST] = field(default_factory=list)
-    loads: list[ast.Name] = field(default_factory=list)
-    is_given: bool = False
 
 
 def reads_before_binding(index: TreeIndex) -> Iterator[tuple[ast.Name, ast.AST]]:
@@ -29,15 +21,28 @@ def reads_before_binding(index: TreeIndex) -> Iterator[tuple[ast.Name, ast.AST]]
     A binding counts as run where it may have: earlier in the text and in no other branch, or in a common loop.
     Code that runs later (lambdas, generators, the bodies of functions) is left out.
     """
-    for scope, name, uses in ((scope, *each) for scope, names in _uses(index) for each in names.items()):
-        if uses.is_given or not uses.stores or not uses.loads:
+    by_type = index.by_type
+    # The targets of `x += 1` read and bind.
+    changed = {each.target for each in by_type.get(ast.AugAssign, ()) if isinstance(each, ast.AugAssign)}
+    stores = _stores(index, changed)
+    for scope in (index.tree, *by_type.get(ast.FunctionDef, ()), *by_type.get(ast.AsyncFunctionDef, ())):
+        own = stores.get(scope, {})
+        if not own:
             continue
-        first = min(uses.stores, key=_place)
-        end = _end_of_branches(first, scope, index)
-        for load in uses.loads:
-            if _place(load) > end or _is_deferred(load, name, scope, index):
+        ends = {name: _end_of_branches(_first(places), scope, index) for name, places in own.items()}
+        last_lines = {name: end[0] for name, end in ends.items()}
+        nodes = cast("list[ast.Name]", index.own(scope))  # which are of other types too until asked
+        early = [
+            each for each in nodes if each.__class__ is ast.Name and each.lineno <= last_lines.get(each.id, 0)
+        ]  # most reads are behind the first binding: the line tells nearly all of them
+        for load in early:
+            if (load.lineno, load.col_offset) > ends[load.id] or not (
+                isinstance(load.ctx, ast.Load) or load in changed
+            ):
                 continue
-            if not any(_may_precede(store, load, scope, index) for store in uses.stores):
+            if _is_deferred(load, load.id, scope, index):
+                continue
+            if not any(_may_precede(store, load, scope, index) for store in own[load.id]):
                 yield load, scope
 
 
@@ -62,11 +67,14 @@ def _stored(node: ast.AST) -> Iterator[str]:
                 yield from (each.asname or each.name.partition(".")[0] for each in aliases)
             case ast.ExceptHandler(name=str(name)) | ast.MatchAs(name=str(name)) | ast.MatchStar(name=str(name)):
                 yield name
-        pending.extend(ast.iter_child_nodes(found))
+        pending += children(found)
 
 
-def _uses(index: TreeIndex) -> Iterator[tuple[ast.AST, dict[str, _Uses]]]:
-    """Yield the module and every function with the uses of the names in its own scope."""
+def _stores(index: TreeIndex, changed: Set[ast.AST]) -> dict[ast.AST, dict[str, list[ast.AST]]]:
+    """Return where each scope binds its own names.
+
+    Without its parameters, names that other scopes bind as well, and names that are `changed`.
+    """
     by_type = index.by_type
     elsewhere = {
         name
@@ -79,36 +87,30 @@ def _uses(index: TreeIndex) -> Iterator[tuple[ast.AST, dict[str, _Uses]]]:
         for node in by_type.get(ast.comprehension, ())
         for each in index.below(node.target)  # type: ignore[attr-defined]
     }
-    for scope in (index.tree, *by_type.get(ast.FunctionDef, ()), *by_type.get(ast.AsyncFunctionDef, ())):
-        found: dict[str, _Uses] = defaultdict(_Uses)
-        loads: list[ast.Name] = []
-        changed: set[ast.AST] = set()  # the targets of `x += 1`, which read and bind
-        for node in index.own(scope):
-            kind = node.__class__
-            if kind is ast.Name:
-                assert isinstance(node, ast.Name)
-                if node.ctx.__class__ is ast.Load or node in changed:
-                    loads.append(node)
-                elif node.ctx.__class__ is ast.Store and node not in of_comprehensions and _binds(node, index):
-                    found[node.id].stores.append(node)
-            elif kind is ast.AugAssign:
-                changed.add(node.target)  # type: ignore[attr-defined]
-            elif kind is ast.arg:
-                found[node.arg].is_given = True  # type: ignore[attr-defined]
-            elif kind is ast.alias:
-                assert isinstance(node, ast.alias)
-                found[node.asname or node.name.partition(".")[0]].stores.append(node)
-            elif kind in _NAMED and (name := getattr(node, "name", None)) is not None:
-                found[name].stores.append(node)
-        for load in loads:
-            if load.id in found:  # else it is no name of this scope
-                found[load.id].loads.append(load)
-        yield scope, {name: uses for name, uses in found.items() if name not in elsewhere}
+    declared = {
+        each.target for each in by_type.get(ast.AnnAssign, ()) if isinstance(each, ast.AnnAssign) and each.value is None
+    }
+    apart = of_comprehensions | declared | changed
+    bound: list[tuple[ast.AST, str]] = [
+        (node, node.id) for node in index.stored if isinstance(node.ctx, ast.Store) and node not in apart
+    ]
+    for node in by_type.get(ast.alias, ()):
+        assert isinstance(node, ast.alias)
+        bound.append((node, node.asname or node.name.partition(".")[0]))
+    for kind in _NAMED:
+        bound += [(node, name) for node in by_type.get(kind, ()) if (name := getattr(node, "name", None)) is not None]
+    found: dict[ast.AST, dict[str, list[ast.AST]]] = defaultdict(lambda: defaultdict(list))
+    for node, name in bound:
+        if name not in elsewhere:
+            found[index.scope(node)][name].append(node)
+    for node in by_type.get(ast.arg, ()):
+        assert isinstance(node, ast.arg)
+        found[index.scope(node)].pop(node.arg, None)
+    return found
 
 
-def _binds(name: ast.Name, index: TreeIndex) -> bool:
-    parent = index.parent(name)
-    return not isinstance(parent, ast.AnnAssign) or parent.value is not None
+def _first(places: Sequence[ast.AST]) -> ast.AST:
+    return places[0] if len(places) == 1 else min(places, key=_place)
 
 
 def _parent(node: ast.AST, index: TreeIndex) -> ast.AST:
@@ -121,18 +123,15 @@ def _place(node: ast.AST) -> tuple[int, int]:
 
 def _end_of_branches(node: ast.AST, scope: ast.AST, index: TreeIndex) -> tuple[int, int]:
     """Return the place behind which `node` may have run: its own, or the end of the outermost `if` or `try` around."""
+    around = index.around(node, scope)
+    for each in reversed(around):
+        if isinstance(each, _ARMS) and (each.orelse or getattr(each, "handlers", None)):
+            return each.end_lineno or 0, each.end_col_offset or 0
     end = _place(node)
-    if isinstance(statement := _parent(node, index), ast.stmt) and isinstance(node, ast.Name):
-        end = max(end, (statement.end_lineno or 0, statement.end_col_offset or 0)) if _is_simple(statement) else end
-    while node is not scope:
-        if isinstance(node, _ARMS) and (node.orelse or getattr(node, "handlers", None)):
-            end = (node.end_lineno or 0, node.end_col_offset or 0)
-        node = _parent(node, index)
+    statement = around[0] if around else scope
+    if isinstance(node, ast.Name) and isinstance(statement, _SIMPLE):
+        end = max(end, (statement.end_lineno or 0, statement.end_col_offset or 0))
     return end
-
-
-def _is_simple(statement: ast.stmt) -> bool:
-    return isinstance(statement, ast.Assign | ast.AnnAssign | ast.AugAssign)
 
 
 def _may_precede(store: ast.AST, load: ast.AST, scope: ast.AST, index: TreeIndex) -> bool:

@@ -9,12 +9,14 @@ from audit.plan import Group, Plan, PlannedCheck
 from audit.results import Check, Comparison, Location, Subject, SubjectKind
 from audit.session import Collected
 from audit.static.ignores import PathIgnores
+from audit.static.notebooks import SUFFIX as NOTEBOOK
 from audit.static.rules.engine import Finding, RuleReport, run_rules
 from audit.static.rules.project_checks import judge_project, project_files
 from audit.static.rules.project_files import ProjectFiles
 from audit.static.rules.project_rule import ProjectRule
 from audit.static.rules.registry import all_rules, rules_by_id
 from audit.static.rules.rule import Rule
+from audit.static.rules.sec006_committed_secret import CommittedSecret
 from audit.subjects import package_subject
 
 
@@ -44,7 +46,7 @@ def plan_rules(collected: Collected) -> Plan:
     def judge(rule: Rule) -> Sequence[Judgement]:
         if isinstance(rule, ProjectRule):
             if not projects:
-                projects.append(project_files(collected))
+                projects.append(project_files(collected, judged_notebooks=_notebooks(collected, rules, ignores)))
             return judge_project(rule, projects[0], ignores, limited=bool(collected.target.paths))
         if not reports:
             shown = collected.tree.shown if collected.tree else None
@@ -56,6 +58,14 @@ def plan_rules(collected: Collected) -> Plan:
         for rule in rules
     )
     return (Group(subject=package, planned=planned),) if planned else ()
+
+
+def _notebooks(collected: Collected, rules: Sequence[Rule], ignores: PathIgnores) -> frozenset[str]:
+    """Return the notebooks in whose code secrets are looked for."""
+    if not any(isinstance(rule, CommittedSecret) for rule in rules):
+        return frozenset()
+    paths = (collected.rooted(file.relative) for file in collected.shown.files if file.relative.endswith(NOTEBOOK))
+    return frozenset(path for path in paths if not ignores.ignores(path, CommittedSecret.id))
 
 
 def selected_rules(collected: Collected) -> tuple[Rule, ...]:

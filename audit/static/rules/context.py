@@ -2,19 +2,24 @@
 
 import ast
 import re
+from bisect import bisect_left
+from collections import defaultdict
 from collections.abc import Container, Iterator, Mapping, Sequence
 from functools import cached_property
 from pathlib import PurePosixPath
 
 from audit.static.rules.imports import ImportTable
 from audit.static.rules.last_binding import last_binding
-from audit.static.rules.syntax import Function, Loop, parameters, statements_before
+from audit.static.rules.syntax import Function, Loop, parameters, self_attribute, statements_before
 from audit.static.torch_classes import load_torch_classes
 from audit.static.tree import TreeIndex
+from audit.static.words import Words
 
 _VERSION_TEST = re.compile(
     r"version|hasattr|_available|torch_\d|is_torch|_has_|\bhas_|_lt_|_ge_|_gt_|_le_|greater|_\d+_\d+\b", re.IGNORECASE
 )
+_BEHIND_QUOTE = re.compile(r"[\"'](\w+)")
+_BEFORE_QUOTE = re.compile(r"\.(\w+)'")
 _IMPORT_FAILURES = frozenset({"ImportError", "ModuleNotFoundError", "AttributeError", "Exception", "BaseException"})
 _BINDING_FIELDS: dict[type[ast.AST], str] = {
     ast.arg: "arg",
@@ -26,6 +31,7 @@ _BINDING_FIELDS: dict[type[ast.AST], str] = {
     ast.MatchStar: "name",
     ast.MatchMapping: "rest",
 }
+_NAMED = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef, ast.ExceptHandler, ast.MatchAs, ast.MatchStar)
 _DEFINITIONS = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
 MAX_STEPS = 8  # assignments followed from a name to its value
 
@@ -47,7 +53,9 @@ class FileContext:
         self.path = path
         self.text = text
         self.index = index
+        self.words = Words(text, index)
         self._model_lines = model_lines
+        self._mentioned: dict[str, bool] = {}
         self._resolved: dict[ast.AST, str] = {}
         self._assignments: dict[ast.AST, Assignments] = {}
 
@@ -66,6 +74,22 @@ class FileContext:
         """Return whether the file is part of `library` itself, whose own use of its names is no finding."""
         return PurePosixPath(self.path).parts[0] == library
 
+    def mentions(self, word: str) -> bool:
+        """Return whether the file's text holds `word`, be it in a comment; each is looked for once."""
+        if word not in self._mentioned:
+            self._mentioned[word] = word in self.text
+        return self._mentioned[word]
+
+    def is_quoted(self, name: str) -> bool:
+        """Return whether the text holds the name behind a quote, or between a dot and a quote."""
+        begun, ended = self._quoted
+        return f"\n{name}" in begun or name in ended
+
+    @cached_property
+    def _quoted(self) -> tuple[str, frozenset[str]]:
+        """The words behind a quote, each on a line, and those between a dot and a quote."""
+        return "\n".join(["", *_BEHIND_QUOTE.findall(self.text)]), frozenset(_BEFORE_QUOTE.findall(self.text))
+
     def resolve(self, expression: ast.expr | None) -> str:
         """Return the full dotted name of a name, attribute or called function; empty where that is not certain."""
         named = expression.func if isinstance(expression, ast.Call) else expression
@@ -79,13 +103,17 @@ class FileContext:
     @cached_property
     def calls_by_name(self) -> Mapping[str, list[ast.Call]]:
         """The calls by the last part of the function's name; those of an imported alias by the name behind it."""
-        found: dict[str, list[ast.Call]] = {}
+        found: dict[str, list[ast.Call]] = defaultdict(list)
+        behind = self.imports.qualified_by_name
         for call in self.index.by_type.get(ast.Call, ()):
             assert isinstance(call, ast.Call)
-            name = call.func.attr if isinstance(call.func, ast.Attribute) else getattr(call.func, "id", "")
-            behind = self.imports.qualified_by_name.get(name, ()) if isinstance(call.func, ast.Name) else ()
-            for each in {name, *(qualified.rpartition(".")[2] for qualified in behind)}:
-                found.setdefault(each, []).append(call)
+            function = call.func
+            if isinstance(function, ast.Attribute):
+                found[function.attr].append(call)
+            else:
+                name = getattr(function, "id", "")
+                for each in {name, *(qualified.rpartition(".")[2] for qualified in behind.get(name, ()))}:
+                    found[each].append(call)
         return found
 
     @cached_property
@@ -110,7 +138,7 @@ class FileContext:
     def bound_names(self) -> frozenset[str]:
         """Every name that the file binds, in whatever scope."""
         by_type = self.index.by_type
-        names = {node.id for node in by_type.get(ast.Name, ()) if isinstance(node, ast.Name) and _is_store(node)}
+        names = {node.id for node in self.index.stored}
         for kind, field in _BINDING_FIELDS.items():
             names.update(str(getattr(node, field)) for node in by_type.get(kind, ()))
         for kind in (
@@ -123,6 +151,30 @@ class FileContext:
         for declared in (*by_type.get(ast.Global, ()), *by_type.get(ast.Nonlocal, ())):
             names.update(getattr(declared, "names", ()))
         return frozenset(names)
+
+    def binds(self, node: ast.AST, name: str) -> bool:
+        """Return whether something at or below `node` binds `name`, in any scope; a `**rest` of `match` does not."""
+        start, end = self.index.span(node)
+        places = self._binding_places.get(name, [])
+        following = bisect_left(places, start)
+        return following < len(places) and places[following] < end
+
+    @cached_property
+    def _binding_places(self) -> Mapping[str, list[int]]:
+        """The sorted positions in the tree at which each name is bound."""
+        by_type, position = self.index.by_type, self.index.position
+        found: dict[str, list[int]] = defaultdict(list)
+        for stored in self.index.stored:
+            found[stored.id].append(position(stored))
+        for kind in _NAMED:
+            for node in by_type.get(kind, ()):
+                found[getattr(node, "name", None) or ""].append(position(node))
+        for node in by_type.get(ast.alias, ()):
+            assert isinstance(node, ast.alias)
+            found[node.asname or node.name.partition(".")[0]].append(position(node))
+        for places in found.values():
+            places.sort()
+        return found
 
     def parent(self, node: ast.AST) -> ast.AST:
         """Return the node around `node`; that of the module is the module."""
@@ -199,6 +251,12 @@ class FileContext:
         """The names of model classes at the top of the file."""
         found = (node for node in self.index.tree.body if isinstance(node, ast.ClassDef))
         return frozenset(node.name for node in found if self.is_model(node))
+
+    @cached_property
+    def set_attributes(self) -> list[ast.Assign]:
+        """The assignments to one attribute of `self` and nothing else."""
+        found: list[ast.Assign] = self.index.by_type.get(ast.Assign, [])  # type: ignore[assignment]
+        return [each for each in found if len(each.targets) == 1 and self_attribute(each.targets[0])]
 
     def assignments(self, scope: ast.AST) -> Assignments:
         """Return what each name of a function or module is bound to; None stands for a value that is not known."""
@@ -301,7 +359,3 @@ def _assignments(scope: ast.AST, nodes: Sequence[ast.AST]) -> dict[str, list[ast
         elif isinstance(node, ast.Name) and not isinstance(node.ctx, ast.Load) and node not in known:
             found.setdefault(node.id, []).append(None)
     return found
-
-
-def _is_store(node: ast.Name) -> bool:
-    return not isinstance(node.ctx, ast.Load)

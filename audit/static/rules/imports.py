@@ -59,10 +59,9 @@ class ImportTable:
 
     def _read_other_bindings(self, imported: set[str]) -> None:
         by_type = self._index.by_type
-        for node in by_type.get(ast.Name, ()):
-            assert isinstance(node, ast.Name)
-            if node.id in imported and not isinstance(node.ctx, ast.Load):
-                self._bound[self._index.scope(node)][node.id].add(_NOT_AN_IMPORT)
+        for stored in self._index.stored:
+            if stored.id in imported:
+                self._bound[self._index.scope(stored)][stored.id].add(_NOT_AN_IMPORT)
         for node in by_type.get(ast.arg, ()):
             assert isinstance(node, ast.arg)
             if node.arg in imported:

@@ -5,6 +5,7 @@ import re
 from collections.abc import Container, Iterator, Sequence
 
 from audit.static.findings import Judged, RawFinding
+from audit.static.lines import lines_of
 from audit.static.names import Candidate, ClassSummary, Origin
 from audit.static.reading import ParsedFile
 from audit.static.rules.context import FileContext
@@ -15,7 +16,6 @@ from audit.static.standard_library import STANDARD_LIBRARY
 from audit.static.torch_classes import load_torch_classes
 from audit.static.tree import TreeIndex
 
-_LINE_END = re.compile(r"\r\n|\r|\n")
 # How classes that are models are named, and no others, in most packages.
 _MODEL_NAME = re.compile(
     r"(Model|Module|ModelMixin|Layer|Block|MLP|Norm|Embeddings?|Attention|Experts|Router|Encoder|Decoder|Head|Net|Pooler"
@@ -54,11 +54,11 @@ def judge(
     models = ModelLines(model_lines)
     try:
         context = FileContext(path, index or TreeIndex(parsed.tree), model_lines=models, text=parsed.text)
-        lines, words = _Lines(parsed.text), _Words(parsed.text)
+        lines = _Lines(parsed.text)
         findings = {
             _finding(rule, spot, context=context, lines=lines)
             for rule in (all_rules() if rules is None else rules)
-            if not rule.words or any(map(words.__getitem__, rule.words))
+            if not rule.words or any(map(context.words.__contains__, rule.words))
             for spot in spots(rule, context)
         }
     except RecursionError:
@@ -126,18 +126,6 @@ def _candidate_leads(candidate: Candidate, classes: Sequence[ClassSummary], gues
     return False if table.is_known(name) or name.partition(".")[0] in STANDARD_LIBRARY else None
 
 
-class _Words(dict[str, bool]):
-    """Whether a text holds a word, each looked for once."""
-
-    def __init__(self, text: str) -> None:
-        super().__init__()
-        self._text = text
-
-    def __missing__(self, word: str) -> bool:
-        found = self[word] = word in self._text
-        return found
-
-
 class _Lines:
     """The lines of a text, to turn the byte offsets of `ast` into columns."""
 
@@ -158,7 +146,7 @@ class _Lines:
 
     def _line(self, line: int) -> str:
         if self._lines is None:
-            self._lines = _LINE_END.split(self._text)
+            self._lines = lines_of(self._text)
         return self._lines[line - 1] if line <= len(self._lines) else ""
 
 
@@ -189,6 +177,6 @@ def _order(found: RawFinding) -> tuple[int, int, str, int, int, str]:
 
 
 def _attributes_read(context: FileContext) -> str:
-    nodes = context.index.by_type.get(ast.Attribute, ())
-    names = {node.attr for node in nodes if isinstance(node, ast.Attribute) and isinstance(node.ctx, ast.Load)}
+    nodes: list[ast.Attribute] = context.index.by_type.get(ast.Attribute, [])  # type: ignore[assignment]
+    names = {node.attr for node in nodes if isinstance(node.ctx, ast.Load)}
     return "\n".join(["", *sorted(names), ""])

@@ -25,31 +25,13 @@ def last_binding(name: ast.Name, context: "FileContext") -> ast.expr | None:
     while node is not function:
         if isinstance(node, ast.stmt):
             for before in reversed(statements_before(context.block_of(node), node)):
-                if _binds(before, name.id, context):
+                if context.binds(before, name.id):
                     return _value(before, name.id)
         around = context.parent(node)
-        if isinstance(around, (*_LOOPS, *_TRIES)) and _binds(around, name.id, context):
+        if isinstance(around, (*_LOOPS, *_TRIES)) and context.binds(around, name.id):
             return None
         node = around
     return None
-
-
-def _binds(statement: ast.AST, name: str, context: "FileContext") -> bool:
-    for node in context.index.below(statement):
-        match node:
-            case ast.Name(id=found, ctx=ast.Store() | ast.Del()):
-                pass
-            case ast.FunctionDef(name=found) | ast.AsyncFunctionDef(name=found) | ast.ClassDef(name=found):
-                pass
-            case ast.ExceptHandler(name=str(found)) | ast.MatchAs(name=str(found)) | ast.MatchStar(name=str(found)):
-                pass
-            case ast.alias(name=original, asname=alias):
-                found = alias or original.partition(".")[0]
-            case _:
-                continue
-        if found == name:
-            return True
-    return False
 
 
 def _value(statement: ast.AST, name: str) -> ast.expr | None:

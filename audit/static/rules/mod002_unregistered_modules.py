@@ -1,7 +1,7 @@
 """MOD002: modules in a plain list or dict."""
 
 import ast
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 
 from audit.severity import Severity
 from audit.static.fixes.edits import Edit, Fix, fix
@@ -123,6 +123,10 @@ class UnregisteredModules(Rule):
             """,
         ),
     )
+
+    def candidates(self, context: FileContext) -> Sequence[ast.AST]:
+        """Return the assignments to an attribute of `self`."""
+        return context.set_attributes
 
     def judge(self, node: ast.AST, context: FileContext) -> Iterator[Spot]:
         """Yield a list or dict of modules that nothing registers."""

@@ -1,11 +1,11 @@
 """MOD003: a submodule or parameter that nothing reads."""
 
 import ast
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from audit.static.rules.context import FileContext
 from audit.static.rules.rule import Precision, Rule, Spot
-from audit.static.rules.syntax import calls_in, method, self_attribute
+from audit.static.rules.syntax import method, self_attribute
 
 _WORDS = ("getattr", "__dict__", "_modules", "vars(", "torchscript")
 _WALKS = frozenset({"children", "modules", "named_children", "named_modules", "get_submodule"})
@@ -87,6 +87,10 @@ class UnusedSubmodule(Rule):
         """,
     )
 
+    def candidates(self, context: FileContext) -> Sequence[ast.AST]:
+        """Return the assignments to an attribute of `self`."""
+        return context.set_attributes
+
     def judge(self, node: ast.AST, context: FileContext) -> Iterator[Spot]:
         """Yield an assigned submodule or parameter that the file does not read."""
         match node:
@@ -106,11 +110,12 @@ class UnusedSubmodule(Rule):
         forward = any(isinstance(each, ast.FunctionDef) and each.name == "forward" for each in owner.body)
         if made == "torch.nn.Identity" or not only_torch or not forward or _looks_up(owner, context):
             return
-        if f'"{name}' not in context.text and f"'{name}" not in context.text and f".{name}'" not in context.text:
+        if not context.is_quoted(name):
             kind = "parameter" if is_parameter else "submodule"
             yield Spot(node, f"nothing in the package reads the {kind} `{name}`", unless_attribute=name)
 
 
 def _looks_up(owner: ast.ClassDef, context: FileContext) -> bool:
     """Return whether attributes are looked up by computed names, or a module's children walked through."""
-    return any(word in context.text for word in _WORDS) or any(method(call) in _WALKS for call in calls_in(owner))
+    walks = (call for name in _WALKS for call in context.calls_by_name.get(name, ()) if method(call) == name)
+    return any(context.index.is_below(call, owner) for call in walks) or any(map(context.mentions, _WORDS))

@@ -1,7 +1,7 @@
 """MOD004: a tensor kept as a plain attribute of a module."""
 
 import ast
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 
 from audit.severity import Severity
 from audit.static.fixes.edits import Edit, Fix, fix
@@ -136,6 +136,10 @@ class TensorAttribute(Rule):
             """,
         ),
     )
+
+    def candidates(self, context: FileContext) -> Sequence[ast.AST]:
+        """Return the assignments to an attribute of `self`."""
+        return context.set_attributes
 
     def judge(self, node: ast.AST, context: FileContext) -> Iterator[Spot]:
         """Yield a tensor that the module will not move."""

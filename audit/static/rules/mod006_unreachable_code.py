@@ -56,10 +56,12 @@ class UnreachableCode(Rule):
         assert isinstance(node, ast.stmt)
         block = context.block_of(node)
         behind = block[block.index(node) + 1 :]
+        if not behind:
+            return
         makes_generator = any(
             isinstance(each, ast.Yield | ast.YieldFrom) for rest in behind for each in context.index.below(rest)
         )
-        if behind and not makes_generator and not _is_stub_end(node, behind):
+        if not makes_generator and not _is_stub_end(node, behind):
             yield Spot(behind[0], f"this never runs: the line {node.lineno} before it always leaves")
 
 

@@ -98,12 +98,11 @@ class UnboundName(Rule):
 
     def candidates(self, context: FileContext) -> Iterator[ast.AST]:
         """Yield the names that the file reads and does not bind; none of a file that may bind any."""
-        if context.imports.has_star or any(text in context.text for text in _MAKES_NAMES):
-            return
         known = _KNOWN | context.bound_names
-        for node in context.index.by_type.get(ast.Name, ()):
-            if isinstance(node, ast.Name) and node.id not in known and isinstance(node.ctx, ast.Load):
-                yield node
+        names: list[ast.Name] = context.index.by_type.get(ast.Name, [])  # type: ignore[assignment]
+        unbound = [node for node in names if node.id not in known and isinstance(node.ctx, ast.Load)]
+        if unbound and not context.imports.has_star and not any(text in context.text for text in _MAKES_NAMES):
+            yield from unbound
 
     def judge(self, node: ast.AST, context: FileContext) -> Iterator[Spot]:
         """Yield a name that is bound nowhere."""

@@ -119,9 +119,12 @@ class ReadBeforeBound(Rule):
 
     def judge(self, node: ast.AST, context: FileContext) -> Iterator[Spot]:
         """Yield the first read of each name that nothing has bound."""
+        reads = sorted(reads_before_binding(context.index), key=lambda found: _place(found[0]))
+        if not reads:
+            return
         makes_names = context.imports.has_star or "globals(" in context.text or "exec(" in context.text
         seen: set[tuple[ast.AST, str]] = set()
-        for name, scope in sorted(reads_before_binding(context.index), key=lambda found: _place(found[0])):
+        for name, scope in reads:
             if isinstance(scope, ast.Module) and (makes_names or name.id in _BUILTINS):
                 continue
             if (scope, name.id) not in seen and not self._is_expected(name, context):

@@ -9,6 +9,7 @@ from audit.static.rules.bindings import stored_names
 from audit.static.rules.context import FileContext
 from audit.static.rules.rule import Rule, Spot
 from audit.static.rules.syntax import calls_in, last_name, parameters
+from audit.static.tree import children, walk
 
 _RETURNS = re.compile(
     r"^(?:print|str|repr|type|format|format_exc|print_exc|debug|info|warn|warning|error|exception|log|len)$"
@@ -115,7 +116,7 @@ class UnboundAfterException(Rule):
             return
         for each in certain:
             conditional = (ast.IfExp, ast.BoolOp, ast.Lambda, ast.GeneratorExp)
-            if any(isinstance(found, conditional) for found in ast.walk(each)):
+            if any(isinstance(found, conditional) for found in walk(each)):
                 continue
             for found in sorted((each, *context.index.own(each)), key=_place):
                 if isinstance(found, ast.Name) and isinstance(found.ctx, ast.Load) and found.id in names:
@@ -129,7 +130,7 @@ def _place(node: ast.AST) -> tuple[int, int]:
 
 def _goes_on(handler: ast.ExceptHandler) -> bool:
     """Return whether execution surely goes on behind a handler, and nothing it binds tells the code there of it."""
-    if any(isinstance(node, _ENDS) for node in ast.walk(handler)) or stored_names(handler.body):
+    if any(isinstance(node, _ENDS) for node in walk(handler)) or stored_names(handler.body):
         return False
     calls = list(calls_in(handler))
     own = any(isinstance(call.func, ast.Name) and call.func.id in ("error", "exception") for call in calls)
@@ -138,11 +139,11 @@ def _goes_on(handler: ast.ExceptHandler) -> bool:
 
 def _bound_before(names: set[str], tried: ast.Try, function: ast.AST) -> set[str]:
     """Return which of the names something outside the `try` and above it binds."""
-    before = (node for node in ast.iter_child_nodes(function) if getattr(node, "lineno", 0) <= tried.lineno)
+    before = (node for node in children(function) if getattr(node, "lineno", 0) <= tried.lineno)
     return {
         found.id
         for each in before
-        for found in ast.walk(each)
+        for found in walk(each)
         if isinstance(found, ast.Name)
         and isinstance(found.ctx, ast.Store)
         and found.id in names
@@ -151,5 +152,5 @@ def _bound_before(names: set[str], tried: ast.Try, function: ast.AST) -> set[str
 
 
 def _declared(function: ast.AST) -> set[str]:
-    declared = (node for node in ast.walk(function) if isinstance(node, ast.Global | ast.Nonlocal))
+    declared = (node for node in walk(function) if isinstance(node, ast.Global | ast.Nonlocal))
     return {name for node in declared for name in node.names}

@@ -1,6 +1,6 @@
 """Rules over a project as checks: one failed result per place, as for the rules over Python files."""
 
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 from dataclasses import replace
 
 from audit.judgement import Judgement, Measured, failed, judged, not_applicable
@@ -11,10 +11,16 @@ from audit.static.rules.project_files import ProjectFiles
 from audit.static.rules.project_rule import Place, ProjectRule
 
 
-def project_files(collected: Collected) -> ProjectFiles:
+def project_files(collected: Collected, *, judged_notebooks: Set[str] = frozenset()) -> ProjectFiles:
     """Return the files around the package that the one walk over its project found."""
     target, analysis = collected.target, collected.analysis
-    return ProjectFiles(target.root, texts=analysis.texts, items=analysis.surroundings, exclude=target.settings.exclude)
+    return ProjectFiles(
+        target.root,
+        texts=analysis.texts,
+        items=analysis.surroundings,
+        exclude=target.settings.exclude,
+        judged_notebooks=judged_notebooks,
+    )
 
 
 def places(rule: ProjectRule, project: ProjectFiles) -> tuple[list[Place], int]:

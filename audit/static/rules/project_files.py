@@ -1,7 +1,7 @@
 """The files of a project that are no Python, read within bounds, for the rules that judge them."""
 
 import stat
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Sequence, Set
 from functools import cached_property
 from pathlib import Path
 
@@ -16,10 +16,17 @@ class ProjectFiles:
     """What the walk over a project found, less what the user excludes."""
 
     def __init__(
-        self, root: Path, *, texts: Sequence[str], items: Sequence[InventoryItem], exclude: Sequence[str] = ()
+        self,
+        root: Path,
+        *,
+        texts: Sequence[str],
+        items: Sequence[InventoryItem],
+        exclude: Sequence[str] = (),
+        judged_notebooks: Set[str] = frozenset(),
     ) -> None:
-        """Read nothing yet; paths are relative to `root`."""
+        """Read nothing yet; paths are relative to `root`. The code of `judged_notebooks` is searched by SEC006."""
         self._root = root
+        self.judged_notebooks = judged_notebooks
         self._excluded = PatternFile.from_lines(exclude, origin="", folder=root.as_posix())
         self._decided: dict[str, bool] = {"": True}
         self._read: dict[str, Text | None] = {}

@@ -79,7 +79,8 @@ class Spot:
 class Rule(ABC):
     """One rule; a subclass fills in its documentation and judges the nodes of the types it names.
 
-    `words` are texts of which a file must hold one for the rule to find anything in it. The first of `INVALID` is
+    `words` are texts of which a file's code must hold one for the rule to find anything in it; one in a comment or
+    docstring does not count (see `Words`). The first of `INVALID` is
     shown as the example, the first of `VALID` as what to use instead. `also_silenced_by` are ids of other tools whose
     `# noqa` says that this very thing was looked at.
 

@@ -2,7 +2,7 @@
 
 import ast
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Set
 
 from audit.severity import Severity
 from audit.static.rules.context import FileContext
@@ -21,6 +21,25 @@ _PREFIXES = {
     "a PyPI token": r"\bpypi-AgEIcHlwaS5vcmc[A-Za-z0-9_-]{50,}",
 }
 _SECRETS = {kind: re.compile(pattern) for kind, pattern in _PREFIXES.items()}
+# What these hold, for a quick look at a whole text.
+WORDS: tuple[str, ...] = (
+    "PRIVATE KEY",
+    "hf_",
+    "ghp_",
+    "gho_",
+    "ghu_",
+    "ghs_",
+    "ghr_",
+    "github_pat_",
+    "glpat-",
+    "AKIA",
+    "ASIA",
+    "xox",
+)
+WORDS += ("sk-", "AIza", "pypi-")
+_BEGINNING = re.compile(r"|".join(WORDS))
+_TEXTS = (str, bytes)
+_SHORTEST = 20
 _MANY = 6  # a real token has more different characters than `AKIAXXXXXXXXXXXXXXXX`
 _EXAMPLE = re.compile(r"example|0123456789|1234567890|abcdefgh|x{5}|0{8}", re.IGNORECASE)
 
@@ -42,23 +61,6 @@ class CommittedSecret(Rule):
     )
     precision = Precision(findings=1, sampled=1, false=0)
     nodes = (ast.Constant,)
-    words = (
-        "PRIVATE KEY",
-        "hf_",
-        "ghp_",
-        "gho_",
-        "ghu_",
-        "ghs_",
-        "ghr_",
-        "github_pat_",
-        "glpat-",
-        "AKIA",
-        "ASIA",
-        "xox",
-        "sk-",
-        "AIza",
-        "pypi-",
-    )
     VALID = (
         """
         import os
@@ -74,19 +76,35 @@ class CommittedSecret(Rule):
         "key = 'AKIA' 'Q3EGRT7ZK2VPLM4N'\n",
     )
 
+    def candidates(self, context: FileContext) -> list[ast.Constant]:
+        """Return the strings that are long enough."""
+        constants: list[ast.Constant] = context.index.by_type.get(ast.Constant, [])  # type: ignore[assignment]
+        return [node for node in constants if isinstance(node.value, _TEXTS) and len(node.value) >= _SHORTEST]
+
     def judge(self, node: ast.AST, context: FileContext) -> Iterator[Spot]:
         """Yield a literal that holds a secret."""
-        if not isinstance(node, ast.Constant) or not isinstance(node.value, str | bytes) or len(node.value) < 20:
-            return
-        text = node.value if isinstance(node.value, str) else node.value.decode(errors="replace")
-        for kind, _, secret in secrets_in(text):
+        for kind, _, secret in _secrets_at(node):
             yield Spot(node, f"the source holds {kind} ({secret[:4]}..., {len(secret)} characters)")
 
 
-def secrets_in(text: str) -> Iterator[tuple[str, int, str]]:
-    """Yield the kind, the place and the text of the first secret of each kind; placeholders are left out."""
+def _secrets_at(node: ast.AST) -> Iterator[tuple[str, int, str]]:
+    if isinstance(node, ast.Constant) and isinstance(node.value, _TEXTS) and len(node.value) >= _SHORTEST:
+        yield from secrets_in(node.value if isinstance(node.value, str) else node.value.decode(errors="replace"))
+
+
+def secrets_of(tree: ast.Module) -> set[str]:
+    """Return the secrets that the rule reports in code."""
+    return {secret for node in ast.walk(tree) for _, _, secret in _secrets_at(node)}
+
+
+def secrets_in(text: str, *, known: Set[str] = frozenset()) -> Iterator[tuple[str, int, str]]:
+    """Yield the kind, the place and the text of the first secret of each kind that is not `known`; no placeholders."""
+    if not _BEGINNING.search(text):
+        return
     for kind, pattern in _SECRETS.items():
         for found in pattern.finditer(text):
+            if found.group() in known:
+                continue
             if len(set(found.group())) > _MANY and not _EXAMPLE.search(found.group()):
                 yield kind, found.start(), found.group()
                 break

@@ -1,13 +1,15 @@
 """SEC008: a private key or an access token in a file that is no Python."""
 
+import ast
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Set
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
 
 from audit.severity import Severity
+from audit.static.notebooks import NotebookError, code_of
 from audit.static.rules.project_rule import Place, ProjectPrecision, ProjectRule
-from audit.static.rules.sec006_committed_secret import CommittedSecret, secrets_in
+from audit.static.rules.sec006_committed_secret import WORDS, CommittedSecret, secrets_in, secrets_of
 
 if TYPE_CHECKING:
     from audit.static.rules.project_files import ProjectFiles
@@ -53,9 +55,10 @@ class SecretInAText(ProjectRule):
 
     def judge_project(self, project: "ProjectFiles") -> Iterator[Place]:
         """Yield the secrets, one of each kind and file."""
-        for text in project.with_word(self.concerned(project), CommittedSecret.words):
+        for text in project.with_word(self.concerned(project), WORDS):
             is_for_tests = any(_FOR_TESTS.match(part) for part in PurePosixPath(text.path).parts[:-1])
-            for kind, start, secret in secrets_in(text.content):
+            known = _in_code(text.content) if text.path in project.judged_notebooks else frozenset[str]()
+            for kind, start, secret in secrets_in(text.content, known=known):
                 if "PRIVATE KEY" in secret and is_for_tests:
                     continue
                 line = text.content.count("\n", 0, start) + 1
@@ -63,3 +66,11 @@ class SecretInAText(ProjectRule):
                 shown = f"{kind} ({secret[:4]}..., {len(secret)} characters)"
                 first = len(secret.partition("\n")[0])
                 yield Place(text.path, f"the file holds {shown}", line, column, column + first)
+
+
+def _in_code(content: str) -> Set[str]:
+    """Return the secrets in the code of a notebook, which SEC006 reports; none where it cannot be read whole."""
+    try:
+        return secrets_of(ast.parse(code_of(content)))
+    except (NotebookError, SyntaxError, ValueError, RecursionError, MemoryError):
+        return frozenset()

@@ -5,31 +5,29 @@ import re
 from collections.abc import Iterable, Iterator
 
 from audit.static.findings import NoqaComment
+from audit.static.lines import lines_of
 from audit.static.tree import TreeIndex
 
 NOQA = re.compile(
     r"#\s*noqa(?P<colon>\s*:\s*(?P<ids>[A-Z][A-Z0-9]*[0-9]+(?:[\s,]+[A-Z][A-Z0-9]*[0-9]+)*)?)?", re.IGNORECASE
 )
-_WORD = re.compile("noqa", re.IGNORECASE)
-_LINE_END = re.compile(r"\r\n|\r|\n")
 _STRINGS = (ast.Constant, ast.JoinedStr, *([ast.TemplateStr] if hasattr(ast, "TemplateStr") else []))
 _ID = re.compile(r"[A-Za-z]+\d+")
 
 
 def noqa_comments(text: str, index: TreeIndex) -> list[NoqaComment]:
     """Return the `# noqa` comments of a file, whose tree `index` holds; text in a string is none."""
-    if not _WORD.search(text):
+    if "noqa" not in text.lower():  # a pattern that ignores case takes twice as long
         return []
     return list(_comments(text, index))
 
 
 def _comments(text: str, index: TreeIndex) -> Iterator[NoqaComment]:
-    lines = _LINE_END.split(text)
-    strings = [node for kind in _STRINGS for node in index.by_type.get(kind, ())]
-    for number, line in enumerate(lines, start=1):
-        if not _WORD.search(line):
+    strings = [(*_lines_of(node), node) for kind in _STRINGS for node in index.by_type.get(kind, ())]
+    for number, line in enumerate(lines_of(text), start=1):
+        if "noqa" not in line.lower():
             continue
-        around = [node for node in strings if _lines_of(node)[0] <= number <= _lines_of(node)[1]]
+        around = [node for first, last, node in strings if first <= number <= last]
         start = _start_of_comment(line, number, around)
         found = NOQA.search(line, start) if start >= 0 else None
         if found:

@@ -3,6 +3,8 @@
 import ast
 from collections.abc import Iterator
 
+from audit.static.tree import walk
+
 Function = ast.FunctionDef | ast.AsyncFunctionDef
 Loop = ast.For | ast.AsyncFor | ast.While
 
@@ -74,7 +76,7 @@ def parameters(function: Function | ast.Lambda) -> list[ast.arg]:
 
 def calls_in(node: ast.AST) -> Iterator[ast.Call]:
     """Yield the calls below `node`, functions defined in it included."""
-    return (found for found in ast.walk(node) if isinstance(found, ast.Call))
+    return (found for found in walk(node) if isinstance(found, ast.Call))
 
 
 def is_stub(function: Function) -> bool:

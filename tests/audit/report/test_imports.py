@@ -19,3 +19,10 @@ def test_a_missing_package_is_one_cause_wherever_it_is_missed() -> None:
 
 def test_without_rows_there_is_no_section() -> None:
     assert import_section([]) == ""
+
+
+def test_what_the_modules_of_a_cause_miss_next_is_told_with_it() -> None:
+    rows = [_row("p.a", 3, Cause.MISSING_DEPENDENCY, "lib"), _row("p.b", 9, Cause.MISSING_DEPENDENCY, "lib")]
+    assert "; then" not in import_section(rows)
+    rows[1] = rows[1].model_copy(update={"then": ("other", "more")})
+    assert "not installed lib at `p.py:3`; then more, other" in import_section(rows)

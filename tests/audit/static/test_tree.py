@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from audit.static.tree import TreeIndex
+from audit.static.tree import TreeIndex, children, walk
 
 NO_NODES = (ast.expr_context, ast.operator, ast.boolop, ast.unaryop, ast.cmpop)
 # The standard library's own tests hold every form of syntax.
@@ -19,7 +19,7 @@ from .. import x as y
 class A(B, metaclass=C):
     field: int = 3
 
-    async def f(self, a: int, /, b=1, *c, d=lambda z: (yield z), **e) -> None:
+    async def f(self, a: int, /, b=1, *c, d=lambda z: (yield z), g, **e) -> None:
         global G
         async with a as b, c:
             await d
@@ -109,3 +109,37 @@ def test_a_scope_is_the_innermost_function_class_or_module() -> None:
         scopes.append(index.scope(scopes[-1]))
     assert [type(each) for each in scopes[1:]] == [ast.Lambda, ast.FunctionDef, ast.ClassDef, ast.Module]
     assert index.scope(index.tree) is index.tree
+
+
+def nested(depth: int) -> str:
+    return "lambda: " * depth + "x"
+
+
+@pytest.mark.parametrize(
+    "text", [EVERY_FORM, "lambda *, a, b=1: {**a, b: 2}", nested(30), *(path.read_text() for path in FILES)]
+)
+def test_scopes_and_own_nodes_are_those_that_the_parents_tell(text: str) -> None:
+    index = TreeIndex(ast.parse(text))
+    ends = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef, ast.Lambda)
+    own: dict[ast.AST, list[ast.AST]] = {}
+    for node in index.nodes:
+        around = index.parent(node) or node
+        while not isinstance(around, (*ends, ast.Module)):
+            around = index.parent(around) or index.tree
+        assert index.scope(node) is around
+        if node is not around:
+            own.setdefault(around, []).append(node)
+    for scope, nodes in own.items():
+        assert index.own(scope) == nodes
+        for node in nodes[::20]:
+            found = index.around(node, scope)
+            assert all(index.is_below(node, each) for each in found)
+            assert (index.parent(found[-1]) if found else index.parent(node)) is scope
+
+
+@pytest.mark.parametrize("text", [EVERY_FORM, "lambda *, a, b=1: {**a, b: 2}", *(path.read_text() for path in FILES)])
+def test_walking_meets_what_the_library_of_python_meets_in_the_same_order(text: str) -> None:
+    tree = ast.parse(text)
+    assert walk(tree) == [node for node in ast.walk(tree) if not isinstance(node, NO_NODES)]
+    for node in walk(tree):
+        assert children(node) == [each for each in ast.iter_child_nodes(node) if not isinstance(each, NO_NODES)]

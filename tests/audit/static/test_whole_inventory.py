@@ -40,6 +40,13 @@ SNIPPETS = (
     "def attend_{name}(q, k, v):\n    return attend_{other}(q, k, v)",
     "def train():\n    model = {name}()\n    optimizer = {other}(model.parameters())\n    for x in model:\n"
     "        model(x).backward()\n        optimizer.step()\nif __name__ == '__main__':\n    train()",
+    "class {name}({other}):\n    def __init__(self, dim, heads={module!r}):\n        super().__init__()",
+    "class {name}(nn.Module):\n    def __init__(self):\n        self.attend = {other}()\n"
+    "        self.to_q = nn.Linear(4, 4)\n        self.to_k = nn.Linear(4, 4)\n        self.to_v = nn.Linear(4, 4)\n"
+    "    def forward(self, x):\n        return self.attend(self.to_q(x), self.to_k(x), self.to_v(x))",
+    "TABLE = {{'eager': attend_{name}}}",
+    "class {name}(nn.Module):\n    def forward(self, x):\n        return TABLE['eager'](x, x, x)",
+    "from {module} import TABLE",
     "# a comment",
 )
 

@@ -1,0 +1,152 @@
+"""Loads a class or function of the target: as a module of its package, as a stand-alone file, or alone.
+
+What cannot be imported may still hold a class that can: its file is then parsed, and the class is executed with what
+it needs of the file and with those imports that work.
+"""
+
+import ast
+import hashlib
+import importlib
+import importlib.util
+import os
+import sys
+import types
+from dataclasses import dataclass
+
+from .problems import NotGuessed, told
+
+_PREFIX = "_astrobio_audit_guessed_"
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """`value` is the class or function; `how` is `package`, `file` or `class`."""
+
+    value: object
+    how: str
+
+
+def load(path: str, module: str | None, qualname: str) -> Loaded:
+    """Return the class or function `qualname` of the file at `path`.
+
+    Raises:
+        NotGuessed: it cannot be loaded in any way; each way's reason is told.
+    """
+    reasons: list[str] = []
+    if module:
+        try:
+            return Loaded(_attribute(_as_module(path, module), qualname), "package")
+        except BaseException as error:  # SystemExit at import is the target's doing
+            reasons.append(f"import {module}: {told(error, within=path)}")
+    try:
+        return Loaded(_attribute(_as_file(path), qualname), "file")
+    except BaseException as error:
+        reasons.append(f"import of the file: {told(error, within=path)}")
+    try:
+        return Loaded(_alone(path, qualname), "class")
+    except BaseException as error:
+        reasons.append(f"the definition alone: {told(error, within=path)}")
+    raise NotGuessed(f"cannot load {qualname}: " + "; ".join(reasons))
+
+
+def _as_module(path: str, name: str) -> types.ModuleType:
+    module = importlib.import_module(name)
+    found = getattr(module, "__file__", None)
+    if found is None or os.path.realpath(found) != os.path.realpath(path):
+        raise ImportError(f"it is another file: {found}")
+    return module
+
+
+def _as_file(path: str) -> types.ModuleType:
+    name = _PREFIX + hashlib.sha256(path.encode("utf-8", "surrogateescape")).hexdigest()[:12]
+    if name in sys.modules:
+        return sys.modules[name]
+    folder = os.path.dirname(path)
+    if folder not in sys.path:
+        sys.path.insert(0, folder)
+    spec = importlib.util.spec_from_file_location(name, path)
+    if spec is None or spec.loader is None:
+        raise ImportError("not a Python file")
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module
+    try:
+        spec.loader.exec_module(module)
+    except BaseException:
+        del sys.modules[name]
+        raise
+    return module
+
+
+def _attribute(module: types.ModuleType, qualname: str) -> object:
+    value: object = module
+    for part in qualname.split("."):
+        value = getattr(value, part)
+    return value
+
+
+def _alone(path: str, qualname: str) -> object:
+    """Execute a top-level definition with what it needs of its file, and nothing else of it."""
+    with open(path, "rb") as file:
+        tree = ast.parse(file.read(), path)
+    first, *rest = qualname.split(".")
+    name = f"{_PREFIX}alone_{hashlib.sha256((path + qualname).encode('utf-8', 'surrogateescape')).hexdigest()[:12]}"
+    if name not in sys.modules:
+        module = types.ModuleType(name)
+        module.__file__ = path
+        sys.modules[name] = module  # dataclasses look their module up there
+        try:
+            _execute_needed(tree, first, module, path)
+        except BaseException:
+            del sys.modules[name]
+            raise
+    value: object = vars(sys.modules[name])[first]
+    for part in rest:
+        value = getattr(value, part)
+    return value
+
+
+def _execute_needed(tree: ast.Module, name: str, module: types.ModuleType, path: str) -> None:
+    bound: dict[str, list[ast.stmt]] = {}
+    for node in tree.body:
+        for each in _bound_names(node):
+            bound.setdefault(each, []).append(node)
+    if name not in bound:
+        raise NameError(f"{name} is not defined at the top level of the file")
+    futures = [node for node in tree.body if isinstance(node, ast.ImportFrom) and node.module == "__future__"]
+    needed: set[ast.stmt] = set()
+    seen: set[str] = set()
+    waiting = [name]
+    while waiting:
+        current = waiting.pop()
+        if current in seen:
+            continue
+        seen.add(current)
+        for node in bound.get(current, []):
+            if node not in needed:
+                needed.add(node)
+                waiting += [each.id for each in ast.walk(node) if isinstance(each, ast.Name)]
+    for node in tree.body:
+        if node not in needed or node in futures:
+            continue
+        code = compile(ast.Module([*futures, node], []), path, "exec", dont_inherit=True)
+        try:
+            exec(code, vars(module))
+        except Exception:
+            # An import that fails, or a constant made of what it would have brought, may not be needed at all; what
+            # is needed and absent says so by its name when the class is built. The definition itself must work.
+            if name in _bound_names(node):
+                raise
+
+
+def _bound_names(node: ast.AST) -> list[str]:
+    """Return the names that a statement at the top level binds, in any of its branches."""
+    match node:
+        case ast.ClassDef(name=name) | ast.FunctionDef(name=name) | ast.AsyncFunctionDef(name=name):
+            return [name]
+        case ast.Import(names=aliases):
+            return [alias.asname or alias.name.partition(".")[0] for alias in aliases]
+        case ast.ImportFrom(names=aliases):
+            return [alias.asname or alias.name for alias in aliases]
+        case ast.If() | ast.With() | ast.Try() | ast.ExceptHandler() | ast.For() | ast.While():
+            return [name for child in ast.iter_child_nodes(node) for name in _bound_names(child)]
+    return [each.id for each in ast.walk(node) if isinstance(each, ast.Name) and isinstance(each.ctx, ast.Store)]

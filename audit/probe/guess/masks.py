@@ -1,0 +1,111 @@
+"""A mask of keys in the form that the target takes: what its values mean, and how it is shaped."""
+
+import re
+
+import torch
+
+from .reading import Source, sentences
+
+# What a value says: True or 1 = may attend (keep), True or 1 = may not (drop), or a number added to the logits.
+CONVENTIONS = ("bool keep", "bool drop", "int keep", "int drop", "float keep", "float drop", "additive")
+SHAPES = ("BL", "B1L", "BLL", "B11L", "B1LL", "BHLL", "BHLL flat", "B1L1", "LB")
+
+_DROP = re.compile(
+    r"(true|1|ones?|non-?zero)\b[^.]{0,60}?(masked|ignored?|padd|not (be )?attend|not allowed|exclude|drop|removed?)"
+    r"|not (be )?attended? to (?:are|is|with)? ?(true|1)|padding (?:elements|positions|tokens)[^.]{0,30}(true|1)\b",
+)
+_KEEP = re.compile(
+    r"(true|1|ones?|non-?zero)\b[^.]{0,60}?(keep|kept|valid|attend|not masked|unmasked|take part|participat|real)"
+    r"|(false|0|zeros?)\b[^.]{0,60}?(masked|ignored?|padd|not (be )?attend|exclude|drop)",
+)
+_ADDITIVE = re.compile(r"additive|added to (the )?(attention|scores|logits|weights)|-inf|negative infinity|float mask")
+
+
+def documented(source: Source, name: str) -> str | None:
+    """Return the convention that the documentation or torch's own naming gives a mask; None where neither does."""
+    text = sentences(source, name).lower()
+    if name == "key_padding_mask" and not _KEEP.search(text):
+        return "bool drop"  # as torch.nn.MultiheadAttention names and documents it
+    if text:
+        dropped, kept = _DROP.search(text), _KEEP.search(text)
+        if _ADDITIVE.search(text) and not (dropped or kept):
+            return "additive"
+        kind = "bool" if re.search(r"\b(true|false|bool)", text) else "int"
+        if kept and re.search(r"(true|1|ones?)\b[^.]{0,40}(not masked|unmasked)", text):
+            return f"{kind} keep"
+        if dropped and not (kept and kept.start() < dropped.start()):
+            return f"{kind} drop"
+        if kept:
+            return f"{kind} keep"
+    return None
+
+
+def written(source: Source, name: str) -> str | None:
+    """Return the convention that the source applies a mask in, as far as a pattern can tell; None where none can."""
+    word = re.escape(name)
+    for pattern, convention in (
+        (rf"masked_fill_?\(\s*~\s*{word}\b|logical_not\(\s*{word}\b", "bool keep"),
+        (rf"masked_fill_?\(\s*{word}[\w.()\[\], :-]*?\s*==\s*(0|False)\b", "int keep"),
+        (rf"masked_fill_?\(\s*{word}[\w.()\[\], :-]*?\s*==\s*(1|True)\b", "int drop"),
+        (rf"masked_fill_?\(\s*{word}(?:\.\w+\([^()]*\)|\[[^\]]*\])*\s*,", "bool drop"),
+        (rf"where\(\s*{word}(?:\.\w+\([^()]*\)|\[[^\]]*\])*\s*,\s*-?(?:float|torch|math)?[^,]*inf", "bool drop"),
+        (rf"where\(\s*{word}(?:\.\w+\([^()]*\)|\[[^\]]*\])*\s*,", "bool keep"),
+        (rf"(?:\+=?|add_?\()\s*{word}\b", "additive"),
+    ):
+        if re.search(pattern, source.text):
+            return convention
+    return None
+
+
+def likeliest(source: Source, name: str) -> str:
+    """Return the convention to try first."""
+    return documented(source, name) or written(source, name) or usual(name)
+
+
+def usual(name: str) -> str:
+    """Return the convention that a mask of this name most often has."""
+    return "additive" if name in ("attention_mask", "attn_bias", "attention_bias") else "bool keep"
+
+
+def form_of(
+    key_mask: torch.Tensor, convention: str, shape: str, *, queries: int, heads: int, dtype: torch.dtype
+) -> torch.Tensor:
+    """Return a key mask (bool, (B, Lk), True = may attend) as the target takes it."""
+    kept = key_mask
+    match shape:
+        case "LB":
+            kept = kept.transpose(0, 1)
+        case "B1L":
+            kept = kept[:, None]
+        case "BLL":
+            kept = kept[:, None].expand(-1, queries, -1)
+        case "B11L":
+            kept = kept[:, None, None]
+        case "B1LL":
+            kept = kept[:, None, None].expand(-1, -1, queries, -1)
+        case "BHLL":
+            kept = kept[:, None, None].expand(-1, heads, queries, -1)
+        case "BHLL flat":
+            kept = kept[:, None, None].expand(-1, heads, queries, -1).flatten(0, 1)
+        case "B1L1":
+            kept = kept[:, None, :, None]
+    return valued(kept.contiguous(), convention, dtype)
+
+
+def valued(kept: torch.Tensor, convention: str, dtype: torch.dtype) -> torch.Tensor:
+    """Return a mask (bool, True = may attend) of any shape in the values of a convention."""
+    match convention:
+        case "bool drop":
+            return ~kept
+        case "int keep":
+            return kept.long()
+        case "int drop":
+            return (~kept).long()
+        case "float keep":
+            return kept.to(dtype)
+        case "float drop":
+            return (~kept).to(dtype)
+        case "additive":
+            # The most negative number and not infinity: with whole rows masked, infinity makes NaN by its meaning.
+            return torch.zeros(kept.shape, dtype=dtype).masked_fill(~kept, torch.finfo(dtype).min)
+    return kept

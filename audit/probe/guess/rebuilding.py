@@ -1,0 +1,51 @@
+"""Builds and calls a guessed subject again, from its choices alone."""
+
+from collections.abc import Callable, Mapping
+from typing import Any, cast
+
+import torch
+
+from .. import specs
+from ..phases import phase
+from . import gates
+from .adapting import called
+from .find import namespace_of
+from .loading import load
+from .values import decoded
+
+Call = Callable[[Mapping[str, torch.Tensor | None], Mapping[str, object]], object]
+
+
+def rebuilt(subject: Mapping[str, Any], seed: int, dtype: torch.dtype) -> tuple[torch.nn.Module | None, Call]:
+    """Return the module, None for a function, and what calls it with canonical tensors.
+
+    Args:
+        subject: `path`, `module`, `qualname` and `choices`, as `find` takes and returns them.
+        seed: of the weights.
+        dtype: of the weights.
+    """
+    with phase("import"):
+        value = load(subject["path"], subject["module"], subject["qualname"]).value
+    namespace = namespace_of(value)
+    choices = subject["choices"]
+    form = choices["form"]
+    module: torch.nn.Module | None = None
+    function = cast(Callable[..., object], value)
+    if isinstance(value, type):
+        specs.seed_everything(seed)
+        with phase("build"):
+            arguments = {key: decoded(item, namespace) for key, item in choices["arguments"].items()}
+            built = function(**arguments)
+            assert isinstance(built, torch.nn.Module)
+            gates.open_(built, choices["opened"])
+        built.to(dtype)
+        built.eval()  # not in one line: a class of its own may return nothing
+        function = module = built
+
+    def call(leaves: Mapping[str, torch.Tensor | None], described: Mapping[str, object]) -> object:
+        if described["kind"] == "decode":
+            raise NotImplementedError("a guessed subject is not decoded")
+        return called(function, form, leaves, is_causal=bool(described["is_causal"]), namespace=namespace)
+
+    # A core without layers of its own is judged as the function that it is.
+    return (module if form["canonical"] == "module" else None), call

@@ -1,0 +1,85 @@
+import sys
+from pathlib import Path
+
+import pytest
+
+from audit.probe.guess.loading import load
+from audit.probe.guess.problems import NotGuessed
+
+FIXTURES = Path(__file__).parents[3] / "fixtures" / "attention" / "guessed"
+
+
+@pytest.fixture
+def package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    folder = tmp_path / "some_package_of_this_test"
+    folder.mkdir()
+    (folder / "__init__.py").write_text("")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    yield folder
+    for name in [name for name in sys.modules if name.partition(".")[0] == folder.name]:
+        del sys.modules[name]
+
+
+def test_a_file_of_a_package_is_imported_as_its_module(package: Path) -> None:
+    (package / "sizes.py").write_text("HEADS = 3\n")
+    file = package / "attention.py"
+    file.write_text("from .sizes import HEADS\nclass Attention:\n    heads = HEADS\n    class Inner:\n        pass\n")
+    loaded = load(str(file), f"{package.name}.attention", "Attention")
+    assert (loaded.how, loaded.value.heads, loaded.value.__module__) == ("package", 3, f"{package.name}.attention")
+    assert load(str(file), f"{package.name}.attention", "Attention.Inner").value.__name__ == "Inner"
+
+
+def test_a_file_whose_package_fails_is_imported_alone(package: Path) -> None:
+    (package / "__init__.py").write_text("raise RuntimeError('no GPU')\n")
+    file = package / "attention.py"
+    file.write_text("class Attention:\n    heads = 4\n")
+    loaded = load(str(file), f"{package.name}.attention", "Attention")
+    assert (loaded.how, loaded.value.heads) == ("file", 4)
+
+
+def test_a_file_finds_its_neighbours(package: Path) -> None:
+    (package / "a_neighbour_of_this_test.py").write_text("HEADS = 5\n")
+    file = package / "attention.py"
+    file.write_text("from a_neighbour_of_this_test import HEADS\nclass Attention:\n    heads = HEADS\n")
+    assert load(str(file), None, "Attention").value.heads == 5
+
+
+def test_a_class_is_loaded_alone_where_its_file_cannot_be() -> None:
+    loaded = load(str(FIXTURES / "unloadable.py"), None, "Attention")
+    assert loaded.how == "class"
+    assert loaded.value.__init__.__defaults__ == (4,)  # the constant of its file
+
+
+def test_a_branch_that_catches_a_failed_import_runs(tmp_path: Path) -> None:
+    file = tmp_path / "guarded.py"
+    file.write_text(
+        "import a_library_that_nobody_has\n"
+        "try:\n    from a_library_that_nobody_has import flash\nexcept ImportError:\n    flash = None\n"
+        "class Attention:\n    has_flash = flash is not None\n"
+    )
+    assert load(str(file), None, "Attention").value.has_flash is False
+
+
+def test_each_way_that_fails_says_why_and_where(package: Path) -> None:
+    file = package / "attention.py"
+    file.write_text("import a_library_that_nobody_has\nclass Attention(a_library_that_nobody_has.Base):\n    pass\n")
+    with pytest.raises(NotGuessed) as caught:
+        load(str(file), f"{package.name}.attention", "Attention")
+    message = str(caught.value)
+    assert message.count("No module named 'a_library_that_nobody_has' (attention.py:1)") == 2
+    assert "the definition alone: NameError" in message
+    assert "(attention.py:2)" in message
+
+
+def test_exit_at_import_is_a_reason_and_no_exit(tmp_path: Path) -> None:
+    file = tmp_path / "leaves.py"
+    file.write_text("import sys\nsys.exit(3)\n")
+    with pytest.raises(NotGuessed, match=r"SystemExit: 3 \(leaves.py:2\)"):
+        load(str(file), None, "Attention")
+
+
+def test_a_syntax_error_is_told_by_its_line(tmp_path: Path) -> None:
+    file = tmp_path / "broken.py"
+    file.write_text("x = 1\ndef f(:\n")
+    with pytest.raises(NotGuessed, match=r"SyntaxError: .* \(broken.py:2\)"):
+        load(str(file), None, "f")

@@ -1,0 +1,152 @@
+"""`astrobio-audit attention FILE::NAME` and `spec FILE::NAME`: any file, no specs."""
+
+import json
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+Run = Callable[..., subprocess.CompletedProcess[str]]
+
+MODEL = """
+import torch
+from torch import nn
+
+
+class SelfAttention(nn.Module):
+    def __init__(self, dim, num_heads=4):
+        super().__init__()
+        self.num_heads = num_heads
+        self.qkv = nn.Linear(dim, 3 * dim)
+        self.proj = nn.Linear(dim, dim)
+
+    def forward(self, x):
+        b, n, c = x.shape
+        q, k, v = self.qkv(x).view(b, n, 3, self.num_heads, c // self.num_heads).permute(2, 0, 3, 1, 4)
+        y = torch.nn.functional.scaled_dot_product_attention(q, k, v)
+        return self.proj(y.transpose(1, 2).reshape(b, n, c))
+
+
+class Overwrites(SelfAttention):
+    def forward(self, x):
+        x *= 1.01
+        return super().forward(x)
+
+
+class Unbuildable(SelfAttention):
+    def __init__(self, dim):
+        raise RuntimeError("only on the cluster")
+
+
+def helper(x):
+    return x
+"""
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    path = tmp_path / "layers.py"
+    path.write_text(MODEL)
+    return path
+
+
+def results(done: subprocess.CompletedProcess[str]) -> dict[tuple[str, str], dict[str, object]]:
+    report = json.loads(done.stdout)
+    return {(each["subject"]["qualname"], each["check"]): each for each in report["results"]}
+
+
+def test_a_class_is_built_and_judged_without_specs(run: Run, file: Path) -> None:
+    done = run("attention", "layers.py::SelfAttention", "--json", cwd=file.parent)
+    assert done.returncode == 0, done.stderr
+    found = results(done)
+    assert {name for name, _ in found} == {"SelfAttention"}
+    built = found["SelfAttention", "attention.built"]
+    assert (built["outcome"], built["subject"]["path"]) == ("passed", "layers.py")  # type: ignore[index]
+    assert found["SelfAttention", "attention.inputs_untouched"]["outcome"] == "passed"
+    assert not [each for each in found.values() if each["outcome"] in ("failed", "error")]
+
+
+def test_a_defect_is_found_and_the_result_says_how_to_repeat_it(run: Run, file: Path) -> None:
+    done = run("attention", "layers.py::Overwrites", "--json", cwd=file.parent)
+    assert done.returncode == 1, done.stderr
+    failed = results(done)["Overwrites", "attention.inputs_untouched"]
+    assert failed["outcome"] == "failed"
+    words = str(failed["evidence"]["reproduce"]).split()  # type: ignore[index]
+    assert words[:3] == ["astrobio-audit", "attention", "layers.py::Overwrites"]
+    again = run(*words[1:], "--json", cwd=file.parent)
+    assert results(again)["Overwrites", "attention.inputs_untouched"]["outcome"] == "failed"
+
+
+def test_what_cannot_be_built_is_an_error_with_its_reason_and_the_command_for_a_spec(run: Run, file: Path) -> None:
+    done = run("attention", "layers.py::Unbuildable", "--json", cwd=file.parent)
+    assert done.returncode == 3
+    built = results(done)["Unbuildable", "attention.built"]
+    assert built["outcome"] == "error"
+    assert "only on the cluster" in str(built["reason"])
+    assert "astrobio-audit spec layers.py::Unbuildable" in str(built["fix"])
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("layers.py::Nothing", "has no class or function Nothing; its classes: Overwrites, SelfAttention, Unbuildable"),
+        ("layers.py", "not of the form FILE::NAME"),
+        ("layers.py::a b", "not of the form FILE::NAME"),
+        ("missing.py::SelfAttention", "no such file or folder"),
+        ("layers.txt::SelfAttention", "not a Python file"),
+        ("::SelfAttention", "not of the form FILE::NAME"),
+    ],
+)
+@pytest.mark.parametrize("command", ["attention", "spec"])
+def test_a_name_that_names_nothing_is_one_line_and_exit_code_2(
+    run: Run, file: Path, command: str, name: str, said: str
+) -> None:
+    done = run(command, name, cwd=file.parent)
+    assert done.returncode == 2
+    assert said in done.stderr
+    assert done.stderr.count("\n") == 1
+
+
+def test_a_package_and_names_together_are_refused(run: Run, file: Path) -> None:
+    done = run("attention", "layers.py::SelfAttention", "--package", "zoo", cwd=file.parent)
+    assert done.returncode == 2
+    assert "give one of them" in done.stderr
+
+
+def test_the_printed_spec_is_one_that_the_audit_accepts(run: Run, file: Path) -> None:
+    done = run("spec", "layers.py::SelfAttention", cwd=file.parent)
+    assert done.returncode == 0, done.stderr
+    package = file.parent / "zoo"
+    package.mkdir()
+    (package / "__init__.py").touch()
+    file.rename(package / "layers.py")
+    again = run("spec", "zoo/layers.py::SelfAttention", cwd=file.parent)
+    assert "from zoo.layers import SelfAttention" in again.stdout
+    decide = '# "is_causal": ...,'
+    assert decide in again.stdout
+    (package / "specs.py").write_text(again.stdout.replace(decide, '"is_causal": False,'))
+    (file.parent / "pyproject.toml").write_text('[tool.astrobio-audit]\npackage = "zoo"\nspecs = "zoo.specs"\n')
+    judged = run("attention", "--json", cwd=file.parent)
+    outcomes = {each["check"]: each["outcome"] for each in json.loads(judged.stdout)["results"]}
+    assert outcomes["attention.inputs_untouched"] == "passed"
+    assert "failed" not in outcomes.values()
+
+
+def test_a_spec_of_what_cannot_be_built_leaves_the_rest_to_the_user(run: Run, file: Path) -> None:
+    done = run("spec", "layers.py::Unbuildable", cwd=file.parent)
+    assert done.returncode == 1
+    assert "only on the cluster" in done.stdout
+    compile(done.stdout, "specs.py", "exec")
+
+
+def test_without_specs_the_package_is_judged_by_what_its_inventory_finds(run: Run, file: Path) -> None:
+    package = file.parent / "zoo"
+    package.mkdir()
+    (package / "__init__.py").touch()
+    file.rename(package / "layers.py")
+    done = run("attention", "--package", "zoo", "--json", cwd=file.parent)
+    found = results(done)
+    assert found["SelfAttention", "attention.built"]["outcome"] == "passed"
+    assert found["SelfAttention", "attention.inputs_untouched"]["outcome"] == "passed"
+    assert "helper" not in {name for name, _ in found}
