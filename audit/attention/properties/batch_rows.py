@@ -9,9 +9,10 @@ from audit.attention.properties.judging import call_raised, judge_deviations, no
 from audit.attention.properties.runs import bound_origin, compared
 from audit.attention.subject import AttentionSubject, Case
 from audit.gateway import TargetRaised
-from audit.judgement import Judgement, error
+from audit.judgement import Judgement, error, failed, not_applicable
 from audit.plan import Run
-from audit.results import Check, Outcome, Severity
+from audit.raised import describe_raised
+from audit.results import Check, Severity
 
 CHECK = Check(
     id="attention.batch_rows",
@@ -48,10 +49,8 @@ def judge(subject: AttentionSubject, run: Run) -> Judgement:
     dtype = subject.finest_dtype
     try:
         runs = compared(subject, run, dtype, [*cases, *masked])
-    except TargetRaised as raised:
-        return call_raised(subject, run, raised)
-    except Settled as settled:
-        return _of_another_shape(subject, run, three, settled)
+    except (Settled, TargetRaised) as refused:
+        return _refused(subject, run, three, refused)
     whole, bound = runs.outputs[0], runs.bound
     if trouble := no_reference(whole, bound):
         return trouble
@@ -79,11 +78,25 @@ def judge(subject: AttentionSubject, run: Run) -> Judgement:
     )
 
 
-def _of_another_shape(subject: AttentionSubject, run: Run, three: Case, settled: Settled) -> Judgement:
-    """Fail where two samples give the right shape; else what settled the judgement does."""
-    if settled.judgement.outcome is Outcome.FAILED and not subject.is_declared:
+def _refused(subject: AttentionSubject, run: Run, three: Case, refused: Settled | TargetRaised) -> Judgement:
+    """Say what an exception or an output of another shape means: of what was guessed, the batch size alone is clear."""
+    if subject.is_declared:
+        return refused.judgement if isinstance(refused, Settled) else call_raised(subject, run, refused)
+
+    def refusal(*cases: Case) -> str | None:
         try:
-            subject.forward(run, subject.finest_dtype, [sample_of(three, 0, 1)])
-        except (Settled, TargetRaised):
-            return error(str(settled.judgement.reason))
-    return settled.judgement
+            subject.forward(run, subject.finest_dtype, cases, opened=True)
+        except Settled as settled:
+            return settled.judgement.reason
+        except TargetRaised as raised:
+            return describe_raised(raised, run.target)
+        return None
+
+    if reason := refusal(sample_of(three, 0, 1), three):
+        return not_applicable(f"undeclared: which batch sizes it takes; {reason}")
+    if reason := refusal(sample_of(three, 0)):
+        return failed(
+            f"a sample alone is refused where two are not, as where an axis of size one is squeezed: {reason}",
+            fix="name the axis that is squeezed, and let it not be the batch",
+        )
+    return error(f"with padded samples: {refused}")
