@@ -42,8 +42,12 @@ class Expected:
 CLEAN = Expected(exit_code=0)
 PROPERTIES = {
     f"attention.{name}"
-    for name in ("oracle", "causality", "mask", "large_logits", "kv_cache", "gradients", "inputs_untouched")
-}
+    for name in (
+        "oracle", "depends", "causality", "prefix", "mask", "noop_mask", "empty_rows", "batch_rows", "permutation",
+        "large_logits", "kv_cache", "gradients", "repeatable", "train_eval", "noncontiguous", "low_precision",
+        "inputs_untouched",
+    )
+}  # fmt: skip
 TRACED = {
     f"attention.{name}"
     for name in (
@@ -56,34 +60,57 @@ NO_BUILD = {f"smoke.{name}" for name in FOLLOWING_BUILD}
 OTHER_FUNCTION = {"attention.gradients"}
 OTHER_KEYS = OTHER_FUNCTION | {"attention.oracle", "attention.large_logits"}
 
-NO_WINDOW = {"attention.window_width"}  # none of these declares one
-UNDECLARED = {"attention.kv_cache", "attention.causality"}
+# The clean package declares rotary positions, with which the order of tokens matters.
+ORDERED = {"attention.permutation"}
+# What is undeclared there, and is not finite in some.
+EMPTY = ORDERED | {"attention.empty_rows"}
+UNORDERED = {"attention.causality", "attention.prefix", "attention.kv_cache"}
 
 ATTENTION = {
-    "clean": Expected(not_applicable=NO_WINDOW, exit_code=0),
+    "clean": Expected(not_applicable=ORDERED, exit_code=0),
+    "unordered": Expected(not_applicable=UNORDERED, exit_code=0),
     # Functions and modules without a cache, or without causality, among those that have them.
-    "styles": Expected(
-        not_applicable=UNDECLARED | NO_WINDOW | {"attention.head_grouping", "attention.dropout_in_eval"}, exit_code=0
+    "styles": Expected(not_applicable=UNORDERED | EMPTY | {"attention.train_eval"}, exit_code=0),
+    "wrong_scale": Expected({"attention.oracle"}, OTHER_FUNCTION, not_applicable=ORDERED),
+    "leaks_future": Expected(
+        {"attention.causality"},
+        OTHER_KEYS | {"attention.kv_cache", "attention.prefix"},
+        not_applicable=ORDERED,
     ),
-    # One entry for each property of a trace, and one without a mistake.
-    "traced": Expected(
-        TRACED,
-        OTHER_KEYS | {"attention.inputs_untouched"},
-        not_applicable=UNDECLARED
-        | NO_WINDOW
-        | {"attention.mask", "attention.head_grouping", "attention.dropout_in_eval"},
+    "ignores_mask": Expected({"attention.mask"}, OTHER_KEYS, not_applicable=ORDERED),
+    "overflows": Expected({"attention.large_logits"}, not_applicable=EMPTY),
+    "cache_off_by_one": Expected({"attention.kv_cache"}, not_applicable=ORDERED),
+    "dead_parameter": Expected({"attention.gradients"}, not_applicable=ORDERED),
+    "nan_gradient": Expected({"attention.gradients"}, not_applicable=EMPTY),
+    "overwrites_mask": Expected({"attention.inputs_untouched"}, not_applicable=ORDERED),
+    "mask_replaces_causal": Expected(
+        {"attention.noop_mask"}, OTHER_FUNCTION | {"attention.oracle"}, not_applicable=ORDERED
     ),
-    "wrong_scale": Expected({"attention.oracle", "attention.scale"}, OTHER_FUNCTION, not_applicable=NO_WINDOW),
-    "leaks_future": Expected({"attention.causality"}, OTHER_KEYS | {"attention.kv_cache"}, not_applicable=NO_WINDOW),
-    "ignores_mask": Expected({"attention.mask"}, OTHER_KEYS, not_applicable=NO_WINDOW),
-    "overflows": Expected({"attention.large_logits"}, not_applicable=NO_WINDOW),
-    "cache_off_by_one": Expected({"attention.kv_cache"}, not_applicable=NO_WINDOW),
-    "dead_parameter": Expected({"attention.gradients"}, not_applicable=NO_WINDOW),
-    "nan_gradient": Expected({"attention.gradients"}, not_applicable=NO_WINDOW),
-    "overwrites_mask": Expected({"attention.inputs_untouched"}, not_applicable=NO_WINDOW),
+    "mask_of_first_sample": Expected(
+        {"attention.batch_rows"},
+        OTHER_FUNCTION | {"attention.oracle", "attention.empty_rows"},
+        not_applicable=ORDERED,
+    ),
+    "scale_by_length": Expected(
+        {"attention.prefix"}, OTHER_FUNCTION | {"attention.oracle", "attention.kv_cache"}, not_applicable=ORDERED
+    ),
+    "dropout_in_eval": Expected({"attention.repeatable"}, not_applicable=ORDERED),
+    "causal_in_eval_only": Expected({"attention.train_eval"}, not_applicable=ORDERED),
+    # Chunks of an input are views into it.
+    "strides_ignored": Expected({"attention.noncontiguous"}, {"attention.kv_cache"}, not_applicable=ORDERED),
+    "sees_itself_only": Expected(
+        {"attention.depends"}, OTHER_KEYS, unjudged={"attention.mask"}, not_applicable=ORDERED
+    ),
+    "positions_undeclared": Expected(
+        {"attention.permutation"}, OTHER_FUNCTION | {"attention.oracle"}, not_applicable=UNORDERED
+    ),
+    "empty_row_not_zero": Expected(
+        {"attention.empty_rows"}, OTHER_FUNCTION | {"attention.oracle"}, not_applicable=ORDERED
+    ),
+    "angles_in_low_precision": Expected({"attention.low_precision"}, not_applicable=ORDERED),
     "specs_fail": Expected({"attention.declared"}, unjudged=PROPERTIES),
     "undeclared": Expected(unjudged=PROPERTIES | {"attention.declared"}, exit_code=3),
-    "build_raises": Expected(unjudged=PROPERTIES - NO_WINDOW, not_applicable=NO_WINDOW, exit_code=3),
+    "build_raises": Expected(unjudged=PROPERTIES - ORDERED, not_applicable=ORDERED, exit_code=3),
 }
 SMOKE = {
     "clean": CLEAN,
@@ -258,7 +285,7 @@ def _lines(root: Path) -> dict[str, list[str]]:
     return {path.relative_to(root).as_posix(): path.read_text().splitlines(keepends=True) for path in files}
 
 
-GOOD = {"clean", "styles", "kinds"}
+GOOD = {"clean", "unordered", "styles", "kinds"}
 BROKEN = sorted({(folder, name) for _, folder, name in CASES if name not in GOOD})
 
 

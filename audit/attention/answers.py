@@ -43,8 +43,8 @@ class Settled(Exception):
         self.judgement = judgement
 
 
-def read_answers(reply: Mapping[str, Plain], shapes: Sequence[tuple[str, torch.Size]]) -> Answers:
-    """Return the answers to calls of which each has a kind and the shape that its output must have.
+def read_answers(reply: Mapping[str, Plain], shapes: Sequence[tuple[str, tuple[int, ...]]]) -> Answers:
+    """Return the answers to calls of which each has a kind and the shape that its output must have; -1 is any size.
 
     Raises:
         ProbeFailure: the reply is not one that the probe sends.
@@ -76,11 +76,14 @@ def read_answers(reply: Mapping[str, Plain], shapes: Sequence[tuple[str, torch.S
     )
 
 
-def _output(tensors: Mapping[str, Tensor], index: int, kind: str, shape: torch.Size) -> Tensor:
+def _output(tensors: Mapping[str, Tensor], index: int, kind: str, shape: tuple[int, ...]) -> Tensor:
     output = tensors.get(f"output.{index}")
     if output is None:
         raise ProbeFailure(f"the target's process sent no output for call {index}")
-    if output.shape != shape or output.dtype not in _COMPUTABLE:
+    fits = output.dim() == len(shape) and all(
+        want in (-1, size) for size, want in zip(output.shape, shape, strict=True)
+    )
+    if not fits or output.dtype not in _COMPUTABLE:
         raise Settled(
             failed(
                 f"{kind} returned a tensor of {output.dtype} of shape {tuple(output.shape)}, not one of floating-point "

@@ -5,9 +5,12 @@ from every other size.
 import torch
 from torch import Tensor
 
+from audit.attention.answers import Settled
 from audit.attention.contract import Contract
 from audit.attention.subject import BATCH_SIZE, LENGTH, SHORT, AttentionSubject, Case
+from audit.judgement import not_applicable
 
+CONTEXT = 7  # length of another sequence that is attended to
 _PADDING = 3
 MANY = 16  # samples, where some number in each must have a given sign: that none has happens once in 2**16
 # Those of the property that makes the most inputs, `large_logits`: one token, and twice the usual length.
@@ -18,7 +21,7 @@ _BYTES = 8  # of an element in float64, in which cases are drawn
 def inputs_mib(contract: Contract) -> int:
     """Return the memory, in MiB, that the inputs of all cases and the products of their logits take."""
     heads, kv_heads, dim = (each or 0 for each in (contract.num_heads, contract.num_kv_heads, contract.head_dim))
-    width = (heads + 2 * kv_heads) * dim + (contract.embed_dim or 0)
+    width = (heads + 2 * kv_heads) * dim + (contract.embed_dim or 0) + (contract.context_dim or 0)
     elements = _MOST_TOKENS * (width + heads * LENGTH * dim)
     return elements * _BYTES // 2**20
 
@@ -40,6 +43,44 @@ def plain_case(
         causal = bool(subject.contract.is_causal) if is_causal is None else is_causal
         return _function_case("causal" if causal else "full", subject, generator, length, length, causal, batch=batch)
     return _module_case("no mask", subject, generator, length, batch=batch)
+
+
+def key_length(case: Case) -> int:
+    """Return the number of keys of each sample."""
+    names = ("context", "hidden_states", "key")
+    return next(case.tensors[name].shape[-2] for name in names if name in case.tensors)
+
+
+def keys_of(case: Case) -> list[str]:
+    """Return the names of the tensors that hold what is attended to: (..., Lk, features)."""
+    if "context" in case.tensors:
+        return ["context"]
+    return [name for name in ("hidden_states", "key", "value") if name in case.tensors]
+
+
+def replaced_keys(case: Case, where: Tensor, generator: torch.Generator) -> Case:
+    """Return the case with other keys and values at the positions `where` (bool, (B, Lk)); queries of a function stay.
+
+    Values become as many times larger as there are keys, so that one alone shows in an average over all.
+    """
+    tensors: dict[str, Tensor] = {}
+    for name in keys_of(case):
+        tensor = case.tensors[name].clone()
+        rows = tensor.transpose(1, 2) if tensor.dim() == 4 else tensor  # batch and position in front
+        size = key_length(case) if name == "value" else 1
+        rows[where] = size * _normal(generator, *rows[where].shape)
+        tensors[name] = tensor
+    return case.replaced(case.name, **tensors)
+
+
+def sample_of(case: Case, *samples: int) -> Case:
+    """Return the case with these samples of its batch only."""
+    return case.replaced(case.name, **{name: tensor[list(samples)] for name, tensor in case.tensors.items()})
+
+
+def with_cotangent(case: Case, generator: torch.Generator) -> Case:
+    """Return the case with the gradient of its output, to be differentiated."""
+    return case.replaced(case.name, cotangent=_normal(generator, *case.inputs.shape))
 
 
 def padding_mask(*, side: str, length: int = LENGTH) -> Tensor:
@@ -73,12 +114,13 @@ def oracle_cases(subject: AttentionSubject, generator: torch.Generator) -> list[
         # A causal layer's left-padded first rows attend to nothing, which only a declared empty row can judge.
         if not (contract.is_causal and not subject.is_function) or contract.empty_row:
             sides.append("left")
-        cases += [with_mask(subject, whole, padding_mask(side=side), f"{side} padding") for side in sides]
+        length = key_length(whole)
+        cases += [with_mask(subject, whole, padding_mask(side=s, length=length), f"{s} padding") for s in sides]
         if subject.is_function and contract.is_causal:
             causal = plain_case(subject, generator, is_causal=True)
             cases.append(with_mask(subject, causal, padding_mask(side="right"), "causal with right padding"))
         if contract.empty_row:
-            mask = torch.ones(BATCH_SIZE, LENGTH, dtype=torch.bool)
+            mask = torch.ones(BATCH_SIZE, length, dtype=torch.bool)
             mask[0] = False
             cases.append(with_mask(subject, whole, mask, "a sample with nothing to attend to"))
     assert sum(case.inputs.shape[0] * LENGTH for case in cases) <= _MOST_TOKENS
@@ -100,9 +142,12 @@ def _function_cases(subject: AttentionSubject, generator: torch.Generator) -> li
 def _module_case(
     name: str, subject: AttentionSubject, generator: torch.Generator, length: int, *, batch: int = BATCH_SIZE
 ) -> Case:
-    assert subject.contract.embed_dim is not None
-    hidden_states = _normal(generator, batch, length, subject.contract.embed_dim)
-    return Case(name=name, tensors={"hidden_states": hidden_states}, is_causal=bool(subject.contract.is_causal))
+    if subject.contract.embed_dim is None:
+        raise Settled(not_applicable("undeclared: the width of the input"))
+    tensors = {"hidden_states": _normal(generator, batch, length, subject.contract.embed_dim)}
+    if subject.contract.context_dim is not None:
+        tensors["context"] = _normal(generator, batch, CONTEXT, subject.contract.context_dim)
+    return Case(name=name, tensors=tensors, is_causal=bool(subject.contract.is_causal))
 
 
 def _function_case(
@@ -116,6 +161,8 @@ def _function_case(
     batch: int = BATCH_SIZE,
 ) -> Case:
     contract = subject.contract
+    if not contract.has_sizes:
+        raise Settled(not_applicable("undeclared: the numbers of heads, and the size of one"))
     query = _normal(generator, batch, contract.heads, length_q, contract.dim)
     key = _normal(generator, batch, contract.kv_heads, length_k, contract.dim)
     value = _normal(generator, batch, contract.kv_heads, length_k, contract.dim)

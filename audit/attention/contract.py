@@ -34,6 +34,9 @@ class Contract(Frozen):
     embed_dim: Annotated[PositiveInt | None, Field(description="Width of the module's input; None for a function.")] = (
         None
     )
+    context_dim: Annotated[
+        PositiveInt | None, Field(description="Width of another sequence that is attended to; None for self-attention.")
+    ] = None
     scale: Annotated[FiniteFloat | None, Field(description="Factor on the logits; None is 1/sqrt(head_dim).")] = None
     window: Annotated[
         PositiveInt | None, Field(description="Keys that a query sees at most on either side, itself included.")

@@ -9,9 +9,9 @@ from pydantic import ValidationError
 
 from audit.attention.contract import Contract
 from audit.attention.found import Found, Way, find, source_of
-from audit.judgement import Judgement, Measured, error, judged, skipped
+from audit.judgement import Judgement, Measured, error, judged
 from audit.plan import Group, Judge, PlannedCheck, Run
-from audit.results import Check, Comparison, Severity, Subject, SubjectKind
+from audit.results import Check, Comparison, Outcome, Severity, Subject, SubjectKind
 from audit.session import Collected
 from audit.static.inventory import InventoryItem
 
@@ -26,7 +26,6 @@ BUILT = Check(
     defect="a constructor that raises for every size",
     severity=Severity.MAJOR,
 )
-_CROSS = "attention to a second sequence is built and called, and not judged yet"
 _ORIGIN = "what was not built and called is not judged"
 
 
@@ -96,8 +95,6 @@ class _Mechanism:
         named = self.subject
         if way.name:
             named = named.model_copy(update={"qualname": f"{self._qualname}[{way.name}]"})
-        if "context_dim" in way.contract:
-            return replace(skipped(_CROSS), subject=named)
         try:
             contract = Contract.model_validate(way.contract)
         except ValidationError as invalid:
@@ -116,4 +113,6 @@ class _Mechanism:
             judgement = prop.judge(attention, run)
         except Settled as settled:
             judgement = settled.judgement
+            if judgement.outcome is Outcome.FAILED:  # a guess that does not fit is no failure of what was guessed
+                judgement = error(str(judgement.reason))
         return replace(judgement, subject=named.model_copy(update={"parameters": attention.built.parameters}))

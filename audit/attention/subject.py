@@ -2,7 +2,7 @@
 
 import hashlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import torch
 from safetensors.torch import save as save_safetensors
@@ -27,11 +27,15 @@ SHORT = 5
 
 @dataclass(frozen=True, kw_only=True)
 class Case:
-    """One set of inputs. A module has `hidden_states` and `key_mask`; a function has the rest."""
+    """One set of inputs. A module has `hidden_states`, `context` and `key_mask`; a function has the rest.
+
+    `circumstances` are what `audit/probe/circumstances.py` takes, and `layout`: how the tensors lie in memory.
+    """
 
     name: str
     tensors: Mapping[str, Tensor]
     is_causal: bool = False
+    circumstances: Mapping[str, Plain] = field(default_factory=dict)
 
     @property
     def inputs(self) -> Tensor:
@@ -40,7 +44,11 @@ class Case:
 
     def replaced(self, name: str, **tensors: Tensor) -> "Case":
         """Return a copy under another name with other tensors."""
-        return Case(name=name, tensors={**self.tensors, **tensors}, is_causal=self.is_causal)
+        return replace(self, name=name, tensors={**self.tensors, **tensors})
+
+    def under(self, name: str, **circumstances: Plain) -> "Case":
+        """Return a copy under another name that is called under these circumstances."""
+        return replace(self, name=name, circumstances=circumstances)
 
 
 @dataclass(kw_only=True)
@@ -48,6 +56,9 @@ class Built:
     """What is known of the module once it was built; a function has no parameters."""
 
     parameters: int | None = None
+    layers: frozenset[str] = frozenset()  # torch's own among its layers, and those that its layers are derived from
+    detached: frozenset[str] = frozenset()  # parameters without a gradient on which the output depends
+    unread: frozenset[str] = frozenset()  # those that no source of the module reads
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -72,7 +83,7 @@ class AttentionSubject:
     def has_oracle(self) -> bool:
         """Whether the contract says enough for the oracle to compute the same function."""
         contract = self.contract
-        if not contract.has_sizes or contract.is_causal is None:
+        if not contract.has_sizes or contract.is_causal is None or contract.context_dim is not None:
             return False
         return self.is_function or contract.projections is not None
 
@@ -81,31 +92,48 @@ class AttentionSubject:
         mixed = int.from_bytes(hashlib.sha256(f"{self.name}:{seed}".encode()).digest()[:7], "little")
         return torch.Generator().manual_seed(mixed)
 
-    def forward(self, run: Run, dtype: Dtype, cases: Sequence[Case]) -> Answers:
+    def forward(self, run: Run, dtype: Dtype, cases: Sequence[Case], *, opened: bool = False) -> Answers:
         """Run the target on every case."""
-        return self._ask(run, dtype, [("forward", case, {}) for case in cases])
+        return self.ask(run, dtype, [("forward", case) for case in cases], opened=opened)
 
-    def decode(self, run: Run, dtype: Dtype, case: Case, chunkings: Sequence[Sequence[int]]) -> Answers:
-        """Run the full forward, then decode the same input through the cache in each of the given chunk lengths."""
-        calls: list[tuple[str, Case, dict[str, Plain]]] = [("forward", case, {})]
-        calls += [("decode", case, {"chunks": list[Plain](chunks)}) for chunks in chunkings]
-        return self._ask(run, dtype, calls)
+    def decode(
+        self,
+        run: Run,
+        dtype: Dtype,
+        case: Case,
+        chunkings: Sequence[Sequence[int]],
+        *,
+        others: Sequence[Case] = (),
+        opened: bool = False,
+    ) -> Answers:
+        """Run the full forward, decode the same input in each of the given chunk lengths, then run other cases."""
+        calls = [("forward", case)]
+        calls += [("decode", case.under(case.name, chunks=list[Plain](chunks))) for chunks in chunkings]
+        return self.ask(run, dtype, calls + [("forward", other) for other in others], opened=opened)
 
-    def backward(self, run: Run, dtype: Dtype, cases: Sequence[Case]) -> Answers:
+    def backward(self, run: Run, dtype: Dtype, cases: Sequence[Case], *, opened: bool = False) -> Answers:
         """Run and differentiate every case; each holds its `cotangent`."""
-        return self._ask(run, dtype, [("backward", case, {}) for case in cases])
+        return self.ask(run, dtype, [("backward", case) for case in cases], opened=opened)
 
     def state(self, run: Run, dtype: Dtype) -> Mapping[str, Tensor]:
         """Return the weights of the module, which are those of every later call in this dtype; a function has none."""
-        return {} if self.is_function else self._ask(run, dtype, []).state
+        return {} if self.is_function else self.ask(run, dtype, []).state
 
-    def _ask(self, run: Run, dtype: Dtype, calls: Sequence[tuple[str, Case, dict[str, Plain]]]) -> Answers:
+    def ask(self, run: Run, dtype: Dtype, calls: Sequence[tuple[str, Case]], *, opened: bool = False) -> Answers:
+        """Make calls, each a kind (`forward`, `decode`, `backward`) and a case.
+
+        Args:
+            run: the target's process and the seed.
+            dtype: of weights and inputs.
+            calls: in the order of the answers.
+            opened: whether trainable parameters that begin as zero are given other numbers first.
+        """
         blob: dict[str, Tensor] = {}
         described: list[Plain] = []
-        for index, (kind, case, extra) in enumerate(calls):
+        for index, (kind, case) in enumerate(calls):
             keys: dict[str, Plain] = {name: f"{index}.{name}" for name in case.tensors}
             blob |= {f"{index}.{name}": tensor for name, tensor in self.as_sent(case, dtype).tensors.items()}
-            described.append({"kind": kind, "is_causal": case.is_causal, **keys, **extra})
+            described.append({"kind": kind, "is_causal": case.is_causal, **keys, **case.circumstances})
         reply = run.probe.call(
             "attention_run",
             subject=dict(self.source),
@@ -114,6 +142,7 @@ class AttentionSubject:
             dtype=dtype,
             calls=described,
             tensors=_bytes(blob),
+            opened=opened,
         )
         built = reply.get("class")
         if not self.is_function and built != self.declared:
@@ -121,10 +150,19 @@ class AttentionSubject:
             raise Settled(error(what, fix="build the declared class"))
         count = reply.get("parameters")
         self.built.parameters = count if isinstance(count, int) else None
-        named = [("decode" if kind == "decode" else "forward", case) for kind, case, _ in calls]
-        answers = read_answers(reply, [(kind, case.inputs.shape) for kind, case in named])
+        self.built.layers, self.built.detached, self.built.unread = (
+            frozenset(map(str, names)) if isinstance(names := reply.get(key), list) else frozenset()
+            for key in ("layers", "detached", "unread")
+        )
+        named = [("decode" if kind == "decode" else "forward", case) for kind, case in calls]
+        answers = read_answers(reply, [(kind, self._shape(case)) for kind, case in named])
         check_weights(self.contract, answers.state)
         return answers
+
+    def _shape(self, case: Case) -> tuple[int, ...]:
+        """Return the shape that the output must have; that of a module without specs may have any width, -1."""
+        shape = tuple(case.inputs.shape)
+        return shape if self.is_declared or self.is_function else (*shape[:-1], -1)
 
     def as_sent(self, case: Case, dtype: Dtype) -> Case:
         """Return the case with its tensors rounded to the dtype in which the target sees them."""

@@ -1,9 +1,11 @@
 """Runs the target's attention modules and functions on inputs that the parent made, and returns what came out."""
 
 from collections.abc import Mapping
+from functools import partial
 
 import torch
 
+from . import circumstances, unread
 from .callee import Leaves, callee_of
 from .models import SpecError
 from .phases import phase
@@ -11,7 +13,14 @@ from .tensors import digest, dump, load
 
 
 def run(
-    subject: dict[str, object], declared: str, seed: int, dtype: str, calls: list[dict[str, object]], tensors: bytes
+    subject: dict[str, object],
+    declared: str,
+    seed: int,
+    dtype: str,
+    calls: list[dict[str, object]],
+    tensors: bytes,
+    *,
+    opened: bool = False,
 ) -> dict[str, object]:
     """Build the subject once, make every call in `calls`, and return outputs, gradients and the module's state.
 
@@ -20,29 +29,35 @@ def run(
         declared: the class that it must be, `module:qualname`; a module of another class is not called.
         seed: of the weights.
         dtype: of the weights; the inputs arrive in it.
-        calls: each names its tensors by their keys in `tensors`. `kind` is `forward`, `decode` or `backward`.
+        calls: each names its tensors by their keys in `tensors`. `kind` is `forward`, `decode` or `backward`; `layout`
+            and what `circumstances.of_call` takes may be added.
         tensors: the inputs, in the safetensors format.
+        opened: whether trainable parameters that begin as zero are given other numbers first.
 
     Returns:
         `tensors`: `output.<i>` for each call, `gradient.<i>.<name>` for `backward`, `state.<name>` for a module;
         `missing`: `<i>.<name>` of every gradient that is None; `overwritten`: the same of every input that its call
-        changed; `trainable`: for each parameter that requires a gradient, its name among the gradients; `class` and
-        `parameters` of a module.
+        changed; `trainable`: for each parameter that requires a gradient, its name among the gradients; `class`,
+        `parameters` and torch's `layers` of a module; `detached`: parameters without a gradient on which the output
+        depends, `unread`: those whose name no source of the module reads.
     """
     inputs = load(tensors)
     callee = callee_of(subject, seed, dtype)
     module, identity = callee.module, callee.identity
     if identity["class"] not in (None, declared):
         return identity
+    if opened and module is not None:
+        circumstances.open_gates(module, seed)
     found: dict[str, torch.Tensor] = {}
     missing: list[str] = []
     overwritten: list[str] = []
+    detached: set[str] = set()
     for index, call in enumerate(calls):
         backward = call["kind"] == "backward"
         leaves = _leaves(inputs, call, requires_grad=backward)
         before = {key: digest(leaf) for key, leaf in leaves.items() if leaf is not None}
         kind = "decode" if call["kind"] == "decode" else "forward"
-        with phase(kind), torch.set_grad_enabled(backward):
+        with phase(kind), torch.set_grad_enabled(backward), circumstances.of_call(module, call):
             output = callee.call(leaves, call)
             if not isinstance(output, torch.Tensor):
                 raise SpecError(f"'{kind}' returned {type(output).__name__}, not a tensor")
@@ -50,10 +65,14 @@ def run(
         overwritten += [f"{index}.{key}" for key in before if after[key] != before[key]]
         found[f"output.{index}"] = output
         cotangent = inputs[str(call["cotangent"])] if backward else None
-        # An output of another shape has no such gradient; the parent judges the shape.
-        if cotangent is not None and output.shape == cotangent.shape:
+        if cotangent is not None and output.shape[:-1] == cotangent.shape[:-1]:
+            # The parent knows the width of the input and not that of the output, whose shape it judges afterwards.
+            cotangent = torch.cat([cotangent] * (1 + output.shape[-1] // cotangent.shape[-1]), dim=-1)
+            cotangent = cotangent[..., : output.shape[-1]]
             with phase("backward"):
                 gradients = _gradients(module, output, cotangent, leaves)
+            absent = {key.partition("parameter.")[2] for key, gradient in gradients.items() if gradient is None}
+            detached |= set(unread.moving(absent, module, partial(callee.call, leaves, call)))
             for key, gradient in gradients.items():
                 if gradient is None:
                     missing.append(f"{index}.{key}")
@@ -66,6 +85,9 @@ def run(
         "missing": list(missing),
         "overwritten": list(overwritten),
         "trainable": _trainable(module),
+        "layers": list(circumstances.layers(module)),
+        "detached": sorted(detached),
+        "unread": list(unread.among({key.partition(".parameter.")[2] for key in missing}, module)),
         **identity,
     }
 
@@ -80,10 +102,10 @@ def _trainable(module: torch.nn.Module | None) -> dict[str, str]:
 def _leaves(
     inputs: Mapping[str, torch.Tensor], call: Mapping[str, object], *, requires_grad: bool
 ) -> dict[str, torch.Tensor | None]:
-    names = ("hidden_states", "key_mask", "query", "key", "value", "mask")
+    names = ("hidden_states", "context", "key_mask", "query", "key", "value", "mask")
     leaves: dict[str, torch.Tensor | None] = {}
     for name in names:
-        tensor = inputs[str(call[name])].clone() if call.get(name) else None
+        tensor = circumstances.arranged(inputs[str(call[name])].clone(), call.get("layout")) if call.get(name) else None
         if tensor is not None and tensor.is_floating_point():
             tensor.requires_grad_(requires_grad)
         leaves[name] = tensor

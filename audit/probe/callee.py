@@ -1,7 +1,8 @@
 """What an attention call goes to: an entry of the specs, or a class or function that was found without them.
 
-Whatever it is, it takes tensors by the names that the parent gives them: a module `hidden_states` (B, L, embed_dim)
-and perhaps `key_mask` (bool, (B, L), True = may attend), a function `query`, `key`, `value` and perhaps `mask`.
+Whatever it is, it takes tensors by the names that the parent gives them: a module `hidden_states` (B, L, embed_dim),
+perhaps `context` (B, Lk, context_dim) and `key_mask` (bool, (B, Lk), True = may attend), a function `query`, `key`,
+`value` and perhaps `mask`.
 """
 
 from collections.abc import Callable, Mapping
@@ -71,4 +72,5 @@ def _module(spec: Mapping[str, object], module: torch.nn.Module, leaves: Leaves,
     if call["kind"] == "decode":
         assert hidden_states is not None
         return specs_.function(spec, "decode")(module, list(hidden_states.split(call["chunks"], dim=1)))  # type: ignore[no-untyped-call]
-    return specs_.function(spec, "forward")(module, hidden_states, leaves["key_mask"])
+    across = {} if leaves["context"] is None else {"context": leaves["context"]}
+    return specs_.function(spec, "forward")(module, hidden_states, leaves["key_mask"], **across)

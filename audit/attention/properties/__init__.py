@@ -7,13 +7,22 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from audit.attention.properties import (
+    batch_rows,
     causality,
+    depends,
+    empty_rows,
     gradients,
     inputs_untouched,
     kv_cache,
     large_logits,
+    low_precision,
     mask,
+    noncontiguous,
+    noop_mask,
     oracle,
+    permutation,
+    prefix,
+    repeatable,
     traced_attended_axis,
     traced_dropout_in_eval,
     traced_head_grouping,
@@ -22,6 +31,7 @@ from audit.attention.properties import (
     traced_softmax_axis,
     traced_softmax_once,
     traced_window_width,
+    train_eval,
 )
 from audit.attention.subject import AttentionSubject
 from audit.judgement import Judgement
@@ -41,11 +51,21 @@ PROPERTIES = tuple(
     Property(check=module.CHECK, judge=module.judge)
     for module in (
         oracle,
+        depends,
         causality,
+        prefix,
         mask,
+        noop_mask,
+        empty_rows,
+        batch_rows,
+        permutation,
         large_logits,
         kv_cache,
         gradients,
+        repeatable,
+        train_eval,
+        noncontiguous,
+        low_precision,
         inputs_untouched,
         traced_scale,
         traced_softmax_axis,

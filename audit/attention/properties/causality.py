@@ -1,18 +1,17 @@
 """A later token does not change an earlier output."""
 
-import math
 from collections.abc import Iterator
 
 import torch
 
 from audit.attention.bounds import Deviation, distance
 from audit.attention.cases import plain_case
-from audit.attention.properties.judging import DOCUMENTED_CALLS, TWO_RUNS_BOUND, judge_deviations, no_oracle
+from audit.attention.properties.judging import call_raised, joining_layers, judge_deviations, no_reference
+from audit.attention.properties.runs import bound_origin, compared
 from audit.attention.subject import LENGTH, AttentionSubject, Case
 from audit.gateway import TargetRaised
 from audit.judgement import Judgement, error, not_applicable
 from audit.plan import Run
-from audit.raised import judge_raised
 from audit.results import Check, Severity
 
 CHECK = Check(
@@ -24,34 +23,44 @@ CHECK = Check(
 )
 
 _POSITIONS = (1, LENGTH // 2, LENGTH - 1)
+_UNDECLARED = "undeclared: whether it is causal"
 
 
 def judge(subject: AttentionSubject, run: Run) -> Judgement:
     """Replace the tokens from several positions on and compare the outputs before each."""
-    if not subject.contract.is_causal:
+    if subject.contract.is_causal is False:
         return not_applicable("the contract declares is_causal = False")
-    if not subject.has_oracle:
-        return no_oracle(subject)
+    if subject.contract.context_dim is not None:
+        return not_applicable("it attends to another sequence, which has no positions in common with its outputs")
     generator = subject.generator(run.seed)
-    case = plain_case(subject, generator, is_causal=True)
+    is_causal = bool(subject.contract.is_causal)
+    case = plain_case(subject, generator, is_causal=is_causal)
     others = [_replaced_from(case, position, generator) for position in _POSITIONS]
     deviations: list[tuple[str, Deviation]] = []
     for dtype in subject.contract.dtypes:
         try:
-            answers = subject.forward(run, dtype, [case, *others])
+            runs = compared(subject, run, dtype, [case, *others])
         except TargetRaised as raised:
-            return judge_raised(raised, run.target, phases=DOCUMENTED_CALLS)
-        bound = 2 * subject.allowance(answers.state, case, dtype)
-        first, *rest = answers.outputs
+            return call_raised(subject, run, raised)
+        first, *rest = runs.outputs
+        if trouble := no_reference(first, runs.bound, may_be_constant=True):
+            return trouble if subject.contract.is_causal else not_applicable(f"{_UNDECLARED}: {trouble.reason}")
         for position, output in zip(_POSITIONS, rest, strict=True):
-            if distance(output[..., position:, :], first[..., position:, :]) <= bound < math.inf:
+            if distance(output[..., position:, :], first[..., position:, :]) <= runs.bound:
                 return error(f"replacing every token from position {position} on changed no output: nothing was tested")
             earlier = distance(output[..., :position, :], first[..., :position, :])
-            deviations.append((dtype, Deviation(case=f"tokens from {position} on", error=earlier, bound=bound)))
+            deviations.append((dtype, Deviation(case=f"tokens from {position} on", error=earlier, bound=runs.bound)))
+    holds = all(deviation.holds for _, deviation in deviations)
+    if subject.contract.is_causal is None:
+        observed = "do not change" if holds else "change"
+        return not_applicable(f"{_UNDECLARED}; observed: later tokens {observed} earlier outputs")
+    if not holds and not subject.is_declared and (layers := joining_layers(subject)):
+        return not_applicable(f"undeclared: whether outputs may depend on later tokens through its {layers}")
     return judge_deviations(
         deviations,
-        origin=TWO_RUNS_BOUND,
-        otherwise="an earlier output changed when later tokens were replaced: {case}",
+        origin=bound_origin(subject),
+        otherwise="an earlier output changed when later tokens were replaced, as where the causal mask is left out or "
+        "its diagonal shifted: {case}",
         fix="mask the scores so that query i sees keys up to i + (Lk - Lq) only",
     )
 

@@ -1,4 +1,4 @@
-"""Gradients are finite, reach every parameter, and equal those of the oracle."""
+"""Gradients are finite, reach every parameter, and equal those of the oracle where there is one."""
 
 import math
 from collections.abc import Iterator, Mapping
@@ -8,39 +8,39 @@ from torch import Tensor
 
 from audit.attention.answers import Answers
 from audit.attention.bounds import Deviation, allowance, distance
-from audit.attention.cases import padding_mask, plain_case, with_mask
+from audit.attention.cases import padding_mask, plain_case, with_cotangent, with_mask
 from audit.attention.contract import Dtype
 from audit.attention.plain import ORDERS, Order
-from audit.attention.properties.judging import DOCUMENTED_CALLS, ORACLE_BOUND, judge_deviations, no_oracle
+from audit.attention.properties.judging import ORACLE_BOUND, call_raised, judge_deviations
 from audit.attention.subject import DTYPES, AttentionSubject, Case
 from audit.gateway import TargetRaised
-from audit.judgement import Judgement, Measured, failed
+from audit.judgement import Judgement, Measured, error, failed, judged, not_applicable
 from audit.plan import Run
-from audit.raised import judge_raised
 from audit.results import Check, Comparison, Severity
 
 CHECK = Check(
     id="attention.gradients",
     title="Gradients are finite, reach every parameter and equal the oracle's",
-    proves="Every input and trainable parameter receives a finite gradient that equals the oracle's, with and without "
-    "a mask.",
+    proves="Every input and trainable parameter receives a finite gradient, with and without a mask; where the "
+    "contract says enough for an oracle, it equals the oracle's.",
     defect="a parameter that takes no part in the output",
     severity=Severity.CRITICAL,
 )
 
 _PREFIX = "parameter."
+_ORIGIN = "every trainable parameter takes part in the output, and a gradient that is not finite ends training"
 
 
 def judge(subject: AttentionSubject, run: Run) -> Judgement:
     """Differentiate the target and the oracle with the same cotangent."""
-    if not subject.has_oracle:
-        return no_oracle(subject)
     dtype = subject.finest_dtype
     cases = list(_cases(subject, run.seed))
     try:
-        answers = subject.backward(run, dtype, cases)
+        answers = subject.backward(run, dtype, cases, opened=not subject.has_oracle)
     except TargetRaised as raised:
-        return judge_raised(raised, run.target, phases=DOCUMENTED_CALLS)
+        return call_raised(subject, run, raised)
+    if not subject.has_oracle:
+        return _alone(subject, answers)
     deviations: list[tuple[str, Deviation]] = []
     for index, case in enumerate(cases):
         expected, bounds = _expected(subject, answers, case, dtype)
@@ -65,20 +65,63 @@ def judge(subject: AttentionSubject, run: Run) -> Judgement:
     )
 
 
+def _alone(subject: AttentionSubject, answers: Answers) -> Judgement:
+    """Judge gradients by themselves: None, exactly zero and not finite are told apart."""
+    if not all(bool(torch.isfinite(output).all()) for output in answers.outputs[:1]):
+        return error("no usable reference: the output for normal inputs is not finite")
+    names = {name for gradients in answers.gradients for name in gradients} | {name for _, name in answers.missing}
+    if not names:
+        return not_applicable("nothing in it can be trained or differentiated")
+    dead = {name for name in names if all((call, name) in answers.missing for call in range(len(answers.outputs)))}
+    zero = {
+        name
+        for name in names - dead
+        if all(not gradients[name].any() for gradients in answers.gradients if name in gradients)
+    }
+    wrong = {name for name, gradient in answers.gradients[0].items() if not torch.isfinite(gradient).all()}
+    detached = dead & {_PREFIX + name for name in subject.built.detached}
+    dead -= detached
+    if not subject.is_declared:
+        # Another call may use what this one does not, unless nothing reads it.
+        unread = {_PREFIX + name for name in subject.built.unread}
+        dead = {name for name in dead if name in unread or not name.startswith(_PREFIX)}
+    troubles = [
+        text
+        for text, found in (
+            (f"no gradient reaches {_named(dead)}: no output is computed from it", dead),
+            (f"no gradient reaches {_named(detached)}, though the output is computed from it", detached),
+            (f"the gradient of {_named(zero)} is exactly zero for every input: it is cut off on the way", zero),
+            (f"the gradient of {_named(wrong)} is not finite", wrong),
+        )
+        if found
+    ]
+    return judged(
+        Measured(
+            value=len(dead | detached | zero | wrong),
+            bound=0,
+            comparison=Comparison.EQUAL,
+            origin=_ORIGIN,
+            unit="tensors without a finite gradient",
+        ),
+        otherwise="; ".join(troubles),
+        fix="use every parameter, or do not register it; look for `detach`, `no_grad` and roots of zero",
+    )
+
+
 def _cases(subject: AttentionSubject, seed: int) -> Iterator[Case]:
     generator = subject.generator(seed)
     whole = plain_case(subject, generator)
     cases = [whole]
-    if subject.contract.key_mask:
+    if not subject.has_oracle:  # a gradient that is zero by chance is so in one case
+        cases.append(plain_case(subject, generator).replaced("another input"))
+    elif subject.contract.key_mask:
         cases.append(with_mask(subject, whole, padding_mask(side="right"), "right padding"))
         if subject.contract.empty_row:
             mask = padding_mask(side="right")
             mask[0] = False
             cases.append(with_mask(subject, whole, mask, "a sample with nothing to attend to"))
     for case in cases:
-        shape = case.tensors["query" if subject.is_function else "hidden_states"].shape
-        cotangent = torch.randn(shape, generator=generator, dtype=torch.float64)
-        yield case.replaced(case.name, cotangent=cotangent)
+        yield with_cotangent(case, generator)
 
 
 def _expected(
@@ -119,9 +162,11 @@ def _unreached(
 ) -> str | None:
     absent = {name for call, name in missing if call == index}
     absent |= set(expected) - set(found)
+    if absent:
+        return f"no gradient reaches {_named(absent)}: no output is computed from it"
     # A zero where the oracle has none: a parameter outside the oracle, or one that the target cut off.
-    absent |= {name for name, gradient in found.items() if not gradient.any() and name not in expected}
-    return f"no gradient reaches {_named(absent)}" if absent else None
+    zero = {name for name, gradient in found.items() if not gradient.any() and name not in expected}
+    return f"no gradient but zero reaches {_named(zero)}: it is cut off on the way" if zero else None
 
 
 def _nonfinite(found: Mapping[str, Tensor], without_reference: set[str]) -> str | None:
@@ -138,6 +183,6 @@ def _count(trouble: str) -> Measured:
         value=trouble.count(",") + 1,
         bound=0,
         comparison=Comparison.EQUAL,
-        origin="every trainable parameter takes part in the output, and a gradient that is not finite ends training",
+        origin=_ORIGIN,
         unit="tensors without a finite gradient",
     )

@@ -1,12 +1,11 @@
 """A call leaves the tensors that it is given as they were."""
 
-from audit.attention.cases import oracle_cases, plain_case
-from audit.attention.properties.judging import DOCUMENTED_CALLS
+from audit.attention.cases import key_length, oracle_cases, padding_mask, plain_case, with_mask
+from audit.attention.properties.judging import call_raised
 from audit.attention.subject import LENGTH, AttentionSubject
 from audit.gateway import TargetRaised
 from audit.judgement import Judgement, Measured, judged
 from audit.plan import Run
-from audit.raised import judge_raised
 from audit.results import Check, Comparison, Severity
 
 CHECK = Check(
@@ -20,8 +19,14 @@ CHECK = Check(
 
 def judge(subject: AttentionSubject, run: Run) -> Judgement:
     """Compare every input before and after each documented call, bit by bit."""
-    cases = oracle_cases(subject, subject.generator(run.seed))
     whole = plain_case(subject, subject.generator(run.seed))
+    if subject.is_declared:
+        cases = oracle_cases(subject, subject.generator(run.seed))
+    else:  # the only length at which it was seen to work
+        cases = [whole]
+        if subject.contract.key_mask:
+            mask = padding_mask(side="right", length=key_length(whole))
+            cases.append(with_mask(subject, whole, mask, "right padding"))
     found: set[str] = set()
     for dtype in subject.contract.dtypes:
         try:
@@ -31,7 +36,7 @@ def judge(subject: AttentionSubject, run: Run) -> Judgement:
                 decode = subject.decode(run, dtype, whole, [[LENGTH - 1, 1]]).overwritten
                 found |= {f"{name} in decoding" for call, name in decode if call > 0}
         except TargetRaised as raised:
-            return judge_raised(raised, run.target, phases=DOCUMENTED_CALLS)
+            return call_raised(subject, run, raised)
     return judged(
         Measured(
             value=len(found),

@@ -3,13 +3,17 @@
 import math
 from collections.abc import Mapping, Sequence
 
+import torch
 from torch import Tensor
 
 from audit.attention.bounds import Deviation, distance, is_constant, worst
 from audit.attention.contract import Dtype
 from audit.attention.plain import ORDERS
 from audit.attention.subject import AttentionSubject, Case
+from audit.gateway import TargetRaised
 from audit.judgement import Judgement, Measured, error, judged, not_applicable, skipped
+from audit.plan import Run
+from audit.raised import judge_raised
 
 ORACLE_BOUND = (
     f"3 x the largest error of the plain {{dtype}} computation in {len(ORDERS)} orders of operations against float64, "
@@ -20,6 +24,8 @@ TWO_RUNS_BOUND = (
 )
 _MAX_LISTED = 6
 UNDECLARED = "undeclared: sizes, projections or causality could not be inferred, so there is no oracle"
+# What of torch's layers joins tokens, or with them their neighbours, beside any attention.
+_JOINING = ("GroupNorm", "InstanceNorm", "LocalResponseNorm", "Conv", "Pool", "Fold", "Unfold", "RNN", "LSTM", "GRU")
 NO_ORACLE = "the contract does not name the module's projections, so there is no oracle to derive a bound from"
 
 # An exception in one of these is the subject's own; one while it is built says nothing about the property.
@@ -83,6 +89,26 @@ def judge_deviations(
     listed = "; ".join(wrong[:_MAX_LISTED]) + (f"; {len(wrong) - _MAX_LISTED} more" if len(wrong) > _MAX_LISTED else "")
     reason = f"{otherwise.format(case=top.case)} ({len(wrong)} of {len(deviations)} cases: {listed})"
     return judged(measured, otherwise=reason, fix=fix)
+
+
+def call_raised(subject: AttentionSubject, run: Run, raised: TargetRaised) -> Judgement:
+    """Fail where specs declare the call that raised; a call that was guessed may be wrong itself, so it is an error."""
+    return judge_raised(raised, run.target, phases=DOCUMENTED_CALLS if subject.is_declared else ())
+
+
+def no_reference(output: Tensor, bound: float, *, may_be_constant: bool = False) -> Judgement | None:
+    """Return why nothing can be told from comparisons with this output; None where something can."""
+    if not bool(torch.isfinite(output).all()) or not math.isfinite(bound):
+        return error("no usable reference: the output for normal inputs is not finite")
+    if not may_be_constant and is_constant(output, bound):
+        return error("no usable reference: every token has the same output, whatever the input: nothing was tested")
+    return None
+
+
+def joining_layers(subject: AttentionSubject) -> str | None:
+    """Return the layers of the module that was built which join tokens beside its attention; None where none does."""
+    names = (name for name in subject.built.layers if not name.startswith("_") and not name.endswith("Base"))
+    return ", ".join(sorted(name for name in names if any(part in name for part in _JOINING))) or None
 
 
 def no_oracle(subject: AttentionSubject) -> Judgement:

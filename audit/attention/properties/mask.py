@@ -1,19 +1,18 @@
 """A masked key has no influence, and an unmasked one has."""
 
-import math
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
 from audit.attention.bounds import Deviation, distance
-from audit.attention.cases import padding_mask, plain_case, with_mask
-from audit.attention.properties.judging import DOCUMENTED_CALLS, TWO_RUNS_BOUND, judge_deviations, no_oracle
-from audit.attention.subject import LENGTH, AttentionSubject, Case
+from audit.attention.cases import key_length, padding_mask, plain_case, replaced_keys, with_mask
+from audit.attention.properties.judging import call_raised, joining_layers, judge_deviations
+from audit.attention.properties.runs import bound_origin, compared
+from audit.attention.subject import AttentionSubject, Case
 from audit.gateway import TargetRaised
 from audit.judgement import Judgement, error, not_applicable
 from audit.plan import Run
-from audit.raised import judge_raised
 from audit.results import Check, Severity
 
 CHECK = Check(
@@ -28,42 +27,50 @@ CHECK = Check(
 
 @dataclass(frozen=True, kw_only=True)
 class _Probe:
-    """A masked case, the same with other content under the mask, and with another kept key."""
+    """A masked case, the same with other content under the mask, with another kept key, and without the mask."""
 
     side: str
-    masked: Case
-    hidden_changed: Case
-    kept_changed: Case
-    kept: Tensor  # bool, (B, L): queries whose outputs are compared
-    seeing: Tensor  # bool, (B, L): kept queries that may attend to the changed kept key
+    cases: tuple[Case, Case, Case, Case]
+    kept: Tensor  # bool, (B, Lq): queries whose outputs are compared
+    seeing: Tensor  # bool, (B, Lq): kept queries that may attend to the changed kept key
 
 
 def judge(subject: AttentionSubject, run: Run) -> Judgement:
     """Replace masked keys, then a kept one, under left and right padding."""
     if not subject.contract.key_mask:
         return not_applicable("the contract declares that there is no key mask")
-    if not subject.has_oracle:
-        return no_oracle(subject)
     generator = subject.generator(run.seed)
     probes = [_probe(subject, side, generator) for side in ("right", "left")]
-    cases = [case for probe in probes for case in (probe.masked, probe.hidden_changed, probe.kept_changed)]
+    cases = [case for probe in probes for case in probe.cases]
     deviations: list[tuple[str, Deviation]] = []
+    known = ""
     for dtype in subject.contract.dtypes:
         try:
-            answers = subject.forward(run, dtype, cases)
+            # Without an oracle on the case without a mask: what queries that see nothing give need not be a number.
+            runs = compared(subject, run, dtype, cases, bounded=range(0 if subject.has_oracle else 3, len(cases), 4))
         except TargetRaised as raised:
-            return judge_raised(raised, run.target, phases=DOCUMENTED_CALLS)
-        for index, probe in enumerate(probes):
-            masked, hidden, kept = (_by_position(o) for o in answers.outputs[3 * index : 3 * index + 3])
-            bound = 2 * subject.allowance(answers.state, probe.masked, dtype)
-            if distance(kept[probe.seeing], masked[probe.seeing]) <= bound < math.inf:
-                return error("replacing a key that is not masked changed no output: nothing was tested")
+            return call_raised(subject, run, raised)
+        for index, (probe, bound) in enumerate(zip(probes, runs.bounds, strict=True)):
+            masked, hidden, kept, whole = (_by_position(output) for output in runs.outputs[4 * index : 4 * index + 4])
             influence = distance(hidden[probe.kept], masked[probe.kept])
+            padded = probe.seeing & torch.tensor([[True], [False]])  # the sample that has padding
+            moves = distance(kept[padded], masked[padded]) > bound
+            if influence <= bound and not moves:
+                return error("replacing a key that is not masked changed no output: nothing was tested")
+            if influence > bound:
+                ignored = distance(masked[padded], whole[padded]) <= bound
+                known = "a mask that is accepted and then ignored" if ignored else known
+                known = known if moves else "an inverted mask: kept keys have no influence"
             deviations.append((dtype, Deviation(case=f"{probe.side} padding", error=influence, bound=bound)))
+    holds = all(deviation.holds for _, deviation in deviations)
+    if not holds and not subject.is_declared and (layers := joining_layers(subject)):
+        return not_applicable(f"undeclared: whether masked tokens may have influence through its {layers}")
     return judge_deviations(
         deviations,
-        origin=TWO_RUNS_BOUND,
-        otherwise="outputs changed when the content of masked keys was replaced: {case}",
+        origin=bound_origin(subject),
+        otherwise="outputs changed when the content of masked keys was replaced"
+        + (f", as with {known}" if known else "")
+        + ": {case}",
         fix="set the scores of masked keys to -inf before the softmax",
     )
 
@@ -74,34 +81,18 @@ def _by_position(output: Tensor) -> Tensor:
 
 
 def _probe(subject: AttentionSubject, side: str, generator: torch.Generator) -> _Probe:
-    mask = padding_mask(side=side)
     whole = plain_case(subject, generator, is_causal=False)
+    mask = padding_mask(side=side, length=key_length(whole))
     masked = with_mask(subject, whole, mask, f"{side} padding")
     first_kept = int(mask[0].nonzero()[0])
     changed = torch.zeros_like(mask)
     changed[:, first_kept] = True
-    later = torch.arange(LENGTH) > first_kept
+    later = torch.arange(key_length(whole)) > first_kept
+    every = torch.ones(mask.shape[0], whole.inputs.shape[-2], dtype=torch.bool)
+    across = subject.contract.context_dim is not None  # then the queries are others than the keys, and none is padded
     return _Probe(
         side=side,
-        masked=masked,
-        hidden_changed=_replaced(masked, ~mask, generator),
-        kept_changed=_replaced(masked, changed, generator),
-        kept=mask,
-        seeing=mask & later,
+        cases=(masked, replaced_keys(masked, ~mask, generator), replaced_keys(masked, changed, generator), whole),
+        kept=every if across else mask,
+        seeing=every if across else mask & later,
     )
-
-
-def _replaced(case: Case, where: Tensor, generator: torch.Generator) -> Case:
-    """Return the case with other content at the positions `where` (B, L); queries of a function stay.
-
-    Values become as many times larger as there are tokens, so that one alone shows in an average over all.
-    """
-    tensors: dict[str, Tensor] = {}
-    for name in ("hidden_states", "key", "value"):
-        if name in case.tensors:
-            tensor = case.tensors[name].clone()
-            rows = tensor if name == "hidden_states" else tensor.transpose(1, 2)
-            size = LENGTH if name == "value" else 1
-            rows[where] = size * torch.randn(rows[where].shape, generator=generator, dtype=rows.dtype)
-            tensors[name] = tensor
-    return case.replaced(case.name, **tensors)

@@ -5,10 +5,15 @@ from pathlib import Path
 import pytest
 import torch
 
+from audit.attention.answers import Settled
+from audit.attention.contract import Contract
 from audit.attention.plan import plan_attention
+from audit.attention.properties import PROPERTIES
+from audit.attention.subject import AttentionSubject
 from audit.execute import open_probe
 from audit.judgement import Judgement
 from audit.plan import PlannedCheck, Run
+from audit.results import SubjectKind
 from audit.session import Collected
 from audit.target import Target, available_cores
 
@@ -35,6 +40,31 @@ class Audited:
                 judgement.result(planned.check, planned.subject, seed=seed, duration_s=None, reproduce="")
                 found[check] = judgement
         assert found, f"no subject {subject}"
+        return found
+
+    def judge_found(
+        self, subject: str, *, seed: int = 0, decodes: bool = False, **contract: object
+    ) -> dict[str, Judgement]:
+        """The judgement of every property of one subject as if no specs had declared it, but with this contract."""
+        planned = next(planned for (name, _), planned in self._planned.items() if name == subject)
+        of = planned.subject
+        attention = AttentionSubject(
+            name=subject,
+            source={"kind": "spec", "specs": self._target.settings.specs, "name": subject},
+            contract=Contract.model_validate(contract),
+            declared=f"{of.module}:{of.qualname}",
+            is_function=of.kind is SubjectKind.KERNEL,
+            decodes=decodes,
+            is_declared=False,
+        )
+        found: dict[str, Judgement] = {}
+        for prop in PROPERTIES:
+            try:
+                judgement = prop.judge(attention, Run(target=self._target, probe=self.probe, seed=seed))
+            except Settled as settled:
+                judgement = settled.judgement
+            judgement.result(prop.check, of, seed=seed, duration_s=None, reproduce="")
+            found[prop.check.id.removeprefix("attention.")] = judgement
         return found
 
 

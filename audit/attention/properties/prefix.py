@@ -1,0 +1,60 @@
+"""A longer causal input agrees with a shorter one as far as that reaches."""
+
+from audit.attention.bounds import Deviation, distance
+from audit.attention.cases import plain_case
+from audit.attention.properties.judging import call_raised, judge_deviations, no_reference
+from audit.attention.properties.runs import bound_origin, compared
+from audit.attention.subject import LENGTH, AttentionSubject, Case
+from audit.gateway import TargetRaised
+from audit.judgement import Judgement, not_applicable
+from audit.plan import Run
+from audit.raised import describe_raised
+from audit.results import Check, Severity
+
+CHECK = Check(
+    id="attention.prefix",
+    title="Causal outputs do not depend on the length",
+    proves="Under a causal mask, inputs of one more token and of many more have the outputs of the shorter ones.",
+    defect="logits scaled by the length of the input",
+    severity=Severity.CRITICAL,
+)
+
+_LONG = LENGTH + 6
+# One less than all, and those around the usual sizes of blocks and windows.
+_PREFIXES = (1, 4, 5, 8, LENGTH, _LONG - 1)
+
+
+def judge(subject: AttentionSubject, run: Run) -> Judgement:
+    """Compare outputs of prefixes with those of the whole."""
+    if subject.contract.is_causal is None:
+        return not_applicable("undeclared: whether it is causal")
+    if not subject.contract.is_causal:
+        return not_applicable("the contract declares is_causal = False: every output depends on all tokens")
+    long = plain_case(subject, subject.generator(run.seed), is_causal=True, length=_LONG)
+    shorter = [_first(long, length) for length in _PREFIXES]
+    dtype = subject.finest_dtype
+    try:
+        runs = compared(subject, run, dtype, [long, *shorter])
+    except TargetRaised as raised:
+        if subject.is_declared:
+            return call_raised(subject, run, raised)
+        return not_applicable(f"undeclared: at which lengths it can be called; {describe_raised(raised, run.target)}")
+    whole, *parts = runs.outputs
+    if trouble := no_reference(whole, runs.bound):
+        return trouble
+    deviations = [
+        (dtype, Deviation(case=case.name, error=distance(part, whole[..., :length, :]), bound=runs.bound))
+        for case, length, part in zip(shorter, _PREFIXES, parts, strict=True)
+    ]
+    return judge_deviations(
+        deviations,
+        origin=bound_origin(subject),
+        otherwise=f"the first outputs of {_LONG} tokens are not those of a shorter input, as where the scale is taken "
+        "from the length, or a block or window is cut wrongly: {case}",
+        fix="let nothing but earlier tokens and their positions enter an output",
+    )
+
+
+def _first(case: Case, length: int) -> Case:
+    name = "one token" if length == 1 else f"the first {length} tokens"
+    return case.replaced(name, **{key: tensor[..., :length, :] for key, tensor in case.tensors.items()})

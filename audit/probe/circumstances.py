@@ -1,0 +1,104 @@
+"""The circumstances of a call: how its tensors lie in memory, the module's mode, its dropout, autocast.
+
+All of them hold for one call; afterwards the module is as it was.
+"""
+
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+
+import torch
+from torch.nn.modules.dropout import _DropoutNd
+
+from .callee import DTYPES
+
+# Attributes in which modules keep a probability that they hand to a function.
+_PROBABILITIES = frozenset(
+    {"dropout", "dropout_p", "attn_dropout", "attention_dropout", "dropout_prob", "attn_drop", "drop", "drop_prob"}
+)
+
+
+def arranged(tensor: torch.Tensor, layout: object) -> torch.Tensor:
+    """Return the same numbers as a view that is not contiguous; what lies between them is NaN, or the opposite truth.
+
+    Args:
+        tensor: of at least two axes.
+        layout: `transposed` (the last two axes change places in memory), `sliced` (a part of longer rows), `stepped`
+            (every second element), `expanded` (the first sample for every one); None leaves it as it is.
+    """
+    if layout is None:
+        return tensor
+    if layout == "transposed":
+        return tensor.transpose(-2, -1).contiguous().transpose(-2, -1)
+    if layout == "expanded":
+        return tensor[:1].expand_as(tensor)
+    other = torch.full_like(tensor, torch.nan) if tensor.is_floating_point() else ~tensor
+    if layout == "sliced":
+        size = tensor.shape[-1]
+        return torch.cat((other, tensor, other), dim=-1)[..., size : 2 * size]
+    if layout == "stepped":
+        return torch.stack((tensor, other), dim=-1).flatten(-2)[..., ::2]
+    raise ValueError(f"no layout {layout!r}")
+
+
+def open_gates(module: torch.nn.Module, seed: int) -> None:
+    """Give numbers to trainable parameters that begin as zero, behind which everything else would be invisible.
+
+    Vectors get magnitudes between a half and one, so that no gate stays nearly shut; matrices keep the size of what
+    passes through them.
+    """
+    generator = torch.Generator().manual_seed(seed)
+    with torch.no_grad():
+        for parameter in module.parameters():
+            if not parameter.requires_grad or torch.nn.parameter.is_lazy(parameter) or parameter.is_meta:
+                continue
+            if parameter.is_floating_point() and parameter.numel() and not parameter.any():
+                if parameter.dim() < 2:
+                    size = torch.rand(parameter.shape, generator=generator) / 2 + 0.5
+                    noise = size * (torch.randint(0, 2, parameter.shape, generator=generator) * 2 - 1)
+                else:
+                    noise = torch.randn(parameter.shape, generator=generator) * parameter[0].numel() ** -0.5
+                parameter.copy_(noise)
+
+
+@contextmanager
+def of_call(module: torch.nn.Module | None, call: Mapping[str, object]) -> Iterator[None]:
+    """Bring about what the call asks for.
+
+    Args:
+        module: what is called; a function has no mode and no dropout.
+        call: `training` (True is train mode), `dropout` (the probability of every dropout), `autocast` (a dtype).
+    """
+    with ExitStack() as stack:
+        if module is not None and call.get("dropout") is not None:
+            stack.enter_context(_dropout(module, float(str(call["dropout"]))))
+        if module is not None and call.get("training"):
+            stack.callback(module.eval)
+            module.train()
+        if call.get("autocast"):
+            stack.enter_context(torch.autocast("cpu", dtype=DTYPES[str(call["autocast"])]))
+        yield
+
+
+@contextmanager
+def _dropout(module: torch.nn.Module, probability: float) -> Iterator[None]:
+    before: list[tuple[torch.nn.Module, str, float]] = []
+    for each in module.modules():
+        names = {"p"} if isinstance(each, _DropoutNd) else _PROBABILITIES & vars(each).keys()
+        for name in sorted(names):
+            value = vars(each)[name]
+            if type(value) in (int, float) and 0 <= value < 1:
+                before.append((each, name, value))
+                setattr(each, name, probability)
+    try:
+        yield
+    finally:
+        for each, name, value in before:
+            setattr(each, name, value)
+
+
+def layers(module: torch.nn.Module | None) -> list[str]:
+    """Return the names of torch's own layers in the module, and of those that its layers are derived from."""
+    if module is None:
+        return []
+    bases = {base for each in module.modules() for base in type(each).__mro__}
+    return sorted(base.__name__ for base in bases if base.__module__.startswith("torch.nn.modules."))
