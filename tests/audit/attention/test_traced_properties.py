@@ -11,7 +11,7 @@ from audit.execute import open_probe
 from audit.plan import Run
 from audit.target import Target
 
-SOURCE = Path(__file__).parents[2] / "fixtures" / "attention" / "traced" / "zoo" / "attention.py"
+SOURCE = Path(__file__).parents[2] / "fixtures" / "attention" / "windowed" / "zoo" / "attention.py"
 Edit = tuple[str, str]
 
 SCORES = "scores = (query @ key.transpose(-2, -1)) * self.head_dim**-0.5"
