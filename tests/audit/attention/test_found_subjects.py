@@ -138,6 +138,7 @@ WRONG_CAUSAL: dict[str, tuple[str, str, Edit]] = {
 CORRECT: dict[str, Edit] = {
     "unchanged": ("", ""),
     "layer_norm": (IDENTITY, "self.norm = nn.LayerNorm(dim)"),
+    "exponential_features": (SCORES, "scores = (query.exp() @ key.exp().mT).log()"),
     "residual": (RETURN, f"{RETURN} + x"),
     "projection_begins_as_zero": (GATE, f"{GATE}\n        nn.init.zeros_(self.to_out.weight)"),
     "gate_as_a_scalar": (GATE, "self.gate = nn.Parameter(torch.zeros(()))"),
