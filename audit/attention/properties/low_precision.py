@@ -7,7 +7,7 @@ from audit.attention.cases import plain_case
 from audit.attention.contract import Dtype
 from audit.attention.properties.judging import call_raised, judge_deviations, no_reference
 from audit.attention.rounding import STEPS, rounded_cases
-from audit.attention.subject import DTYPES, LENGTH, AttentionSubject, Case
+from audit.attention.subject import BATCH_SIZE, DTYPES, LENGTH, AttentionSubject, Case
 from audit.gateway import TargetRaised
 from audit.judgement import Judgement, not_applicable
 from audit.plan import Run
@@ -40,7 +40,9 @@ def judge(subject: AttentionSubject, run: Run) -> Judgement:
         return not_applicable("the contract does not declare float32 and a dtype below it")
     outputs = None
     for length in (_LONG, LENGTH):
-        plain = plain_case(subject, subject.generator(run.seed), length=length, batch=1)
+        # Of what was guessed, only some batch sizes were seen to work.
+        batch = 1 if subject.is_declared else BATCH_SIZE
+        plain = plain_case(subject, subject.generator(run.seed), length=length, batch=batch)
         cases = [plain.replaced(f"{length} tokens"), _sharpened(plain, f"{length} tokens, larger logits")]
         # One draw: the input is long, and the largest change of many outputs varies little.
         rounded = [rounded_cases(case, dtype, subject.generator(run.seed))[0] for dtype in wanted for case in cases]
