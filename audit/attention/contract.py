@@ -38,6 +38,9 @@ class Contract(Frozen):
         PositiveInt | None, Field(description="Width of another sequence that is attended to; None for self-attention.")
     ] = None
     scale: Annotated[FiniteFloat | None, Field(description="Factor on the logits; None is 1/sqrt(head_dim).")] = None
+    window: Annotated[
+        PositiveInt | None, Field(description="Keys that a query sees at most on either side, itself included.")
+    ] = None
     key_mask: Annotated[bool, Field(description="Takes a mask of keys, True = may attend.")] = False
     causal_alignment: Annotated[
         Literal["bottom_right", "top_left"], Field(description="Which corner the diagonal meets when Lq != Lk.")

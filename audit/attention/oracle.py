@@ -73,9 +73,12 @@ def allowed_keys(
     """Return which keys each query may attend to: bool, (B, H, Lq, Lk)."""
     length_q, length_k = query.shape[-2], key.shape[-2]
     allowed = torch.ones(*query.shape[:-1], length_k, dtype=torch.bool)
+    offset = length_k - length_q if contract.causal_alignment == "bottom_right" else 0
     if is_causal if departure.causal is None else departure.causal:
-        offset = length_k - length_q if contract.causal_alignment == "bottom_right" else 0
         allowed &= torch.ones(length_q, length_k, dtype=torch.bool).tril(diagonal=offset)
+    if contract.window is not None:
+        distance = torch.arange(length_q)[:, None] + offset - torch.arange(length_k)
+        allowed &= distance.abs() < contract.window
     if mask is not None and departure.mask != "ignored":
         allowed = allowed & (~mask if departure.mask == "inverted" else mask)
     return allowed

@@ -67,6 +67,7 @@ def _prepared(settings: dict[str, object]) -> dict[str, Procedure]:
 
     from . import attention, environment, models, specs
     from .guess import find
+    from .tracing import trace
 
     torch.set_num_threads(cast(int, settings["threads"]))
     hidden = cast(list[str], settings["hidden"])
@@ -84,6 +85,8 @@ def _prepared(settings: dict[str, object]) -> dict[str, Procedure]:
         "model_reached": models.reached,
         "attention_run": attention.run,
         "attention_find": find.find,
+        "attention_trace": trace.attention_trace,
+        "attention_cores": trace.attention_cores,
     }
 
 

@@ -143,7 +143,7 @@ def candidates(kind: str, sizes: Sizes) -> list[object]:
         case "length":
             return [LONGEST, 11]
         case "window":
-            return [WINDOW, {"$tuple": [1, 11]}, 11, {"$tuple": [WINDOW, WINDOW]}, 1]
+            return [WINDOW, {"$tuple": [1, 11]}, 11, {"$tuple": [WINDOW, WINDOW]}]
         case "features":
             return [FEATURES, sizes.head_dim, 2, 32]
         case "image":

@@ -5,7 +5,7 @@ that its source unpacks and those that its documentation gives.
 import inspect
 from collections.abc import Callable, Iterator, Mapping, Sequence
 
-from . import layouts, masks
+from . import conventions, layouts, masks
 from .adapting import Form
 from .conventions import Sizes
 from .reading import Source, documented_axes, keys_read, parameters_of, unpacked
@@ -48,7 +48,7 @@ def forms_of(function: Callable[..., object], source: Source, sizes: Sizes, *, h
         yield from _functions(parameters, roles, triple, source, sizes)
     first = parameters[0].name
     inputs: dict[str, object] = {}
-    if "query" in by_role and "hidden" not in by_role:
+    if "query" in by_role and "hidden" not in by_role and (by_role["query"] in given or not given):
         inputs[by_role["query"]] = "hidden"
         inputs |= {name: "context" for name in triple[1:] if name in given or len(triple) == 3}
         if "context" in by_role and by_role["context"] in given:
@@ -121,7 +121,7 @@ def _modules(
             "heads": sizes.heads,
             "rope": sizes.head_dim,
         }
-        yield from _completed(base, parameters, roles, inputs, source)
+        yield from _completed(base, parameters, roles, inputs, source, sizes)
 
 
 def _said(source: Source, name: str, layout_of: Callable[[tuple[str, ...]], str | None]) -> list[str]:
@@ -157,7 +157,7 @@ def _functions(
             "heads": sizes.heads,
             "rope": sizes.head_dim,
         }
-        yield from _completed(base, parameters, roles, inputs, source)
+        yield from _completed(base, parameters, roles, inputs, source, sizes)
 
 
 def _completed(
@@ -166,6 +166,7 @@ def _completed(
     roles: Mapping[str, str | None],
     inputs: Mapping[str, object],
     source: Source,
+    sizes: Sizes,
 ) -> Iterator[Form]:
     """Yield the form with every other argument that a call must have, one of its recipes at a time."""
     arguments: dict[str, object] = dict(inputs)
@@ -186,7 +187,7 @@ def _completed(
                 )
                 shapes += [{"parameter": each.name, "convention": usual, "shape": shape} for shape in ranks]
             else:
-                others[each.name] = _RECIPES.get(role or "", _UNKNOWN)
+                others[each.name] = _RECIPES.get(role or "") or _numbers(each.name, sizes) or _UNKNOWN
         elif (
             each.default is None
             and role in ("rope pair", "height", "width", "grid")
@@ -198,7 +199,7 @@ def _completed(
     positional = [each.name for each in parameters if each.kind is each.POSITIONAL_ONLY]
     if not parameters:
         arguments, positional = {"hidden": "hidden"}, ["hidden"]
-    filled = ", ".join(each.name for each in parameters if each.name in others and roles[each.name] is None)
+    filled = ", ".join(each.name for each in parameters if others.get(each.name) is _UNKNOWN)
     form = base | {"arguments": arguments, "positional": positional, "filled": filled}
     yield form
     for name, recipes in others.items():
@@ -215,3 +216,13 @@ def _completed(
     for dim in (base["rope"] // 2, base["rope"] * 2):
         if any(str(recipe).startswith("rope") for recipe in arguments.values()):
             yield form | {"rope": dim}
+
+
+def _numbers(name: str, sizes: Sizes) -> tuple[object, ...]:
+    """Return the recipes of a call's argument that is a number by its name: heads, sizes, scale, dropout."""
+    if "scale" in name.lower():
+        return ({"const": sizes.head_dim**-0.5},)
+    kind = conventions.kind_of(name, lengthy_block=False)
+    if kind in ("embed", "heads", "kv_heads", "head_dim", "drop", "window"):
+        return tuple({"const": value} for value in conventions.candidates(kind, sizes))
+    return ()

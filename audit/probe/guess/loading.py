@@ -62,18 +62,23 @@ def _as_file(path: str) -> types.ModuleType:
     if name in sys.modules:
         return sys.modules[name]
     folder = os.path.dirname(path)
-    if folder not in sys.path:
-        sys.path.insert(0, folder)
     spec = importlib.util.spec_from_file_location(name, path)
     if spec is None or spec.loader is None:
         raise ImportError("not a Python file")
     module = importlib.util.module_from_spec(spec)
     sys.modules[name] = module
+    sys.path.insert(0, folder)
     try:
         spec.loader.exec_module(module)
     except BaseException:
         del sys.modules[name]
         raise
+    finally:
+        # First only while the file runs: what it imports later is still found, and a neighbour that is called like a
+        # module of the standard library does not stand in for it.
+        sys.path.remove(folder)
+        if folder not in sys.path:
+            sys.path.append(folder)
     return module
 
 

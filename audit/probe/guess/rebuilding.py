@@ -9,8 +9,8 @@ from .. import specs
 from ..phases import phase
 from . import gates
 from .adapting import called
-from .find import namespace_of
 from .loading import load
+from .searching import namespace_of
 from .values import decoded
 
 Call = Callable[[Mapping[str, torch.Tensor | None], Mapping[str, object]], object]

@@ -30,11 +30,11 @@ class Audited:
     def subjects(self) -> list[str]:
         return sorted({name for name, check in self._planned if check != "attention.declared"})
 
-    def judge(self, subject: str, *, seed: int = 0) -> dict[str, Judgement]:
-        """The judgement of every check of one subject; each must make a valid result."""
+    def judge(self, subject: str, *, seed: int = 0, only: str | None = None) -> dict[str, Judgement]:
+        """The judgement of every check of one subject, or of one; each must make a valid result."""
         found: dict[str, Judgement] = {}
         for (name, check), planned in self._planned.items():
-            if name == subject:
+            if name == subject and only in (None, check):
                 judgement = planned.judge(Run(target=self._target, probe=self.probe, seed=seed))
                 assert isinstance(judgement, Judgement)
                 judgement.result(planned.check, planned.subject, seed=seed, duration_s=None, reproduce="")

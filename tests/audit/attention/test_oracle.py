@@ -90,6 +90,21 @@ def test_top_left_alignment_is_that_of_torch(data: tuple[Tensor, Tensor, Tensor]
     assert float((found - expected).abs().max()) <= two_roundings(query, key, value, promised.effective_scale)
 
 
+@given(data=inputs(), window=st.integers(1, 5), is_causal=st.booleans())
+def test_a_window_counts_the_query_s_own_position(
+    data: tuple[Tensor, Tensor, Tensor], window: int, is_causal: bool
+) -> None:
+    query, key, _ = data
+    promised = contract(query.shape[1], key.shape[1], query.shape[3], window=window)
+    length_q, length_k = query.shape[2], key.shape[2]
+    allowed = oracle.allowed_keys(query, key, contract=promised, is_causal=is_causal)
+    for row in range(length_q):
+        own = row + length_k - length_q  # the last query stands at the last key
+        last = own if is_causal else own + window - 1
+        expected = [own - window < column <= last for column in range(length_k)]
+        assert (allowed[:, :, row] == torch.tensor(expected)).all()
+
+
 @given(data=inputs())
 def test_tiled_grouping_gives_query_head_h_the_key_head_h_modulo_groups(data: tuple[Tensor, Tensor, Tensor]) -> None:
     query, key, value = data

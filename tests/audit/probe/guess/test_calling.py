@@ -34,6 +34,12 @@ Find = Any
         ),
         ("functions", "attention", "BhLD", "attention(query=query, key=key, value=value, mask=key_mask)[0]"),
         ("functions", "flash_like", "BLhD", "flash_like(q=query, k=key, v=value, causal=is_causal)"),
+        (
+            "functions",
+            "numbers_given",
+            "BLC",
+            f"numbers_given(q=query, k=key, v=value, num_heads=6, scale={8**-0.5}, dropout_p=0.0)",
+        ),
         ("functions", "ScaledDotProductAttention", "BhLD", "module(q=query, k=key, v=value, mask=key_mask)[0]"),
         ("functions", "MultiHead", "BLC", "module(q=hidden_states, k=context, v=context, mask=key_mask)"),
         ("unloadable", "Attention", "BLC", "module(x=hidden_states)"),

@@ -44,6 +44,17 @@ def test_a_file_finds_its_neighbours(package: Path) -> None:
     assert load(str(file), None, "Attention").value.heads == 5
 
 
+def test_the_folder_of_a_file_is_first_on_the_path_only_while_the_file_runs(tmp_path: Path) -> None:
+    (tmp_path / "colorsys.py").write_text("MINE = True\n")
+    file = tmp_path / "attention.py"
+    file.write_text("import sys\nPATH = list(sys.path)\nclass Attention:\n    pass\n")
+    before = list(sys.path)
+    loaded = load(str(file), None, "Attention")
+    module = sys.modules[loaded.value.__module__]
+    assert [str(tmp_path), *before] == module.PATH
+    assert sys.path == [*before, str(tmp_path)]
+
+
 def test_a_class_is_loaded_alone_where_its_file_cannot_be() -> None:
     loaded = load(str(FIXTURES / "unloadable.py"), None, "Attention")
     assert loaded.how == "class"
