@@ -60,18 +60,36 @@ NO_BUILD = {f"smoke.{name}" for name in FOLLOWING_BUILD}
 OTHER_FUNCTION = {"attention.gradients"}
 OTHER_KEYS = OTHER_FUNCTION | {"attention.oracle", "attention.large_logits"}
 
+NO_WINDOW = {"attention.window_width"}  # none of these declares one
 # The clean package declares rotary positions, with which the order of tokens matters.
-ORDERED = {"attention.permutation"}
+ORDERED = {"attention.permutation"} | NO_WINDOW
 # What is undeclared there, and is not finite in some.
 EMPTY = ORDERED | {"attention.empty_rows"}
-UNORDERED = {"attention.causality", "attention.prefix", "attention.kv_cache"}
+UNORDERED = {"attention.causality", "attention.prefix", "attention.kv_cache"} | NO_WINDOW
 
 ATTENTION = {
     "clean": Expected(not_applicable=ORDERED, exit_code=0),
-    "unordered": Expected(not_applicable=UNORDERED, exit_code=0),
+    "unordered": Expected(not_applicable=UNORDERED | {"attention.head_grouping"}, exit_code=0),
     # Functions and modules without a cache, or without causality, among those that have them.
-    "styles": Expected(not_applicable=UNORDERED | EMPTY | {"attention.train_eval"}, exit_code=0),
-    "wrong_scale": Expected({"attention.oracle"}, OTHER_FUNCTION, not_applicable=ORDERED),
+    "styles": Expected(
+        not_applicable=UNORDERED
+        | EMPTY
+        | {"attention.train_eval", "attention.head_grouping", "attention.dropout_in_eval"},
+        exit_code=0,
+    ),
+    # One entry for each property of a trace, and one without a mistake.
+    "traced": Expected(
+        TRACED,
+        OTHER_KEYS
+        | {"attention.depends", "attention.inputs_untouched", "attention.permutation", "attention.repeatable"},
+        not_applicable=UNORDERED
+        | EMPTY
+        | {
+            f"attention.{name}"
+            for name in ("mask", "noop_mask", "low_precision", "train_eval", "head_grouping", "dropout_in_eval")
+        },
+    ),
+    "wrong_scale": Expected({"attention.oracle", "attention.scale"}, OTHER_FUNCTION, not_applicable=ORDERED),
     "leaks_future": Expected(
         {"attention.causality"},
         OTHER_KEYS | {"attention.kv_cache", "attention.prefix"},
@@ -92,14 +110,19 @@ ATTENTION = {
         not_applicable=ORDERED,
     ),
     "scale_by_length": Expected(
-        {"attention.prefix"}, OTHER_FUNCTION | {"attention.oracle", "attention.kv_cache"}, not_applicable=ORDERED
+        {"attention.prefix"},
+        OTHER_FUNCTION | {"attention.oracle", "attention.kv_cache", "attention.scale"},
+        not_applicable=ORDERED,
     ),
-    "dropout_in_eval": Expected({"attention.repeatable"}, not_applicable=ORDERED),
+    "dropout_in_eval": Expected({"attention.repeatable", "attention.dropout_in_eval"}, not_applicable=ORDERED),
     "causal_in_eval_only": Expected({"attention.train_eval"}, not_applicable=ORDERED),
     # Chunks of an input are views into it.
     "strides_ignored": Expected({"attention.noncontiguous"}, {"attention.kv_cache"}, not_applicable=ORDERED),
     "sees_itself_only": Expected(
-        {"attention.depends"}, OTHER_KEYS, unjudged={"attention.mask"}, not_applicable=ORDERED
+        {"attention.depends"},
+        OTHER_KEYS,
+        unjudged={"attention.mask"},
+        not_applicable=ORDERED | {"attention.attended_axis"},
     ),
     "positions_undeclared": Expected(
         {"attention.permutation"}, OTHER_FUNCTION | {"attention.oracle"}, not_applicable=UNORDERED

@@ -50,30 +50,9 @@ class Property:
 PROPERTIES = tuple(
     Property(check=module.CHECK, judge=module.judge)
     for module in (
-        oracle,
-        depends,
-        causality,
-        prefix,
-        mask,
-        noop_mask,
-        empty_rows,
-        batch_rows,
-        permutation,
-        large_logits,
-        kv_cache,
-        gradients,
-        repeatable,
-        train_eval,
-        noncontiguous,
-        low_precision,
-        inputs_untouched,
-        traced_scale,
-        traced_softmax_axis,
-        traced_softmax_once,
-        traced_logits_dtype,
-        traced_head_grouping,
-        traced_attended_axis,
-        traced_dropout_in_eval,
-        traced_window_width,
+        oracle, depends, causality, prefix, mask, noop_mask, empty_rows, batch_rows, permutation, large_logits,
+        kv_cache, gradients, repeatable, train_eval, noncontiguous, low_precision, inputs_untouched,
+        traced_scale, traced_softmax_axis, traced_softmax_once, traced_logits_dtype, traced_head_grouping,
+        traced_attended_axis, traced_dropout_in_eval, traced_window_width,
     )
-)
+)  # fmt: skip

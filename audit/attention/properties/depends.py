@@ -56,24 +56,27 @@ def judge(subject: AttentionSubject, run: Run) -> Judgement:
     cases = [case, other, replaced_keys(case, where, generator)]
     if "context" in case.tensors:
         cases.append(case.replaced("another context", context=other.tensors["context"]))
+    mixed = {name: torch.cat((tensor[:1], other.tensors[name][1:])) for name, tensor in case.tensors.items()}
+    beside = case.replaced("the other samples replaced", **mixed)
     dtype = subject.finest_dtype
+    differentiated = [with_cotangent(each, generator) for each in (case, other)]
     try:
-        runs = compared(
-            subject, run, dtype, cases, differentiated=[with_cotangent(each, generator) for each in (case, other)]
-        )
+        runs = compared(subject, run, dtype, [*cases, beside], differentiated=differentiated)
     except TargetRaised as raised:
         return call_raised(subject, run, raised)
     if trouble := no_reference(runs.outputs[0], runs.bound, may_be_constant=True):
         return trouble
     influences = _influences(case, runs.outputs[: len(cases)])
     lacking = next((what for what, size in influences.items() if size < runs.bound), None)
-    zero = _without_gradient(subject, runs.answers.gradients[len(cases) : len(cases) + 2])
+    zero = _without_gradient(subject, runs.answers.gradients[len(cases) + 1 : len(cases) + 3])
     if zero and lacking not in _PLAIN:
         counted = Measured(
             value=len(zero), bound=0, comparison=Comparison.EQUAL, origin=_ORIGIN, unit="projections without a gradient"
         )
         return failed(_ONE_KEY.format(names=" and ".join(zero)), measured=counted, fix=_FIX)
-    if lacking == _ALONE and not (subject.is_declared or subject.contract.num_heads):
+    # Frames, windows or graphs may be folded into the batch; that samples do not affect each other is another property.
+    joins_samples = distance(runs.outputs[len(cases)][0], runs.outputs[0][0]) > runs.bound
+    if lacking == _ALONE and not subject.is_declared and (joins_samples or not subject.contract.num_heads):
         return not_applicable(f"undeclared: over what it attends; observed: {_ALONE}")
     measured = Measured(
         value=influences[lacking] if lacking else min(influences.values()),

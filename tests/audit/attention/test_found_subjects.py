@@ -135,9 +135,15 @@ WRONG_CAUSAL: dict[str, tuple[str, str, Edit]] = {
     "scale_by_length": ("prefix", "shorter input", ("* self.scale", "* length**-0.5")),
     "normalised_over_tokens": ("causality", "an earlier output changed", (NORM, "x = x - x.mean(dim=1, keepdim=True)")),
 }
+# Samples in pairs, whose tokens at one place attend to each other.
+FRAMES = """if x.shape[1] > 2:
+            pairs = self(x.view(-1, 2, *x.shape[1:]).transpose(1, 2).flatten(0, 1))
+            return pairs.view(-1, *x.shape[1:2], 2, x.shape[2]).transpose(1, 2).reshape(x.shape)
+        x = self.norm(x)"""
 CORRECT: dict[str, Edit] = {
     "unchanged": ("", ""),
     "layer_norm": (IDENTITY, "self.norm = nn.LayerNorm(dim)"),
+    "exponential_features": (SCORES, "scores = (query.exp() @ key.exp().mT).log()"),
     "residual": (RETURN, f"{RETURN} + x"),
     "projection_begins_as_zero": (GATE, f"{GATE}\n        nn.init.zeros_(self.to_out.weight)"),
     "gate_as_a_scalar": (GATE, "self.gate = nn.Parameter(torch.zeros(()))"),
@@ -229,6 +235,7 @@ def zoo(tmp_path_factory: pytest.TempPathFactory, audit_of: Callable[[Path], Any
     sources = {name: edited(BASE, edit) for name, (_, _, edit) in (WRONG | UNDECLARED).items()}
     sources |= {name: edited(BASE, edit) for name, edit in CORRECT.items()}
     sources |= {name: edited(twin, edit) for name, (_, _, edit) in WRONG_CAUSAL.items()} | {"causal": twin}
+    sources["frames"] = edited(BASE, (NORM, FRAMES))
     names = sorted(sources)
     sources |= {"__init__": "", "specs": f"NAMES = {names}\n{SPECS}"}
     for name, text in sources.items():
@@ -286,3 +293,10 @@ def test_what_cannot_be_judged_is_told_with_what_was_observed(zoo: Any, name: st
 
 def test_without_positions_the_order_does_not_matter(zoo: Any) -> None:
     assert zoo.judge_found("unchanged", **SIZES)["permutation"].outcome == "passed"
+
+
+def test_frames_that_are_folded_into_the_batch_are_undeclared(zoo: Any) -> None:
+    found = zoo.judge_found("frames", **SIZES | {"key_mask": False})
+    assert told(found, "failed", "error") == []
+    assert "over what it attends" in found["depends"].reason
+    assert "which batch sizes" in found["batch_rows"].reason
