@@ -270,7 +270,11 @@ def _leaves_of(module: torch.nn.Module) -> list[torch.nn.Module]:
 
 
 def _names_of(module: torch.nn.Module) -> str:
-    return " ".join(type(module).forward.__code__.co_names)
+    """Return the names that `forward` uses, and those that the functions of its file that it calls use."""
+    forward = type(module).forward
+    called = (forward.__globals__.get(name) for name in forward.__code__.co_names)
+    inner = [each for function in called for each in getattr(getattr(function, "__code__", None), "co_names", ())]
+    return " ".join((*forward.__code__.co_names, *inner))
 
 
 def _of_function(name: str, source: Source, form: Form, sizes: Sizes, future: float | None) -> Found:

@@ -10,25 +10,31 @@ from .reading import Source, sentences
 CONVENTIONS = ("bool keep", "bool drop", "int keep", "int drop", "float keep", "float drop", "additive")
 SHAPES = ("BL", "B1L", "BLL", "B11L", "B1LL", "BHLL", "BHLL flat", "B1L1", "LB")
 
+# Up to the next truth value, of which other things are said: "True for tokens to keep, False for padding".
+_SAID = r"\b(?:(?!\b(?:true|false|[01]|ones?|zeros?)\b)[^.;]){0,60}?"
 _DROP = re.compile(
-    r"(true|1|ones?|non-?zero)\b[^.]{0,60}?(masked|ignored?|padd|not (be )?attend|not allowed|exclude|drop|removed?)"
+    rf"(true|1|ones?|non-?zero){_SAID}(masked|ignored?|padd|not (be )?attend|not allowed|exclude|drop|removed?)"
     r"|not (be )?attended? to (?:are|is|with)? ?(true|1)|padding (?:elements|positions|tokens)[^.]{0,30}(true|1)\b",
 )
 _KEEP = re.compile(
-    r"(true|1|ones?|non-?zero)\b[^.]{0,60}?(keep|kept|valid|attend|not masked|unmasked|take part|participat|real)"
-    r"|(false|0|zeros?)\b[^.]{0,60}?(masked|ignored?|padd|not (be )?attend|exclude|drop)",
+    rf"(true|1|ones?|non-?zero){_SAID}(keep|kept|valid|attend|not masked|unmasked|take part|participat|real)"
+    rf"|(false|0|zeros?){_SAID}(masked|ignored?|padd|not (be )?attend|exclude|drop)",
 )
-_ADDITIVE = re.compile(r"additive|added to (the )?(attention|scores|logits|weights)|-inf|negative infinity|float mask")
+_ADDITIVE = re.compile(
+    r"additive|added to (the )?(attention|scores|logits|weights)|-inf|negative infinity|negative number|float mask"
+)
+_SHAPE = re.compile(r"\(\w+(, *\w+)+\)|\[\w+(, *\w+)+\]")  # such as (batch, 1, 1, length), whose 1 is no truth value
+_TRUTH = re.compile(r"\b(true|false|bool\w*|1|ones?)\b")
 
 
 def documented(source: Source, name: str) -> str | None:
     """Return the convention that the documentation or torch's own naming gives a mask; None where neither does."""
-    text = sentences(source, name).lower()
+    text = _SHAPE.sub("", sentences(source, name).lower())
     if name == "key_padding_mask" and not _KEEP.search(text):
         return "bool drop"  # as torch.nn.MultiheadAttention names and documents it
     if text:
         dropped, kept = _DROP.search(text), _KEEP.search(text)
-        if _ADDITIVE.search(text) and not (dropped or kept):
+        if _ADDITIVE.search(text) and not (_TRUTH.search(text) and (dropped or kept)):
             return "additive"
         kind = "bool" if re.search(r"\b(true|false|bool)", text) else "int"
         if kept and re.search(r"(true|1|ones?)\b[^.]{0,40}(not masked|unmasked)", text):
