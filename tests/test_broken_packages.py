@@ -91,10 +91,17 @@ ATTENTION = {
         OTHER_KEYS
         | {"attention.depends", "attention.inputs_untouched", "attention.permutation", "attention.repeatable"},
         not_applicable=UNORDERED
-        | EMPTY
         | {
             f"attention.{name}"
-            for name in ("mask", "noop_mask", "low_precision", "train_eval", "head_grouping", "dropout_in_eval")
+            for name in (
+                "empty_rows",
+                "mask",
+                "noop_mask",
+                "low_precision",
+                "train_eval",
+                "head_grouping",
+                "dropout_in_eval",
+            )
         },
     ),
     "wrong_scale": Expected({"attention.oracle", "attention.scale"}, OTHER_FUNCTION, not_applicable=ORDERED),
