@@ -88,7 +88,7 @@ PARENT = sorted(
     path
     for package in (audit, validation)
     for path in Path(package.__path__[0]).rglob("*.py")
-    if path.parent.name != "probe"
+    if "probe" not in path.relative_to(package.__path__[0]).parts
 )
 
 
