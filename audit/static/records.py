@@ -4,7 +4,7 @@ A fact can have parts (`audit.static.per_file.Record`), which are decoded when t
 """
 
 import gc
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager, suppress
 from functools import cached_property
 from typing import Any, Generic
@@ -118,9 +118,14 @@ class Records(Generic[Fact]):
                 found |= self._decoded_here(name)
         return [self._unreadable.get(position) or found[position] for position in range(len(self.files))]
 
-    def one(self, name: str, position: int) -> tuple[str, Any] | None:
-        """Return one part of one fact, with its text; None where the file could not be read."""
+    @cached_property
+    def _positions(self) -> dict[str, int]:
+        return {file.relative: position for position, file in enumerate(self.files)}
+
+    def one(self, name: str, path: str) -> tuple[str, Any] | None:
+        """Return one part of the fact of the file at a relative path, with its text; None where it was not read."""
         self.read()
+        position = self._positions[path]
         if position in self._unreadable:
             return None
         if position not in self._texts:
@@ -145,20 +150,19 @@ class Records(Generic[Fact]):
     def lazily(self, name: str) -> "LazyParts":
         """Return one part of the facts of the readable files, by relative path, of which each is read when asked."""
         self.read()
-        positions = {file.relative: at for at, file in enumerate(self.files) if at not in self._unreadable}
+        paths = [file.relative for at, file in enumerate(self.files) if at not in self._unreadable]
 
-        def read(position: int) -> Any:
-            found = self.one(name, position)
+        def read(path: str) -> Any:
+            found = self.one(name, path)
             if found is None:  # it could be read before
-                raise LostFileError(self.files[position].relative)
+                raise LostFileError(path)
             return found[1]
 
-        return LazyParts(positions, read)
+        return LazyParts(paths, read)
 
     def as_of(self, name: str, path: str, digest: str) -> Any | None:
         """Return one part of the fact of a file as it was with another content; None where the store has lost it."""
-        position = next(at for at, file in enumerate(self.files) if file.relative == path)
-        found = self._stored(name, self._key(position, name, digest))
+        found = self._stored(name, self._key(self._positions[path], name, digest))
         return found[1] if found else None
 
     def _stored(self, name: str, key: bytes) -> tuple[str, Any] | None:
@@ -282,26 +286,28 @@ class Records(Generic[Fact]):
 class LazyParts(Mapping[str, Any]):
     """One part of the facts of many files by path, each decoded when it is first asked for."""
 
-    def __init__(self, positions: Mapping[str, int], read: Callable[[int], Any]) -> None:
-        """Read nothing yet; `read` returns the part of the file at a position."""
-        self._positions = positions
+    def __init__(self, paths: Iterable[str], read: Callable[[str], Any]) -> None:
+        """Read nothing yet; `read` returns the part of the file at a path."""
+        self._paths = dict.fromkeys(paths)
         self._read = read
         self._parts: dict[str, Any] = {}
 
     def __getitem__(self, path: str) -> Any:
         """Return the part of the file at `path`."""
+        if path not in self._paths:
+            raise KeyError(path)
         if path not in self._parts:
-            self._parts[path] = self._read(self._positions[path])
+            self._parts[path] = self._read(path)
         return self._parts[path]
 
     def __contains__(self, path: object) -> bool:
         """Whether there is a readable file at `path`."""
-        return path in self._positions
+        return path in self._paths
 
     def __iter__(self) -> Iterator[str]:
         """Yield the paths in the order of the files."""
-        return iter(self._positions)
+        return iter(self._paths)
 
     def __len__(self) -> int:
         """Return the number of readable files."""
-        return len(self._positions)
+        return len(self._paths)

@@ -150,7 +150,11 @@ def _mended(
     changed = {path for path, content in contents.items() if known.contents[path] != content}
     names, facts = records.lazily("names"), records.lazily("facts")
     try:
-        told = {path for path in changed & names.keys() if _tells_others(path, known.contents[path], records)}
+        told = {
+            path
+            for path in changed & names.keys()
+            if _told_before(path, known.contents[path], records) != _told(names[path], facts[path])
+        }
         stale = dict.fromkeys(sorted((changed | readers_of(told, known.reads, known.paths)) & names.keys()))
         if len(stale) > len(names) // 2:  # all at once are read faster than each on its own
             return None
@@ -195,12 +199,10 @@ def _items(
     return [*classes, *attention.items, *rest], attention.computes
 
 
-def _tells_others(path: str, before: str, records: Records[FileRecord]) -> bool:
-    """Whether a file that has changed tells other files something else than `before`."""
-    names, facts = records.as_of("names", path, before), records.as_of("facts", path, before)
-    if names is None or facts is None:
-        return True
-    return _told(names, facts) != _told(records.lazily("names")[path], records.lazily("facts")[path])
+def _told_before(path: str, content: str, records: Records[FileRecord]) -> tuple[object, ...] | None:
+    """Return what a file told others when it had another content; None where that is not known any more."""
+    names, facts = records.as_of("names", path, content), records.as_of("facts", path, content)
+    return None if names is None or facts is None else _told(names, facts)
 
 
 def _told(names: FileSummary, facts: FileFacts) -> tuple[object, ...]:

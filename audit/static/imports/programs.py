@@ -35,7 +35,6 @@ class Programs:
     def __init__(self, records: Records[FileRecord]) -> None:
         """Decode nothing yet."""
         self._records = records
-        self._positions = {file.relative: position for position, file in enumerate(records.files)}
         self._held: OrderedDict[str, Program | None] = OrderedDict()
         self._traits: dict[str, Traits] = {}
 
@@ -44,7 +43,7 @@ class Programs:
         if path in self._held:
             self._held.move_to_end(path)
             return self._held[path]
-        found = self._records.one(_PART, self._positions[path])
+        found = self._records.one(_PART, path)
         text, program = found or ("", None)
         if path not in self._traits:
             self._traits[path] = _traits_of(text, program) if program else NO_TRAITS
