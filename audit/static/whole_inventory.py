@@ -16,7 +16,7 @@ from types import MappingProxyType
 from pydantic import TypeAdapter
 
 from audit.static.attention_items import Attention, Computes, attention_in
-from audit.static.conclusions import Form
+from audit.static.conclusions import Form, Remembered
 from audit.static.facts import FileFacts, Mechanism
 from audit.static.file_items import file_items
 from audit.static.graph import ProjectGraph
@@ -27,7 +27,6 @@ from audit.static.reading import UnreadableFile
 from audit.static.reads import Reads, readers_of
 from audit.static.record import FileRecord
 from audit.static.records import LostFileError, Records
-from audit.static.remembered import Remembered
 from audit.static.store import FactStore
 
 

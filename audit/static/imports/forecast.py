@@ -10,7 +10,7 @@ from pathlib import Path
 from pydantic import TypeAdapter
 
 from audit.static.analysis import StaticAnalysis
-from audit.static.conclusions import Form, concluded
+from audit.static.conclusions import Form, Remembered, concluded
 from audit.static.imports.as_file import forecast_files, is_meant_to_be_run
 from audit.static.imports.causes import Cause, Failure, FileForecast, ImportRow, Root
 from audit.static.imports.course import Attempt, Log
@@ -27,7 +27,6 @@ from audit.static.imports.trial import Trial, failing_binaries
 from audit.static.imports.world import Surroundings, TargetModule, World
 from audit.static.notebooks import SUFFIX as NOTEBOOK
 from audit.static.reading import ParsedFile, UnreadableFile, read
-from audit.static.remembered import Remembered
 from audit.static.sources import SourceFile
 from audit.static.syntax_versions import needed_by_tree
 from audit.target import Target

@@ -37,7 +37,7 @@ class ForecastMemory:
 
 
 _CODEC = Codec[ForecastMemory](ForecastMemory)
-MEMORY = Form("imports", _CODEC.encode, _CODEC.decode)
+MEMORY = Form("forecast", _CODEC.encode, _CODEC.decode)
 
 
 class Courses:
