@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Literal, cast
 
-from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError
+from pydantic import BaseModel, ConfigDict, JsonValue, ValidationError
 
 from audit.gateway import Probe, ProbeFailure
 from audit.gateway.client import Plain
@@ -19,15 +19,12 @@ class _Reply(BaseModel):
 class Way(_Reply):
     """One way to build and call it. `name` is empty, or says what sets it apart: `linear_type=performer`.
 
-    `choices` determine it for the probe; `contract` holds what could be inferred, and `inferred_from` says from what.
+    `choices` determine it for the probe; `contract` holds what could be inferred.
     """
 
     name: str = ""
     choices: dict[str, JsonValue]
     contract: dict[str, JsonValue]
-    inferred_from: dict[str, str] = Field(default_factory=dict)
-    arguments: dict[str, str] = Field(default_factory=dict)
-    call: str = ""
 
 
 class Found(_Reply):
@@ -38,7 +35,6 @@ class Found(_Reply):
     declared: str = ""
     parameters: int | None = None
     subjects: tuple[Way, ...] = ()
-    loaded: str = ""
 
 
 def find(probe: Probe, path: Path, qualname: str, *, seed: int) -> Found:

@@ -11,7 +11,7 @@ from audit.attention.contract import Contract
 from audit.attention.found import Found, Way, find, source_of
 from audit.judgement import Judgement, Measured, error, judged
 from audit.plan import Group, Judge, PlannedCheck, Run
-from audit.results import Check, Comparison, Outcome, Severity, Subject, SubjectKind
+from audit.results import Check, Comparison, Severity, Subject, SubjectKind
 from audit.session import Collected
 from audit.static.inventory import InventoryItem
 
@@ -89,7 +89,6 @@ class _Mechanism:
         return judge
 
     def _judged(self, prop: "Property", run: Run, found: Found, way: Way) -> Judgement:
-        from audit.attention.answers import Settled
         from audit.attention.subject import AttentionSubject
 
         named = self.subject
@@ -109,10 +108,4 @@ class _Mechanism:
             decodes=False,
             is_declared=False,
         )
-        try:
-            judgement = prop.judge(attention, run)
-        except Settled as settled:
-            judgement = settled.judgement
-            if judgement.outcome is Outcome.FAILED:  # a guess that does not fit is no failure of what was guessed
-                judgement = error(str(judgement.reason))
-        return replace(judgement, subject=named.model_copy(update={"parameters": attention.built.parameters}))
+        return prop.carried_out(attention, run, named=named)

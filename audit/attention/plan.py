@@ -2,7 +2,6 @@
 
 import functools
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
 
 from audit.attention.guessed import guessed_groups
 from audit.attention.named import Named, attention_of, item_named
@@ -76,7 +75,6 @@ def _group(collected: Collected, specs: str, name: str, entry: SpecEntry) -> Gro
 
 def _planned(subject: Subject, specs: str, name: str, entry: SpecEntry) -> Iterator[PlannedCheck]:
     # Loaded here and not above: the properties need torch, which planning another area does not.
-    from audit.attention.answers import Settled
     from audit.attention.cases import inputs_mib
     from audit.attention.contract import read_contract
     from audit.attention.properties import PROPERTIES, Property
@@ -105,11 +103,7 @@ def _planned(subject: Subject, specs: str, name: str, entry: SpecEntry) -> Itera
             is_function=entry.declared_function is not None,
             decodes=entry.decodes,
         )
-        try:
-            judgement = prop.judge(attention, run)
-        except Settled as settled:
-            judgement = settled.judgement
-        return replace(judgement, subject=subject.model_copy(update={"parameters": attention.built.parameters}))
+        return prop.carried_out(attention, run, named=subject)
 
     for prop in PROPERTIES:
         yield PlannedCheck(check=prop.check, subject=subject, judge=functools.partial(judge, prop))

@@ -4,8 +4,9 @@ To add one, write the file and name it in `PROPERTIES`.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
+from audit.attention.answers import Settled
 from audit.attention.properties import (
     batch_rows,
     causality,
@@ -34,9 +35,9 @@ from audit.attention.properties import (
     train_eval,
 )
 from audit.attention.subject import AttentionSubject
-from audit.judgement import Judgement
+from audit.judgement import Judgement, error
 from audit.plan import Run
-from audit.results import Check
+from audit.results import Check, Outcome, Subject
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,6 +46,19 @@ class Property:
 
     check: Check
     judge: Callable[[AttentionSubject, Run], Judgement]
+
+    def carried_out(self, subject: AttentionSubject, run: Run, *, named: Subject) -> Judgement:
+        """Return the judgement of what a report calls `named`, with the parameters that were counted.
+
+        Answers that settle it are a failure of what specs declare; of a guess they say that it does not fit.
+        """
+        try:
+            judgement = self.judge(subject, run)
+        except Settled as settled:
+            judgement = settled.judgement
+            if judgement.outcome is Outcome.FAILED and not subject.is_declared:
+                judgement = error(str(judgement.reason))
+        return replace(judgement, subject=named.model_copy(update={"parameters": subject.built.parameters}))
 
 
 PROPERTIES = tuple(
