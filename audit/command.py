@@ -83,7 +83,7 @@ def conduct_shown(target: Target, request: Request, *, quiet: bool) -> Report:
 
 def deliver(report: Report, *, form: Format, quiet: bool, output: Path | None) -> None:
     """Write and print the report, then leave with its exit code."""
-    unwritten = _written(report, output) if output else None
+    unwritten = written(report, output) if output else None
     if form is not Format.TEXT:
         print_rendered(report, form)
     elif not quiet:
@@ -97,7 +97,7 @@ def deliver(report: Report, *, form: Format, quiet: bool, output: Path | None) -
     raise typer.Exit(report.exit_code)
 
 
-def _written(report: Report, output: Path) -> WriteError | None:
+def written(report: Report, output: Path) -> WriteError | None:
     """Write the report; return what hindered it, for what was measured is still printed."""
     try:
         write_files(report, output)

@@ -25,6 +25,7 @@ from audit.static.imports.causes import ImportRow
 from audit.static.imports.forecast import forecast
 from audit.static.inventory import InventoryItem
 from audit.static.paths import TreeFiles, limited_to, tree_files
+from audit.static.rules.naming import checks_named
 from audit.static.store import FactStore, cache_folder
 from audit.stopping import stop_if_wanted
 from audit.target import Target
@@ -181,7 +182,8 @@ def conduct(target: Target, request: Request) -> Report:
     """
     started_at = provenance.now()
     state = provenance.git_state(target.root)
-    collected = Collected(target, cache=request.cache, only=request.only)
+    only = checks_named(request.only)
+    collected = Collected(target, cache=request.cache, only=only)
     plan: Plan = ()
     execution: Execution | None = None
     limits = [*([limited_to(target.root, target.paths)] if target.paths else []), *request.limits]
@@ -190,7 +192,7 @@ def conduct(target: Target, request: Request) -> Report:
     try:
         complete = tuple(group for planner in request.planners for group in planner(collected))
         stop_if_wanted()
-        plan = select(complete, only=request.only, subjects=request.subjects)
+        plan = select(complete, only=only, subjects=request.subjects)
         if plan != complete:
             partial_reason = ", ".join([*limits, _selection(request)])
         request.planned(sum(len(group.planned) for group in plan))

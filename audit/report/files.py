@@ -7,6 +7,8 @@ from pathlib import Path
 
 from audit.errors import UsageError
 
+_LONGEST = 200  # of a name of at most 255 bytes, that a random end fits behind it
+
 
 class WriteError(Exception):
     """A report could not be written; whatever stood under its name is unchanged."""
@@ -46,29 +48,33 @@ def write_atomically(path: Path, text: str) -> None:
     _replace(path, text.encode(), mode=0o644)
 
 
-def replace_content(path: Path, content: bytes) -> None:
-    """Write `content` in the place of an existing file, as `write_atomically` does, with the file's permissions.
+def replace_content(path: Path, content: bytes, *, expected: bytes) -> None:
+    """Write `content` in the place of a file that still holds `expected`, as `write_atomically` does; its mode stays.
 
     Raises:
-        WriteError: the disk is full, or the file or its folder went away.
+        WriteError: the file may not be written, changed since it was read, or the disk does not take it.
     """
     try:
-        mode = stat.S_IMODE(path.stat().st_mode)
+        mode = path.stat().st_mode
+        if not mode & 0o222 or not os.access(path, os.W_OK):
+            raise WriteError(f"{path}: is read-only; it is unchanged")
     except OSError as error:
         raise _unwritten(path, error) from error
-    _replace(path, content, mode=mode)
+    _replace(path, content, mode=stat.S_IMODE(mode), expected=expected)
 
 
-def _replace(path: Path, content: bytes, *, mode: int) -> None:
+def _replace(path: Path, content: bytes, *, mode: int, expected: bytes | None = None) -> None:
     temporary: Path | None = None
     try:
-        descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+        descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name[:_LONGEST]}.")
         temporary = Path(name)
         with os.fdopen(descriptor, "wb") as stream:
             stream.write(content)
             stream.flush()
             os.fsync(stream.fileno())
         os.chmod(temporary, mode)
+        if expected is not None and path.read_bytes() != expected:
+            raise WriteError(f"{path}: changed since it was read; it is left as it is, run the command again")
         os.replace(temporary, path)
         temporary = None
     except OSError as error:
@@ -79,4 +85,4 @@ def _replace(path: Path, content: bytes, *, mode: int) -> None:
 
 
 def _unwritten(path: Path, error: OSError) -> WriteError:
-    return WriteError(f"{path}: could not be written: {error.strerror}; what stood there is unchanged")
+    return WriteError(f"{path}: could not be written: {error.strerror or error}; what stood there is unchanged")

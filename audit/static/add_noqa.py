@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from audit.report.document import Report
-from audit.report.files import replace_content
+from audit.report.files import WriteError, replace_content
 from audit.results import Outcome, Result
 from audit.static.reading import sha256
 from audit.static.rules.project_rule import ProjectRule
@@ -46,11 +46,7 @@ class Silenced:
 
 
 def add_noqa(report: Report, root: Path) -> Silenced:
-    """Silence every finding of a rule that the report counts.
-
-    Raises:
-        WriteError: a file cannot be written; those before it are.
-    """
+    """Silence every finding of a rule that the report counts; a file that cannot be written is told."""
     by_path: dict[str, list[Result]] = defaultdict(list)
     for result in report.results:
         counts = result.outcome is Outcome.FAILED and not result.set_apart
@@ -91,7 +87,11 @@ def _silence_file(root: Path, path: str, results: Sequence[Result], done: Silenc
     done.left += [f"{path}:{spot.first}: {spot.rule}: no comment fits on its lines" for spot in unsilenced]
     if new == text:
         return
-    replace_content(file.resolve(), new.encode(encoding))
+    try:
+        replace_content(file.resolve(), new.encode(encoding), expected=content)
+    except WriteError as unwritten:
+        done.left.append(str(unwritten))
+        return
     done.files += 1
     done.findings += len(spots) - len(unsilenced)
 

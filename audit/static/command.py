@@ -6,7 +6,7 @@ from pathlib import Path
 import typer
 from rich.console import Console
 
-from audit.command import conduct_shown, deliver, prepare_output
+from audit.command import conduct_shown, deliver, prepare_output, written
 from audit.errors import UsageError
 from audit.options import Format, StaticOptions
 from audit.report.document import Report
@@ -140,8 +140,11 @@ def _silenced(report: Report, options: StaticOptions) -> Report:
 
 
 def _print_statistics(report: Report, options: StaticOptions) -> None:
+    unwritten = written(report, options.output) if options.output else None
     if options.format is Format.JSON:
         print_json(statistics_json(report))
     elif not options.quiet:
         typer.echo(statistics_text(report), nl=False)
+    if unwritten:
+        raise unwritten
     raise typer.Exit(report.exit_code)

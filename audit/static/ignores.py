@@ -1,12 +1,11 @@
 """`per_path_ignores` of the configuration: which rules say nothing about which paths."""
 
-import difflib
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import PurePosixPath
 
 from audit.errors import UsageError
 from audit.static.ignoring import PatternFile
-from audit.static.rules.registry import rules_by_id
+from audit.static.rules.naming import rules_named
 from audit.target import TABLE
 
 _KEY = f"{TABLE} per_path_ignores"
@@ -53,16 +52,4 @@ def _matches(pattern: PatternFile, path: str, *, is_folder: bool) -> bool:
 
 
 def _rules(pattern: str, names: Iterable[str]) -> frozenset[str]:
-    return frozenset().union(*(_named(pattern, name) for name in names))
-
-
-def _named(pattern: str, name: str) -> frozenset[str]:
-    """Return the rules that `name` means: one id, or a family with or without a star."""
-    every = rules_by_id()
-    family = frozenset(rule.id for rule in every.values() if rule.family == name.removesuffix("*"))
-    if name in every or family:
-        return frozenset({name}) if name in every else family
-    families = sorted({rule.family.value for rule in every.values()})
-    near = difflib.get_close_matches(name, [*every, *families], n=1)
-    hint = f"did you mean {near[0]}?" if near else "`astrobio-audit rules` lists them"
-    raise UsageError(f"{_KEY}: {pattern!r}: no rule or family is called {name}; {hint}")
+    return frozenset().union(*(rules_named(name, where=f"{_KEY}: {pattern!r}") for name in names))

@@ -96,6 +96,26 @@ def test_the_configuration_leaves_files_out_and_switches_rules(run: Run, tree: P
     assert run("fix", str(tree / "zoo"), "--target", str(tree)).returncode == 0
 
 
+def test_what_the_configuration_ignores_for_a_path_is_not_fixed_there(run: Run, tree: Path) -> None:
+    (tree / "other.py").write_text(TEXT)
+    (tree / "pyproject.toml").write_text('[tool.astrobio-audit.per_path_ignores]\n"zoo/" = ["API002"]\n')
+    assert run("fix", "--fix", cwd=tree).returncode == 1  # SEC001 is left, and not safe
+    assert (tree / "zoo" / "a.py").read_text() == TEXT
+    assert (tree / "other.py").read_text() != TEXT
+    (tree / "pyproject.toml").write_text('[tool.astrobio-audit.per_path_ignores]\n"zoo/" = ["api", "sec"]\n')
+    (tree / "other.py").unlink()
+    assert run("fix", cwd=tree).returncode == 0
+
+
+def test_the_last_line_names_an_option_only_where_it_was_not_given(run: Run, tree: Path) -> None:
+    hint = "--unsafe-fixes takes the unsafe ones in"
+    assert hint in run("fix", "--diff", cwd=tree).stderr
+    assert hint not in run("fix", "--diff", "--unsafe-fixes", cwd=tree).stderr
+    (tree / "zoo" / "a.py").chmod(0o444)
+    left = run("fix", "--fix", "--unsafe-fixes", cwd=tree)
+    assert (left.returncode, hint in left.stdout) == (3, False)
+
+
 def test_what_git_ignores_and_environments_are_left_alone(run: Run, tree: Path) -> None:
     (tree / ".gitignore").write_text("zoo/\n")
     (tree / "venv").mkdir()
@@ -112,7 +132,7 @@ def test_what_git_ignores_and_environments_are_left_alone(run: Run, tree: Path) 
     [
         (["--fix", "--diff"], "--fix and --diff exclude each other"),
         (["--unsafe-fixes"], "--unsafe-fixes needs --fix or --diff"),
-        (["--select", "API99"], "no rule is called API99"),
+        (["--select", "API99"], "--select: no rule or family is called API99; did you mean API"),
         (["--select", "TST001"], "TST001 has no automatic fix"),
         (["nowhere"], "nowhere: no such file or folder"),
         (["notes.txt"], "notes.txt: not a Python file"),

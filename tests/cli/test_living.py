@@ -37,6 +37,11 @@ def test_statistics_count_by_check(run: Run, project: Path) -> None:
     assert [row["count"] for row in json.loads(run("static", "--statistics", "--json", cwd=project).stdout)] == [2]
 
 
+def test_statistics_do_not_keep_the_report_from_being_written(run: Run, project: Path, tmp_path: Path) -> None:
+    assert run("static", "--statistics", "--output", str(tmp_path / "out"), cwd=project).returncode == 1
+    assert json.loads((tmp_path / "out" / "static.json").read_text())["verdict"] == "findings"
+
+
 def test_add_noqa_silences_everything_and_does_nothing_the_second_time(run: Run, project: Path) -> None:
     done = run("static", "--add-noqa", cwd=project)
     assert (done.returncode, done.stderr) == (0, "silenced 2 findings in 2 files\n")

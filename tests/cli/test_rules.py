@@ -39,7 +39,7 @@ def test_explain_shows_the_whole_documentation(run: Run) -> None:
 def test_explain_of_an_unknown_rule_is_one_line_with_the_nearest(run: Run) -> None:
     done = run("explain", "ATT03")
     assert (done.returncode, done.stdout) == (2, "")
-    assert done.stderr == "astrobio-audit: no rule is called ATT03; did you mean ATT003?\n"
+    assert done.stderr == "astrobio-audit: no rule or family is called ATT03; did you mean ATT003?\n"
 
 
 def test_neither_command_loads_torch() -> None:
@@ -58,7 +58,15 @@ def outcomes(done: subprocess.CompletedProcess[str]) -> dict[str, str]:
 def test_one_rule_can_be_run_alone_even_one_that_is_off(run: Run, package: Path) -> None:
     arguments = ("static", "--target", str(package), "--json", "--quiet", "--only")
     assert outcomes(run(*arguments, "rules.sec001")) == {"rules.sec001": "failed"}
-    assert outcomes(run(*arguments, "rules.att006")) == {"rules.att006": "failed"}
+    assert outcomes(run(*arguments, "ATT006")) == {"rules.att006": "failed"}
+
+
+def test_a_family_is_run_alone_and_the_report_says_what_the_user_asked_for(run: Run, package: Path) -> None:
+    done = run("static", "--target", str(package), "--json", "--quiet", "--only", "sec")
+    said = outcomes(done)
+    assert said["rules.sec001"] == "failed"
+    assert {check[:9] for check in said} == {"rules.sec"}
+    assert json.loads(done.stdout)["partial_reason"] == "limited to --only sec"
 
 
 def test_the_configuration_switches_rules_on_and_off(run: Run, package: Path) -> None:

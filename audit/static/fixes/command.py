@@ -1,5 +1,6 @@
 """From the options of `astrobio-audit fix` to its exit code."""
 
+import os
 import sys
 from contextlib import nullcontext
 from dataclasses import dataclass
@@ -13,12 +14,13 @@ from audit.report.files import WriteError
 from audit.report.streams import print_json
 from audit.static.environment import site_folders
 from audit.static.fixes.places import trees_of
-from audit.static.fixes.run import FixRun, choose, work_out, write
+from audit.static.fixes.run import FixRun, Ignores, choose, work_out, write
 from audit.static.fixes.show import Mode, diffs_of, is_clean, json_of, summary, text_of
+from audit.static.ignores import PathIgnores
 from audit.static.rules.rule import FixSafety
 from audit.static.store import FactStore, cache_folder
 from audit.stopping import is_stop_wanted
-from audit.target import Target, available_cores, interpreter_of, settings_of
+from audit.target import Settings, Target, available_cores, interpreter_of, settings_of
 
 if TYPE_CHECKING:
     from audit.static.fixes.verify import Verifier
@@ -65,6 +67,7 @@ def carry_out(wish: Wish) -> None:
             workers=settings.workers or min(4, available_cores()),
             store=store,
             held_back=verifier.held_back if verifier else lambda path, proposal: None,
+            ignores=_ignores(settings, wish.target),
         )
     if mode is Mode.FIX:
         run = verifier.write(run, trees) if verifier else write(run, trees)
@@ -77,6 +80,16 @@ def carry_out(wish: Wish) -> None:
     if not is_clean(run, mode):
         raise typer.Exit(1)
     raise typer.Exit(EXIT_INCOMPLETE if run.unreadable else 0)
+
+
+def _ignores(settings: Settings, target: Path) -> Ignores:
+    """Return which rules the configuration ignores for a file; its patterns are relative to the target."""
+    table, root = PathIgnores(settings.per_path_ignores), Path(os.path.abspath(target))
+
+    def ignores(path: Path, rule: str) -> bool:
+        return path.is_relative_to(root) and table.ignores(path.relative_to(root).as_posix(), rule)
+
+    return ignores
 
 
 def _verifier(wish: Wish) -> "Verifier":
@@ -108,6 +121,6 @@ def _show(run: FixRun, wish: Wish, mode: Mode) -> None:
         return
     elif mode is Mode.DIFF:
         typer.echo(diffs_of(run, for_terminal=sys.stdout.isatty()), nl=False)
-        typer.echo(summary(run, mode), err=True)
+        typer.echo(summary(run, mode, unsafe=wish.unsafe), err=True)
     else:
-        typer.echo(text_of(run, mode), nl=False)
+        typer.echo(text_of(run, mode, unsafe=wish.unsafe), nl=False)

@@ -1,9 +1,6 @@
-"""A file's bytes and its text: read, encoded back exactly, and written so that nobody sees half of it."""
+"""A file's bytes and its text: read, and encoded back exactly."""
 
 import io
-import os
-import stat
-import tempfile
 import tokenize
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -51,35 +48,3 @@ def real_file(path: Path, trees: Iterable[Path]) -> Path:
     if not any(real.is_relative_to(tree.resolve()) for tree in trees):
         raise WriteError(f"{path}: is a link to {real}, outside of what is to be fixed; fix that file by its own path")
     return real
-
-
-def write_over(path: Path, data: bytes, *, expected: bytes) -> None:
-    """Put `data` in the place of a file that still holds `expected`; its mode stays.
-
-    The new content is written beside it, flushed to the disk and renamed into place.
-
-    Raises:
-        WriteError: the file may not be written, changed since it was read, or the disk does not take it; what stood
-            there is unchanged.
-    """
-    temporary: Path | None = None
-    try:
-        status = path.stat()
-        if not status.st_mode & 0o222 or not os.access(path, os.W_OK):
-            raise WriteError(f"{path}: is read-only; it is unchanged")
-        descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name[:200]}.")
-        temporary = Path(name)
-        with os.fdopen(descriptor, "wb") as stream:
-            stream.write(data)
-            stream.flush()
-            os.fsync(stream.fileno())
-        os.chmod(temporary, stat.S_IMODE(status.st_mode))
-        if path.read_bytes() != expected:
-            raise WriteError(f"{path}: changed while it was being fixed; it is left as it is, run the command again")
-        os.replace(temporary, path)
-        temporary = None
-    except OSError as error:
-        raise WriteError(f"{path}: could not be written: {error.strerror or error}; it is unchanged") from error
-    finally:
-        if temporary is not None:  # whatever ended this, Ctrl-C too
-            temporary.unlink(missing_ok=True)

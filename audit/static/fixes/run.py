@@ -1,21 +1,23 @@
 """The fixes of whole trees: worked out for every file first, then written."""
 
+import functools
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from audit.errors import UsageError
-from audit.report.files import WriteError
+from audit.report.files import WriteError, replace_content
 from audit.static.analysis import StaticAnalysis, analyse
 from audit.static.findings import Judged as RawJudged
-from audit.static.fixes.disk import Content, content_of, real_file, write_over
+from audit.static.fixes.disk import Content, content_of, real_file
 from audit.static.fixes.imported import OtherFiles
 from audit.static.fixes.judging import Judged, Proposal, class_lines, judge
 from audit.static.fixes.places import Tree, shown
 from audit.static.fixes.rounds import Fixed, fix_text
 from audit.static.reading import ParsedFile, UnreadableFile, parse_text, read
-from audit.static.rules.registry import all_rules, rules_by_id
+from audit.static.rules.naming import active_rules, rules_named
+from audit.static.rules.registry import rules_by_id
 from audit.static.rules.rule import FixSafety, Rule
 from audit.static.rules.sup001_unused_noqa import UnusedNoqa
 from audit.static.sources import SourceFile
@@ -23,6 +25,7 @@ from audit.static.store import FactStore
 from audit.target import Settings
 
 HeldBack = Callable[[Path, Proposal], str | None]
+Ignores = Callable[[Path, str], bool]
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +34,11 @@ class Choice:
 
     rules: tuple[Rule, ...]
     editing: frozenset[str]
+
+    def without(self, is_ignored: Callable[[str], bool]) -> "Choice":
+        """Return the choice without the rules that are ignored."""
+        rules = tuple(rule for rule in self.rules if not is_ignored(rule.id))
+        return self if len(rules) == len(self.rules) else Choice(rules, self.editing & {rule.id for rule in rules})
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,20 +80,17 @@ def choose(settings: Settings, select: Sequence[str]) -> Choice:
     Raises:
         UsageError: there is no rule of that name, or it has no automatic fix.
     """
-    known = rules_by_id()
-    wanted = [name.upper().removeprefix("RULES.") for name in select]
-    for name in (*settings.enable, *settings.disable, *wanted):
-        if name not in known:
-            raise UsageError(f"no rule is called {name}; `astrobio-audit rules` lists them")
-    for name in wanted:
-        if not known[name].FIXED:
-            raise UsageError(f"{name} has no automatic fix; `astrobio-audit explain {name}` says what to do")
-    on = tuple(
-        rule
-        for rule in all_rules()
-        if rule.id in wanted or ((rule.default_on or rule.id in settings.enable) and rule.id not in settings.disable)
-    )
-    return Choice(rules=on, editing=frozenset(wanted or {rule.id for rule in on if rule.FIXED}))
+    wanted = frozenset().union(*(_with_fixes(name) for name in select))
+    on = active_rules(settings, named=wanted)
+    return Choice(rules=on, editing=wanted or frozenset(rule.id for rule in on if rule.FIXED))
+
+
+def _with_fixes(name: str) -> frozenset[str]:
+    """Return the rules that `name` means and that have an automatic fix."""
+    named = rules_named(name, where="--select")
+    if fixing := frozenset(rule for rule in named if rules_by_id()[rule].FIXED):
+        return fixing
+    raise UsageError(f"{name} has no automatic fix; `astrobio-audit explain {min(named)}` says what to do")
 
 
 def work_out(
@@ -99,8 +104,11 @@ def work_out(
     workers: int = 1,
     store: FactStore | None = None,
     held_back: HeldBack = lambda path, proposal: None,
+    ignores: Ignores = lambda path, rule: False,
 ) -> FixRun:
-    """Return the fixes of all files of `trees`; nothing is written. What `held_back` has a reason against is not tried.
+    """Return the fixes of all files of `trees`; nothing is written.
+
+    What `held_back` has a reason against is not tried; a rule that `ignores` names for a file says nothing of it.
 
     Raises:
         UsageError: there is no Python file.
@@ -124,10 +132,11 @@ def work_out(
             if real in seen:  # a link to a file that is fixed by its own name
                 continue
             seen.add(real)
-            if _is_settled(analysis.judged.get(file.relative), choice):
+            here = choice.without(functools.partial(ignores, file.path))
+            if _is_settled(analysis.judged.get(file.relative), here):
                 continue
             try:
-                found = _fix_file(file, choice, models.get(file.relative, set()), allowed, others, held_back)
+                found = _fix_file(file, here, models.get(file.relative, set()), allowed, others, held_back)
             except RecursionError:
                 found = "an expression in it is nested too deeply to follow"
             except OSError as error:
@@ -239,7 +248,7 @@ def written(file: FileFix, starts: Sequence[Path]) -> FileFix:
     data = file.content.encoded(file.fixed.text)
     assert data is not None, "what cannot be encoded is not changed"
     try:
-        write_over(real_file(file.path, starts), data, expected=file.content.data)
+        replace_content(real_file(file.path, starts), data, expected=file.content.data)
     except WriteError as error:
         return replace(file, unwritten=str(error))
     return replace(file, written=True)

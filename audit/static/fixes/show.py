@@ -40,8 +40,8 @@ def is_clean(run: FixRun, mode: Mode) -> bool:
     return not open_ and (mode is Mode.FIX or not made(run))
 
 
-def text_of(run: FixRun, mode: Mode) -> str:
-    """Return the list of fixes by file, and the counts in the last line."""
+def text_of(run: FixRun, mode: Mode, *, unsafe: bool = False) -> str:
+    """Return the list of fixes by file, and the counts in the last line; `unsafe` ones were asked for or not."""
     lines: list[str] = []
     for file in run.files:
         lines.append(one_line(file.name, limit=None))
@@ -56,7 +56,7 @@ def text_of(run: FixRun, mode: Mode) -> str:
         lines += [_line(each, each in file.fixed.made, mode) for each in sorted(shown, key=_place)]
         lines += [f"{_line(each, False, mode)} ({one_line(why)})" for each, why in file.held]
     lines += [f"{one_line(name, limit=None)}\n  skipped: {one_line(why)}" for name, why in run.unreadable]
-    return "\n".join([*lines, summary(run, mode)]) + "\n"
+    return "\n".join([*lines, summary(run, mode, unsafe=unsafe)]) + "\n"
 
 
 def _place(proposal: Proposal) -> tuple[int, int, str]:
@@ -70,8 +70,11 @@ def _line(proposal: Proposal, is_made: bool, mode: Mode) -> str:
     return f"  {place:8} {state}{proposal.rule} {safety:10} {one_line(proposal.message)}"
 
 
-def summary(run: FixRun, mode: Mode) -> str:
-    """Return one line: how many fixes of which kind, in how many files, and what makes the others."""
+def summary(run: FixRun, mode: Mode, *, unsafe: bool = False) -> str:
+    """Return one line: how many fixes of which kind, in how many files, and what makes the others.
+
+    With `unsafe`, the unsafe ones were asked for too: what is left of them could not be made.
+    """
     done, rest = made(run), left(run)
     by_safety = Counter(each.fix.safety for each in rest if each.fix)
     if mode is Mode.LIST:
@@ -80,11 +83,11 @@ def summary(run: FixRun, mode: Mode) -> str:
     verb = "fixed" if mode is Mode.FIX else "would be fixed"
     files = len({file.name for file in run.files if file.is_changed and not file.unwritten}) if done else 0
     parts = [f"{_count(len(done), 'finding')} {verb} in {_count(files, 'file')}"] if mode is not Mode.LIST else []
-    safe, unsafe, ideas = (by_safety[each] for each in (FixSafety.SAFE, FixSafety.UNSAFE, FixSafety.SUGGESTION))
-    if safe or unsafe:
-        hint = f" ({_how(mode, safe=safe, unsafe=unsafe)})" if mode is Mode.LIST or unsafe else ""
+    safe, risky, ideas = (by_safety[each] for each in (FixSafety.SAFE, FixSafety.UNSAFE, FixSafety.SUGGESTION))
+    if safe or risky:
+        hint = f" ({_how(mode, safe=safe, risky=risky)})" if mode is Mode.LIST or (risky and not unsafe) else ""
         what = "can be fixed" if mode is Mode.LIST else "left"
-        parts.append(f"{_count(safe + unsafe, 'finding')} {what}: {safe} safe, {unsafe} unsafe{hint}")
+        parts.append(f"{_count(safe + risky, 'finding')} {what}: {safe} safe, {risky} unsafe{hint}")
     elif mode is Mode.LIST:
         parts.append("nothing to fix in what was read" if run.unreadable else "nothing to fix")
     if ideas:
@@ -92,10 +95,10 @@ def summary(run: FixRun, mode: Mode) -> str:
     return f"{'; '.join(parts)}; {_count(run.files_read, 'file')} read"
 
 
-def _how(mode: Mode, *, safe: int, unsafe: int) -> str:
+def _how(mode: Mode, *, safe: int, risky: int) -> str:
     if mode is not Mode.LIST:
         return "--unsafe-fixes takes the unsafe ones in"
-    if not unsafe:
+    if not risky:
         return "--fix makes them"
     return "--fix makes the safe ones, --fix --unsafe-fixes all" if safe else "--fix --unsafe-fixes makes them"
 

@@ -11,9 +11,9 @@ from pathlib import Path
 from audit.attention.plan import plan_attention
 from audit.catalog import Catalog
 from audit.errors import UsageError
+from audit.report.files import replace_content
 from audit.results import Outcome, Result
 from audit.session import Collected, Request, conduct
-from audit.static.fixes.disk import write_over
 from audit.static.fixes.judging import Proposal
 from audit.static.fixes.places import Tree
 from audit.static.fixes.rounds import Fixed
@@ -74,7 +74,7 @@ class Verifier:
             keep = bool(better) and not worse
         finally:  # whatever ended this, Ctrl-C too
             if not keep:
-                write_over(
+                replace_content(
                     file.path.resolve(), file.content.data, expected=file.content.encoded(file.fixed.text) or b""
                 )
         if keep:

@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 from dataclasses import replace
 
-from audit.errors import UsageError
 from audit.judgement import Judgement, Measured, error, failed, judged, skipped
 from audit.plan import Group, Plan, PlannedCheck
 from audit.results import Check, Comparison, Location, Subject, SubjectKind
@@ -11,10 +10,10 @@ from audit.session import Collected
 from audit.static.ignores import PathIgnores
 from audit.static.notebooks import SUFFIX as NOTEBOOK
 from audit.static.rules.engine import Finding, RuleReport, run_rules
+from audit.static.rules.naming import active_rules
 from audit.static.rules.project_checks import judge_project, project_files
 from audit.static.rules.project_files import ProjectFiles
 from audit.static.rules.project_rule import ProjectRule
-from audit.static.rules.registry import all_rules, rules_by_id
 from audit.static.rules.rule import Rule
 from audit.static.rules.sec006_committed_secret import CommittedSecret
 from audit.subjects import package_subject
@@ -70,16 +69,8 @@ def _notebooks(collected: Collected, rules: Sequence[Rule], ignores: PathIgnores
 
 def selected_rules(collected: Collected) -> tuple[Rule, ...]:
     """Return the rules that are on by default, by the configuration or because the user names them, sorted by id."""
-    settings = collected.target.settings
-    for name in (*settings.enable, *settings.disable):
-        if name not in rules_by_id():
-            raise UsageError(f"no rule is called {name}; `astrobio-audit rules` lists them")
-    named = {name.removeprefix("rules.").upper() for name in collected.only if name.startswith("rules.")}
-    return tuple(
-        rule
-        for rule in all_rules()
-        if rule.id in named or ((rule.default_on or rule.id in settings.enable) and rule.id not in settings.disable)
-    )
+    named = [name for name in collected.only if name.lower().startswith("rules.")]
+    return active_rules(collected.target.settings, named=named)
 
 
 def _judged(rule: Rule, report: RuleReport, collected: Collected, ignores: PathIgnores) -> Sequence[Judgement]:

@@ -1,36 +1,28 @@
 """What a rule says of itself, as text and as JSON."""
 
-import difflib
 import json
 import textwrap
 from collections.abc import Sequence
 
 from audit.errors import UsageError
+from audit.static.rules.naming import rules_named
 from audit.static.rules.registry import all_rules, rules_by_id
 from audit.static.rules.rule import FixSafety, Rule, snippet
 
 _WIDTH = 100
-_ALIKE = 0.4  # the least likeness of two ids that makes one a suggestion for the other
 
 
 def find_rule(name: str) -> Rule:
-    """Return the rule called `name`; case and the area `rules.` do not matter.
+    """Return the rule called `name`.
 
     Raises:
-        UsageError: there is none; the message names the nearest.
+        UsageError: there is none, or it is a family.
     """
-    wanted = name.upper().removeprefix("RULES.")
-    rules = rules_by_id()
-    if wanted in rules:
-        return rules[wanted]
-    near = [each for each in rules if _alike(wanted, each) >= _ALIKE]
-    near.sort(key=lambda each: (-_alike(wanted, each), each))
-    hint = f"did you mean {near[0]}?" if near else "`astrobio-audit rules` lists them"
-    raise UsageError(f"no rule is called {name}; {hint}")
-
-
-def _alike(wanted: str, name: str) -> float:
-    return difflib.SequenceMatcher(None, name, wanted).ratio()
+    found = rules_named(name)
+    if len(found) > 1:
+        raise UsageError(f"{name} is a family of {len(found)} rules; name one: {', '.join(sorted(found))}")
+    (rule,) = found
+    return rules_by_id()[rule]
 
 
 def list_text() -> str:

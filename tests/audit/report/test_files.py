@@ -11,7 +11,7 @@ import pytest
 
 from audit.errors import UsageError
 from audit.report.document import Report
-from audit.report.files import WriteError, prepare_folder, write_atomically
+from audit.report.files import WriteError, prepare_folder, replace_content, write_atomically
 from audit.report.write import report_json, write_files
 from audit.results import Result
 
@@ -164,3 +164,45 @@ def test_a_write_that_is_interrupted_leaves_nothing_beside_the_file(
     with pytest.raises(KeyboardInterrupt):
         write_atomically(tmp_path / "report.json", "text")
     assert list(tmp_path.iterdir()) == []
+
+
+def test_the_mode_stays_and_nothing_is_left_beside_the_file(tmp_path: Path) -> None:
+    path = tmp_path / "a.py"
+    path.write_bytes(b"old")
+    path.chmod(0o754)
+    replace_content(path, b"new", expected=b"old")
+    assert path.read_bytes() == b"new"
+    assert stat.S_IMODE(path.stat().st_mode) == 0o754
+    assert [each.name for each in tmp_path.iterdir()] == ["a.py"]
+
+
+def test_a_file_that_changed_meanwhile_is_not_overwritten(tmp_path: Path) -> None:
+    path = tmp_path / "a.py"
+    path.write_bytes(b"newer")
+    with pytest.raises(WriteError, match="changed since it was read"):
+        replace_content(path, b"new", expected=b"old")
+    assert path.read_bytes() == b"newer"
+    assert [each.name for each in tmp_path.iterdir()] == ["a.py"]
+
+
+def test_a_read_only_file_stays(tmp_path: Path) -> None:
+    path = tmp_path / "a.py"
+    path.write_bytes(b"old")
+    path.chmod(0o444)
+    with pytest.raises(WriteError, match="read-only"):
+        replace_content(path, b"new", expected=b"old")
+    assert path.read_bytes() == b"old"
+
+
+def test_a_full_disk_leaves_the_file_and_nothing_beside_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "a.py"
+    path.write_bytes(b"old")
+
+    def full(descriptor: int) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(WriteError, match="No space left on device; what stood there is unchanged"):
+        replace_content(path, b"new", expected=b"old")
+    assert path.read_bytes() == b"old"
+    assert [each.name for each in tmp_path.iterdir()] == ["a.py"]

@@ -146,6 +146,15 @@ def test_encoding_permissions_and_links_are_kept(tmp_path: Path) -> None:
         assert tokenize.detect_encoding(io.BytesIO(file.read()).readline)[0] == "utf-8-sig"
 
 
+def test_a_read_only_file_stays_and_is_told(tmp_path: Path) -> None:
+    for name in ("a.py", "b.py"):
+        (tmp_path / name).write_text("f()\n")
+    (tmp_path / "a.py").chmod(0o444)
+    done = add_noqa(report_of(finding(tmp_path, "a.py"), finding(tmp_path, "b.py")), tmp_path)
+    assert (done.findings, done.files, done.left) == (1, 1, [f"{tmp_path / 'a.py'}: is read-only; it is unchanged"])
+    assert (tmp_path / "a.py").read_text() == "f()\n"
+
+
 def test_only_findings_of_rules_that_count_are_silenced(tmp_path: Path) -> None:
     (tmp_path / "a.py").write_text("f()\n")
     results = [
