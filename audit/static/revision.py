@@ -21,6 +21,7 @@ _NAMES = frozenset({"pyproject.toml", "setup.cfg", "setup.py", ".gitignore"})  #
 _SUFFIXES = (".py", NOTEBOOK)
 _MAX_OTHER_BYTES = 4 * 1024 * 1024  # what rules find in a larger document or data file counts as new
 _FILE_MODES = ("100644", "100755")
+_LINK_MODE = "120000"
 _BLOBS_AT_ONCE = 200
 _RENAMED = "R"
 
@@ -75,11 +76,15 @@ def target_at(revision: Revision, target: Target, folder: Path) -> Target | None
     Raises:
         UsageError: git does not give the files.
     """
-    blobs = dict(_listed(target.root, revision, everything=not target.paths))
-    for path, content in _contents(target.root, revision, blobs):
+    listed = list(_listed(target.root, revision, everything=not target.paths))
+    links = {path for path, _, is_link in listed if is_link}
+    for path, content in _contents(target.root, revision, {path: blob for path, blob, _ in listed}):
         place = folder / path
         place.parent.mkdir(parents=True, exist_ok=True)
-        place.write_bytes(content)
+        if path not in links:
+            place.write_bytes(content)
+        elif _stays_inside(path, goal := os.fsdecode(content)):
+            place.symlink_to(goal)
     source = folder / target.source.relative_to(target.root)
     paths = _old_paths(revision, target, folder)
     moved = target.model_copy(update={"root": folder, "source": source, "paths": paths})
@@ -90,12 +95,21 @@ def target_at(revision: Revision, target: Target, folder: Path) -> Target | None
     return moved if _has_sources(folder) else None
 
 
+def _stays_inside(link: str, goal: str) -> bool:
+    """Return whether what a link leads to lies in the folder that the link's path is relative to."""
+    reached = os.path.normpath(os.path.join(os.path.dirname(link), goal))
+    return not os.path.isabs(reached) and reached.split(os.sep)[0] != os.pardir
+
+
 def _has_sources(folder: Path) -> bool:
     return any(next(folder.rglob(f"*{suffix}"), None) for suffix in _SUFFIXES)
 
 
-def _listed(root: Path, revision: Revision, *, everything: bool) -> Iterator[tuple[str, bytes]]:
-    """Yield the sources below `root` with their objects, or `everything` that some rule can find something in."""
+def _listed(root: Path, revision: Revision, *, everything: bool) -> Iterator[tuple[str, bytes, bool]]:
+    """Yield the sources below `root`, or `everything` that some rule can find something in.
+
+    Each has its path, its object and whether it is a link; links are sources only.
+    """
     listed = git_output(root, "ls-tree", "-r", "-l", "-z", revision.commit)
     if listed is None:
         raise UsageError(f"--diff-base {revision.name}: git does not list its files; fetch the whole commit")
@@ -103,10 +117,12 @@ def _listed(root: Path, revision: Revision, *, everything: bool) -> Iterator[tup
         facts, _, name = entry.partition(b"\t")
         mode, _, blob, size = facts.split()
         path = PurePosixPath(os.fsdecode(name))
-        wanted = path.suffix in _SUFFIXES or path.name in _NAMES
-        wanted |= everything and size.isdigit() and int(size) <= _MAX_OTHER_BYTES
-        if wanted and mode.decode() in _FILE_MODES and not {"..", ".git"}.intersection(path.parts):
-            yield path.as_posix(), blob
+        is_link = mode.decode() == _LINK_MODE
+        wanted = path.suffix in _SUFFIXES or (path.name in _NAMES and not is_link)
+        wanted |= everything and not is_link and size.isdigit() and int(size) <= _MAX_OTHER_BYTES
+        known = is_link or mode.decode() in _FILE_MODES
+        if wanted and known and not {"..", ".git"}.intersection(path.parts):
+            yield path.as_posix(), blob, is_link
 
 
 def _contents(root: Path, revision: Revision, blobs: Mapping[str, bytes]) -> Iterator[tuple[str, bytes]]:

@@ -73,6 +73,26 @@ def test_the_files_are_those_of_the_revision_and_only_what_some_rule_reads(
     assert found == {"zoo/__init__.py": b"old\n", "zoo/é b.py": b"x = 1\r\n", "n.ipynb": b"{}", "README.md": b"0\n"}
 
 
+def test_links_that_stay_in_the_tree_are_links_again(root: Path, commit: Commit, tmp_path: Path) -> None:
+    links = {
+        "zoo/b.py": "a.py",
+        "c.py": "zoo/../zoo/a.py",
+        "out.py": "../x.py",
+        "etc.py": "/etc/passwd",
+        "README": "c.py",
+    }
+    (root / "zoo").mkdir()
+    for name, goal in links.items():
+        (root / name).symlink_to(goal)
+    commit({"zoo/a.py": "x = 1\n"})
+    before = target_at(find_revision(root, "HEAD"), Target.load_tree(root), tmp_path / "before")
+    assert before is not None
+    found = {
+        path.relative_to(before.root).as_posix(): path.read_text() for path in before.root.rglob("*") if path.is_file()
+    }
+    assert found == dict.fromkeys(("zoo/a.py", "zoo/b.py", "c.py"), "x = 1\n")
+
+
 def test_of_chosen_paths_only_sources_are_taken(root: Path, commit: Commit, tmp_path: Path) -> None:
     commit({"a.py": "x = 1\n", "README.md": "0\n"})
     limited = Target.load_tree(root).limited_to([root / "a.py"])
