@@ -1,5 +1,6 @@
 """What the target's exceptions and silences are called in a report."""
 
+import re
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -9,6 +10,7 @@ from audit.results import Location
 from audit.target import Target
 
 _MAX_TEXT = 1000
+_ADDRESS = re.compile(r"(?<= at )0x[0-9a-fA-F]{6,}\b")  # as in `<object at 0x7f1d78a13380>`
 
 
 def describe_raised(raised: TargetRaised, target: Target) -> str:
@@ -46,8 +48,8 @@ def judge_raised(raised: TargetRaised, target: Target, *, phases: Iterable[str])
 
 
 def _short(text: str, target: Target, *, keep_end: bool = False) -> str:
-    # Reports must not depend on where the target lies on this machine.
-    text = text.replace(f"{target.root}/", "")
+    # Reports must not depend on where the target lies on this machine, nor its objects in memory.
+    text = _ADDRESS.sub("0x...", text.replace(f"{target.root}/", ""))
     if len(text) <= _MAX_TEXT:
         return text
     return "... " + text[-_MAX_TEXT:] if keep_end else text[:_MAX_TEXT] + " ..."

@@ -316,21 +316,23 @@ def _package_path(source: Path, package: str) -> Path | None:
     return module if os.path.isfile(module) else None
 
 
+def _has_python(package: Path) -> bool:
+    return package.is_file() or next(package.rglob("*.py"), None) is not None
+
+
 def _find_source(root: Path, configured: str | None, package: str) -> Path:
     places = [root / configured] if configured else [root, root / "src"]
-    for place in places:
-        path = _package_path(place, package)
-        if path:
-            resolved = place.resolve()
-            if not _is_text(resolved):
-                raise UsageError(f"{resolved}: not UTF-8; rename the folder, for the target's process is told its name")
-            if not resolved.is_relative_to(root):
-                raise UsageError(f"{TABLE} source: {configured!r} lies outside the target {root}")
-            if not path.resolve().is_relative_to(root):
-                raise UsageError(
-                    f"package {package!r}: {path} is a link to {path.resolve()}, outside the target {root}"
-                )
-            return resolved
+    found = {place: path for place in places if (path := _package_path(place, package))}
+    # A folder of data can have the package's name; it is the package only where no other is.
+    for place, path in sorted(found.items(), key=lambda each: not _has_python(each[1])):
+        resolved = place.resolve()
+        if not _is_text(resolved):
+            raise UsageError(f"{resolved}: not UTF-8; rename the folder, for the target's process is told its name")
+        if not resolved.is_relative_to(root):
+            raise UsageError(f"{TABLE} source: {configured!r} lies outside the target {root}")
+        if not path.resolve().is_relative_to(root):
+            raise UsageError(f"package {package!r}: {path} is a link to {path.resolve()}, outside the target {root}")
+        return resolved
     tried = " and ".join(str(place) for place in places)
     raise UsageError(f"package {package!r} not found in {tried}; set `package` or `source`{_candidates(root)}")
 

@@ -4,6 +4,7 @@ import re
 import unicodedata
 
 _MARKDOWN = re.compile(r"([\\`*_{}\[\]<>#|!~&$])")
+_LINKED = re.compile(r":(?=//)|www(?=\.)|@", re.IGNORECASE)  # what begins a link, an address or a mention
 _BREAKS = re.compile(r"\s*[\t\n\u2028\u2029]\s*")
 _REPLACEMENT = "\N{REPLACEMENT CHARACTER}"
 
@@ -30,7 +31,7 @@ def one_line(text: str, limit: int | None = 300) -> str:
 def markdown(text: str, limit: int = 2000) -> str:
     """Return `text` on one line with everything escaped that Markdown or HTML would read."""
     escaped = _MARKDOWN.sub(r"\\\1", one_line(text, limit))
-    return escaped.replace("\\<", "&lt;").replace("\\>", "&gt;").replace("://", ":\N{ZERO WIDTH SPACE}//")
+    return _LINKED.sub("\\g<0>\N{ZERO WIDTH SPACE}", escaped.replace("\\<", "&lt;").replace("\\>", "&gt;"))
 
 
 def code(text: str) -> str:

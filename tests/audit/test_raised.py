@@ -33,6 +33,12 @@ def test_where_the_target_lies_is_not_told(make_target: MakeTarget) -> None:
     assert str(target.root) not in describe_failure(ProbeFailure("crashed", output_tail=message), target)
 
 
+def test_where_an_object_lies_in_memory_is_not_told(make_target: MakeTarget) -> None:
+    messages = [f"<zoo.A object at 0x7f{n}a13380>, mask 0x7fffffff" for n in (1, 2)]
+    told = [describe_raised(raised(message=message), make_target()) for message in messages]
+    assert told == ["forward raised ValueError: <zoo.A object at 0x...>, mask 0x7fffffff"] * 2
+
+
 def test_a_long_message_keeps_its_beginning_and_a_long_output_its_end(make_target: MakeTarget) -> None:
     long = "first " + 5000 * "x" + " last"
     told = describe_raised(raised(message=long), make_target())

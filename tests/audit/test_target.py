@@ -59,6 +59,10 @@ def test_a_source_folder_is_found(project: Path) -> None:
     (project / "src").mkdir()
     (project / "zoo").rename(project / "src" / "zoo")
     assert Target.load(project, package="zoo").source == project / "src"
+    (project / "zoo" / "data").mkdir(parents=True)  # a folder of that name without Python is no package
+    assert Target.load(project, package="zoo").source == project / "src"
+    (project / "zoo" / "data" / "a.py").touch()
+    assert Target.load(project, package="zoo").source == project
 
 
 def test_the_configuration_digest_does_not_depend_on_where_the_interpreter_lies(project: Path) -> None:
