@@ -83,7 +83,7 @@ register_fix(app)
     + examples_("astrobio-audit doctor", "astrobio-audit doctor --python .venv/bin/python --json")
 )
 def doctor(
-    target: TargetOption = Path("."),
+    target: TargetOption = None,
     python: PythonOption = None,
     as_json: JsonOption = False,
     quiet: QuietOption = False,
@@ -92,7 +92,7 @@ def doctor(
     from audit.doctor import examine
 
     with leaving():
-        examine(python, target, as_json=as_json, quiet=quiet)
+        examine(python, target or Path("."), as_json=as_json, quiet=quiet)
 
 
 def _load_command_groups() -> None:

@@ -35,7 +35,7 @@ def run_area(
         typer.Exit: always at the end, with the report's exit code.
     """
     target = Target.load(
-        options.target,
+        options.folder,
         package=options.package,
         python=options.python,
         seed=options.seed,
@@ -47,15 +47,15 @@ def run_area(
         command=command,
         planners=planners,
         release=release,
-        only=options.only,
-        subjects=options.subjects,
+        only=options.only or (),
+        subjects=options.subject or (),
         needs_inventory=needs_inventory,
         cache=options.cache,
     )
     prepare_output(options)
     deliver(
         conduct_shown(target, request, quiet=options.quiet),
-        form=options.format,
+        form=options.form,
         quiet=options.quiet,
         output=options.output,
     )

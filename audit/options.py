@@ -1,15 +1,23 @@
-"""The options that area commands share. Imports typer only, so that `--help` stays fast."""
+"""The options that commands share, and how a command is made of them. Imports typer only: `--help` stays fast."""
 
+import inspect
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import MISSING, dataclass, fields
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, TypeVar, get_type_hints
 
 import typer
 
 from audit.errors import Stopped, UsageError
+
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
+
+    Given = TypeVar("Given", bound=DataclassInstance)
+else:
+    Given = TypeVar("Given")
 
 
 class Format(StrEnum):
@@ -23,7 +31,22 @@ class Format(StrEnum):
 
 
 TargetOption = Annotated[
-    Path, typer.Option("--target", "-t", metavar="DIR", help="Folder that holds the package and its pyproject.toml.")
+    Path | None,
+    typer.Option(
+        "--target",
+        "-t",
+        metavar="DIR",
+        help="Folder that holds the package and its pyproject.toml; the default is the current folder.",
+    ),
+]
+TargetAroundOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--target",
+        "-t",
+        metavar="DIR",
+        help="Folder with the pyproject.toml; the default is the current folder, or the project around what is named.",
+    ),
 ]
 PackageOption = Annotated[
     str | None, typer.Option("--package", "-p", metavar="NAME", help="Import name of the package under audit.")
@@ -42,7 +65,7 @@ OutputOption = Annotated[
 ]
 OnlyOption = Annotated[
     list[str] | None,
-    typer.Option("--only", metavar="CHECK", help="Run this check or area only; may be repeated. Gives no verdict."),
+    typer.Option("--only", metavar="CHECK", help="Run this check, area or rule only; may be repeated. Gives no verdict."),
 ]
 SubjectOption = Annotated[
     list[str] | None,
@@ -67,36 +90,45 @@ ProbeOption = Annotated[
 
 @dataclass(frozen=True, kw_only=True)
 class Options:
-    """What the shared options were set to."""
+    """What the options that all areas share were set to; a command with more of them derives a class."""
 
-    target: Path
-    package: str | None
-    python: Path | None
-    format: Format
-    quiet: bool
-    output: Path | None
-    output_is_default: bool
-    only: tuple[str, ...]
-    subjects: tuple[str, ...]
-    seed: int | None
-    workers: int | None
-    cache: bool = True
-    notebooks: bool = False
-    probe: bool = False
+    target: TargetOption = None
+    package: PackageOption = None
+    python: PythonOption = None
+    as_json: JsonOption = False
+    format: FormatOption = None
+    quiet: QuietOption = False
+    output: OutputOption = None
+    only: OnlyOption = None
+    subject: SubjectOption = None
+    seed: SeedOption = None
+    workers: WorkersOption = None
+    cache: CacheOption = True
+    notebooks: NotebooksOption = False
+    probe: ProbeOption = False
 
+    def __post_init__(self) -> None:
+        """Refuse what contradicts itself.
 
-@dataclass(frozen=True, kw_only=True)
-class StaticOptions(Options):
-    """What the options of `static` were set to."""
+        Raises:
+            UsageError: two options ask for different formats.
+        """
+        format_of(self.format, as_json=self.as_json)
 
-    paths: tuple[Path, ...] = ()
-    target_is_given: bool = True
-    baseline: Path | None = None
-    write_baseline: Path | None = None
-    diff_base: str | None = None
-    statistics: bool = False
-    add_noqa: bool = False
-    watch: bool = False
+    @property
+    def folder(self) -> Path:
+        """The folder with the pyproject.toml, where nothing else names one."""
+        return self.target or Path(".")
+
+    @property
+    def form(self) -> Format:
+        """The format in which the report is printed."""
+        return format_of(self.format, as_json=self.as_json)
+
+    @property
+    def output_is_default(self) -> bool:
+        """Whether the report is written to a folder that the user did not name."""
+        return self.output is not None and self.output == type(self).output
 
 
 def format_of(chosen: Format | None, *, as_json: bool) -> Format:
@@ -124,59 +156,41 @@ def examples(*lines: str) -> str:
     return "\n\n\b\nExamples:\n" + "\n".join(f"  {line}" for line in lines)
 
 
-def area_command(
+def add_command(
     app: typer.Typer,
+    options: type[Given],
     *,
     name: str,
     summary: str,
     examples_of: Sequence[str],
-    run: Callable[[Options], None],
-    default_output: Path | None = None,
+    run: Callable[[Given], None],
 ) -> None:
-    """Add a command with the shared options to `app`.
+    """Add a command to `app` whose options are the fields of a dataclass.
 
     Args:
         app: the application to add to.
+        options: a dataclass; each field is annotated with the `typer.Option` or `typer.Argument` that sets it.
         name: of the command.
         summary: what it does, one or two sentences.
         examples_of: command lines for its help.
-        run: receives the options.
-        default_output: folder for the report when `--output` is not given; None writes no file.
+        run: receives the options. What it needs beside them it imports itself, so that `--help` stays fast.
     """
 
-    def command(
-        target: TargetOption = Path("."),
-        package: PackageOption = None,
-        python: PythonOption = None,
-        as_json: JsonOption = False,
-        form: FormatOption = None,
-        quiet: QuietOption = False,
-        output: OutputOption = default_output,
-        only: OnlyOption = None,
-        subject: SubjectOption = None,
-        seed: SeedOption = None,
-        workers: WorkersOption = None,
-        cache: CacheOption = True,
-        notebooks: NotebooksOption = False,
-        probe: ProbeOption = False,
-    ) -> None:
-        options = Options(
-            target=target,
-            package=package,
-            python=python,
-            format=format_of(form, as_json=as_json),
-            quiet=quiet,
-            output=output,
-            output_is_default=output is not None and output == default_output,
-            only=tuple(only or ()),
-            subjects=tuple(subject or ()),
-            seed=seed,
-            workers=workers,
-            cache=cache,
-            notebooks=notebooks,
-            probe=probe,
-        )
+    def command(**given: object) -> None:
         with leaving():
-            run(options)
+            run(options(**given))
 
+    kinds = get_type_hints(options, include_extras=True)
+    command.__signature__ = inspect.Signature(  # type: ignore[attr-defined]  # what typer reads
+        [
+            inspect.Parameter(
+                each.name,
+                inspect.Parameter.KEYWORD_ONLY,
+                default=inspect.Parameter.empty if each.default is MISSING else each.default,
+                annotation=kinds[each.name],
+            )
+            for each in fields(options)
+        ]
+    )
+    command.__annotations__ = {each.name: kinds[each.name] for each in fields(options)}
     app.command(name=name, help=summary + examples(*examples_of))(command)

@@ -1,29 +1,11 @@
-"""Adds `astrobio-audit attention`. A command's body is imported when it runs, so that `--help` stays fast."""
+"""Adds `astrobio-audit attention` and `spec`. Their bodies are imported when they run, so that `--help` stays fast."""
 
-from pathlib import Path
+from dataclasses import dataclass
 from typing import Annotated
 
 import typer
 
-from audit.options import (
-    CacheOption,
-    FormatOption,
-    JsonOption,
-    NotebooksOption,
-    OnlyOption,
-    Options,
-    OutputOption,
-    PackageOption,
-    ProbeOption,
-    PythonOption,
-    QuietOption,
-    SeedOption,
-    SubjectOption,
-    WorkersOption,
-    examples,
-    format_of,
-    leaving,
-)
+from audit.options import Options, PythonOption, SeedOption, TargetAroundOption, add_command
 
 NamesArgument = Annotated[
     list[str] | None,
@@ -32,15 +14,7 @@ NamesArgument = Annotated[
         help="Classes and functions to judge, in any file, without specs; none: those of the target.",
     ),
 ]
-TargetOption = Annotated[
-    Path | None,
-    typer.Option(
-        "--target",
-        "-t",
-        metavar="DIR",
-        help="Folder with the pyproject.toml; the default is the current folder, for FILE::NAME the project around it.",
-    ),
-]
+NameArgument = Annotated[str, typer.Argument(metavar="FILE::NAME", help="The class or function, in any file.")]
 _HELP = (
     "Compare attention mechanisms with a float64 oracle and check their masks, causality, cache and gradients. Judges "
     "those that the specs declare; without specs, those that the inventory finds, built and called as their own source "
@@ -48,71 +22,61 @@ _HELP = (
 )
 
 
+_SPEC_HELP = (
+    "Print a specs module for a class or function, to begin with: how it is built and called, as far as its source "
+    "suggests it, and what is left for you to decide."
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class AttentionOptions(Options):
+    """What the options of `attention` were set to."""
+
+    names: NamesArgument = None
+    target: TargetAroundOption = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class SpecOptions:
+    """What the options of `spec` were set to."""
+
+    name: NameArgument
+    target: TargetAroundOption = None
+    python: PythonOption = None
+    seed: SeedOption = None
+
+
 def register(app: typer.Typer) -> None:
-    """Add the command to `app`."""
-    app.command(
+    """Add the commands to `app`."""
+    add_command(
+        app,
+        AttentionOptions,
         name="attention",
-        help=_HELP
-        + examples(
+        summary=_HELP,
+        examples_of=[
             "astrobio-audit attention",
             "astrobio-audit attention mypackage/layers.py::SelfAttention",
             "astrobio-audit attention --only attention.causality --subject my_attention",
-        ),
-    )(_attention)
-    app.command(
+        ],
+        run=_attention,
+    )
+    add_command(
+        app,
+        SpecOptions,
         name="spec",
-        help="Print a specs module for a class or function, to begin with: how it is built and called, as far as its "
-        "source suggests it, and what is left for you to decide."
-        + examples("astrobio-audit spec mypackage/layers.py::SelfAttention > mypackage/specs.py"),
-    )(_spec)
+        summary=_SPEC_HELP,
+        examples_of=["astrobio-audit spec mypackage/layers.py::SelfAttention > mypackage/specs.py"],
+        run=_spec,
+    )
 
 
-def _spec(
-    name: Annotated[str, typer.Argument(metavar="FILE::NAME", help="The class or function, in any file.")],
-    target: TargetOption = None,
-    python: PythonOption = None,
-    seed: SeedOption = None,
-) -> None:
-    from audit.attention.command import print_spec
-
-    with leaving():
-        print_spec(name, target=target, python=python, seed=seed)
-
-
-def _attention(
-    names: NamesArgument = None,
-    target: TargetOption = None,
-    package: PackageOption = None,
-    python: PythonOption = None,
-    as_json: JsonOption = False,
-    form: FormatOption = None,
-    quiet: QuietOption = False,
-    output: OutputOption = None,
-    only: OnlyOption = None,
-    subject: SubjectOption = None,
-    seed: SeedOption = None,
-    workers: WorkersOption = None,
-    cache: CacheOption = True,
-    notebooks: NotebooksOption = False,
-    probe: ProbeOption = False,
-) -> None:
+def _attention(options: AttentionOptions) -> None:
     from audit.attention.command import run_attention
 
-    options = Options(
-        target=target or Path("."),
-        package=package,
-        python=python,
-        format=format_of(form, as_json=as_json),
-        quiet=quiet,
-        output=output,
-        output_is_default=False,
-        only=tuple(only or ()),
-        subjects=tuple(subject or ()),
-        seed=seed,
-        workers=workers,
-        cache=cache,
-        notebooks=notebooks,
-        probe=probe,
-    )
-    with leaving():
-        run_attention(options, names=tuple(names or ()), target_is_given=target is not None)
+    run_attention(options)
+
+
+def _spec(options: SpecOptions) -> None:
+    from audit.attention.command import print_spec
+
+    print_spec(options)

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import typer
 
+from audit.attention.cli import AttentionOptions, SpecOptions
 from audit.attention.found import ask
 from audit.attention.named import Named, item_named, read_names
 from audit.attention.plan import plan_attention, plan_named
@@ -13,28 +14,27 @@ from audit.command import conduct_shown, deliver, prepare_output, run_area
 from audit.errors import UsageError
 from audit.execute import open_probe
 from audit.gateway import ProbeFailure, TargetRaised
-from audit.options import Options
 from audit.session import Collected, Request
 from audit.static.paths import find_root, paths_inside
 from audit.target import Target
 
 
-def run_attention(options: Options, *, names: Sequence[str], target_is_given: bool) -> None:
-    """Judge the target's attention mechanisms, or those in files that `names` give as `FILE::NAME`.
+def run_attention(options: AttentionOptions) -> None:
+    """Judge the target's attention mechanisms, or those that are named as `FILE::NAME`.
 
     Raises:
         UsageError: the options, the names or the configuration need correcting.
         typer.Exit: always at the end, with the report's exit code.
     """
-    if not names:
+    if not options.names:
         run_area(options, command="attention", planners=[plan_attention])
         return
     if options.package:
         raise UsageError("--package and FILE::NAME are two ways to say what is judged; give one of them")
-    named = read_names(names)
+    named = read_names(options.names)
     tree = _tree(
         named,
-        options.target if target_is_given else None,
+        options.target,
         python=options.python,
         seed=options.seed,
         workers=options.workers,
@@ -43,8 +43,8 @@ def run_attention(options: Options, *, names: Sequence[str], target_is_given: bo
     request = Request(
         command="attention",
         planners=[plan_named(located)],
-        only=options.only,
-        subjects=options.subjects,
+        only=options.only or (),
+        subjects=options.subject or (),
         cache=options.cache,
     )
     prepare_output(options)
@@ -54,18 +54,18 @@ def run_attention(options: Options, *, names: Sequence[str], target_is_given: bo
         update={"flags": (*words, "--target", ".", *tree.flags)}
     )
     report = conduct_shown(limited, request, quiet=options.quiet)
-    deliver(report, form=options.format, quiet=options.quiet, output=options.output)
+    deliver(report, form=options.form, quiet=options.quiet, output=options.output)
 
 
-def print_spec(name: str, *, target: Path | None, python: Path | None, seed: int | None) -> None:
-    """Print a specs module for the class or function that `FILE::NAME` names, and leave.
+def print_spec(options: SpecOptions) -> None:
+    """Print a specs module for the class or function that is named as `FILE::NAME`, and leave.
 
     Raises:
         UsageError: the name or the configuration needs correcting.
         typer.Exit: 0 where it can be built and called as printed, 1 where something is left to write.
     """
-    (named,) = read_names([name])
-    tree = _tree([named], target, python=python, seed=seed, workers=None)
+    (named,) = read_names([options.name])
+    tree = _tree([named], options.target, python=options.python, seed=options.seed, workers=None)
     (place,) = paths_inside(tree.root, [named.path])
     collected = Collected(tree.limited_to((place,)))
     try:
@@ -73,7 +73,7 @@ def print_spec(name: str, *, target: Path | None, python: Path | None, seed: int
         with open_probe(tree, side_by_side=1) as probe:
             reply = ask(probe, place, named.qualname, seed=tree.settings.seed)
     except (ProbeFailure, TargetRaised) as failure:
-        raise UsageError(f"{name}: {failure}") from failure
+        raise UsageError(f"{options.name}: {failure}") from failure
     finally:
         collected.close()
     typer.echo(spec_stub(reply), nl=False)

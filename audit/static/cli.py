@@ -1,42 +1,16 @@
 """Adds `astrobio-audit static`. A command's body is imported when it runs, so that `--help` stays fast."""
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from audit.options import (
-    CacheOption,
-    FormatOption,
-    JsonOption,
-    NotebooksOption,
-    OnlyOption,
-    OutputOption,
-    PackageOption,
-    ProbeOption,
-    PythonOption,
-    QuietOption,
-    SeedOption,
-    StaticOptions,
-    SubjectOption,
-    WorkersOption,
-    examples,
-    format_of,
-    leaving,
-)
+from audit.options import Options, TargetAroundOption, add_command
 
 PathsArgument = Annotated[
     list[Path] | None,
     typer.Argument(metavar="[PATHS]...", help="Python files and folders to report on, of any tree; none: the target."),
-]
-TargetOption = Annotated[
-    Path | None,
-    typer.Option(
-        "--target",
-        "-t",
-        metavar="DIR",
-        help="Folder with the pyproject.toml; the default is the current folder, for PATHS the project around them.",
-    ),
 ]
 BaselineOption = Annotated[
     Path | None,
@@ -70,67 +44,37 @@ _HELP = (
 )
 
 
+@dataclass(frozen=True, kw_only=True)
+class StaticOptions(Options):
+    """What the options of `static` were set to."""
+
+    paths: PathsArgument = None
+    target: TargetAroundOption = None
+    baseline: BaselineOption = None
+    write_baseline: WriteBaselineOption = None
+    diff_base: DiffBaseOption = None
+    statistics: StatisticsOption = False
+    add_noqa: AddNoqaOption = False
+    watch: WatchOption = False
+
+
 def register(app: typer.Typer) -> None:
     """Add the command to `app`."""
-    app.command(
+    add_command(
+        app,
+        StaticOptions,
         name="static",
-        help=_HELP
-        + examples(
+        summary=_HELP,
+        examples_of=[
             "astrobio-audit static",
             "astrobio-audit static src tests/test_model.py",
             "astrobio-audit static --target path/to/project --package mypackage --json",
-        ),
-    )(_static)
+        ],
+        run=_static,
+    )
 
 
-def _static(
-    paths: PathsArgument = None,
-    target: TargetOption = None,
-    package: PackageOption = None,
-    python: PythonOption = None,
-    as_json: JsonOption = False,
-    form: FormatOption = None,
-    quiet: QuietOption = False,
-    output: OutputOption = None,
-    only: OnlyOption = None,
-    subject: SubjectOption = None,
-    seed: SeedOption = None,
-    workers: WorkersOption = None,
-    cache: CacheOption = True,
-    notebooks: NotebooksOption = False,
-    probe: ProbeOption = False,
-    baseline: BaselineOption = None,
-    write_baseline: WriteBaselineOption = None,
-    diff_base: DiffBaseOption = None,
-    statistics: StatisticsOption = False,
-    add_noqa: AddNoqaOption = False,
-    watch: WatchOption = False,
-) -> None:
+def _static(options: StaticOptions) -> None:
     from audit.static.command import run_static
 
-    options = StaticOptions(
-        target=target or Path("."),
-        target_is_given=target is not None,
-        paths=tuple(paths or ()),
-        package=package,
-        python=python,
-        format=format_of(form, as_json=as_json),
-        quiet=quiet,
-        output=output,
-        output_is_default=False,
-        only=tuple(only or ()),
-        subjects=tuple(subject or ()),
-        seed=seed,
-        workers=workers,
-        cache=cache,
-        notebooks=notebooks,
-        probe=probe,
-        baseline=baseline,
-        write_baseline=write_baseline,
-        diff_base=diff_base,
-        statistics=statistics,
-        add_noqa=add_noqa,
-        watch=watch,
-    )
-    with leaving():
-        run_static(options)
+    run_static(options)

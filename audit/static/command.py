@@ -8,7 +8,7 @@ from rich.console import Console
 
 from audit.command import conduct_shown, deliver, prepare_output, written
 from audit.errors import UsageError
-from audit.options import Format, StaticOptions
+from audit.options import Format
 from audit.report.document import Report
 from audit.report.statistics import statistics_json, statistics_text
 from audit.report.streams import print_json
@@ -17,6 +17,7 @@ from audit.report.text import counted, one_line
 from audit.session import Request
 from audit.static.add_noqa import add_noqa
 from audit.static.checks import plan_static
+from audit.static.cli import StaticOptions
 from audit.static.known import comparison_of
 from audit.static.paths import find_root, paths_inside
 from audit.static.records import without_collector
@@ -43,18 +44,18 @@ def run_static(options: StaticOptions) -> None:
         report = _silenced(report, options)
     if options.statistics:
         _print_statistics(report, options)
-    deliver(report, form=options.format, quiet=options.quiet, output=options.output)
+    deliver(report, form=options.form, quiet=options.quiet, output=options.output)
 
 
 def _refuse_contradictions(options: StaticOptions) -> None:
-    if options.watch and (options.format is not Format.TEXT or options.output):
+    if options.watch and (options.form is not Format.TEXT or options.output):
         raise UsageError("--watch writes lines of text; leave --format and --output out")
     if options.watch and (options.add_noqa or options.write_baseline or options.statistics):
         raise UsageError("--watch only looks; leave --add-noqa, --write-baseline and --statistics out")
     if options.add_noqa and options.write_baseline:
         raise UsageError("--add-noqa and --write-baseline are two ways to live with a finding; give one of them")
-    if options.statistics and options.format not in (Format.TEXT, Format.JSON):
-        raise UsageError(f"--statistics has no form {options.format}; ask for text or json")
+    if options.statistics and options.form not in (Format.TEXT, Format.JSON):
+        raise UsageError(f"--statistics has no form {options.form}; ask for text or json")
 
 
 def _analysed(options: StaticOptions) -> Report:
@@ -62,8 +63,8 @@ def _analysed(options: StaticOptions) -> Report:
     request = Request(
         command="static",
         planners=[plan_static, plan_rules],
-        only=options.only,
-        subjects=options.subjects,
+        only=options.only or (),
+        subjects=options.subject or (),
         needs_inventory=True,
         cache=options.cache,
     )
@@ -86,12 +87,12 @@ def load_target(options: StaticOptions) -> Target:
     if options.paths and options.package:
         raise UsageError("--package and PATHS are two ways to say what is analysed; give one of them")
     if options.paths:
-        root = options.target if options.target_is_given else find_root(options.paths)
+        root = options.target or find_root(options.paths)
         tree = _tree(root, options)
         return tree.limited_to(paths_inside(tree.root, options.paths))
-    if options.package or names_package(options.target):
+    if options.package or names_package(options.folder):
         return Target.load(
-            options.target,
+            options.folder,
             package=options.package,
             python=options.python,
             seed=options.seed,
@@ -99,7 +100,7 @@ def load_target(options: StaticOptions) -> Target:
             notebooks=options.notebooks,
             probe=options.probe,
         )
-    return _tree(options.target, options)
+    return _tree(options.folder, options)
 
 
 def _tree(root: Path, options: StaticOptions) -> Target:
@@ -141,7 +142,7 @@ def _silenced(report: Report, options: StaticOptions) -> Report:
 
 def _print_statistics(report: Report, options: StaticOptions) -> None:
     unwritten = written(report, options.output) if options.output else None
-    if options.format is Format.JSON:
+    if options.form is Format.JSON:
         print_json(statistics_json(report))
     elif not options.quiet:
         typer.echo(statistics_text(report), nl=False)

@@ -5,11 +5,11 @@ from collections.abc import Callable
 from pathlib import Path
 
 from audit.errors import UsageError
-from audit.options import StaticOptions
 from audit.report.document import Baseline, Report
 from audit.results import Result
 from audit.session import Collected, Compare
 from audit.static.baseline import Scope, compare, counted, read_baseline, scope_of, set_apart, write_baseline
+from audit.static.cli import StaticOptions
 from audit.static.paths import holders
 from audit.static.revision import Revision, as_of_today, find_revision, target_at
 from audit.target import Target

@@ -1,15 +1,23 @@
 """Adds `astrobio-audit readiness`."""
 
+from dataclasses import dataclass
 from pathlib import Path
 
 import typer
 
-from audit.options import Options, area_command
+from audit.options import Options, OutputOption, add_command
 
 LATEST = Path("reports/latest")
 
 
-def _readiness(options: Options) -> None:
+@dataclass(frozen=True, kw_only=True)
+class ReadinessOptions(Options):
+    """What the options of `readiness` were set to."""
+
+    output: OutputOption = LATEST
+
+
+def _readiness(options: ReadinessOptions) -> None:
     from audit.attention.plan import plan_attention
     from audit.command import run_area
     from audit.static.checks import plan_static
@@ -27,8 +35,9 @@ def _readiness(options: Options) -> None:
 
 def register(app: typer.Typer) -> None:
     """Add the command to `app`."""
-    area_command(
+    add_command(
         app,
+        ReadinessOptions,
         name="readiness",
         summary="Run every area through one plan and write the readiness report with its verdict.",
         examples_of=[
@@ -37,5 +46,4 @@ def register(app: typer.Typer) -> None:
             "astrobio-audit readiness --only attention",
         ],
         run=_readiness,
-        default_output=LATEST,
     )

@@ -2,7 +2,7 @@
 
 import typer
 
-from audit.options import Options, area_command
+from audit.options import Options, add_command
 
 
 def _smoke(options: Options) -> None:
@@ -14,8 +14,9 @@ def _smoke(options: Options) -> None:
 
 def register(app: typer.Typer) -> None:
     """Add the command to `app`."""
-    area_command(
+    add_command(
         app,
+        Options,
         name="smoke",
         summary="Import every module; build, run, differentiate, step, save and load every registered model.",
         examples_of=["astrobio-audit smoke", "astrobio-audit smoke --subject my_model --json"],

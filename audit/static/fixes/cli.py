@@ -1,11 +1,12 @@
 """Adds `astrobio-audit fix`."""
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from audit.options import CacheOption, JsonOption, PythonOption, QuietOption, TargetOption, examples, leaving
+from audit.options import CacheOption, JsonOption, PythonOption, QuietOption, TargetOption, add_command
 
 _HELP = """Make the edits that findings of the rules call for, or show them; never imports what it edits.
 
@@ -21,54 +22,62 @@ Exit codes:
   3  a file could not be written, or an internal error"""
 
 
+PathsArgument = Annotated[list[Path] | None, typer.Argument(metavar="[PATHS]", help="Files or folders.")]
+FixOption = Annotated[bool, typer.Option("--fix", help="Write the safe fixes.")]
+DiffOption = Annotated[bool, typer.Option("--diff", help="Print unified diffs and write nothing.")]
+UnsafeOption = Annotated[bool, typer.Option("--unsafe-fixes", help="With --fix or --diff: the unsafe ones too.")]
+VerifyOption = Annotated[
+    bool,
+    typer.Option(
+        "--verify",
+        help="With --fix: keep a fix of attention code only where the attention audit of the target gets better.",
+    ),
+]
+SelectOption = Annotated[
+    list[str] | None,
+    typer.Option("--select", metavar="RULE", help="Edit for this rule or family only; may be repeated."),
+]
+
+
+@dataclass(frozen=True, kw_only=True)
+class FixOptions:
+    """What the options of `fix` were set to."""
+
+    paths: PathsArgument = None
+    target: TargetOption = None
+    python: PythonOption = None
+    write: FixOption = False
+    diff: DiffOption = False
+    unsafe: UnsafeOption = False
+    verify: VerifyOption = False
+    select: SelectOption = None
+    cache: CacheOption = True
+    json: JsonOption = False
+    quiet: QuietOption = False
+
+    @property
+    def folder(self) -> Path:
+        """The folder with the configuration."""
+        return self.target or Path(".")
+
+
 def register(app: typer.Typer) -> None:
     """Add the command to `app`."""
-    app.command(
+    add_command(
+        app,
+        FixOptions,
         name="fix",
-        help=_HELP
-        + examples(
+        summary=_HELP,
+        examples_of=[
             "astrobio-audit fix",
             "astrobio-audit fix src/zoo --diff --unsafe-fixes",
             "astrobio-audit fix --fix --select API002 --select SUP001",
-        ),
-    )(_fix)
-
-
-def _fix(
-    paths: Annotated[list[Path] | None, typer.Argument(metavar="[PATHS]", help="Files or folders.")] = None,
-    target: TargetOption = Path("."),
-    python: PythonOption = None,
-    write: Annotated[bool, typer.Option("--fix", help="Write the safe fixes.")] = False,
-    diff: Annotated[bool, typer.Option("--diff", help="Print unified diffs and write nothing.")] = False,
-    unsafe: Annotated[bool, typer.Option("--unsafe-fixes", help="With --fix or --diff: the unsafe ones too.")] = False,
-    verify: Annotated[
-        bool,
-        typer.Option(
-            "--verify",
-            help="With --fix: keep a fix of attention code only where the attention audit of the target gets better.",
-        ),
-    ] = False,
-    select: Annotated[
-        list[str] | None, typer.Option("--select", metavar="ID", help="Edit for this rule only; may be repeated.")
-    ] = None,
-    cache: CacheOption = True,
-    as_json: JsonOption = False,
-    quiet: QuietOption = False,
-) -> None:
-    from audit.static.fixes.command import Wish, carry_out
-
-    wish = Wish(
-        paths=tuple(paths or (Path("."),)),
-        target=target,
-        python=python,
-        write=write,
-        diff=diff,
-        unsafe=unsafe,
-        verify=verify,
-        select=tuple(select or ()),
-        cache=cache,
-        json=as_json,
-        quiet=quiet,
+        ],
+        run=_fix,
     )
-    with leaving():
-        carry_out(wish)
+
+
+def _fix(options: FixOptions) -> None:
+    from audit.static.fixes.command import carry_out
+
+    carry_out(options)

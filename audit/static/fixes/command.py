@@ -3,7 +3,6 @@
 import os
 import sys
 from contextlib import nullcontext
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,6 +12,7 @@ from audit.errors import EXIT_INCOMPLETE, UsageError
 from audit.report.files import WriteError
 from audit.report.streams import print_json
 from audit.static.environment import site_folders
+from audit.static.fixes.cli import FixOptions
 from audit.static.fixes.places import trees_of
 from audit.static.fixes.run import FixRun, Ignores, choose, work_out, write
 from audit.static.fixes.show import Mode, diffs_of, is_clean, json_of, summary, text_of
@@ -26,24 +26,7 @@ if TYPE_CHECKING:
     from audit.static.fixes.verify import Verifier
 
 
-@dataclass(frozen=True, kw_only=True)
-class Wish:
-    """What the options were set to."""
-
-    paths: tuple[Path, ...]
-    target: Path
-    python: Path | None
-    write: bool
-    diff: bool
-    unsafe: bool
-    verify: bool
-    select: tuple[str, ...]
-    cache: bool
-    json: bool
-    quiet: bool
-
-
-def carry_out(wish: Wish) -> None:
+def carry_out(options: FixOptions) -> None:
     """Work the fixes out, write or show them, and leave with the exit code.
 
     Raises:
@@ -51,27 +34,27 @@ def carry_out(wish: Wish) -> None:
         WriteError: a file could not be written; all others were.
         typer.Exit: always at the end.
     """
-    mode = _mode(wish)
-    settings = settings_of(wish.target)
-    choice = choose(settings, wish.select)
-    trees = trees_of(wish.paths)
-    verifier = _verifier(wish) if wish.verify else None
-    with FactStore(cache_folder()) if wish.cache else nullcontext() as store:
+    mode = _mode(options)
+    settings = settings_of(options.folder)
+    choice = choose(settings, options.select or ())
+    trees = trees_of(options.paths or (Path("."),))
+    verifier = _verifier(options) if options.verify else None
+    with FactStore(cache_folder()) if options.cache else nullcontext() as store:
         run = work_out(
             trees,
             choice,
-            allowed=_allowed(wish, mode),
+            allowed=_allowed(options, mode),
             exclude=settings.exclude,
-            exclude_from=wish.target,
-            installed=site_folders(interpreter_of(wish.target, wish.python)),
+            exclude_from=options.folder,
+            installed=site_folders(interpreter_of(options.folder, options.python)),
             workers=settings.workers or min(4, available_cores()),
             store=store,
             held_back=verifier.held_back if verifier else lambda path, proposal: None,
-            ignores=_ignores(settings, wish.target),
+            ignores=_ignores(settings, options.folder),
         )
     if mode is Mode.FIX:
         run = verifier.write(run, trees) if verifier else write(run, trees)
-    _show(run, wish, mode)  # of a run that was stopped, what it wrote until then
+    _show(run, options, mode)  # of a run that was stopped, what it wrote until then
     if is_stop_wanted():
         raise typer.Exit(EXIT_INCOMPLETE)
     for file in run.files:
@@ -92,35 +75,35 @@ def _ignores(settings: Settings, target: Path) -> Ignores:
     return ignores
 
 
-def _verifier(wish: Wish) -> "Verifier":
+def _verifier(options: FixOptions) -> "Verifier":
     from audit.static.fixes.verify import verifier_of  # loads the probe, which a run without --verify does not need
 
-    return verifier_of(Target.load(wish.target, python=wish.python))
+    return verifier_of(Target.load(options.folder, python=options.python))
 
 
-def _mode(wish: Wish) -> Mode:
-    if wish.write and wish.diff:
+def _mode(options: FixOptions) -> Mode:
+    if options.write and options.diff:
         raise UsageError("--fix and --diff exclude each other: --diff shows what --fix would write")
-    if wish.unsafe and not (wish.write or wish.diff):
+    if options.unsafe and not (options.write or options.diff):
         raise UsageError("--unsafe-fixes needs --fix or --diff; without them every fix is listed")
-    if wish.verify and not wish.write:
+    if options.verify and not options.write:
         raise UsageError("--verify needs --fix: what is not written cannot be audited")
-    return Mode.FIX if wish.write else Mode.DIFF if wish.diff else Mode.LIST
+    return Mode.FIX if options.write else Mode.DIFF if options.diff else Mode.LIST
 
 
-def _allowed(wish: Wish, mode: Mode) -> frozenset[FixSafety]:
+def _allowed(options: FixOptions, mode: Mode) -> frozenset[FixSafety]:
     """Return the kinds of fixes to work out; a list is only true of what was tried."""
-    unsafe = wish.unsafe or mode is Mode.LIST
+    unsafe = options.unsafe or mode is Mode.LIST
     return frozenset({FixSafety.SAFE, FixSafety.UNSAFE} if unsafe else {FixSafety.SAFE})
 
 
-def _show(run: FixRun, wish: Wish, mode: Mode) -> None:
-    if wish.json:
+def _show(run: FixRun, options: FixOptions, mode: Mode) -> None:
+    if options.json:
         print_json(json_of(run, mode))
-    elif wish.quiet:
+    elif options.quiet:
         return
     elif mode is Mode.DIFF:
         typer.echo(diffs_of(run, for_terminal=sys.stdout.isatty()), nl=False)
-        typer.echo(summary(run, mode, unsafe=wish.unsafe), err=True)
+        typer.echo(summary(run, mode, unsafe=options.unsafe), err=True)
     else:
-        typer.echo(text_of(run, mode, unsafe=wish.unsafe), nl=False)
+        typer.echo(text_of(run, mode, unsafe=options.unsafe), nl=False)
