@@ -56,6 +56,7 @@ _CACHE = re.compile(r"cache|past_key|layer_past|\bpast\b|incremental_state")
 # Only which functions of other files are worth a look: whether one computes attention is decided where it is defined.
 _MAY_ATTEND = re.compile(r"((?<!fl)atten|attn|sdpa|flash)[^.]*$", re.IGNORECASE)
 _LINKS = (ast.Attribute, ast.Subscript)  # between a name and the attributes that are taken of it
+_ASKED = frozenset({ast.Name, ast.Call, ast.Assign, ast.AnnAssign})  # the nodes that tell of a function's references
 _CAUSAL_KEYWORDS = frozenset({"is_causal", "causal"})
 
 
@@ -242,16 +243,22 @@ class _Reader:
         self._index = index
         self._flow = flow
         self._named = named
+        self._referred: dict[Function, tuple[set[Mechanism], set[str]]] = {}
+        self._mechanisms: dict[ast.AST, set[Mechanism]] = {}
         self._weights = any(each.plain & Flags.WEIGHTS or each.of_products & Flags.WEIGHTS for each in returns.values())
 
     def fact(self, unit: _Unit) -> AttentionFact:
         """Return what the unit computes."""
         mechanisms, through, causal, parameters = set[Mechanism](), set[str](), set[str](), list[str]()
         if self._weights or _is_within(unit.node, self._flow):
-            mechanisms |= self._computed(unit)
+            if unit.node not in self._mechanisms:
+                self._mechanisms[unit.node] = self._computed(unit)
+            mechanisms |= self._mechanisms[unit.node]
         if _is_within(unit.node, self._named) or any(word in self._text(unit) for word in self.words):
             for function in unit.functions:
-                fused, used = self._references(function)
+                if function not in self._referred:
+                    self._referred[function] = self._references(function)
+                fused, used = self._referred[function]
                 mechanisms |= fused
                 through |= used
         if isinstance(unit.node, ast.ClassDef) and may_project(self._text(unit)):
@@ -288,7 +295,8 @@ class _Reader:
         mechanisms: set[Mechanism] = set()
         through: set[str] = set()
         names = self._names.within(function)
-        nodes = [node for statement in function.body for node in self._index.below(statement)]
+        body = [node for statement in function.body for node in self._index.below(statement)]
+        nodes = [node for node in body if node.__class__ in _ASKED]
         through |= called_from_tables(nodes, names)
         for full in self._named_in(nodes, names):
             mechanism = mechanism_of(full) if full else None
@@ -301,8 +309,11 @@ class _Reader:
     def _named_in(self, nodes: Sequence[ast.AST], names: FullNames) -> Iterator[str]:
         """Yield the full names that nodes read: names that stand for something, and what is taken of them."""
         for node in nodes:
-            if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Load) and names.of_name(node.id):
-                yield names.of(node)
+            if isinstance(node, ast.Name):
+                full = names.of_name(node.id)
+                if not full or not isinstance(node.ctx, ast.Load):  # most are local names
+                    continue
+                yield full
                 inner: ast.AST = node
                 around = self._index.parent(node)
                 while isinstance(around, _LINKS) and around.value is inner:
