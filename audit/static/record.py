@@ -47,9 +47,7 @@ def record_of(file: SourceFile, parsed: ParsedFile) -> FileRecord:
     )
 
 
-def _facts(
-    file: SourceFile, parsed: ParsedFile, bindings: Bindings, index: TreeIndex, lines: SourceLines
-) -> FileFacts:
+def _facts(file: SourceFile, parsed: ParsedFile, bindings: Bindings, index: TreeIndex, lines: SourceLines) -> FileFacts:
     """Return what the file does; nothing where an expression is nested too deeply to follow, which no loop's is."""
     try:
         return facts_of(index, parsed.text, path=file.relative, bindings=bindings, lines=lines)
