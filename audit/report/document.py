@@ -1,6 +1,6 @@
 """The report as a document: the shape of every command's `--json`."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Annotated, Final, Literal, Self
 
 from pydantic import Field, model_validator
@@ -16,6 +16,7 @@ SCHEMA_VERSION: Final = "1.0"
 TOOL_NAME: Final = "astrobio-audit"
 # A linter that leaves with 0 is read as one that found nothing: here minor findings count for the exit code too.
 _EVERY_FAILURE_COUNTS: Final = ("static",)
+_ROWS_AT_ONCE = 500
 Count = Annotated[int, Field(ge=0, lt=2**63)]
 
 
@@ -149,6 +150,23 @@ class Report(Frozen):
             raise ValueError(f"results with another severity than their check: {', '.join(changed)}")
         return self
 
+    def json_parts(self) -> Iterator[str]:
+        """Yield the JSON text in parts, of long lists a few rows at a time: that of a large tree takes 31 MB."""
+        before = "{"
+        for name in Report.model_fields:
+            rows = getattr(self, name)
+            if not isinstance(rows, tuple) or not rows:
+                yield before + self.model_dump_json(indent=2, include={name})[1:-2]
+            else:
+                yield f'{before}\n  "{name}": ['
+                for start in range(0, len(rows), _ROWS_AT_ONCE):
+                    some = self.model_copy(update={name: rows[start : start + _ROWS_AT_ONCE]})
+                    text = some.model_dump_json(indent=2, include={name})
+                    yield ("," if start else "") + text[text.index("[") + 1 : text.rindex("\n  ]")]
+                yield "\n  ]"
+            before = ","
+        yield "\n}\n"
+
     @property
     def exit_code(self) -> int:
         """0 ready or clean, 1 findings or not ready, 3 incomplete.
@@ -211,7 +229,8 @@ def _verdict(command: str, results: Sequence[Result], *, release: bool) -> Verdi
 def _is_encodable(report: Report) -> bool:
     """Whether UTF-8 can hold the report as it is. Nearly all are: only others are worth a second validation."""
     try:
-        report.model_dump_json()
+        for _ in report.json_parts():
+            pass
     except (PydanticSerializationError, UnicodeEncodeError):
         return False
     return True

@@ -25,8 +25,10 @@ def rendered(report: Report, form: Format) -> str:
 
 def print_rendered(report: Report, form: Format) -> None:
     """Write the report to standard output in a format other than text."""
-    text = rendered(report, form)
-    if form in (Format.JSON, Format.SARIF):
-        print_json(text)
+    if form is Format.JSON:
+        for part in report.json_parts():
+            print_json(part)
+    elif form is Format.SARIF:
+        print_json(rendered(report, form))
     else:
-        print_text(text)
+        print_text(rendered(report, form))

@@ -9,7 +9,7 @@ from audit.report.markdown import render_markdown
 
 def report_json(report: Report) -> str:
     """Return the document as JSON text."""
-    return report.model_dump_json(indent=2) + "\n"
+    return "".join(report.json_parts())
 
 
 def file_stem(report: Report) -> str:

@@ -6,7 +6,7 @@ from bisect import bisect_left
 from collections.abc import Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, replace
 
-from audit.static.attention_flow import Flags, Flows, Returns
+from audit.static.attention_flow import PRODUCTS, Flags, Flows, Returns
 from audit.static.attention_parts import TABLE, called_from_tables, is_class, may_project, parts_in, tables_in
 from audit.static.facts import AttentionFact, Mechanism
 from audit.static.full_names import FullNames
@@ -56,6 +56,7 @@ _CACHE = re.compile(r"cache|past_key|layer_past|\bpast\b|incremental_state")
 # Only which functions of other files are worth a look: whether one computes attention is decided where it is defined.
 _MAY_ATTEND = re.compile(r"((?<!fl)atten|attn|sdpa|flash)[^.]*$", re.IGNORECASE)
 _LINKS = (ast.Attribute, ast.Subscript)  # between a name and the attributes that are taken of it
+_ASKED = frozenset({ast.Name, ast.Call, ast.Assign, ast.AnnAssign})  # the nodes that tell of a function's references
 _CAUSAL_KEYWORDS = frozenset({"is_causal", "causal"})
 
 
@@ -82,12 +83,14 @@ def attention_in(index: TreeIndex, text: str, *, names: FullNames, lines: Source
     if not flow and not named and not may_project(text):
         return ()
     names = names.with_local(_compiled(index.tree, names))
+    products = _products(index, text, names, lines)
+    flow = flow if products else []
     units = list(_units(index.tree.body, ""))
     functions = [unit for unit in units if isinstance(unit.node, Function)]
     nodes = [node for unit in functions for node in unit.functions if _is_within(unit.node, flow)]
     flows = Flows(names)
     returns = _returns(nodes, flows, {}, {}, prefix="")
-    reader = _Reader(names, lines, returns, flows=flows, index=index, flow=flow, named=named)
+    reader = _Reader(names, lines, returns, flows=flows, index=index, flow=flow, products=products, named=named)
     reader.words = frozenset(name for name, full in names.every().items() if mechanism_of(full))
     found = {(unit.node.lineno, unit.qualname): reader.fact(unit) for unit in functions}
     reader.own = {f".{fact.qualname}" for fact in found.values() if fact.mechanisms}
@@ -231,6 +234,7 @@ class _Reader:
         flows: Flows,
         index: TreeIndex,
         flow: Sequence[int],
+        products: Sequence[int],
         named: Sequence[int],
     ) -> None:
         self.own: Set[str] = frozenset()
@@ -241,17 +245,24 @@ class _Reader:
         self._flows = flows
         self._index = index
         self._flow = flow
+        self._products = products
         self._named = named
+        self._referred: dict[Function, tuple[set[Mechanism], set[str]]] = {}
+        self._mechanisms: dict[ast.AST, set[Mechanism]] = {}
         self._weights = any(each.plain & Flags.WEIGHTS or each.of_products & Flags.WEIGHTS for each in returns.values())
 
     def fact(self, unit: _Unit) -> AttentionFact:
         """Return what the unit computes."""
         mechanisms, through, causal, parameters = set[Mechanism](), set[str](), set[str](), list[str]()
-        if self._weights or _is_within(unit.node, self._flow):
-            mechanisms |= self._computed(unit)
+        if _is_within(unit.node, self._products) and (self._weights or _is_within(unit.node, self._flow)):
+            if unit.node not in self._mechanisms:
+                self._mechanisms[unit.node] = self._computed(unit)
+            mechanisms |= self._mechanisms[unit.node]
         if _is_within(unit.node, self._named) or any(word in self._text(unit) for word in self.words):
             for function in unit.functions:
-                fused, used = self._references(function)
+                if function not in self._referred:
+                    self._referred[function] = self._references(function)
+                fused, used = self._referred[function]
                 mechanisms |= fused
                 through |= used
         if isinstance(unit.node, ast.ClassDef) and may_project(self._text(unit)):
@@ -288,7 +299,8 @@ class _Reader:
         mechanisms: set[Mechanism] = set()
         through: set[str] = set()
         names = self._names.within(function)
-        nodes = [node for statement in function.body for node in self._index.below(statement)]
+        body = [node for statement in function.body for node in self._index.below(statement)]
+        nodes = [node for node in body if node.__class__ in _ASKED]
         through |= called_from_tables(nodes, names)
         for full in self._named_in(nodes, names):
             mechanism = mechanism_of(full) if full else None
@@ -301,8 +313,11 @@ class _Reader:
     def _named_in(self, nodes: Sequence[ast.AST], names: FullNames) -> Iterator[str]:
         """Yield the full names that nodes read: names that stand for something, and what is taken of them."""
         for node in nodes:
-            if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Load) and names.of_name(node.id):
-                yield names.of(node)
+            if isinstance(node, ast.Name):
+                full = names.of_name(node.id)
+                if not full or not isinstance(node.ctx, ast.Load):  # most are local names
+                    continue
+                yield full
                 inner: ast.AST = node
                 around = self._index.parent(node)
                 while isinstance(around, _LINKS) and around.value is inner:
@@ -353,6 +368,20 @@ def _lines_with(words: Mapping[str, re.Pattern[str]], text: str, lines: SourceLi
             if pattern.match(text, offset):
                 found.add(lines.line_at(offset))
             offset = text.find(word, offset + 1)
+    return sorted(found)
+
+
+def _products(index: TreeIndex, text: str, names: FullNames, lines: SourceLines) -> list[int]:
+    """Return the sorted lines that may multiply matrices: without one a function or class computes no attention."""
+    found = {
+        node.lineno
+        for kind in (ast.BinOp, ast.AugAssign)
+        for node in index.by_type.get(kind, ())
+        if isinstance(node, ast.BinOp | ast.AugAssign) and isinstance(node.op, ast.MatMult)
+    }
+    words = {name for name, full in names.every().items() if full.rpartition(".")[2] in PRODUCTS}
+    for word in PRODUCTS | words:
+        found.update(_lines_with({word: re.compile(re.escape(word))}, text, lines))
     return sorted(found)
 
 

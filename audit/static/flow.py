@@ -27,15 +27,15 @@ Function = ast.FunctionDef | ast.AsyncFunctionDef
 class Flow:
     """The walk over one file; after `run` its attributes hold what was found."""
 
-    def __init__(self, file: SourceFile, *, parsed: ParsedFile) -> None:
-        """Prepare the walk; nothing is walked before `run`."""
+    def __init__(self, file: SourceFile, *, parsed: ParsedFile, lines: SourceLines) -> None:
+        """Prepare the walk over a file with these lines; nothing is walked before `run`."""
         self.module_scope = Scope()
         self.classes: list[ClassSummary] = []
         self.signatures: dict[str, tuple[Parameter, ...]] = {}
         self.exports: Exports | None = None
         self._file = file
         self._tree = parsed.tree
-        self._lines = SourceLines(parsed.text)
+        self._lines = lines
         self._functions: deque[tuple[Function, Scope]] = deque()
         self._runs = True  # False in a branch that only a type checker takes
 

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 from audit.static.graph import Definition, DefinitionKind, ProjectGraph
 from audit.static.parameters import CONSTRUCTOR, FORWARD, Parameter
-from audit.static.signatures import read_signatures, signature_key
+from audit.static.signatures import signature_in, signature_key
 
 _MODULE = "torch.nn.Module"
 # These have no `forward`, and what they take to construct a class derived from them is nothing.
@@ -39,7 +39,7 @@ def parameters_from(graph: ProjectGraph, origin: Definition, method: str) -> tup
     if origin.kind is not DefinitionKind.TARGET_CLASS:
         return () if origin.name == _MODULE else None
     file = graph.file_at(origin.path)
-    return read_signatures(file.signatures).get(signature_key(origin.position, method)) if file else None
+    return signature_in(file.signatures, signature_key(origin.position, method)) if file else None
 
 
 def _in_order(graph: ProjectGraph, start: Definition) -> Iterator[Definition | None]:

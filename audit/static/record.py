@@ -35,20 +35,21 @@ def record_of(file: SourceFile, parsed: ParsedFile) -> FileRecord:
     Raises:
         RecursionError: an expression is nested too deeply.
     """
-    names = names_of(file, parsed)
+    lines = SourceLines(parsed.text)
+    names = names_of(file, parsed, lines)
     index = TreeIndex(parsed.tree)
     return FileRecord(
         names=names,
-        facts=_facts(file, parsed, names.bindings, index),
+        facts=_facts(file, parsed, names.bindings, index, lines),
         program=compile_program(parsed.tree, parsed.text),
         patches=patches_of(index, parsed.text),
         judged=judge(file.relative, parsed, model_lines=probable_models(names.classes), index=index),
     )
 
 
-def _facts(file: SourceFile, parsed: ParsedFile, bindings: Bindings, index: TreeIndex) -> FileFacts:
+def _facts(file: SourceFile, parsed: ParsedFile, bindings: Bindings, index: TreeIndex, lines: SourceLines) -> FileFacts:
     """Return what the file does; nothing where an expression is nested too deeply to follow, which no loop's is."""
     try:
-        return facts_of(index, parsed.text, path=file.relative, bindings=bindings, lines=SourceLines(parsed.text))
+        return facts_of(index, parsed.text, path=file.relative, bindings=bindings, lines=lines)
     except RecursionError:
         return FileFacts()

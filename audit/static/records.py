@@ -28,6 +28,7 @@ from audit.static.workers import Reply, WorkersUnavailableError, read_in_process
 # Below this, starting processes takes longer than they save: one needs 0.049 s of CPU to be ready, and reading takes
 # 0.18 s per MB (timm, Python 3.11), so that two processes are even with none at 0.27 MB each.
 MIN_BYTES_PER_WORKER = 400_000
+_AT_ONCE = 200  # facts whose texts are held while they are decoded: all of a large tree take 30 MB
 
 
 @contextmanager
@@ -174,12 +175,12 @@ class Records(Generic[Fact]):
     def _decoded(self, name: str) -> dict[int, Any]:
         found = self._decoded_here(name)
         if self._store:
-            keys = {position: self._key(position, name) for position in sorted(self._known - found.keys())}
-            texts = self._store.facts(keys.values())
-            for position, key in keys.items():
-                if key in texts:
+            positions = sorted(self._known - found.keys())
+            for start in range(0, len(positions), _AT_ONCE):
+                keys = {self._key(position, name): position for position in positions[start : start + _AT_ONCE]}
+                for key, text in self._store.facts(keys).items():
                     with suppress(EncodingError):
-                        found[position] = self._codecs[name].decode(texts[key])
+                        found[keys[key]] = self._codecs[name].decode(text)
         return found
 
     def _decoded_here(self, name: str) -> dict[int, Any]:

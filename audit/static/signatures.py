@@ -8,8 +8,7 @@ from functools import cache, lru_cache
 from audit.static.encoding import Codec
 from audit.static.parameters import Parameter
 
-Signatures = Mapping[str, tuple[Parameter, ...]]
-_CODEC: Codec[Signatures] = Codec(Signatures)
+_CODEC: Codec[tuple[Parameter, ...]] = Codec(tuple[Parameter, ...])
 
 
 def signature_key(position: int, method: str) -> str:
@@ -17,25 +16,31 @@ def signature_key(position: int, method: str) -> str:
     return f"{position}.{method}"
 
 
-def written(signatures: Signatures) -> str:
-    """Return the signatures as text; written out they would be a fifth of all that is kept of some packages."""
+def written(signatures: Mapping[str, tuple[Parameter, ...]]) -> str:
+    """Return signatures by key as text; not pressed they would be a fifth of all that is kept of some packages."""
     if not signatures:
         return ""
-    return base64.b64encode(zlib.compress(_CODEC.encode(signatures).encode(), level=1)).decode()
+    lines = "\n".join(f"{key} {_CODEC.encode(parameters)}" for key, parameters in signatures.items())
+    return base64.b64encode(zlib.compress(lines.encode(), level=1)).decode()
+
+
+def signature_in(text: str, key: str) -> tuple[Parameter, ...] | None:
+    """Return what `written` was given for a key; None where it was given nothing."""
+    found = _by_key(text).get(key)
+    return None if found is None else _parameters(found)
 
 
 @lru_cache(maxsize=512)  # the classes of one file are asked for one after the other, and of few files all the time
-def read_signatures(text: str) -> Signatures:
-    """Return what `written` was given. Equal parameters are one object: most classes of a package take alike."""
-    read = _CODEC.decode(zlib.decompress(base64.b64decode(text)).decode()) if text else {}
-    return {key: _one(tuple(map(_one_of, parameters))) for key, parameters in read.items()}
+def _by_key(text: str) -> Mapping[str, str]:
+    lines = zlib.decompress(base64.b64decode(text)).decode().split("\n") if text else []
+    return {key: parameters for key, _, parameters in (line.partition(" ") for line in lines)}
+
+
+@cache  # most classes of a package take alike: what is written alike is read once, and is one object
+def _parameters(text: str) -> tuple[Parameter, ...]:
+    return tuple(map(_one_of, _CODEC.decode(text)))
 
 
 @cache
 def _one_of(parameter: Parameter) -> Parameter:
     return parameter
-
-
-@cache
-def _one(parameters: tuple[Parameter, ...]) -> tuple[Parameter, ...]:
-    return parameters

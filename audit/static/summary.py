@@ -1,6 +1,7 @@
 """Stage 2: what one file binds, imports and defines, which is all that other files need to know of it."""
 
 from audit.static.flow import Flow
+from audit.static.lines import SourceLines
 from audit.static.names import FileSummary
 from audit.static.per_file import fact_of
 from audit.static.reading import ParsedFile, UnreadableFile
@@ -17,13 +18,13 @@ def names_in(file: SourceFile) -> FileSummary | UnreadableFile:
     return fact_of(file, names_of).fact
 
 
-def names_of(file: SourceFile, parsed: ParsedFile) -> FileSummary:
-    """Return what a file with this syntax tree binds, imports and defines.
+def names_of(file: SourceFile, parsed: ParsedFile, lines: SourceLines | None = None) -> FileSummary:
+    """Return what a file with this syntax tree binds, imports and defines; `lines` are its lines, once they are known.
 
     Raises:
         RecursionError: an expression is nested too deeply.
     """
-    flow = Flow(file, parsed=parsed)
+    flow = Flow(file, parsed=parsed, lines=lines or SourceLines(parsed.text))
     flow.run()
     return FileSummary(
         path=file.relative,

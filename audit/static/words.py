@@ -15,7 +15,7 @@ class Words:
     def __init__(self, text: str, index: TreeIndex) -> None:
         """Look for none yet."""
         self._text = text
-        self._index = index
+        self._names = index.vocabulary
         self._known: dict[str, bool] = {}
 
     def __contains__(self, word: object) -> bool:
@@ -30,11 +30,13 @@ class Words:
         return found
 
     def _holds(self, word: str) -> bool:
-        names = self._index.vocabulary
+        names = self._names
+        if word in names:  # then its parts are there as well
+            return True
         for part in _identifiers(word):
-            if part not in names:
+            if part == word or part not in names:
                 return False
-        return word in names or word in self._text
+        return word in self._text
 
 
 @cache

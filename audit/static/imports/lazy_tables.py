@@ -9,9 +9,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from audit.static.scopes import dotted
+from audit.static.tree import walk
 
 _CLASS = "LazyModule"  # the end of the name of the class that replaces the module: transformers, diffusers, optimum
 _CHANGING = frozenset({"append", "extend", "update", "setdefault"})
+_ASKED = frozenset({ast.Assign, ast.AnnAssign, ast.AugAssign, ast.Call})  # all that the patterns below match
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,12 +26,13 @@ class LazyTable:
 
 def lazy_table(tree: ast.Module) -> LazyTable | None:
     """Return the table that the module is replaced with; None where it is not, or not with a named table."""
-    name = next((found for node in ast.walk(tree) for found in _replaced_with(node)), None)
+    asked = [node for node in walk(tree) if node.__class__ in _ASKED]
+    name = next((found for node in asked for found in _replaced_with(node)), None)
     if name is None:
         return None
     origins: list[tuple[str, str]] = []
     complete = True
-    for node in ast.walk(tree):
+    for node in asked:
         for key, value in _changes(node, name):
             pairs = list(_pairs(key, value)) if value is not None else None
             complete = complete and pairs is not None and None not in pairs

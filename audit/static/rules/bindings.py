@@ -5,6 +5,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence, Set
 from typing import cast
 
+from audit.static.rules.syntax import parameters
 from audit.static.tree import TreeIndex, children
 
 _LOOPS = (ast.For, ast.AsyncFor, ast.While)
@@ -27,6 +28,9 @@ def reads_before_binding(index: TreeIndex) -> Iterator[tuple[ast.Name, ast.AST]]
     stores = _stores(index, changed)
     for scope in (index.tree, *by_type.get(ast.FunctionDef, ()), *by_type.get(ast.AsyncFunctionDef, ())):
         own = stores.get(scope, {})
+        if own and isinstance(scope, ast.FunctionDef | ast.AsyncFunctionDef):
+            for parameter in filter(None, (*parameters(scope), scope.args.vararg, scope.args.kwarg)):
+                own.pop(parameter.arg, None)
         if not own:
             continue
         ends = {name: _end_of_branches(_first(places), scope, index) for name, places in own.items()}
@@ -73,7 +77,7 @@ def _stored(node: ast.AST) -> Iterator[str]:
 def _stores(index: TreeIndex, changed: Set[ast.AST]) -> dict[ast.AST, dict[str, list[ast.AST]]]:
     """Return where each scope binds its own names.
 
-    Without its parameters, names that other scopes bind as well, and names that are `changed`.
+    Without names that other scopes bind as well, and names that are `changed`.
     """
     by_type = index.by_type
     elsewhere = {
@@ -91,21 +95,21 @@ def _stores(index: TreeIndex, changed: Set[ast.AST]) -> dict[ast.AST, dict[str, 
         each.target for each in by_type.get(ast.AnnAssign, ()) if isinstance(each, ast.AnnAssign) and each.value is None
     }
     apart = of_comprehensions | declared | changed
-    bound: list[tuple[ast.AST, str]] = [
-        (node, node.id) for node in index.stored if isinstance(node.ctx, ast.Store) and node not in apart
-    ]
+    found: dict[ast.AST, dict[str, list[ast.AST]]] = defaultdict(lambda: defaultdict(list))
+    scope_of, store = index.scope, ast.Store
+    for stored in index.stored:
+        if stored.id not in elsewhere and stored not in apart and stored.ctx.__class__ is store:
+            found[scope_of(stored)][stored.id].append(stored)
     for node in by_type.get(ast.alias, ()):
         assert isinstance(node, ast.alias)
-        bound.append((node, node.asname or node.name.partition(".")[0]))
-    for kind in _NAMED:
-        bound += [(node, name) for node in by_type.get(kind, ()) if (name := getattr(node, "name", None)) is not None]
-    found: dict[ast.AST, dict[str, list[ast.AST]]] = defaultdict(lambda: defaultdict(list))
-    for node, name in bound:
+        name = node.asname or node.name.partition(".")[0]
         if name not in elsewhere:
-            found[index.scope(node)][name].append(node)
-    for node in by_type.get(ast.arg, ()):
-        assert isinstance(node, ast.arg)
-        found[index.scope(node)].pop(node.arg, None)
+            found[scope_of(node)][name].append(node)
+    for kind in _NAMED:
+        for node in by_type.get(kind, ()):
+            named = getattr(node, "name", None)
+            if named is not None and named not in elsewhere:
+                found[scope_of(node)][named].append(node)
     return found
 
 
