@@ -1,5 +1,6 @@
 """One child interpreter that runs the target: started on first use, held to its limits, started again after its end."""
 
+import copy
 import secrets
 import signal
 import threading
@@ -117,6 +118,12 @@ class Probe:
                 raise
         self.close()
         return self.call(procedure, timeout_s=None, **arguments)
+
+    def beside(self) -> Self:
+        """Return a probe with a child of its own, which has imported nothing of the target; `kill` ends both."""
+        other = copy.copy(self)
+        other._process = other._channel = other._unusable = None
+        return other
 
     def kill(self) -> None:
         """End the child at once, from any thread; a call in flight raises ProbeFailure."""
