@@ -193,35 +193,61 @@ def does_not_have(raised: TargetRaised) -> bool:
     return any(text in raised.message for text in _DOES_NOT_HAVE)
 
 
-def with_library(
-    subject: AttentionSubject, run: Run, dtype: Dtype, library: str, survey: Survey, cases: Sequence[Case]
-) -> Answered:
-    """Run the branch that calls a library, whose stand-in is there when the target is imported.
+def with_libraries(
+    subject: AttentionSubject, run: Run, dtype: Dtype, libraries: Sequence[str], survey: Survey, cases: Sequence[Case]
+) -> list[Answered]:
+    """Run the branches that call libraries, whose stand-ins are there when the target is imported.
 
-    Options that name it are tried after none; in half precision where it is not called before; and first with a GPU
-    pretended where the source asks for one, then without.
+    Several share a process where options choose between them. Options that name a library are tried after none; in half
+    precision where it is not called before; and first with a GPU pretended where a guard may ask for one, then without.
     """
-    ways: list[Branch] = [Branch(name=f"stand-in for {library}", library=library)]
-    ways += [
+    found: list[Answered] = []
+    waiting = {library: _ways(survey, library) for library in libraries}
+    tried: dict[str, list[Answered]] = {library: [] for library in libraries}
+    asks = survey.cuda or any(way.of_config for ways in waiting.values() for way in ways)
+    for cuda in (True, False) if asks else (False,):
+        if not waiting:
+            break
+        with closing(run.probe.beside()) as probe:
+            for library, ways in list(waiting.items()):
+                forced: dict[str, Plain] = {"library": "+".join(libraries), "accepts_float32": True, "cuda": cuda}
+                forcing = [replace(way, forced={**forced, **way.forced}) for way in ways]
+                tries = _tries(subject, replace(run, probe=probe), dtype, forcing, cases)
+                tried[library] += tries
+                if tries[-1].called:
+                    found.append(tries[-1])
+                    del waiting[library]
+    for library in waiting:
+        told = next((each for each in tried[library] if each.reasons), tried[library][0])
+        told.reasons = told.reasons or {0: "the stand-in was never called, whatever option was chosen"}
+        told.outputs = {}
+        found.append(told)
+    return found
+
+
+def _ways(survey: Survey, library: str) -> list[Branch]:
+    """Return how a library may be called: because it is there, and by each option that names it."""
+    ways = [
         replace(option, name=f"stand-in for {library}, {option.name}")
         for option in options(survey)
         if option.library == library
     ]
-    tried: list[Answered] = []
-    for cuda in (True, False) if survey.cuda else (False,):
-        with closing(run.probe.beside()) as probe:
-            beside = replace(run, probe=probe)
-            for each in dict.fromkeys((dtype, HALF)):
-                for way in ways:
-                    forced: dict[str, Plain] = {"library": library, "accepts_float32": True, "cuda": cuda, **way.forced}
-                    found = answered(subject, beside, each, replace(way, forced=forced), cases)
-                    if found.called:
-                        return found
-                    tried.append(found)
-    told = next((each for each in tried if each.reasons), tried[0])
-    told.reasons = told.reasons or {0: "the stand-in was never called, whatever option was chosen"}
-    told.outputs = {}
-    return told
+    return [Branch(name=f"stand-in for {library}", library=library), *ways] if library in survey.libraries else ways
+
+
+def _tries(
+    subject: AttentionSubject, run: Run, dtype: Dtype, ways: Sequence[Branch], cases: Sequence[Case]
+) -> list[Answered]:
+    """Try one way after another up to the first in which a stand-in is called, which is then the last."""
+    tries: list[Answered] = []
+    for each in dict.fromkeys((dtype, HALF)):
+        if tries and all(one.reasons for one in tries):
+            break  # what raises does not ask for the dtype
+        for way in ways:
+            tries.append(answered(subject, run, each, way, cases))
+            if tries[-1].called:
+                return tries
+    return tries
 
 
 def without_sdpa(subject: AttentionSubject, run: Run, dtype: Dtype, survey: Survey, cases: Sequence[Case]) -> Answered:

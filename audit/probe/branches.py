@@ -2,7 +2,8 @@
 
 `forced` is plain data, a part of the subject:
 
-- `library`: a stand-in (`standins.NAMES`), or `triton` for its interpreter, is there before the target is imported;
+- `library`: stand-ins (`standins.NAMES`, joined by `+`), or `triton` for its interpreter, are there before the target
+  is imported;
 - `cuda`: torch says that there is a GPU, and tensors that they lie on it;
 - `without_sdpa`: torch has no `scaled_dot_product_attention`;
 - `sdpa`: the only kernel that it may use, `math`, `flash` or `efficient`;
@@ -96,11 +97,11 @@ def arranged(callee: Callee, subject: Mapping[str, object]) -> Callee:
 @contextmanager
 def _circumstances(forced: Mapping[str, object], record: Record) -> Iterator[None]:
     with ExitStack() as stack:
-        library = forced.get("library")
-        if library == TRITON:
-            stack.enter_context(_triton(record))
-        elif library is not None:
-            stack.enter_context(installed(str(library), record))
+        for library in str(forced.get("library") or "").split("+"):
+            if library == TRITON:
+                stack.enter_context(_triton(record))
+            elif library:
+                stack.enter_context(installed(library, record))
         if forced.get("cuda"):
             stack.enter_context(branches_cuda.pretended())
         if forced.get("without_sdpa"):

@@ -15,9 +15,9 @@ from audit.attention.contract import Dtype
 from audit.attention.properties.judging import call_raised, judge_deviations, no_reference
 from audit.attention.properties.runs import bound_origin
 from audit.attention.rounding import rounded_cases, two_runs_allowance
-from audit.attention.subject import AttentionSubject, Case
+from audit.attention.subject import LENGTH, AttentionSubject, Case
 from audit.gateway import TargetRaised
-from audit.judgement import Judgement, failed, not_applicable, skipped
+from audit.judgement import Judgement, error, failed, not_applicable, skipped
 from audit.plan import Run
 from audit.results import Check, Outcome, Severity
 
@@ -32,6 +32,7 @@ CHECK = Check(
 
 _ONE_WAY = "there is one way: no call of torch's fused attention, no option and no library that names an implementation"
 _BOTH = "attn_mask should not be set when is_causal"
+_MISUSED = "Misused"  # the stand-ins' own exception
 _DROPOUT = 0.3
 _FIX = (
     "give every branch the same scale, mask, causality, window and dropout, in the layout and convention of what it "
@@ -58,6 +59,8 @@ def judge(subject: AttentionSubject, run: Run) -> Judgement:
         plain = branching.answered(subject, run, dtype, Branch(name="plain"), cases)
         if raised := plain.raised.get(0):
             raise raised
+        if 0 not in plain.outputs:
+            return error(plain.why_not)
         compared = _compared(subject, run, dtype, survey, cases, plain)
         return _judged(subject, run, dtype, cases, compared)
     except TargetRaised as raised:
@@ -65,7 +68,10 @@ def judge(subject: AttentionSubject, run: Run) -> Judgement:
 
 
 def _cases(subject: AttentionSubject, run: Run) -> list[Case]:
-    """Return the cases: the plain one, the same with later tokens changed and with dropout, and the oracle's."""
+    """Return the plain case, the same with its last token changed and with dropout, one twice as long, and others.
+
+    The longer one leaves windows, which are as long as the usual one where a guess chooses them.
+    """
     generator = subject.generator(run.seed)
     plain = plain_case(subject, generator)
     last = torch.zeros(plain.inputs.shape[0], key_length(plain), dtype=torch.bool)
@@ -73,6 +79,7 @@ def _cases(subject: AttentionSubject, run: Run) -> list[Case]:
     cases = [plain, replace(replaced_keys(plain, last, generator), name="last token changed")]
     if not subject.is_function:
         cases.append(plain.under(f"dropout rates of {_DROPOUT} in eval mode", dropout=_DROPOUT))
+    cases.append(replace(plain_case(subject, generator, length=2 * LENGTH), name="twice as long"))
     return cases + [case for case in oracle_cases(subject, generator) if case.name != plain.name]
 
 
@@ -84,11 +91,12 @@ def _compared(
     found += [branching.answered(subject, run, dtype, option, cases) for option in options if not option.library]
     if survey.guards_sdpa:
         found.append(branching.without_sdpa(subject, run, dtype, survey, cases))
-    libraries = dict.fromkeys((*survey.libraries, *(option.library for option in options if option.library)))
     missing = [f"{library}: it is not installed here, and there is no stand-in" for library in survey.absent]
-    for library in libraries:
-        if library not in survey.absent:
-            found.append(branching.with_library(subject, run, dtype, library, survey, cases))
+    present = [library for library in survey.libraries if library not in survey.absent]
+    chosen = [option.library for option in options if option.of_config and option.library]
+    for libraries in [*([each] for each in present), list(dict.fromkeys(chosen))]:
+        if libraries:
+            found += branching.with_libraries(subject, run, dtype, libraries, survey, cases)
     usable, why_not = [plain], missing
     half = None
     for each in found:
@@ -100,7 +108,7 @@ def _compared(
             each.reasons, each.outputs = {0: "it has other weights"}, {}
         if each.branch.library:
             each.outputs = {index: output for index, output in each.outputs.items() if index in each.called}
-        if each.outputs or any(_both_given(raised) for raised in each.raised.values()):
+        if each.outputs or any(map(_is_told, each.raised.values())):
             usable.append(each)
         elif not (each.branch.of_torch and all(map(branching.does_not_have, each.raised.values()))):
             why_not.append(f"{each.branch.name}: {each.why_not}")
@@ -111,11 +119,17 @@ def _judged(subject: AttentionSubject, run: Run, dtype: Dtype, cases: Sequence[C
     plain, *others = compared.answered
     for each in others:
         for index, raised in each.raised.items():
+            where = f"({cases[index].name}, {each.branch.name})"
             if _both_given(raised) and index in plain.outputs:
                 return failed(
                     f"torch's fused attention is given a mask together with is_causal, which it documents as an error; "
-                    f"only some of its kernels take both ({cases[index].name}, {each.branch.name})",
+                    f"only some of its kernels take both {where}",
                     fix="put the causal mask into the mask that is given, or leave is_causal out",
+                )
+            if _is_misused(raised) and index in plain.outputs:
+                return failed(
+                    f"{each.branch.library} is called so that it reads outside its tensors: {raised.message} {where}",
+                    fix="give each side its own beginnings of sequences, int32, from 0 to the number of its rows",
                 )
     bounds = _Bounds(subject, run, cases, compared.answered)
     if trouble := no_reference(plain.outputs[0], bounds.of(0, dtype, dtype)):
@@ -151,6 +165,15 @@ def _judged(subject: AttentionSubject, run: Run, dtype: Dtype, cases: Sequence[C
 
 def _both_given(raised: TargetRaised) -> bool:
     return _BOTH in raised.message
+
+
+def _is_misused(raised: TargetRaised) -> bool:
+    return raised.type_name == _MISUSED
+
+
+def _is_told(raised: TargetRaised) -> bool:
+    """Whether an exception says by itself that a branch is wrong, whatever the others answer."""
+    return _both_given(raised) or _is_misused(raised)
 
 
 def _told(each: Answered) -> str:
@@ -236,7 +259,7 @@ def _undeclared(
     bound: float,
 ) -> bool:
     """Whether the two differ in nothing but that one is causal without a mask, which nothing declares."""
-    if subject.is_declared or subject.contract.is_causal or not subject.contract.key_mask:
+    if subject.is_declared or subject.contract.is_causal is not None or not subject.contract.key_mask:
         return False
     if any(_is_masked(case) and not deviation.holds for case, (_, deviation) in found):
         return False

@@ -13,6 +13,10 @@ class NotKnown(NotImplementedError):
     """An argument that the library takes and its stand-in does not: what is called with it is not judged."""
 
 
+class Misused(RuntimeError):
+    """The library would read or write memory that is not its arguments'; what it returns then is undefined."""
+
+
 @dataclass(frozen=True)
 class Attended:
     """`out` is (B, Lq, H, Dv), the log of the sums of exponentials (B, H, Lq), the weights (B, H, Lq, Lk)."""

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from . import flash_padding, paged
-from .exact import alibi, attend, band, rotated
+from .exact import Misused, alibi, attend, band, rotated
 from .recorded import Record
 
 VERSION = "2.8.3"
@@ -125,7 +125,8 @@ def check_packed(q: Tensor, k: Tensor, v: Tensor, starts_q: Tensor, starts_k: Te
     # The kernel reads whatever lies behind; here that is told.
     for starts, tensor, name in ((starts_q, q, "cu_seqlens_q"), (starts_k, k, "cu_seqlens_k")):
         inside = bool((starts.diff() >= 0).all()) and int(starts[0]) >= 0 and int(starts[-1]) <= tensor.shape[0]
-        _require(inside, f"{name} {starts.tolist()} leaves the {tensor.shape[0]} rows of its tensor")
+        if not inside:
+            raise Misused(f"{name} {starts.tolist()} leaves the {tensor.shape[0]} rows of its tensor")
 
 
 def _require(holds: bool, message: str) -> None:

@@ -5,6 +5,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from .exact import Misused
+
 
 @dataclass(frozen=True)
 class Cache:
@@ -39,7 +41,7 @@ class Cache:
 
     def _place(self, sample: int, row: int) -> tuple[int, int]:
         if row >= self.capacity:
-            raise RuntimeError(f"row {row} is behind the {self.capacity} rows that the cache has for a sample")
+            raise Misused(f"row {row} is behind the {self.capacity} rows that the cache has for a sample")
         if self.pages is None:
             return (sample if self.samples is None else int(self.samples[sample])), row
         size = self.keys.shape[1]
