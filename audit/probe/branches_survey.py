@@ -22,7 +22,7 @@ from .guess.loading import load
 from .guess.reading import read, string_options
 from .guess.searching import namespace_of
 from .phases import phase
-from .standins.installing import NAMES
+from .standins.installing import FLEX, NAMES
 from .tensors import load as load_tensors
 
 SDPA = "scaled_dot_product_attention"
@@ -32,7 +32,7 @@ _FLAG = re.compile(
     r"|eager|manual|fast_attn|native_attn|math)[a-z0-9_]*$"
 )
 _OTHER_PART = re.compile(
-    r"qkv|mlp|norm|rope|rotary|rotate|bias|conv|dropout|proj|act|gelu|embed|top_left|supports|available|decay|loss|swiglu"
+    r"qkv|mlp|norm|rope|rotary|rotate|bias|conv|dropout|proj|act|gelu|embed|top_left|pack|supports|available|decay|loss|swiglu"
 )
 _CHOICE = re.compile(r"^_?(attn|attention|sdpa?|kernel)?_?(implementation|impl|backend|kernel|engine|kernel_type)$")
 # Words for implementations of one and the same function; others, such as `linear`, are other functions.
@@ -42,14 +42,16 @@ _IMPLEMENTATION = re.compile(
     r"|mem(ory)?_?eff(icient)?(_?attention)?|efficient|flex(_?attention)?|triton)$",
     re.IGNORECASE,
 )
-_MENTIONS: Mapping[str, re.Pattern[str]] = {
-    "flash_attn": re.compile(r"\bflash_attn\b(?!_interface)"),
-    "flash_attn_interface": re.compile(r"(?<!\.)\bflash_attn_interface\b"),
-    "xformers": re.compile(r"\bxformers\b"),
-    "flex_attention": re.compile(r"\bflex_attention\b"),
-    TRITON: re.compile(r"^\s*(import triton|from triton)\b", re.MULTILINE),
+
+
+def _imported(name: str) -> re.Pattern[str]:
+    """Match where a text imports a library or asks by its name whether it is installed; not where it speaks of it."""
+    return re.compile(rf"^\s*(from|import)\s+(torch\.nn\.attention\.)?{name}\b|[\"']{name}[\"']", re.MULTILINE)
+
+
+_MENTIONS: Mapping[str, re.Pattern[str]] = {name: _imported(name) for name in (*NAMES, TRITON)} | {
+    FLEX: re.compile(r"^\s*(from|import)\s+.*\bflex_attention\b|nn\.attention\.flex_attention", re.MULTILINE)
 }
-assert set(_MENTIONS) == {*NAMES, TRITON}
 _CONFIG_CHOICE = "_attn_implementation"
 _OF_CONFIG = ("sdpa", "flash_attention_2", "flex_attention")
 Option = tuple[list[object], list[object]]

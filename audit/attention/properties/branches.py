@@ -87,8 +87,15 @@ def _compared(
     subject: AttentionSubject, run: Run, dtype: Dtype, survey: Survey, cases: Sequence[Case], plain: Answered
 ) -> _Compared:
     options = branching.options(survey)
+    named = {option.name for option in options if option.library}
     found = [branching.answered(subject, run, dtype, each, cases) for each in branching.kernels(survey)]
-    found += [branching.answered(subject, run, dtype, option, cases) for option in options if not option.library]
+    # Those that a library is named for may do without it, and are run with its stand-in below as well.
+    here = [replace(option, library=None) for option in options if not (option.of_config and option.library)]
+    found += [
+        each
+        for each in (branching.answered(subject, run, dtype, option, cases) for option in here)
+        if each.outputs or each.branch.name not in named
+    ]
     if survey.guards_sdpa:
         found.append(branching.without_sdpa(subject, run, dtype, survey, cases))
     missing = [f"{library}: it is not installed here, and there is no stand-in" for library in survey.absent]
