@@ -115,15 +115,15 @@ def surveyed(subject: AttentionSubject, run: Run, dtype: Dtype, case: Case) -> S
 
 def options(survey: Survey) -> list[Branch]:
     """Return the branches that an option takes."""
+    arguments = {path[-1] for path, _ in survey.arguments}
+    # A constructor may do more with an argument than keep it, so it is preferred.
     found = [
         Branch(name=f"{name} = {value!r}", forced={"attributes": {name: value}}, library=_library(survey, name, value))
         for name, values in survey.attributes
         for value in values
+        if name not in arguments
     ]
-    seen = {name for name, _ in survey.attributes}
     for path, values in survey.arguments:
-        if path[-1] in seen:
-            continue
         for value in values:
             shown = value["const"] if isinstance(value, Mapping) else value
             of_config = path[-1] == _CONFIG_CHOICE
@@ -158,19 +158,22 @@ def answered(subject: AttentionSubject, run: Run, dtype: Dtype, branch: Branch, 
     """Run a branch on the cases, one after another where one of them raises."""
     on_branch = branch.of(subject)
     found = Answered(branch=branch, dtype=dtype)
+    # What a model's mask looks like depends on the library that its configuration chooses.
+    chosen = [i for i, case in enumerate(cases) if not (branch.of_config and branch.library and is_masked(case))]
     try:
-        answers = on_branch.ask(run, dtype, [("forward", case) for case in cases], opened=True)
-        found.outputs = dict(enumerate(answers.outputs))
+        answers = on_branch.ask(run, dtype, [("forward", cases[i]) for i in chosen], opened=True)
+        found.outputs = dict(zip(chosen, answers.outputs, strict=True))
         found.state = answers.state
-        found.called = frozenset(index for index, names in enumerate(on_branch.built.seen) if names)
+        seen = on_branch.built.seen
+        found.called = frozenset(i for i, names in zip(chosen, seen, strict=True) if names) if seen else frozenset()
         found.dtypes = on_branch.built.seen_dtypes
         return found
     except (TargetRaised, Settled, ProbeFailure):
         pass  # which case it was is found below
     called: set[int] = set()
-    for index, case in enumerate(cases):
+    for index in chosen:
         try:
-            answers = on_branch.ask(run, dtype, [("forward", case)], opened=True)
+            answers = on_branch.ask(run, dtype, [("forward", cases[index])], opened=True)
         except TargetRaised as raised:
             found.raised[index] = raised
             found.reasons[index] = f"it raised {raised}"
@@ -186,6 +189,11 @@ def answered(subject: AttentionSubject, run: Run, dtype: Dtype, branch: Branch, 
         found.dtypes |= on_branch.built.seen_dtypes
     found.called = frozenset(called)
     return found
+
+
+def is_masked(case: Case) -> bool:
+    """Whether keys are masked."""
+    return "key_mask" in case.tensors or "mask" in case.tensors
 
 
 def does_not_have(raised: TargetRaised) -> bool:

@@ -230,8 +230,6 @@ def _deviations(
         plain = bounds.plain(first.dtype).outputs
         if index not in first.outputs.keys() & second.outputs.keys() & plain.keys():
             continue
-        if _is_masked(case) and _masks_of_its_own(first, second):
-            continue
         rounded = branching.coarser(first.dtype, first.dtypes | second.dtypes)
         name = f"{first.branch.name} and {second.branch.name}, {case.name}"
         outputs = (_compared_rows(subject, case, each.outputs[index]) for each in (first, second))
@@ -239,15 +237,6 @@ def _deviations(
             case,
             (rounded, Deviation(case=name, error=distance(*outputs), bound=bounds.of(index, first.dtype, rounded))),
         )
-
-
-def _masks_of_its_own(first: Answered, second: Answered) -> bool:
-    """Whether a configuration chose a library's implementation, to which a model gives masks of another form."""
-    return any(each.branch.of_config and each.branch.library for each in (first, second))
-
-
-def _is_masked(case: Case) -> bool:
-    return "key_mask" in case.tensors or "mask" in case.tensors
 
 
 def _compared_rows(subject: AttentionSubject, case: Case, output: Tensor) -> Tensor:
@@ -268,7 +257,7 @@ def _undeclared(
     """Whether the two differ in nothing but that one is causal without a mask, which nothing declares."""
     if subject.is_declared or subject.contract.is_causal is not None or not subject.contract.key_mask:
         return False
-    if any(_is_masked(case) and not deviation.holds for case, (_, deviation) in found):
+    if any(branching.is_masked(case) and not deviation.holds for case, (_, deviation) in found):
         return False
     if not {0, 1} <= first.outputs.keys() & second.outputs.keys():
         return False

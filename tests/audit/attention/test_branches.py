@@ -114,3 +114,117 @@ def test_an_edit_of_one_branch_is_found(tmp_path: Path, edit: Edit) -> None:
 def test_another_way_to_write_the_same_raises_no_alarm(tmp_path: Path, edit: Edit) -> None:
     found = judged(tmp_path, edited(edit), NAMES[edit.style])
     assert {each.outcome for each in found} == {Outcome.PASSED}, reasons(found)
+
+
+HEAD = '''
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+
+class Attention(nn.Module):
+    """Self-attention over (batch, length, dim)."""
+
+    def __init__(self, dim: int, num_heads: int) -> None:
+        super().__init__()
+        self.num_heads = num_heads
+        self.qkv = nn.Linear(dim, 3 * dim)
+        self.proj = nn.Linear(dim, dim)
+        self.is_causal = True
+
+    def heads(self, x: Tensor) -> Tensor:
+        return self.qkv(x).unflatten(-1, (3, self.num_heads, -1)).permute(2, 0, 3, 1, 4)
+
+    def by_hand(self, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+        return (q @ k.mT * q.shape[-1] ** -0.5).softmax(dim=-1) @ v
+'''
+ONE_WAY = """
+    def forward(self, x: Tensor) -> Tensor:
+        return self.proj(self.by_hand(*self.heads(x)).transpose(1, 2).flatten(2))
+"""
+# Nothing shows the branch on a CPU: the flag is a local variable.
+NEVER_CALLED = """
+    def forward(self, x: Tensor) -> Tensor:
+        if x.numel() > 10**9:
+            from flash_attn import flash_attn_func
+
+            return self.proj(flash_attn_func(*(each.transpose(1, 2) for each in self.heads(x))).flatten(2))
+        return self.proj(self.by_hand(*self.heads(x)).transpose(1, 2).flatten(2))
+"""
+NO_STAND_IN = """
+    def forward(self, x: Tensor) -> Tensor:
+        if not x.is_cuda:
+            return self.proj(self.by_hand(*self.heads(x)).transpose(1, 2).flatten(2))
+        from flash_attn.modules.mha import FlashSelfAttention
+
+        return FlashSelfAttention()(self.heads(x))
+"""
+BOTH_GIVEN = '''
+    def forward(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
+        """mask: bool (batch, length), True where a token may be attended to."""
+        q, k, v = self.heads(x)
+        given = None if mask is None else mask[:, None, None, :]
+        y = F.scaled_dot_product_attention(q, k, v, attn_mask=given, is_causal=True)
+        return self.proj(y.transpose(1, 2).flatten(2))
+'''
+# As models of transformers do: they make the causal mask, and only one implementation can do without.
+CAUSAL_WITHOUT_MASK = '''
+        self.use_sdpa = False
+
+    def forward(self, x: Tensor, attention_mask: Tensor | None = None) -> Tensor:
+        """attention_mask: additive (batch, 1, 1, length)."""
+        q, k, v = self.heads(x)
+        if self.use_sdpa:
+            causal = attention_mask is None and self.is_causal
+            y = F.scaled_dot_product_attention(q, k, v, attn_mask=attention_mask, is_causal=causal)
+        else:
+            scores = q @ k.mT * q.shape[-1] ** -0.5
+            if attention_mask is not None:
+                scores = scores + attention_mask
+            y = scores.softmax(dim=-1) @ v
+        return self.proj(y.transpose(1, 2).flatten(2))
+'''
+
+
+def outcome_of(tmp_path: Path, text: str) -> Judgement:
+    (found,) = judged(tmp_path, text, "Attention")
+    return found
+
+
+def test_one_implementation_is_not_applicable(tmp_path: Path) -> None:
+    found = outcome_of(tmp_path, HEAD + ONE_WAY)
+    assert found.outcome is Outcome.NOT_APPLICABLE
+    assert "there is one way" in str(found.reason)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [(NEVER_CALLED, "the stand-in was never called"), (NO_STAND_IN, "No module named 'flash_attn.modules'")],
+    ids=["never called", "a part without a stand-in"],
+)
+def test_a_branch_that_did_not_run_is_not_passed(tmp_path: Path, text: str, reason: str) -> None:
+    found = outcome_of(tmp_path, HEAD + text)
+    assert found.outcome is Outcome.SKIPPED
+    assert "stand-in for flash_attn" in str(found.reason)
+    assert reason in str(found.reason)
+
+
+def test_a_mask_together_with_is_causal_is_told(tmp_path: Path) -> None:
+    found = outcome_of(tmp_path, HEAD + BOTH_GIVEN)
+    assert found.outcome is Outcome.FAILED
+    assert "together with is_causal" in str(found.reason)
+
+
+def test_what_is_causal_without_a_mask_is_not_declared_by_one_branch(tmp_path: Path) -> None:
+    text = HEAD.replace("\n    def heads", CAUSAL_WITHOUT_MASK.partition("\n\n")[0] + "\n\n    def heads")
+    found = outcome_of(tmp_path, text + CAUSAL_WITHOUT_MASK.partition("\n\n")[2])
+    assert found.outcome is Outcome.NOT_APPLICABLE, found
+    assert "undeclared" in str(found.reason)
+
+
+@pytest.mark.slow
+def test_memory_that_is_not_the_arguments_is_told(tmp_path: Path) -> None:
+    (edit,) = (edit for edit in WRONG if edit.name == "beginnings of the other side")
+    (found,) = judged(tmp_path, edited(edit), NAMES[edit.style])
+    assert "reads outside its tensors" in str(found.reason)
