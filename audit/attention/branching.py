@@ -5,7 +5,6 @@ offers when the target is imported, is run in a process of its own, where a stan
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import closing
 from copy import deepcopy
 from dataclasses import dataclass, field, replace
 from typing import Any, cast
@@ -216,15 +215,16 @@ def with_libraries(
     for cuda in (True, False) if asks else (False,):
         if not waiting:
             break
-        with closing(run.probe.beside()) as probe:
-            for library, ways in list(waiting.items()):
-                forced: dict[str, Plain] = {"library": "+".join(libraries), "accepts_float32": True, "cuda": cuda}
-                forcing = [replace(way, forced={**forced, **way.forced}) for way in ways]
-                tries = _tries(subject, replace(run, probe=probe), dtype, forcing, cases)
-                tried[library] += tries
-                if tries[-1].called:
-                    found.append(tries[-1])
-                    del waiting[library]
+        names = "+".join(libraries)
+        probe = run.probe.beside(f"{names}, cuda {cuda}")
+        for library, ways in list(waiting.items()):
+            forced: dict[str, Plain] = {"library": names, "accepts_float32": True, "cuda": cuda}
+            forcing = [replace(way, forced={**forced, **way.forced}) for way in ways]
+            tries = _tries(subject, replace(run, probe=probe), dtype, forcing, cases)
+            tried[library] += tries
+            if tries[-1].called:
+                found.append(tries[-1])
+                del waiting[library]
     for library in waiting:
         told = next((each for each in tried[library] if each.reasons), tried[library][0])
         told.reasons = told.reasons or {0: "the stand-in was never called, whatever option was chosen"}
@@ -263,8 +263,7 @@ def without_sdpa(subject: AttentionSubject, run: Run, dtype: Dtype, survey: Surv
     branch = Branch(name="without torch's fused attention", forced={"without_sdpa": True})
     if survey.guards_sdpa == "call":
         return answered(subject, run, dtype, branch, cases)
-    with closing(run.probe.beside()) as probe:
-        return answered(subject, replace(run, probe=probe), dtype, branch, cases)
+    return answered(subject, replace(run, probe=run.probe.beside("without_sdpa")), dtype, branch, cases)
 
 
 def same_weights(state: Mapping[str, Tensor], other: Mapping[str, Tensor]) -> bool:

@@ -73,6 +73,7 @@ class Probe:
         self._calls = 0  # of the present child
         self._unusable: ProbeFailure | None = None
         self._killed = threading.Event()
+        self._beside: dict[str, Self] = {}
 
     def __enter__(self) -> Self:
         """Return the probe itself."""
@@ -119,11 +120,14 @@ class Probe:
         self.close()
         return self.call(procedure, timeout_s=None, **arguments)
 
-    def beside(self) -> Self:
-        """Return a probe with a child of its own, which has imported nothing of the target; `kill` ends both."""
-        other = copy.copy(self)
-        other._process = other._channel = other._unusable = None
-        return other
+    def beside(self, name: str) -> Self:
+        """Return a probe with a child of its own, the same for the same name; `kill` and `close` end both."""
+        if name not in self._beside:
+            other = copy.copy(self)
+            other._process = other._channel = other._unusable = None
+            other._beside = {}
+            self._beside[name] = other
+        return self._beside[name]
 
     def kill(self) -> None:
         """End the child at once, from any thread; a call in flight raises ProbeFailure."""
@@ -134,6 +138,9 @@ class Probe:
 
     def close(self) -> None:
         """End the child and release what belongs to it; the probe can be used again and then has another child."""
+        for other in self._beside.values():
+            other.close()
+        self._beside.clear()
         process, channel = self._process, self._channel
         self._process = self._channel = None
         if process:
