@@ -55,12 +55,13 @@ TRACED = {
         "window_width",
     )
 }  # fmt: skip
-PROPERTIES |= TRACED
+PROPERTIES |= TRACED | {"attention.branches"}
 NO_BUILD = {f"smoke.{name}" for name in FOLLOWING_BUILD}
 OTHER_FUNCTION = {"attention.gradients"}
 OTHER_KEYS = OTHER_FUNCTION | {"attention.oracle", "attention.large_logits"}
 
-NO_WINDOW = {"attention.window_width"}  # none of these declares one
+# None of these declares a window, and each has one implementation.
+NO_WINDOW = {"attention.window_width", "attention.branches"}
 # The clean package declares rotary positions, with which the order of tokens matters.
 ORDERED = {"attention.permutation"} | NO_WINDOW
 # What is undeclared there, and is not finite in some.
@@ -69,7 +70,9 @@ UNORDERED = {"attention.causality", "attention.prefix", "attention.kv_cache"} | 
 
 ATTENTION = {
     "clean": Expected(not_applicable=ORDERED, exit_code=0),
-    "unordered": Expected(not_applicable=UNORDERED | {"attention.head_grouping"}, exit_code=0),
+    "unordered": Expected(  # it calls torch's fused attention, of which each kernel is a branch
+        not_applicable=(UNORDERED | {"attention.head_grouping"}) - {"attention.branches"}, exit_code=0
+    ),
     # Functions and modules without a cache, or without causality, among those that have them.
     "styles": Expected(
         not_applicable=UNORDERED
@@ -81,7 +84,7 @@ ATTENTION = {
     "windowed": Expected(
         not_applicable={
             f"attention.{name}"
-            for name in ("empty_rows", "kv_cache", "low_precision", "mask", "noop_mask", "permutation")
+            for name in ("branches", "empty_rows", "kv_cache", "low_precision", "mask", "noop_mask", "permutation")
         },
         exit_code=0,
     ),
@@ -148,7 +151,12 @@ ATTENTION = {
     "angles_in_low_precision": Expected({"attention.low_precision"}, not_applicable=ORDERED),
     "specs_fail": Expected({"attention.declared"}, unjudged=PROPERTIES),
     "undeclared": Expected(unjudged=PROPERTIES | {"attention.declared"}, exit_code=3),
-    "build_raises": Expected(unjudged=PROPERTIES - ORDERED, not_applicable=ORDERED, exit_code=3),
+    "branch_differs": Expected({"attention.branches"}, not_applicable=ORDERED - {"attention.branches"}),
+    "build_raises": Expected(
+        unjudged=(PROPERTIES - ORDERED) | {"attention.branches"},
+        not_applicable=ORDERED - {"attention.branches"},
+        exit_code=3,
+    ),
 }
 SMOKE = {
     "clean": CLEAN,

@@ -59,6 +59,8 @@ class Built:
     layers: frozenset[str] = frozenset()  # torch's own among its layers, and those that its layers are derived from
     detached: frozenset[str] = frozenset()  # parameters without a gradient on which the output depends
     unread: frozenset[str] = frozenset()  # those that no source of the module reads
+    seen: tuple[frozenset[str], ...] = ()  # in each call, the functions of stand-ins that were called
+    seen_dtypes: frozenset[str] = frozenset()  # of what they were called with
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -154,6 +156,8 @@ class AttentionSubject:
             frozenset(map(str, names)) if isinstance(names := reply.get(key), list) else frozenset()
             for key in ("layers", "detached", "unread")
         )
+        self.built.seen = tuple(frozenset(map(str, e)) for e in _listed(reply.get("seen")) if isinstance(e, list))
+        self.built.seen_dtypes = frozenset(map(str, _listed(reply.get("seen_dtypes"))))
         named = [("decode" if kind == "decode" else "forward", case) for kind, case in calls]
         answers = read_answers(reply, [(kind, self._shape(case)) for kind, case in named])
         check_weights(self.contract, answers.state)
@@ -223,6 +227,10 @@ class AttentionSubject:
 
 def _cast(tensor: Tensor, dtype: torch.dtype) -> Tensor:
     return tensor.to(dtype) if tensor.is_floating_point() else tensor
+
+
+def _listed(value: Plain) -> list[Plain]:
+    return value if isinstance(value, list) else []
 
 
 def _bytes(tensors: Mapping[str, Tensor]) -> bytes:

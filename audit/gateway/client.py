@@ -1,5 +1,6 @@
 """One child interpreter that runs the target: started on first use, held to its limits, started again after its end."""
 
+import copy
 import secrets
 import signal
 import threading
@@ -72,6 +73,7 @@ class Probe:
         self._calls = 0  # of the present child
         self._unusable: ProbeFailure | None = None
         self._killed = threading.Event()
+        self._beside: dict[str, Self] = {}
 
     def __enter__(self) -> Self:
         """Return the probe itself."""
@@ -118,6 +120,15 @@ class Probe:
         self.close()
         return self.call(procedure, timeout_s=None, **arguments)
 
+    def beside(self, name: str) -> Self:
+        """Return a probe with a child of its own, the same for the same name; `kill` and `close` end both."""
+        if name not in self._beside:
+            other = copy.copy(self)
+            other._process = other._channel = other._unusable = None
+            other._beside = {}
+            self._beside[name] = other
+        return self._beside[name]
+
     def kill(self) -> None:
         """End the child at once, from any thread; a call in flight raises ProbeFailure."""
         self._killed.set()
@@ -127,6 +138,9 @@ class Probe:
 
     def close(self) -> None:
         """End the child and release what belongs to it; the probe can be used again and then has another child."""
+        for other in self._beside.values():
+            other.close()
+        self._beside.clear()
         process, channel = self._process, self._channel
         self._process = self._channel = None
         if process:

@@ -6,6 +6,7 @@ from functools import partial
 import torch
 
 from . import circumstances, unread
+from .branches import arranged
 from .callee import Leaves, callee_of
 from .models import SpecError
 from .phases import phase
@@ -42,7 +43,7 @@ def run(
         depends, `unread`: those whose name no source of the module reads.
     """
     inputs = load(tensors)
-    callee = callee_of(subject, seed, dtype)
+    callee = arranged(callee_of(subject, seed, dtype), subject)
     module, identity = callee.module, callee.identity
     if identity["class"] not in (None, declared):
         return identity

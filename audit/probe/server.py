@@ -65,7 +65,7 @@ def _prepared(settings: dict[str, object]) -> dict[str, Procedure]:
     # library must not break it, and the probe binds torch's functions before the target can replace them.
     import torch
 
-    from . import attention, environment, models, specs
+    from . import attention, branches, branches_survey, environment, models, specs
     from .guess import find
     from .tracing import trace
 
@@ -83,7 +83,8 @@ def _prepared(settings: dict[str, object]) -> dict[str, Procedure]:
         "model_save": models.save,
         "model_load": models.load,
         "model_reached": models.reached,
-        "attention_run": attention.run,
+        "attention_run": branches.forcing(attention.run),
+        "attention_branches": branches_survey.survey,
         "attention_find": find.find,
         "attention_trace": trace.attention_trace,
         "attention_cores": trace.attention_cores,

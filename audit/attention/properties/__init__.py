@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from audit.attention.answers import Settled
 from audit.attention.properties import (
     batch_rows,
+    branches,
     causality,
     depends,
     empty_rows,
@@ -67,6 +68,6 @@ PROPERTIES = tuple(
         oracle, depends, causality, prefix, mask, noop_mask, empty_rows, batch_rows, permutation, large_logits,
         kv_cache, gradients, repeatable, train_eval, noncontiguous, low_precision, inputs_untouched,
         traced_scale, traced_softmax_axis, traced_softmax_once, traced_logits_dtype, traced_head_grouping,
-        traced_attended_axis, traced_dropout_in_eval, traced_window_width,
+        traced_attended_axis, traced_dropout_in_eval, traced_window_width, branches,
     )
 )  # fmt: skip
