@@ -229,6 +229,7 @@ def conduct(target: Target, request: Request) -> Report:
         skipped_trees=rows,
         imports=(collected.imports or ()) if request.needs_inventory and "imports" in vars(collected) else (),
         baselines=baselines,
+        defects=execution.defects if execution else (),
     )
 
 
