@@ -3,8 +3,9 @@
 from collections.abc import Iterator, Sequence
 
 from audit.attention.reproducers.call import Unwritable, calling
-from audit.attention.reproducers.relations import RELATIONS, Relation
+from audit.attention.reproducers.relations import RELATIONS
 from audit.attention.reproducers.scripts import Script, script_of
+from audit.attention.reproducers.settings import Relation
 from audit.attention.subject import AttentionSubject
 from audit.gateway import ProbeFailure, TargetRaised
 from audit.plan import Run

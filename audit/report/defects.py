@@ -86,9 +86,14 @@ def reproduction(defect: Defect) -> str:
         return f"no script: {defect.unreproduced}"
     found = defect.reproducer
     return (
-        f"python {FOLDER}/{found.file} TARGET ({found.case}: {number(found.measured)} against {number(found.bound)}); "
+        f"python {FOLDER}/{found.file} TARGET ({found.case}: {number(found.measured)}, bound {number(found.bound)}); "
         "--output writes the script"
     )
+
+
+def has_reproducers(report: Report) -> bool:
+    """Whether scripts are written with the report."""
+    return any(defect.reproducer for defect in report.defects)
 
 
 def defects_section(report: Report) -> str:

@@ -1,7 +1,7 @@
 """Tables of numbers as pictures: text blocks for a terminal, SVG for a page.
 
-Darker is larger. Both say the same without colour: blocks differ in how much of a cell they fill, and in SVG every cell
-carries its number as a title.
+Fuller is larger, against the largest of the row. Both say the same without colour: blocks differ in how much of a cell
+they fill, and in SVG every cell carries its number as a title.
 """
 
 from collections.abc import Sequence
@@ -12,6 +12,8 @@ from audit.report.text import one_line
 from audit.results import Picture
 
 _BLOCKS = " ·░▒▓█"
+_LEGEND = "rows are queries, columns keys; blank is none, a block the most in its row"
+_NOTHING = 1e-4  # of the largest in its row
 _CELL = 14  # of an SVG, in its own units
 _GAP = 40
 _TOP = 34
@@ -33,29 +35,23 @@ def text_picture(picture: Picture, *, width: int = 80) -> list[str]:
         lines = [f"{left:<{column}}{right}" for left, right in pairs]
     else:
         lines = [line[:width] for line in (heads[0], *observed, heads[1], *expected)]
-    return [line.rstrip() for line in lines] + [f"rows are queries, columns keys; {legend()}"[:width]]
-
-
-def legend() -> str:
-    """Return what the blocks stand for."""
-    return (
-        "none blank, " + " ".join(f"{mark} <= {_upper(i):.2g}" for i, mark in enumerate(_BLOCKS) if i) + " of the most"
-    )
-
-
-def _upper(index: int) -> float:
-    return index / (len(_BLOCKS) - 1)
+    return [line.rstrip() for line in lines] + [_LEGEND[:width]]
 
 
 def _blocks(matrix: Matrix) -> list[str]:
-    largest = max((abs(value) for row in matrix for value in row), default=0.0) or 1.0
-    return ["|" + "".join(_block(abs(value) / largest) * 2 for value in row[:_MOST]) + "|" for row in matrix[:_MOST]]
+    """Return a line for each row, in which the largest number is a whole block."""
+    return ["|" + "".join(_block(share) * 2 for share in _shares(row)) + "|" for row in matrix[:_MOST]]
+
+
+def _shares(row: Sequence[float]) -> list[float]:
+    largest = max((abs(value) for value in row), default=0.0) or 1.0
+    return [abs(value) / largest for value in row[:_MOST]]
 
 
 def _block(share: float) -> str:
-    if share <= 0:
+    if share <= _NOTHING:
         return _BLOCKS[0]
-    return next(mark for i, mark in enumerate(_BLOCKS) if i and (share <= _upper(i) or i == len(_BLOCKS) - 1))
+    return _BLOCKS[min(int(share * (len(_BLOCKS) - 1) + 1), len(_BLOCKS) - 1)]
 
 
 def svg_picture(picture: Picture) -> str:
@@ -84,14 +80,13 @@ def _cut(matrix: Matrix) -> list[Sequence[float]]:
 
 
 def _cells(matrix: Matrix, left: int) -> list[str]:
-    largest = max((abs(value) for row in matrix for value in row), default=0.0) or 1.0
     cells = []
     for query, row in enumerate(matrix):
-        for key, value in enumerate(row):
+        for key, (value, share) in enumerate(zip(row, _shares(row), strict=True)):
             x, y = left + key * _CELL, _TOP - _CELL + query * _CELL
             cells.append(
                 f'<rect x="{x}" y="{y}" width="{_CELL - 1}" height="{_CELL - 1}" fill="currentColor" '
-                f'fill-opacity="{max(abs(value) / largest, 0.04):.3f}"><title>query {query}, key {key}: {value:.4g}'
+                f'fill-opacity="{max(share, 0.04):.3f}"><title>query {query}, key {key}: {value:.4g}'
                 "</title></rect>"
             )
     return cells

@@ -86,8 +86,14 @@ def _scale(subject: AttentionSubject, run: Run, failed: Mapping[str, Result]) ->
     form = next((name for name, value in forms.items() if same(core.scale, value)), None)
     name = f"the scale is {core.scale:.4g}" + (f", {form}" if form else "") + f", where {usual:.4g} is right"
     contract = subject.contract.model_copy(update={"scale": core.scale})
+    # One of a size of the input is another for each input.
+    sizes = (subject.contract.embed_dim, core.heads or subject.contract.num_heads)
     return Cause(
-        bug="scale_form" if form else "scale_size", says=name, contract=contract, location=core.location(run.target)
+        bug="scale_form" if form else "scale_size",
+        says=name,
+        contract=contract,
+        is_exact=form is not None or any(size and same(core.scale, float(size**-0.5)) for size in sizes),
+        location=core.location(run.target),
     )
 
 
@@ -166,7 +172,6 @@ def _oracle(subject: AttentionSubject, run: Run, failed: Mapping[str, Result]) -
     name, contract, departure = left[0]
     return Cause(
         bug=_class_of(subject.contract, name, contract, departure),
-        says=f"the oracle with {name} gives the output that was observed",
         contract=contract,
         departure=departure,
     )

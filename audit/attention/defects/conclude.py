@@ -76,7 +76,7 @@ def _grouped(subject: AttentionSubject, run: Run, failed: Mapping[str, Result]) 
             groups[0].further[check] = how
             continue
         group = _Grouped(check, _looked_into(check, subject, run, failed))
-        if check == "oracle" and group.cause.bug is None and "oracle" not in waited and left:
+        if group.cause.bug is None and check not in waited and left:
             # What it shows may follow from what another check says more of.
             waited.add(check)
             left.append(check)
@@ -113,10 +113,10 @@ def _comes_from(subject: AttentionSubject, run: Run, group: _Grouped, check: str
     """Return how the failure of a check is known to come from the cause of a group; None where it is not."""
     may_follow = check in follow(group.cause.bug, group.check)
     changed = group.cause.taken_for_right(subject)
-    if changed is not None and subject.has_oracle and check in OF_THE_ORACLE:
+    if changed is not None and subject.has_oracle and check in OF_THE_ORACLE | {"empty_rows"}:
         if _passes(changed, run, check):
             return "passes where this is taken for right: it has no other cause"
-        if group.cause.is_exact:
+        if group.cause.is_exact and check in OF_THE_ORACLE:
             return None
     return "to be expected with it; not shown to have no other cause" if may_follow else None
 

@@ -3,115 +3,11 @@
 from dataclasses import dataclass
 
 from audit.attention.contract import Contract, Dtype
+from audit.attention.reproducers import texts
 from audit.attention.reproducers.reference import reference
-from audit.attention.reproducers.relations import Relation, Setting
+from audit.attention.reproducers.settings import Relation, Setting
 from audit.attention.subject import AttentionSubject
 
-_DOCUMENTATION = '''"""Shows a defect of attention: exits 1 while the defect is there, and 0 when it is gone.
-
-It needs torch and the target. Run it in the folder of the target, or give that folder: python SCRIPT FOLDER
-It exits 2 when the target cannot be built or called, so that nothing can be told.
-"""
-'''
-_OPEN_GATES = '''
-def open_gates(module):
-    """Give numbers to parameters that begin as zero or nearly so, behind which nothing would show."""
-    drawn = torch.Generator().manual_seed(SEED)
-    with torch.no_grad():
-        for parameter in [] if module is None else module.parameters():
-            if parameter.requires_grad and parameter.is_floating_point() and parameter.abs().max() <= 1e-3:
-                parameter.copy_(torch.randn(parameter.shape, generator=drawn) * 0.5)
-
-'''
-_SET_DROPOUT = '''
-def set_dropout(module, probability):
-    """Set the probability of every dropout in the module."""
-    for layer in module.modules():
-        is_layer = isinstance(layer, torch.nn.modules.dropout._DropoutNd)
-        for name in {"p"} if is_layer else DROPOUTS & set(vars(layer)):
-            if type(getattr(layer, name)) in (int, float):
-                setattr(layer, name, probability)
-
-'''
-_DROPOUTS = (
-    'DROPOUTS = {"dropout", "dropout_p", "attn_dropout", "attention_dropout", "dropout_prob", "attn_drop", "drop", '
-    '"drop_prob"}'
-)
-_DISTANCE = '''
-def distance(x, y):
-    """Return the largest absolute difference; infinite where it is not a number."""
-    if x.shape != y.shape:
-        return float("inf")
-    difference = float((x.double() - y.double()).abs().max())
-    return difference if difference == difference else float("inf")
-
-'''
-_STEPS = '''
-def bound_of(expected, inputs, module):
-    """Return how far rounding may bring a correct implementation from what is expected.
-
-    {factor} x the largest change of it when every element of the input moves by one unit in the last place of {dtype},
-    plus 2 x the rounding of the result{floor}.
-    """
-    eps = torch.finfo(torch.{dtype}).eps
-    drawn = torch.Generator().manual_seed(SEED)
-    change = 0.0
-    for _ in range(4):
-        near = dict(inputs)
-        for name, x in inputs.items():
-            if x.is_floating_point():
-                signs = torch.randint(0, 2, x.shape, generator=drawn) * 2 - 1
-                near[name] = (x.detach() * (1 + eps * signs)).to(x.dtype)
-        change = max(change, distance(compare(near, module)[1], expected))
-    rounded = expected.to(torch.{dtype})
-    return {factor} * change + 2 * distance((rounded + 0.3) - 0.3, rounded){floor_term}
-
-'''
-_RESULT = '''
-def bound_of(expected, inputs, module):
-    """Return what the rounding of a result may be: 8 units in the last place."""
-    return 8 * torch.finfo(DTYPE).eps * float(expected.abs().max())
-
-'''
-_NOTHING = '''
-def bound_of(expected, inputs, module):
-    """Return 0: nothing may come between."""
-    return 0.0
-
-'''
-_MAIN = """
-def main():
-    try:
-        torch.manual_seed(SEED)
-        module = build()
-        if module is not None:
-            module = module.to(DTYPE).eval()
-        open_gates(module)
-        inputs = inputs_of()
-        with torch.set_grad_enabled({gradient}):
-            plain = attend(inputs_of(plain=True), module)
-            observed, expected = compare(inputs, module)
-            bound = bound_of(expected, inputs, module)
-    except Exception:
-        traceback.print_exc()
-        print("cannot be told: it cannot be built or called")
-        return 2
-    if not plain.isfinite().all() or not expected.isfinite().all() or not bound < float("inf"):
-        print("cannot be told: the output for plain inputs, or what is compared with, is not finite")
-        return 2
-    error = distance(observed, expected)
-    MEASURED.update(error=error, bound=bound)
-    print("must hold of", {says!r})
-    print(f"case: {{CASE}}")
-    for name, x in (("observed", observed), ("expected", expected)):
-        print(f"{{name}}, the first numbers: {{[round(each, 5) for each in x.flatten()[:6].tolist()]}}")
-    print(f"largest difference {{error:.4g}}, bound {{bound:.4g}}: it must be {relation}")
-    return {verdict}
-
-
-if __name__ == "__main__":
-    sys.exit(main())
-"""
 _VARIANTS = {
     "bfloat16": "in bfloat16",
     "float16": "in float16",
@@ -150,18 +46,24 @@ def script_of(subject: AttentionSubject, relation: Relation, setting: Setting, c
         "generator = torch.Generator()",
     ]
     needs_dropout = any("set_dropout(" in line for line in body)
-    constants += [_DROPOUTS] if needs_dropout else []
+    constants += [texts.DROPOUTS] if needs_dropout else []
+    watches = any("watched(" in line for line in body)
+    if watches:
+        lines[-1:] = ["from torch.utils._python_dispatch import TorchDispatchMode", ""]
+        groups = (subject.contract.num_heads or 1) // (subject.contract.num_kv_heads or 1)
+        constants += [f"GROUPS = {groups}  # query heads that share a key head"]
     parts = [
-        _DOCUMENTATION,
+        texts.DOCUMENTATION,
         "\n".join([*lines, *constants, "", *calling, ""]),
         "\n".join(["", *_inputs(subject, setting), ""]),
         "\n".join(["", *reference(subject), ""]) if relation.needs_reference else "",
-        _OPEN_GATES,
-        _SET_DROPOUT if needs_dropout else "",
-        _DISTANCE,
+        texts.OPEN_GATES,
+        texts.SET_DROPOUT if needs_dropout else "",
+        texts.WATCHED if watches else "",
+        texts.DISTANCE,
         "\n".join([*_compare(relation), *body, ""]),
         _bound(relation, setting, dtype),
-        _MAIN.format(
+        texts.MAIN.format(
             gradient=relation.with_gradient,
             says=f"{subject.name}: {relation.says}",
             relation="above" if relation.differs else "at most that",
@@ -179,15 +81,17 @@ def _compare(relation: Relation) -> list[str]:
 
 def _bound(relation: Relation, setting: Setting, dtype: Dtype) -> str:
     if relation.bound == "nothing":
-        return _NOTHING
+        return texts.NOTHING
+    if relation.bound == "thousandth":
+        return texts.THOUSANDTH
     if relation.bound == "result":
-        return _RESULT
+        return texts.RESULT
     low = setting.variant if setting.variant in ("bfloat16", "float16") else None
     floor, term = (
         ("", "") if low else (", and 8 units in its last place", " + 8 * eps * float(expected.detach().abs().max())")
     )
     # As audit's own bounds: 8 steps that round, and each of both sides may be wrong by them.
-    return _STEPS.format(factor=4 if low else 16, dtype=low or dtype, floor=floor, floor_term=term)
+    return texts.STEPS.format(factor=4 if low else 16, dtype=low or dtype, floor=floor, floor_term=term)
 
 
 def _inputs(subject: AttentionSubject, setting: Setting) -> list[str]:
