@@ -13,7 +13,7 @@ from audit.attention.answers import Settled
 from audit.attention.bounds import distance
 from audit.attention.cases import key_length, oracle_cases, padding_mask, plain_case, replaced_keys, with_mask
 from audit.attention.contract import Contract
-from audit.attention.defects.weights import Change, change_by_mask
+from audit.attention.defects.weights import Change, change_by_mask, weights_of
 from audit.attention.oracle import FAITHFUL, Departure
 from audit.attention.properties.oracle import usual_mistakes
 from audit.attention.properties.runs import compared
@@ -23,6 +23,7 @@ from audit.plan import Run
 from audit.results import Location, Result
 
 _SAME = 1e-3  # relative, of scales
+_NO_WEIGHT = 1e-7  # of weights that sum to 1: what a large negative logit leaves in float32
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -113,7 +114,7 @@ def _softmax_axis(subject: AttentionSubject, run: Run, failed: Mapping[str, Resu
 def _grouping(subject: AttentionSubject, run: Run, failed: Mapping[str, Result]) -> Cause:
     other = "tiled" if subject.contract.head_grouping == "interleaved" else "interleaved"
     contract = subject.contract.model_copy(update={"head_grouping": other})
-    return Cause(bug="grouping", says=f"heads are grouped {other}", contract=contract)
+    return Cause(bug="grouping", says=f"heads are grouped {other}", contract=contract, is_exact=False)
 
 
 def _axes(subject: AttentionSubject, run: Run, failed: Mapping[str, Result]) -> Cause:
@@ -268,6 +269,15 @@ def _rows(subject: AttentionSubject, run: Run, failed: Mapping[str, Result]) -> 
 
 
 def _later(subject: AttentionSubject, run: Run, failed: Mapping[str, Result]) -> Cause:
+    whole = plain_case(subject, subject.generator(run.seed))
+    weights = weights_of(subject, run, whole)
+    if weights is not None:
+        seen = weights > _NO_WEIGHT
+        if not seen.triu(diagonal=1).any():
+            says = "no later token has weight, and outputs depend on them all the same: tokens are mixed elsewhere"
+            return Cause(bug="heads", says=says)
+        if not (seen == seen[:1]).all():
+            return Cause(bug="heads", says="heads see different tokens: rows of one token went to several")
     contract = subject.contract.model_copy(update={"is_causal": False})
     return Cause(bug="later_tokens", contract=contract, is_exact=False)
 

@@ -69,16 +69,17 @@ def _same(one: Subject, other: Subject) -> bool:
 def _grouped(subject: AttentionSubject, run: Run, failed: Mapping[str, Result]) -> list[_Grouped]:
     left = sorted(failed, key=lambda check: (ORDER.index(check) if check in ORDER else len(ORDER), check))
     groups: list[_Grouped] = []
-    waited: set[str] = set()
+    looked: dict[str, Cause] = {}
     while left:
         check = left.pop(0)
         if groups and check in OF_THE_ORACLE and (how := _all_together(subject, run, check, groups)):
             groups[0].further[check] = how
             continue
-        group = _Grouped(check, _looked_into(check, subject, run, failed))
-        if group.cause.bug is None and check not in waited and left:
+        cause = looked.get(check) or _looked_into(check, subject, run, failed)
+        group = _Grouped(check, cause)
+        if cause.bug is None and check not in looked and left:
             # What it shows may follow from what another check says more of.
-            waited.add(check)
+            looked[check] = cause
             left.append(check)
             left.sort(key=lambda each: each in OF_THE_ORACLE)
             continue
