@@ -120,6 +120,17 @@ class Execution:
             explained, defects = conclude(run, results)
         except (ProbeFailure, TargetRaised):
             return  # the process that would have explained them is gone; the failures stand as they are
+        except Exception:  # as in `_judged`: what looks closer can be as wrong as a check
+            problem = (
+                f"what it comes from is not known: internal error; please report it:\n{traceback.format_exc(limit=-6)}"
+            )
+            explained = [
+                result.model_copy(update={"reason": f"{result.reason}\n{problem}"})
+                if result.outcome is Outcome.FAILED
+                else result
+                for result in results
+            ]
+            defects = []
         before = {id(result) for result in results}
         with self._lock:
             self.results = [result for result in self.results if id(result) not in before] + list(explained)
