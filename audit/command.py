@@ -9,6 +9,7 @@ from rich.console import Console
 from rich.text import Text
 
 from audit.options import Format, Options
+from audit.report.defects import FOLDER, has_reproducers
 from audit.report.document import Report
 from audit.report.files import WriteError, keep_from_git, prepare_folder
 from audit.report.progress import ProgressDisplay
@@ -91,7 +92,8 @@ def deliver(report: Report, *, form: Format, quiet: bool, output: Path | None) -
         print_report(report, console)
         if output and not unwritten:
             place = one_line(str(output / file_stem(report)), limit=None)
-            console.print(Text(f"written: {place}.json and .md"), soft_wrap=True)
+            scripts = f", and {one_line(str(output / FOLDER), limit=None)}" if has_reproducers(report) else ""
+            console.print(Text(f"written: {place}.json and .md{scripts}"), soft_wrap=True)
     if unwritten:
         raise unwritten
     raise typer.Exit(report.exit_code)

@@ -10,9 +10,9 @@ from queue import SimpleQueue
 
 from audit.gateway import Limits, Probe, ProbeFailure, TargetRaised
 from audit.judgement import Judgement, error, skipped
-from audit.plan import Group, Plan, PlanKey, PlannedCheck, Run
+from audit.plan import Conclude, Group, Plan, PlanKey, PlannedCheck, Run
 from audit.raised import describe_failure, describe_raised
-from audit.results import Outcome, Result, Subject
+from audit.results import Defect, Outcome, Result, Subject
 from audit.stopping import stop_if_wanted
 from audit.target import Target, available_cores
 
@@ -60,6 +60,7 @@ class Execution:
         self._stopping = threading.Event()
         self._lock = threading.Lock()
         self.results: list[Result] = []
+        self.defects: list[Defect] = []
         self.reported: set[PlanKey] = set()
 
     def run(self) -> None:
@@ -92,6 +93,7 @@ class Execution:
             run = Run(target=self._target, probe=probe, seed=self._target.settings.seed)
             self._notify(group.subject.name, [])
             outcomes: dict[str, Outcome] = {}
+            own_results: list[Result] = []
             subject = group.subject
             for planned in group.planned:
                 if self._stopping.is_set():
@@ -105,9 +107,34 @@ class Execution:
                 with self._lock:
                     self.results.extend(results)
                     self.reported.add(planned.key)
+                own_results += results
                 self._notify(group.subject.name, results)
+            if group.conclude and any(result.outcome is Outcome.FAILED for result in own_results):
+                self._conclude(group.conclude, own_results, run)
         finally:
             self._idle.put(probe)
+
+    def _conclude(self, conclude: Conclude, results: list[Result], run: Run) -> None:
+        """Replace the results of a group by those that name their defects; what was measured stays whatever fails."""
+        try:
+            explained, defects = conclude(run, results)
+        except (ProbeFailure, TargetRaised):
+            return  # the process that would have explained them is gone; the failures stand as they are
+        except Exception:  # as in `_judged`: what looks closer can be as wrong as a check
+            problem = (
+                f"what it comes from is not known: internal error; please report it:\n{traceback.format_exc(limit=-6)}"
+            )
+            explained = [
+                result.model_copy(update={"reason": f"{result.reason}\n{problem}"})
+                if result.outcome is Outcome.FAILED
+                else result
+                for result in results
+            ]
+            defects = []
+        before = {id(result) for result in results}
+        with self._lock:
+            self.results = [result for result in self.results if id(result) not in before] + list(explained)
+            self.defects.extend(defects)
 
     def _run_one(self, planned: PlannedCheck, subject: Subject, outcomes: dict[str, Outcome], run: Run) -> list[Result]:
         begun = time.perf_counter()

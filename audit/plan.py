@@ -1,12 +1,12 @@
 """The list of checks that should be carried out, made before any of them runs."""
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from audit.errors import UsageError
 from audit.gateway import Probe
 from audit.judgement import Judgement, error
-from audit.results import Check, Subject
+from audit.results import Check, Defect, Result, Subject
 from audit.target import Target
 
 
@@ -21,6 +21,9 @@ class Run:
 
 Judge = Callable[[Run], Judgement | Sequence[Judgement]]
 PlanKey = tuple[str, str, str]
+# Given the results of a group: the same ones, each failure with the defect that it comes from, and those defects.
+Concluded = tuple[Sequence[Result], Sequence[Defect]]
+Conclude = Callable[[Run, Sequence[Result]], Concluded]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,10 +53,14 @@ class PlannedCheck:
 
 @dataclass(frozen=True, kw_only=True)
 class Group:
-    """Checks carried out in order by one process; most groups are the checks of one subject."""
+    """Checks carried out in order by one process; most groups are the checks of one subject.
+
+    `conclude` is called with all their results where some have failed.
+    """
 
     subject: Subject
     planned: tuple[PlannedCheck, ...]
+    conclude: Conclude | None = None
 
 
 Plan = tuple[Group, ...]
@@ -97,7 +104,7 @@ def _reduced(group: Group, only: Sequence[str], subjects: Sequence[str]) -> Grou
     for planned in reversed(of_subject):
         if planned.check.id in wanted:
             wanted.update(planned.requires)
-    return Group(subject=group.subject, planned=tuple(p for p in of_subject if p.check.id in wanted))
+    return replace(group, planned=tuple(p for p in of_subject if p.check.id in wanted))
 
 
 def _matches(check: str, wanted: str) -> bool:

@@ -178,6 +178,56 @@ _HONESTY: dict[str, JsonValue] = {
 }
 
 
+class Explained(Frozen):
+    """Which defect a failure comes from, by its id in the report, and how that is known."""
+
+    id: str
+    how: str
+
+
+class Picture(Frozen):
+    """Two tables of numbers, a row for each query and a column for each key: what was seen, and what is declared."""
+
+    title: str
+    observed: tuple[tuple[float, ...], ...]
+    expected: tuple[tuple[float, ...], ...]
+    of: Annotated[str, Field(description="What the numbers are, and what they were measured on.")]
+
+
+class Reproducer(Frozen):
+    """A script that needs torch and the target: it exits 1 while the defect is there, 0 when it is gone, else 2."""
+
+    file: Annotated[str, Field(pattern=r"^[A-Za-z0-9_.-]+\.py$", description="Its name in the folder `reproducers`.")]
+    script: str
+    case: Annotated[str, Field(description="The smallest inputs on which the defect was seen.")]
+    measured: float
+    bound: float
+
+
+class Defect(Frozen):
+    """One mistake of one subject, with every check that fails because of it."""
+
+    id: str
+    bug: Annotated[str | None, Field(description="Class of the mistake; None where the cause is not established.")]
+    title: str
+    subject: Subject
+    checks: Annotated[tuple[str, ...], Field(min_length=1, description="Those that fail; the first shows it best.")]
+    explanation: str
+    why: str
+    fix: str
+    related: Annotated[tuple[str, ...], Field(description="Public threads on mistakes of this class.")] = ()
+    location: Location | None = None
+    picture: Picture | None = None
+    reproducer: Reproducer | None = None
+    unreproduced: Annotated[str | None, Field(description="Why there is no reproducer.")] = None
+
+    @model_validator(mode="after")
+    def _says_why_there_is_no_reproducer(self) -> Self:
+        if (self.reproducer is None) == (self.unreproduced is None):
+            raise ValueError("a defect has a reproducer, or says why it has none")
+        return self
+
+
 class Result(Frozen):
     """One check on one subject: outcome, evidence, location, and how to mend it."""
 
@@ -206,9 +256,13 @@ class Result(Frozen):
         ),
     ] = None
 
+    defect: Annotated[Explained | None, Field(description="The defect that a failure comes from.")] = None
+
     @model_validator(mode="after")
     def _is_honest(self) -> Self:
         evidence = self.evidence
+        if self.defect is not None and self.outcome is not Outcome.FAILED:
+            raise ValueError("only a failure comes from a defect")
         if self.outcome is Outcome.PASSED:
             missing = [
                 name

@@ -4,7 +4,7 @@ import gc
 import shlex
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 from pydantic import ValidationError
@@ -159,7 +159,10 @@ def _nothing_known(collected: Collected, results: list[Result]) -> tuple[list[Re
 
 @dataclass(frozen=True, kw_only=True)
 class Request:
-    """What a command asks for. `compare` sets apart what was there before; a run that was cut short has no say."""
+    """What a command asks for. `compare` sets apart what was there before; a run that was cut short has no say.
+
+    With `explain` failures are looked into, and come with the defects that they are due to.
+    """
 
     command: str
     planners: Sequence[Planner]
@@ -170,6 +173,7 @@ class Request:
     cache: bool = False
     limits: Sequence[str] = ()
     compare: Compare = _nothing_known
+    explain: bool = True
     notify: Notify = field(default=lambda subject, results: None)
     planned: Callable[[int], None] = field(default=lambda total: None)
 
@@ -195,6 +199,8 @@ def conduct(target: Target, request: Request) -> Report:
         plan = select(complete, only=only, subjects=request.subjects)
         if plan != complete:
             partial_reason = ", ".join([*limits, _selection(request)])
+        if not request.explain:
+            plan = tuple(replace(group, conclude=None) for group in plan)
         request.planned(sum(len(group.planned) for group in plan))
         environment = collected.environment
         execution = Execution(target, plan, probe=collected.probe, notify=request.notify)
@@ -231,6 +237,7 @@ def conduct(target: Target, request: Request) -> Report:
         skipped_trees=rows,
         imports=(collected.imports or ()) if request.needs_inventory and "imports" in vars(collected) else (),
         baselines=baselines,
+        defects=execution.defects if execution else (),
     )
 
 

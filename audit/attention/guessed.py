@@ -10,13 +10,14 @@ from pydantic import ValidationError
 from audit.attention.contract import Contract
 from audit.attention.found import Found, Way, find, source_of
 from audit.judgement import Judgement, Measured, error, judged
-from audit.plan import Group, Judge, PlannedCheck, Run
-from audit.results import Check, Comparison, Severity, Subject, SubjectKind
+from audit.plan import Concluded, Group, Judge, PlannedCheck, Run
+from audit.results import Check, Comparison, Result, Severity, Subject, SubjectKind
 from audit.session import Collected
 from audit.static.inventory import InventoryItem
 
 if TYPE_CHECKING:
     from audit.attention.properties import Property
+    from audit.attention.subject import AttentionSubject
 
 BUILT = Check(
     id="attention.built",
@@ -42,7 +43,7 @@ def guessed_groups(collected: Collected, items: Sequence[InventoryItem]) -> Iter
             digest=item.digest,
         )
         mechanism = _Mechanism(subject, collected.target.source / item.path)
-        yield Group(subject=subject, planned=tuple(mechanism.planned()))
+        yield Group(subject=subject, planned=tuple(mechanism.planned()), conclude=mechanism.concluded)
 
 
 @dataclass
@@ -89,6 +90,20 @@ class _Mechanism:
         return judge
 
     def _judged(self, prop: "Property", run: Run, found: Found, way: Way) -> Judgement:
+        named, attention = self._attention(found, way)
+        if isinstance(attention, str):
+            return replace(error(attention), subject=named)
+        return prop.carried_out(attention, run, named=named)
+
+    def concluded(self, run: Run, results: Sequence[Result]) -> Concluded:
+        """Return the results with the defects that their failures come from, and these."""
+        from audit.attention.defects.conclude import concluded
+
+        ways = [self._attention(self.found, way) for way in self.found.subjects] if self.found else []
+        return concluded([(named, each) for named, each in ways if not isinstance(each, str)], run, results)
+
+    def _attention(self, found: Found, way: Way) -> "tuple[Subject, AttentionSubject | str]":
+        """Return what reports call this way to build it, and the subject itself, or why there is none."""
         from audit.attention.subject import AttentionSubject
 
         named = self.subject
@@ -98,7 +113,7 @@ class _Mechanism:
             contract = Contract.model_validate(way.contract)
         except ValidationError as invalid:
             first = invalid.errors()[0]
-            return replace(error(f"the inferred contract is none: {first['loc']}: {first['msg']}"), subject=named)
+            return named, f"the inferred contract is none: {first['loc']}: {first['msg']}"
         attention = AttentionSubject(
             name=named.name,
             source=source_of(self.path, self._qualname, way),
@@ -108,4 +123,4 @@ class _Mechanism:
             decodes=False,
             is_declared=False,
         )
-        return prop.carried_out(attention, run, named=named)
+        return named, attention

@@ -2,15 +2,20 @@
 
 import functools
 from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING
 
 from audit.attention.guessed import guessed_groups
 from audit.attention.named import Named, attention_of, item_named
 from audit.catalog import Catalog, SpecEntry, judge_section
 from audit.judgement import Judgement, error
-from audit.plan import Group, Plan, PlannedCheck, Run
-from audit.results import Check, Severity, Subject, SubjectKind
+from audit.plan import Concluded, Group, Plan, PlannedCheck, Run
+from audit.results import Check, Result, Severity, Subject, SubjectKind
 from audit.session import Collected, Planner
 from audit.subjects import declared_subject, package_subject
+
+if TYPE_CHECKING:
+    from audit.attention.contract import Contract
+    from audit.attention.subject import AttentionSubject
 
 DECLARED = Check(
     id="attention.declared",
@@ -70,7 +75,32 @@ def _waiting(package: Subject) -> Iterator[PlannedCheck]:
 def _group(collected: Collected, specs: str, name: str, entry: SpecEntry) -> Group:
     kind = SubjectKind.KERNEL if entry.declared_function else SubjectKind.ATTENTION
     subject = declared_subject(collected, name, entry, kind)
-    return Group(subject=subject, planned=tuple(_planned(subject, specs, name, entry)))
+    planned = tuple(_planned(subject, specs, name, entry))
+    return Group(subject=subject, planned=planned, conclude=functools.partial(_concluded, subject, specs, name, entry))
+
+
+def _concluded(
+    subject: Subject, specs: str, name: str, entry: SpecEntry, run: Run, results: Sequence[Result]
+) -> Concluded:
+    from audit.attention.contract import read_contract
+    from audit.attention.defects.conclude import concluded
+
+    contract = None if entry.problem else read_contract(entry)
+    known = [] if contract is None or isinstance(contract, str) else [_attention(specs, name, entry, contract)]
+    return concluded([(subject, attention) for attention in known], run, results)
+
+
+def _attention(specs: str, name: str, entry: SpecEntry, contract: "Contract") -> "AttentionSubject":
+    from audit.attention.subject import AttentionSubject
+
+    return AttentionSubject(
+        name=name,
+        source={"kind": "spec", "specs": specs, "name": name},
+        contract=contract,
+        declared=entry.declared or "",
+        is_function=entry.declared_function is not None,
+        decodes=entry.decodes,
+    )
 
 
 def _planned(subject: Subject, specs: str, name: str, entry: SpecEntry) -> Iterator[PlannedCheck]:
@@ -78,7 +108,6 @@ def _planned(subject: Subject, specs: str, name: str, entry: SpecEntry) -> Itera
     from audit.attention.cases import inputs_mib
     from audit.attention.contract import read_contract
     from audit.attention.properties import PROPERTIES, Property
-    from audit.attention.subject import AttentionSubject
 
     contract = None if entry.problem else read_contract(entry)
 
@@ -95,15 +124,7 @@ def _planned(subject: Subject, specs: str, name: str, entry: SpecEntry) -> Itera
                 f"{run.target.settings.memory_mb} MiB",
                 fix="declare smaller sizes, or raise `memory_mb`",
             )
-        attention = AttentionSubject(
-            name=name,
-            source={"kind": "spec", "specs": specs, "name": name},
-            contract=contract,
-            declared=entry.declared or "",
-            is_function=entry.declared_function is not None,
-            decodes=entry.decodes,
-        )
-        return prop.carried_out(attention, run, named=subject)
+        return prop.carried_out(_attention(specs, name, entry, contract), run, named=subject)
 
     for prop in PROPERTIES:
         yield PlannedCheck(check=prop.check, subject=subject, judge=functools.partial(judge, prop))

@@ -127,7 +127,7 @@ def spec_stub(found: Mapping[str, Plain]) -> str:
     body = [line for i, each in enumerate(usable) for line in _functions(each, qualname, _suffix(i), is_class=is_class)]
     body = body or _empty_functions(reply, qualname)
     names = sorted(
-        {qualname.partition(".")[0], *(name for each in usable for name in _names_of(each["choices"]["arguments"]))}
+        {qualname.partition(".")[0], *(name for each in usable for name in names_of(each["choices"]["arguments"]))}
     )
     lines += _imports(module, names, "\n".join(body))
     lines += body
@@ -137,6 +137,15 @@ def spec_stub(found: Mapping[str, Plain]) -> str:
     if not usable:
         lines += _empty_entry(module, qualname, is_class=is_class)
     return "\n".join([*lines, "}", ""])
+
+
+def functions_of(choices: Mapping[str, Any], qualname: str, *, is_class: bool) -> list[str]:
+    """Return the lines of `build` (of a class) and `forward` for the choices of one way to build and call it.
+
+    Raises:
+        KeyError: an argument is made in a way that has no line of Python.
+    """
+    return _functions({"choices": choices}, qualname, "", is_class=is_class)
 
 
 def _suffix(index: int) -> str:
@@ -153,13 +162,13 @@ def _imports(module: str, names: Sequence[str], body: str) -> list[str]:
     return lines
 
 
-def _names_of(value: object) -> list[str]:
+def names_of(value: object) -> list[str]:
     """Return the names of the target's module that arguments are made of."""
     if isinstance(value, Mapping):
         own = [str(value[key]).partition(".")[0] for key in ("$call", "$name") if key in value]
-        inner = [name for item in value.values() for name in _names_of(item)]
+        inner = [name for item in value.values() for name in names_of(item)]
         return [name for name in own + inner if name != "torch"]
-    return [name for item in value for name in _names_of(item)] if isinstance(value, list) else []
+    return [name for item in value for name in names_of(item)] if isinstance(value, list) else []
 
 
 def _functions(subject: Mapping[str, Any], qualname: str, suffix: str, *, is_class: bool) -> list[str]:
@@ -177,7 +186,8 @@ def _functions(subject: Mapping[str, Any], qualname: str, suffix: str, *, is_cla
         head = "query: Tensor, key: Tensor, value: Tensor, is_causal: bool, mask: Tensor | None"
         doc = "query (B, H, Lq, D), key and value (B, G, Lk, D), mask bool, True = may attend; returns (B, H, Lq, D)."
     else:
-        head = f"module: {qualname}, hidden_states: Tensor, key_mask: Tensor | None"
+        across = ", context: Tensor" if form.get("context_dim") else ""
+        head = f"module: {qualname}, hidden_states: Tensor, key_mask: Tensor | None{across}"
         doc = "hidden_states (B, L, C), key_mask (B, L) bool, True = may attend; returns (B, L, C)."
     lines += [f"def forward{suffix}({head}) -> Tensor:", f'    """{doc}"""']
     return lines + [f"    {line}" for line in _statements(form, qualname, suffix, is_class=is_class)] + ["", ""]
@@ -236,7 +246,8 @@ def _recipe(recipe: object, form: Mapping[str, Any]) -> str:
     if form["canonical"] == "function":
         return _HEADS_GIVEN[form["layout"]].format(x=recipe)
     if recipe in ("hidden", "context"):
-        return _GIVEN[form["layout"]].format(x="hidden_states")
+        name = "context" if recipe == "context" and form.get("context_dim") else "hidden_states"
+        return _GIVEN[form["layout"]].format(x=name)
     if recipe == "zeros":
         return f"torch.zeros_like({_GIVEN[form['layout']].format(x='hidden_states')})"
     return _TABLES[str(recipe)].format(heads=form["heads"])
@@ -246,7 +257,8 @@ def _mask(form: Mapping[str, Any], mask: Mapping[str, str], *, required: bool) -
     function = form["canonical"] == "function"
     name, like = ("mask", "query") if function else ("key_mask", "hidden_states")
     every = "torch.ones(query.shape[0], 1, 1, key.shape[2], dtype=torch.bool)"
-    every = every if function else "torch.ones(hidden_states.shape[:2], dtype=torch.bool)"
+    keys = "context" if form.get("context_dim") else "hidden_states"
+    every = every if function else f"torch.ones({keys}.shape[:2], dtype=torch.bool)"
     source = f"({every} if {name} is None else {name})" if required else name
     by_keys = f"{source}[:, 0, 0]" if function and mask["shape"] in ("BL", "B1L", "BLL", "LB") else source
     shaped = source if function and by_keys == source else _SHAPED[mask["shape"]].format(m=by_keys, heads=form["heads"])

@@ -74,6 +74,7 @@ class AttentionSubject:
     is_function: bool
     decodes: bool
     is_declared: bool = True  # by specs; a contract that was inferred promises less
+    departure: Departure = FAITHFUL  # from what the oracle computes, to see whether that is what a wrong subject does
     built: Built = field(default_factory=Built)
 
     @property
@@ -180,10 +181,10 @@ class AttentionSubject:
         dtype: torch.dtype = torch.float64,
         order: Order | None = None,
         contract: Contract | None = None,
-        departure: Departure = FAITHFUL,
+        departure: Departure | None = None,
     ) -> Tensor:
         """Return the oracle's answer (float64), or the plain computation in another dtype and order of operations."""
-        contract = contract or self.contract
+        contract, departure = contract or self.contract, departure or self.departure
         tensors = {name: _cast(tensor, dtype) for name, tensor in case.tensors.items()}
         if self.is_function:
             return oracle.core(

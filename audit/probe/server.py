@@ -65,7 +65,7 @@ def _prepared(settings: dict[str, object]) -> dict[str, Procedure]:
     # library must not break it, and the probe binds torch's functions before the target can replace them.
     import torch
 
-    from . import attention, branches, branches_survey, environment, models, specs
+    from . import attention, branches, branches_survey, environment, models, reproducing, specs
     from .guess import find
     from .tracing import trace
 
@@ -88,6 +88,7 @@ def _prepared(settings: dict[str, object]) -> dict[str, Procedure]:
         "attention_find": find.find,
         "attention_trace": trace.attention_trace,
         "attention_cores": trace.attention_cores,
+        "attention_reproduce": reproducing.reproduce,
     }
 
 

@@ -7,7 +7,7 @@ from pydantic import Field, model_validator
 from pydantic_core import PydanticSerializationError
 
 from audit import __version__
-from audit.results import Check, Frozen, Result
+from audit.results import Check, Defect, Frozen, Result
 from audit.score import Area, Verdict, summarise, verdict
 from audit.static.imports.causes import ImportRow
 from audit.static.inventory import InventoryItem
@@ -118,6 +118,9 @@ class Report(Frozen):
     areas: tuple[Area, ...]
     checks: tuple[Check, ...]
     results: tuple[Result, ...]
+    defects: Annotated[
+        tuple[Defect, ...], Field(description="What is wrong, one entry for each mistake; several checks may show it.")
+    ] = ()
     inventory: tuple[InventoryItem, ...] = ()
     imports: tuple[ImportRow, ...] = ()
     skipped_trees: tuple[SkippedTreeRow, ...] = ()
@@ -144,6 +147,8 @@ class Report(Frozen):
         silent = sorted(known - {result.check for result in self.results})
         if silent:
             raise ValueError(f"checks that the report lists and that have no result: {', '.join(silent)}")
+        if problem := _defects_contradict(self.defects, self.results):
+            raise ValueError(problem)
         severities = {check.id: check.severity for check in self.checks}
         changed = sorted({each.check for each in self.results if each.severity is not severities[each.check]})
         if changed:
@@ -182,6 +187,20 @@ class Report(Frozen):
         return 0 if conclusion is Verdict.CLEAN and not (self.partial and self.release) else 3
 
 
+def _defects_contradict(defects: Sequence[Defect], results: Sequence[Result]) -> str | None:
+    """Return where defects and the results that name them disagree; None where they agree."""
+    named: dict[str, set[str]] = {}
+    for result in results:
+        if result.defect:
+            named.setdefault(result.defect.id, set()).add(result.check)
+    if len({defect.id for defect in defects}) != len(defects):
+        return "two defects have one id"
+    listed = {defect.id: set(defect.checks) for defect in defects}
+    if listed != named:
+        return "the results name other defects, or other checks of these, than the report lists"
+    return None
+
+
 def build_report(
     *,
     command: str,
@@ -195,6 +214,7 @@ def build_report(
     imports: tuple[ImportRow, ...] = (),
     skipped_trees: tuple[SkippedTreeRow, ...] = (),
     baselines: tuple[Baseline, ...] = (),
+    defects: Sequence[Defect] = (),
 ) -> Report:
     """Sort the results, compute summary and verdict, and return the document, which UTF-8 can hold."""
     ordered = tuple(sorted(results, key=lambda result: result.sort_key))
@@ -214,6 +234,7 @@ def build_report(
         areas=summary.areas,
         checks=tuple(sorted(checks, key=lambda check: check.id)),
         results=ordered,
+        defects=tuple(sorted(defects, key=lambda defect: defect.id)),
         inventory=inventory,
         imports=imports,
         skipped_trees=skipped_trees,

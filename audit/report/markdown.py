@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Iterator
 
 from audit.report.baselines import baseline_lines
+from audit.report.defects import defects_section
 from audit.report.document import Report
 from audit.report.imports import import_section
 from audit.report.text import cell_code, code, markdown, number, percent
@@ -26,6 +27,7 @@ def render_markdown(report: Report) -> str:
         _headline(report),
         "\n".join(f"- {markdown(line)}" for line in baseline_lines(report)),
         _areas(report),
+        defects_section(report),
         *(_group(report, outcome) for outcome in _ORDER),
         _known_before(report),
         _passed(report),
@@ -81,6 +83,8 @@ def _known_before(report: Report) -> str:
 def _entry(result: Result) -> Iterator[str]:
     subject = code(result.subject.name) + _place(result)
     yield f"- **{result.check}** ({result.severity}) on {subject}: {markdown(result.reason or '')}"
+    if result.defect:
+        yield f"  - defect: {code(result.defect.id)}: {markdown(result.defect.how)}"
     evidence = result.evidence
     if evidence.measured is not None:
         measured = " ".join(filter(None, (code(number(evidence.measured)), markdown(evidence.unit or ""))))

@@ -9,6 +9,7 @@ from rich.table import Table
 from rich.text import Text
 
 from audit.report.baselines import baseline_lines
+from audit.report.defects import counted_defects, print_defects
 from audit.report.document import Report
 from audit.report.text import number, one_line, percent, plain
 from audit.results import Evidence, Outcome, Result
@@ -38,10 +39,12 @@ def print_report(report: Report, console: Console) -> None:
         console.print(_verdict_line(report), soft_wrap=True)
     for line in baseline_lines(report):
         console.print(Text(one_line(line, limit=None), style="yellow"), soft_wrap=True)
+    print_defects(report, console)
     console.print(_table(report))
     asked_for = report.partial and not report.interrupted and len(report.results) <= _MAX_SHOWN_WHOLE
     outcomes = _LISTING if asked_for else _NEEDING_ATTENTION
-    counting = [result for result in report.results if not result.set_apart]
+    # What comes from a defect is told there, unless few results were asked for.
+    counting = [r for r in report.results if not r.set_apart and (asked_for or r.defect is None)]
     listed = [result for outcome in outcomes for result in counting if result.outcome is outcome]
     together = _skipped_together(listed)
     listed = [result for result in listed if _why_skipped(result) not in together]
@@ -52,6 +55,8 @@ def print_report(report: Report, console: Console) -> None:
         _print_below(reason, console)
     if len(listed) > _MAX_LISTED:
         console.print(f"... and {len(listed) - _MAX_LISTED} more in the report")
+    if report.partial and (counted := counted_defects(report)):
+        console.print(Text(counted, style="bold red"), soft_wrap=True)
     if not report.partial:
         console.print(_verdict_line(report), soft_wrap=True)
 
@@ -116,6 +121,5 @@ def _verdict_line(report: Report) -> Text:
         return Text(f"partial run, no verdict: {reason}", style="bold yellow")
     good = report.verdict in (Verdict.READY, Verdict.CLEAN)
     style = "bold green" if good else "bold yellow" if report.verdict is Verdict.INCOMPLETE else "bold red"
-    return Text(
-        f"verdict: {report.verdict}   score {percent(report.score)}   coverage {percent(report.coverage)}", style=style
-    )
+    parts = [f"verdict: {report.verdict}", counted_defects(report), f"score {percent(report.score)}"]
+    return Text("   ".join([*filter(None, parts), f"coverage {percent(report.coverage)}"]), style=style)

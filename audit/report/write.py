@@ -2,8 +2,10 @@
 
 from pathlib import Path
 
+from audit.errors import UsageError
+from audit.report.defects import FOLDER
 from audit.report.document import Report
-from audit.report.files import write_atomically
+from audit.report.files import WriteError, prepare_folder, write_atomically
 from audit.report.markdown import render_markdown
 
 
@@ -22,7 +24,15 @@ def file_stem(report: Report) -> str:
 
 
 def write_files(report: Report, folder: Path) -> None:
-    """Write the report into `folder` as JSON and as Markdown, each whole or not at all."""
+    """Write the report into `folder` as JSON and as Markdown, and its reproducers, each whole or not at all."""
     stem = file_stem(report)
     write_atomically(folder / f"{stem}.json", report_json(report))
     write_atomically(folder / f"{stem}.md", render_markdown(report))
+    for defect in report.defects:
+        if defect.reproducer:
+            scripts = folder / FOLDER
+            try:
+                prepare_folder(scripts)
+            except UsageError as refused:  # the report itself is written; what was measured is printed all the same
+                raise WriteError(str(refused)) from refused
+            write_atomically(scripts / defect.reproducer.file, defect.reproducer.script)

@@ -8,7 +8,7 @@ import pytest
 from audit.execute import Execution, reproduce_command
 from audit.gateway import ProbeFailure, TargetRaised
 from audit.judgement import Judgement, Measured, error, failed, judged, not_applicable, skipped
-from audit.plan import Group, Plan, PlannedCheck, Run
+from audit.plan import Conclude, Concluded, Group, Plan, PlannedCheck, Run
 from audit.results import Check, Comparison, Outcome, Result, Severity, Subject, SubjectKind
 from audit.target import Target
 
@@ -40,6 +40,44 @@ def run_plan(target: Target, *groups: Sequence[PlannedCheck]) -> list[Result]:
     execution = Execution(target, plan)
     execution.run()
     return sorted(execution.results, key=lambda result: result.sort_key)
+
+
+def concluding(target: Target, conclude: Conclude, *judgements: Judgement) -> Execution:
+    checks = tuple(planned(f"area.c{i}", lambda run, j=judgement: j) for i, judgement in enumerate(judgements))
+    execution = Execution(target, (Group(subject=MODEL, planned=checks, conclude=conclude),))
+    execution.run()
+    return execution
+
+
+def test_the_results_of_a_group_with_a_failure_are_replaced_by_what_concludes_it(make_target: MakeTarget) -> None:
+    def conclude(run: Run, results: Sequence[Result]) -> Concluded:
+        return [each.model_copy(update={"fix": "seen"}) for each in results], []
+
+    execution = concluding(make_target(), conclude, PASS, failed("wrong"))
+    assert [result.fix for result in execution.results] == ["seen", "seen"]
+
+
+def test_a_group_without_a_failure_is_not_looked_into(make_target: MakeTarget) -> None:
+    def conclude(run: Run, results: Sequence[Result]) -> Concluded:
+        raise AssertionError("nothing failed")
+
+    execution = concluding(make_target(), conclude, PASS, error("crashed"), skipped("not wanted"))
+    assert len(execution.results) == 3
+
+
+@pytest.mark.parametrize(("problem", "said"), [(ProbeFailure("ended"), ""), (ZeroDivisionError("oops"), "oops")])
+def test_what_was_measured_stays_whatever_concluding_it_raises(
+    make_target: MakeTarget, problem: Exception, said: str
+) -> None:
+    def conclude(run: Run, results: Sequence[Result]) -> Concluded:
+        raise problem
+
+    execution = concluding(make_target(), conclude, failed("wrong"))
+    (result,) = execution.results
+    assert result.outcome is Outcome.FAILED
+    assert (result.reason or "").startswith("wrong")
+    assert said in (result.reason or "")
+    assert ("internal error" in (result.reason or "")) == bool(said)
 
 
 def test_a_judgement_becomes_a_result_with_evidence(make_target: MakeTarget) -> None:

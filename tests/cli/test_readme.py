@@ -64,9 +64,9 @@ def test_every_make_target_of_the_readme_exists() -> None:
 
 @pytest.mark.slow
 def test_the_example_of_a_summary_is_what_the_command_prints(run: Run) -> None:
-    block = re.search(r"```\n(attention: zoo\n.*?)```", README, flags=re.DOTALL)
+    block = re.search(r"```\n(defect .*?\nattention: zoo\n.*?)```", README, flags=re.DOTALL)
     assert block is not None
-    shown = [line.split() for line in block[1].splitlines() if line.startswith(("│", "verdict:", "failed"))]
+    shown = [line.split() for line in block[1].splitlines() if line.startswith(("│", "verdict:", "defect"))]
     printed = run("attention", "--target", "tests/fixtures/attention/wrong_scale")
     assert printed.returncode == 1
     lines = [line.split() for line in printed.stdout.splitlines()]

@@ -64,7 +64,7 @@ def _diagnosis(
     subject: AttentionSubject, dtype: Dtype, state: Mapping[str, Tensor], wrong: list[tuple[Case, Tensor, float]]
 ) -> str:
     """Return what the target computes instead, when one of the usual mistakes explains every wrong case."""
-    for name, contract, departure in _mistakes(subject.contract):
+    for name, contract, departure in usual_mistakes(subject.contract):
         if all(
             distance(
                 output,
@@ -77,7 +77,8 @@ def _diagnosis(
     return ""
 
 
-def _mistakes(contract: Contract) -> Iterator[tuple[str, Contract, Departure]]:
+def usual_mistakes(contract: Contract) -> Iterator[tuple[str, Contract, Departure]]:
+    """Yield what wrong implementations compute: in words, and as a contract and a departure that the oracle takes."""
     sizes = {"head_dim": contract.dim, "embed_dim": contract.embed_dim, "num_heads": contract.heads}
     declared = contract.effective_scale
     scales = {

@@ -120,7 +120,7 @@ def _declared(collected: Collected, catalog: Catalog) -> list[Declared]:
 
 
 def _audit(target: Target, name: str) -> Results:
-    report = conduct(target, Request(command="attention", planners=[plan_attention], subjects=[name]))
+    report = conduct(target, Request(command="attention", planners=[plan_attention], subjects=[name], explain=False))
     if report.interrupted:
         raise KeyboardInterrupt
     return _outcomes(report.results)

@@ -1,0 +1,398 @@
+"""What the failure of a check comes from, looked into once it has failed: a class of mistakes, or nothing established.
+
+Where the oracle can compute what the mistake does, the cause holds a contract and a departure for it, by which other
+failures are seen to come from it as well.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+import torch
+
+from audit.attention.answers import Settled
+from audit.attention.bounds import distance
+from audit.attention.cases import key_length, oracle_cases, padding_mask, plain_case, replaced_keys, with_mask
+from audit.attention.contract import Contract
+from audit.attention.defects.weights import Change, change_by_mask, weights_of
+from audit.attention.oracle import FAITHFUL, Departure
+from audit.attention.properties.oracle import usual_mistakes
+from audit.attention.properties.runs import compared
+from audit.attention.subject import LENGTH, AttentionSubject
+from audit.attention.traced import Core, can_trace_window, cores_of, trace_of, traces_of
+from audit.plan import Run
+from audit.results import Location, Result
+
+_SAME = 1e-3  # relative, of scales
+_NO_WEIGHT = 1e-7  # of weights that sum to 1: what a large negative logit leaves in float32
+
+
+@dataclass(frozen=True, kw_only=True)
+class Cause:
+    """`bug` is the class of the mistake; None where it is not established.
+
+    `is_exact`: whether contract and departure say just what is computed, and not only what is not promised any more.
+    """
+
+    bug: str | None
+    says: str = ""
+    contract: Contract | None = None
+    departure: Departure = FAITHFUL
+    is_exact: bool = True
+    location: Location | None = None
+
+    def taken_for_right(self, subject: AttentionSubject) -> AttentionSubject | None:
+        """Return the subject as if what it does were declared; None where no oracle computes that."""
+        if self.contract is None and self.departure == FAITHFUL:
+            return None
+        return replace(subject, contract=self.contract or subject.contract, departure=self.departure)
+
+
+def cause_of(check: str, subject: AttentionSubject, run: Run, failed: Mapping[str, Result]) -> Cause:
+    """Return what the failure of a check, without `attention.`, comes from; raises what calls of the target raise."""
+    look = _LOOKS.get(check)
+    try:
+        return Cause(bug=_PLAIN.get(check)) if look is None else look(subject, run, failed)
+    except Settled:  # nothing could be traced or called to look closer
+        return Cause(bug=_PLAIN.get(check))
+
+
+def _core(subject: AttentionSubject, run: Run, wrong: Callable[[Core], bool] = lambda core: True) -> Core | None:
+    cores = cores_of(traces_of(subject, run, subject.finest_dtype).first)
+    return next((core for core in cores if wrong(core)), None)
+
+
+def _scale(subject: AttentionSubject, run: Run, failed: Mapping[str, Result]) -> Cause:
+    def is_wrong(core: Core) -> bool:
+        if core.scale is None or not core.head_dim or core.normalised:
+            return False
+        return not same(core.scale, wanted(core))
+
+    def wanted(core: Core) -> float:
+        assert core.head_dim
+        return subject.contract.scale if subject.contract.scale is not None else float(core.head_dim**-0.5)
+
+    def same(scale: float, other: float) -> bool:
+        return abs(scale - other) <= _SAME * abs(other)
+
+    core = _core(subject, run, is_wrong)
+    if core is None or core.scale is None or not core.head_dim:
+        return Cause(bug=None)
+    usual = wanted(core)
+    forms = {
+        "left out": 1.0,
+        "applied twice": usual * usual,
+        "inverted": 1 / usual if usual else 0.0,
+        "1/head_dim": 1 / core.head_dim,
+    }
+    form = next((name for name, value in forms.items() if same(core.scale, value)), None)
+    name = f"the scale is {core.scale:.4g}" + (f", {form}" if form else "") + f", where {usual:.4g} is right"
+    contract = subject.contract.model_copy(update={"scale": core.scale})
+    # One of a size of the input is another for each input.
+    sizes = (subject.contract.embed_dim, core.heads or subject.contract.num_heads)
+    return Cause(
+        bug="scale_form" if form else "scale_size",
+        says=name,
+        contract=contract,
+        is_exact=form is not None or any(size and same(core.scale, float(size**-0.5)) for size in sizes),
+        location=core.location(run.target),
+    )
+
+
+def _softmax_axis(subject: AttentionSubject, run: Run, failed: Mapping[str, Result]) -> Cause:
+    axes = {"queries": -2, "heads": 1, "batch": 0}
+    core = _core(subject, run, lambda core: core.softmax_axis in axes)
+    if core is None:
+        return Cause(bug="softmax_axis")
+    return Cause(
+        bug="softmax_axis",
+        says=f"the softmax runs over the {core.softmax_axis}",
+        departure=Departure(softmax_axis=axes[core.softmax_axis or ""]),
+        location=core.location(run.target),
+    )
+
+
+def _grouping(subject: AttentionSubject, run: Run, failed: Mapping[str, Result]) -> Cause:
+    other = "tiled" if subject.contract.head_grouping == "interleaved" else "interleaved"
+    contract = subject.contract.model_copy(update={"head_grouping": other})
+    return Cause(bug="grouping", says=f"heads are grouped {other}", contract=contract, is_exact=False)
+
+
+def _axes(subject: AttentionSubject, run: Run, failed: Mapping[str, Result]) -> Cause:
+    try:
+        core = _core(subject, run, lambda core: core.attended in ("batch", "heads"))
+        one = core or _core(subject, run, lambda core: core.attended == "one key")
+    except Settled:  # no softmax was seen, as where it is taken of one number and left out
+        return Cause(bug="one_key")
+    if core is None and "attended_axis" not in failed:
+        return Cause(bug="one_key", location=one.location(run.target) if one else None)
+    return Cause(bug="heads" if core else "one_key", location=one.location(run.target) if one else None)
+
+
+def _order(subject: AttentionSubject, run: Run, failed: Mapping[str, Result]) -> Cause:
+    core = _core(subject, run, lambda core: core.rotated)
+    if core is None:
+        return Cause(bug="heads")
+    says = "queries and keys are rotated by their positions, which the contract does not declare"
+    return Cause(bug="undeclared_positions", says=says, location=core.location(run.target))
+
+
+def _window(subject: AttentionSubject, run: Run, failed: Mapping[str, Result]) -> Cause:
+    window = subject.contract.window
+    if window is None or not can_trace_window(window):
+        return Cause(bug="window")
+    case = plain_case(subject, subject.generator(run.seed), length=max(LENGTH, window + 4))
+    reach = 0
+    for core in cores_of(trace_of(subject, run, subject.finest_dtype, case)):
+        for head in core.weights or ():
+            for query, row in enumerate(head):
+                seen = [key for key, weight in enumerate(row) if weight and key <= query]
+                reach = max(reach, query - min(seen) + 1) if seen else reach
+    bug = "window" if abs(reach - window) <= 2 else "window_path"
+    contract = subject.contract.model_copy(update={"window": reach or None})
+    return Cause(
+        bug=bug, says=f"a query sees {reach} keys where {window} are declared", contract=contract, is_exact=False
+    )
+
+
+def _oracle(subject: AttentionSubject, run: Run, failed: Mapping[str, Result]) -> Cause:
+    """Look for the one usual mistake with which the oracle gives what was observed in every case and dtype."""
+    cases = oracle_cases(subject, subject.generator(run.seed))
+    left = list(usual_mistakes(subject.contract))
+    for dtype in subject.contract.dtypes:
+        answers = subject.forward(run, dtype, cases)
+        for case, output in zip(cases, answers.outputs, strict=True):
+            bound = subject.allowance(answers.state, case, dtype)
+            sent = subject.as_sent(case, dtype)
+            given = [
+                subject.reference(answers.state, sent, contract=contract, departure=departure)
+                for _, contract, departure in left
+            ]
+            left = [each for each, found in zip(left, given, strict=True) if distance(output, found) <= bound]
+    if not left:
+        return Cause(bug=None, says="no usual mistake explains every case")
+    name, contract, departure = left[0]
+    return Cause(
+        bug=_class_of(subject.contract, name, contract, departure),
+        contract=contract,
+        departure=departure,
+    )
+
+
+def _class_of(declared: Contract, name: str, contract: Contract, departure: Departure) -> str | None:
+    """Return the class of a mistake by what differs from the declaration."""
+    if departure.causal is not None:
+        return "causality" if departure.causal else "later_tokens"
+    if departure.mask != FAITHFUL.mask:
+        return {"ignored": "mask_ignored", "inverted": "mask_inverted"}.get(departure.mask)
+    if departure.softmax_axis != FAITHFUL.softmax_axis:
+        return "softmax_axis"
+    if departure.rotary != FAITHFUL.rotary:
+        return "rotary_pairs"
+    fields = {
+        "scale": "scale_size",
+        "causal_alignment": "alignment",
+        "head_grouping": "grouping",
+        "rotary_layout": "rotary_pairs",
+        "rotary_base": "rotary_pairs",
+        "window": "window",
+        "window_counts_query": "window",
+        "soft_cap": "soft_cap",
+        "alibi_slopes": "alibi",
+        "sinks": "sinks",
+        "feature_map": "normaliser",
+    }
+    changed = [field for field in type(declared).model_fields if getattr(declared, field) != getattr(contract, field)]
+    if changed == ["scale"] and not any(f"sqrt({size})" in name for size in ("embed_dim", "num_heads")):
+        return "scale_form"
+    return fields.get(changed[0]) if changed else None
+
+
+def _mask(subject: AttentionSubject, run: Run, failed: Mapping[str, Result]) -> Cause:
+    whole = plain_case(subject, subject.generator(run.seed), is_causal=False)
+    mask = padding_mask(side="right", length=key_length(whole))
+    masked = with_mask(subject, whole, mask, "right padding")
+    changes = change_by_mask(subject, run, whole, masked, mask[0])
+    words = {
+        Change.NOTHING: ("mask_ignored", "the weights with a mask are those without one"),
+        Change.INVERTED: ("mask_inverted", "with a mask, masked keys have all the weight"),
+        Change.FACTOR: ("mask_added", "with a mask, the weights of masked keys change by a factor of e"),
+        Change.QUERIES: ("mask_axis", "with a mask, the weights of masked queries change, and no key is left out"),
+    }
+    if changes in words:
+        bug, says = words[changes]
+        return Cause(bug=bug, says=says)
+    runs = compared(subject, run, subject.finest_dtype, [whole, masked])
+    if distance(*runs.outputs) <= runs.bound:
+        return Cause(bug="mask_ignored", says="the output with a mask is that without one")
+    inverted = with_mask(subject, whole, ~mask, "the opposite mask")
+    generator = subject.generator(run.seed)
+    kept = torch.zeros_like(mask)
+    kept[0] = mask[0]
+    cases = [whole, masked, replaced_keys(masked, kept, generator), inverted]
+    if subject.is_function or subject.contract.context_dim is not None:
+        outputs = compared(subject, run, subject.finest_dtype, cases)
+        if distance(outputs.outputs[2][0], outputs.outputs[1][0]) <= outputs.bound:
+            return Cause(bug="mask_inverted", says="with a mask, kept keys have no influence")
+    return Cause(bug=None)
+
+
+def _noop(subject: AttentionSubject, run: Run, failed: Mapping[str, Result]) -> Cause:
+    whole = plain_case(subject, subject.generator(run.seed), is_causal=bool(subject.contract.is_causal))
+    mask = torch.ones(whole.inputs.shape[0], key_length(whole), dtype=torch.bool)
+    masked = with_mask(subject, whole, mask, "every key kept")
+    change = change_by_mask(subject, run, whole, masked, mask[0])
+    if change is Change.FUTURE:
+        return Cause(bug="mask_and_causal", says="a given mask takes the place of the causal one")
+    if change is Change.CAUSAL:
+        return Cause(bug="causality", says="only with a mask it is causal")
+    if change is Change.PAST:
+        return Cause(bug="window_path", says="with a mask, a query sees keys that it does not see without one")
+    if not subject.is_function and subject.contract.is_causal:
+        last = torch.zeros_like(mask)
+        last[:, -1] = True
+        other = replaced_keys(masked, last, subject.generator(run.seed))
+        runs = compared(subject, run, subject.finest_dtype, [whole, masked, other])
+        if distance(runs.outputs[2][..., :-1, :], runs.outputs[1][..., :-1, :]) > runs.bound:
+            return Cause(bug="mask_and_causal", says="under a mask that allows everything later tokens are seen")
+    return Cause(bug=None)
+
+
+def _rows(subject: AttentionSubject, run: Run, failed: Mapping[str, Result]) -> Cause:
+    from audit.attention.properties import batch_rows
+    from audit.results import Outcome
+
+    if subject.contract.key_mask:
+        unmasked = replace(subject, contract=subject.contract.model_copy(update={"key_mask": False}))
+        if batch_rows.judge(unmasked, run).outcome is Outcome.PASSED:
+            return Cause(bug="mask_heads", says="samples affect each other only where their masks differ")
+    return Cause(bug="samples")
+
+
+def _later(subject: AttentionSubject, run: Run, failed: Mapping[str, Result]) -> Cause:
+    whole = plain_case(subject, subject.generator(run.seed))
+    weights = weights_of(subject, run, whole)
+    if weights is not None:
+        seen = weights > _NO_WEIGHT
+        if not seen.triu(diagonal=1).any():
+            says = "no later token has weight, and outputs depend on them all the same: tokens are mixed elsewhere"
+            return Cause(bug="heads", says=says)
+        if not (seen == seen[:1]).all():
+            return Cause(bug="heads", says="heads see different tokens: rows of one token went to several")
+    contract = subject.contract.model_copy(update={"is_causal": False})
+    return Cause(bug="later_tokens", contract=contract, is_exact=False)
+
+
+def _training(subject: AttentionSubject, run: Run, failed: Mapping[str, Result]) -> Cause:
+    if subject.contract.is_causal and subject.contract.context_dim is None:
+        generator = subject.generator(run.seed)
+        case = plain_case(subject, generator)
+        last = torch.zeros(case.inputs.shape[0], key_length(case), dtype=torch.bool)
+        last[:, -1] = True
+        changed = replaced_keys(case, last, generator)
+        cases = [case.under(case.name), changed.under(changed.name)]
+        cases += [each.under(each.name, training=True, dropout=0.0) for each in cases]
+        runs = compared(subject, run, subject.finest_dtype, cases)
+        evaluated, trained = (
+            distance(runs.outputs[i + 1][..., :-1, :], runs.outputs[i][..., :-1, :]) > runs.bound for i in (0, 2)
+        )
+        if evaluated != trained:
+            return Cause(bug="causality", says=f"it is causal in {'train' if evaluated else 'eval'} mode only")
+    return Cause(bug=None)
+
+
+def _cache(subject: AttentionSubject, run: Run, failed: Mapping[str, Result]) -> Cause:
+    case = plain_case(subject, subject.generator(run.seed))
+    runs = compared(subject, run, subject.finest_dtype, [case], chunkings=[[1] * key_length(case)])
+    decoded = runs.outputs[1]
+    if distance(decoded[:, 1:], decoded[:, :1].expand_as(decoded[:, 1:])) <= runs.bound:
+        return Cause(bug="alignment", says="each token that follows cached ones sees the first key only")
+    if subject.contract.window is not None:
+        return Cause(bug="rolling_cache", says="it declares a window, so keys have to leave the cache")
+    if subject.contract.rotary_base is not None and subject.has_oracle and _is_a_turn(subject, run, decoded):
+        return Cause(bug="rotary_offset", says="the oracle with other positions gives what was decoded")
+    return Cause(bug=None)
+
+
+def _is_a_turn(subject: AttentionSubject, run: Run, decoded: torch.Tensor) -> bool:
+    """Whether keys and queries rotated by some usual wrong offset give the outputs that were decoded one by one."""
+    from audit.attention.defects.offsets import decoded_with_offset
+
+    case = plain_case(subject, subject.generator(run.seed))
+    dtype = subject.finest_dtype
+    state = subject.ask(run, dtype, [("forward", case)], opened=True).state
+    bound = 2 * subject.allowance(state, case, dtype)
+    sent = subject.as_sent(case, dtype)
+    return any(distance(decoded, each) <= bound for each in decoded_with_offset(subject.contract, state, sent))
+
+
+def _low(subject: AttentionSubject, run: Run, failed: Mapping[str, Result]) -> Cause:
+    rotates = subject.contract.rotary_base is not None or _core(subject, run, lambda core: core.rotated) is not None
+    return Cause(bug="angles" if rotates and "logits_dtype" not in failed else "precision")
+
+
+def _repeat(subject: AttentionSubject, run: Run, failed: Mapping[str, Result]) -> Cause:
+    from audit.attention.properties import traced_dropout_in_eval
+    from audit.results import Outcome
+
+    if "dropout_in_eval" not in failed and not subject.is_function:
+        judgement = traced_dropout_in_eval.judge(subject, run)
+        return Cause(bug="dropout" if judgement.outcome is Outcome.FAILED else None)
+    return Cause(bug="dropout" if "dropout_in_eval" in failed else None)
+
+
+def _overwritten(subject: AttentionSubject, run: Run, failed: Mapping[str, Result]) -> Cause:
+    # Without a measurement it failed on what a call returned, before its inputs were looked at.
+    return Cause(bug=None if failed["inputs_untouched"].evidence.measured is None else "overwritten")
+
+
+_Look = Callable[[AttentionSubject, Run, Mapping[str, Result]], Cause]
+# In this order failures are looked into: what says most of the cause comes first.
+_LOOKS: Mapping[str, _Look] = {
+    "repeatable": _repeat,
+    "attended_axis": _axes,
+    "softmax_axis": _softmax_axis,
+    "scale": _scale,
+    "head_grouping": _grouping,
+    "window_width": _window,
+    "noop_mask": _noop,
+    "mask": _mask,
+    "batch_rows": _rows,
+    "oracle": _oracle,
+    "causality": _later,
+    "train_eval": _training,
+    "depends": _axes,
+    "permutation": _order,
+    "kv_cache": _cache,
+    "low_precision": _low,
+    "inputs_untouched": _overwritten,
+}
+# What the failure of a check comes from where nothing else can be looked at.
+_PLAIN: Mapping[str, str] = {
+    "attended_axis": "heads",
+    "depends": "heads",
+    "softmax_axis": "softmax_axis",
+    "head_grouping": "grouping",
+    "causality": "later_tokens",
+    "batch_rows": "samples",
+    "dropout_in_eval": "dropout",
+    "softmax_once": "softmax_twice",
+    "logits_dtype": "precision",
+    "permutation": "heads",
+    "empty_rows": "empty_rows",
+    "large_logits": "blockwise",
+    "noncontiguous": "strides",
+    "gradients": "gradients",
+    "alibi": "alibi",
+    "alignment": "alignment",
+    "backends": "backends",
+    "branches": "backends",
+    "mask_and_causal": "mask_and_causal",
+    "row_sums": "softmax_axis",
+    "arguments_used": "mask_ignored",
+}
+ORDER: Sequence[str] = (
+    "dropout_in_eval", "repeatable", "attended_axis", "softmax_axis", "row_sums", "softmax_once", "scale",
+    "head_grouping", "window_width", "logits_dtype", "oracle", "noop_mask", "mask_and_causal", "mask", "batch_rows",
+    "causality", "train_eval", "depends", "permutation", "noncontiguous", "kv_cache", "empty_rows", "low_precision",
+    "large_logits", "inputs_untouched", "prefix", "gradients",
+)  # fmt: skip

@@ -1,0 +1,1 @@
+"""Scripts that show a defect with torch and the target alone."""
