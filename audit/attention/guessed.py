@@ -107,5 +107,6 @@ class _Mechanism:
             is_function=found.kind == "function",
             decodes=False,
             is_declared=False,
+            claims=way.claims,
         )
         return prop.carried_out(attention, run, named=named)

@@ -8,10 +8,13 @@ from dataclasses import dataclass, replace
 
 from audit.attention.answers import Settled
 from audit.attention.properties import (
+    alibi,
     batch_rows,
     causality,
     depends,
+    derivatives,
     empty_rows,
+    every_key,
     gradients,
     inputs_untouched,
     kv_cache,
@@ -24,6 +27,8 @@ from audit.attention.properties import (
     permutation,
     prefix,
     repeatable,
+    row_sums,
+    soft_cap,
     traced_attended_axis,
     traced_dropout_in_eval,
     traced_head_grouping,
@@ -68,5 +73,6 @@ PROPERTIES = tuple(
         kv_cache, gradients, repeatable, train_eval, noncontiguous, low_precision, inputs_untouched,
         traced_scale, traced_softmax_axis, traced_softmax_once, traced_logits_dtype, traced_head_grouping,
         traced_attended_axis, traced_dropout_in_eval, traced_window_width,
+        row_sums, every_key, soft_cap, alibi, derivatives,
     )
 )  # fmt: skip

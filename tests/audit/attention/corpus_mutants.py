@@ -179,7 +179,7 @@ MUTANTS = (
             *FUTURE),
     _mutant("cross_is_causal", CROSS, "attn = sim.softmax(dim=-1)",
             "attn = torch.where(torch.ones_like(sim).tril() > 0, sim, -1e9).softmax(dim=-1)", CAUSALITY,
-            "attention.depends", "attention.permutation", "attention.causality"),
+            "attention.every_key"),
     _mutant("cache_positions_start_again", CACHE, "torch.arange(start, start + x.shape[2])",
             "torch.arange(x.shape[2])", ROTARY_OFFSET, "attention.kv_cache"),
     _mutant("cache_positions_one_late", CACHE, "torch.arange(start, start + x.shape[2])",
@@ -278,8 +278,7 @@ MUTANTS = (
             "        sinks = self.sinks.view(1, -1, 1, 1).expand(*scores.shape[:-1], 1)\n"
             "        weights = torch.cat((scores, sinks), dim=-1).softmax(dim=-1)[..., :-1]\n",
             "        weights = scores.softmax(dim=-1)\n", SINKS, "attention.gradients"),
-    _mutant("capped_not_multiplied", CAPPED, "self.cap * torch.tanh(", "torch.tanh(", CAP, "attention.oracle",
-            "attention.scale"),
+    _mutant("capped_not_multiplied", CAPPED, "self.cap * torch.tanh(", "torch.tanh(", CAP, "attention.soft_cap"),
     _mutant("nano_dropout_in_eval", NANO, ", training=self.training", "", DROPOUT, "attention.repeatable",
             "attention.dropout_in_eval"),
     _mutant("sdpa_dropout_in_eval", SDPA, "self.dropout if self.training else 0.0", "self.dropout", DROPOUT,
@@ -289,15 +288,15 @@ MUTANTS = (
     _mutant("backward_scale_lost", BACKWARD, "grad_q = grad_scores @ k * scale", "grad_q = grad_scores @ k", GRADIENTS,
             "attention.gradients"),
     _mutant("backward_found_scale_lost", BACKWARD_FOUND, "grad_q = grad_scores @ k * scale",
-            "grad_q = grad_scores @ k", GRADIENTS, "attention.gradients"),
+            "grad_q = grad_scores @ k", GRADIENTS, "attention.derivatives"),
     _mutant("einsum_weights_detached", EINSUM, "sim.softmax(dim=-1)", "sim.softmax(dim=-1).detach()", GRADIENTS,
             "attention.gradients", "attention.depends"),
     _mutant("linear_not_normalised", LINEAR, "(q @ kv) * z", "(q @ kv)", NORMALISER, "attention.row_sums"),
     _mutant("linear_multiplied", LINEAR, "z = 1 / (", "z = (", NORMALISER, "attention.row_sums"),
     _mutant("linear_causal_sum_of_all", LINEAR_CAUSAL, "k.cumsum(dim=2))", "k.sum(dim=2, keepdim=True).expand_as(k))",
             NORMALISER, *FUTURE),
-    _mutant("linear_causal_along_heads", LINEAR_CAUSAL, "v).cumsum(dim=2)", "v).cumsum(dim=1)", NORMALISER, *FUTURE,
-            "attention.depends"),
+    _mutant("linear_causal_along_heads", LINEAR_CAUSAL, "v).cumsum(dim=2)", "v).cumsum(dim=1)", NORMALISER,
+            "attention.row_sums"),
 )
 # fmt: on
 
