@@ -18,7 +18,7 @@ _ARGUMENTS = re.compile(
 _I = re.IGNORECASE
 _KIND = r"(?:[\w-]+[ -]){0,4}?"  # multi-head, sliding-window, grouped-query, ...
 CAUSAL = re.compile(
-    rf"\b(causal|autoregressive|unidirectional)[ ,-]+{_KIND}(self[ -]?)?attention\b"
+    rf"\b(causal|autoregressive|unidirectional)[ ,-]+{_KIND}(self[ -]?)?(attention|retention)\b"
     r"|\battend\w*( only)? to (all )?(the )?(earlier|previous|past|preceding) (tokens|positions|keys|steps)"
     r"|\b(later|future) (tokens|positions|keys) are (masked|hidden)|\bmasks? (out )?(the )?future\b",
     _I,

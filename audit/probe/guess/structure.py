@@ -36,7 +36,12 @@ _SIZES = re.compile(
 _NO_SUM = re.compile(
     r"sink|mem(ory)?_|null_|bias_k|zero_attn|register_tok|conv|pool|fold\(|pad\(|pos_|posit|\bpe\b|relative|rel_|landmark|"
     r"linformer|pinv|hash|fft|softmax_?(one|1|plus)|off_by|quiet|ghost|\+\s*1\s*\)|sigmoid|retention|decay|delta|"
-    r"lstm|gru|noise|random|\brand|patch|interpolate|proj_k|E_k|topk|nested|cu_seq|roll\(|window_part|arange",
+    r"lstm|gru|noise|rand\w*_like|randperm|patch|interpolate|proj_k|E_k|topk|nested|cu_seq|roll\(|window_part|arange",
+    _I,
+)
+_NO_SUM_OF_FUNCTION = re.compile(
+    r"sink|quiet|off_by|softmax_?(one|1)|null|\+\s*1\s*\)|logaddexp|\.sum\([^()]*\)\s*\+|sigmoid|decay|relu\(|random|\brand|"
+    r"norm\(|dropout_p\s*=\s*0?\.\d",
     _I,
 )
 _SOFTMAX = re.compile(r"softmax\(|scaled_dot_product_attention|MultiheadAttention|logsumexp")
@@ -100,14 +105,19 @@ def _called(node: ast.expr) -> str | None:
     return node.id if isinstance(node, ast.Name) else node.attr if isinstance(node, ast.Attribute) else None
 
 
-def _plain_layers(module: torch.nn.Module) -> bool:
-    """Whether every layer is one of those that treat tokens one by one, and no parameter belongs to positions."""
+def _plain_layers(module: torch.nn.Module, *, tables: bool = False) -> bool:
+    """Whether every layer is one of those that treat tokens one by one, and no parameter belongs to positions.
+
+    With `tables`, matrices that are no weight of a layer may be there, if none has the longest length.
+    """
     for each in module.modules():
         if type(each).__name__ not in _KNOWN_LAYERS and not _is_own(each, module):
             return False
-    tables = [*module.named_parameters(), *module.named_buffers()]
-    return not any(tensor.dim() > 2 or LONGEST in tensor.shape[:-1] for _, tensor in tables) and all(
-        tensor.dim() < 2 or name.endswith("weight") for name, tensor in tables
+    held = [*module.named_parameters(), *module.named_buffers()]
+    # One number for each head may be of any shape.
+    held = [(name, tensor) for name, tensor in held if tensor.numel() > max(tensor.shape, default=1)]
+    return not any(tensor.dim() > 2 or LONGEST in tensor.shape[:-1] for _, tensor in held) and (
+        tables or all(tensor.dim() < 2 or name.endswith("weight") for name, tensor in held)
     )
 
 
@@ -143,13 +153,13 @@ def sums_to_one(source: Source, module: torch.nn.Module | None, form: Form) -> s
     """Return why the weights of each query sum to one; None where something may be that makes them not."""
     code = _HARMLESS.sub("", code_of(source))
     if form["canonical"] == "module":
-        if form["layout"] != "BLC" or form.get("context_dim") or module is None or not _plain_layers(module):
+        if form["layout"] != "BLC" or form.get("context_dim") or module is None:
             return None
-        if _NO_SUM.search(code):
+        if not _plain_layers(module, tables=True) or _NO_SUM.search(code):
             return None
         if any(recipe == "zeros" or "pos" in str(recipe) for recipe in form["arguments"].values()):
             return None
-    elif re.search(r"sink|\+\s*1\s*\)|sigmoid|decay|relu\(|random|\brand|norm\(|dropout_p\s*=\s*0?\.\d", code, _I):
+    elif _NO_SUM_OF_FUNCTION.search(code):
         return None
     if _SOFTMAX.search(code):
         return "its code takes a softmax"
