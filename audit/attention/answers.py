@@ -116,6 +116,11 @@ def check_weights(contract: Contract, state: Mapping[str, Tensor]) -> None:
     if contract.projections is None or contract.embed_dim is None:
         return
     names = contract.projections
+    if contract.sinks is not None:
+        sinks = state.get(contract.sinks)
+        if sinks is None or sinks.numel() != contract.heads:
+            found = "holds none" if sinks is None else f"holds {sinks.numel()} numbers for {contract.heads} heads"
+            raise _unfitting(f"it names {contract.sinks!r} as sinks, and the state dict {found}")
     width, kv_width = contract.heads * contract.dim, contract.kv_heads * contract.dim
     for name, rows, columns in (
         (names.query, width, contract.embed_dim),

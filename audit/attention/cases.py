@@ -112,14 +112,14 @@ def oracle_cases(subject: AttentionSubject, generator: torch.Generator) -> list[
         whole = plain_case(subject, generator, is_causal=False)
         sides = ["right"]
         # A causal layer's left-padded first rows attend to nothing, which only a declared empty row can judge.
-        if not (contract.is_causal and not subject.is_function) or contract.empty_row:
+        if not (contract.is_causal and not subject.is_function) or contract.has_finite_empty_row:
             sides.append("left")
         length = key_length(whole)
         cases += [with_mask(subject, whole, padding_mask(side=s, length=length), f"{s} padding") for s in sides]
         if subject.is_function and contract.is_causal:
             causal = plain_case(subject, generator, is_causal=True)
             cases.append(with_mask(subject, causal, padding_mask(side="right"), "causal with right padding"))
-        if contract.empty_row:
+        if contract.has_finite_empty_row:
             mask = torch.ones(BATCH_SIZE, length, dtype=torch.bool)
             mask[0] = False
             cases.append(with_mask(subject, whole, mask, "a sample with nothing to attend to"))
@@ -134,7 +134,7 @@ def _function_cases(subject: AttentionSubject, generator: torch.Generator) -> li
     if contract.is_causal:
         cases.append(_function_case("causal", subject, generator, LENGTH, LENGTH, True))
         cases.append(_function_case("causal, fewer queries than keys", subject, generator, SHORT, LENGTH, True))
-        if contract.empty_row or contract.causal_alignment == "top_left":
+        if contract.has_finite_empty_row or contract.causal_alignment == "top_left":
             cases.append(_function_case("causal, more queries than keys", subject, generator, LENGTH, SHORT, True))
     return cases
 

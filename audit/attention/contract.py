@@ -41,7 +41,39 @@ class Contract(Frozen):
     window: Annotated[
         PositiveInt | None, Field(description="Keys that a query sees at most on either side, itself included.")
     ] = None
+    window_counts_query: Annotated[
+        bool | None, Field(description="False where the window's keys are beside the query's own; None is undeclared.")
+    ] = True
+    soft_cap: Annotated[
+        PositiveFinite | None, Field(description="Logits x become soft_cap * tanh(x / soft_cap) before the mask.")
+    ] = None
+    alibi_slopes: Annotated[
+        Literal["published"] | tuple[FiniteFloat, ...] | None,
+        Field(description="Of each head; slope * |query - key| is taken from the logits, after a cap."),
+    ] = None
+    sinks: Annotated[
+        str | None, Field(description="Name of the parameter (num_heads,) that holds one more logit for each head.")
+    ] = None
+    value_scale: Annotated[FiniteFloat, Field(description="Factor on the values.")] = 1.0
+    feature_map: Annotated[
+        Literal["elu_plus_one", "relu", "softmax", "exp"] | None,
+        Field(description="Of linear attention, whose weights are products of features; None is the softmax."),
+    ] = None
+    rows_sum_to_one: Annotated[
+        bool | None, Field(description="Whether each query's weights do; None is undeclared.")
+    ] = None
+    positions: Annotated[
+        Literal["none"] | None, Field(description="'none' where nothing but causality depends on the order of tokens.")
+    ] = None
+    approximation_error: Annotated[
+        PositiveFinite | None,
+        Field(description="Largest difference from exact attention that an approximate mechanism states."),
+    ] = None
     key_mask: Annotated[bool, Field(description="Takes a mask of keys, True = may attend.")] = False
+    given_mask: Annotated[
+        Literal["joins", "replaces"] | None,
+        Field(description="What a given mask does to the causal one; None is joins, and undeclared where it is found."),
+    ] = None
     causal_alignment: Annotated[
         Literal["bottom_right", "top_left"], Field(description="Which corner the diagonal meets when Lq != Lk.")
     ] = "bottom_right"
@@ -53,7 +85,8 @@ class Contract(Frozen):
     rotary_layout: Literal["half", "interleaved"] = "half"
     projections: Projections | None = None
     empty_row: Annotated[
-        Literal["zeros"] | None, Field(description="Output of a query that may attend to nothing; None is undeclared.")
+        Literal["zeros", "uniform", "nan"] | None,
+        Field(description="Weights of a query that may attend to nothing; None is undeclared."),
     ] = None
     dtypes: Annotated[tuple[Dtype, ...], Field(min_length=1)] = ("float32",)
 
@@ -63,6 +96,14 @@ class Contract(Frozen):
             raise ValueError(f"num_heads {self.num_heads} is not a multiple of num_kv_heads {self.num_kv_heads}")
         if self.rotary_base is not None and self.head_dim and self.head_dim % 2:
             raise ValueError(f"rotary embedding needs an even head_dim, not {self.head_dim}")
+        if isinstance(self.alibi_slopes, tuple) and self.num_heads and len(self.alibi_slopes) != self.num_heads:
+            raise ValueError(f"alibi_slopes has {len(self.alibi_slopes)} numbers for {self.num_heads} heads")
+        if self.window is None and self.window_counts_query is False:
+            raise ValueError("window_counts_query says something of a window, and none is declared")
+        if self.feature_map and (self.soft_cap or self.alibi_slopes or self.sinks):
+            raise ValueError("linear attention has no logits for soft_cap, alibi_slopes or sinks")
+        if self.positions == "none" and (self.rotary_base or self.alibi_slopes or self.window):
+            raise ValueError("positions 'none' contradicts rotary_base, alibi_slopes and window")
         return self
 
     @property
@@ -89,9 +130,38 @@ class Contract(Frozen):
         return self.head_dim
 
     @property
+    def reach(self) -> int | None:
+        """Keys that a query sees at most on either side, itself included; None without a window."""
+        return None if self.window is None else self.window + (self.window_counts_query is False)
+
+    @property
+    def has_finite_empty_row(self) -> bool:
+        """Whether a query that may attend to nothing has a declared output that is a number."""
+        return self.empty_row in ("zeros", "uniform")
+
+    @property
+    def slopes(self) -> tuple[float, ...] | None:
+        """The slope of each head; None without linear biases."""
+        if self.alibi_slopes == "published":
+            return published_slopes(self.heads)
+        assert not isinstance(self.alibi_slopes, str)
+        return self.alibi_slopes
+
+    @property
     def effective_scale(self) -> float:
         """The factor on the logits."""
         return float(self.dim**-0.5) if self.scale is None else self.scale
+
+
+def published_slopes(heads: int) -> tuple[float, ...]:
+    """Return the slopes of Press et al. 2022 (arXiv:2108.12409), as their code has them for any number of heads.
+
+    2^(-8 i / n) for i = 1 to n, the largest power of two up to `heads`; then every second one of the series for 2 n.
+    """
+    power = 2 ** (heads.bit_length() - 1)
+    series = [2.0 ** (-8 * i / power) for i in range(1, power + 1)]
+    between = [2.0 ** (-8 * i / (2 * power)) for i in range(1, 2 * power + 1, 2)]
+    return tuple(series + between[: heads - power])
 
 
 def read_contract(entry: SpecEntry) -> Contract | str:

@@ -19,12 +19,14 @@ class _Reply(BaseModel):
 class Way(_Reply):
     """One way to build and call it. `name` is empty, or says what sets it apart: `linear_type=performer`.
 
-    `choices` determine it for the probe; `contract` holds what could be inferred.
+    `choices` determine it for the probe; `contract` holds what could be inferred, `claims`
+    what says its fields and where, by name.
     """
 
     name: str = ""
     choices: dict[str, JsonValue]
     contract: dict[str, JsonValue]
+    claims: dict[str, str] = {}
 
 
 class Found(_Reply):

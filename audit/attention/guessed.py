@@ -122,5 +122,6 @@ class _Mechanism:
             is_function=found.kind == "function",
             decodes=False,
             is_declared=False,
+            claims=way.claims,
         )
         return named, attention

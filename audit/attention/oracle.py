@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from audit.attention.contract import Contract
-from audit.attention.plain import Arranged, Order, attend, repeated
+from audit.attention.plain import Arranged, Order, attend, emptied, repeated
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,28 +37,84 @@ def core(
     contract: Contract,
     is_causal: bool,
     mask: Tensor | None = None,  # bool, broadcastable to (B, H, Lq, Lk), True = may attend
+    sinks: Tensor | None = None,  # (H,), one more logit for each head, whose weight goes to no value
     order: Order | None = None,
     departure: Departure = FAITHFUL,
 ) -> Tensor:
-    """Return softmax(scale * query key^T) value, (B, H, Lq, D), in the dtype of the inputs.
+    """Return softmax(scale * query key^T) value, (B, H, Lq, D), in the dtype of the inputs, or what is declared for it.
 
-    A query that may attend to nothing gets zeros.
+    A query that may attend to nothing gets zeros, unless the mean of all values or NaN is declared.
     """
     allowed = allowed_keys(query, key, contract=contract, is_causal=is_causal, mask=mask, departure=departure)
-    if order is not None:
-        return attend(query, key, value, allowed, contract=contract, order=order)
-    scores = logits(query, key, contract=contract)
-    has_key = allowed.any(dim=-1, keepdim=True)
-    # A row without keys keeps its scores, so that its softmax and gradient stay finite, and is zeroed afterwards.
-    scores = scores.masked_fill(~allowed & has_key, -math.inf)
-    weights = torch.softmax(scores, dim=departure.softmax_axis) * has_key
-    return weights @ repeated(value, query.shape[1], contract.head_grouping)
+    bias = linear_bias(query, key, contract=contract)
+    if contract.feature_map is not None:
+        weights = linear_weights(query, key, allowed, contract=contract, order=order)
+    elif order is not None:
+        return attend(query, key, value, allowed, contract=contract, order=order, bias=bias, sinks=sinks)
+    else:
+        scores = logits(query, key, contract=contract)
+        has_key = allowed.any(dim=-1, keepdim=True)
+        # A row without keys keeps its scores, so that its softmax and gradient stay finite, and is filled afterwards.
+        scores = scores.masked_fill(~allowed & has_key, -math.inf)
+        if sinks is not None:
+            scores = torch.cat((scores, sinks[:, None, None].expand(*scores.shape[:-1], 1)), dim=-1)
+        weights = torch.softmax(scores, dim=departure.softmax_axis)[..., : key.shape[-2]]
+        weights = emptied(weights, has_key, contract)
+    return contract.value_scale * (weights @ repeated(value, query.shape[1], contract.head_grouping))
 
 
 def logits(query: Tensor, key: Tensor, *, contract: Contract) -> Tensor:
-    """Return scale * query key^T, (B, H, Lq, Lk)."""
+    """Return scale * query key^T, (B, H, Lq, Lk), capped and with linear biases where these are declared."""
+    bias = linear_bias(query, key, contract=contract)
     key = repeated(key, query.shape[1], contract.head_grouping)
-    return (query @ key.transpose(-2, -1)) * contract.effective_scale
+    scores = (query @ key.transpose(-2, -1)) * contract.effective_scale
+    if contract.soft_cap is not None:
+        scores = contract.soft_cap * torch.tanh(scores / contract.soft_cap)
+    return scores if bias is None else scores + bias
+
+
+def linear_bias(query: Tensor, key: Tensor, *, contract: Contract) -> Tensor | None:
+    """Return -slope * |query - key|, (H, Lq, Lk), in the dtype of the queries; None where no slopes are declared."""
+    if contract.slopes is None:
+        return None
+    slopes = torch.tensor(contract.slopes, dtype=query.dtype)
+    return -slopes[:, None, None] * _ahead(query, key, contract).abs()
+
+
+def linear_weights(
+    query: Tensor, key: Tensor, allowed: Tensor, *, contract: Contract, order: Order | None = None
+) -> Tensor:
+    """Return the weights of linear attention in its quadratic form, (B, H, Lq, Lk): products of features.
+
+    Each row is divided by its sum unless `rows_sum_to_one` is declared False.
+    """
+    key = repeated(key, query.shape[1], contract.head_grouping)
+    if contract.feature_map == "softmax":  # Shen et al. 2021, arXiv:1812.01243: over features, and keys over positions
+        used = allowed.any(dim=-2).unsqueeze(-1)
+        key = key.masked_fill(~used & used.any(dim=-2, keepdim=True), -math.inf)
+        query, key = torch.softmax(query, dim=-1), torch.softmax(key, dim=-2)
+    else:
+        query, key = _features(query, contract.feature_map), _features(key, contract.feature_map)
+    if order is not None and order.arranged is Arranged.REVERSED:
+        query, key = query.flip(-1), key.flip(-1)
+    weights = (query @ key.transpose(-2, -1)).masked_fill(~allowed, 0.0)
+    if contract.rows_sum_to_one is False:
+        return weights
+    has_key = allowed.any(dim=-1, keepdim=True)
+    return weights / weights.sum(dim=-1, keepdim=True).masked_fill(~has_key, 1.0)
+
+
+def _features(x: Tensor, feature_map: str | None) -> Tensor:
+    if feature_map == "elu_plus_one":
+        return torch.nn.functional.elu(x) + 1
+    return torch.relu(x) if feature_map == "relu" else torch.exp(x)
+
+
+def _ahead(query: Tensor, key: Tensor, contract: Contract) -> Tensor:
+    """Return by how many positions each query lies after each key: (Lq, Lk)."""
+    length_q, length_k = query.shape[-2], key.shape[-2]
+    offset = length_k - length_q if contract.causal_alignment == "bottom_right" else 0
+    return torch.arange(length_q)[:, None] + offset - torch.arange(length_k)
 
 
 def allowed_keys(
@@ -71,14 +127,13 @@ def allowed_keys(
     departure: Departure = FAITHFUL,
 ) -> Tensor:
     """Return which keys each query may attend to: bool, (B, H, Lq, Lk)."""
-    length_q, length_k = query.shape[-2], key.shape[-2]
-    allowed = torch.ones(*query.shape[:-1], length_k, dtype=torch.bool)
-    offset = length_k - length_q if contract.causal_alignment == "bottom_right" else 0
-    if is_causal if departure.causal is None else departure.causal:
-        allowed &= torch.ones(length_q, length_k, dtype=torch.bool).tril(diagonal=offset)
-    if contract.window is not None:
-        distance = torch.arange(length_q)[:, None] + offset - torch.arange(length_k)
-        allowed &= distance.abs() < contract.window
+    allowed = torch.ones(*query.shape[:-1], key.shape[-2], dtype=torch.bool)
+    ahead = _ahead(query, key, contract)
+    replaced = mask is not None and contract.given_mask == "replaces"
+    if (is_causal if departure.causal is None else departure.causal) and not replaced:
+        allowed &= ahead >= 0
+    if contract.reach is not None:
+        allowed &= ahead.abs() < contract.reach
     if mask is not None and departure.mask != "ignored":
         allowed = allowed & (~mask if departure.mask == "inverted" else mask)
     return allowed
@@ -107,6 +162,7 @@ def module(
         contract=contract,
         is_causal=bool(contract.is_causal),
         mask=mask,
+        sinks=None if contract.sinks is None else state[contract.sinks].flatten(),
         order=order,
         departure=departure,
     )

@@ -65,26 +65,50 @@ def attend(
     *,
     contract: Contract,
     order: Order,
+    bias: Tensor | None = None,  # (H, Lq, Lk)
+    sinks: Tensor | None = None,  # (H,)
 ) -> Tensor:
-    """Return softmax(scale * query key^T) value, (B, H, Lq, D), in the dtype of the inputs; zeros where no key is."""
+    """Return what `oracle.core` does, (B, H, Lq, D), in the dtype of the inputs."""
     heads, kv_heads = query.shape[1], key.shape[1]
+    sink = None if sinks is None else sinks[:, None, None].expand(*query.shape[:-1], 1)
+    bias = None if bias is None else bias.expand(*query.shape[:-1], key.shape[-2])
     if order.arranged is Arranged.FOLDED:
         query, allowed = (_folded(x, kv_heads, contract.head_grouping) for x in (query, allowed))
+        sink, bias = (None if x is None else _folded(x, kv_heads, contract.head_grouping) for x in (sink, bias))
     else:
         key, value = (repeated(x, heads, contract.head_grouping) for x in (key, value))
     if order.arranged is Arranged.REVERSED:
         query, key, value, allowed = query.flip(-1), key.flip(-2, -1), value.flip(-2), allowed.flip(-1)
+        bias = None if bias is None else bias.flip(-1)
     scores = _scores(query, key, contract.effective_scale, order)
-    has_key = allowed.any(dim=-1, keepdim=True)
+    if contract.soft_cap is not None:
+        scores = contract.soft_cap * torch.tanh(scores / contract.soft_cap)
+    scores = scores if bias is None else scores + bias
+    has_key, keys = allowed.any(dim=-1, keepdim=True), allowed.shape[-1]
     scores = scores.masked_fill(~allowed & has_key, -math.inf)
+    scores = scores if sink is None else torch.cat((scores, sink), dim=-1)
     if order.divided is Divided.WEIGHTS:
-        context = (torch.softmax(scores, dim=-1) * has_key) @ value
+        context = emptied(torch.softmax(scores, dim=-1)[..., :keys], has_key, contract) @ value
     elif order.divided is Divided.EXPONENT:
-        context = ((scores - scores.logsumexp(dim=-1, keepdim=True)).exp() * has_key) @ value
+        weights = (scores - scores.logsumexp(dim=-1, keepdim=True)).exp()[..., :keys]
+        context = emptied(weights, has_key, contract) @ value
     else:
         weights = (scores - scores.amax(dim=-1, keepdim=True).detach()).exp()
-        context = ((weights * has_key) @ value) / weights.sum(dim=-1, keepdim=True)
+        total = weights.sum(dim=-1, keepdim=True)
+        if contract.empty_row == "uniform":
+            total = total.masked_fill(~has_key, 1.0)
+        context = (emptied(weights[..., :keys], has_key, contract) @ value) / total
+    context = contract.value_scale * context
     return context if order.arranged is not Arranged.FOLDED else _unfolded(context, heads, contract.head_grouping)
+
+
+def emptied(weights: Tensor, has_key: Tensor, contract: Contract) -> Tensor:
+    """Return the weights (..., Lq, Lk) with what is declared for the rows that may attend to nothing, else zeros."""
+    if contract.empty_row == "uniform":
+        return weights.masked_fill(~has_key, 0.0) + ~has_key / weights.shape[-1]
+    if contract.empty_row == "nan":
+        return weights.masked_fill(~has_key, math.nan)
+    return weights * has_key
 
 
 def repeated(x: Tensor, heads: int, head_grouping: str) -> Tensor:

@@ -3,6 +3,7 @@
 import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from typing import Literal
 
 import torch
 from safetensors.torch import save as save_safetensors
@@ -18,7 +19,13 @@ from audit.gateway.client import Plain
 from audit.judgement import error
 from audit.plan import Run
 
-DTYPES: Mapping[Dtype, torch.dtype] = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
+Precision = Dtype | Literal["float64"]
+DTYPES: Mapping[Precision, torch.dtype] = {
+    "float64": torch.float64,
+    "float32": torch.float32,
+    "bfloat16": torch.bfloat16,
+    "float16": torch.float16,
+}
 BATCH_SIZE = 2
 # Lengths that are neither the batch size nor a usual number of heads or head_dim, so that no two axes coincide.
 LENGTH = 11
@@ -75,6 +82,7 @@ class AttentionSubject:
     decodes: bool
     is_declared: bool = True  # by specs; a contract that was inferred promises less
     departure: Departure = FAITHFUL  # from what the oracle computes, to see whether that is what a wrong subject does
+    claims: Mapping[str, str] = field(default_factory=dict)  # by field of an inferred contract, what says it and where
     built: Built = field(default_factory=Built)
 
     @property
@@ -84,11 +92,21 @@ class AttentionSubject:
 
     @property
     def has_oracle(self) -> bool:
-        """Whether the contract says enough for the oracle to compute the same function."""
+        """Whether the oracle computes the same function, and not one that this only approximates."""
+        return self.has_reference and self.contract.approximation_error is None
+
+    @property
+    def has_reference(self) -> bool:
+        """Whether the contract says enough for the oracle to compute the exact function."""
         contract = self.contract
         if not contract.has_sizes or contract.is_causal is None or contract.context_dim is not None:
             return False
         return self.is_function or contract.projections is not None
+
+    def claim(self, *names: str) -> str:
+        """Return what says these fields of the contract, to follow a reason, without braces; empty where specs do."""
+        said = list(dict.fromkeys(self.claims[name] for name in names if name in self.claims))
+        return f" ({'; '.join(said)})".replace("{", "(").replace("}", ")") if said else ""
 
     def generator(self, seed: int) -> torch.Generator:
         """Return the source of this subject's inputs; its name takes part, so that subjects differ."""
@@ -122,7 +140,7 @@ class AttentionSubject:
         """Return the weights of the module, which are those of every later call in this dtype; a function has none."""
         return {} if self.is_function else self.ask(run, dtype, []).state
 
-    def ask(self, run: Run, dtype: Dtype, calls: Sequence[tuple[str, Case]], *, opened: bool = False) -> Answers:
+    def ask(self, run: Run, dtype: Precision, calls: Sequence[tuple[str, Case]], *, opened: bool = False) -> Answers:
         """Make calls, each a kind (`forward`, `decode`, `backward`) and a case.
 
         Args:
@@ -169,7 +187,7 @@ class AttentionSubject:
         shape = tuple(case.inputs.shape)
         return shape if self.is_declared or self.is_function else (*shape[:-1], -1)
 
-    def as_sent(self, case: Case, dtype: Dtype) -> Case:
+    def as_sent(self, case: Case, dtype: Precision) -> Case:
         """Return the case with its tensors rounded to the dtype in which the target sees them."""
         return case.replaced(case.name, **{name: _cast(x, DTYPES[dtype]) for name, x in case.tensors.items()})
 

@@ -50,6 +50,7 @@ class Core(_Reply):
     normalised: bool
     rotated: bool
     learned_scale: bool
+    factors: tuple[FiniteFloat, ...] = ()
     soft_cap: FiniteFloat | None
     biased: bool
     softmax_axis: str | None

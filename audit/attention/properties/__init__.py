@@ -8,11 +8,14 @@ from dataclasses import dataclass, replace
 
 from audit.attention.answers import Settled
 from audit.attention.properties import (
+    alibi,
     batch_rows,
     branches,
     causality,
     depends,
+    derivatives,
     empty_rows,
+    every_key,
     gradients,
     inputs_untouched,
     kv_cache,
@@ -25,6 +28,8 @@ from audit.attention.properties import (
     permutation,
     prefix,
     repeatable,
+    row_sums,
+    soft_cap,
     traced_attended_axis,
     traced_dropout_in_eval,
     traced_head_grouping,
@@ -69,5 +74,6 @@ PROPERTIES = tuple(
         kv_cache, gradients, repeatable, train_eval, noncontiguous, low_precision, inputs_untouched,
         traced_scale, traced_softmax_axis, traced_softmax_once, traced_logits_dtype, traced_head_grouping,
         traced_attended_axis, traced_dropout_in_eval, traced_window_width, branches,
+        row_sums, every_key, soft_cap, alibi, derivatives,
     )
 )  # fmt: skip

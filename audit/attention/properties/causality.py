@@ -60,7 +60,7 @@ def judge(subject: AttentionSubject, run: Run) -> Judgement:
         deviations,
         origin=bound_origin(subject),
         otherwise="an earlier output changed when later tokens were replaced, as where the causal mask is left out or "
-        "its diagonal shifted: {case}",
+        "its diagonal shifted: {case}" + subject.claim("is_causal"),
         fix="mask the scores so that query i sees keys up to i + (Lk - Lq) only",
     )
 

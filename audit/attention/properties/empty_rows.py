@@ -1,12 +1,14 @@
 """A query that may attend to nothing has the declared output, and does no harm to others."""
 
 import torch
+from torch import Tensor
 
 from audit.attention.bounds import Deviation, distance
 from audit.attention.cases import key_length, plain_case, with_cotangent, with_mask
+from audit.attention.plain import repeated
 from audit.attention.properties.judging import against_oracle, call_raised, judge_deviations, no_reference
 from audit.attention.properties.runs import bound_origin, compared
-from audit.attention.subject import BATCH_SIZE, AttentionSubject
+from audit.attention.subject import BATCH_SIZE, AttentionSubject, Case
 from audit.gateway import TargetRaised
 from audit.judgement import Judgement, error, failed, not_applicable
 from audit.plan import Run
@@ -65,17 +67,31 @@ def judge(subject: AttentionSubject, run: Run) -> Judgement:
                 + (f" and {len(places) - _LISTED} more" if places[_LISTED:] else "")
             )
         return judge_deviations([(dtype, beside)], origin=bound_origin(subject), otherwise="", fix=_FIX)
+    if subject.contract.empty_row == "nan":
+        if bool(torch.isnan(found[0]).all()):
+            return judge_deviations([(dtype, beside)], origin=bound_origin(subject), otherwise="", fix=_FIX)
+        return failed("the contract declares NaN for a query that may attend to nothing, and its output is another")
     if places:
         return failed(f"with a sample that has nothing to attend to, {places[0]} is not finite{_KNOWN}", fix=_FIX)
     if subject.has_oracle:
         own = against_oracle(subject, runs.answers.state, empty, found, dtype)
     elif subject.is_function:
-        own = Deviation(case=empty.name, error=distance(found[0], torch.zeros_like(found[0])), bound=runs.bound)
+        own = Deviation(case=empty.name, error=distance(found[0], _empty_row(subject, empty)), bound=runs.bound)
     else:
-        return error("the contract declares zeros before an output projection that it does not name")
+        declared = subject.contract.empty_row
+        return error(f"the contract declares {declared} before an output projection that it does not name")
     return judge_deviations(
         [(dtype, beside), (dtype, own)],
         origin=bound_origin(subject),
-        otherwise="a query with nothing to attend to has another output than the declared zeros: {case}",
+        otherwise="a query with nothing to attend to has another output than the declared one: {case}",
         fix=_FIX,
     )
+
+
+def _empty_row(subject: AttentionSubject, empty: Case) -> Tensor:
+    """Return what a function gives for the first sample, (H, Lq, D), none of whose keys may be attended to."""
+    query, value = empty.tensors["query"][0], empty.tensors["value"][0]
+    if subject.contract.empty_row == "zeros":
+        return torch.zeros_like(query)
+    mean = repeated(value[None], query.shape[0], subject.contract.head_grouping)[0].mean(dim=-2, keepdim=True)
+    return mean.expand_as(query)

@@ -116,7 +116,7 @@ def _cases(subject: AttentionSubject, seed: int) -> Iterator[Case]:
         cases.append(plain_case(subject, generator).replaced("another input"))
     elif subject.contract.key_mask:
         cases.append(with_mask(subject, whole, padding_mask(side="right"), "right padding"))
-        if subject.contract.empty_row:
+        if subject.contract.has_finite_empty_row:
             mask = padding_mask(side="right")
             mask[0] = False
             cases.append(with_mask(subject, whole, mask, "a sample with nothing to attend to"))

@@ -53,7 +53,7 @@ def against_oracle(
     """
     sent = subject.as_sent(case, dtype)
     truth, again = (subject.reference(state, sent)[..., :first, :] for _ in range(2))
-    bound = subject.allowance(state, case, dtype, first=first)
+    bound = subject.allowance(state, case, dtype, first=first) + (subject.contract.approximation_error or 0.0)
     blind = None
     if not math.isfinite(bound):
         blind = "the oracle or the plain computation is not finite"

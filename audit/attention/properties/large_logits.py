@@ -18,7 +18,7 @@ from audit.attention.properties.judging import (
 )
 from audit.attention.subject import LENGTH, AttentionSubject, Case
 from audit.gateway import TargetRaised
-from audit.judgement import Judgement, error
+from audit.judgement import Judgement, error, not_applicable
 from audit.plan import Run
 from audit.raised import judge_raised
 from audit.results import Check, Severity
@@ -55,6 +55,9 @@ def judge(subject: AttentionSubject, run: Run) -> Judgement:
     """Make the inputs so large that a logit of either sign is, and compare with the oracle."""
     if not subject.has_oracle:
         return no_oracle(subject)
+    contract = subject.contract
+    if contract.soft_cap or contract.sinks or contract.feature_map:
+        return not_applicable("the contract declares a cap, sinks or linear attention: no key has all the weight")
     extremes = list(_extremes(subject, subject.generator(run.seed)))
     deviations: list[tuple[str, Deviation]] = []
     for dtype in subject.contract.dtypes:

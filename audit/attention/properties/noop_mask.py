@@ -26,6 +26,8 @@ def judge(subject: AttentionSubject, run: Run) -> Judgement:
     """Compare calls without a mask and with one that allows everything."""
     if not subject.contract.key_mask:
         return not_applicable("the contract declares that there is no key mask")
+    if subject.contract.is_causal and subject.contract.given_mask == "replaces":
+        return not_applicable("the contract declares that a given mask replaces the causal one")
     generator = subject.generator(run.seed)
     wholes = [plain_case(subject, generator, is_causal=False)]
     if subject.is_function and subject.contract.is_causal:
@@ -47,7 +49,7 @@ def judge(subject: AttentionSubject, run: Run) -> Judgement:
         if trouble := no_reference(plain, bound):
             return trouble
         deviations.append((dtype, Deviation(case=whole.name, error=distance(same, plain), bound=bound)))
-    if not deviations[0][1].holds and not subject.is_declared:
+    if not deviations[0][1].holds and not subject.is_declared and subject.contract.given_mask is None:
         plain, same, moved, moved_same = (runs.outputs[i][..., :-1, :] for i in (0, count, -2, -1))
         if distance(moved, plain) <= runs.bounds[0] < distance(moved_same, same):
             return not_applicable(
@@ -57,7 +59,8 @@ def judge(subject: AttentionSubject, run: Run) -> Judgement:
     return judge_deviations(
         deviations,
         origin=bound_origin(subject),
-        otherwise="a mask that allows every key changes the outputs, as where it replaces the causal one: {case}",
+        otherwise="a mask that allows every key changes the outputs, as where it replaces the causal one: {case}"
+        + subject.claim("given_mask"),
         fix="combine the given mask with the causal one, and turn a bool mask into 0 and -inf before it is added",
     )
 

@@ -34,7 +34,7 @@ CHECK = Check(
 
 def judge(subject: AttentionSubject, run: Run) -> Judgement:
     """Compare the target with the oracle in every declared dtype and case."""
-    if not subject.has_oracle:
+    if not subject.has_reference:
         return no_oracle(subject)
     cases = oracle_cases(subject, subject.generator(run.seed))
     deviations: list[tuple[str, Deviation]] = []
@@ -55,7 +55,7 @@ def judge(subject: AttentionSubject, run: Run) -> Judgement:
     return judge_deviations(
         deviations,
         origin=ORACLE_BOUND,
-        otherwise="output differs from the float64 oracle in case '{case}'" + hint,
+        otherwise="output differs from the float64 oracle in case '{case}'" + hint + subject.claim("causal_alignment"),
         fix="compute what the contract declares, or declare what is computed",
     )
 

@@ -28,6 +28,8 @@ def judge(subject: AttentionSubject, run: Run) -> Judgement:
     contract = subject.contract
     if contract.rotary_base is not None:
         return not_applicable("the contract declares rotary positions: the order of tokens matters")
+    if contract.window is not None or contract.alibi_slopes is not None:
+        return not_applicable("the contract declares a window or linear biases: the order of tokens matters")
     if contract.is_causal and not subject.is_function:
         return not_applicable("the contract declares is_causal = True: the order of tokens matters")
     generator = subject.generator(run.seed)
@@ -44,13 +46,14 @@ def judge(subject: AttentionSubject, run: Run) -> Judgement:
         return trouble
     deviation = Deviation(case=moved.name, error=distance(second, first[..., order, :]), bound=runs.bound)
     # Only with an oracle does the contract say all that it would have to say of positions, biases and windows.
-    if not deviation.holds and not (subject.is_declared and subject.has_oracle):
+    tells = contract.positions == "none" or (subject.is_declared and subject.has_oracle)
+    if not deviation.holds and not tells:
         return not_applicable("undeclared: whether tokens have positions; observed: their order matters")
     return judge_deviations(
         [(dtype, deviation)],
         origin=bound_origin(subject),
         otherwise="outputs do not follow their tokens to other places, as where heads are split or merged without "
-        "moving axes: {case}",
+        "moving axes: {case}" + subject.claim("positions"),
         fix="split features as (B, L, H, D) and transpose to (B, H, L, D); declare positions if there are any",
     )
 

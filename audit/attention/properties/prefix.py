@@ -50,7 +50,7 @@ def judge(subject: AttentionSubject, run: Run) -> Judgement:
         deviations,
         origin=bound_origin(subject),
         otherwise=f"the first outputs of {_LONG} tokens are not those of a shorter input, as where the scale is taken "
-        "from the length, or a block or window is cut wrongly: {case}",
+        "from the length, or a block or window is cut wrongly: {case}" + subject.claim("is_causal"),
         fix="let nothing but earlier tokens and their positions enter an output",
     )
 

@@ -75,8 +75,30 @@ def _reading(subject: AttentionSubject, core: Core, other: Core | None) -> tuple
         assert other.scale is not None
         if _same(core.scale, value) and _same(other.scale, elsewhere):
             return f"the logits are scaled by {core.scale:.4g} = {name}, not by 1/sqrt(head_dim) = {usual:.4g}", ""
+    if against := _against_claims(subject, core, usual):
+        return against, ""
     named = "no scale" if _same(core.scale, 1.0) else f"scale {core.scale:.4g}"
     return "", f"{named}, {core.scale / usual:.3g} times 1/sqrt(head_dim)"
+
+
+def _against_claims(subject: AttentionSubject, core: Core, usual: float) -> str | None:
+    """Return what is wrong with the scale of a mechanism that was found, given what its source says of it."""
+    assert core.scale is not None
+    if _same(usual, 1.0):
+        return None
+    if _same(core.scale, usual * usual):
+        if sum(_same(factor, usual) for factor in core.factors) == 2:
+            return (
+                f"the logits are scaled by {core.scale:.4g}: the factor 1/sqrt(head_dim) = {usual:.4g} is applied twice"
+            )
+        if "root" in subject.claims:
+            return (
+                f"the logits are scaled by {core.scale:.4g} = 1/head_dim, not by its root, {usual:.4g}"
+                + subject.claim("root")
+            )
+    if _same(core.scale, 1.0) and "scale" in subject.claims and (core.heads or subject.contract.num_heads or 1) > 1:
+        return "the logits are not scaled" + subject.claim("scale")
+    return None
 
 
 def _mistakes(subject: AttentionSubject, core: Core) -> Iterator[tuple[str, float, float]]:

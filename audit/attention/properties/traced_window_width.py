@@ -1,4 +1,4 @@
-"""A query sees as many keys as the declared window has, itself included."""
+"""A query sees as many keys as the window has, itself included or not as declared."""
 
 from audit.attention.cases import plain_case
 from audit.attention.properties.traced_judging import judge_cores
@@ -11,50 +11,81 @@ from audit.results import Check, Severity
 CHECK = Check(
     id="attention.window_width",
     title="The window is as wide as declared",
-    proves="On an input longer than the window, a key at distance window - 1 has weight and one at distance window has "
-    "none.",
+    proves="On an input longer than the window, the last key inside it has weight and the next one has none. Where "
+    "nothing says whether the query's own key counts, both readings of an argument pass.",
     defect="a window of w that lets a query see w keys before itself, w + 1 in all",
     severity=Severity.MAJOR,
 )
 _BEYOND = 4  # positions that lie outside the window of the last query
+_FIX = "mask where `query - key >= window`; flash_attn's `window_size` counts the keys beside the query"
 
 
 def judge(subject: AttentionSubject, run: Run) -> Judgement:
     """Look how far back the weights of the last queries reach."""
-    window = subject.contract.window
-    if window is None:
+    contract = subject.contract
+    window, reach = contract.window, contract.reach
+    if window is None or reach is None:
         return not_applicable("no window is declared")
     if not can_trace_window(window):
-        return error(f"a window of {window} is too wide to be traced", fix="declare a smaller configuration")
+        what = f"a window of {window} is too wide to be traced"
+        return error(what, fix="declare a smaller configuration") if subject.is_declared else not_applicable(what)
+    if not subject.is_declared and not contract.is_causal:
+        return not_applicable("undeclared: whether the window is of keys on one side or on both")
     case = plain_case(subject, subject.generator(run.seed), length=max(LENGTH, window + _BEYOND), batch=BATCH_SIZE)
     cores = cores_of(trace_of(subject, run, subject.finest_dtype, case))
-    reaches = [(core, reach) for core in cores if (reach := _reach(core)) is not None]
+    if not subject.is_declared:
+        return _of_argument(subject, run, cores, window)
+    reaches = [(core, max(far)) for core in cores if (far := _reaches(core))]
     if not reaches:
         return untold(subject, "the weights of the positions were not told")
-    widest = max(reach for _, reach in reaches)
-    wrong = [(core, _text(reach, window)) for core, reach in reaches if reach == widest != window]
+    widest = max(far for _, far in reaches)
+    wrong = [(core, _text(far, reach)) for core, far in reaches if far == widest != reach]
     return judge_cores(
         wrong,
         [core for core, _ in reaches],
         run,
-        origin=f"the contract's window of {window} keys, the query's own included",
-        fix="mask where `query - key >= window`; flash_attn's `window_size` counts the keys beside the query",
+        origin=f"the contract's window: {reach} keys with the query's own",
+        fix=_FIX,
     )
 
 
-def _reach(core: Core) -> int | None:
-    """Return the largest number of positions from a key with weight to its query, both included."""
-    if core.weights is None:
-        return None
-    reach = 0
-    for head in core.weights:
-        for query, row in enumerate(head):
-            seen = [key for key, weight in enumerate(row) if weight != 0 and key <= query]
-            reach = max(reach, query - min(seen) + 1) if seen else reach
-    return reach
+def _of_argument(subject: AttentionSubject, run: Run, cores: tuple[Core, ...], window: int) -> Judgement:
+    """Judge by an argument: its unit may be another, as of a block; one key more or less is a mistake in any."""
+    told = [(core, far[window + 1 :]) for core in cores if len(far := _reaches(core)) > window + 2]
+    if not told:
+        return untold(subject, "the weights of the positions were not told")
+    counts = subject.contract.window_counts_query
+    allowed = {True: (window,), False: (window + 1,), None: (window, window + 1)}[counts]
+    wrong, facts = [], []
+    for core, far in told:
+        longest = far[-1]
+        is_whole = all(reach == window + 2 + at for at, reach in enumerate(far))
+        if is_whole and "window unread" in subject.claims:
+            wrong.append((core, f"a query sees every earlier key{subject.claim('window', 'window unread')}"))
+        elif len(set(far)) == 1 and longest not in allowed and window - 1 <= longest <= window + 2:
+            wrong.append((core, f"a query sees {longest} keys with itself{subject.claim('window')}"))
+        elif len(set(far)) > 1 or longest not in allowed:
+            facts.append(f"undeclared: what {window} counts; observed: the last query sees {longest} keys")
+    if facts and not wrong:
+        return not_applicable("; ".join(dict.fromkeys(facts)))
+    keys = " or ".join(map(str, allowed))
+    return judge_cores(
+        wrong, [core for core, _ in told], run, origin=f"the argument: {keys} keys with the query's own", fix=_FIX
+    )
 
 
-def _text(reach: int, window: int) -> str:
-    if reach == window + 1:
-        return f"a query sees {reach} keys with itself: {window} of them besides it"
-    return f"a query sees {reach} keys with itself where {window} are declared"
+def _reaches(core: Core) -> list[int]:
+    """Return, for each query, the largest number of positions from a key with weight to it, both included."""
+    if not core.weights:
+        return []
+    found = []
+    for query, heads in enumerate(zip(*core.weights, strict=True)):  # of each query, the rows of all heads
+        seen = [key for row in heads for key, weight in enumerate(row) if weight != 0 and key <= query]
+        found.append(query - min(seen) + 1 if seen else 0)
+    return found
+
+
+def _text(far: int, reach: int) -> str:
+    if far == reach + 1:
+        return f"a query sees {far} keys with itself: {reach} of them besides it"
+    return f"a query sees {far} keys with itself where {reach} are declared"

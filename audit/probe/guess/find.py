@@ -11,6 +11,7 @@ import torch
 from ..phases import phase
 from . import trying
 from .adapting import Form
+from .claims import Subject, claimed
 from .contracts import inferred
 from .loading import Loaded, load
 from .problems import NotGuessed
@@ -31,10 +32,10 @@ def find(path: str, module: str | None, qualname: str, seed: int) -> dict[str, o
 
     Returns:
         `problem` (one line, or None), `kind`, `declared`, `parameters`, `loaded`, `signature` and the `subjects`, each
-        with its `choices`, which `callee_of` takes, `contract`, `inferred_from`, `arguments`, `call`, and the `lengths`
-        that it was called with; `choices["opened"]` names the parameters that begin as zero and were given numbers, for
-        nothing shows behind them; `not_built` says why options are none of them. `path`, `module` and `qualname` are
-        those that were asked for.
+        with its `choices`, which `callee_of` takes, `contract`, `inferred_from`, `claims` (what says fields of it, and
+        where), `arguments`, `call`, and the `lengths` that it was called with; `choices["opened"]` names the parameters
+        that begin as zero and were given numbers, for nothing shows behind them; `not_built` says why options are none
+        of them. `path`, `module` and `qualname` are those that were asked for.
     """
     reply: dict[str, object] = {
         "problem": None,
@@ -112,10 +113,15 @@ def _described(name: str, way: Way, loaded: Loaded, path: str) -> dict[str, obje
         why.pop("is_causal", None)
     if form.get("why mask"):
         why["key_mask"] = form["why mask"]
+    arguments = {**way.defaults, **_flat(way.arguments)}
+    claims = claimed(Subject(loaded.value, way.module, source, arguments, form, future), contract)
+    contract |= claims.contract
+    why |= {key: claims.said[key] for key in claims.contract if key in claims.said}
     subject: dict[str, object] = {
         "name": name,
         "choices": {"arguments": dict(way.arguments), "form": form, "opened": way.opened},
         "contract": contract,
+        "claims": claims.said,
         "inferred_from": why,
         "arguments": {key: python(value) for key, value in way.arguments.items()},
         "call": _call_line(form, way, named),

@@ -10,6 +10,7 @@ import torch
 
 from . import masks
 from .adapting import Form, Misfit, called, located, made
+from .claims import documented_shapes
 from .conventions import Sizes
 from .problems import told
 from .reading import Source, parameters_of
@@ -208,7 +209,7 @@ def with_mask(target: Target, form: Form, source: Source, sizes: Sizes) -> tuple
         said = "documented as" if known else "written as" if written else "usually"
         ran: list[tuple[float, float, Form]] = []
         for convention in conventions:
-            for shape in masks.SHAPES:
+            for shape in documented_shapes(source, name) or masks.SHAPES:
                 mask = {"parameter": "" if name in nested else name, "convention": convention, "shape": shape}
                 trial = form | {"mask": mask, "required_mask": mask}
                 try:

@@ -53,6 +53,7 @@ def described(found: Found, grouping: Mapping[str, torch.Tensor] | None) -> dict
         "normalised": scale.normalised,
         "rotated": scale.rotated,
         "learned_scale": scale.learned,
+        "factors": list(scale.factors),
         "soft_cap": scale.soft_cap,
         "biased": scale.biased,
         "steps": list(steps_of(found.core)) if found.core else [],

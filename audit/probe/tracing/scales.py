@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import torch
 
@@ -28,6 +28,7 @@ class Scale:
     soft_cap: float | None = None
     biased: bool = False
     residual: float | None = None
+    factors: tuple[float, ...] = ()  # the numbers that were multiplied with, one by one
 
 
 @dataclass
@@ -41,6 +42,8 @@ class _Way:
     rotated: bool = False
     soft_cap: float | None = None
     biased: bool = False
+    factors: list[float] = field(default_factory=list)
+    until_cap: float | None = None  # the factor when the cap was met
 
 
 def scale_of(core: Core) -> Scale:
@@ -49,6 +52,8 @@ def scale_of(core: Core) -> Scale:
     way.biased = core.scores.node.name in ("baddbmm", "addmm") or core.extra_products > 0
     for step in core.before:
         _after_product(step, way)
+    if way.until_cap:  # whatever multiplies behind it is the cap, one where nothing does
+        way.soft_cap = way.factor / way.until_cap
     for operand in (core.scores.left, core.scores.right):
         _before_product(operand, way)
     if core.extra_products:
@@ -64,7 +69,7 @@ def scale_of(core: Core) -> Scale:
 
 def scale_of_fused(scale: float, query: Value, key: Value) -> Scale:
     """Return the scale of an attention in one operation, which multiplies by `scale`."""
-    way = _Way(factor=scale)
+    way = _Way(factor=scale, factors=[scale])
     for operand in (query, key):
         _before_product(operand, way)
     return _scale(way, None)
@@ -82,6 +87,7 @@ def _scale(way: _Way, residual: float | None) -> Scale:
         soft_cap=way.soft_cap,
         biased=way.biased,
         residual=residual,
+        factors=tuple(number for number in way.factors if math.isfinite(number)),
     )
 
 
@@ -131,9 +137,9 @@ def _multiplied(step: Step, way: _Way) -> bool:
     if name in ("div", "true_divide"):
         if position == 1 or number == 0:
             return False
-        way.factor /= number
-    else:
-        way.factor *= number
+        number = 1 / number
+    way.factor *= number
+    way.factors.append(number)
     return True
 
 
@@ -153,7 +159,7 @@ def _after_product(step: Step, way: _Way) -> None:
     elif name == "neg":
         way.factor = -way.factor
     elif name == "tanh":
-        way.soft_cap = _cap(step, way)
+        way.until_cap = way.factor
     else:
         way.why = way.why or f"'{node.name}' stands between the product and the softmax"
 
@@ -196,14 +202,6 @@ def _is_shift(step: Step) -> bool:
     return False
 
 
-def _cap(step: Step, way: _Way) -> float | None:
-    """Return the cap of `cap * tanh(x / cap)`, read from what its result is multiplied by."""
-    for user, _ in step.node.outputs[0].users:
-        if base(user) == "mul":
-            return _number(user, 1) or _number(user, 0)
-    return None
-
-
 def _before_product(operand: Value, way: _Way) -> None:
     """Follow an operand back to where it was projected and take in the numbers on the way."""
     values = [operand]
@@ -237,6 +235,7 @@ def _before_product(operand: Value, way: _Way) -> None:
             below = len(values)
         values.append(step.node.inputs[step.at])
     way.factor *= inside.factor
+    way.factors += inside.factors
     way.learned = way.learned or inside.learned
     if in_region and not way.normalised:
         way.rotated = True

@@ -1,0 +1,133 @@
+"""Gradients are the derivatives of the function, as differences of its values show them."""
+
+import itertools
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from audit.attention.cases import plain_case, with_cotangent
+from audit.attention.subject import AttentionSubject, Case
+from audit.gateway import TargetRaised
+from audit.judgement import Judgement, Measured, error, judged, not_applicable, skipped
+from audit.plan import Run
+from audit.raised import describe_raised
+from audit.results import Check, Severity
+
+CHECK = Check(
+    id="attention.derivatives",
+    title="Gradients are the derivatives of the function",
+    proves="In float64, the gradient of each input along random directions is what differences of the output give. "
+    "Where there is an oracle, attention.gradients compares all gradients with its own instead.",
+    defect="a backward pass that leaves out a factor",
+    severity=Severity.CRITICAL,
+)
+_DIRECTIONS = 3
+# Of the differences, beside inputs of unit variance. Values that were rounded to float32 on the way err by 1e-7 of the
+# output, which the smallest step turns into 1e-4 of a derivative.
+_STEPS = (2e-2, 1e-2, 5e-3)
+_RELATIVE = 2e-2  # of the gradient's length, which is what a derivative along a normal direction is about
+_SAFETY = 10
+_ROUGH = 5e-2  # of the gradient's length; where extrapolations differ by more, the function is not smooth there
+_ORIGIN = (
+    f"{_RELATIVE:g} of the largest derivative, plus {_SAFETY} x the difference of two extrapolations from central "
+    f"differences at steps of {', '.join(f'{step:g}' for step in _STEPS)}"
+)
+_FIX = "look at the backward pass that the code defines, or at a tensor that is detached on the way"
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Derivative:
+    """Along one direction of one input: by the gradient, by differences, and how far these may be off."""
+
+    name: str
+    by_gradient: float
+    by_differences: float
+    uncertainty: float
+    size: float
+
+    @property
+    def is_smooth(self) -> bool:
+        return math.isfinite(self.uncertainty) and self.uncertainty <= _ROUGH * self.size
+
+    @property
+    def error(self) -> float:
+        return abs(self.by_gradient - self.by_differences)
+
+    @property
+    def bound(self) -> float:
+        return _RELATIVE * self.size + _SAFETY * self.uncertainty
+
+
+def judge(subject: AttentionSubject, run: Run) -> Judgement:
+    """Compare gradients of the inputs with extrapolated central differences."""
+    if subject.has_oracle:
+        return not_applicable("attention.gradients compares every gradient with the oracle's")
+    generator = subject.generator(run.seed)
+    case = with_cotangent(plain_case(subject, generator), generator)
+    names = [name for name, x in case.tensors.items() if x.is_floating_point() and name != "cotangent"]
+    directions = [
+        (name, torch.randn(case.tensors[name].shape, generator=generator, dtype=torch.float64))
+        for name in names
+        for _ in range(_DIRECTIONS)
+    ]
+    moved = [each for name, direction in directions for each in _moved(case, name, direction)]
+    calls = [("backward", case), *(("forward", each) for each in moved)]
+    try:
+        answers = subject.ask(run, "float64", calls, opened=True)
+    except TargetRaised as raised:
+        what = f"it cannot be run in float64: {describe_raised(raised, run.target)}"
+        return skipped(what) if subject.is_declared else not_applicable(f"undeclared: whether {what}")
+    if not all(bool(torch.isfinite(output).all()) for output in answers.outputs):
+        return error("no usable reference: the output for normal inputs is not finite")
+    values = [_weighted(output, case.tensors["cotangent"]) for output in answers.outputs[1:]]
+    gradients, per = answers.gradients[0], 2 * len(_STEPS)
+    found = [
+        _derivative(name, gradients.get(name), direction, values[per * at : per * (at + 1)])
+        for at, (name, direction) in enumerate(directions)
+        if name in gradients
+    ]
+    if not found:
+        return not_applicable("no input has a gradient; attention.gradients judges what is missing")
+    smooth = [each for each in found if each.is_smooth and each.size > 0]
+    if not smooth:
+        return not_applicable("the function is not smooth where it was looked at, so differences tell nothing")
+    top = max(smooth, key=lambda each: each.error / each.bound)
+    if top.error > top.bound and not subject.is_declared and "cut" in subject.claims:
+        return not_applicable(
+            f"undeclared: whether gradients are cut on purpose, with '{subject.claims['cut']}' in the code; observed: "
+            f"that of {top.name} is not the derivative"
+        )
+    measured = Measured(value=top.error, bound=top.bound, origin=_ORIGIN, unit="difference of a directional derivative")
+    return judged(
+        measured,
+        otherwise=f"the gradient of {top.name} is not the derivative: {top.by_gradient:.4g} along a direction in which "
+        f"differences of the output give {top.by_differences:.4g}",
+        fix=_FIX,
+    )
+
+
+def _moved(case: Case, name: str, direction: Tensor) -> Iterator[Case]:
+    for step in _STEPS:
+        for sign in (1, -1):
+            yield case.replaced(f"{name} moved", **{name: case.tensors[name].double() + sign * step * direction})
+
+
+def _weighted(output: Tensor, cotangent: Tensor) -> float:
+    """Return the sum whose gradient the probe takes; the output may be wider than the input, as there."""
+    repeated = torch.cat([cotangent] * (1 + output.shape[-1] // cotangent.shape[-1]), dim=-1)[..., : output.shape[-1]]
+    return float((output.double() * repeated.double()).sum())
+
+
+def _derivative(name: str, gradient: Tensor | None, direction: Tensor, values: list[float]) -> _Derivative:
+    assert gradient is not None
+    central = [(values[2 * i] - values[2 * i + 1]) / (2 * step) for i, step in enumerate(_STEPS)]
+    # Each step is half the one before: 4/3 of the finer minus 1/3 of the coarser leaves an error of the fourth order.
+    coarse, fine = ((4 * b - a) / 3 for a, b in itertools.pairwise(central))
+    by_gradient = float((gradient.double() * direction).sum())
+    size = max(float(gradient.double().norm()), abs(fine))
+    return _Derivative(
+        name=name, by_gradient=by_gradient, by_differences=fine, uncertainty=abs(fine - coarse), size=size
+    )
