@@ -26,6 +26,12 @@ class Way(_Reply):
     choices: dict[str, JsonValue]
     contract: dict[str, JsonValue]
 
+    @property
+    def decodes(self) -> bool:
+        """Whether a call form of its cache was found."""
+        form = self.choices.get("form")
+        return isinstance(form, dict) and bool(form.get("cache"))
+
 
 class Found(_Reply):
     """What was found out. `problem` is one line that says why it could not be built or called, else None."""

@@ -105,7 +105,7 @@ class _Mechanism:
             contract=contract,
             declared=found.declared,
             is_function=found.kind == "function",
-            decodes=False,
+            decodes=way.decodes,
             is_declared=False,
         )
         return prop.carried_out(attention, run, named=named)

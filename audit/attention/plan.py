@@ -102,6 +102,7 @@ def _planned(subject: Subject, specs: str, name: str, entry: SpecEntry) -> Itera
             declared=entry.declared or "",
             is_function=entry.declared_function is not None,
             decodes=entry.decodes,
+            decodes_masked=entry.decodes_masked,
         )
         return prop.carried_out(attention, run, named=subject)
 

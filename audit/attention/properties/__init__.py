@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 
 from audit.attention.answers import Settled
 from audit.attention.properties import (
+    arguments_used,
     batch_rows,
     causality,
     depends,
@@ -18,12 +19,15 @@ from audit.attention.properties import (
     large_logits,
     low_precision,
     mask,
+    mask_forms,
     noncontiguous,
     noop_mask,
     oracle,
     permutation,
     prefix,
+    query_rows,
     repeatable,
+    swallowed_errors,
     traced_attended_axis,
     traced_dropout_in_eval,
     traced_head_grouping,
@@ -66,6 +70,7 @@ PROPERTIES = tuple(
     for module in (
         oracle, depends, causality, prefix, mask, noop_mask, empty_rows, batch_rows, permutation, large_logits,
         kv_cache, gradients, repeatable, train_eval, noncontiguous, low_precision, inputs_untouched,
+        mask_forms, arguments_used, query_rows, swallowed_errors,
         traced_scale, traced_softmax_axis, traced_softmax_once, traced_logits_dtype, traced_head_grouping,
         traced_attended_axis, traced_dropout_in_eval, traced_window_width,
     )
