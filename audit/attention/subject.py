@@ -83,6 +83,12 @@ class AttentionSubject:
         return form if isinstance(form, dict) else {}
 
     @property
+    def lengths(self) -> tuple[int, ...]:
+        """Lengths with which the target was seen to answer where its call was guessed; empty for what specs call."""
+        found = self.form.get("lengths")
+        return tuple(each for each in found if isinstance(each, int)) if isinstance(found, list) else ()
+
+    @property
     def finest_dtype(self) -> Dtype:
         """The declared dtype that resolves most."""
         return min(self.contract.dtypes, key=lambda dtype: torch.finfo(DTYPES[dtype]).eps)

@@ -17,6 +17,7 @@ from audit.attention.properties import (
     inputs_untouched,
     kv_cache,
     large_logits,
+    long_sequences,
     low_precision,
     mask,
     mask_forms,
@@ -27,6 +28,7 @@ from audit.attention.properties import (
     prefix,
     query_rows,
     repeatable,
+    shifted_positions,
     swallowed_errors,
     traced_attended_axis,
     traced_dropout_in_eval,
@@ -70,7 +72,8 @@ PROPERTIES = tuple(
     for module in (
         oracle, depends, causality, prefix, mask, noop_mask, empty_rows, batch_rows, permutation, large_logits,
         kv_cache, gradients, repeatable, train_eval, noncontiguous, low_precision, inputs_untouched,
-        mask_forms, arguments_used, query_rows, swallowed_errors,
+        mask_forms, arguments_used, query_rows, swallowed_errors, long_sequences,
+        shifted_positions,
         traced_scale, traced_softmax_axis, traced_softmax_once, traced_logits_dtype, traced_head_grouping,
         traced_attended_axis, traced_dropout_in_eval, traced_window_width,
     )

@@ -8,7 +8,8 @@ A form is plain data:
 - `pick`: the path to the output in what is returned; an attribute begins with a dot;
 - `mask`: None, or the argument, convention and shape of a mask of keys;
 - `heads`, `head_dim`, `rope`: sizes that tables and masks need;
-- `start`: the position of the first token, where others were cached; `causal mask`: whether a mask hides later keys.
+- `start`: the position of the first token, where others were cached; `offset`: by how much all are shifted;
+- `causal mask`: whether a mask also hides later keys.
 """
 
 from collections.abc import Callable, Mapping
@@ -137,7 +138,7 @@ def _table(recipe: str, form: Form, hidden: torch.Tensor) -> object:
     batch, length, _ = hidden.shape
     height, width = layouts.grid_of(length)
     dim = form["rope"]
-    positions = torch.arange(length) + form.get("start", 0)
+    positions = torch.arange(length) + form.get("start", 0) + form.get("offset", 0)
     positions = positions.repeat(batch) if form["layout"] == "(BL)C" else positions
     angles = positions[:, None] * ROPE_BASE ** (-torch.arange(0, dim, 2) / dim)  # (L, dim / 2)
     doubled = torch.cat([angles, angles], dim=-1)

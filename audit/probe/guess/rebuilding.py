@@ -43,7 +43,7 @@ def rebuilt(subject: Mapping[str, Any], seed: int, dtype: torch.dtype) -> tuple[
         function = module = built
 
     def call(leaves: Mapping[str, torch.Tensor | None], described: Mapping[str, object]) -> object:
-        own = form | {"start": described.get("start", 0)}
+        own = form | {"offset": described.get("offset", 0)}
         if described["kind"] == "decode":
             chunks = cast(list[int], described["chunks"])
             return caches.decoded(

@@ -1,5 +1,6 @@
 """Tries arguments and forms on a class or function until a call gives what it should, the likeliest first."""
 
+import re
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -25,6 +26,8 @@ _SECONDS_OF_OPTION = 5.0
 _PROCESSORS = {"processor", "attn_processor"}
 _GROWTH = 80  # settings that a configuration of unknown class may turn out to need
 _MAX_SUBJECTS = 13
+_ROTARY = re.compile(r"rotary|rotate_half|apply_rope|\brope\b|freqs_cis|view_as_complex", re.IGNORECASE)
+_OTHER_POSITIONS = re.compile(r"nn\.Embedding|pos_embed\b|\bwpe\b|absolute|alibi|learned|relative_pos|rel_pos|sinusoid")
 
 
 @dataclass(frozen=True)
@@ -297,5 +300,6 @@ def _settled(target: Target, found: Form, source: Source, sizes: Sizes) -> tuple
     more = {
         "mask claims": mask_claims.claims(source, target.signature, masked["mask"]),
         "optional": optional.listed(target, masked, source, sizes),
+        "rotary": bool(_ROTARY.search(source.text)) and not _OTHER_POSITIONS.search(source.text),
     }
     return masked | {"lengths": [trying.LENGTH, *works]} | told_of | more, sizes
