@@ -25,6 +25,7 @@ class SpecEntry(Frozen):
     declared_class: str | None = Field(default=None, alias="class")
     declared_function: str | None = Field(default=None, alias="function")
     decodes: bool = False
+    decodes_masked: bool = False  # `decode` also takes a mask of keys
     contract: dict[str, JsonValue] | None = None
 
     @property

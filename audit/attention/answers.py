@@ -1,6 +1,6 @@
 """What the target's process sent back, checked before a property reads it: nothing in it can be taken on trust."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import torch
@@ -22,7 +22,8 @@ class Answers:
 
     `outputs` are in order of the calls, `gradients` are those of each call by name. `missing` (gradients that are
     None) and `overwritten` (inputs that a call changed) are pairs of a call and the name of a tensor. `state` holds
-    the module's weights; `trainable` names each parameter that is to be trained, and what it is called among the
+    the module's weights; `refused` says what tolerated calls raised, whose outputs are empty; `observed` what happened
+    in watched ones. `trainable` names each parameter that is to be trained, and what it is called among the
     gradients: parameters that are one tensor share a name.
     """
 
@@ -32,6 +33,8 @@ class Answers:
     overwritten: frozenset[tuple[int, str]] = frozenset()
     state: Mapping[str, Tensor] = field(default_factory=dict)
     trainable: Mapping[str, str] = field(default_factory=dict)
+    refused: Mapping[int, str] = field(default_factory=dict)
+    observed: Mapping[int, Sequence[Mapping[str, Plain]]] = field(default_factory=dict)
 
 
 class Settled(Exception):
@@ -43,8 +46,12 @@ class Settled(Exception):
         self.judgement = judgement
 
 
-def read_answers(reply: Mapping[str, Plain], shapes: Sequence[tuple[str, tuple[int, ...]]]) -> Answers:
+def read_answers(
+    reply: Mapping[str, Plain], shapes: Sequence[tuple[str, tuple[int, ...]]], *, tolerated: Collection[int] = ()
+) -> Answers:
     """Return the answers to calls of which each has a kind and the shape that its output must have; -1 is any size.
+
+    A tolerated call may have raised, or have returned another shape.
 
     Raises:
         ProbeFailure: the reply is not one that the probe sends.
@@ -66,14 +73,36 @@ def read_answers(reply: Mapping[str, Plain], shapes: Sequence[tuple[str, tuple[i
         elif kind == "gradient":
             index, name = _pair(rest, len(shapes))
             gradients[index][name] = tensor
+    told, seen = reply.get("refused"), reply.get("observed")
+    refused = {int(key): str(text) for key, text in told.items()} if isinstance(told, dict) else {}
+    if not refused.keys() <= set(tolerated):
+        raise ProbeFailure("the target's process sent an exception of a call that tolerates none")
+    outputs: list[Tensor] = []
+    for index, (kind, shape) in enumerate(shapes):
+        try:
+            outputs.append(torch.empty(0) if index in refused else _output(tensors, index, kind, shape))
+        except Settled as settled:
+            if index not in tolerated:
+                raise
+            refused[index] = str(settled)
+            outputs.append(torch.empty(0))
     return Answers(
-        outputs=tuple(_output(tensors, index, kind, shape) for index, (kind, shape) in enumerate(shapes)),
+        outputs=tuple(outputs),
         gradients=tuple(gradients),
         missing=_pairs(reply.get("missing"), len(shapes)),
         overwritten=_pairs(reply.get("overwritten"), len(shapes)),
         state=state,
         trainable={key: str(name) for key, name in trainable.items()},
+        refused=refused,
+        observed=_observed(seen),
     )
+
+
+def _observed(seen: Plain) -> dict[int, list[Mapping[str, Plain]]]:
+    found = seen.items() if isinstance(seen, dict) else ()
+    return {
+        int(key): [each for each in many if isinstance(each, dict)] for key, many in found if isinstance(many, list)
+    }
 
 
 def _output(tensors: Mapping[str, Tensor], index: int, kind: str, shape: tuple[int, ...]) -> Tensor:

@@ -28,6 +28,12 @@ class Way(_Reply):
     contract: dict[str, JsonValue]
     claims: dict[str, str] = {}
 
+    @property
+    def decodes(self) -> bool:
+        """Whether a call form of its cache was found."""
+        form = self.choices.get("form")
+        return isinstance(form, dict) and bool(form.get("cache"))
+
 
 class Found(_Reply):
     """What was found out. `problem` is one line that says why it could not be built or called, else None."""

@@ -120,7 +120,7 @@ class _Mechanism:
             contract=contract,
             declared=found.declared,
             is_function=found.kind == "function",
-            decodes=False,
+            decodes=way.decodes,
             is_declared=False,
             claims=way.claims,
         )

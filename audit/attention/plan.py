@@ -100,6 +100,7 @@ def _attention(specs: str, name: str, entry: SpecEntry, contract: "Contract") ->
         declared=entry.declared or "",
         is_function=entry.declared_function is not None,
         decodes=entry.decodes,
+        decodes_masked=entry.decodes_masked,
     )
 
 

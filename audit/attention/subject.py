@@ -80,10 +80,24 @@ class AttentionSubject:
     declared: str
     is_function: bool
     decodes: bool
+    decodes_masked: bool = False  # whether what decodes takes a mask of keys
     is_declared: bool = True  # by specs; a contract that was inferred promises less
     departure: Departure = FAITHFUL  # from what the oracle computes, to see whether that is what a wrong subject does
     claims: Mapping[str, str] = field(default_factory=dict)  # by field of an inferred contract, what says it and where
     built: Built = field(default_factory=Built)
+
+    @property
+    def form(self) -> Mapping[str, Plain]:
+        """How the target is called where that was guessed; empty for what specs call."""
+        choices = self.source.get("choices")
+        form = choices.get("form") if isinstance(choices, dict) else None
+        return form if isinstance(form, dict) else {}
+
+    @property
+    def lengths(self) -> tuple[int, ...]:
+        """Lengths with which the target was seen to answer where its call was guessed; empty for what specs call."""
+        found = self.form.get("lengths")
+        return tuple(each for each in found if isinstance(each, int)) if isinstance(found, list) else ()
 
     @property
     def finest_dtype(self) -> Dtype:
@@ -178,7 +192,11 @@ class AttentionSubject:
         self.built.seen = tuple(frozenset(map(str, e)) for e in _listed(reply.get("seen")) if isinstance(e, list))
         self.built.seen_dtypes = frozenset(map(str, _listed(reply.get("seen_dtypes"))))
         named = [("decode" if kind == "decode" else "forward", case) for kind, case in calls]
-        answers = read_answers(reply, [(kind, self._shape(case)) for kind, case in named])
+        answers = read_answers(
+            reply,
+            [(kind, self._shape(case)) for kind, case in named],
+            tolerated=[index for index, (_, case) in enumerate(named) if case.circumstances.get("tolerated")],
+        )
         check_weights(self.contract, answers.state)
         return answers
 

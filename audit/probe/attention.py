@@ -5,12 +5,14 @@ from functools import partial
 
 import torch
 
-from . import circumstances, unread
+from . import circumstances, unread, watching
 from .branches import arranged
 from .callee import Leaves, callee_of
 from .models import SpecError
 from .phases import phase
 from .tensors import digest, dump, load
+
+_MOST_TOLD = 300  # characters of what a tolerated call raised
 
 
 def run(
@@ -31,7 +33,7 @@ def run(
         seed: of the weights.
         dtype: of the weights; the inputs arrive in it.
         calls: each names its tensors by their keys in `tensors`. `kind` is `forward`, `decode` or `backward`; `layout`
-            and what `circumstances.of_call` takes may be added.
+            and what `circumstances.of_call` takes may be added, `tolerated` (an exception is an answer) and `watched`.
         tensors: the inputs, in the safetensors format.
         opened: whether trainable parameters that begin as zero are given other numbers first.
 
@@ -40,7 +42,8 @@ def run(
         `missing`: `<i>.<name>` of every gradient that is None; `overwritten`: the same of every input that its call
         changed; `trainable`: for each parameter that requires a gradient, its name among the gradients; `class`,
         `parameters` and torch's `layers` of a module; `detached`: parameters without a gradient on which the output
-        depends, `unread`: those whose name no source of the module reads.
+        depends, `unread`: those whose name no source of the module reads; `refused`: what tolerated calls raised,
+        `observed`: what happened in watched ones, both by their numbers.
     """
     inputs = load(tensors)
     callee = arranged(callee_of(subject, seed, dtype), subject)
@@ -53,13 +56,23 @@ def run(
     missing: list[str] = []
     overwritten: list[str] = []
     detached: set[str] = set()
+    refused: dict[str, str] = {}
+    observed: dict[str, list[dict[str, object]]] = {}
     for index, call in enumerate(calls):
         backward = call["kind"] == "backward"
         leaves = _leaves(inputs, call, requires_grad=backward)
         before = {key: digest(leaf) for key, leaf in leaves.items() if leaf is not None}
         kind = "decode" if call["kind"] == "decode" else "forward"
         with phase(kind), torch.set_grad_enabled(backward), circumstances.of_call(module, call):
-            output = callee.call(leaves, call)
+            with watching.watched(watching.home_of(declared) if call.get("watched") else None) as seen:
+                try:
+                    output = callee.call(leaves, call)
+                except Exception as error:
+                    if not call.get("tolerated"):
+                        raise
+                    refused[str(index)] = f"{type(error).__name__}: {str(error)[:_MOST_TOLD]}"
+                    continue
+            observed |= {str(index): seen} if call.get("watched") else {}
             if not isinstance(output, torch.Tensor):
                 raise SpecError(f"'{kind}' returned {type(output).__name__}, not a tensor")
         after = {key: digest(leaf) for key, leaf in leaves.items() if leaf is not None}
@@ -89,6 +102,8 @@ def run(
         "layers": list(circumstances.layers(module)),
         "detached": sorted(detached),
         "unread": list(unread.among({key.partition(".parameter.")[2] for key in missing}, module)),
+        "refused": dict(refused),
+        "observed": dict(observed),
         **identity,
     }
 

@@ -71,6 +71,7 @@ def _module(spec: Mapping[str, object], module: torch.nn.Module, leaves: Leaves,
     hidden_states = leaves["hidden_states"]
     if call["kind"] == "decode":
         assert hidden_states is not None
-        return specs_.function(spec, "decode")(module, list(hidden_states.split(call["chunks"], dim=1)))  # type: ignore[no-untyped-call]
+        masked = [] if leaves["key_mask"] is None else [leaves["key_mask"]]
+        return specs_.function(spec, "decode")(module, list(hidden_states.split(call["chunks"], dim=1)), *masked)  # type: ignore[no-untyped-call]
     across = {} if leaves["context"] is None else {"context": leaves["context"]}
     return specs_.function(spec, "forward")(module, hidden_states, leaves["key_mask"], **across)

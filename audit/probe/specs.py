@@ -1,6 +1,7 @@
 """Reads the target's specs: which models and attention mechanisms it has, how to build them, what they promise."""
 
 import importlib
+import inspect
 import random
 import sys
 from collections.abc import Callable, Mapping
@@ -75,6 +76,16 @@ def _section(specs: object, section: str) -> dict[str, object] | None:
     return {encodable(name): _described(section, spec) for name, spec in entries.items()}
 
 
+def _takes(function: object, number: int) -> bool:
+    """Whether a function can be given as many arguments by position."""
+    try:
+        parameters = inspect.signature(cast(Callable[..., object], function)).parameters.values()
+    except (TypeError, ValueError):  # built in
+        return False
+    by_position = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
+    return sum(each.kind in by_position for each in parameters) >= number
+
+
 def _is_path(value: object) -> bool:
     return isinstance(value, str) and value.count(":") == 1 and all(value.split(":"))
 
@@ -103,6 +114,7 @@ def _described(section: str, spec: object) -> dict[str, object]:
         "class": str(spec["class"]) if "class" in spec else None,
         "function": str(spec["function"]) if "function" in spec else None,
         "decodes": "decode" in spec,
+        "decodes_masked": "decode" in spec and _takes(spec["decode"], 3),
     }
     if section == "ATTENTION":
         try:

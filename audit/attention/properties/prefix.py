@@ -1,5 +1,7 @@
 """A longer causal input agrees with a shorter one as far as that reaches."""
 
+from collections.abc import Iterator, Sequence
+
 from audit.attention.bounds import Deviation, distance
 from audit.attention.cases import plain_case
 from audit.attention.properties.judging import call_raised, judge_deviations, no_reference
@@ -30,29 +32,43 @@ def judge(subject: AttentionSubject, run: Run) -> Judgement:
         return not_applicable("undeclared: whether it is causal")
     if not subject.contract.is_causal:
         return not_applicable("the contract declares is_causal = False: every output depends on all tokens")
-    long = plain_case(subject, subject.generator(run.seed), is_causal=True, length=_LONG)
-    shorter = [_first(long, length) for length in _PREFIXES]
     dtype = subject.finest_dtype
-    try:
-        runs = compared(subject, run, dtype, [long, *shorter])
-    except TargetRaised as raised:
-        if subject.is_declared:
-            return call_raised(subject, run, raised)
-        return not_applicable(f"undeclared: at which lengths it can be called; {describe_raised(raised, run.target)}")
+    refused: TargetRaised | None = None
+    for length, prefixes in _plans(subject):
+        long = plain_case(subject, subject.generator(run.seed), is_causal=True, length=length)
+        shorter = [_first(long, prefix) for prefix in prefixes]
+        try:
+            runs = compared(subject, run, dtype, [long, *shorter])
+            break
+        except TargetRaised as raised:
+            if subject.is_declared:
+                return call_raised(subject, run, raised)
+            refused = refused or raised
+    else:
+        assert refused is not None
+        return not_applicable(f"undeclared: at which lengths it can be called; {describe_raised(refused, run.target)}")
     whole, *parts = runs.outputs
     if trouble := no_reference(whole, runs.bound):
         return trouble
     deviations = [
-        (dtype, Deviation(case=case.name, error=distance(part, whole[..., :length, :]), bound=runs.bound))
-        for case, length, part in zip(shorter, _PREFIXES, parts, strict=True)
+        (dtype, Deviation(case=case.name, error=distance(part, whole[..., :prefix, :]), bound=runs.bound))
+        for case, prefix, part in zip(shorter, prefixes, parts, strict=True)
     ]
     return judge_deviations(
         deviations,
         origin=bound_origin(subject),
-        otherwise=f"the first outputs of {_LONG} tokens are not those of a shorter input, as where the scale is taken "
+        otherwise=f"the first outputs of {length} tokens are not those of a shorter input, as where the scale is taken "
         "from the length, or a block or window is cut wrongly: {case}" + subject.claim("is_causal"),
         fix="let nothing but earlier tokens and their positions enter an output",
     )
+
+
+def _plans(subject: AttentionSubject) -> Iterator[tuple[int, Sequence[int]]]:
+    """Yield a length and shorter ones; those that a guess was seen to be called with come last."""
+    yield _LONG, _PREFIXES
+    *shorter, longest = sorted(subject.lengths) or [0]
+    if shorter:
+        yield longest, shorter
 
 
 def _first(case: Case, length: int) -> Case:

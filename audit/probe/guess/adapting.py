@@ -7,7 +7,9 @@ A form is plain data:
 - `layout`, `out`: of the tensors that go in and of the one that comes out;
 - `pick`: the path to the output in what is returned; an attribute begins with a dot;
 - `mask`: None, or the argument, convention and shape of a mask of keys;
-- `heads`, `head_dim`, `rope`: sizes that tables and masks need.
+- `heads`, `head_dim`, `rope`: sizes that tables and masks need;
+- `start`: the position of the first token, where others were cached; `offset`: by how much all are shifted;
+- `causal mask`: whether a mask also hides later keys.
 """
 
 from collections.abc import Callable, Mapping
@@ -33,8 +35,12 @@ def called(
     *,
     is_causal: bool,
     namespace: Mapping[str, object],
+    more: Mapping[str, object] | None = None,
+    answers: list[object] | None = None,
 ) -> torch.Tensor:
     """Call the target and return its output: (B, L, E) of a module, (B, H, Lq, D) of a function.
+
+    `more` are further arguments, as they are passed; to `answers` is added all that the target returned.
 
     Raises:
         Misfit: there is no such output; and whatever the target raises.
@@ -45,9 +51,10 @@ def called(
     }
     sources = {name: _source_of(recipe, form) for name, recipe in form["arguments"].items()}
     mask = form["mask"]
-    if mask and mask["parameter"] and _mask_of(form, leaves) is not None:
+    if mask and mask["parameter"] and (_mask_of(form, leaves) is not None or form.get("causal mask")):
         arguments[mask["parameter"]] = _mask(form, mask, leaves)
         sources[mask["parameter"]] = "mask" if form["canonical"] == "function" else "key_mask"
+    arguments |= more or {}
     watched = [
         (leaf, given, given.clone())
         for name, given in arguments.items()
@@ -55,6 +62,8 @@ def called(
     ]
     first = [arguments.pop(name) for name in form["positional"] if name in arguments]
     answer = target(*first, **arguments)
+    if answers is not None:
+        answers.append(answer)
     for leaf, given, before in watched:
         if not torch.equal(given, before):
             _show_overwritten(leaf, given)
@@ -129,7 +138,7 @@ def _table(recipe: str, form: Form, hidden: torch.Tensor) -> object:
     batch, length, _ = hidden.shape
     height, width = layouts.grid_of(length)
     dim = form["rope"]
-    positions = torch.arange(length)
+    positions = torch.arange(length) + form.get("start", 0) + form.get("offset", 0)
     positions = positions.repeat(batch) if form["layout"] == "(BL)C" else positions
     angles = positions[:, None] * ROPE_BASE ** (-torch.arange(0, dim, 2) / dim)  # (L, dim / 2)
     doubled = torch.cat([angles, angles], dim=-1)
@@ -170,7 +179,7 @@ def _table(recipe: str, form: Form, hidden: torch.Tensor) -> object:
         case "zeros":
             return torch.zeros_like(layouts.given(hidden, form["layout"]))
         case "alibi":
-            return torch.zeros(batch * form["heads"], 1, length, dtype=hidden.dtype)
+            return torch.zeros(batch * form["heads"], 1, form.get("start", 0) + length, dtype=hidden.dtype)
         case "lengths":
             return torch.full((batch,), length)
     raise ValueError(f"no recipe {recipe!r}")
@@ -187,7 +196,7 @@ def _mask(form: Form, mask: Mapping[str, str], leaves: Mapping[str, torch.Tensor
     assert inputs is not None
     keys = inputs if keys is None else keys
     if given is None:
-        given = torch.ones(inputs.shape[0], keys.shape[-2], dtype=torch.bool)
+        given = torch.ones(inputs.shape[0], form.get("start", 0) + keys.shape[-2], dtype=torch.bool)
     elif form["canonical"] == "function":
         if mask["shape"] == "as it is" or given.shape[1:3] != (1, 1):
             expanded = given.expand(inputs.shape[0], given.shape[1], inputs.shape[2], -1)
@@ -200,6 +209,7 @@ def _mask(form: Form, mask: Mapping[str, str], leaves: Mapping[str, torch.Tensor
         queries=inputs.shape[-2],
         heads=form["heads"],
         dtype=inputs.dtype,
+        is_causal=bool(form.get("causal mask")),
     )
 
 

@@ -158,7 +158,8 @@ class Constructor:
         if fixed and (required or each.name == "batch_first"):
             return list(fixed)
         if fixed and each.default is None and fixed[0] is not None:
-            return [DEFAULT, *fixed]
+            # A layer without a number has no place in a cache.
+            return [*fixed, DEFAULT] if each.name in ("layer_idx", "layer_id", "layer_index") else [DEFAULT, *fixed]
         kind = conventions.kind_of(each.name, lengthy_block=self.lengthy_block)
         if kind == "embed" and _annotated(each, float, bool, str):
             kind = None

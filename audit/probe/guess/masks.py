@@ -8,6 +8,7 @@ from .reading import Source, sentences
 
 # What a value says: True or 1 = may attend (keep), True or 1 = may not (drop), or a number added to the logits.
 CONVENTIONS = ("bool keep", "bool drop", "int keep", "int drop", "float keep", "float drop", "additive")
+WITH_QUERIES = ("B1LL", "BHLL", "BLL", "BHLL flat")  # of SHAPES, those that tell queries apart
 SHAPES = ("BL", "B1L", "BLL", "B11L", "B1LL", "BHLL", "BHLL flat", "B1L1", "LB")
 
 # Up to the next truth value, of which other things are said: "True for tokens to keep, False for padding".
@@ -20,7 +21,7 @@ _KEEP = re.compile(
     rf"(true|1|ones?|non-?zero){_SAID}(keep|kept|valid|attend|not masked|unmasked|take part|participat|real)"
     rf"|(false|0|zeros?){_SAID}(masked|ignored?|padd|not (be )?attend|exclude|drop)",
 )
-_ADDITIVE = re.compile(
+ADDITIVE = re.compile(
     r"additive|added to (the )?(attention|scores|logits|weights)|-inf|negative infinity|negative number|float mask"
 )
 _SHAPE = re.compile(r"\(\w+(, *\w+)+\)|\[\w+(, *\w+)+\]")  # such as (batch, 1, 1, length), whose 1 is no truth value
@@ -34,16 +35,23 @@ def documented(source: Source, name: str) -> str | None:
         return "bool drop"  # as torch.nn.MultiheadAttention names and documents it
     if text:
         dropped, kept = _DROP.search(text), _KEEP.search(text)
-        if _ADDITIVE.search(text) and not (_TRUTH.search(text) and (dropped or kept)):
+        if ADDITIVE.search(text) and not (_TRUTH.search(text) and (dropped or kept)):
             return "additive"
         kind = "bool" if re.search(r"\b(true|false|bool)", text) else "int"
-        if kept and re.search(r"(true|1|ones?)\b[^.]{0,40}(not masked|unmasked)", text):
-            return f"{kind} keep"
-        if dropped and not (kept and kept.start() < dropped.start()):
-            return f"{kind} drop"
-        if kept:
-            return f"{kind} keep"
+        if said := polarity(text):
+            return f"{kind} {said}"
     return None
+
+
+def polarity(text: str) -> str | None:
+    """Return whether a text says that the marked positions are kept (`keep`) or hidden (`drop`); None where neither."""
+    text = _SHAPE.sub("", text)
+    dropped, kept = _DROP.search(text), _KEEP.search(text)
+    if kept and re.search(r"(true|1|ones?)\b[^.]{0,40}(not masked|unmasked)", text):
+        return "keep"
+    if dropped and not (kept and kept.start() < dropped.start()):
+        return "drop"
+    return "keep" if kept else None
 
 
 def written(source: Source, name: str) -> str | None:
@@ -74,9 +82,19 @@ def usual(name: str) -> str:
 
 
 def form_of(
-    key_mask: torch.Tensor, convention: str, shape: str, *, queries: int, heads: int, dtype: torch.dtype
+    key_mask: torch.Tensor,
+    convention: str,
+    shape: str,
+    *,
+    queries: int,
+    heads: int,
+    dtype: torch.dtype,
+    is_causal: bool = False,
 ) -> torch.Tensor:
-    """Return a key mask (bool, (B, Lk), True = may attend) as the target takes it."""
+    """Return a key mask (bool, (B, Lk), True = may attend) as the target takes it.
+
+    With `is_causal` a mask of a shape that has an axis of queries also hides later keys, the last query seeing all.
+    """
     kept = key_mask
     match shape:
         case "LB":
@@ -95,6 +113,10 @@ def form_of(
             kept = kept[:, None, None].expand(-1, heads, queries, -1).flatten(0, 1)
         case "B1L1":
             kept = kept[:, None, :, None]
+    if is_causal:
+        keys = key_mask.shape[-1]
+        assert kept.shape[-2:] == (queries, keys), "a shape without an axis of queries cannot be causal"
+        kept = kept & torch.ones(queries, keys, dtype=torch.bool).tril(diagonal=keys - queries)
     return valued(kept.contiguous(), convention, dtype)
 
 

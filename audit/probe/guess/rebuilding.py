@@ -7,7 +7,7 @@ import torch
 
 from .. import specs
 from ..phases import phase
-from . import gates
+from . import caches, gates, optional
 from .adapting import called
 from .loading import load
 from .searching import namespace_of
@@ -43,9 +43,16 @@ def rebuilt(subject: Mapping[str, Any], seed: int, dtype: torch.dtype) -> tuple[
         function = module = built
 
     def call(leaves: Mapping[str, torch.Tensor | None], described: Mapping[str, object]) -> object:
+        own = form | {"offset": described.get("offset", 0)}
         if described["kind"] == "decode":
-            raise NotImplementedError("a guessed subject is not decoded")
-        return called(function, form, leaves, is_causal=bool(described["is_causal"]), namespace=namespace)
+            chunks = cast(list[int], described["chunks"])
+            return caches.decoded(
+                function, own, leaves, chunks, namespace=namespace, uncached=bool(described.get("uncached"))
+            )
+        if described.get("mask_form"):
+            own |= {"mask": form["mask"] | described["mask_form"]}
+        more = optional.made(cast(Mapping[str, Any], described.get("more") or {}), own, leaves)
+        return called(function, own, leaves, is_causal=bool(described["is_causal"]), namespace=namespace, more=more)
 
     # A core without layers of its own is judged as the function that it is.
     return (module if form["canonical"] == "module" else None), call

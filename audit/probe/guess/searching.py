@@ -1,5 +1,6 @@
 """Tries arguments and forms on a class or function until a call gives what it should, the likeliest first."""
 
+import re
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -9,7 +10,7 @@ from typing import cast
 import torch
 
 from .. import specs
-from . import gates, trying
+from . import caches, gates, mask_claims, optional, trying
 from .adapting import Form
 from .constructing import Constructor, Path, Slots, lacks_setting, variations
 from .conventions import SIZES, Sizes
@@ -25,6 +26,8 @@ _SECONDS_OF_OPTION = 5.0
 _PROCESSORS = {"processor", "attn_processor"}
 _GROWTH = 80  # settings that a configuration of unknown class may turn out to need
 _MAX_SUBJECTS = 13
+_ROTARY = re.compile(r"rotary|rotate_half|apply_rope|\brope\b|freqs_cis|view_as_complex", re.IGNORECASE)
+_OTHER_POSITIONS = re.compile(r"nn\.Embedding|pos_embed\b|\bwpe\b|absolute|alibi|learned|relative_pos|rel_pos|sinusoid")
 
 
 @dataclass(frozen=True)
@@ -125,7 +128,10 @@ def _across(way: Way, built: type, constructor: Constructor, path: str, seed: in
         except Exception:  # it does not attend to another sequence in this form, which is no defect
             continue
         masked, why = trying.with_mask(target, found, constructor.source, way.sizes)
-        yield "cross", replace(way, form=masked | {"why mask": why})
+        claims = mask_claims.claims(constructor.source, target.signature, masked["mask"])
+        others = optional.listed(target, masked, constructor.source, way.sizes)
+        more = {"why mask": why, "mask claims": claims, "optional": others, "cache": None, "why no cache": None}
+        yield "cross", replace(way, form=masked | more)
         return
 
 
@@ -289,4 +295,11 @@ def _settled(target: Target, found: Form, source: Source, sizes: Sizes) -> tuple
             found = found | {"alignment": trying.alignment(target, found, sizes)}
     works, reason = trying.lengths(target, found, sizes)
     masked, why = trying.with_mask(target, found, source, sizes)
-    return masked | {"lengths": [trying.LENGTH, *works], "why not other lengths": reason, "why mask": why}, sizes
+    masked, why_no_cache = caches.with_cache(target, masked, source, sizes)
+    told_of = {"why not other lengths": reason, "why mask": why, "why no cache": why_no_cache}
+    more = {
+        "mask claims": mask_claims.claims(source, target.signature, masked["mask"]),
+        "optional": optional.listed(target, masked, source, sizes),
+        "rotary": bool(_ROTARY.search(source.text)) and not _OTHER_POSITIONS.search(source.text),
+    }
+    return masked | {"lengths": [trying.LENGTH, *works]} | told_of | more, sizes
