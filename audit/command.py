@@ -27,6 +27,7 @@ def run_area(
     planners: Sequence[Planner],
     release: bool = False,
     needs_inventory: bool = False,
+    keeps_results: bool = False,
 ) -> None:
     """Audit the target and leave with the exit code of the report.
 
@@ -51,6 +52,8 @@ def run_area(
         subjects=options.subjects,
         needs_inventory=needs_inventory,
         cache=options.cache,
+        keeps_results=keeps_results,
+        fail_fast=options.fail_fast,
     )
     prepare_output(options)
     deliver(

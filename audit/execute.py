@@ -10,6 +10,7 @@ from queue import SimpleQueue
 
 from audit.gateway import Limits, Probe, ProbeFailure, TargetRaised
 from audit.judgement import Judgement, error, skipped
+from audit.kept import KeptResults
 from audit.plan import Group, Plan, PlanKey, PlannedCheck, Run
 from audit.raised import describe_failure, describe_raised
 from audit.results import Outcome, Result, Subject
@@ -37,7 +38,16 @@ def open_probe(target: Target, *, side_by_side: int = 1) -> Probe:
 class Execution:
     """One run of a plan. `results` grows while it runs, so that an interrupted run keeps what it has measured."""
 
-    def __init__(self, target: Target, plan: Plan, *, probe: Probe | None = None, notify: Notify | None = None) -> None:
+    def __init__(
+        self,
+        target: Target,
+        plan: Plan,
+        *,
+        probe: Probe | None = None,
+        notify: Notify | None = None,
+        kept: KeptResults | None = None,
+        fail_fast: bool = False,
+    ) -> None:
         """Prepare to run `plan`.
 
         Args:
@@ -45,10 +55,14 @@ class Execution:
             plan: groups of planned checks.
             probe: one that is already running; it serves the first group.
             notify: called with a subject's name when it begins (no results) and with the results of each check.
+            kept: results of earlier runs, which are taken over, and to which those of this one are added.
+            fail_fast: whether nothing more is begun after the first failure.
         """
         self._target = target
         self._plan = plan
         self._notify = notify or (lambda subject, results: None)
+        self._kept = kept
+        self._fail_fast = fail_fast
         self._workers = max(1, min(target.workers, len(plan)))
         self._idle: SimpleQueue[Probe] = SimpleQueue()
         self._probes = [probe] if probe else []
@@ -61,6 +75,7 @@ class Execution:
         self._lock = threading.Lock()
         self.results: list[Result] = []
         self.reported: set[PlanKey] = set()
+        self.has_failed_fast = False
 
     def run(self) -> None:
         """Carry out every planned check.
@@ -71,7 +86,7 @@ class Execution:
         pool = ThreadPoolExecutor(max_workers=self._workers, thread_name_prefix="audit")
         try:
             pending: set[Future[None]] = {pool.submit(self._run_group, group) for group in self._plan}
-            while pending:
+            while pending and not self.has_failed_fast:
                 stop_if_wanted()
                 done, pending = wait(pending, timeout=_POLL_S, return_when=FIRST_COMPLETED)
                 for future in done:
@@ -86,6 +101,11 @@ class Execution:
                 probe.close()
 
     def _run_group(self, group: Group) -> None:
+        known = self._kept.of(group) if self._kept else None
+        if known is not None:
+            for planned, results in zip(group.planned, known, strict=True):
+                self._report(group, planned, results)
+            return
         probe = self._idle.get()
         try:
             probe.close()  # what one subject does to its process is not done to the next
@@ -93,6 +113,7 @@ class Execution:
             self._notify(group.subject.name, [])
             outcomes: dict[str, Outcome] = {}
             subject = group.subject
+            measured: list[Sequence[Result]] = []
             for planned in group.planned:
                 if self._stopping.is_set():
                     return
@@ -102,12 +123,23 @@ class Execution:
                     return
                 outcomes[planned.check.id] = _worst(results)
                 subject = _known_now(subject, results)
-                with self._lock:
-                    self.results.extend(results)
-                    self.reported.add(planned.key)
-                self._notify(group.subject.name, results)
+                measured.append(results)
+                self._report(group, planned, results)
+            if self._kept:
+                self._kept.keep(group, measured)
         finally:
             self._idle.put(probe)
+
+    def _report(self, group: Group, planned: PlannedCheck, results: Sequence[Result]) -> None:
+        with self._lock:
+            if self._stopping.is_set():
+                return
+            self.results.extend(results)
+            self.reported.add(planned.key)
+            if self._fail_fast and any(result.outcome is Outcome.FAILED for result in results):
+                self.has_failed_fast = True
+                self._stopping.set()
+        self._notify(group.subject.name, results)
 
     def _run_one(self, planned: PlannedCheck, subject: Subject, outcomes: dict[str, Outcome], run: Run) -> list[Result]:
         begun = time.perf_counter()

@@ -83,6 +83,7 @@ class Options:
     cache: bool = True
     notebooks: bool = False
     probe: bool = False
+    fail_fast: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)

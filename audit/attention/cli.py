@@ -6,7 +6,6 @@ from typing import Annotated
 import typer
 
 from audit.options import (
-    CacheOption,
     FormatOption,
     JsonOption,
     NotebooksOption,
@@ -41,6 +40,15 @@ TargetOption = Annotated[
         help="Folder with the pyproject.toml; the default is the current folder, for FILE::NAME the project around it.",
     ),
 ]
+FailFastOption = Annotated[bool, typer.Option("--fail-fast", "-x", help="Begin nothing more after the first failure.")]
+AttentionCacheOption = Annotated[
+    bool,
+    typer.Option(
+        "--cache/--no-cache",
+        help="Keep what was read and what was judged of unchanged files, in ASTROBIO_AUDIT_CACHE or ~/.cache; a run "
+        "that was stopped goes on where it was, and a result that is not of this run says when it was measured.",
+    ),
+]
 _HELP = (
     "Compare attention mechanisms with a float64 oracle and check their masks, causality, cache and gradients. Judges "
     "those that the specs declare; without specs, those that the inventory finds, built and called as their own source "
@@ -56,7 +64,7 @@ def register(app: typer.Typer) -> None:
         + examples(
             "astrobio-audit attention",
             "astrobio-audit attention mypackage/layers.py::SelfAttention",
-            "astrobio-audit attention --only attention.causality --subject my_attention",
+            "astrobio-audit attention --only causality --subject my_attention",
         ),
     )(_attention)
     app.command(
@@ -92,9 +100,10 @@ def _attention(
     subject: SubjectOption = None,
     seed: SeedOption = None,
     workers: WorkersOption = None,
-    cache: CacheOption = True,
+    cache: AttentionCacheOption = True,
     notebooks: NotebooksOption = False,
     probe: ProbeOption = False,
+    fail_fast: FailFastOption = False,
 ) -> None:
     from audit.attention.command import run_attention
 
@@ -113,6 +122,7 @@ def _attention(
         cache=cache,
         notebooks=notebooks,
         probe=probe,
+        fail_fast=fail_fast,
     )
     with leaving():
         run_attention(options, names=tuple(names or ()), target_is_given=target is not None)

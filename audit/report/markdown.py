@@ -4,6 +4,7 @@ from collections.abc import Iterable, Iterator
 
 from audit.report.baselines import baseline_lines
 from audit.report.document import Report
+from audit.report.earlier import earlier_lines
 from audit.report.imports import import_section
 from audit.report.text import cell_code, code, markdown, number, percent
 from audit.results import Outcome, Result
@@ -24,7 +25,7 @@ def render_markdown(report: Report) -> str:
     """Return the whole report as Markdown."""
     parts = [
         _headline(report),
-        "\n".join(f"- {markdown(line)}" for line in baseline_lines(report)),
+        "\n".join(f"- {markdown(line)}" for line in (*baseline_lines(report), *earlier_lines(report))),
         _areas(report),
         *(_group(report, outcome) for outcome in _ORDER),
         _known_before(report),

@@ -10,6 +10,7 @@ from rich.text import Text
 
 from audit.report.baselines import baseline_lines
 from audit.report.document import Report
+from audit.report.earlier import earlier_lines
 from audit.report.text import number, one_line, percent, plain
 from audit.results import Evidence, Outcome, Result
 from audit.score import Verdict
@@ -36,7 +37,7 @@ def print_report(report: Report, console: Console) -> None:
     """
     if report.partial:
         console.print(_verdict_line(report), soft_wrap=True)
-    for line in baseline_lines(report):
+    for line in (*baseline_lines(report), *earlier_lines(report)):
         console.print(Text(one_line(line, limit=None), style="yellow"), soft_wrap=True)
     console.print(_table(report))
     asked_for = report.partial and not report.interrupted and len(report.results) <= _MAX_SHOWN_WHOLE

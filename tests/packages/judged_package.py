@@ -42,7 +42,8 @@ def folder_of(package: str) -> Path | None:
 
 def groups_of(folder: Path, patterns: Sequence[str], *, cache: bool = False) -> tuple[Target, list[Group]]:
     """Return the checks of all attention in the files of a package that the patterns name."""
-    paths = sorted({path for pattern in patterns for path in folder.glob(pattern)})
+    named = {path for pattern in patterns for path in folder.glob(pattern)}
+    paths = sorted({path for each in named for path in (each.rglob("*.py") if each.is_dir() else [each])})
     assert paths, f"no file of {folder} is one of {patterns}"
     target = Target.load_tree(folder.parent).limited_to(paths)
     collected = Collected(target, cache=cache)
