@@ -103,8 +103,8 @@ class Execution:
     def _run_group(self, group: Group) -> None:
         known = self._kept.of(group) if self._kept else None
         if known is not None:
-            for planned, results in zip(group.planned, known, strict=True):
-                self._report(group, planned, results)
+            for planned, earlier in zip(group.planned, known, strict=True):
+                self._report(group, planned, earlier)
             return
         probe = self._idle.get()
         try:

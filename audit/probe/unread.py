@@ -3,7 +3,7 @@
 import ast
 import inspect
 import types
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Hashable, Iterable
 from functools import cache
 
 import torch
@@ -61,8 +61,9 @@ def _is_unread(name: str, module: torch.nn.Module) -> bool:
 
 
 @cache  # a property asks for each parameter, and several properties do
-def _read(owner: type) -> frozenset[str]:
+def _read(owner: Hashable) -> frozenset[str]:
     """Return every name that is read in the files of a class and its bases, but for what only sets first values."""
+    assert isinstance(owner, type)
     found: set[str] = set()
     for each in owner.__mro__:
         if each.__module__.split(".")[0] in ("torch", "builtins"):
@@ -74,7 +75,6 @@ def _read(owner: type) -> frozenset[str]:
     return frozenset(found)
 
 
-@cache
 def _names_read(defined_in: types.ModuleType | type) -> frozenset[str]:
     found = set()
     pending: list[ast.AST] = [ast.parse(inspect.getsource(defined_in))]
