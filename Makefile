@@ -3,7 +3,7 @@ PYTHON ?= $(shell command -v python3.11 || command -v python3.12 || command -v p
 BIN := .venv/bin
 READY := .venv/.ready
 
-.PHONY: setup audit publish test test-slow lint schema clean
+.PHONY: setup audit publish test test-slow test-packages lint schema clean
 
 # Installed again only when what is installed has changed.
 $(READY): pyproject.toml constraints.txt
@@ -24,10 +24,15 @@ publish: $(READY)
 	@$(BIN)/astrobio-audit report publish --from reports/latest --to reports
 
 test: $(READY)
-	$(BIN)/python -m pytest -m 'not slow' -n auto
+	$(BIN)/python -m pytest -m 'not slow and not packages' -n auto
 
 test-slow: $(READY)
-	$(BIN)/python -m pytest -m slow
+	$(BIN)/python -m pytest -m 'slow and not packages'
+
+# Two gigabytes of packages, and some ten minutes.
+test-packages: $(READY)
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev,packages]'
+	$(BIN)/python -m pytest -m packages tests/packages
 
 lint: $(READY)
 	$(BIN)/ruff check .

@@ -28,6 +28,8 @@ def run_area(
     planners: Sequence[Planner],
     release: bool = False,
     needs_inventory: bool = False,
+    keeps_results: bool = False,
+    fail_fast: bool = False,
 ) -> None:
     """Audit the target and leave with the exit code of the report.
 
@@ -52,6 +54,8 @@ def run_area(
         subjects=options.subject or (),
         needs_inventory=needs_inventory,
         cache=options.cache,
+        keeps_results=keeps_results,
+        fail_fast=fail_fast,
     )
     prepare_output(options)
     deliver(

@@ -1,5 +1,6 @@
 """Carries out a plan: groups side by side, each in a probe of its own, every planned check ending in a result."""
 
+import itertools
 import shlex
 import threading
 import time
@@ -10,7 +11,8 @@ from queue import SimpleQueue
 
 from audit.gateway import Limits, Probe, ProbeFailure, TargetRaised
 from audit.judgement import Judgement, error, skipped
-from audit.plan import Conclude, Group, Plan, PlanKey, PlannedCheck, Run
+from audit.kept import KeptResults
+from audit.plan import Group, Plan, PlanKey, PlannedCheck, Run
 from audit.raised import describe_failure, describe_raised
 from audit.results import Defect, Outcome, Result, Subject
 from audit.stopping import stop_if_wanted
@@ -37,7 +39,16 @@ def open_probe(target: Target, *, side_by_side: int = 1) -> Probe:
 class Execution:
     """One run of a plan. `results` grows while it runs, so that an interrupted run keeps what it has measured."""
 
-    def __init__(self, target: Target, plan: Plan, *, probe: Probe | None = None, notify: Notify | None = None) -> None:
+    def __init__(
+        self,
+        target: Target,
+        plan: Plan,
+        *,
+        probe: Probe | None = None,
+        notify: Notify | None = None,
+        kept: KeptResults | None = None,
+        fail_fast: bool = False,
+    ) -> None:
         """Prepare to run `plan`.
 
         Args:
@@ -45,10 +56,14 @@ class Execution:
             plan: groups of planned checks.
             probe: one that is already running; it serves the first group.
             notify: called with a subject's name when it begins (no results) and with the results of each check.
+            kept: results of earlier runs, which are taken over, and to which those of this one are added.
+            fail_fast: whether nothing more is begun after the first failure.
         """
         self._target = target
         self._plan = plan
         self._notify = notify or (lambda subject, results: None)
+        self._kept = kept
+        self._fail_fast = fail_fast
         self._workers = max(1, min(target.workers, len(plan)))
         self._idle: SimpleQueue[Probe] = SimpleQueue()
         self._probes = [probe] if probe else []
@@ -62,6 +77,7 @@ class Execution:
         self.results: list[Result] = []
         self.defects: list[Defect] = []
         self.reported: set[PlanKey] = set()
+        self.has_failed_fast = False
 
     def run(self) -> None:
         """Carry out every planned check.
@@ -72,7 +88,7 @@ class Execution:
         pool = ThreadPoolExecutor(max_workers=self._workers, thread_name_prefix="audit")
         try:
             pending: set[Future[None]] = {pool.submit(self._run_group, group) for group in self._plan}
-            while pending:
+            while pending and not self.has_failed_fast:
                 stop_if_wanted()
                 done, pending = wait(pending, timeout=_POLL_S, return_when=FIRST_COMPLETED)
                 for future in done:
@@ -87,14 +103,23 @@ class Execution:
                 probe.close()
 
     def _run_group(self, group: Group) -> None:
+        known = self._kept.of(group) if self._kept else None
+        if known is not None:
+            for planned, earlier in zip(group.planned, known.results, strict=True):
+                self._report(group, planned, earlier)
+            with self._lock:
+                self.defects.extend(known.defects)
+            if self._fail_fast and any(map(_has_failed, known.results)):
+                self._stop_fast()
+            return
         probe = self._idle.get()
         try:
             probe.close()  # what one subject does to its process is not done to the next
             run = Run(target=self._target, probe=probe, seed=self._target.settings.seed)
             self._notify(group.subject.name, [])
             outcomes: dict[str, Outcome] = {}
-            own_results: list[Result] = []
             subject = group.subject
+            measured: list[Sequence[Result]] = []
             for planned in group.planned:
                 if self._stopping.is_set():
                     return
@@ -104,37 +129,49 @@ class Execution:
                     return
                 outcomes[planned.check.id] = _worst(results)
                 subject = _known_now(subject, results)
-                with self._lock:
-                    self.results.extend(results)
-                    self.reported.add(planned.key)
-                own_results += results
-                self._notify(group.subject.name, results)
-            if group.conclude and any(result.outcome is Outcome.FAILED for result in own_results):
-                self._conclude(group.conclude, own_results, run)
+                measured.append(results)
+                self._report(group, planned, results)
+                if self._fail_fast and _has_failed(results):
+                    self._conclude(group, measured, run)
+                    self._stop_fast()
+                    return
+            measured, defects = self._conclude(group, measured, run)
+            if self._kept:
+                self._kept.keep(group, measured, defects)
         finally:
             self._idle.put(probe)
 
-    def _conclude(self, conclude: Conclude, results: list[Result], run: Run) -> None:
+    def _report(self, group: Group, planned: PlannedCheck, results: Sequence[Result]) -> None:
+        with self._lock:
+            if self._stopping.is_set():
+                return
+            self.results.extend(results)
+            self.reported.add(planned.key)
+        self._notify(group.subject.name, results)
+
+    def _stop_fast(self) -> None:
+        self.has_failed_fast = True
+        self._stopping.set()
+
+    def _conclude(
+        self, group: Group, measured: list[Sequence[Result]], run: Run
+    ) -> tuple[list[Sequence[Result]], Sequence[Defect]]:
         """Replace the results of a group by those that name their defects; what was measured stays whatever fails."""
+        results = [result for each in measured for result in each]
+        if not group.conclude or not _has_failed(results):
+            return measured, ()
         try:
-            explained, defects = conclude(run, results)
+            explained, defects = group.conclude(run, results)
         except (ProbeFailure, TargetRaised):
-            return  # the process that would have explained them is gone; the failures stand as they are
+            return measured, ()  # the process that would have explained them is gone; the failures stand as they are
         except Exception:  # as in `_judged`: what looks closer can be as wrong as a check
-            problem = (
-                f"what it comes from is not known: internal error; please report it:\n{traceback.format_exc(limit=-6)}"
-            )
-            explained = [
-                result.model_copy(update={"reason": f"{result.reason}\n{problem}"})
-                if result.outcome is Outcome.FAILED
-                else result
-                for result in results
-            ]
-            defects = []
+            explained, defects = [_unexplained(result) for result in results], ()
         before = {id(result) for result in results}
         with self._lock:
             self.results = [result for result in self.results if id(result) not in before] + list(explained)
             self.defects.extend(defects)
+        left = iter(explained)
+        return [list(itertools.islice(left, len(each))) for each in measured], defects
 
     def _run_one(self, planned: PlannedCheck, subject: Subject, outcomes: dict[str, Outcome], run: Run) -> list[Result]:
         begun = time.perf_counter()
@@ -195,6 +232,18 @@ def _judged(planned: PlannedCheck, run: Run) -> list[Judgement]:
 def _internal_error(planned: PlannedCheck) -> Judgement:
     """Return the error for the exception that is being handled."""
     return error(f"internal error in {planned.check.id}; please report it:\n{traceback.format_exc(limit=-6)}")
+
+
+def _unexplained(result: Result) -> Result:
+    """Return the result, which says where it failed that the exception that is being handled kept it unexplained."""
+    if result.outcome is not Outcome.FAILED:
+        return result
+    problem = f"what it comes from is not known: internal error; please report it:\n{traceback.format_exc(limit=-6)}"
+    return result.model_copy(update={"reason": f"{result.reason}\n{problem}"})
+
+
+def _has_failed(results: Sequence[Result]) -> bool:
+    return any(result.outcome is Outcome.FAILED for result in results)
 
 
 def _worst(results: Sequence[Result]) -> Outcome:

@@ -142,6 +142,9 @@ class Evidence(Frozen):
     unit: str | None = None
     seed: int | None = None
     duration_s: float | None = None
+    measured_at: Annotated[
+        str | None, Field(description="When it was measured, where that was in an earlier run; None in this one.")
+    ] = None
     reproduce: str | None = None
 
     def contradicts(self, outcome: Outcome) -> bool:

@@ -14,6 +14,7 @@ from audit.catalog import Catalog, Undeclared, read_catalog
 from audit.execute import Execution, Notify, open_probe, reproduce_command
 from audit.gateway import Probe, ProbeFailure, TargetRaised
 from audit.judgement import error
+from audit.kept import KeptResults, digest_of_neighbours
 from audit.plan import Plan, select
 from audit.report.document import Baseline, Environment, Provenance, Report, SkippedTreeRow, build_report
 from audit.results import Result
@@ -31,6 +32,7 @@ from audit.stopping import stop_if_wanted
 from audit.target import Target
 
 STOPPED = "stopped by the user before the end"
+FAILED_FAST = "stopped at the first failure, as --fail-fast asks"
 
 
 class Collected:
@@ -162,6 +164,7 @@ class Request:
     """What a command asks for. `compare` sets apart what was there before; a run that was cut short has no say.
 
     With `explain` failures are looked into, and come with the defects that they are due to.
+    With `keeps_results` and `cache`, what earlier runs have measured is taken over where nothing has changed since.
     """
 
     command: str
@@ -171,6 +174,8 @@ class Request:
     subjects: Sequence[str] = ()
     needs_inventory: bool = False
     cache: bool = False
+    keeps_results: bool = False
+    fail_fast: bool = False
     limits: Sequence[str] = ()
     compare: Compare = _nothing_known
     explain: bool = True
@@ -203,18 +208,24 @@ def conduct(target: Target, request: Request) -> Report:
             plan = tuple(replace(group, conclude=None) for group in plan)
         request.planned(sum(len(group.planned) for group in plan))
         environment = collected.environment
-        execution = Execution(target, plan, probe=collected.probe, notify=request.notify)
+        kept = _kept(target, collected) if request.cache and request.keeps_results else None
+        execution = Execution(
+            target, plan, probe=collected.probe, notify=request.notify, kept=kept, fail_fast=request.fail_fast
+        )
         execution.run()
         stop_if_wanted()
+        if execution.has_failed_fast:
+            partial_reason = FAILED_FAST
     except KeyboardInterrupt:
         partial_reason = STOPPED
     finally:
         collected.close()
     results = list(execution.results) if execution else []
-    results += _never_reported(target, plan, execution, STOPPED if partial_reason == STOPPED else None)
+    cut_short = partial_reason if partial_reason in (STOPPED, FAILED_FAST) else None
+    results += _never_reported(target, plan, execution, cut_short)
     results = with_cells(with_fingerprints(results, target.root), target.root)
     baselines: tuple[Baseline, ...] = ()
-    if partial_reason != STOPPED:
+    if cut_short is None:
         try:
             results, baselines = request.compare(collected, results)
         except KeyboardInterrupt:
@@ -239,6 +250,16 @@ def conduct(target: Target, request: Request) -> Report:
         baselines=baselines,
         defects=execution.defects if execution else (),
     )
+
+
+def _kept(target: Target, collected: Collected) -> KeptResults | None:
+    """Return the results of earlier runs on the same files; None where that cannot be told."""
+    beside = digest_of_neighbours(target)
+    if beside is None:
+        return None
+    kept = KeptResults(target, f"{collected.analysis.digest} {beside}")
+    kept.tidy()
+    return kept
 
 
 def _selection(request: Request) -> str:

@@ -14,6 +14,15 @@ NamesArgument = Annotated[
         help="Classes and functions to judge, in any file, without specs; none: those of the target.",
     ),
 ]
+FailFastOption = Annotated[bool, typer.Option("--fail-fast", "-x", help="Begin nothing more after the first failure.")]
+KeepingOption = Annotated[
+    bool,
+    typer.Option(
+        "--cache/--no-cache",
+        help="Keep what was read and what was judged of unchanged files, in ASTROBIO_AUDIT_CACHE or ~/.cache; a run "
+        "that was stopped goes on where it was, and a result that is not of this run says when it was measured.",
+    ),
+]
 NameArgument = Annotated[str, typer.Argument(metavar="FILE::NAME", help="The class or function, in any file.")]
 _HELP = (
     "Compare attention mechanisms with a float64 oracle and check their masks, causality, cache and gradients. Judges "
@@ -34,6 +43,8 @@ class AttentionOptions(Options):
 
     names: NamesArgument = None
     target: TargetAroundOption = None
+    cache: KeepingOption = True
+    fail_fast: FailFastOption = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,7 +67,7 @@ def register(app: typer.Typer) -> None:
         examples_of=[
             "astrobio-audit attention",
             "astrobio-audit attention mypackage/layers.py::SelfAttention",
-            "astrobio-audit attention --only attention.causality --subject my_attention",
+            "astrobio-audit attention --only causality --subject my_attention",
         ],
         run=_attention,
     )

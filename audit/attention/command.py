@@ -1,6 +1,7 @@
 """The course of `astrobio-audit attention`, from its options to its exit code."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import typer
@@ -18,6 +19,8 @@ from audit.session import Collected, Request
 from audit.static.paths import find_root, paths_inside
 from audit.target import Target
 
+_AREA = "attention"
+
 
 def run_attention(options: AttentionOptions) -> None:
     """Judge the target's attention mechanisms, or those that are named as `FILE::NAME`.
@@ -26,8 +29,15 @@ def run_attention(options: AttentionOptions) -> None:
         UsageError: the options, the names or the configuration need correcting.
         typer.Exit: always at the end, with the report's exit code.
     """
+    options = replace(options, only=list(map(_with_area, options.only or ())))
     if not options.names:
-        run_area(options, command="attention", planners=[plan_attention])
+        run_area(
+            options,
+            command="attention",
+            planners=[plan_attention],
+            keeps_results=True,
+            fail_fast=options.fail_fast,
+        )
         return
     if options.package:
         raise UsageError("--package and FILE::NAME are two ways to say what is judged; give one of them")
@@ -46,6 +56,8 @@ def run_attention(options: AttentionOptions) -> None:
         only=options.only or (),
         subjects=options.subject or (),
         cache=options.cache,
+        keeps_results=True,
+        fail_fast=options.fail_fast,
     )
     prepare_output(options)
     # Every result says how to repeat it, and that is by these names.
@@ -55,6 +67,11 @@ def run_attention(options: AttentionOptions) -> None:
     )
     report = conduct_shown(limited, request, quiet=options.quiet)
     deliver(report, form=options.form, quiet=options.quiet, output=options.output)
+
+
+def _with_area(name: str) -> str:
+    """Return the id of a check of which the user has left out the area: `causality` is `attention.causality`."""
+    return name if name == _AREA or name.startswith(f"{_AREA}.") else f"{_AREA}.{name}"
 
 
 def print_spec(options: SpecOptions) -> None:

@@ -75,6 +75,13 @@ def module_of(path: Path) -> str | None:
     return ".".join(parts) if is_inside and all(part.isidentifier() for part in parts) else None
 
 
+def has_other_outputs(source: Mapping[str, Plain]) -> bool:
+    """Whether the call of a guessed subject returns hidden states beside those that are judged."""
+    choices = source.get("choices")
+    form = choices.get("form") if isinstance(choices, dict) else None
+    return isinstance(form, dict) and bool(form.get("other_outputs"))
+
+
 def source_of(path: Path, qualname: str, way: Way) -> dict[str, Plain]:
     """Return what the probe's `callee_of` takes to build and call it in this way."""
     choices = cast(dict[str, Plain], way.choices)  # what JSON can hold is plain

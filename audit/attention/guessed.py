@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING
 
 from pydantic import ValidationError
 
+from audit.attention.carried import Carried, span_of
 from audit.attention.contract import Contract
 from audit.attention.found import Found, Way, find, source_of
-from audit.judgement import Judgement, Measured, error, judged
+from audit.judgement import Judgement, Measured, error, judged, not_applicable, skipped
 from audit.plan import Concluded, Group, Judge, PlannedCheck, Run
 from audit.results import Check, Comparison, Result, Severity, Subject, SubjectKind
 from audit.session import Collected
@@ -30,8 +31,13 @@ BUILT = Check(
 _ORIGIN = "what was not built and called is not judged"
 
 
-def guessed_groups(collected: Collected, items: Sequence[InventoryItem]) -> Iterator[Group]:
-    """Yield the checks of each of these attention items, whose paths are relative to the source folder."""
+def guessed_groups(
+    collected: Collected, items: Sequence[InventoryItem], *, carried: Carried | None = None
+) -> Iterator[Group]:
+    """Yield the checks of each of these attention items, whose paths are relative to the source folder.
+
+    Those that something else carries out, which is judged itself, are not judged again.
+    """
     for item in items:
         is_class = item.facts.get("form") != "function"
         subject = Subject(
@@ -42,7 +48,7 @@ def guessed_groups(collected: Collected, items: Sequence[InventoryItem]) -> Iter
             line=item.line,
             digest=item.digest,
         )
-        mechanism = _Mechanism(subject, collected.target.source / item.path)
+        mechanism = _Mechanism(subject, collected.target.source / item.path, carried)
         yield Group(subject=subject, planned=tuple(mechanism.planned()), conclude=mechanism.concluded)
 
 
@@ -52,15 +58,19 @@ class _Mechanism:
 
     subject: Subject
     path: Path
+    carried: Carried | None = None
     found: Found | None = field(default=None, init=False)
+    _carried_by: str | None = field(default=None, init=False)
 
     def planned(self) -> Iterator[PlannedCheck]:
         # Loaded here and not above: the properties need torch, which planning another area does not.
         from audit.attention.properties import PROPERTIES
 
         yield PlannedCheck(check=BUILT, subject=self.subject, judge=self._built)
+        # What something else carries out does not have to be built, and has no check that waits for that.
+        requires = () if self.carried else (BUILT.id,)
         for prop in PROPERTIES:
-            yield PlannedCheck(check=prop.check, subject=self.subject, judge=self._judge_of(prop), requires=(BUILT.id,))
+            yield PlannedCheck(check=prop.check, subject=self.subject, judge=self._judge_of(prop), requires=requires)
 
     @property
     def _qualname(self) -> str:
@@ -68,6 +78,11 @@ class _Mechanism:
         return self.subject.qualname
 
     def _built(self, run: Run) -> Judgement:
+        if self.carried is not None:
+            span = span_of(self.path, self._qualname, self.subject.line or 1)
+            self._carried_by = self.carried.by(span, run)
+            if self._carried_by is not None:
+                return not_applicable(self._elsewhere())
         self.found = find(run.probe, self.path, self._qualname, seed=run.seed)
         fix = f"write a spec; `astrobio-audit spec {self.subject.path}::{self._qualname}` prints one to begin with"
         if self.found.problem is not None:
@@ -84,10 +99,20 @@ class _Mechanism:
 
     def _judge_of(self, prop: "Property") -> Judge:
         def judge(run: Run) -> list[Judgement]:
+            if self.carried is not None:
+                if self.found is None and self._carried_by is None:  # the first check was left out, or raised
+                    self._built(run)
+                if self._carried_by is not None:
+                    return [not_applicable(self._elsewhere())]
+                if self.found is None or self.found.problem is not None:
+                    return [skipped(f"needs {BUILT.id} to pass on this subject")]
             assert self.found is not None
             return [self._judged(prop, run, self.found, way) for way in self.found.subjects]
 
         return judge
+
+    def _elsewhere(self) -> str:
+        return f"not declared by itself: carried out by {self._carried_by}, and judged there"
 
     def _judged(self, prop: "Property", run: Run, found: Found, way: Way) -> Judgement:
         named, attention = self._attention(found, way)

@@ -1,9 +1,10 @@
 """Which attention checks should be carried out on a target."""
 
 import functools
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
+from audit.attention.carried import Carried, Span, span_of
 from audit.attention.guessed import guessed_groups
 from audit.attention.named import Named, attention_of, item_named
 from audit.catalog import Catalog, SpecEntry, judge_section
@@ -11,11 +12,13 @@ from audit.judgement import Judgement, error
 from audit.plan import Concluded, Group, Plan, PlannedCheck, Run
 from audit.results import Check, Result, Severity, Subject, SubjectKind
 from audit.session import Collected, Planner
+from audit.static.inventory import InventoryItem
 from audit.subjects import declared_subject, package_subject
 
 if TYPE_CHECKING:
     from audit.attention.contract import Contract
     from audit.attention.subject import AttentionSubject
+    from audit.attention.traced import Trace
 
 DECLARED = Check(
     id="attention.declared",
@@ -23,6 +26,15 @@ DECLARED = Check(
     proves="The specs can be imported and declare at least one attention mechanism.",
     defect="specs without ATTENTION",
     severity=Severity.MAJOR,
+)
+MODEL_CORES = Check(
+    id="attention.model_cores",
+    title="Attention that only the model's forward shows holds no mistake that a trace shows",
+    proves="Of every attention that one forward of a registered model carries out and that belongs to no class or "
+    "function of the inventory, the softmax runs once, over the keys, without dropout in eval mode, and the scale is "
+    "not one that comes of taking the wrong size.",
+    defect="a softmax over the queries in an attention that is put together at run time",
+    severity=Severity.CRITICAL,
 )
 
 DECLARE_WHERE_DEFINED = "declare the class or function in the module that defines it"
@@ -44,11 +56,17 @@ def plan_attention(collected: Collected) -> Plan:
     if not isinstance(catalog, Catalog) or catalog.attention is None:
         return (Group(subject=package, planned=(declared, *_waiting(package))),)
     groups = [Group(subject=package, planned=(declared,))]
-    if catalog.attention:
-        assert collected.target.settings.specs is not None
-        groups += [
-            _group(collected, collected.target.settings.specs, n, e) for n, e in sorted(catalog.attention.items())
-        ]
+    specs = collected.target.settings.specs
+    assert specs is not None
+    groups += [_group(collected, specs, name, entry) for name, entry in sorted(catalog.attention.items())]
+    named = {entry.declared for entry in catalog.attention.values()}
+    items = attention_of(collected)
+    # What specs hold says how others are called, and is no mechanism of its own.
+    own = [item for item in items if item.module != specs and not item.module.startswith(f"{specs}.")]
+    left_out = [item for item in own if f"{item.module}:{item.qualname}" not in named]
+    if left_out:
+        groups += guessed_groups(collected, left_out, carried=Carried(list(_traces(collected, specs, catalog))))
+    groups += _model_groups(collected, specs, catalog, own)
     return tuple(groups)
 
 
@@ -63,6 +81,66 @@ def plan_named(names: Sequence[Named]) -> Planner:
         return tuple(guessed_groups(collected, [item_named(collected, name) for name in names]))
 
     return plan
+
+
+def _traces(collected: Collected, specs: str, catalog: Catalog) -> Iterator[tuple[str, Callable[[Run], "Trace"]]]:
+    """Yield what traces one forward of each entry of the specs, by the entry's name."""
+    from audit.attention.traced import trace_of_model, traces_of
+
+    for name, entry in sorted((catalog.attention or {}).items()):
+        attention = _attention(collected, specs, name, entry)
+        if attention is not None:
+            yield name, lambda run, of=attention: traces_of(of, run, of.finest_dtype).first  # type: ignore[misc]
+    for name, model in sorted((catalog.models or {}).items()):
+        if not model.problem:
+            yield name, lambda run, of=name: trace_of_model(run, specs, of)  # type: ignore[misc]
+
+
+def _attention(collected: Collected, specs: str, name: str, entry: SpecEntry) -> "AttentionSubject | None":
+    """Return an entry as the properties see it; None where it cannot be called."""
+    from audit.attention.cases import inputs_mib
+    from audit.attention.contract import read_contract
+    from audit.attention.subject import AttentionSubject
+
+    contract = None if entry.problem else read_contract(entry)
+    if contract is None or isinstance(contract, str):
+        return None
+    if inputs_mib(contract) > collected.target.settings.memory_mb:
+        return None
+    return AttentionSubject(
+        name=name,
+        source={"kind": "spec", "specs": specs, "name": name},
+        contract=contract,
+        declared=entry.declared or "",
+        is_function=entry.declared_function is not None,
+        decodes=entry.decodes,
+    )
+
+
+def _model_groups(
+    collected: Collected, specs: str, catalog: Catalog, items: Sequence[InventoryItem]
+) -> Iterator[Group]:
+    """Yield the check of what only the forward of a model shows."""
+    if not catalog.models:
+        return
+    source = collected.target.source
+    spans = [span_of(source / item.path, item.qualname, item.line) for item in items]
+    for name, entry in sorted(catalog.models.items()):
+        subject = declared_subject(collected, name, entry, SubjectKind.MODEL)
+        judge = functools.partial(_judge_model, specs, name, entry, spans)
+        yield Group(subject=subject, planned=(PlannedCheck(check=MODEL_CORES, subject=subject, judge=judge),))
+
+
+def _judge_model(specs: str, name: str, entry: SpecEntry, spans: Sequence[Span], run: Run) -> Judgement:
+    from audit.attention.answers import Settled
+    from audit.attention.model_cores import judge
+
+    if entry.problem:
+        return error(f"specs {specs}: MODELS[{name!r}]: {entry.problem}")
+    try:
+        return judge(specs, name, spans, run)
+    except Settled as settled:
+        return settled.judgement
 
 
 def _waiting(package: Subject) -> Iterator[PlannedCheck]:

@@ -104,8 +104,9 @@ class _Key(NamedTuple):
     dtype: Dtype
 
 
-# The properties ask for the same trace one after another.
-_LAST: WeakKeyDictionary[Probe, tuple[_Key, Traces, int | None]] = WeakKeyDictionary()
+# The properties ask for the same traces one after another, each for all ways in which one mechanism is built.
+_MOST_KEPT = 16
+_KEPT: WeakKeyDictionary[Probe, dict[_Key, tuple[Traces, int | None]]] = WeakKeyDictionary()
 
 
 def traces_of(subject: AttentionSubject, run: Run, dtype: Dtype) -> Traces:
@@ -119,10 +120,10 @@ def traces_of(subject: AttentionSubject, run: Run, dtype: Dtype) -> Traces:
     if not (contract.has_sizes if subject.is_function else contract.embed_dim):
         raise Settled(not_applicable(NO_SIZES))
     key = _Key(repr(sorted(subject.source.items())), run.seed, dtype)
-    known = _LAST.get(run.probe)
-    if known is not None and known[0] == key:
-        subject.built.parameters = known[2]
-        return known[1]
+    kept = _KEPT.setdefault(run.probe, {})
+    if known := kept.get(key):
+        subject.built.parameters = known[1]
+        return known[0]
     generator = subject.generator(run.seed)
     first = plain_case(subject, generator, length=LENGTH, batch=BATCH)
     second = plain_case(subject, generator, length=SHORT, batch=BATCH + 1)
@@ -138,7 +139,9 @@ def traces_of(subject: AttentionSubject, run: Run, dtype: Dtype) -> Traces:
     )
     assert found[0] is not None
     traces = Traces(found[0], *found[1:])
-    _LAST[run.probe] = (key, traces, subject.built.parameters)
+    while len(kept) >= _MOST_KEPT:
+        del kept[next(iter(kept))]
+    kept[key] = (traces, subject.built.parameters)
     return traces
 
 

@@ -2,7 +2,9 @@
 
 import ast
 import inspect
-from collections.abc import Callable, Iterable, Iterator
+import types
+from collections.abc import Callable, Hashable, Iterable
+from functools import cache
 
 import torch
 
@@ -54,27 +56,35 @@ def _is_unread(name: str, module: torch.nn.Module) -> bool:
             holder = holder.get_submodule(part)
     if type(module).__module__.startswith("torch.nn."):
         return False
-    read = set(_read(owner))
+    read = _read(type(owner))
     return attribute not in read and not read & _NAMELESS
 
 
-def _read(owner: torch.nn.Module) -> Iterator[str]:
-    """Yield every name that is read in the files of the owner's classes, but for what only sets first values."""
-    for each in type(owner).__mro__:
+@cache  # a property asks for each parameter, and several properties do
+def _read(owner: Hashable) -> frozenset[str]:
+    """Return every name that is read in the files of a class and its bases, but for what only sets first values."""
+    assert isinstance(owner, type)
+    found: set[str] = set()
+    for each in owner.__mro__:
         if each.__module__.split(".")[0] in ("torch", "builtins"):
             continue
         try:
-            tree = ast.parse(inspect.getsource(inspect.getmodule(each) or each))
+            found |= _names_read(inspect.getmodule(each) or each)
         except (OSError, TypeError, SyntaxError):  # no source to read: whatever it reads, it may read this
-            yield from _NAMELESS
-            return
-        pending: list[ast.AST] = [tree]
-        while pending:
-            node = pending.pop()
-            if isinstance(node, ast.FunctionDef) and node.name in _INITIAL:
-                continue
-            if isinstance(node, ast.Attribute) and isinstance(node.ctx, ast.Load):
-                yield node.attr
-            elif isinstance(node, ast.Name):
-                yield node.id
-            pending += ast.iter_child_nodes(node)
+            return frozenset(found | _NAMELESS)
+    return frozenset(found)
+
+
+def _names_read(defined_in: types.ModuleType | type) -> frozenset[str]:
+    found = set()
+    pending: list[ast.AST] = [ast.parse(inspect.getsource(defined_in))]
+    while pending:
+        node = pending.pop()
+        if isinstance(node, ast.FunctionDef) and node.name in _INITIAL:
+            continue
+        if isinstance(node, ast.Attribute) and isinstance(node.ctx, ast.Load):
+            found.add(node.attr)
+        elif isinstance(node, ast.Name):
+            found.add(node.id)
+        pending += ast.iter_child_nodes(node)
+    return frozenset(found)

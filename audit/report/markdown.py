@@ -5,6 +5,7 @@ from collections.abc import Iterable, Iterator
 from audit.report.baselines import baseline_lines
 from audit.report.defects import defects_section
 from audit.report.document import Report
+from audit.report.earlier import earlier_lines
 from audit.report.imports import import_section
 from audit.report.text import cell_code, code, markdown, number, percent
 from audit.results import Outcome, Result
@@ -25,7 +26,7 @@ def render_markdown(report: Report) -> str:
     """Return the whole report as Markdown."""
     parts = [
         _headline(report),
-        "\n".join(f"- {markdown(line)}" for line in baseline_lines(report)),
+        "\n".join(f"- {markdown(line)}" for line in (*baseline_lines(report), *earlier_lines(report))),
         _areas(report),
         defects_section(report),
         *(_group(report, outcome) for outcome in _ORDER),

@@ -11,6 +11,7 @@ from rich.text import Text
 from audit.report.baselines import baseline_lines
 from audit.report.defects import counted_defects, print_defects
 from audit.report.document import Report
+from audit.report.earlier import earlier_lines
 from audit.report.text import number, one_line, percent, plain
 from audit.results import Evidence, Outcome, Result
 from audit.score import Verdict
@@ -37,7 +38,7 @@ def print_report(report: Report, console: Console) -> None:
     """
     if report.partial:
         console.print(_verdict_line(report), soft_wrap=True)
-    for line in baseline_lines(report):
+    for line in (*baseline_lines(report), *earlier_lines(report)):
         console.print(Text(one_line(line, limit=None), style="yellow"), soft_wrap=True)
     print_defects(report, console)
     console.print(_table(report))

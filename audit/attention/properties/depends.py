@@ -120,9 +120,15 @@ def _weights(subject: AttentionSubject, gradients: Mapping[str, Tensor]) -> set[
     found = set()
     for name, gradient in gradients.items():
         own = name.removesuffix(".weight").rpartition(".")[2].lower()
-        if gradient.dim() == 2 and (_SEPARATE.fullmatch(own) or _JOINED.fullmatch(own)):
+        if gradient.dim() == 2 and (_SEPARATE.fullmatch(own) or (_JOINED.fullmatch(own) and _may_join(own, gradient))):
             found.add(name)
     return found
+
+
+def _may_join(name: str, weight: Tensor) -> bool:
+    """Whether a matrix can hold the projections of several: one that is called `attn` may also give the weights."""
+    narrow, wide = sorted(weight.shape)
+    return "attn" not in name or (wide % narrow == 0 and wide // narrow in (2, 3))
 
 
 def _is_zero(gradient: Tensor) -> bool:

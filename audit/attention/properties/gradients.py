@@ -10,6 +10,7 @@ from audit.attention.answers import Answers
 from audit.attention.bounds import Deviation, allowance, distance
 from audit.attention.cases import padding_mask, plain_case, with_cotangent, with_mask
 from audit.attention.contract import Dtype
+from audit.attention.found import has_other_outputs
 from audit.attention.plain import ORDERS, Order
 from audit.attention.properties.judging import ORACLE_BOUND, call_raised, judge_deviations
 from audit.attention.subject import DTYPES, AttentionSubject, Case
@@ -85,6 +86,8 @@ def _alone(subject: AttentionSubject, answers: Answers) -> Judgement:
         # Another call may use what this one does not, unless nothing reads it.
         unread = {_PREFIX + name for name in subject.built.unread}
         dead = {name for name in dead if name in unread or not name.startswith(_PREFIX)}
+        if has_other_outputs(subject.source):  # what leads to another one alone has no gradient here
+            zero = {name for name in zero if not name.startswith(_PREFIX)}
     troubles = [
         text
         for text, found in (

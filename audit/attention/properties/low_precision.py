@@ -27,9 +27,12 @@ _LONG = 521
 _MOST_NUMBERS = 2**22  # of one long input: 32 MiB in float64
 # A step rounds by half a unit in the last place at most, and the inputs are moved by a whole one.
 _FACTOR = STEPS / 2
+# A mean of many tokens damps what is rounded before it, as it does changes of the input, and nothing that is rounded
+# after it: the sum itself, the projection, and a gate or a convolution behind that.
+_AFTER_THE_SUM = 3
 BOUND = (
     f"{STEPS} steps that round by half a unit in the last place of {{dtype}} x the change of the float32 output when "
-    "the input moves by that, plus 2 x the rounding of the result"
+    f"the input moves by that, plus {_AFTER_THE_SUM} roundings and 2 x the rounding of the result"
 )
 _LOW: tuple[Dtype, ...] = ("bfloat16", "float16")
 
@@ -59,7 +62,7 @@ def judge(subject: AttentionSubject, run: Run) -> Judgement:
     for index, dtype in enumerate(wanted):
         responses = moved[len(cases) * index : len(cases) * (index + 1)]
         bounds = [
-            _FACTOR * distance(response, exact) + rounding_of(exact.to(DTYPES[dtype]))
+            _FACTOR * distance(response, exact) + _rounded_after(exact, dtype) + rounding_of(exact.to(DTYPES[dtype]))
             for response, exact in zip(responses, full, strict=True)
         ]
         if trouble := no_reference(full[0], bounds[0]):
@@ -85,6 +88,11 @@ def judge(subject: AttentionSubject, run: Run) -> Judgement:
         "or running sums are computed in low precision: {case}",
         fix="compute angles, softmax and sums in float32, and round their results",
     )
+
+
+def _rounded_after(output: torch.Tensor, dtype: Dtype) -> float:
+    """Return what the steps behind the sum over keys may err by, each by half a unit in the last place."""
+    return _AFTER_THE_SUM * torch.finfo(DTYPES[dtype]).eps / 2 * float(output.abs().max())
 
 
 def _width(subject: AttentionSubject) -> int:

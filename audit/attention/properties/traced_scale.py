@@ -106,7 +106,9 @@ def _mistakes(subject: AttentionSubject, core: Core) -> Iterator[tuple[str, floa
     assert core.head_dim is not None
     heads = core.heads or subject.contract.num_heads
     width = subject.contract.embed_dim or (heads * core.head_dim if heads else None)
-    for name, size in (("embed_dim", width), ("num_heads", heads)):
+    # One head that is narrower than the input is no part of it, so that neither width is the wrong one.
+    split = subject.is_declared or max(core.heads or 0, subject.contract.num_heads or 0) != 1
+    for name, size in (("embed_dim", width if split else None), ("num_heads", heads)):
         if size and size > 1 and size != core.head_dim:
             yield f"1/sqrt({name})", size**-0.5, size**-0.5
     yield "sqrt(head_dim), the inverse", math.sqrt(core.head_dim), math.sqrt(core.head_dim)

@@ -6,6 +6,7 @@ A form is plain data:
 - `arguments`: what each argument of the call is given, a recipe; by position where `positional` says so;
 - `layout`, `out`: of the tensors that go in and of the one that comes out;
 - `pick`: the path to the output in what is returned; an attribute begins with a dot;
+- `other_outputs`: whether hidden states are returned beside it;
 - `mask`: None, or the argument, convention and shape of a mask of keys;
 - `heads`, `head_dim`, `rope`: sizes that tables and masks need;
 - `start`: the position of the first token, where others were cached; `offset`: by how much all are shifted;
@@ -255,8 +256,23 @@ def located(answer: object, form: Form, leaves: Mapping[str, torch.Tensor | None
             except Misfit:
                 continue
             if found.is_floating_point() and (not function or found.shape == cast(torch.Tensor, leaves["query"]).shape):
-                return trial
+                return trial | {"other_outputs": _has_others(answer, pick)}
     return None
+
+
+def _has_others(answer: object, pick: list[object]) -> bool:
+    """Whether hidden states, (B, L, E) or of more axes, are returned beside those that were picked."""
+    picked = cast(Any, answer)
+    for part in pick:
+        picked = _part(picked, part)
+    others = (_part(answer, place[0]) for place in _places(answer) if place and place != pick)
+    return any(
+        isinstance(each, torch.Tensor)
+        and each.is_floating_point()
+        and each.dim() == picked.dim()
+        and each.shape[-1] == picked.shape[-1]
+        for each in others
+    )
 
 
 _PREFERRED = ("hidden_states", "last_hidden_state", "output", "out", "x", "attn_output", "attention_output", "context")

@@ -3,6 +3,7 @@ that its source unpacks and those that its documentation gives.
 """
 
 import inspect
+import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 
 from . import conventions, layouts, masks
@@ -186,6 +187,8 @@ def _completed(
                     else ("B11L", "B1LL", "BL", "BLL")
                 )
                 shapes += [{"parameter": each.name, "convention": usual, "shape": shape} for shape in ranks]
+            elif role == "owner" and base["canonical"] == "function":
+                others[each.name] = ({"const": _owner(sizes)},)
             else:
                 others[each.name] = _RECIPES.get(role or "") or _numbers(each.name, sizes) or _UNKNOWN
         elif (
@@ -218,9 +221,15 @@ def _completed(
             yield form | {"rope": dim}
 
 
+def _owner(sizes: Sizes) -> object:
+    """Return what stands for the module that a function reads its settings from, in eval mode."""
+    settings = {"training": False, "num_key_value_groups": 1, "head_dim": sizes.head_dim, "is_causal": False}
+    return {"$settings": settings | {"scaling": sizes.head_dim**-0.5, "attention_dropout": 0.0, "dropout": 0.0}}
+
+
 def _numbers(name: str, sizes: Sizes) -> tuple[object, ...]:
     """Return the recipes of a call's argument that is a number by its name: heads, sizes, scale, dropout."""
-    if "scale" in name.lower():
+    if re.search("scale|scaling", name.lower()):
         return ({"const": sizes.head_dim**-0.5},)
     kind = conventions.kind_of(name, lengthy_block=False)
     if kind in ("embed", "heads", "kv_heads", "head_dim", "drop", "window"):

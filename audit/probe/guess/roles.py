@@ -45,6 +45,7 @@ _ROLES = {
         ("alibi", "alibi"),
         ("lengths", "lengths seq_lens seqlens x_lens input_lengths"),
         ("causal", "causal is_causal"),
+        ("owner", "module"),
     )
     for name in names.split()
 }

@@ -98,6 +98,7 @@ def ways_of_function(loaded: Loaded, path: str) -> tuple[dict[str, Way], dict[st
     function = cast(Callable[..., object], loaded.value)
     source = read(function)
     target = Target(function, function, namespace_of(function), path)
+    name = getattr(function, "__qualname__", type(function).__qualname__)  # an operator of torch's has none
     worst = _Worst()
     for sizes in SIZES[:3]:
         for form in forms_of(function, source, sizes, has_layers=False):
@@ -107,8 +108,8 @@ def ways_of_function(loaded: Loaded, path: str) -> tuple[dict[str, Way], dict[st
                 fitted = trying.fitted(target, form, sizes)
                 return {"": Way(None, {}, *_settled(target, fitted, source, sizes))}, {}
             except Exception as error:
-                worst.note(1, f"{function.__qualname__} cannot be called: {told(error, within=path)}", sizes)
-    raise NotGuessed(worst.reason or f"{loaded.value.__qualname__} does not take query, key and value by these names")  # type: ignore[attr-defined]
+                worst.note(1, f"{name} cannot be called: {told(error, within=path)}", sizes)
+    raise NotGuessed(worst.reason or f"{name} does not take query, key and value by these names")
 
 
 def _across(way: Way, built: type, constructor: Constructor, path: str, seed: int) -> Iterator[tuple[str, Way]]:

@@ -203,6 +203,7 @@ def with_mask(target: Target, form: Form, source: Source, sizes: Sizes) -> tuple
         if inner == "kept"
     ]
     names += nested
+    ignored: tuple[Form, str] | None = None
     for name in sorted(names, key=lambda each: (role_of(each) != "context mask", "padding" not in each)):
         known, written = masks.documented(source, name), masks.written(source, name)
         conventions = [known] if known else list(dict.fromkeys((masks.likeliest(source, name), *masks.CONVENTIONS)))
@@ -214,10 +215,13 @@ def with_mask(target: Target, form: Form, source: Source, sizes: Sizes) -> tuple
                 trial = form | {"mask": mask, "required_mask": mask}
                 try:
                     leak, effect = _leak(target, trial, sizes)
+                    hides = leak <= _HIDDEN and effect > _HIDDEN
+                    if hides and not known and not _sees_kept(target, trial, sizes):
+                        continue  # its values are taken for others, and hide every token
                 except Exception:  # not this form; which one it is, the others tell
                     continue
                 ran.append((leak, effect, trial))
-                if leak <= _HIDDEN and effect > _HIDDEN:
+                if hides:
                     how = said if convention in (known, written) else "found to be"
                     return trial, f"{name} is {how} {convention}, {shape}"
         if not ran:
@@ -226,12 +230,35 @@ def with_mask(target: Target, form: Form, source: Source, sizes: Sizes) -> tuple
             continue  # positions reach one another past the attention; what the mask is to hide is not said
         if known or written or all(effect <= _NO_EFFECT for _, effect, _ in ran):
             likeliest = [each for each in ran if each[2]["mask"]["convention"] == masks.likeliest(source, name)] or ran
-            best = min(likeliest, key=lambda each: each[0])[2]
-            return best, f"{name} is {said} {best['mask']['convention']}; it did not hide keys in a trial"
+            _, effect, best = min(likeliest, key=lambda each: each[0])
+            found = best, f"{name} is {said} {best['mask']['convention']}; it did not hide keys in a trial"
+            if effect > _NO_EFFECT:
+                return found
+            ignored = ignored or found  # it may be for another kind of call, where another argument masks this one
+            continue
         leak, _, best = min(ran, key=lambda each: each[0])
         if leak < _MOSTLY_HIDDEN:
             return best, f"{name} hides most as {best['mask']['convention']}"
-    return form, None
+    return ignored or (form, None)
+
+
+def _sees_kept(target: Target, trial: Form, sizes: Sizes) -> bool:
+    """Whether a token that the mask keeps moves the outputs of later ones."""
+    leaves = inputs(trial, sizes)
+    function = trial["canonical"] == "function"
+    name = "key" if function else "context" if trial.get("context_dim") else "hidden_states"
+    tensor = leaves[name]
+    assert tensor is not None
+    axis = tensor.dim() - 2
+    kept = torch.ones(tensor.shape[0], tensor.shape[axis], dtype=torch.bool)
+    kept[0, :_MASKED] = False
+    masked = {"mask" if function else "key_mask": kept[:, None, None, :] if function else kept}
+    other = tensor.clone()
+    changed = other[0].select(axis - 1, _MASKED)
+    changed.copy_(torch.randn(changed.shape, generator=torch.Generator().manual_seed(5)) * 2)
+    before, after = (answer(target, trial, {**leaves, **masked, name: each})[0] for each in (tensor, other))
+    rows = slice(_MASKED + 1, None) if name == "hidden_states" else slice(None)
+    return _moved(after[..., rows, :], before[..., rows, :]) > _NO_EFFECT * _spread(before)
 
 
 def _leak(target: Target, trial: Form, sizes: Sizes) -> tuple[float, float]:

@@ -1,0 +1,156 @@
+"""Results of earlier runs: what a subject was judged to be, under a key made of everything that it depends on.
+
+So a run that was killed goes on where it was, and what has not changed is not measured again. One file per subject, in
+the user's cache folder; what holds an error is not kept, for that may be the machine's doing and is tried again.
+"""
+
+import hashlib
+import os
+import tempfile
+from collections.abc import Sequence
+from contextlib import suppress
+from functools import cache
+from pathlib import Path
+from typing import NamedTuple
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from audit import __version__, provenance
+from audit.plan import Group
+from audit.results import Defect, Outcome, Result
+from audit.static.discovery import discover
+from audit.static.environment import site_folders
+from audit.static.store import cache_folder
+from audit.target import Target
+
+_FOLDER = "results-1"  # a change of the form changes the number
+_MOST_FILES = 4000  # of some 30 kB
+_MOST_NEIGHBOURS = 10_000
+
+
+class _Kept(BaseModel):
+    """What a file holds. Results are by check; one without any result was never finished."""
+
+    model_config = ConfigDict(frozen=True)
+
+    measured_at: str
+    results: dict[str, tuple[Result, ...]]
+    defects: tuple[Defect, ...]
+
+
+class Known(NamedTuple):
+    """What an earlier run found: the results of each planned check of a group, in their order, and their defects."""
+
+    results: tuple[tuple[Result, ...], ...]
+    defects: tuple[Defect, ...]
+
+
+class KeptResults:
+    """Results by subject. Nothing that it does raises: no run fails for want of a folder to write to."""
+
+    def __init__(self, target: Target, content: str, *, folder: Path | None = None) -> None:
+        """Open the folder, which is created where it is missing.
+
+        Args:
+            target: what is audited.
+            content: a digest of the target's files.
+            folder: in place of the user's cache folder.
+        """
+        given = (
+            __version__, _tool_digest(), content, str(target.root), str(target.source), str(target.python),
+            target.config_digest, *target.flags, str(target.settings.seed), _installed(target.python),
+            *provenance.machine(),
+        )  # fmt: skip
+        self._base = "\0".join(given)
+        self._folder = (folder or cache_folder()) / _FOLDER
+        self._usable = False
+        with suppress(OSError):
+            self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            self._usable = self._folder.stat().st_uid == os.geteuid()  # what another user can write is not believed
+
+    def of(self, group: Group) -> Known | None:
+        """Return what is known of a group; None where a planned check is missing."""
+        kept = self._read(group)
+        if kept is None or any(planned.check.id not in kept.results for planned in group.planned):
+            return None
+        results = tuple(
+            tuple(_dated(result, kept.measured_at) for result in kept.results[planned.check.id])
+            for planned in group.planned
+        )
+        return Known(results, kept.defects)
+
+    def keep(self, group: Group, results: Sequence[Sequence[Result]], defects: Sequence[Defect] = ()) -> None:
+        """Keep the results of every planned check of a group and their defects, unless one is an error."""
+        if not self._usable or any(result.outcome is Outcome.ERROR for each in results for result in each):
+            return
+        by_check = {planned.check.id: tuple(each) for planned, each in zip(group.planned, results, strict=True)}
+        text = _Kept(
+            measured_at=provenance.now(), results=by_check, defects=tuple(defects)
+        ).model_dump_json()
+        with suppress(OSError, UnicodeEncodeError):
+            descriptor, name = tempfile.mkstemp(dir=self._folder)  # whole, or not there: a kill may come at any time
+            with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+                file.write(text)
+            os.replace(name, self._path(group))
+
+    def tidy(self) -> None:
+        """Remove the files that were written longest ago, where there are too many."""
+        with suppress(OSError):
+            paths = list(self._folder.iterdir())
+            if len(paths) > _MOST_FILES:
+                for path in sorted(paths, key=lambda path: path.stat().st_mtime)[: -_MOST_FILES // 2]:
+                    path.unlink(missing_ok=True)
+
+    def _path(self, group: Group) -> Path:
+        subject = group.subject
+        text = f"{self._base}\0{subject.kind}\0{subject.name}\0{subject.path}\0{subject.line}\0{subject.digest}"
+        return self._folder / f"{hashlib.sha256(text.encode('utf-8', 'surrogateescape')).hexdigest()[:40]}.json"
+
+    def _read(self, group: Group) -> _Kept | None:
+        if not self._usable:
+            return None
+        try:
+            return _Kept.model_validate_json(self._path(group).read_bytes())
+        except (OSError, ValidationError):  # not there; or cut off, or edited: as good as not there
+            return None
+
+
+def digest_of_neighbours(target: Target) -> str | None:
+    """Return a digest of all Python files that lie where the target's code may import them from, below its folders.
+
+    None where those are too many.
+    """
+    folders = {path if path.is_dir() else path.parent for path in target.paths} or {target.source}
+    found = {file.path for folder in folders for file in discover(folder, folder).files}
+    if len(found) > _MOST_NEIGHBOURS:
+        return None
+    total = hashlib.sha256()
+    for path in sorted(found):
+        with suppress(OSError):
+            total.update(os.fsencode(path) + b"\0" + hashlib.sha256(path.read_bytes()).digest())
+    return total.hexdigest()
+
+
+def _dated(result: Result, when: str) -> Result:
+    evidence = result.evidence
+    return result.model_copy(
+        update={"evidence": evidence.model_copy(update={"measured_at": evidence.measured_at or when})}
+    )
+
+
+@cache
+def _tool_digest() -> str:
+    total = hashlib.sha256()
+    folder = Path(__file__).parent
+    for path in sorted(folder.rglob("*.py")):
+        total.update(f"{path.relative_to(folder)}\0".encode() + hashlib.sha256(path.read_bytes()).digest())
+    return total.hexdigest()
+
+
+def _installed(python: Path) -> str:
+    """Return what tells whether packages were installed or removed: the names in the folders of an interpreter."""
+    names: list[str] = []
+    for folder in site_folders(python):
+        with suppress(OSError):
+            names += sorted(entry.name for entry in os.scandir(folder) if entry.name.endswith((".dist-info", ".pth")))
+    return "\n".join(names)
