@@ -84,9 +84,7 @@ class KeptResults:
         if not self._usable or any(result.outcome is Outcome.ERROR for each in results for result in each):
             return
         by_check = {planned.check.id: tuple(each) for planned, each in zip(group.planned, results, strict=True)}
-        text = _Kept(
-            measured_at=provenance.now(), results=by_check, defects=tuple(defects)
-        ).model_dump_json()
+        text = _Kept(measured_at=provenance.now(), results=by_check, defects=tuple(defects)).model_dump_json()
         with suppress(OSError, UnicodeEncodeError):
             descriptor, name = tempfile.mkstemp(dir=self._folder)  # whole, or not there: a kill may come at any time
             with os.fdopen(descriptor, "w", encoding="utf-8") as file:

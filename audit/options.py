@@ -65,7 +65,9 @@ OutputOption = Annotated[
 ]
 OnlyOption = Annotated[
     list[str] | None,
-    typer.Option("--only", metavar="CHECK", help="Run this check, area or rule only; may be repeated. Gives no verdict."),
+    typer.Option(
+        "--only", metavar="CHECK", help="Run this check, area or rule only; may be repeated. Gives no verdict."
+    ),
 ]
 SubjectOption = Annotated[
     list[str] | None,

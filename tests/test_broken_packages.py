@@ -63,9 +63,7 @@ OTHER_KEYS = OTHER_FUNCTION | {"attention.oracle", "attention.large_logits"}
 
 # None of these declares a window, and each has one implementation; specs choose the form of a mask and the arguments,
 # and modules take no queries alone.
-NO_WINDOW = {
-    f"attention.{name}" for name in ("window_width", "branches", "mask_forms", "arguments_used", "query_rows")
-}
+NO_WINDOW = {f"attention.{name}" for name in ("window_width", "branches", "mask_forms", "arguments_used", "query_rows")}
 # The clean package declares rotary positions, with which the order of tokens matters.
 ORDERED = {"attention.permutation"} | NO_WINDOW
 # What is undeclared there, and is not finite in some.
@@ -156,9 +154,7 @@ ATTENTION = {
         {"attention.low_precision"}, {"attention.long_sequences"}, not_applicable=ORDERED
     ),
     "swallowed_error": Expected({"attention.swallowed_errors"}, not_applicable=ORDERED),
-    "sum_in_low_precision": Expected(
-        {"attention.long_sequences"}, {"attention.low_precision"}, not_applicable=ORDERED
-    ),
+    "sum_in_low_precision": Expected({"attention.long_sequences"}, {"attention.low_precision"}, not_applicable=ORDERED),
     "positions_squared": Expected({"attention.shifted_positions"}, OTHER_KEYS, not_applicable=ORDERED),
     # What the specs leave out is judged by what its source says, unless what they declare carries it out.
     "left_out": Expected(

@@ -16,7 +16,6 @@ from audit.static.inventory import InventoryItem
 from audit.subjects import declared_subject, package_subject
 
 if TYPE_CHECKING:
-    from audit.attention.contract import Contract
     from audit.attention.subject import AttentionSubject
     from audit.attention.traced import Trace
 
@@ -85,28 +84,29 @@ def plan_named(names: Sequence[Named]) -> Planner:
 
 def _traces(collected: Collected, specs: str, catalog: Catalog) -> Iterator[tuple[str, Callable[[Run], "Trace"]]]:
     """Yield what traces one forward of each entry of the specs, by the entry's name."""
+    from audit.attention.cases import inputs_mib
     from audit.attention.traced import trace_of_model, traces_of
 
     for name, entry in sorted((catalog.attention or {}).items()):
-        attention = _attention(collected, specs, name, entry)
-        if attention is not None:
+        attention = _attention(specs, name, entry)
+        if not isinstance(attention, str) and inputs_mib(attention.contract) <= collected.target.settings.memory_mb:
             yield name, lambda run, of=attention: traces_of(of, run, of.finest_dtype).first  # type: ignore[misc]
     for name, model in sorted((catalog.models or {}).items()):
         if not model.problem:
             yield name, lambda run, of=name: trace_of_model(run, specs, of)  # type: ignore[misc]
 
 
-def _attention(collected: Collected, specs: str, name: str, entry: SpecEntry) -> "AttentionSubject | None":
-    """Return an entry as the properties see it; None where it cannot be called."""
-    from audit.attention.cases import inputs_mib
+def _attention(specs: str, name: str, entry: SpecEntry) -> "AttentionSubject | str":
+    """Return an entry of the specs as the properties see it, or what is wrong with it."""
+    # Loaded here and not above: the properties need torch, which planning another area does not.
     from audit.attention.contract import read_contract
     from audit.attention.subject import AttentionSubject
 
-    contract = None if entry.problem else read_contract(entry)
-    if contract is None or isinstance(contract, str):
-        return None
-    if inputs_mib(contract) > collected.target.settings.memory_mb:
-        return None
+    if entry.problem:
+        return entry.problem
+    contract = read_contract(entry)
+    if isinstance(contract, str):
+        return contract
     return AttentionSubject(
         name=name,
         source={"kind": "spec", "specs": specs, "name": name},
@@ -114,6 +114,7 @@ def _attention(collected: Collected, specs: str, name: str, entry: SpecEntry) ->
         declared=entry.declared or "",
         is_function=entry.declared_function is not None,
         decodes=entry.decodes,
+        decodes_masked=entry.decodes_masked,
     )
 
 
@@ -160,50 +161,32 @@ def _group(collected: Collected, specs: str, name: str, entry: SpecEntry) -> Gro
 def _concluded(
     subject: Subject, specs: str, name: str, entry: SpecEntry, run: Run, results: Sequence[Result]
 ) -> Concluded:
-    from audit.attention.contract import read_contract
     from audit.attention.defects.conclude import concluded
 
-    contract = None if entry.problem else read_contract(entry)
-    known = [] if contract is None or isinstance(contract, str) else [_attention(specs, name, entry, contract)]
-    return concluded([(subject, attention) for attention in known], run, results)
-
-
-def _attention(specs: str, name: str, entry: SpecEntry, contract: "Contract") -> "AttentionSubject":
-    from audit.attention.subject import AttentionSubject
-
-    return AttentionSubject(
-        name=name,
-        source={"kind": "spec", "specs": specs, "name": name},
-        contract=contract,
-        declared=entry.declared or "",
-        is_function=entry.declared_function is not None,
-        decodes=entry.decodes,
-        decodes_masked=entry.decodes_masked,
-    )
+    attention = _attention(specs, name, entry)
+    return concluded([] if isinstance(attention, str) else [(subject, attention)], run, results)
 
 
 def _planned(subject: Subject, specs: str, name: str, entry: SpecEntry) -> Iterator[PlannedCheck]:
-    # Loaded here and not above: the properties need torch, which planning another area does not.
     from audit.attention.cases import inputs_mib
-    from audit.attention.contract import read_contract
     from audit.attention.properties import PROPERTIES, Property
 
-    contract = None if entry.problem else read_contract(entry)
+    attention = _attention(specs, name, entry)
 
     def judge(prop: Property, run: Run) -> Judgement:
-        if contract is None or isinstance(contract, str):
-            return error(f"specs {specs}: ATTENTION[{name!r}]: {entry.problem or contract}")
+        if isinstance(attention, str):
+            return error(f"specs {specs}: ATTENTION[{name!r}]: {attention}")
         if subject.digest is None:
             return error(
                 f"{entry.declared} is not defined in the sources of {run.target.package}", fix=DECLARE_WHERE_DEFINED
             )
-        if inputs_mib(contract) > run.target.settings.memory_mb:
+        if inputs_mib(attention.contract) > run.target.settings.memory_mb:
             return error(
-                f"the contract's inputs take {inputs_mib(contract)} MiB; the target's process may use no more than "
+                f"the contract's inputs take {inputs_mib(attention.contract)} MiB; the target's process may use no more than "
                 f"{run.target.settings.memory_mb} MiB",
                 fix="declare smaller sizes, or raise `memory_mb`",
             )
-        return prop.carried_out(_attention(specs, name, entry, contract), run, named=subject)
+        return prop.carried_out(attention, run, named=subject)
 
     for prop in PROPERTIES:
         yield PlannedCheck(check=prop.check, subject=subject, judge=functools.partial(judge, prop))

@@ -31,7 +31,9 @@ PLAIN = """
         self.q_proj, self.k_proj, self.v_proj = (nn.Linear(dim, dim) for _ in range(3))
         self.out_proj = nn.Linear(dim, dim)
 """
-MASKED = HEAD + f"""
+MASKED = (
+    HEAD
+    + f"""
 class Masked(nn.Module):
 {PLAIN}
     def forward(self, x, mask=None):
@@ -48,7 +50,10 @@ class Masked(nn.Module):
             scores = scores.masked_fill(~keep[:, None, None, :], torch.finfo(scores.dtype).min)
         return self.out_proj((scores.softmax(-1) @ v).transpose(1, 2).flatten(2))
 """
-ADDED = HEAD + f"""
+)
+ADDED = (
+    HEAD
+    + f"""
 class Added(nn.Module):
 {PLAIN}
     def forward(self, x, attn_mask=None):
@@ -67,6 +72,7 @@ class Added(nn.Module):
             scores = scores + attn_mask
         return self.out_proj((scores.softmax(-1) @ v).transpose(1, 2).flatten(2))
 """
+)
 ROTARY = """
 def apply_rotary(x, start):
     half = x.shape[-1] // 2
@@ -77,7 +83,10 @@ def apply_rotary(x, start):
     return torch.cat((first * cos - second * sin, second * cos + first * sin), dim=-1)
 
 """
-RETURNED = HEAD + ROTARY + f"""
+RETURNED = (
+    HEAD
+    + ROTARY
+    + f"""
 class Returned(nn.Module):
 {PLAIN}
     def forward(self, x, attention_mask=None, past_key_value=None, use_cache=False):
@@ -94,7 +103,11 @@ class Returned(nn.Module):
         out = self.out_proj((scores.softmax(-1) @ v).transpose(1, 2).flatten(2))
         return (out, (k, v)) if use_cache else (out, None)
 """
-STATEFUL = HEAD + ROTARY + """
+)
+STATEFUL = (
+    HEAD
+    + ROTARY
+    + """
 class Stateful(nn.Module):
     def __init__(self, dim=48, num_heads=6, max_batch_size=4, max_seq_len=64):
         super().__init__()
@@ -120,7 +133,10 @@ class Stateful(nn.Module):
         scores = (q @ k.mT / math.sqrt(q.shape[-1])).masked_fill(~allowed, float("-inf"))
         return self.out_proj((scores.softmax(-1) @ v).transpose(1, 2).flatten(2))
 """
-CLASSED = HEAD + f"""
+)
+CLASSED = (
+    HEAD
+    + f"""
 class KVCache:
     def __init__(self):
         self.k = self.v = None
@@ -142,7 +158,10 @@ class Classed(nn.Module):
         scores = (q @ k.mT / math.sqrt(q.shape[-1])).masked_fill(~allowed, float("-inf"))
         return self.out_proj((scores.softmax(-1) @ v).transpose(1, 2).flatten(2))
 """
-OPTIONAL = HEAD + f"""
+)
+OPTIONAL = (
+    HEAD
+    + f"""
 class Optional(nn.Module):
 {PLAIN}
     def forward(self, x, key_padding_mask=None, attn_mask=None, is_causal=False, head_mask=None, need_weights=False):
@@ -161,7 +180,10 @@ class Optional(nn.Module):
         out = self.out_proj((weights @ v).transpose(1, 2).flatten(2))
         return (out, weights) if need_weights else (out, None)
 """
-ACROSS = HEAD + f"""
+)
+ACROSS = (
+    HEAD
+    + f"""
 class Across(nn.Module):
 {PLAIN}
     def forward(self, x, context):
@@ -170,12 +192,18 @@ class Across(nn.Module):
         weights = (q @ k.mT / math.sqrt(q.shape[-1])).softmax(-1)
         return self.out_proj((weights @ v).transpose(1, 2).flatten(2))
 """
-FUNCTION = HEAD + """
+)
+FUNCTION = (
+    HEAD
+    + """
 def attention(q, k, v):
     weights = (q @ k.mT / math.sqrt(q.shape[-1])).softmax(-1)
     return weights @ v
 """
-LONG = HEAD + f"""
+)
+LONG = (
+    HEAD
+    + f"""
 def softmax(scores):
     weights = (scores.float() - scores.float().amax(-1, keepdim=True)).exp()
     total = weights.sum(-1, keepdim=True)
@@ -189,7 +217,11 @@ class Long(nn.Module):
         weights = softmax(q @ k.mT / math.sqrt(q.shape[-1]))
         return self.out_proj((weights @ v).transpose(1, 2).flatten(2))
 """
-TURNED = HEAD + ROTARY + f"""
+)
+TURNED = (
+    HEAD
+    + ROTARY
+    + f"""
 class Turned(nn.Module):
 {PLAIN}
     def forward(self, x, mask=None):
@@ -200,6 +232,7 @@ class Turned(nn.Module):
             scores = scores.masked_fill(~mask[:, None, None, :], torch.finfo(scores.dtype).min)
         return self.out_proj((scores.softmax(-1) @ v).transpose(1, 2).flatten(2))
 """
+)
 
 CORRECT = {
     "masked": (MASKED, "Masked"),
