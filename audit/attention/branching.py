@@ -7,7 +7,7 @@ offers when the target is imported, is run in a process of its own, where a stan
 from collections.abc import Iterator, Mapping, Sequence
 from copy import deepcopy
 from dataclasses import dataclass, field, replace
-from typing import Any, cast
+from typing import Any, cast, get_args
 
 import torch
 from pydantic import BaseModel, ConfigDict, ValidationError
@@ -273,5 +273,5 @@ def same_weights(state: Mapping[str, Tensor], other: Mapping[str, Tensor]) -> bo
 
 def coarser(dtype: Dtype, seen: frozenset[str]) -> Dtype:
     """Return the dtype that resolves least among that of the run and those in which a stand-in was called."""
-    known = [dtype, *(each for each in DTYPES if each in seen)]
+    known = [dtype, *(each for each in get_args(Dtype) if each in seen)]
     return max(known, key=lambda each: torch.finfo(DTYPES[each]).eps)

@@ -180,10 +180,10 @@ def _planned(subject: Subject, specs: str, name: str, entry: SpecEntry) -> Itera
             return error(
                 f"{entry.declared} is not defined in the sources of {run.target.package}", fix=DECLARE_WHERE_DEFINED
             )
-        if inputs_mib(attention.contract) > run.target.settings.memory_mb:
+        needed, limit = inputs_mib(attention.contract), run.target.settings.memory_mb
+        if needed > limit:
             return error(
-                f"the contract's inputs take {inputs_mib(attention.contract)} MiB; the target's process may use no more than "
-                f"{run.target.settings.memory_mb} MiB",
+                f"the contract's inputs take {needed} MiB; the target's process may use no more than {limit} MiB",
                 fix="declare smaller sizes, or raise `memory_mb`",
             )
         return prop.carried_out(attention, run, named=subject)
