@@ -5,8 +5,7 @@ import re
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterator
 from functools import cached_property
-from itertools import accumulate, count
-from operator import add
+from itertools import accumulate
 
 from audit.static.reading import sha256
 
@@ -69,7 +68,4 @@ def _line_starts(text: str) -> list[int]:
     """Return the offset of every line, and the end of the text twice where its last line has an end."""
     if "\r" in text:
         return [0, *(found.end() for found in _LINE_END.finditer(text)), len(text)]
-    lengths = accumulate(map(len, text.split("\n")))
-    starts = [0, *map(add, lengths, count(1))]  # a line's end counts as well
-    starts[-1] = len(text)
-    return starts
+    return [0, *accumulate(len(line) + 1 for line in text.split("\n")[:-1]), len(text)]

@@ -86,6 +86,12 @@ def test_only_the_ids_that_silence_nothing_are_reported(run: Run) -> None:
     assert "ATT001" in report.findings[0].message
 
 
+def test_a_noqa_on_the_last_line_of_a_string_counts_behind_it(run: Run) -> None:
+    text = "import pickle\n\nx = (pickle.loads(b'''\n# noqa: SEC003\n'''), 1)"
+    assert ids(run(zoo=f"{text}\n")) == ["SEC003"]
+    assert ids(run(zoo=f"{text}  # noqa: SEC003\n")) == []
+
+
 def test_a_noqa_for_a_rule_that_is_off_is_not_called_unused(run: Run) -> None:
     assert ids(run(zoo="x = 1  # noqa: API012\n")) == []
 
