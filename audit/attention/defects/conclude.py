@@ -14,7 +14,7 @@ from audit.attention.defects.pictures import picture_of
 from audit.attention.properties import PROPERTIES
 from audit.attention.shrinking import reproducer_of
 from audit.attention.subject import AttentionSubject
-from audit.attention.traced import traces_of
+from audit.attention.traced import Core, traces_of
 from audit.gateway import ProbeFailure, TargetRaised
 from audit.plan import Concluded, Run
 from audit.results import Defect, Explained, Location, Outcome, Result, Subject, SubjectKind
@@ -192,11 +192,8 @@ def _traced_line(subject: AttentionSubject, run: Run) -> Location | None:
     return next(_places(cores, run), None)
 
 
-def _places(cores: Sequence["object"], run: Run) -> Iterator[Location]:
-    for core in cores:
-        place = core.location(run.target)  # type: ignore[attr-defined]
-        if place is not None:
-            yield place
+def _places(cores: Sequence[Core], run: Run) -> Iterator[Location]:
+    yield from filter(None, (core.location(run.target) for core in cores))
 
 
 def _line(result: Result, defect: Defect) -> Location | None:

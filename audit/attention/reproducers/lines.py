@@ -237,6 +237,7 @@ def inside_lines(subject: AttentionSubject, setting: Setting) -> list[str]:
 def low_lines(subject: AttentionSubject, setting: Setting) -> list[str]:
     """Call in low precision."""
     return [
+        "torch.manual_seed(SEED)  # the same weights",
         f"low = build().to(torch.{setting.variant}).eval()",
         "open_gates(low)",
         f"rounded = {{name: x.to(torch.{setting.variant}) for name, x in inputs.items()}}",

@@ -11,6 +11,8 @@ from audit.attention.reproducers.settings import (
     chunks_settings,
     depending_settings,
     differentiated_settings,
+    has_no_order,
+    is_causal,
     is_module,
     large_settings,
     layouts_settings,
@@ -19,6 +21,7 @@ from audit.attention.reproducers.settings import (
     one_settings,
     oracle_settings,
     repeated_settings,
+    takes_mask,
     touching_settings,
 )
 
@@ -29,15 +32,33 @@ ORACLE = Relation(
 LARGE = Relation(
     says=_AGREES, lines=lines.large_lines, settings=large_settings, needs_reference=True, applies=can_be_written
 )
-LATER = Relation(says="later tokens do not change earlier outputs", lines=lines.causality_lines, settings=all_settings)
-PREFIX = Relation(
-    says="the first outputs are those of a shorter input", lines=lines.prefix_lines, settings=all_settings
+LATER = Relation(
+    says="later tokens do not change earlier outputs",
+    lines=lines.causality_lines,
+    settings=all_settings,
+    applies=is_causal,
 )
-MASKED = Relation(says="a masked token has no influence", lines=lines.mask_lines, settings=masked_settings)
-NOOP = Relation(says="a mask that allows everything changes nothing", lines=lines.noop_lines, settings=all_settings)
+PREFIX = Relation(
+    says="the first outputs are those of a shorter input",
+    lines=lines.prefix_lines,
+    settings=all_settings,
+    applies=is_causal,
+)
+MASKED = Relation(
+    says="a masked token has no influence", lines=lines.mask_lines, settings=masked_settings, applies=takes_mask
+)
+NOOP = Relation(
+    says="a mask that allows everything changes nothing",
+    lines=lines.noop_lines,
+    settings=all_settings,
+    applies=takes_mask,
+)
 ALONE = Relation(says="a sample has the same output alone", lines=lines.rows_lines, settings=batches_settings)
 ORDER = Relation(
-    says="outputs follow their tokens to other places", lines=lines.permutation_lines, settings=all_settings
+    says="outputs follow their tokens to other places",
+    lines=lines.permutation_lines,
+    settings=all_settings,
+    applies=has_no_order,
 )
 CACHE = Relation(
     says="decoding through the cache gives the full forward", lines=lines.cache_lines, settings=chunks_settings
@@ -62,6 +83,7 @@ EMPTY = Relation(
     says="a sample with nothing to attend to has a finite output and changes no other",
     lines=lines.empty_lines,
     settings=lambda subject: [Setting(length=n, batch=2, padding="all", content="normal") for n in (2, 3)],
+    applies=takes_mask,
 )
 REACHING = Relation(
     says="every parameter and input has a finite gradient that is not zero",

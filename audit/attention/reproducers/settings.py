@@ -210,3 +210,19 @@ def one_settings(subject: AttentionSubject) -> list[Setting]:
 def is_module(subject: AttentionSubject) -> bool:
     """Whether it has parameters and a mode."""
     return not subject.is_function
+
+
+def is_causal(subject: AttentionSubject) -> bool:
+    """Whether no output may depend on later tokens."""
+    return bool(subject.contract.is_causal) and subject.contract.context_dim is None
+
+
+def has_no_order(subject: AttentionSubject) -> bool:
+    """Whether outputs follow their tokens to other places."""
+    contract = subject.contract
+    return contract.rotary_base is None and contract.window is None and not (contract.is_causal and is_module(subject))
+
+
+def takes_mask(subject: AttentionSubject) -> bool:
+    """Whether it takes a mask of keys."""
+    return subject.contract.key_mask
