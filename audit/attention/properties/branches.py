@@ -213,13 +213,17 @@ class _Bounds:
             rounded: what some step may have been rounded to.
         """
         key, plain = (index, dtype, rounded), self._plain[dtype]
-        if key not in self._known:
-            if self._subject.has_oracle:
-                self._known[key] = 2 * self._subject.allowance(plain.state, self._cases[index], rounded)
-            else:
-                draws = rounded_cases(self._cases[index], rounded, self._subject.generator(self._run.seed))
-                outputs = self._subject.forward(self._run, dtype, draws, opened=True).outputs
-                self._known[key] = two_runs_allowance(plain.outputs[index], outputs)
+        if key not in self._known and self._subject.has_oracle:
+            self._known[key] = 2 * self._subject.allowance(plain.state, self._cases[index], rounded)
+        elif key not in self._known:
+            # All cases at once, for each call builds the subject anew.
+            generator = self._subject.generator(self._run.seed)
+            draws = {i: rounded_cases(self._cases[i], rounded, generator) for i in sorted(plain.outputs)}
+            flat = [case for each in draws.values() for case in each]
+            outputs = iter(self._subject.forward(self._run, dtype, flat, opened=True).outputs)
+            for i, each in draws.items():
+                answers = [next(outputs) for _ in each]
+                self._known[i, dtype, rounded] = two_runs_allowance(plain.outputs[i], answers)
         return self._known[key]
 
 
