@@ -249,8 +249,6 @@ def _tries(
     """Try one way after another up to the first in which a stand-in is called, which is then the last."""
     tries: list[Answered] = []
     for each in dict.fromkeys((dtype, HALF)):
-        if tries and all(one.reasons for one in tries):
-            break  # what raises does not ask for the dtype
         for way in ways:
             tries.append(answered(subject, run, each, way, cases))
             if tries[-1].called:

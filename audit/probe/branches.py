@@ -13,10 +13,12 @@
 A library and `without_sdpa` are read when the target is imported, so they need a process that has not done so.
 """
 
+import importlib
 import os
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 import torch
 
@@ -123,8 +125,7 @@ def _triton(record: Record) -> Iterator[None]:
     """Have kernels of Triton interpreted; which is decided when they are defined."""
     os.environ["TRITON_INTERPRET"] = "1"
     try:
-        from triton.runtime import interpreter  # type: ignore[import-not-found]
-
+        interpreter: Any = importlib.import_module("triton.runtime.interpreter")
         launch = interpreter.GridExecutor.__call__
         interpreter.GridExecutor.__call__ = record.counted("triton kernel", launch)
         try:

@@ -19,8 +19,9 @@ from .attention import _leaves
 from .branches import TRITON
 from .callee import callee_of
 from .guess.loading import load
-from .guess.reading import read, string_options
+from .guess.reading import Source, read, string_options
 from .guess.searching import namespace_of
+from .guess.values import decoded
 from .phases import phase
 from .standins.installing import FLEX, NAMES
 from .tensors import load as load_tensors
@@ -165,7 +166,7 @@ def _others(name: str, held: object, texts: tuple[str, ...]) -> list[object]:
     if isinstance(held, bool) and _FLAG.match(name) and not _OTHER_PART.search(name):
         return [not held]
     if isinstance(held, str) and _CHOICE.match(name) and _IMPLEMENTATION.match(held):
-        return [text for text in texts if text != held and _IMPLEMENTATION.match(text)]
+        return [text for text in dict.fromkeys(texts) if text != held and _IMPLEMENTATION.match(text)]
     return []
 
 
@@ -182,15 +183,17 @@ def _arguments(subject: Mapping[str, object], value: object) -> Iterator[Option]
             made = given.get(each.name, each.default)
             held = made.get("const") if not is_module and isinstance(made, Mapping) else made
             texts = string_options(source, each.name, each.annotation, namespace, is_text=isinstance(held, str))
-            others = _others(each.name, held, texts)
+            others = _others(each.name, held, texts + _text(each.default))
             path: list[object] = ["arguments", each.name] if is_module else ["form", "arguments", each.name]
             if others:
                 yield path, others if is_module else [{"const": other} for other in others]
     if is_module:
-        yield from _of_configs(given, ["arguments"])
+        yield from _of_configs(given, ["arguments"], source, namespace)
 
 
-def _of_configs(made: Mapping[str, object], at: list[object]) -> Iterator[Option]:
+def _of_configs(
+    made: Mapping[str, object], at: list[object], source: Source, namespace: Mapping[str, object]
+) -> Iterator[Option]:
     for name, value in made.items():
         if isinstance(value, Mapping):
             chosen = value.get("set")
@@ -199,11 +202,22 @@ def _of_configs(made: Mapping[str, object], at: list[object]) -> Iterator[Option
                 yield [*at, name, "set", _CONFIG_CHOICE], [each for each in _OF_CONFIG if each != held]
             for key in ("$settings", "arguments"):
                 inner = value.get(key)
-                if isinstance(inner, Mapping):
-                    for setting, held in inner.items():
-                        if others := _others(setting, held, ()):
-                            yield [*at, name, key, setting], others
-                    yield from _of_configs(inner, [*at, name, key])
+                if not isinstance(inner, Mapping):
+                    continue
+                defaults: dict[str, object] = {}
+                if "$call" in value:
+                    built = decoded({"$name": value["$call"]}, namespace)
+                    defaults = {each.name: each.default for each in _parameters(built)}
+                for setting, held in (defaults | dict(inner)).items():
+                    texts = string_options(source, setting, "", namespace, is_text=isinstance(held, str))
+                    texts += _text(defaults.get(setting))
+                    if others := _others(setting, held, texts):
+                        yield [*at, name, key, setting], others
+                yield from _of_configs(inner, [*at, name, key], source, namespace)
+
+
+def _text(default: object) -> tuple[str, ...]:
+    return (default,) if isinstance(default, str) else ()
 
 
 def _parameters(value: object) -> list[inspect.Parameter]:

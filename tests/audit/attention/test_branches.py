@@ -228,3 +228,47 @@ def test_memory_that_is_not_the_arguments_is_told(tmp_path: Path) -> None:
     (edit,) = (edit for edit in WRONG if edit.name == "beginnings of the other side")
     (found,) = judged(tmp_path, edited(edit), NAMES[edit.style])
     assert "reads outside its tensors" in str(found.reason)
+
+
+CONFIGURED = '''
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+
+@dataclass
+class AttentionConfig:
+    dim: int
+    num_heads: int
+    backend: str = "eager"
+
+
+class Attention(nn.Module):
+    """Self-attention over (batch, length, dim)."""
+
+    def __init__(self, config: AttentionConfig) -> None:
+        super().__init__()
+        self.config = config
+        self.qkv = nn.Linear(config.dim, 3 * config.dim)
+        self.proj = nn.Linear(config.dim, config.dim)
+
+    def forward(self, x: Tensor) -> Tensor:
+        q, k, v = self.qkv(x).unflatten(-1, (3, self.config.num_heads, -1)).permute(2, 0, 3, 1, 4)
+        if self.config.backend == "sdpa":
+            y = F.scaled_dot_product_attention(q, k, v)
+        else:
+            y = (q @ k.mT * q.shape[-1] ** -0.5).softmax(dim=-1) @ v
+        return self.proj(y.transpose(1, 2).flatten(2))
+'''
+
+
+@pytest.mark.parametrize(
+    ("after", "outcome"), [("(q, k, v)", Outcome.PASSED), ("(q, k, v, is_causal=True)", Outcome.FAILED)]
+)
+def test_an_option_of_a_configuration_is_a_branch(tmp_path: Path, after: str, outcome: Outcome) -> None:
+    found = judged(tmp_path, CONFIGURED.replace("attention(q, k, v)", f"attention{after}"), "Attention")
+    assert {each.outcome for each in found} == {outcome}, reasons(found)
+    origins = [each.measured.origin for each in found if each.measured]
+    assert "backend = 'sdpa'" in origins[0]  # and the other way round, of the one that is found with that option
