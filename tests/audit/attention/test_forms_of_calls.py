@@ -31,7 +31,9 @@ PLAIN = """
         self.q_proj, self.k_proj, self.v_proj = (nn.Linear(dim, dim) for _ in range(3))
         self.out_proj = nn.Linear(dim, dim)
 """
-MASKED = HEAD + f"""
+MASKED = (
+    HEAD
+    + f"""
 class Masked(nn.Module):
 {PLAIN}
     def forward(self, x, mask=None):
@@ -48,7 +50,10 @@ class Masked(nn.Module):
             scores = scores.masked_fill(~keep[:, None, None, :], torch.finfo(scores.dtype).min)
         return self.out_proj((scores.softmax(-1) @ v).transpose(1, 2).flatten(2))
 """
-ADDED = HEAD + f"""
+)
+ADDED = (
+    HEAD
+    + f"""
 class Added(nn.Module):
 {PLAIN}
     def forward(self, x, attn_mask=None):
@@ -67,6 +72,7 @@ class Added(nn.Module):
             scores = scores + attn_mask
         return self.out_proj((scores.softmax(-1) @ v).transpose(1, 2).flatten(2))
 """
+)
 ROTARY = """
 def apply_rotary(x, start):
     half = x.shape[-1] // 2
@@ -77,7 +83,10 @@ def apply_rotary(x, start):
     return torch.cat((first * cos - second * sin, second * cos + first * sin), dim=-1)
 
 """
-RETURNED = HEAD + ROTARY + f"""
+RETURNED = (
+    HEAD
+    + ROTARY
+    + f"""
 class Returned(nn.Module):
 {PLAIN}
     def forward(self, x, attention_mask=None, past_key_value=None, use_cache=False):
@@ -94,7 +103,11 @@ class Returned(nn.Module):
         out = self.out_proj((scores.softmax(-1) @ v).transpose(1, 2).flatten(2))
         return (out, (k, v)) if use_cache else (out, None)
 """
-STATEFUL = HEAD + ROTARY + f"""
+)
+STATEFUL = (
+    HEAD
+    + ROTARY
+    + """
 class Stateful(nn.Module):
     def __init__(self, dim=48, num_heads=6, max_batch_size=4, max_seq_len=64):
         super().__init__()
@@ -120,7 +133,10 @@ class Stateful(nn.Module):
         scores = (q @ k.mT / math.sqrt(q.shape[-1])).masked_fill(~allowed, float("-inf"))
         return self.out_proj((scores.softmax(-1) @ v).transpose(1, 2).flatten(2))
 """
-CLASSED = HEAD + f"""
+)
+CLASSED = (
+    HEAD
+    + f"""
 class KVCache:
     def __init__(self):
         self.k = self.v = None
@@ -142,7 +158,10 @@ class Classed(nn.Module):
         scores = (q @ k.mT / math.sqrt(q.shape[-1])).masked_fill(~allowed, float("-inf"))
         return self.out_proj((scores.softmax(-1) @ v).transpose(1, 2).flatten(2))
 """
-OPTIONAL = HEAD + f"""
+)
+OPTIONAL = (
+    HEAD
+    + f"""
 class Optional(nn.Module):
 {PLAIN}
     def forward(self, x, key_padding_mask=None, attn_mask=None, is_causal=False, head_mask=None, need_weights=False):
@@ -161,7 +180,10 @@ class Optional(nn.Module):
         out = self.out_proj((weights @ v).transpose(1, 2).flatten(2))
         return (out, weights) if need_weights else (out, None)
 """
-ACROSS = HEAD + f"""
+)
+ACROSS = (
+    HEAD
+    + f"""
 class Across(nn.Module):
 {PLAIN}
     def forward(self, x, context):
@@ -170,12 +192,18 @@ class Across(nn.Module):
         weights = (q @ k.mT / math.sqrt(q.shape[-1])).softmax(-1)
         return self.out_proj((weights @ v).transpose(1, 2).flatten(2))
 """
-FUNCTION = HEAD + """
+)
+FUNCTION = (
+    HEAD
+    + """
 def attention(q, k, v):
     weights = (q @ k.mT / math.sqrt(q.shape[-1])).softmax(-1)
     return weights @ v
 """
-LONG = HEAD + f"""
+)
+LONG = (
+    HEAD
+    + f"""
 def softmax(scores):
     weights = (scores.float() - scores.float().amax(-1, keepdim=True)).exp()
     total = weights.sum(-1, keepdim=True)
@@ -189,7 +217,11 @@ class Long(nn.Module):
         weights = softmax(q @ k.mT / math.sqrt(q.shape[-1]))
         return self.out_proj((weights @ v).transpose(1, 2).flatten(2))
 """
-TURNED = HEAD + ROTARY + f"""
+)
+TURNED = (
+    HEAD
+    + ROTARY
+    + f"""
 class Turned(nn.Module):
 {PLAIN}
     def forward(self, x, mask=None):
@@ -200,6 +232,7 @@ class Turned(nn.Module):
             scores = scores.masked_fill(~mask[:, None, None, :], torch.finfo(scores.dtype).min)
         return self.out_proj((scores.softmax(-1) @ v).transpose(1, 2).flatten(2))
 """
+)
 
 CORRECT = {
     "masked": (MASKED, "Masked"),
@@ -245,7 +278,7 @@ WRONG = {
     "bool_mask_is_inverted": ("added", "mask", "masked keys", "masked_fill(~attn_mask", "masked_fill(attn_mask"),
     "positions_restart": ("returned", "kv_cache", "token by token", "apply_rotary(q, past), apply_rotary(k, past)",
                           "apply_rotary(q, 0), apply_rotary(k, 0)"),
-    "diagonal_restarts": ("returned", "kv_cache", "chunks of three", ".tril(past)", ".tril(1 if past == 1 else past - 1 if past else 0)"),
+    "diagonal_restarts": ("returned", "kv_cache", "chunks of three", ".tril(past)", ".tril(max(past - 1, 0))"),
     "values_lag_behind": ("returned", "kv_cache", "", "torch.cat((past_key_value[1], v), dim=2)",
                           "torch.cat((v, past_key_value[1]), dim=2)"),
     "mask_lost_in_decoding": ("returned", "kv_cache", "left padding", "if attention_mask is not None:",
@@ -274,7 +307,7 @@ WRONG = {
         "                logger.debug('no mask')\n            keep = mask.bool()",
     ),
     "layer_made_in_the_call": ("masked", "swallowed_errors", "parameter", "return self.out_proj(",
-                               "self.out_proj = nn.Linear(x.shape[-1], x.shape[-1]).to(x)\n        return self.out_proj("),
+                               "self.out_proj = nn.Linear(*x.shape[-1:] * 2).to(x)\n        return self.out_proj("),
     "error_logged": ("masked", "swallowed_errors", "logs an error", KEEP,
                      "logger.error('the mask was not understood')\n            keep = mask.bool()"),
     "sum_in_low_precision": (
@@ -283,7 +316,7 @@ WRONG = {
         "    for part in weights.to(scores.dtype).split(1, dim=-1):\n"
         "        total = total + part.sum(-1, keepdim=True)",
     ),
-    "keys_not_turned": ("turned", "shifted_positions", "rotated", "apply_rotary(q, 0), apply_rotary(k, 0)", "apply_rotary(q, 0), k"),
+    "keys_not_turned": ("turned", "shifted_positions", "rotated", "0), apply_rotary(k, 0)", "0), k"),
     "pairs_turned_otherwise": (
         "turned", "shifted_positions", "rotated", "first, second = x[..., :half], x[..., half:]",
         "first, second = x[..., 0::2], x[..., 1::2]\n    cos, sin = torch.cat((cos, sin), -1)[..., ::2], sin",
