@@ -68,12 +68,31 @@ NO_WINDOW = {f"attention.{name}" for name in ("window_width", "branches", "mask_
 ORDERED = {"attention.permutation"} | NO_WINDOW
 # What is undeclared there, and is not finite in some.
 EMPTY = ORDERED | {"attention.empty_rows"}
-UNORDERED = {"attention.causality", "attention.prefix", "attention.kv_cache"} | NO_WINDOW
+UNORDERED = {"attention.causality", "attention.prefix", "attention.kv_cache", "attention.shifted_positions"} | NO_WINDOW
+# What the oracle says of short inputs in float32 is not said again of long ones.
+SAID = ORDERED | {"attention.long_sequences"}
 
 ATTENTION = {
     "clean": Expected(not_applicable=ORDERED, exit_code=0),
     "unordered": Expected(  # it calls torch's fused attention, of which each kernel is a branch
         not_applicable=(UNORDERED | {"attention.head_grouping"}) - {"attention.branches"}, exit_code=0
+    ),
+    "function_alone": Expected(
+        not_applicable=(UNORDERED - {"attention.query_rows"})
+        | {
+            f"attention.{name}"
+            for name in (
+                "mask",
+                "noop_mask",
+                "empty_rows",
+                "low_precision",
+                "long_sequences",
+                "train_eval",
+                "head_grouping",
+                "dropout_in_eval",
+            )
+        },
+        exit_code=0,
     ),
     # Functions and modules without a cache, or without causality, among those that have them.
     "styles": Expected(
@@ -86,7 +105,20 @@ ATTENTION = {
     "windowed": Expected(
         not_applicable={
             f"attention.{name}"
-            for name in ("branches", "empty_rows", "kv_cache", "low_precision", "mask", "noop_mask", "permutation")
+            for name in (
+                "empty_rows",
+                "kv_cache",
+                "low_precision",
+                "mask",
+                "noop_mask",
+                "permutation",
+                "mask_forms",
+                "arguments_used",
+                "query_rows",
+                "long_sequences",
+                "shifted_positions",
+                "branches",
+            )
         },
         exit_code=0,
     ),
@@ -94,7 +126,8 @@ ATTENTION = {
     "traced": Expected(
         TRACED,
         OTHER_KEYS
-        | {"attention.depends", "attention.inputs_untouched", "attention.permutation", "attention.repeatable"},
+        | {"attention.depends", "attention.inputs_untouched", "attention.permutation", "attention.repeatable"}
+        | {"attention.query_rows"},
         not_applicable=UNORDERED
         | {
             f"attention.{name}"
@@ -103,26 +136,29 @@ ATTENTION = {
                 "mask",
                 "noop_mask",
                 "low_precision",
+                "long_sequences",
                 "train_eval",
                 "head_grouping",
                 "dropout_in_eval",
             )
         },
     ),
-    "wrong_scale": Expected({"attention.oracle", "attention.scale"}, OTHER_FUNCTION, not_applicable=ORDERED),
+    "wrong_scale": Expected({"attention.oracle", "attention.scale"}, OTHER_FUNCTION, not_applicable=SAID),
     "leaks_future": Expected(
         {"attention.causality"},
         OTHER_KEYS | {"attention.kv_cache", "attention.prefix"},
-        not_applicable=ORDERED,
+        not_applicable=SAID,
     ),
-    "ignores_mask": Expected({"attention.mask"}, OTHER_KEYS, not_applicable=ORDERED),
+    "ignores_mask": Expected({"attention.mask"}, OTHER_KEYS, not_applicable=ORDERED | {"attention.shifted_positions"}),
     "overflows": Expected({"attention.large_logits"}, not_applicable=EMPTY),
     "cache_off_by_one": Expected({"attention.kv_cache"}, not_applicable=ORDERED),
     "dead_parameter": Expected({"attention.gradients"}, not_applicable=ORDERED),
     "nan_gradient": Expected({"attention.gradients"}, not_applicable=EMPTY),
     "overwrites_mask": Expected({"attention.inputs_untouched"}, not_applicable=ORDERED),
     "mask_replaces_causal": Expected(
-        {"attention.noop_mask"}, OTHER_FUNCTION | {"attention.oracle"}, not_applicable=ORDERED
+        {"attention.noop_mask"},
+        OTHER_FUNCTION | {"attention.oracle", "attention.shifted_positions"},
+        not_applicable=ORDERED,
     ),
     "mask_of_first_sample": Expected(
         {"attention.batch_rows"},
@@ -131,8 +167,8 @@ ATTENTION = {
     ),
     "scale_by_length": Expected(
         {"attention.prefix"},
-        OTHER_FUNCTION | {"attention.oracle", "attention.kv_cache", "attention.scale"},
-        not_applicable=ORDERED,
+        OTHER_FUNCTION | {"attention.oracle", "attention.kv_cache", "attention.scale", "attention.shifted_positions"},
+        not_applicable=SAID,
     ),
     "dropout_in_eval": Expected({"attention.repeatable", "attention.dropout_in_eval"}, not_applicable=ORDERED),
     "causal_in_eval_only": Expected({"attention.train_eval"}, not_applicable=ORDERED),
@@ -141,11 +177,13 @@ ATTENTION = {
     "sees_itself_only": Expected(
         {"attention.depends"},
         OTHER_KEYS,
-        unjudged={"attention.mask"},
-        not_applicable=ORDERED | {"attention.attended_axis"},
+        unjudged={"attention.mask", "attention.shifted_positions"},
+        not_applicable=SAID | {"attention.attended_axis"},
     ),
     "positions_undeclared": Expected(
-        {"attention.permutation"}, OTHER_FUNCTION | {"attention.oracle"}, not_applicable=UNORDERED
+        {"attention.permutation"},
+        OTHER_FUNCTION | {"attention.oracle"},
+        not_applicable=UNORDERED | {"attention.long_sequences"},
     ),
     "empty_row_not_zero": Expected(
         {"attention.empty_rows"}, OTHER_FUNCTION | {"attention.oracle"}, not_applicable=ORDERED
@@ -154,8 +192,6 @@ ATTENTION = {
         {"attention.low_precision"}, {"attention.long_sequences"}, not_applicable=ORDERED
     ),
     "swallowed_error": Expected({"attention.swallowed_errors"}, not_applicable=ORDERED),
-    "sum_in_low_precision": Expected({"attention.long_sequences"}, {"attention.low_precision"}, not_applicable=ORDERED),
-    "positions_squared": Expected({"attention.shifted_positions"}, OTHER_KEYS, not_applicable=ORDERED),
     # What the specs leave out is judged by what its source says, unless what they declare carries it out.
     "left_out": Expected(
         {"attention.softmax_axis"},
@@ -165,6 +201,10 @@ ATTENTION = {
     # Attention that is in no inventory: of three models one is right, one wrong, and one raises.
     "model_core": Expected(
         {"attention.model_cores"}, unjudged={"attention.model_cores"}, not_applicable={"attention.declared"}
+    ),
+    "sum_in_low_precision": Expected({"attention.long_sequences"}, not_applicable=ORDERED),
+    "positions_squared": Expected(
+        {"attention.shifted_positions"}, OTHER_FUNCTION | {"attention.oracle"}, not_applicable=SAID
     ),
     "specs_fail": Expected({"attention.declared"}, unjudged=PROPERTIES),
     "undeclared": Expected(unjudged=PROPERTIES | {"attention.declared"}, exit_code=3),
@@ -356,7 +396,7 @@ def _lines(root: Path) -> dict[str, list[str]]:
 
 
 # Packages of their own, and not one that was edited.
-GOOD = {"clean", "unordered", "styles", "kinds", "windowed", "traced", "left_out", "model_core"}
+GOOD = {"clean", "function_alone", "unordered", "styles", "kinds", "windowed", "traced", "left_out", "model_core"}
 BROKEN = sorted({(folder, name) for _, folder, name in CASES if name not in GOOD})
 
 

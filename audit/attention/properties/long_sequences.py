@@ -6,7 +6,7 @@ from audit.attention.bounds import Deviation, allowance, distance, is_constant
 from audit.attention.cases import plain_case, sample_of
 from audit.attention.contract import Contract, Dtype
 from audit.attention.plain import ORDERS, Scaled
-from audit.attention.properties.judging import call_raised, judge_deviations, no_oracle
+from audit.attention.properties.judging import against_oracle, call_raised, judge_deviations, no_oracle
 from audit.attention.subject import DTYPES, AttentionSubject, Case
 from audit.gateway import TargetRaised
 from audit.judgement import Judgement, not_applicable
@@ -37,15 +37,23 @@ _BOUND = (
 
 def judge(subject: AttentionSubject, run: Run) -> Judgement:
     """Compare one long input with the oracle in each low precision."""
-    if not subject.has_oracle:
-        return no_oracle(subject)
     wanted = [dtype for dtype in _LOW if not subject.is_declared or dtype in subject.contract.dtypes]
     if not wanted:
         return not_applicable("the contract declares no dtype below float32")
+    if not subject.has_oracle:
+        return no_oracle(subject)
     length = _LONG if subject.contract.heads * _LONG**2 <= _MOST_LOGITS else _SHORTER
     # Of what was guessed, only some batch sizes were seen to work.
     batch = 1 if subject.is_declared else 2
     case = plain_case(subject, subject.generator(run.seed), length=length, batch=batch).replaced(f"{length} tokens")
+    short = plain_case(subject, subject.generator(run.seed))
+    try:
+        near = subject.forward(run, subject.finest_dtype, [short])
+    except TargetRaised as raised:
+        return call_raised(subject, run, raised)
+    apart = against_oracle(subject, near.state, short, near.outputs[0], subject.finest_dtype)
+    if not apart.holds:
+        return not_applicable("short inputs in float32 differ from the oracle as well, which attention.oracle compares")
     compared = _compared(subject, case)
     deviations: list[tuple[str, Deviation]] = []
     for dtype in wanted:

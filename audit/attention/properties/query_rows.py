@@ -33,9 +33,11 @@ def judge(subject: AttentionSubject, run: Run) -> Judgement:
     generator = subject.generator(run.seed)
     whole = plain_case(subject, generator, is_causal=False)
     name = "query" if subject.is_function else "hidden_states"
+    # Under a window it matters where the first of fewer queries stands: where the contract says, the last are the last.
+    chunks = [(start, end) for start, end in _CHUNKS if subject.contract.window is None or end == LENGTH]
     parts = [
         whole.replaced(f"queries {start} to {end - 1} alone", **{name: whole.tensors[name][..., start:end, :]})
-        for start, end in _CHUNKS
+        for start, end in chunks
     ]
     mixed = whole.tensors[name].clone()
     first = mixed[..., :_REPLACED, :]
@@ -49,7 +51,7 @@ def judge(subject: AttentionSubject, run: Run) -> Judgement:
         if subject.is_declared:
             return call_raised(subject, run, raised)
         return not_applicable(f"undeclared: how it is called without a mask; {describe_raised(raised, run.target)}")
-    full, beside, *chunks = runs.outputs
+    full, beside, *found = runs.outputs
     if trouble := no_reference(full, runs.bound):
         return trouble
     if distance(beside[..., :_REPLACED, :], full[..., :_REPLACED, :]) <= runs.bound:
@@ -58,7 +60,7 @@ def judge(subject: AttentionSubject, run: Run) -> Judgement:
     deviations = [
         Deviation(case=other.name, error=distance(beside[..., kept, :], full[..., kept, :]), bound=runs.bound)
     ]
-    for index, (part, (start, end), output) in enumerate(zip(parts, _CHUNKS, chunks, strict=True)):
+    for index, (part, (start, end), output) in enumerate(zip(parts, chunks, found, strict=True)):
         if index + 2 not in runs.answers.refused:
             apart = distance(output, full[..., start:end, :])
             deviations.append(Deviation(case=part.name, error=apart, bound=runs.bound))

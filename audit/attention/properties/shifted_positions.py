@@ -41,7 +41,7 @@ def judge(subject: AttentionSubject, run: Run) -> Judgement:
     if given:
         cases.append(plain.under(f"all positions {_SHIFT} later", offset=_SHIFT))
     if subject.contract.key_mask and not given:
-        cases.append(_padded(subject, plain, generator))
+        cases += [_padded(subject, plain, generator) for _ in range(2)]
     if not cases:
         return not_applicable("undeclared: its positions can be neither passed in nor moved by padding")
     dtype = subject.finest_dtype
@@ -57,6 +57,9 @@ def judge(subject: AttentionSubject, run: Run) -> Judgement:
         what = "the order of tokens changes no output, so that positions have no part in it"
         return error(f"{what}: nothing was tested") if subject.is_declared else not_applicable(f"observed: {what}")
     length = output.shape[1]
+    padded = [other[:, -length:] for other in others if other.shape[1] > length]
+    if padded and distance(*padded) > runs.bound:
+        return not_applicable("masked tokens before the first have influence, which attention.mask compares")
     deviations = [
         (dtype, Deviation(case=case.name, error=distance(other[:, -length:], output), bound=runs.bound))
         for case, other in zip(cases, others, strict=True)

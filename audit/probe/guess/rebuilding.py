@@ -45,6 +45,8 @@ def rebuilt(subject: Mapping[str, Any], seed: int, dtype: torch.dtype) -> tuple[
     def call(leaves: Mapping[str, torch.Tensor | None], described: Mapping[str, object]) -> object:
         own = form | {"offset": described.get("offset", 0)}
         if described["kind"] == "decode":
+            if not form.get("cache"):
+                raise NotImplementedError("no call form of a cache was found")
             chunks = cast(list[int], described["chunks"])
             return caches.decoded(
                 function, own, leaves, chunks, namespace=namespace, uncached=bool(described.get("uncached"))

@@ -10,7 +10,7 @@ from audit.judgement import Judgement
 from audit.plan import Run
 from audit.results import Outcome
 from audit.session import Collected
-from audit.target import Target
+from audit.target import Target, available_cores
 
 
 class JudgedSources:
@@ -24,7 +24,7 @@ class JudgedSources:
         items = [item_named(collected, Named(root / f"{name}.py", judged)) for name, (_, judged) in sources.items()]
         self._groups = dict(zip(sources, guessed_groups(collected, items), strict=True))
         collected.close()
-        self._probe = open_probe(self._target)
+        self._probe = open_probe(self._target, side_by_side=available_cores())
 
     def judge(self, name: str, *checks: str) -> dict[str, list[Judgement]]:
         """Return the judgements of these checks, or of all, each of which must make a valid result."""

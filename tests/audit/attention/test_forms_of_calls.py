@@ -278,7 +278,7 @@ WRONG = {
     "bool_mask_is_inverted": ("added", "mask", "masked keys", "masked_fill(~attn_mask", "masked_fill(attn_mask"),
     "positions_restart": ("returned", "kv_cache", "token by token", "apply_rotary(q, past), apply_rotary(k, past)",
                           "apply_rotary(q, 0), apply_rotary(k, 0)"),
-    "diagonal_restarts": ("returned", "kv_cache", "chunks of three", ".tril(past)", ".tril(1 if past == 1 else past - 1 if past else 0)"),
+    "diagonal_restarts": ("returned", "kv_cache", "chunks of three", ".tril(past)", ".tril(max(past - 1, 0))"),
     "values_lag_behind": ("returned", "kv_cache", "", "torch.cat((past_key_value[1], v), dim=2)",
                           "torch.cat((v, past_key_value[1]), dim=2)"),
     "mask_lost_in_decoding": ("returned", "kv_cache", "left padding", "if attention_mask is not None:",
@@ -307,7 +307,7 @@ WRONG = {
         "                logger.debug('no mask')\n            keep = mask.bool()",
     ),
     "layer_made_in_the_call": ("masked", "swallowed_errors", "parameter", "return self.out_proj(",
-                               "self.out_proj = nn.Linear(x.shape[-1], x.shape[-1]).to(x)\n        return self.out_proj("),
+                               "self.out_proj = nn.Linear(*x.shape[-1:] * 2).to(x)\n        return self.out_proj("),
     "error_logged": ("masked", "swallowed_errors", "logs an error", KEEP,
                      "logger.error('the mask was not understood')\n            keep = mask.bool()"),
     "sum_in_low_precision": (
@@ -316,7 +316,7 @@ WRONG = {
         "    for part in weights.to(scores.dtype).split(1, dim=-1):\n"
         "        total = total + part.sum(-1, keepdim=True)",
     ),
-    "keys_not_turned": ("turned", "shifted_positions", "rotated", "apply_rotary(q, 0), apply_rotary(k, 0)", "apply_rotary(q, 0), k"),
+    "keys_not_turned": ("turned", "shifted_positions", "rotated", "0), apply_rotary(k, 0)", "0), k"),
     "pairs_turned_otherwise": (
         "turned", "shifted_positions", "rotated", "first, second = x[..., :half], x[..., half:]",
         "first, second = x[..., 0::2], x[..., 1::2]\n    cos, sin = torch.cat((cos, sin), -1)[..., ::2], sin",

@@ -44,8 +44,9 @@ def test_modules_are_judged_and_not_excused(styles: Any, name: str) -> None:
     judgements = styles.judge(name)
     excused = {check for check, judgement in judgements.items() if judgement.outcome == "not_applicable"}
     expected = {
-        "bidirectional": {"attention.causality", "attention.prefix", "attention.kv_cache"},
-        "causal_no_positions": {"attention.kv_cache", "attention.permutation"},
+        "bidirectional": {"causality", "prefix", "kv_cache", "shifted_positions"},
+        "causal_no_positions": {"kv_cache", "permutation", "shifted_positions"},
     }
-    assert excused == expected.get(name, {"attention.permutation"}) | {"attention.window_width"}
+    always = {"window_width", "mask_forms", "arguments_used", "query_rows"}
+    assert excused == {f"attention.{each}" for each in expected.get(name, {"permutation"}) | always}
     assert all(j.subject.parameters for check, j in judgements.items() if check not in excused)

@@ -163,7 +163,7 @@ def test_a_module_without_layers_is_called_as_the_function_that_it_is(found: Fin
     torch.testing.assert_close(output, expected)
 
 
-def test_a_guessed_subject_is_not_decoded(found: Find) -> None:
+def test_what_has_no_cache_is_not_decoded(found: Find) -> None:
     callee = found("gpt_style", "CausalSelfAttention").callee()
-    with pytest.raises(NotImplementedError, match="not decoded"):
+    with pytest.raises(NotImplementedError, match="no call form of a cache"):
         callee.call({"hidden_states": hidden(), "key_mask": None}, {"kind": "decode", "chunks": [11]})
