@@ -55,17 +55,41 @@ TRACED = {
         "window_width",
     )
 }  # fmt: skip
-PROPERTIES |= TRACED
+PROMISES = {f"attention.{name}" for name in ("row_sums", "every_key", "soft_cap", "alibi", "derivatives")}
+PROPERTIES |= TRACED | PROMISES
 NO_BUILD = {f"smoke.{name}" for name in FOLLOWING_BUILD}
 OTHER_FUNCTION = {"attention.gradients"}
 OTHER_KEYS = OTHER_FUNCTION | {"attention.oracle", "attention.large_logits"}
 
-NO_WINDOW = {"attention.window_width"}  # none of these declares one
+# None of these declares a window, or one of the other promises that few make.
+NO_WINDOW = {"attention.window_width"} | PROMISES
 # The clean package declares rotary positions, with which the order of tokens matters.
 ORDERED = {"attention.permutation"} | NO_WINDOW
 # What is undeclared there, and is not finite in some.
 EMPTY = ORDERED | {"attention.empty_rows"}
 UNORDERED = {"attention.causality", "attention.prefix", "attention.kv_cache"} | NO_WINDOW
+
+NO_PROJECTIONS = {"attention.oracle", "attention.large_logits"}
+# What does not concern one or another of the entries that make such promises.
+OF_SOME = UNORDERED | {
+    f"attention.{name}"
+    for name in (
+        "attended_axis",
+        "dropout_in_eval",
+        "empty_rows",
+        "head_grouping",
+        "large_logits",
+        "logits_dtype",
+        "low_precision",
+        "mask",
+        "noop_mask",
+        "permutation",
+        "scale",
+        "softmax_axis",
+        "softmax_once",
+        "train_eval",
+    )
+}
 
 ATTENTION = {
     "clean": Expected(not_applicable=ORDERED, exit_code=0),
@@ -82,7 +106,8 @@ ATTENTION = {
         not_applicable={
             f"attention.{name}"
             for name in ("empty_rows", "kv_cache", "low_precision", "mask", "noop_mask", "permutation")
-        },
+        }
+        | PROMISES,
         exit_code=0,
     ),
     # One entry for each property of a trace, and one without a mistake.
@@ -103,6 +128,14 @@ ATTENTION = {
                 "dropout_in_eval",
             )
         },
+    ),
+    # One entry for each promise; those that are modules have no projections to compare with the oracle.
+    "promised": Expected(unjudged=NO_PROJECTIONS, not_applicable=OF_SOME, exit_code=3),
+    "promises_broken": Expected(
+        PROMISES,
+        OTHER_FUNCTION | {"attention.oracle", "attention.scale"},
+        unjudged=NO_PROJECTIONS,
+        not_applicable=OF_SOME,
     ),
     "wrong_scale": Expected({"attention.oracle", "attention.scale"}, OTHER_FUNCTION, not_applicable=ORDERED),
     "leaks_future": Expected(
@@ -328,7 +361,7 @@ def _lines(root: Path) -> dict[str, list[str]]:
     return {path.relative_to(root).as_posix(): path.read_text().splitlines(keepends=True) for path in files}
 
 
-GOOD = {"clean", "unordered", "styles", "kinds", "windowed", "traced"}
+GOOD = {"clean", "unordered", "styles", "kinds", "windowed", "traced", "promised", "promises_broken"}
 BROKEN = sorted({(folder, name) for _, folder, name in CASES if name not in GOOD})
 
 
