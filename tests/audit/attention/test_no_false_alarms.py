@@ -47,5 +47,8 @@ def test_modules_are_judged_and_not_excused(styles: Any, name: str) -> None:
         "bidirectional": {"attention.causality", "attention.prefix", "attention.kv_cache"},
         "causal_no_positions": {"attention.kv_cache", "attention.permutation"},
     }
-    assert excused == expected.get(name, {"attention.permutation"}) | {"attention.window_width"}
+    not_promised = {
+        f"attention.{each}" for each in ("window_width", "row_sums", "every_key", "soft_cap", "alibi", "derivatives")
+    }
+    assert excused == expected.get(name, {"attention.permutation"}) | not_promised
     assert all(j.subject.parameters for check, j in judgements.items() if check not in excused)
