@@ -119,6 +119,7 @@ ATTENTION = {
         | {
             f"attention.{name}"
             for name in (
+                "permutation",
                 "empty_rows",
                 "mask",
                 "noop_mask",
