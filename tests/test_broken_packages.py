@@ -56,14 +56,17 @@ TRACED = {
         "window_width",
     )
 }  # fmt: skip
-PROPERTIES |= TRACED | {"attention.branches"}
+PROMISES = {f"attention.{name}" for name in ("row_sums", "every_key", "soft_cap", "alibi", "derivatives")}
+PROPERTIES |= TRACED | PROMISES | {"attention.branches"}
 NO_BUILD = {f"smoke.{name}" for name in FOLLOWING_BUILD}
 OTHER_FUNCTION = {"attention.gradients"}
 OTHER_KEYS = OTHER_FUNCTION | {"attention.oracle", "attention.large_logits"}
 
-# None of these declares a window, and each has one implementation; specs choose the form of a mask and the arguments,
-# and modules take no queries alone.
-NO_WINDOW = {f"attention.{name}" for name in ("window_width", "branches", "mask_forms", "arguments_used", "query_rows")}
+# None of these declares a window or another of the promises that few make, and each has one implementation; specs choose
+# the form of a mask and the arguments, and modules take no queries alone.
+NO_WINDOW = PROMISES | {
+    f"attention.{name}" for name in ("window_width", "branches", "mask_forms", "arguments_used", "query_rows")
+}
 # The clean package declares rotary positions, with which the order of tokens matters.
 ORDERED = {"attention.permutation"} | NO_WINDOW
 # What is undeclared there, and is not finite in some.
@@ -71,6 +74,28 @@ EMPTY = ORDERED | {"attention.empty_rows"}
 UNORDERED = {"attention.causality", "attention.prefix", "attention.kv_cache", "attention.shifted_positions"} | NO_WINDOW
 # What the oracle says of short inputs in float32 is not said again of long ones.
 SAID = ORDERED | {"attention.long_sequences"}
+
+NO_PROJECTIONS = {"attention.oracle", "attention.large_logits"}
+# What does not concern one or another of the entries that make such promises.
+OF_SOME = UNORDERED | {
+    f"attention.{name}"
+    for name in (
+        "attended_axis",
+        "dropout_in_eval",
+        "empty_rows",
+        "head_grouping",
+        "large_logits",
+        "logits_dtype",
+        "low_precision",
+        "mask",
+        "noop_mask",
+        "permutation",
+        "scale",
+        "softmax_axis",
+        "softmax_once",
+        "train_eval",
+    )
+}
 
 ATTENTION = {
     "clean": Expected(not_applicable=ORDERED, exit_code=0),
@@ -132,6 +157,7 @@ ATTENTION = {
         | {
             f"attention.{name}"
             for name in (
+                "permutation",
                 "empty_rows",
                 "mask",
                 "noop_mask",
@@ -144,6 +170,14 @@ ATTENTION = {
         },
     ),
     "wrong_scale": Expected({"attention.oracle", "attention.scale"}, OTHER_FUNCTION, not_applicable=SAID),
+    # One entry for each promise; those that are modules have no projections to compare with the oracle.
+    "promised": Expected(unjudged=NO_PROJECTIONS, not_applicable=OF_SOME, exit_code=3),
+    "promises_broken": Expected(
+        PROMISES,
+        OTHER_FUNCTION | {"attention.oracle", "attention.scale"},
+        unjudged=NO_PROJECTIONS,
+        not_applicable=OF_SOME,
+    ),
     "leaks_future": Expected(
         {"attention.causality"},
         OTHER_KEYS | {"attention.kv_cache", "attention.prefix"},
@@ -396,7 +430,10 @@ def _lines(root: Path) -> dict[str, list[str]]:
 
 
 # Packages of their own, and not one that was edited.
-GOOD = {"clean", "function_alone", "unordered", "styles", "kinds", "windowed", "traced", "left_out", "model_core"}
+GOOD = {
+    "clean", "function_alone", "unordered", "styles", "kinds", "windowed", "traced", "left_out", "model_core",
+    "promised", "promises_broken",
+}  # fmt: skip
 BROKEN = sorted({(folder, name) for _, folder, name in CASES if name not in GOOD})
 
 

@@ -105,7 +105,7 @@ def attend(
 def emptied(weights: Tensor, has_key: Tensor, contract: Contract) -> Tensor:
     """Return the weights (..., Lq, Lk) with what is declared for the rows that may attend to nothing, else zeros."""
     if contract.empty_row == "uniform":
-        return weights.masked_fill(~has_key, 0.0) + ~has_key / weights.shape[-1]
+        return weights.masked_fill(~has_key, 0.0) + (~has_key).to(weights.dtype) / weights.shape[-1]
     if contract.empty_row == "nan":
         return weights.masked_fill(~has_key, math.nan)
     return weights * has_key

@@ -155,7 +155,15 @@ def _must_be_given(subject: Subject) -> bool:
         return True
     masks = _mask_parameters(subject)
     mask = subject.form["mask"]
-    return bool(masks) and not (len(masks) == 1 and mask is not None and mask["shape"] == "BL")
+    if not masks:
+        return False
+    return len(masks) > 1 or mask is None or mask["shape"] != "BL" or not _is_of_keys(subject.source, masks[0])
+
+
+def _is_of_keys(source: Source, name: str) -> bool:
+    """Whether a mask is said to be (batch, seq), or the code gives it the axes of heads and queries."""
+    axes = rf"\b{re.escape(name)}(\[:, None, None|\.unsqueeze\(1\)\.unsqueeze\([12]\)|\.view\(\w+, 1, 1)"
+    return documented_shapes(source, name) == ("BL",) or bool(re.search(axes, structure.code_of(source)))
 
 
 def _causal(subject: Subject, contract: Mapping[str, object], found: Claims) -> None:

@@ -52,7 +52,7 @@ _OF_KEYS = re.compile(
 )
 _SPARSE = re.compile(
     r"topk|top_k|sparse|window|local|block|neighbo|routing|deform|sampl|sparsemax|entmax|hash|bucket|sort|stride|"
-    r"dilat|cluster|threshold|relu\(|select|gather|landmark|nested|cu_seq|mask_fn|prune|segment",
+    r"dilat|cluster|gumbel|assign|argmax|one_hot|threshold|relu\(|select|gather|landmark|nested|cu_seq|mask_fn|prune|segment",
     _I,
 )
 _CUT = re.compile(

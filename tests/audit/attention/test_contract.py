@@ -15,7 +15,10 @@ from audit.probe import specs as probe_specs
 VALID: dict[str, Any] = {
     "num_heads": 6, "num_kv_heads": 3, "head_dim": 8, "is_causal": True, "embed_dim": 20, "scale": None,
     "key_mask": True, "causal_alignment": "bottom_right", "head_grouping": "interleaved", "rotary_base": 500.0,
-    "rotary_layout": "half", "empty_row": "zeros", "dtypes": ["float32", "bfloat16", "float16"],
+    "rotary_layout": "half", "empty_row": "zeros", "window": 5, "window_counts_query": True, "soft_cap": 2.0,
+    "sinks": "sinks", "value_scale": 0.5, "rows_sum_to_one": None, "positions": None, "approximation_error": 0.1,
+    "given_mask": "joins", "feature_map": None, "alibi_slopes": "published",
+    "dtypes": ["float32", "bfloat16", "float16"],
     "projections": {"query": "q", "key": "k", "value": "v", "output": "o"},
 }  # fmt: skip
 REQUIRED = ("num_heads", "num_kv_heads", "head_dim", "is_causal")
@@ -32,7 +35,18 @@ WRONG: dict[str, list[Any]] = {
     "head_grouping": ["grouped", None],
     "rotary_base": ["10k", [], float("nan"), -500.0, 0.0],
     "rotary_layout": ["quarter", None],
-    "empty_row": ["nan", 0],
+    "empty_row": ["mean", 0],
+    "window": [0, -3, 2.5, "wide"],
+    "window_counts_query": ["perhaps", 2],
+    "soft_cap": [0.0, -2.0, "soft", float("inf")],
+    "sinks": [3, ["sinks"]],
+    "value_scale": ["large", None, float("nan")],
+    "rows_sum_to_one": ["perhaps", 2],
+    "positions": ["rotary", True],
+    "approximation_error": [0.0, -1.0, "small"],
+    "given_mask": ["ignored", True],
+    "feature_map": ["relu6", 1],
+    "alibi_slopes": ["steep", [0.5], [0.5, 0.25, 0.125, 0.1, 0.05, "x"], 0.5],
     "dtypes": [[], ["float64"], "float32", None, [1]],
     "projections": [{}, [], "q", {"query": "q"}, {"query": 1, "key": "k", "value": "v", "output": "o"}],
 }

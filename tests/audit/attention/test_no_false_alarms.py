@@ -47,6 +47,9 @@ def test_modules_are_judged_and_not_excused(styles: Any, name: str) -> None:
         "bidirectional": {"causality", "prefix", "kv_cache", "shifted_positions"},
         "causal_no_positions": {"kv_cache", "permutation", "shifted_positions"},
     }
-    always = {"window_width", "mask_forms", "arguments_used", "query_rows"}
+    always = {
+        "window_width", "mask_forms", "arguments_used", "query_rows", "row_sums", "every_key", "soft_cap", "alibi",
+        "derivatives", "branches",
+    }  # fmt: skip
     assert excused == {f"attention.{each}" for each in expected.get(name, {"permutation"}) | always}
     assert all(j.subject.parameters for check, j in judgements.items() if check not in excused)
