@@ -28,6 +28,7 @@ def run_area(
     release: bool = False,
     needs_inventory: bool = False,
     keeps_results: bool = False,
+    one_thread: bool = False,
 ) -> None:
     """Audit the target and leave with the exit code of the report.
 
@@ -53,6 +54,7 @@ def run_area(
         needs_inventory=needs_inventory,
         cache=options.cache,
         keeps_results=keeps_results,
+        one_thread=one_thread,
         fail_fast=options.fail_fast,
     )
     prepare_output(options)
