@@ -71,12 +71,13 @@ EXPECTED = {
     "diffusers": Expected(
         "diffusers",
         ("models",),
-        called=63,
-        passed=1608,
+        called=133,
+        passed=3340,
         measured_with="diffusers 0.42.1",
         defects={
             ("SAMEAttention", "attention.low_precision"): "rotary frequencies are a buffer, which bfloat16 rounds, and "
             "positions are counted in bfloat16 too",
+            ("SAMEAttnProcessor", "attention.low_precision"): "as SAMEAttention, which it computes",
             (
                 "SanaWMSoftmaxAttention",
                 "attention.logits_dtype",

@@ -120,6 +120,39 @@ class JointWithoutText(Joint):
         return first + 0.0 * second.sum()
 
 
+class AttnProcessor:
+    """Computes attention with the layers of what it is handed to."""
+
+    def __call__(self, attn, hidden_states, encoder_hidden_states=None, attention_mask=None):
+        kv = hidden_states if encoder_hidden_states is None else encoder_hidden_states
+        q, k, v = attn.to_q(hidden_states), attn.to_k(kv), attn.to_v(kv)
+        return attn.out(attn.attend(q, k, v))
+
+
+class PairsProcessor(AttnProcessor):
+    """The first half of the samples is the other's counterpart."""
+
+    def __call__(self, attn, hidden_states, encoder_hidden_states=None, attention_mask=None):
+        first, second = hidden_states.chunk(2)
+        return super().__call__(attn, torch.cat([first, second]))
+
+
+class OverwritingProcessor(AttnProcessor):
+    def __call__(self, attn, hidden_states, encoder_hidden_states=None, attention_mask=None):
+        if not hidden_states.requires_grad:
+            hidden_states *= 1.01
+        return super().__call__(attn, hidden_states)
+
+
+class Attention(Base):
+    def __init__(self, dim, heads, processor=None):
+        super().__init__(dim, heads)
+        self.processor = processor or AttnProcessor()
+
+    def forward(self, hidden_states, encoder_hidden_states=None, attention_mask=None):
+        return self.processor(self, hidden_states, encoder_hidden_states, attention_mask)
+
+
 def eager_attention(module, query, key, value, attention_mask, scaling, dropout=0.0, **kwargs):
     scores = query @ key.mT * scaling
     if attention_mask is not None:
@@ -127,7 +160,7 @@ def eager_attention(module, query, key, value, attention_mask, scaling, dropout=
     weights = F.dropout(scores.softmax(-1), p=dropout, training=module.training)
     return (weights @ value).transpose(1, 2).contiguous(), weights
 '''
-RIGHT = ("NonLocal", "Outlook", "TwoMasks", "Joint", "eager_attention")
+RIGHT = ("NonLocal", "Outlook", "TwoMasks", "Joint", "eager_attention", "AttnProcessor")
 
 
 class Guesses:
@@ -186,6 +219,15 @@ def test_masks_that_are_all_ignored_fail(guesses: Guesses) -> None:
 
 def test_a_part_that_leads_to_no_output_fails(guesses: Guesses) -> None:
     assert "text_q" in str(failures(guesses.judge("JointWithoutText"))["gradients"])
+
+
+def test_a_processor_is_judged_in_the_class_that_runs_it(guesses: Guesses) -> None:
+    assert "hidden_states" in str(failures(guesses.judge("OverwritingProcessor"))["inputs_untouched"])
+
+
+def test_a_processor_of_pairs_is_not_judged_on_single_samples(guesses: Guesses) -> None:
+    with pytest.raises(AssertionError, match="it takes no batch of 1: ValueError: not enough values"):
+        guesses.judge("PairsProcessor")
 
 
 def test_heads_scaled_by_the_width_of_all_fail(guesses: Guesses) -> None:
