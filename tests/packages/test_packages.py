@@ -72,7 +72,7 @@ EXPECTED = {
         "diffusers",
         ("models",),
         called=133,
-        passed=3340,
+        passed=3350,
         measured_with="diffusers 0.42.1",
         defects={
             ("SAMEAttention", "attention.low_precision"): "rotary frequencies are a buffer, which bfloat16 rounds, and "
