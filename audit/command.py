@@ -30,6 +30,7 @@ def run_area(
     needs_inventory: bool = False,
     keeps_results: bool = False,
     fail_fast: bool = False,
+    one_thread: bool = False,
 ) -> None:
     """Audit the target and leave with the exit code of the report.
 
@@ -55,6 +56,7 @@ def run_area(
         needs_inventory=needs_inventory,
         cache=options.cache,
         keeps_results=keeps_results,
+        one_thread=one_thread,
         fail_fast=fail_fast,
     )
     prepare_output(options)

@@ -48,6 +48,7 @@ class Execution:
         notify: Notify | None = None,
         kept: KeptResults | None = None,
         fail_fast: bool = False,
+        one_thread: bool = False,
     ) -> None:
         """Prepare to run `plan`.
 
@@ -58,6 +59,7 @@ class Execution:
             notify: called with a subject's name when it begins (no results) and with the results of each check.
             kept: results of earlier runs, which are taken over, and to which those of this one are added.
             fail_fast: whether nothing more is begun after the first failure.
+            one_thread: whether torch has one thread in each process, however few run side by side.
         """
         self._target = target
         self._plan = plan
@@ -68,7 +70,8 @@ class Execution:
         self._idle: SimpleQueue[Probe] = SimpleQueue()
         self._probes = [probe] if probe else []
         self._probes += [
-            open_probe(target, side_by_side=self._workers) for _ in range(self._workers - len(self._probes))
+            open_probe(target, side_by_side=available_cores() if one_thread else self._workers)
+            for _ in range(self._workers - len(self._probes))
         ]
         for each in self._probes:
             self._idle.put(each)

@@ -176,6 +176,7 @@ class Request:
     cache: bool = False
     keeps_results: bool = False
     fail_fast: bool = False
+    one_thread: bool = False
     limits: Sequence[str] = ()
     compare: Compare = _nothing_known
     explain: bool = True
@@ -210,7 +211,13 @@ def conduct(target: Target, request: Request) -> Report:
         environment = collected.environment
         kept = _kept(target, collected) if request.cache and request.keeps_results else None
         execution = Execution(
-            target, plan, probe=collected.probe, notify=request.notify, kept=kept, fail_fast=request.fail_fast
+            target,
+            plan,
+            probe=collected.probe,
+            notify=request.notify,
+            kept=kept,
+            fail_fast=request.fail_fast,
+            one_thread=request.one_thread,
         )
         execution.run()
         stop_if_wanted()

@@ -62,8 +62,8 @@ NO_BUILD = {f"smoke.{name}" for name in FOLLOWING_BUILD}
 OTHER_FUNCTION = {"attention.gradients"}
 OTHER_KEYS = OTHER_FUNCTION | {"attention.oracle", "attention.large_logits"}
 
-# None of these declares a window or another of the promises that few make, and each has one implementation; specs choose
-# the form of a mask and the arguments, and modules take no queries alone.
+# None of these declares a window or another of the promises that few make, and each has one implementation; specs
+# choose the form of a mask and the arguments, and modules take no queries alone.
 NO_WINDOW = PROMISES | {
     f"attention.{name}" for name in ("window_width", "branches", "mask_forms", "arguments_used", "query_rows")
 }

@@ -56,7 +56,7 @@ def _is_unread(name: str, module: torch.nn.Module) -> bool:
             holder = holder.get_submodule(part)
     if type(module).__module__.startswith("torch.nn."):
         return False
-    read = _read(type(owner))
+    read = _read(type(owner))  # type: ignore[arg-type]  # torch's stub of `__hash__` is none of a class
     return attribute not in read and not read & _NAMELESS
 
 

@@ -13,6 +13,7 @@ from . import trying
 from .adapting import Form
 from .claims import Subject, claimed
 from .contracts import inferred
+from .hosts import host_of
 from .loading import Loaded, load
 from .problems import NotGuessed
 from .reading import is_module_class, parameters_of, read
@@ -55,6 +56,13 @@ def find(path: str, module: str | None, qualname: str, seed: int) -> dict[str, o
             loaded = load(path, module, qualname)
         value = loaded.value
         reply |= {"loaded": loaded.how, "declared": _declared(value, qualname), "signature": _signature(value)}
+        host = host_of(value) if isinstance(value, type) and not is_module_class(value) else None
+        if host is not None:
+            assert isinstance(value, type)
+            loaded = Loaded(namespace_of(value)[host], loaded.how)
+            reply |= {"declared": _declared(loaded.value, host), "signature": _signature(loaded.value)}
+            ways, why_not = ways_of_class(loaded, path, seed, processor=value)
+            return reply | _found(ways, why_not, loaded, path, host=host)
         if isinstance(value, type) and not is_module_class(value):
             what = (
                 "a torch.autograd.Function" if issubclass(value, torch.autograd.Function) else "not a torch.nn.Module"
@@ -63,14 +71,25 @@ def find(path: str, module: str | None, qualname: str, seed: int) -> dict[str, o
         if not callable(value):
             raise NotGuessed(f"{qualname} is neither a class nor a function")
         ways, why_not = ways_of_class(loaded, path, seed) if is_module_class(value) else ways_of_function(loaded, path)
-        subjects = [_described(name, way, loaded, path) for name, way in ways.items()]
-        main = next(iter(ways.values()))
-        reply |= {"subjects": subjects, "kind": main.form["canonical"], "not_built": why_not}
-        if main.module is not None:
-            reply["parameters"] = sum(p.numel() for p in main.module.parameters())
+        reply |= _found(ways, why_not, loaded, path)
     except NotGuessed as problem:
         reply["problem"] = str(problem)
     return reply
+
+
+def _found(
+    ways: Mapping[str, Way], why_not: Mapping[str, str], loaded: Loaded, path: str, *, host: str | None = None
+) -> dict[str, object]:
+    """Return the part of the reply that says how it is built and called; `host` runs what was asked for."""
+    main = next(iter(ways.values()))
+    found: dict[str, object] = {
+        "subjects": [_described(name, way, loaded, path, host) for name, way in ways.items()],
+        "kind": main.form["canonical"],
+        "not_built": dict(why_not),
+    }
+    if main.module is not None:
+        found["parameters"] = sum(p.numel() for p in main.module.parameters())
+    return found
 
 
 def _declared(value: object, qualname: str) -> str:
@@ -93,7 +112,7 @@ def _signature(value: object) -> dict[str, object]:
     return found
 
 
-def _described(name: str, way: Way, loaded: Loaded, path: str) -> dict[str, object]:
+def _described(name: str, way: Way, loaded: Loaded, path: str, host: str | None) -> dict[str, object]:
     """Return a subject as plain data."""
     form, sizes = way.form, way.sizes
     source = read(loaded.value)
@@ -119,7 +138,7 @@ def _described(name: str, way: Way, loaded: Loaded, path: str) -> dict[str, obje
     why |= {key: claims.said[key] for key in claims.contract if key in claims.said}
     subject: dict[str, object] = {
         "name": name,
-        "choices": {"arguments": dict(way.arguments), "form": form, "opened": way.opened},
+        "choices": {"arguments": dict(way.arguments), "form": form, "opened": way.opened, "host": host},
         "contract": contract,
         "claims": claims.said,
         "inferred_from": why,

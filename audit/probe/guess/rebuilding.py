@@ -29,6 +29,8 @@ def rebuilt(subject: Mapping[str, Any], seed: int, dtype: torch.dtype) -> tuple[
     namespace = namespace_of(value)
     choices = subject["choices"]
     form = choices["form"]
+    if choices.get("host"):  # a processor is run by the class that is built with it
+        value = namespace[choices["host"]]
     module: torch.nn.Module | None = None
     function = cast(Callable[..., object], value)
     if isinstance(value, type):

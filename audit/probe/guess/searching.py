@@ -28,6 +28,8 @@ _GROWTH = 80  # settings that a configuration of unknown class may turn out to n
 _MAX_SUBJECTS = 13
 _ROTARY = re.compile(r"rotary|rotate_half|apply_rope|\brope\b|freqs_cis|view_as_complex", re.IGNORECASE)
 _OTHER_POSITIONS = re.compile(r"nn\.Embedding|pos_embed\b|\bwpe\b|absolute|alibi|learned|relative_pos|rel_pos|sinusoid")
+_WITH_FRAMES = ("BCTHW", "BTHWC")
+_ONE_FRAME = "it was called with one frame, and may attend over time: nothing would be tested"
 
 
 @dataclass(frozen=True)
@@ -64,12 +66,34 @@ def _has_module(value: object) -> bool:
     return getattr(value, "__module__", None) in sys.modules
 
 
-def ways_of_class(loaded: Loaded, path: str, seed: int) -> tuple[dict[str, Way], dict[str, str]]:
-    """Return the ways by the subject's suffix, the usual one first, and why options could not be built."""
+def ways_of_class(
+    loaded: Loaded, path: str, seed: int, *, processor: type | None = None
+) -> tuple[dict[str, Way], dict[str, str]]:
+    """Return the ways by the subject's suffix, the usual one first, and why options could not be built.
+
+    With a `processor`, which computes attention for the class, there is one way and perhaps that across: options are
+    the class's, and tried with its own processor.
+    """
     built = cast(type, loaded.value)
     source = read(built)
-    constructor = Constructor(built, source, namespace_of(built))
     deadline = time.monotonic() + _SECONDS
+    if processor is not None:
+        own = read(processor)
+        source = replace(
+            source,
+            text=f"{source.text}\n{own.text}",
+            documentation=f"{source.documentation}\n{own.documentation}",
+            trees=(*source.trees, *own.trees),
+        )
+        constructor = Constructor(built, source, namespace_of(processor))
+        given: dict[Path, object] = {("processor",): {"$call": processor.__qualname__, "arguments": {}}}
+        usual = _search(constructor, given, path, seed, deadline)
+        if usual.form["layout"] in _WITH_FRAMES and "temporal" in processor.__qualname__.lower():
+            raise NotGuessed(_ONE_FRAME)  # a norm over the channels may let tokens reach one another all the same
+        _check_batches(usual, constructor, path)
+        ways = {"": usual, **dict(_across(usual, built, constructor, path, seed))}
+        return {name: _with_known_mask(way) for name, way in ways.items()}, {}
+    constructor = Constructor(built, source, namespace_of(built))
     usual = _search(constructor, {}, path, seed, deadline)
     ways = {"": usual}
     why_not: dict[str, str] = {}
@@ -91,6 +115,27 @@ def ways_of_class(loaded: Loaded, path: str, seed: int) -> tuple[dict[str, Way],
                 why_not[name] = str(problem)
     ways |= dict(_across(ways[""], built, constructor, path, seed))
     return ways, why_not
+
+
+def _check_batches(way: Way, constructor: Constructor, path: str) -> None:
+    """Raise where other numbers of samples are refused: some processors take samples in pairs, without saying so.
+
+    Raises:
+        NotGuessed: they are.
+    """
+    assert way.module is not None
+    target = _target(way.module, constructor.namespace, path)
+    for batch in (1, 3):
+        try:
+            trying.answer(target, way.form, trying.inputs(way.form, way.sizes, batch=batch))
+        except Exception as error:
+            raise NotGuessed(f"it takes no batch of {batch}: {told(error, within=path)}") from error
+
+
+def _with_known_mask(way: Way) -> Way:
+    """Return a processor's way without a mask that hid nothing: the class takes it, and perhaps not the processor."""
+    hides = "did not hide" not in str(way.form.get("why mask"))
+    return way if hides else replace(way, form=way.form | {"mask": None, "why mask": None})
 
 
 def ways_of_function(loaded: Loaded, path: str) -> tuple[dict[str, Way], dict[str, str]]:
@@ -255,6 +300,8 @@ def _called(
             try:
                 fitted = trying.fitted(target, trial, sizes)
                 opened = _opened(module, target, fitted, sizes)
+                if fitted["layout"] in _WITH_FRAMES and not trying.attends(target, fitted, sizes):
+                    raise NotGuessed(_ONE_FRAME)
                 form, sizes = _settled(target, fitted, source, sizes)
                 return Way(module, arguments, form, sizes, opened, constructor.defaults)
             except Exception as error:
