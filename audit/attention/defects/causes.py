@@ -4,7 +4,7 @@ Where the oracle can compute what the mistake does, the cause holds a contract a
 failures are seen to come from it as well.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
 import torch
@@ -13,6 +13,7 @@ from audit.attention.answers import Settled
 from audit.attention.bounds import distance
 from audit.attention.cases import key_length, oracle_cases, padding_mask, plain_case, replaced_keys, with_mask
 from audit.attention.contract import Contract
+from audit.attention.defects.usual import PLAIN
 from audit.attention.defects.weights import Change, change_by_mask, weights_of
 from audit.attention.oracle import FAITHFUL, Departure
 from audit.attention.properties.oracle import usual_mistakes
@@ -51,9 +52,9 @@ def cause_of(check: str, subject: AttentionSubject, run: Run, failed: Mapping[st
     """Return what the failure of a check, without `attention.`, comes from; raises what calls of the target raise."""
     look = _LOOKS.get(check)
     try:
-        return Cause(bug=_PLAIN.get(check)) if look is None else look(subject, run, failed)
+        return Cause(bug=PLAIN.get(check)) if look is None else look(subject, run, failed)
     except Settled:  # nothing could be traced or called to look closer
-        return Cause(bug=_PLAIN.get(check))
+        return Cause(bug=PLAIN.get(check))
 
 
 def _core(subject: AttentionSubject, run: Run, wrong: Callable[[Core], bool] = lambda core: True) -> Core | None:
@@ -346,7 +347,6 @@ def _overwritten(subject: AttentionSubject, run: Run, failed: Mapping[str, Resul
 
 
 _Look = Callable[[AttentionSubject, Run, Mapping[str, Result]], Cause]
-# In this order failures are looked into: what says most of the cause comes first.
 _LOOKS: Mapping[str, _Look] = {
     "repeatable": _repeat,
     "attended_axis": _axes,
@@ -366,33 +366,3 @@ _LOOKS: Mapping[str, _Look] = {
     "low_precision": _low,
     "inputs_untouched": _overwritten,
 }
-# What the failure of a check comes from where nothing else can be looked at.
-_PLAIN: Mapping[str, str] = {
-    "attended_axis": "heads",
-    "depends": "heads",
-    "softmax_axis": "softmax_axis",
-    "head_grouping": "grouping",
-    "causality": "later_tokens",
-    "batch_rows": "samples",
-    "dropout_in_eval": "dropout",
-    "softmax_once": "softmax_twice",
-    "logits_dtype": "precision",
-    "permutation": "heads",
-    "empty_rows": "empty_rows",
-    "large_logits": "blockwise",
-    "noncontiguous": "strides",
-    "gradients": "gradients",
-    "alibi": "alibi",
-    "alignment": "alignment",
-    "backends": "backends",
-    "branches": "backends",
-    "mask_and_causal": "mask_and_causal",
-    "row_sums": "softmax_axis",
-    "arguments_used": "mask_ignored",
-}
-ORDER: Sequence[str] = (
-    "dropout_in_eval", "repeatable", "attended_axis", "softmax_axis", "row_sums", "softmax_once", "scale",
-    "head_grouping", "window_width", "logits_dtype", "oracle", "noop_mask", "mask_and_causal", "mask", "batch_rows",
-    "causality", "train_eval", "depends", "permutation", "noncontiguous", "kv_cache", "empty_rows", "low_precision",
-    "large_logits", "inputs_untouched", "prefix", "gradients",
-)  # fmt: skip

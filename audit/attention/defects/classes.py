@@ -359,6 +359,12 @@ _ROWS: dict[str, tuple[str, str, str, tuple[str, ...]]] = {
         "attend over the axis of positions, to every key that the mask allows",
         (),
     ),
+    "hidden_error": (
+        "An error is hidden",
+        "the call returns something although what it was asked for failed, and nobody is told",
+        "let the error through, or catch the one that is expected and compute the same another way",
+        (),
+    ),
 }
 CLASSES = {key: BugClass(name=name, why=why, fix=fix, threads=of) for key, (name, why, fix, of) in _ROWS.items()}
 

@@ -7,10 +7,11 @@ from dataclasses import dataclass, field, replace
 
 from audit.attention.answers import Settled
 from audit.attention.contract import Contract
-from audit.attention.defects.causes import ORDER, Cause, cause_of
+from audit.attention.defects.causes import Cause, cause_of
 from audit.attention.defects.classes import bug_class
 from audit.attention.defects.follows import OF_THE_ORACLE, follow
 from audit.attention.defects.pictures import picture_of
+from audit.attention.defects.usual import ORDER
 from audit.attention.properties import PROPERTIES
 from audit.attention.shrinking import reproducer_of
 from audit.attention.subject import AttentionSubject

@@ -3,9 +3,11 @@
 from collections.abc import Mapping
 
 # They compare with the oracle: whatever is computed otherwise shows in them.
-OF_THE_ORACLE = frozenset({"oracle", "gradients", "large_logits"})
+OF_THE_ORACLE = frozenset({"oracle", "gradients", "large_logits", "long_sequences"})
 _OF_MASKS = frozenset({"mask", "noop_mask", "mask_and_causal", "mask_forms", "empty_rows", "batch_rows", "train_eval"})
-_OF_ROWS = frozenset({"causality", "prefix", "kv_cache", "depends", "permutation", "row_sums", "query_rows"})
+_OF_ROWS = frozenset(
+    {"causality", "prefix", "kv_cache", "depends", "permutation", "row_sums", "query_rows", "every_key"}
+)
 _OF_RUNS = frozenset({"repeatable", "noncontiguous", "low_precision", "inputs_untouched"})
 _ALL = OF_THE_ORACLE | _OF_MASKS | _OF_ROWS | _OF_RUNS
 
@@ -33,13 +35,13 @@ FOLLOWS: Mapping[str, frozenset[str]] = {
     "empty_rows": OF_THE_ORACLE,
     "alignment": OF_THE_ORACLE | {"kv_cache", "alignment"},
     "rotary_offset": frozenset({"kv_cache"}),
-    "rotary_pairs": OF_THE_ORACLE | {"kv_cache", "low_precision"},
+    "rotary_pairs": OF_THE_ORACLE | {"kv_cache", "low_precision", "shifted_positions"},
     "undeclared_positions": OF_THE_ORACLE | {"permutation", "kv_cache"},
     "rolling_cache": frozenset({"kv_cache"}),
     "window": OF_THE_ORACLE | {"window_width", "kv_cache", "prefix", "permutation"},
     "window_path": OF_THE_ORACLE | {"window_width", "kv_cache", "noop_mask", "permutation"},
-    "alibi": OF_THE_ORACLE,
-    "soft_cap": OF_THE_ORACLE,
+    "alibi": OF_THE_ORACLE | {"alibi"},
+    "soft_cap": OF_THE_ORACLE | {"soft_cap"},
     "sinks": OF_THE_ORACLE | {"row_sums"},
     "precision": OF_THE_ORACLE | {"low_precision", "logits_dtype", "kv_cache"},
     "angles": OF_THE_ORACLE | {"low_precision", "kv_cache"},
@@ -47,7 +49,8 @@ FOLLOWS: Mapping[str, frozenset[str]] = {
     "strides": frozenset({"kv_cache"}),
     "overwritten": _ALL,
     "dropout": _ALL | {"dropout_in_eval"},
-    "gradients": frozenset({"gradients"}),
+    "gradients": frozenset({"gradients", "derivatives"}),
+    "hidden_error": _ALL,
     "normaliser": OF_THE_ORACLE | {"prefix", "row_sums"},
 }
 

@@ -255,7 +255,7 @@ def _projections(
     if rope == ["rope pair"] and form["rope"] == dim and "rotate_half" in source.text + _names_of(module):
         contract |= {"rotary_base": ROPE_BASE, "rotary_layout": "half"}
         why["rotary_base"] = "rotate_half in the source, on tables of this base"
-    elif rope or _POSITIONS.search(source.text):
+    elif rope or _POSITIONS.search(source.code):
         return
     contract["projections"] = names
     why["projections"] = "conventional names and sizes that fit; nothing else has parameters"
@@ -286,7 +286,7 @@ def _of_function(name: str, source: Source, form: Form, sizes: Sizes, future: fl
     }
     why = {"num_heads": "heads of the queries that it is given", "num_kv_heads": "heads of the keys that it takes"}
     switch = next((key for key, recipe in form["arguments"].items() if recipe == "causal"), None)
-    if not _is_plain(source, form) or _POSITIONS.search(source.text):
+    if not _is_plain(source, form) or _POSITIONS.search(source.code):
         return contract, why
     if switch:
         contract["is_causal"], why["is_causal"] = True, f"argument {switch}"

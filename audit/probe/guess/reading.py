@@ -4,7 +4,8 @@ import ast
 import inspect
 import re
 import textwrap
-from collections.abc import Callable, Mapping
+import types
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 import torch
@@ -13,6 +14,8 @@ _WORD = r"[A-Za-z_][A-Za-z0-9_]*"
 # `x: (B, N, C)`, `x (torch.Tensor): shape [batch, seq, dim]`: a name, and on its line the first group of axes.
 _AXES = re.compile(r"[\[(]\s*((?:[A-Za-z_0-9*/ .-]+,\s*){1,4}[A-Za-z_0-9*/ .-]+)\s*[\])]")
 _NO_OPTIONS = {"int", "float", "bool", "str", "None", "True", "False", "list", "tuple", "dict", "optional"}
+_FOREIGN = ("torch", "typing", "abc", "builtins")
+_MOST_HELPERS = 40
 _MANY = 8  # options of one argument; more is a table of names and no choice of mechanism
 
 
@@ -20,13 +23,20 @@ _MANY = 8  # options of one argument; more is a table of names and no choice of 
 class Source:
     """The text of a class with its bases up to torch's, or of a function.
 
-    `forward` is the tree of what is called; `trees` are those of every class or the function.
+    `forward` is the tree of what is called; `trees` are those of every class or the function. `helpers` is the text of
+    the functions of their files that they call, and that those call.
     """
 
     text: str
     documentation: str
     forward: ast.FunctionDef | None
     trees: tuple[ast.AST, ...] = field(default=())
+    helpers: str = ""
+
+    @property
+    def code(self) -> str:
+        """All that is carried out when it is called, as far as it has a source."""
+        return f"{self.text}\n{self.helpers}"
 
 
 def read(value: object) -> Source:
@@ -37,16 +47,46 @@ def read(value: object) -> Source:
         forward = getattr(value, "forward", None)
         documented = [*classes, getattr(value, "__init__", None), forward]
     else:
-        texts, forward, documented = [_text(value)], value, [value]
+        texts, forward, documented, classes = [_text(value)], value, [value], []
     trees = [tree for tree in map(_parsed, texts) if tree is not None]
     own = _parsed(_text(forward))
     function = next((n for n in ast.walk(own) if isinstance(n, ast.FunctionDef)), None) if own else None
     docs = [each.__doc__ for each in documented if isinstance(getattr(each, "__doc__", None), str)]
-    return Source("\n".join(texts), "\n".join(str(doc) for doc in docs), function, tuple(trees))
+    called = [each for kind in classes for each in vars(kind).values()] or [value]
+    return Source("\n".join(texts), "\n".join(map(str, docs)), function, tuple(trees), _text_of_helpers(called))
 
 
 def _is_foreign(value: type) -> bool:
-    return value is object or value.__module__.partition(".")[0] in ("torch", "typing", "abc", "builtins")
+    return value is object or value.__module__.partition(".")[0] in _FOREIGN
+
+
+def _text_of_helpers(callers: Iterable[object]) -> str:
+    """Return the text of the functions that `callers` name, that those name, and so on, but for torch's."""
+    found: dict[types.FunctionType, str] = {}
+    left = [each for each in map(_function, callers) if each]
+    while left and len(found) < _MOST_HELPERS:
+        caller = left.pop()
+        for name in _names_in(caller.__code__):
+            helper = _function(caller.__globals__.get(name))
+            if helper and helper not in found and helper.__module__.partition(".")[0] not in _FOREIGN:
+                found[helper] = _text(helper)
+                left.append(helper)
+    return "\n".join(found.values())
+
+
+def _function(value: object) -> types.FunctionType | None:
+    inner = (
+        inspect.unwrap(value) if callable(value) else getattr(value, "fget", None) or getattr(value, "__func__", None)
+    )
+    return inner if isinstance(inner, types.FunctionType) else None
+
+
+def _names_in(code: types.CodeType) -> Iterator[str]:
+    """Yield the names that a function uses, and those that the functions defined in it use."""
+    yield from code.co_names
+    for constant in code.co_consts:
+        if isinstance(constant, types.CodeType):
+            yield from _names_in(constant)
 
 
 def _text(value: object) -> str:

@@ -154,3 +154,8 @@ def test_what_is_built_again_is_what_was_found(found: Find) -> None:
     assert module is not None
     assert all(torch.equal(a, b) for a, b in zip(module.parameters(), again.parameters(), strict=True))
     assert not torch.equal(next(module.parameters()), next(other.parameters()))
+
+
+def test_what_the_functions_beside_a_class_do_is_read_too(found: Find) -> None:
+    assert "projections" in found("helpers", "Plain").subject()["contract"]
+    assert "projections" not in found("helpers", "Turned").subject()["contract"]
