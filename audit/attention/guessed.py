@@ -147,6 +147,7 @@ class _Mechanism:
             is_function=found.kind == "function",
             decodes=way.decodes,
             is_declared=False,
+            option=way.name,
             claims=way.claims,
         )
         return named, attention

@@ -82,6 +82,7 @@ class AttentionSubject:
     decodes: bool
     decodes_masked: bool = False  # whether what decodes takes a mask of keys
     is_declared: bool = True  # by specs; a contract that was inferred promises less
+    option: str = ""  # the option of a found subject that was chosen otherwise than by default
     departure: Departure = FAITHFUL  # from what the oracle computes, to see whether that is what a wrong subject does
     claims: Mapping[str, str] = field(default_factory=dict)  # by field of an inferred contract, what says it and where
     built: Built = field(default_factory=Built)

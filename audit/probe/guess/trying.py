@@ -209,6 +209,7 @@ def with_mask(target: Target, form: Form, source: Source, sizes: Sizes) -> tuple
         conventions = [known] if known else list(dict.fromkeys((masks.likeliest(source, name), *masks.CONVENTIONS)))
         said = "documented as" if known else "written as" if written else "usually"
         ran: list[tuple[float, float, Form]] = []
+        second: tuple[Form, str] | None = None
         for convention in conventions:
             for shape in documented_shapes(source, name) or masks.SHAPES:
                 mask = {"parameter": "" if name in nested else name, "convention": convention, "shape": shape}
@@ -223,7 +224,12 @@ def with_mask(target: Target, form: Form, source: Source, sizes: Sizes) -> tuple
                 ran.append((leak, effect, trial))
                 if hides:
                     how = said if convention in (known, written) else "found to be"
-                    return trial, f"{name} is {how} {convention}, {shape}"
+                    found = trial, f"{name} is {how} {convention}, {shape}"
+                    if known or _keeps_all(target, trial, sizes):
+                        return found
+                    second = second or found  # another form may hide the same tokens, and nothing else
+        if second:
+            return second
         if not ran:
             continue
         if not known and _MIXES.search(source.text) and any(effect > _HIDDEN for _, effect, _ in ran):
@@ -240,6 +246,18 @@ def with_mask(target: Target, form: Form, source: Source, sizes: Sizes) -> tuple
         if leak < _MOSTLY_HIDDEN:
             return best, f"{name} hides most as {best['mask']['convention']}"
     return ignored or (form, None)
+
+
+def _keeps_all(target: Target, trial: Form, sizes: Sizes) -> bool:
+    """Whether a mask that hides nothing changes nothing."""
+    leaves = inputs(trial, sizes)
+    function = trial["canonical"] == "function"
+    tensor = leaves["key" if function else "context" if trial.get("context_dim") else "hidden_states"]
+    assert tensor is not None
+    kept = torch.ones(tensor.shape[0], tensor.shape[-2], dtype=torch.bool)
+    masked = {"mask": kept[:, None, None, :]} if function else {"key_mask": kept}
+    before, after = answer(target, trial, leaves), answer(target, trial, {**leaves, **masked})
+    return _moved(after, before) <= _NO_EFFECT * _spread(before)
 
 
 def _sees_kept(target: Target, trial: Form, sizes: Sizes) -> bool:
