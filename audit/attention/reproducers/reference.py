@@ -8,6 +8,7 @@ _KNOWN = frozenset(
     {
         "num_heads", "num_kv_heads", "head_dim", "is_causal", "embed_dim", "context_dim", "scale", "window", "key_mask",
         "causal_alignment", "head_grouping", "rotary_base", "rotary_layout", "projections", "empty_row", "dtypes",
+        "window_counts_query", "soft_cap", "alibi_slopes", "sinks", "value_scale", "given_mask",
     }
 )  # fmt: skip
 
@@ -18,7 +19,7 @@ def can_be_written(subject: AttentionSubject) -> bool:
     """Whether the lines compute all that the contract says."""
     contract, fields = subject.contract, Contract.model_fields
     further = {name for name in fields if name not in _KNOWN and getattr(contract, name) != fields[name].default}
-    return subject.has_oracle and not further - _SAYS_LESS and contract.empty_row in (None, "zeros")
+    return subject.has_oracle and not further - _SAYS_LESS and contract.empty_row != "nan"
 
 
 def reference(subject: AttentionSubject) -> list[str]:
@@ -35,28 +36,47 @@ def reference(subject: AttentionSubject) -> list[str]:
         repeat = f"repeat_interleave({groups}, dim=1)"
         repeat = repeat if contract.head_grouping == "interleaved" else f"repeat(1, {groups}, 1, 1)"
         lines += [f"    key, value = key.{repeat}, value.{repeat}"]
-    lines += [
-        f"    scores = query @ key.transpose(-2, -1) * {contract.effective_scale!r}  # (B, H, Lq, Lk)",
-        "    allowed = torch.ones(scores.shape, dtype=torch.bool)",
-    ]
-    offset = "key.shape[-2] - query.shape[-2]" if contract.causal_alignment == "bottom_right" else "0"
+    lines += _scores(contract)
+    lines += ["    allowed = torch.ones(scores.shape, dtype=torch.bool)"]
     if subject.is_function or contract.is_causal:
-        indent = "    if IS_CAUSAL:\n        " if subject.is_function else "    "
-        lines += [f"{indent}allowed = allowed.tril(diagonal={offset})"]
-    if contract.window is not None:
-        distance = f"torch.arange(query.shape[-2])[:, None] + {offset} - torch.arange(key.shape[-2])"
-        lines += [f"    allowed = allowed & (({distance}).abs() < {contract.window})"]
+        conditions = ["IS_CAUSAL"] if subject.is_function else []
+        conditions += ["mask is None"] if contract.key_mask and contract.given_mask == "replaces" else []
+        lines += [f"    if {' and '.join(conditions) or 'True'}:", "        allowed = allowed & (ahead >= 0)"]
+    if contract.reach is not None:
+        lines += [f"    allowed = allowed & (ahead.abs() < {contract.reach})"]
     if contract.key_mask:
         lines += ["    allowed = allowed if mask is None else allowed & mask"]
     lines += [
         "    has_key = allowed.any(dim=-1, keepdim=True)",
         '    scores = scores.masked_fill(~allowed & has_key, float("-inf"))',
-        "    context = (scores.softmax(dim=-1) * has_key) @ value",
     ]
+    if contract.sinks is not None:
+        lines += [
+            f"    sinks = weights[{contract.sinks!r}].flatten()[:, None, None].expand(*scores.shape[:-1], 1)",
+            "    scores = torch.cat((scores, sinks), dim=-1)",
+        ]
+    empty = "1 / key.shape[-2]" if contract.empty_row == "uniform" else "0.0"
+    lines += [f"    shares = scores.softmax(dim=-1)[..., : key.shape[-2]].masked_fill(~has_key, {empty})"]
+    lines += [f"    context = {'' if contract.value_scale == 1 else f'{contract.value_scale!r} * '}(shares @ value)"]
     if subject.is_function:
         return [*lines, "    return context"]
     assert contract.projections is not None
     return [*lines, f"    return linear({contract.projections.output!r}, context.transpose(1, 2).flatten(2))"]
+
+
+def _scores(contract: Contract) -> list[str]:
+    """Return the lines of the logits before the mask, and of how many positions each query lies after each key."""
+    offset = " + key.shape[-2] - query.shape[-2]" if contract.causal_alignment == "bottom_right" else ""
+    lines = [
+        f"    scores = query @ key.transpose(-2, -1) * {contract.effective_scale!r}  # (B, H, Lq, Lk)",
+        f"    ahead = torch.arange(query.shape[-2])[:, None]{offset} - torch.arange(key.shape[-2])",
+    ]
+    if contract.soft_cap is not None:
+        lines += [f"    scores = {contract.soft_cap!r} * torch.tanh(scores / {contract.soft_cap!r})"]
+    if contract.slopes is not None:
+        lines += [f"    slopes = torch.tensor({list(contract.slopes)!r}, dtype=torch.float64)"]
+        lines += ["    scores = scores - slopes[:, None, None] * ahead.abs()"]
+    return lines
 
 
 def _projected(contract: Contract) -> list[str]:
