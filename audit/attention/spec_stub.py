@@ -108,6 +108,13 @@ _UNDECIDED = {
 }
 
 
+# What few promise: named in one line, so that whoever does knows the word for it.
+_FURTHER = (
+    "window", "soft_cap", "alibi_slopes", "sinks", "value_scale", "feature_map", "rows_sum_to_one", "positions",
+    "given_mask", "empty_row", "rotary_base", "dtypes",
+)  # fmt: skip
+
+
 def spec_stub(found: Mapping[str, Plain]) -> str:
     """Return the text of a specs module for what `attention_find` replied about a class or function."""
     reply: Any = found
@@ -278,6 +285,8 @@ def _entry(subject: Mapping[str, Any], module: str, qualname: str, suffix: str) 
     lines += _undecided(
         [key for key in _UNDECIDED if key not in contract and not (function and key == "projections")], why
     )
+    further = [key for key in _FURTHER if key not in contract]
+    lines += [f"            # where it has them: {', '.join(further)}; the README says what each means"]
     return [*lines, "        },", "    },"]
 
 

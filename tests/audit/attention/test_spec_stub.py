@@ -150,3 +150,12 @@ def test_what_is_inferred_is_a_contract(file: str, qualname: str) -> None:
     for subject in reply_of(file, qualname)["subjects"]:
         fields: dict[str, Plain] = {key: value for key, value in subject["contract"].items() if key != "context_dim"}
         assert Contract.model_validate(fields).num_heads == fields.get("num_heads")
+
+
+def test_what_few_promise_is_named_by_words_that_a_contract_knows() -> None:
+    text = spec_stub(reply_of("gpt_style", "Block"))
+    (line,) = (line for line in text.splitlines() if "where it has them:" in line)
+    named = set(line.partition("where it has them: ")[2].partition(";")[0].split(", "))
+    assert named >= {"window", "soft_cap", "sinks"}
+    assert named <= Contract.model_fields.keys()
+    assert "rows_sum_to_one" not in named  # it was found, and stands above
