@@ -4,6 +4,7 @@ import torch
 
 from audit.attention.bounds import Deviation, distance
 from audit.attention.cases import plain_case
+from audit.attention.contract import Contract
 from audit.attention.properties.judging import call_raised, joining_layers, judge_deviations, no_reference
 from audit.attention.properties.runs import bound_origin, compared
 from audit.attention.subject import LENGTH, AttentionSubject, Case
@@ -33,8 +34,7 @@ def judge(subject: AttentionSubject, run: Run) -> Judgement:
     generator = subject.generator(run.seed)
     whole = plain_case(subject, generator, is_causal=False)
     name = "query" if subject.is_function else "hidden_states"
-    # Under a window it matters where the first of fewer queries stands: where the contract says, the last are the last.
-    chunks = [(start, end) for start, end in _CHUNKS if subject.contract.window is None or end == LENGTH]
+    chunks = [(start, end) for start, end in _CHUNKS if _in_place(subject.contract, start, end)]
     parts = [
         whole.replaced(f"queries {start} to {end - 1} alone", **{name: whole.tensors[name][..., start:end, :]})
         for start, end in chunks
@@ -67,6 +67,8 @@ def judge(subject: AttentionSubject, run: Run) -> Judgement:
     if not all(each.holds for each in deviations) and not subject.is_declared:
         if layers := joining_layers(subject):
             return not_applicable(f"undeclared: whether queries may affect each other through its {layers}")
+        if not subject.is_function:  # as where two streams attend to both
+            return not_applicable("undeclared: whether the tokens that queries are made of are keys as well")
         if deviations[0].holds:  # positions or an alignment may be counted from the end
             return not_applicable("undeclared: where the first of fewer queries stands; others have no influence on it")
     return judge_deviations(
@@ -75,6 +77,19 @@ def judge(subject: AttentionSubject, run: Run) -> Judgement:
         otherwise="the output of a query depends on the other queries, as where the softmax runs over them: {case}",
         fix="take the softmax over the keys, and let nothing but the keys and its own position enter a query's output",
     )
+
+
+def _in_place(contract: Contract, start: int, end: int) -> bool:
+    """Whether the queries from `start` to `end` stand alone where they stand among all, as far as positions matter.
+
+    Where keys are counted from the query, the contract says where fewer queries stand: the last are the last, or the
+    first are the first.
+    """
+    if contract.rotary_base is not None:
+        return False
+    if contract.window is None and contract.alibi_slopes is None:
+        return True
+    return end == LENGTH if contract.causal_alignment == "bottom_right" else start == 0
 
 
 def _tolerated(case: Case) -> Case:
