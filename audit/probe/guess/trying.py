@@ -235,7 +235,9 @@ def with_mask(target: Target, form: Form, source: Source, sizes: Sizes) -> tuple
         if not known and _MIXES.search(source.text) and any(effect > _HIDDEN for _, effect, _ in ran):
             continue  # positions reach one another past the attention; what the mask is to hide is not said
         if known or written or all(effect <= _NO_EFFECT for _, effect, _ in ran):
-            likeliest = [each for each in ran if each[2]["mask"]["convention"] == masks.likeliest(source, name)] or ran
+            likeliest = [each for each in ran if each[2]["mask"]["convention"] == masks.likeliest(source, name)]
+            if not likeliest:
+                continue  # what it is said to take could not be tried
             _, effect, best = min(likeliest, key=lambda each: each[0])
             found = best, f"{name} is {said} {best['mask']['convention']}; it did not hide keys in a trial"
             if effect > _NO_EFFECT:
@@ -276,7 +278,8 @@ def _sees_kept(target: Target, trial: Form, sizes: Sizes) -> bool:
     changed.copy_(torch.randn(changed.shape, generator=torch.Generator().manual_seed(5)) * 2)
     before, after = (answer(target, trial, {**leaves, **masked, name: each})[0] for each in (tensor, other))
     rows = slice(_MASKED + 1, None) if name == "hidden_states" else slice(None)
-    return _moved(after[..., rows, :], before[..., rows, :]) > _NO_EFFECT * _spread(before)
+    before, after = before[..., rows, :], after[..., rows, :]  # earlier ones may see no key, and are NaN in some
+    return _moved(after, before) > _NO_EFFECT * _spread(before)
 
 
 def _leak(target: Target, trial: Form, sizes: Sizes) -> tuple[float, float]:

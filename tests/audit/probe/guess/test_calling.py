@@ -64,6 +64,7 @@ def test_layout_and_call(found: Find, file: str, qualname: str, layout: str, cal
     [
         ("Keep", "int keep", "BL", "mask is written as int keep"),
         ("Drop", "bool drop", "BL", "key_padding_mask is documented as bool drop"),
+        ("CausalKeep", "bool keep", "BL", "mask is written as bool keep, BL"),
         ("DocumentedDrop", "bool drop", "BL", "mask is documented as bool drop"),
         ("Contradicts", "bool keep", "BL", "it did not hide keys in a trial"),
         ("Added", "additive", "B11L", "attention_mask is written as additive"),
