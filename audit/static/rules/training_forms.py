@@ -14,18 +14,31 @@ _SCHEDULERS = "torch.optim.lr_scheduler."
 
 
 def optimizer_steps(calls: Iterable[ast.AST], context: FileContext) -> list[ast.Call]:
-    """Return the calls that are an optimizer's `step`, by the class that made it or by its name."""
-    return [call for call in calls if isinstance(call, ast.Call) and _is_optimizer(call, context)]
+    """Return the calls that make an optimizer step: `optimizer.step()` and `scaler.step(optimizer)`."""
+    return [call for call in calls if isinstance(call, ast.Call) and stepped(call, context) is not None]
 
 
-def _is_optimizer(call: ast.Call, context: FileContext) -> bool:
+def stepped(call: ast.Call, context: FileContext) -> ast.expr | None:
+    """Return the optimizer that a call makes step, known by the class that made it or by its name; None of another."""
     of = receiver(call) if method(call) == "step" else None
     if of is None:
-        return False
+        return None
+    if _is_optimizer(of, context):
+        return of
+    first = call.args[0] if call.args else None
+    return first if first is not None and _is_scaler(of, context) and _is_optimizer(first, context) else None
+
+
+def _is_optimizer(of: ast.expr, context: FileContext) -> bool:
     made = context.resolve(context.value_of(of))
     if made.startswith(_SCHEDULERS):
         return False
     return made.startswith(_OPTIMIZERS) or bool(_OPTIMIZER.match(last_name(of)) and not _SCHEDULER.match(last_name(of)))
+
+
+def _is_scaler(of: ast.expr, context: FileContext) -> bool:
+    made = context.resolve(context.value_of(of))
+    return made.endswith(".GradScaler") or last_name(of).endswith("scaler")
 
 
 def is_scheduler(call: ast.Call, context: FileContext) -> bool:
@@ -40,6 +53,14 @@ def is_scheduler(call: ast.Call, context: FileContext) -> bool:
 def backward_calls(calls: Iterable[ast.AST]) -> list[ast.Call]:
     """Return the calls `x.backward(...)` of a tensor: those without arguments or with keywords only."""
     return [call for call in calls if isinstance(call, ast.Call) and method(call) == "backward" and not call.args]
+
+
+def differentiated(call: ast.Call) -> str:
+    """Return `loss` for `loss.backward()` and `scaler.scale(loss).backward()`, else an empty text."""
+    of = receiver(call) if method(call) == "backward" else None
+    if isinstance(of, ast.Call) and method(of) == "scale" and of.args:
+        of = of.args[0]
+    return of.id if isinstance(of, ast.Name) else ""
 
 
 def scaled_backward(call: ast.Call) -> str:

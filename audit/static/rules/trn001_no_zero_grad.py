@@ -9,8 +9,8 @@ from audit.static.fixes.source import SourceText
 from audit.static.fixes.statements import line_after
 from audit.static.rules.context import FileContext
 from audit.static.rules.rule import FixSafety, Rule, Spot
-from audit.static.rules.syntax import last_name, receiver
-from audit.static.rules.training_forms import backward_calls, optimizer_steps
+from audit.static.rules.syntax import last_name
+from audit.static.rules.training_forms import backward_calls, optimizer_steps, stepped
 
 
 class NoZeroGrad(Rule):
@@ -57,6 +57,13 @@ class NoZeroGrad(Rule):
             engine.backward(loss(x))
             engine.step()
         """,
+        """
+        for x in loader:
+            optimizer.zero_grad()
+            scaler.scale(loss(x)).backward()
+            scaler.step(optimizer)
+            scaler.update()
+        """,
     )
     INVALID = (
         """
@@ -70,6 +77,12 @@ class NoZeroGrad(Rule):
                 loss = model(x)
                 loss.backward()
                 opt.step()
+        """,
+        """
+        for x in loader:
+            scaler.scale(loss(x)).backward()
+            scaler.step(optimizer)
+            scaler.update()
         """,
     )
     FIXED = (
@@ -99,16 +112,21 @@ class NoZeroGrad(Rule):
         steps = [
             call
             for call in optimizer_steps(own, context)
-            if context.loop_of(call) is node and last_name(receiver(call)) not in made_here
+            if context.loop_of(call) is node and _name_of(call, context) not in made_here
         ]
         if steps and backward_calls(own) and not _clears(context.index.scope(node)):
             message = f"`{ast.unparse(steps[0].func)}` runs in a loop in which no gradient is ever cleared"
             yield Spot(steps[0], message, edits=_edits(steps[0], context))
 
 
+def _name_of(step: ast.Call, context: FileContext) -> str:
+    of = stepped(step, context)
+    return last_name(of) if of is not None else ""
+
+
 def _edits(step: ast.Call, context: FileContext) -> Callable[[SourceText], Fix | None] | None:
     """Return the fix that clears the gradients right behind a step that is a statement of its own."""
-    statement, of = context.parent(step), receiver(step)
+    statement, of = context.parent(step), stepped(step, context)
     if not isinstance(statement, ast.Expr) or of is None:
         return None
     line = f"{ast.unparse(of)}.zero_grad()"

@@ -43,6 +43,12 @@ class SchedulerBeforeOptimizer(CallRule):
             x = scheduler.step(noise, t, x)
             optimizer.step()
         """,
+        """
+        for x in loader:
+            scaler.step(optimizer)
+            scaler.update()
+            scheduler.step()
+        """,
     )
     INVALID = (
         """
@@ -58,6 +64,13 @@ class SchedulerBeforeOptimizer(CallRule):
             loss.backward()
             s.step()
             opt.step()
+        """,
+        """
+        for x in loader:
+            scaler.scale(loss(x)).backward()
+            scheduler.step()
+            scaler.step(optimizer)
+            scaler.update()
         """,
     )
     FIXED = (

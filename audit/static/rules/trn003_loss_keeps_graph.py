@@ -9,7 +9,7 @@ from audit.static.fixes.source import SourceText
 from audit.static.rules.context import FileContext
 from audit.static.rules.rule import FixSafety, Rule, Spot
 from audit.static.rules.syntax import calls_in, last_name, method, receiver
-from audit.static.rules.training_forms import backward_calls
+from audit.static.rules.training_forms import backward_calls, differentiated
 
 _DETACHES = frozenset({"item", "detach", "detach_", "tolist", "cpu", "numpy"})
 
@@ -67,6 +67,12 @@ class LossKeepsGraph(Rule):
                 total += loss * len(x)
             return total / 3
         """,
+        """
+        for x in loader:
+            loss = f(x)
+            scaler.scale(loss).backward()
+            total += loss
+        """,
     )
     FIXED = (
         (
@@ -96,8 +102,8 @@ class LossKeepsGraph(Rule):
         if loop is None or not names:
             return
         calls = [call for call in context.index.own(loop) if isinstance(call, ast.Call)]
-        differentiated = {of.id for call in backward_calls(calls) if isinstance(of := receiver(call), ast.Name)}
-        if not names & differentiated or _differentiates(target, context):
+        losses = {name for call in backward_calls(calls) if (name := differentiated(call))}
+        if not names & losses or _differentiates(target, context):
             return
         detached = {
             of.id
@@ -107,7 +113,7 @@ class LossKeepsGraph(Rule):
             and _rebinds(call, of.id, context)
         }
         if not names & detached:
-            edits = _edits(value, names & differentiated)
+            edits = _edits(value, names & losses)
             yield Spot(node, f"`{ast.unparse(node)}` keeps the graph of every step", edits=edits)
 
 
