@@ -116,6 +116,16 @@ def test_the_last_line_names_an_option_only_where_it_was_not_given(run: Run, tre
     assert (left.returncode, hint in left.stdout) == (3, False)
 
 
+def test_a_list_of_layers_that_forward_reads_is_registered(run: Run, tree: Path) -> None:
+    (tree / "zoo" / "a.py").write_text(
+        "from torch import nn\n\n\nclass Block(nn.Module):\n    def __init__(self):\n        super().__init__()\n"
+        "        self.layers = [nn.Linear(2, 2), nn.Linear(2, 2)]\n\n    def forward(self, x):\n"
+        "        for layer in self.layers:\n            x = layer(x)\n        return x\n"
+    )
+    assert run("fix", "--fix", "--unsafe-fixes", cwd=tree).returncode == 0
+    assert "self.layers = nn.ModuleList([" in (tree / "zoo" / "a.py").read_text()
+
+
 def test_what_git_ignores_and_environments_are_left_alone(run: Run, tree: Path) -> None:
     (tree / ".gitignore").write_text("zoo/\n")
     (tree / "venv").mkdir()

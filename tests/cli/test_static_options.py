@@ -83,3 +83,13 @@ def test_configuration_cannot_ask_for_code_to_be_run(run: Run, project: Path) ->
     done = run("static", "--target", str(project), "--no-cache")
     assert done.returncode == 2
     assert "probe: unknown key" in done.stderr
+
+
+def test_the_file_that_the_report_is_written_to_is_not_judged(run: Run, tmp_path: Path) -> None:
+    (tmp_path / "a.py").write_text("x = 1\n")
+    (tmp_path / "data.json").touch()
+    with (tmp_path / "static.json").open("w") as output:  # as the shell makes it for `> static.json`, before the run
+        done = run("static", "--json", cwd=tmp_path, stdout=output)
+    results = json.loads((tmp_path / "static.json").read_text())["results"]
+    found = [each["location"]["path"] for each in results if each["outcome"] == "failed"]
+    assert (done.returncode, found) == (1, ["data.json"])

@@ -11,7 +11,7 @@ from audit.static.fixes.noqa import unused_comment
 from audit.static.fixes.source import SourceText
 from audit.static.reading import ParsedFile
 from audit.static.rules.context import FileContext
-from audit.static.rules.judge import spots
+from audit.static.rules.judge import attributes_read, spots
 from audit.static.rules.registry import rules_by_id
 from audit.static.rules.rule import Rule, Spot
 from audit.static.rules.sup001_unused_noqa import UnusedNoqa
@@ -101,6 +101,8 @@ def class_lines(tree: ast.Module) -> list[int]:
 def _found(rule: Rule, context: FileContext, source: SourceText, comments: _Comments) -> Iterator[Proposal]:
     names = (rule.id, *rule.also_silenced_by)
     for spot in spots(rule, context):
+        if spot.unless_attribute and spot.unless_attribute in attributes_read(context).split("\n"):
+            continue
         start, end = _span(spot.node, source)
         if not comments.silence(names, first=source.line_of(start), last=source.line_of(end)):
             fix = _fix(spot, context, source)

@@ -67,7 +67,7 @@ def judge(
         findings=tuple(sorted(findings, key=_order)),
         comments=tuple(noqa_comments(parsed.text, context.index)),
         assumed=tuple(sorted(models.asked.items())),
-        attributes=_attributes_read(context),
+        attributes=attributes_read(context),
     )
 
 
@@ -176,7 +176,8 @@ def _order(found: RawFinding) -> tuple[int, int, str, int, int, str]:
     return (found.line, found.column, found.rule, found.end_line, found.end_column, found.message)
 
 
-def _attributes_read(context: FileContext) -> str:
+def attributes_read(context: FileContext) -> str:
+    """Return the names of the attributes that a file reads, each between two line feeds."""
     nodes: list[ast.Attribute] = context.index.by_type.get(ast.Attribute, [])  # type: ignore[assignment]
     names = {node.attr for node in nodes if isinstance(node.ctx, ast.Load)}
     return "\n".join(["", *sorted(names), ""])

@@ -1,5 +1,6 @@
 """The files of a project that are no Python, read within bounds, for the rules that judge them."""
 
+import os
 import stat
 from collections.abc import Iterator, Sequence, Set
 from functools import cached_property
@@ -7,7 +8,7 @@ from pathlib import Path
 
 from audit.static.ignoring import PatternFile
 from audit.static.inventory import InventoryItem
-from audit.static.kinds import InventoryKind
+from audit.static.kinds import Content, InventoryKind
 from audit.static.reading import sha256
 from audit.static.rules.project_texts import MAX_TEXT_BYTES, Text, is_document
 
@@ -32,7 +33,18 @@ class ProjectFiles:
         self._read: dict[str, Text | None] = {}
         self.texts = tuple(path for path in texts if self._is_wanted(path))
         kinds = (InventoryKind.CHECKPOINT, InventoryKind.DATA_FILE)
-        self.data = tuple(item for item in items if item.kind in kinds and self._is_wanted(item.path))
+        data = (item for item in items if item.kind in kinds and self._is_wanted(item.path))
+        self.data = tuple(item for item in data if not self._is_our_output(item))
+
+    def _is_our_output(self, item: InventoryItem) -> bool:
+        """Return whether an empty file is where this process writes its report: `static --json > static.json`."""
+        if item.facts.get("content") != Content.EMPTY:
+            return False
+        try:
+            own = (self._root / item.path).stat()
+            return any(os.path.samestat(own, os.fstat(stream)) for stream in (1, 2))
+        except OSError:  # the file is gone, or a stream is closed
+            return False
 
     def _is_wanted(self, path: str, *, is_folder: bool = False) -> bool:
         """Return whether no pattern excludes a file or one of the folders it lies in."""
