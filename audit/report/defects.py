@@ -87,7 +87,7 @@ def reproduction(defect: Defect) -> str:
     found = defect.reproducer
     return (
         f"python {FOLDER}/{found.file} TARGET ({found.case}: {number(found.measured)}, bound {number(found.bound)}); "
-        "--output writes the script"
+        f"`--output DIR` writes it to DIR/{FOLDER}"
     )
 
 

@@ -4,6 +4,7 @@ Fuller is larger, against the largest of the row. Both say the same without colo
 they fill, and in SVG every cell carries its number as a title.
 """
 
+import textwrap
 from collections.abc import Sequence
 from html import escape
 from itertools import zip_longest
@@ -12,7 +13,7 @@ from audit.report.text import one_line
 from audit.results import Picture
 
 _BLOCKS = " ·░▒▓█"
-_LEGEND = "rows are queries, columns keys; blank is none, a block the most in its row"
+_LEGEND = "rows: queries, columns: keys; blank: none, full: the most of its row"
 _NOTHING = 1e-4  # of the largest in its row
 _CELL = 14  # of an SVG, in its own units
 _GAP = 40
@@ -35,7 +36,7 @@ def text_picture(picture: Picture, *, width: int = 80) -> list[str]:
         lines = [f"{left:<{column}}{right}" for left, right in pairs]
     else:
         lines = [line[:width] for line in (heads[0], *observed, heads[1], *expected)]
-    return [line.rstrip() for line in lines] + [_LEGEND[:width]]
+    return [line.rstrip() for line in lines] + textwrap.wrap(_LEGEND, width)
 
 
 def _blocks(matrix: Matrix) -> list[str]:

@@ -144,8 +144,12 @@ def main():
     MEASURED.update(error=error, bound=bound)
     print("must hold of", {says!r})
     print(f"case: {{CASE}}")
-    for name, x in (("observed", observed), ("expected", expected)):
-        print(f"{{name}}, the first numbers: {{[round(each, 5) for each in x.flatten()[:6].tolist()]}}")
+    pair = [x.detach().double().flatten() for x in (observed, expected)]
+    apart = observed.shape == expected.shape and observed.numel()
+    furthest = int((pair[0] - pair[1]).abs().argmax()) if apart else 0
+    for name, x in zip(("observed", "expected"), pair):
+        numbers = [round(each, 5) for each in x[furthest : furthest + 6].tolist()]
+        print(f"{{name}}, from where they differ most: {{numbers}}")
     print(f"largest difference {{error:.4g}}, bound {{bound:.4g}}: it must be {relation}")
     return {verdict}
 
