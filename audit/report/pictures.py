@@ -4,6 +4,7 @@ Fuller is larger, against the largest of the row. Both say the same without colo
 they fill, and in SVG every cell carries its number as a title.
 """
 
+import textwrap
 from collections.abc import Sequence
 from html import escape
 from itertools import zip_longest
@@ -35,7 +36,7 @@ def text_picture(picture: Picture, *, width: int = 80) -> list[str]:
         lines = [f"{left:<{column}}{right}" for left, right in pairs]
     else:
         lines = [line[:width] for line in (heads[0], *observed, heads[1], *expected)]
-    return [line.rstrip() for line in lines] + [_LEGEND[:width]]
+    return [line.rstrip() for line in lines] + textwrap.wrap(_LEGEND, width)
 
 
 def _blocks(matrix: Matrix) -> list[str]:
