@@ -118,6 +118,7 @@ class Execution:
         probe = self._idle.get()
         try:
             probe.close()  # what one subject does to its process is not done to the next
+            probe.read.forget()
             run = Run(target=self._target, probe=probe, seed=self._target.settings.seed)
             self._notify(group.subject.name, [])
             outcomes: dict[str, Outcome] = {}
@@ -139,8 +140,8 @@ class Execution:
                     self._stop_fast()
                     return
             measured, defects = self._conclude(group, measured, run)
-            if self._kept:
-                self._kept.keep(group, measured, defects)
+            if self._kept and probe.read.is_complete:
+                self._kept.keep(group, measured, defects, read=probe.read.paths)
         finally:
             self._idle.put(probe)
 

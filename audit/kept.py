@@ -6,8 +6,9 @@ the user's cache folder; what holds an error is not kept, for that may be the ma
 
 import hashlib
 import os
+import stat
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from functools import cache
 from pathlib import Path
@@ -23,9 +24,26 @@ from audit.static.environment import site_folders
 from audit.static.store import cache_folder
 from audit.target import Target
 
-_FOLDER = "results-1"  # a change of the form changes the number
+_FOLDER = "results-2"  # a change of the form changes the number
 _MOST_FILES = 4000  # of some 30 kB
 _MOST_NEIGHBOURS = 10_000
+_MOST_READ_BYTES = 16 * 1024 * 1024  # of a larger file the size and the time of its last change count
+# Of the environment, all that a target may look at counts, but for what says where and how a command was started.
+_OF_THE_SHELL = frozenset(
+    (
+        "PYTEST_CURRENT_TEST",
+        "_",
+        "PWD",
+        "OLDPWD",
+        "SHLVL",
+        "COLUMNS",
+        "LINES",
+        "TERM",
+        "WINDOWID",
+        "TMUX_PANE",
+        "ASTROBIO_AUDIT_CACHE",
+    )
+)
 
 
 class _Kept(BaseModel):
@@ -36,6 +54,7 @@ class _Kept(BaseModel):
     measured_at: str
     results: dict[str, tuple[Result, ...]]
     defects: tuple[Defect, ...]
+    files: dict[str, str]  # what the target read, and its state afterwards
 
 
 class Known(NamedTuple):
@@ -59,7 +78,7 @@ class KeptResults:
         given = (
             __version__, _tool_digest(), content, str(target.root), str(target.source), str(target.python),
             target.config_digest, *target.flags, str(target.settings.seed), _installed(target.python),
-            *provenance.machine(),
+            *provenance.machine(), _environment(),
         )  # fmt: skip
         self._base = "\0".join(given)
         self._folder = (folder or cache_folder()) / _FOLDER
@@ -73,18 +92,33 @@ class KeptResults:
         kept = self._read(group)
         if kept is None or any(planned.check.id not in kept.results for planned in group.planned):
             return None
+        if any(_state(path) != state for path, state in kept.files.items()):
+            return None
         results = tuple(
             tuple(_dated(result, kept.measured_at) for result in kept.results[planned.check.id])
             for planned in group.planned
         )
         return Known(results, kept.defects)
 
-    def keep(self, group: Group, results: Sequence[Sequence[Result]], defects: Sequence[Defect] = ()) -> None:
-        """Keep the results of every planned check of a group and their defects, unless one is an error."""
+    def keep(
+        self,
+        group: Group,
+        results: Sequence[Sequence[Result]],
+        defects: Sequence[Defect] = (),
+        *,
+        read: Iterable[str] = (),
+    ) -> None:
+        """Keep the results of every planned check of a group and their defects, unless one is an error.
+
+        They hold as long as the files that the target has read stay as they are now.
+        """
         if not self._usable or any(result.outcome is Outcome.ERROR for each in results for result in each):
             return
         by_check = {planned.check.id: tuple(each) for planned, each in zip(group.planned, results, strict=True)}
-        text = _Kept(measured_at=provenance.now(), results=by_check, defects=tuple(defects)).model_dump_json()
+        files = {path: _state(path) for path in sorted(read)}
+        text = _Kept(
+            measured_at=provenance.now(), results=by_check, defects=tuple(defects), files=files
+        ).model_dump_json()
         with suppress(OSError, UnicodeEncodeError):
             descriptor, name = tempfile.mkstemp(dir=self._folder)  # whole, or not there: a kill may come at any time
             with os.fdopen(descriptor, "w", encoding="utf-8") as file:
@@ -134,6 +168,24 @@ def _dated(result: Result, when: str) -> Result:
     return result.model_copy(
         update={"evidence": evidence.model_copy(update={"measured_at": evidence.measured_at or when})}
     )
+
+
+def _state(path: str) -> str:
+    """Return what tells whether a file has changed, or is there at all."""
+    try:
+        status = os.stat(path)
+        if not stat.S_ISREG(status.st_mode):
+            return "no file"
+        if status.st_size > _MOST_READ_BYTES:
+            return f"{status.st_size} {status.st_mtime_ns}"
+        return hashlib.sha256(Path(path).read_bytes()).hexdigest()
+    except (OSError, ValueError):
+        return "cannot be read"
+
+
+def _environment() -> str:
+    """Return the variables that the target's process takes over."""
+    return "\n".join(f"{name}={value}" for name, value in sorted(os.environ.items()) if name not in _OF_THE_SHELL)
 
 
 @cache

@@ -17,6 +17,7 @@ from execnet.gateway_bootstrap import bootstrap
 from audit.gateway.limits import Limits
 from audit.gateway.outcomes import ProbeFailure, RaisedAt, TargetRaised
 from audit.gateway.processes import TargetProcess
+from audit.gateway.reads import FilesRead, is_told
 from audit.gateway.shipping import bootstrap_source, sources
 
 # What may cross the boundary: execnet's own serialisation knows builtin types only, so nothing is ever unpickled.
@@ -74,6 +75,7 @@ class Probe:
         self._unusable: ProbeFailure | None = None
         self._killed = threading.Event()
         self._beside: dict[str, Self] = {}
+        self.read = FilesRead()
 
     def __enter__(self) -> Self:
         """Return the probe itself."""
@@ -253,6 +255,8 @@ class Probe:
                 raise self._failure(f"flood of output: more than {limits.output_mb} MiB printed")
             if reply == (call_id, "begun"):
                 begun = True
+            elif is_told(reply, call_id):
+                self.read.add(reply)
             elif reply is not _NOTHING:
                 return reply
             if process.resident_bytes > limits.memory_bytes:
@@ -261,6 +265,7 @@ class Probe:
     def _failure(self, reason: str | None, *, timed_out: bool = False) -> ProbeFailure:
         """End the child; `None` asks for how it ended by itself."""
         process = self._process
+        self.read.is_complete = False  # it did not come to telling
         if self._killed.is_set():
             reason = "stopped by the user"
         elif reason is None and process:

@@ -5,7 +5,7 @@ import traceback
 from collections.abc import Callable
 from typing import Protocol, cast
 
-from . import paths, phases
+from . import opened, paths, phases
 from .plain import encodable, plain
 
 _MAX_FRAMES = 200
@@ -48,6 +48,7 @@ def serve(channel: Channel, call_id: str, settings: dict[str, object]) -> None:
         answer = _answer(procedures[name], arguments)
         if os.getpid() != own:
             os._exit(0)  # the target forked and both processes came back here; one call has one answer
+        _send(channel, call_id, ("read", _files_read()))
         _send(channel, call_id, answer)
 
 
@@ -69,6 +70,7 @@ def _prepared(settings: dict[str, object]) -> dict[str, Procedure]:
     from .guess import find
     from .tracing import trace
 
+    opened.watch()
     torch.set_num_threads(cast(int, settings["threads"]))
     hidden = cast(list[str], settings["hidden"])
     paths.enter(source=str(settings["source"]), root=str(settings["root"]), hidden=hidden)
@@ -90,6 +92,14 @@ def _prepared(settings: dict[str, object]) -> dict[str, Procedure]:
         "attention_cores": trace.attention_cores,
         "attention_reproduce": reproducing.reproduce,
     }
+
+
+def _files_read() -> list[str] | None:
+    """Return what was read since the last answer; None where the target's own objects stand in the way."""
+    try:
+        return [encodable(path) for path in opened.untold()]
+    except BaseException:  # a module can be any object of the target's
+        return None
 
 
 def _answer(procedure: Procedure, arguments: dict[str, object]) -> Answer:

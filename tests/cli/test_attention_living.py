@@ -116,6 +116,38 @@ def test_what_may_have_changed_is_measured_again(attention: Run, folder: Path, c
     assert {date for _, date in outcomes(attention("layers.py::First", *words)).values()} == {None}
 
 
+READING = """
+
+class Reads(First):
+    def __init__(self, dim, num_heads):
+        super().__init__(dim, num_heads)
+        self.said = [pathlib.Path(PLACE, "settings.json").read_text(), os.environ.get("SWITCH"), outside.VALUE]
+"""
+
+
+@pytest.mark.parametrize("change", [None, "data", "outside", "environment"])
+def test_what_the_target_read_elsewhere_may_have_changed(
+    run: Run, folder: Path, tmp_path: Path, change: str | None
+) -> None:
+    place = tmp_path / "elsewhere"
+    place.mkdir()
+    (place / "settings.json").write_text("{}")
+    (place / "outside.py").write_text("VALUE = 1\n")
+    head = f"import os\nimport sys\n\nPLACE = {str(place)!r}\nsys.path.append(PLACE)\nimport outside\n"
+    (folder / "layers.py").write_text(head + MODEL + READING)
+    environment = {"ASTROBIO_AUDIT_CACHE": str(tmp_path / "cache"), "SWITCH": "0"}
+    words = ["attention", "layers.py::Reads", "--only", "inputs_untouched", "--json"]
+    assert run(*words, cwd=folder, env=environment).returncode == 0
+    if change == "data":
+        (place / "settings.json").write_text("[]")
+    elif change == "outside":
+        (place / "outside.py").write_text("VALUE = 2\n")
+    elif change == "environment":
+        environment["SWITCH"] = "1"
+    dates = {date for _, date in outcomes(run(*words, cwd=folder, env=environment)).values()}
+    assert (dates == {None}) is (change is not None)
+
+
 def test_what_could_not_be_judged_is_tried_again(attention: Run, folder: Path) -> None:
     raising = MODEL.replace("here = pathlib", "raise OSError('no space left on device')\n        here = pathlib")
     (folder / "layers.py").write_text(raising)
