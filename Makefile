@@ -24,7 +24,7 @@ publish: $(READY)
 	@$(BIN)/astrobio-audit report publish --from reports/latest --to reports
 
 test: $(READY)
-	$(BIN)/python -m pytest -m 'not slow and not packages' -n auto
+	$(BIN)/python -m pytest -m 'not slow and not packages' -n auto --dist loadfile
 
 test-slow: $(READY)
 	$(BIN)/python -m pytest -m 'slow and not packages'

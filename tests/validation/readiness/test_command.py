@@ -75,7 +75,7 @@ def test_another_run_in_the_same_folder_gives_the_same_report_apart_from_times(r
     [
         ("models/clean", ("--only", "static"), ["static"]),
         ("models/clean", ("--only", "smoke.build"), ["smoke"]),
-        ("models/clean", ("--subject", "regressor"), ["smoke"]),
+        ("models/clean", ("--subject", "regressor"), ["attention", "smoke"]),
     ],
 )
 def test_a_filtered_run_says_so_first_and_gives_no_release_verdict(
