@@ -9,7 +9,7 @@ from audit.attention.answers import Settled
 from audit.attention.contract import Contract
 from audit.attention.defects.causes import Cause, cause_of
 from audit.attention.defects.classes import bug_class
-from audit.attention.defects.follows import OF_THE_ORACLE, follow
+from audit.attention.defects.follows import OF_THE_ORACLE, UNREPEATABLE, follow
 from audit.attention.defects.pictures import picture_of
 from audit.attention.defects.usual import ORDER
 from audit.attention.properties import PROPERTIES
@@ -78,7 +78,7 @@ def _grouped(subject: AttentionSubject, run: Run, failed: Mapping[str, Result]) 
             continue
         cause = looked.get(check) or _looked_into(check, subject, run, failed)
         group = _Grouped(check, cause)
-        if cause.bug is None and check not in looked and left:
+        if cause.bug is None and check not in looked and check != UNREPEATABLE and left:
             # What it shows may follow from what another check says more of.
             looked[check] = cause
             left.append(check)

@@ -3,8 +3,9 @@
 from collections.abc import Mapping
 
 # They compare with the oracle: whatever is computed otherwise shows in them.
+UNREPEATABLE = "repeatable"
 OF_THE_ORACLE = frozenset({"oracle", "gradients", "large_logits", "long_sequences"})
-_OF_MASKS = frozenset({"mask", "noop_mask", "mask_and_causal", "mask_forms", "empty_rows", "batch_rows", "train_eval"})
+_OF_MASKS = frozenset({"mask", "noop_mask", "mask_forms", "empty_rows", "batch_rows", "train_eval"})
 _OF_ROWS = frozenset(
     {"causality", "prefix", "kv_cache", "depends", "permutation", "row_sums", "query_rows", "every_key"}
 )
@@ -22,8 +23,7 @@ FOLLOWS: Mapping[str, frozenset[str]] = {
     | {"attended_axis", "head_grouping", "softmax_axis", "inputs_untouched"},
     "one_key": OF_THE_ORACLE | _OF_MASKS | _OF_ROWS | {"attended_axis", "scale", "softmax_axis"},
     "grouping": OF_THE_ORACLE | {"head_grouping"},
-    "later_tokens": OF_THE_ORACLE
-    | {"causality", "prefix", "kv_cache", "noop_mask", "mask_and_causal", "window_width", "train_eval"},
+    "later_tokens": OF_THE_ORACLE | {"causality", "prefix", "kv_cache", "noop_mask", "window_width", "train_eval"},
     "causality": OF_THE_ORACLE | {"causality", "prefix", "kv_cache", "noop_mask", "train_eval", "permutation"},
     "mask_inverted": OF_THE_ORACLE | _OF_MASKS | {"arguments_used"},
     "mask_added": OF_THE_ORACLE | _OF_MASKS,
@@ -33,7 +33,7 @@ FOLLOWS: Mapping[str, frozenset[str]] = {
     "mask_and_causal": OF_THE_ORACLE | _OF_MASKS | {"causality"},
     "samples": OF_THE_ORACLE | _OF_MASKS,
     "empty_rows": OF_THE_ORACLE,
-    "alignment": OF_THE_ORACLE | {"kv_cache", "alignment"},
+    "alignment": OF_THE_ORACLE | {"kv_cache"},
     "rotary_offset": frozenset({"kv_cache"}),
     "rotary_pairs": OF_THE_ORACLE | {"kv_cache", "low_precision", "shifted_positions"},
     "undeclared_positions": OF_THE_ORACLE | {"permutation", "kv_cache"},
@@ -57,6 +57,8 @@ FOLLOWS: Mapping[str, frozenset[str]] = {
 
 def follow(bug: str | None, check: str) -> frozenset[str]:
     """Return the checks, without `attention.`, whose failure is no second defect once this one is known."""
+    if bug is None and check == UNREPEATABLE:  # every other check compares two calls
+        return _ALL | {"softmax_axis", "shifted_positions", "derivatives"}
     if bug is None:  # whatever makes the output another one makes its gradients others
         return OF_THE_ORACLE if check == "oracle" else frozenset()
     return FOLLOWS.get(bug, frozenset())

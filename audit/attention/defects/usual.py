@@ -19,10 +19,7 @@ PLAIN: Mapping[str, str] = {
     "noncontiguous": "strides",
     "gradients": "gradients",
     "alibi": "alibi",
-    "alignment": "alignment",
-    "backends": "backends",
     "branches": "backends",
-    "mask_and_causal": "mask_and_causal",
     "row_sums": "softmax_axis",
     "arguments_used": "mask_ignored",
     "derivatives": "gradients",
@@ -37,7 +34,7 @@ PLAIN: Mapping[str, str] = {
 ORDER: Sequence[str] = (
     "dropout_in_eval", "repeatable", "swallowed_errors", "attended_axis", "softmax_axis", "row_sums", "softmax_once",
     "scale", "head_grouping", "window_width", "soft_cap", "alibi", "logits_dtype", "oracle", "noop_mask",
-    "mask_and_causal", "mask", "mask_forms", "batch_rows", "causality", "train_eval", "depends", "permutation",
+    "mask", "mask_forms", "batch_rows", "causality", "train_eval", "depends", "permutation",
     "noncontiguous", "kv_cache", "empty_rows", "low_precision", "long_sequences", "large_logits", "inputs_untouched",
     "prefix", "every_key", "query_rows", "shifted_positions", "gradients", "derivatives",
 )  # fmt: skip
