@@ -130,9 +130,11 @@ def oracle_cases(subject: AttentionSubject, generator: torch.Generator) -> list[
 def _function_cases(subject: AttentionSubject, generator: torch.Generator) -> list[Case]:
     contract = subject.contract
     cases = [_function_case("full", subject, generator, LENGTH, LENGTH, False)]
-    cases.append(_function_case("fewer queries than keys", subject, generator, SHORT, LENGTH, False))
+    if not contract.equal_lengths:
+        cases.append(_function_case("fewer queries than keys", subject, generator, SHORT, LENGTH, False))
     if contract.is_causal:
         cases.append(_function_case("causal", subject, generator, LENGTH, LENGTH, True))
+    if contract.is_causal and not contract.equal_lengths:
         cases.append(_function_case("causal, fewer queries than keys", subject, generator, SHORT, LENGTH, True))
         if contract.has_finite_empty_row or contract.causal_alignment == "top_left":
             cases.append(_function_case("causal, more queries than keys", subject, generator, LENGTH, SHORT, True))

@@ -77,6 +77,7 @@ class Contract(Frozen):
     causal_alignment: Annotated[
         Literal["bottom_right", "top_left"], Field(description="Which corner the diagonal meets when Lq != Lk.")
     ] = "bottom_right"
+    equal_lengths: Annotated[bool, Field(description="Whether a function takes as many queries as keys only.")] = False
     head_grouping: Annotated[
         Literal["interleaved", "tiled"],
         Field(description="Query heads 0, 1 share key head 0, or 0 and num_kv_heads do."),

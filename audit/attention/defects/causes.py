@@ -112,6 +112,20 @@ def _softmax_axis(subject: AttentionSubject, run: Run, failed: Mapping[str, Resu
     )
 
 
+def _sums(subject: AttentionSubject, run: Run, failed: Mapping[str, Result]) -> Cause:
+    """Weights that do not sum to one are of another axis or of features, or tokens are mixed beside them."""
+    try:
+        axes = {core.softmax_axis for core in cores_of(traces_of(subject, run, subject.finest_dtype).first)}
+    except Settled:  # no softmax
+        by_features = subject.contract.feature_map or "features" in subject.claim("rows_sum_to_one")
+        return Cause(bug="normaliser" if by_features else "softmax_axis")
+    if axes == {"keys"} and {"permutation", "causality", "attended_axis"} & set(failed):
+        return Cause(bug="heads", says="the softmax runs over the keys, and tokens are mixed after it")
+    if "exponentials" in subject.claim("rows_sum_to_one"):
+        return Cause(bug="blockwise", says="its exponentials and their sum do not belong together")
+    return _softmax_axis(subject, run, failed)
+
+
 def _grouping(subject: AttentionSubject, run: Run, failed: Mapping[str, Result]) -> Cause:
     other = "tiled" if subject.contract.head_grouping == "interleaved" else "interleaved"
     contract = subject.contract.model_copy(update={"head_grouping": other})
@@ -351,6 +365,7 @@ _LOOKS: Mapping[str, _Look] = {
     "repeatable": _repeat,
     "attended_axis": _axes,
     "softmax_axis": _softmax_axis,
+    "row_sums": _sums,
     "scale": _scale,
     "head_grouping": _grouping,
     "window_width": _window,

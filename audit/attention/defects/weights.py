@@ -63,7 +63,7 @@ def change_by_mask(subject: AttentionSubject, run: Run, whole: Case, masked: Cas
     if float(rows[..., kept].abs().max()) <= _SAME:
         return Change.INVERTED
     changed = (after - before).abs().amax(dim=-1) > _SAME  # (heads, queries)
-    if not changed[..., kept].any() and len(kept) == changed.shape[-1]:
+    if len(kept) == changed.shape[-1] and not changed[..., kept].any():
         return Change.QUERIES
     ratio = (after[reaching] / before[reaching].clamp_min(1e-30)).clamp_min(1e-30).log()
     visible = before[reaching] > _SAME

@@ -69,11 +69,14 @@ def _reading(subject: AttentionSubject, core: Core, other: Core | None) -> tuple
     if _same(core.scale, usual):
         return "", ""
     # Where the size that is added up changes with the input, features attend to each other, on purpose.
-    is_usual = other is not None and other.scale is not None and other.head_dim == core.head_dim
+    if other is None:  # it takes one length only; then sizes of its own tell, and not those of the input
+        is_usual = contract.head_dim == core.head_dim
+    else:
+        is_usual = other.scale is not None and other.head_dim == core.head_dim
     for name, value, elsewhere in _mistakes(subject, core) if is_usual else ():
-        assert other is not None
-        assert other.scale is not None
-        if _same(core.scale, value) and _same(other.scale, elsewhere):
+        if other is None and value != elsewhere:  # of the length, or of the batch
+            continue
+        if _same(core.scale, value) and (other is None or (other.scale is not None and _same(other.scale, elsewhere))):
             return f"the logits are scaled by {core.scale:.4g} = {name}, not by 1/sqrt(head_dim) = {usual:.4g}", ""
     if against := _against_claims(subject, core, usual):
         return against, ""

@@ -48,7 +48,7 @@ _STARTS = re.compile(
 _POSITIONS = re.compile(r"^(position_ids|positions|pos_ids|input_pos|cache_position|input_positions)$")
 _RESETS = ("reset_cache", "reset_kv_cache", "clear_cache", "clear_kv_cache", "empty_cache", "reset_state", "reset")
 _CLASSES = re.compile(r"Cache$|^InferenceParams$|^Cache\w*$")
-_FIRST, _BEFORE = 6, 3  # tokens of the first chunk, and those of them that are replaced
+_FIRST = 6  # tokens of the first chunk; all are replaced, for through a window only the last of them are seen
 _AGREES = 1e-4  # of the output's size; float32 rounds at 1e-7
 _MOST_TRIALS = 40
 
@@ -255,7 +255,7 @@ def _tried(target: Target, form: Form, sizes: Sizes) -> tuple[bool, bool, bool]:
     first = float((chunks[:, :_FIRST] - whole[:, :_FIRST]).abs().max()) <= size
     right = first and all(float((output(each) - whole).abs().max()) <= size for each in ([_FIRST, *rest], [1] * length))
     other = hidden.clone()
-    other[:, :_BEFORE] = torch.randn(other[:, :_BEFORE].shape, generator=torch.Generator().manual_seed(5)) * 2
+    other[:, :_FIRST] = torch.randn(other[:, :_FIRST].shape, generator=torch.Generator().manual_seed(5)) * 2
     reads = float((output([_FIRST, *rest], other)[:, _FIRST:] - chunks[:, _FIRST:]).abs().max()) > size
     return first, right, reads
 
@@ -281,7 +281,8 @@ def _paths(target: Target, form: Form, sizes: Sizes) -> Iterator[list[object]]:
         if path == form["pick"] or value is None:
             continue
         tensors = [value] if isinstance(value, torch.Tensor) else _tensors(value)
-        if tensors and any(_FIRST in tensor.shape for tensor in tensors):
+        # Keys and values are two; of a window's there may be fewer than tokens.
+        if any(_FIRST in tensor.shape for tensor in tensors) or len(tensors) == 2:
             named = any(isinstance(part, str) and re.search(r"past|present|cache|kv", part) for part in path)
             found.append((not (named or len(tensors) > 1), path))
     for _, path in sorted(found, key=lambda each: each[0]):

@@ -162,8 +162,11 @@ def _must_be_given(subject: Subject) -> bool:
 
 def _is_of_keys(source: Source, name: str) -> bool:
     """Whether a mask is said to be (batch, seq), or the code gives it the axes of heads and queries."""
-    axes = rf"\b{re.escape(name)}(\[:, None, None|\.unsqueeze\(1\)\.unsqueeze\([12]\)|\.view\(\w+, 1, 1)"
-    return documented_shapes(source, name) == ("BL",) or bool(re.search(axes, structure.code_of(source)))
+    word = re.escape(name)
+    axes = rf"\b{word}(\[:, None, None|\.unsqueeze\(1\)\.unsqueeze\([12]\)|\.view\(\w+, 1, 1)"
+    named = rf"\brearrange\(\s*{word}\s*,\s*['\"]\s*\w+ \w+\s*->\s*\w+ (1|\(\)) (1|\(\)) \w+\s*['\"]"
+    code = structure.code_of(source)
+    return documented_shapes(source, name) == ("BL",) or bool(re.search(axes, code) or re.search(named, code))
 
 
 def _causal(subject: Subject, contract: Mapping[str, object], found: Claims) -> None:

@@ -113,6 +113,25 @@ class Constructor:
                     found |= {p.name: p.default for p in _all_parameters(made) if p.default is not _UNSET}
         return found
 
+    @cached_property
+    def own_sizes(self) -> tuple[Sizes, ...]:
+        """Sizes that go with the width that a constant of the target's module gives its layers; none without one."""
+        kinds = {conventions.kind_of(each.name, lengthy_block=False) for each in self.parameters}
+        if "embed" in kinds or self.configs:
+            return ()
+        known = {"embed": 0, "heads": 0}
+        for name, value in self.namespace.items():
+            kind = conventions.kind_of(name, lengthy_block=False)
+            if kind in known and type(value) is int and value > 0 and re.search(rf"\b{name}\b", self.source.text):
+                known[kind] = value
+        width, heads = known["embed"], known["heads"]
+        numbers = [heads] if heads else [number for number in (6, 4, 2) if width % number == 0][:1]
+        return tuple(
+            Sizes(width, number, number, width // number, width)
+            for number in (*numbers, 1)
+            if width and width % number == 0
+        )
+
     def decode(self, value: object) -> object:
         """Return the object that an argument's plain data stands for."""
         return decoded(value, self.namespace)

@@ -285,6 +285,8 @@ def _of_function(name: str, source: Source, form: Form, sizes: Sizes, future: fl
         "key_mask": form["mask"] is not None,
     }
     why = {"num_heads": "heads of the queries that it is given", "num_kv_heads": "heads of the keys that it takes"}
+    if not form["uneven"]:
+        contract["equal_lengths"], why["equal_lengths"] = True, "it was called with as many queries as keys"
     switch = next((key for key, recipe in form["arguments"].items() if recipe == "causal"), None)
     if not _is_plain(source, form) or _POSITIONS.search(source.code):
         return contract, why

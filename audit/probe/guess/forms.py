@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 
 from . import conventions, layouts, masks
 from .adapting import Form
-from .conventions import Sizes
+from .conventions import WINDOW, Sizes
 from .reading import Source, documented_axes, keys_read, parameters_of, unpacked
 from .roles import is_named, is_required, role_of
 
@@ -32,6 +32,9 @@ _RECIPES: Mapping[str, tuple[object, ...]] = {
     "longest k": ("longest k",),
     "causal": ({"const": False},),
 }
+_BLOCK = re.compile(
+    r"^((q|k|kv|query|key|row|col)_?)?(block|chunk|tile|bucket)(_?(size|len|length|q|k|kv|m|n))?$|^b[rc]$"
+)
 _UNKNOWN: tuple[object, ...] = ({"const": None}, {"const": False}, {"const": 0}, "zeros")
 
 
@@ -146,6 +149,8 @@ def _functions(
     inputs: dict[str, object] = dict(zip(triple, ("query", "key", "value"), strict=True))
     inputs |= {causal: "causal"} if causal else {}
     packed = any(is_required(each) and str(roles[each.name]).startswith("packed") for each in parameters)
+    # Where the ends of the queries' sequences are given and not those of the keys, they are the same.
+    uneven = not packed or "packed k" in roles.values()
     for layout in ["(BL)hD"] if packed else said or ["BhLD", "BLhD", "(Bh)LD", "BLC"]:
         base: Form = {
             "canonical": "function",
@@ -157,6 +162,7 @@ def _functions(
             "required_mask": {"parameter": "", "convention": "bool keep", "shape": "B11L"},
             "heads": sizes.heads,
             "rope": sizes.head_dim,
+            "uneven": uneven,
         }
         yield from _completed(base, parameters, roles, inputs, source, sizes)
 
@@ -204,6 +210,10 @@ def _completed(
         arguments, positional = {"hidden": "hidden"}, ["hidden"]
     filled = ", ".join(each.name for each in parameters if others.get(each.name) is _UNKNOWN)
     form = base | {"arguments": arguments, "positional": positional, "filled": filled}
+    blocks = {each.name: {"const": WINDOW} for each in parameters if _is_block(each)}
+    if base["canonical"] == "function" and blocks:
+        # Inputs are short: with blocks of the usual size there would be one.
+        yield form | {"arguments": arguments | blocks}
     yield form
     for name, recipes in others.items():
         for recipe in recipes[1:]:
@@ -219,6 +229,13 @@ def _completed(
     for dim in (base["rope"] // 2, base["rope"] * 2):
         if any(str(recipe).startswith("rope") for recipe in arguments.values()):
             yield form | {"rope": dim}
+
+
+def _is_block(parameter: inspect.Parameter) -> bool:
+    """Whether an argument may be left out and is a number of tokens that are computed at once."""
+    size = parameter.default
+    is_size = isinstance(size, int) and not isinstance(size, bool) and size > WINDOW
+    return is_size and bool(_BLOCK.search(parameter.name.lower()))
 
 
 def _owner(sizes: Sizes) -> object:

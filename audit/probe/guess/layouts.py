@@ -2,6 +2,7 @@
 
 Canonical are (B, L, E) for a module and (B, H, L, D) for a function. Letters of a layout: B batch, L positions,
 C channels (E), H and W of an image, T of a volume, h heads; in brackets what is one axis (sequences may be packed).
+The positions of a volume are an image of one frame, or frames of one pixel.
 """
 
 import math
@@ -9,7 +10,7 @@ import math
 import torch
 
 # Of a module: what (B, L, E) becomes.
-MODULE_LAYOUTS = ("BLC", "LBC", "BCL", "BCHW", "BHWC", "B1LC", "BCTHW", "BTHWC", "(BL)C")
+MODULE_LAYOUTS = ("BLC", "LBC", "BCL", "BCHW", "BHWC", "B1LC", "BCTHW", "BTHWC", "BCL11", "BL11C", "(BL)C")
 # Of a function: what (B, H, L, D) becomes; in BLC the heads stand beside one another, in (Bh)LD in the batch.
 FUNCTION_LAYOUTS = ("BhLD", "BLhD", "BLC", "(Bh)LD", "LBC", "(BL)hD", "(BL)C")
 
@@ -106,6 +107,10 @@ def given(tensor: torch.Tensor, layout: str) -> torch.Tensor:
             return tensor.transpose(1, 2).reshape(batch, channels, 1, height, width)
         case "BTHWC":
             return tensor.reshape(batch, 1, height, width, channels)
+        case "BCL11":
+            return tensor.transpose(1, 2).reshape(batch, channels, length, 1, 1)
+        case "BL11C":
+            return tensor.reshape(batch, length, 1, 1, channels)
         case "(BL)C":
             return tensor.flatten(0, 1)
     return tensor
@@ -131,6 +136,10 @@ def taken(tensor: torch.Tensor, layout: str, batch: int, length: int) -> torch.T
         case "BCTHW" if shape[:1] + shape[2:] == (batch, 1, height, width):
             return tensor.flatten(2).transpose(1, 2)
         case "BTHWC" if shape[:-1] == (batch, 1, height, width):
+            return tensor.flatten(1, 3)
+        case "BCL11" if shape[:1] + shape[2:] == (batch, length, 1, 1):
+            return tensor.flatten(2).transpose(1, 2)
+        case "BL11C" if shape[:-1] == (batch, length, 1, 1):
             return tensor.flatten(1, 3)
         case "(BL)C" if shape[:-1] == (batch * length,):
             return tensor.reshape(batch, length, -1)

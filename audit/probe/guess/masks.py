@@ -18,7 +18,8 @@ _DROP = re.compile(
     r"|not (be )?attended? to (?:are|is|with)? ?(true|1)|padding (?:elements|positions|tokens)[^.]{0,30}(true|1)\b",
 )
 _KEEP = re.compile(
-    rf"(true|1|ones?|non-?zero){_SAID}(keep|kept|valid|attend|not masked|unmasked|take part|participat|real)"
+    rf"(true|1|ones?|non-?zero){_SAID}(keep|kept|valid|attend|allowed|visible|not masked|unmasked|take part|real"
+    r"|participat)"
     rf"|(false|0|zeros?){_SAID}(masked|ignored?|padd|not (be )?attend|exclude|drop)",
 )
 ADDITIVE = re.compile(

@@ -20,7 +20,8 @@ _KIND = r"(?:[\w-]+[ -]){0,4}?"  # multi-head, sliding-window, grouped-query, ..
 CAUSAL = re.compile(
     rf"\b(causal|autoregressive|unidirectional)[ ,-]+{_KIND}(self[ -]?)?(attention|retention)\b"
     r"|\battend\w*( only)? to (all )?(the )?(earlier|previous|past|preceding) (tokens|positions|keys|steps)"
-    r"|\b(later|future) (tokens|positions|keys) are (masked|hidden)|\bmasks? (out )?(the )?future\b",
+    r"|\b(later|future) (tokens|positions|keys) are (masked|hidden)|\bmasks? (out )?(the )?future\b"
+    r"|^(strictly )?causal$",
     _I,
 )
 BOTH_WAYS = re.compile(r"\b(bi-?directional|non-?causal|not causal|encoder|cross[ -]attention)\b", _I)

@@ -51,7 +51,7 @@ _ROLES = {
 }
 _PACKED = re.compile(r"^cu_?seq_?len(gth)?s?(_(q|k|kv|query|key))?$|^cu_lens?$|^cumulative_seqlens?$")
 _LONGEST = re.compile(r"^max_?seq_?lens?(_(q|k|kv|query|key))?$|^max_length_(q|k)$|^max_s$")
-_MASK = re.compile(r"mask|^attn_bias$|^attention_bias$")
+_MASK = re.compile(r"mask|^attn_bias$|^attention_bias$|^adj(acency)?(_mat(rix)?)?$")
 _OTHER_MASK = re.compile(r"head_mask|return|mask_ratio|mask_prob|mask_flat|layer_head")
 
 

@@ -145,16 +145,28 @@ def ways_of_function(loaded: Loaded, path: str) -> tuple[dict[str, Way], dict[st
     target = Target(function, function, namespace_of(function), path)
     name = getattr(function, "__qualname__", type(function).__qualname__)  # an operator of torch's has none
     worst = _Worst()
-    for sizes in SIZES[:3]:
-        for form in forms_of(function, source, sizes, has_layers=False):
-            if form["canonical"] != "function":
-                continue
-            try:
-                fitted = trying.fitted(target, form, sizes)
-                return {"": Way(None, {}, *_settled(target, fitted, source, sizes))}, {}
-            except Exception as error:
-                worst.note(1, f"{name} cannot be called: {told(error, within=path)}", sizes)
+    tried = [
+        (form, sizes)
+        for sizes in SIZES[:3]
+        for form in forms_of(function, source, sizes, has_layers=False)
+        if form["canonical"] == "function"
+    ]
+    # Running sums, and what is but causal, take as many queries as keys; some take a flag that they refuse to be off.
+    tried += [(form | {"uneven": False}, sizes) for form, sizes in tried if form["uneven"]]
+    tried += [(always, sizes) for form, sizes in tried if (always := _always_causal(form))]
+    for form, sizes in tried:
+        try:
+            fitted = trying.fitted(target, form, sizes)
+            return {"": Way(None, {}, *_settled(target, fitted, source, sizes))}, {}
+        except Exception as error:
+            worst.note(1, f"{name} cannot be called: {told(error, within=path)}", sizes)
     raise NotGuessed(worst.reason or f"{name} does not take query, key and value by these names")
+
+
+def _always_causal(form: Form) -> Form | None:
+    """Return the form in which the flag for it is always on; None where there is no flag."""
+    arguments = {key: {"const": True} if recipe == "causal" else recipe for key, recipe in form["arguments"].items()}
+    return None if arguments == form["arguments"] else form | {"arguments": arguments}
 
 
 def _across(way: Way, built: type, constructor: Constructor, path: str, seed: int) -> Iterator[tuple[str, Way]]:
@@ -229,7 +241,9 @@ def _plans(constructor: Constructor, like: Way | None) -> Iterator[tuple[dict[st
     for name, classes in constructor.configs.items():
         many = [{**choice, name: found} for found in classes for choice in many][:4]
     order = (
-        SIZES if like is None else (like.sizes, *(other for other in SIZES if other != like.sizes and other.heads > 1))
+        (*constructor.own_sizes, *SIZES)
+        if like is None
+        else (like.sizes, *(other for other in SIZES if other != like.sizes and other.heads > 1))
     )
     for each in many:
         yield from ((each, sizes, False) for sizes in order[:3])
@@ -301,7 +315,7 @@ def _called(
                 fitted = trying.fitted(target, trial, sizes)
                 opened = _opened(module, target, fitted, sizes)
                 if fitted["layout"] in _WITH_FRAMES and not trying.attends(target, fitted, sizes):
-                    raise NotGuessed(_ONE_FRAME)
+                    fitted = _over_frames(target, fitted, sizes)
                 form, sizes = _settled(target, fitted, source, sizes)
                 return Way(module, arguments, form, sizes, opened, constructor.defaults)
             except Exception as error:
@@ -310,6 +324,22 @@ def _called(
                 if first is None or _is_about_axes(first):
                     first = error
     raise first or NotGuessed("it takes no input")
+
+
+def _over_frames(target: Target, form: Form, sizes: Sizes) -> Form:
+    """Return the form in which each position is a frame of one pixel.
+
+    Raises:
+        NotGuessed: no frame reaches another in it either.
+    """
+    layout = {"BCTHW": "BCL11", "BTHWC": "BL11C"}[form["layout"]]
+    try:
+        found = trying.fitted(target, form | {"layout": layout, "out": layout}, sizes)
+        if trying.attends(target, found, sizes):
+            return found
+    except Exception as error:  # it takes images of some size only
+        raise NotGuessed(_ONE_FRAME) from error
+    raise NotGuessed(_ONE_FRAME)
 
 
 def _opened(module: torch.nn.Module, target: Target, form: Form, sizes: Sizes) -> list[str]:
@@ -339,7 +369,7 @@ def _settled(target: Target, found: Form, source: Source, sizes: Sizes) -> tuple
             found = other
     if found["canonical"] == "function":
         found = found | {"kv_heads": trying.grouped(target, found, sizes)}
-        if "causal" in found["arguments"].values():
+        if "causal" in found["arguments"].values() and found["uneven"]:
             found = found | {"alignment": trying.alignment(target, found, sizes)}
     works, reason = trying.lengths(target, found, sizes)
     masked, why = trying.with_mask(target, found, source, sizes)

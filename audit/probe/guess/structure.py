@@ -157,6 +157,9 @@ def sums_to_one(source: Source, module: torch.nn.Module | None, form: Form) -> s
             return None
         if not _plain_layers(module, tables=True) or _NO_SUM.search(code):
             return None
+        heads = form["heads"]
+        if heads > 1 and any(tuple(each.shape) == (heads, heads) for each in module.parameters()):
+            return None  # heads are mixed, perhaps their weights
         if any(recipe == "zeros" or "pos" in str(recipe) for recipe in form["arguments"].values()):
             return None
     elif _NO_SUM_OF_FUNCTION.search(code):

@@ -40,6 +40,7 @@ SINKS = "attention sinks"
 DROPOUT = "dropout active in eval"
 GRADIENTS = "wrong gradients"
 NORMALISER = "linear attention: normaliser"
+PACKED = "packed sequences leak"
 
 BUG_CLASSES = tuple(value for name, value in list(vars().items()) if name.isupper() and isinstance(value, str))
 
@@ -113,6 +114,21 @@ ONE_SERIES = Correct(style="one_series", name="ALiBiSelfAttention")
 EFFICIENT = Correct(style="efficient", name="EfficientAttention")
 MUP = Correct(style="mup", name="Attention")
 QUIET = Correct(style="quiet", name="quiet_attention")
+# A width that is a constant of the module; frames of one pixel; a flag that must be on; as many queries as keys.
+CONSTANT_WIDTH = Correct(style="constant_width", name="MultiHeadAttention")
+AXIAL = Correct(style="axial_volume", name="AxialAttention3D")
+ALWAYS_CAUSAL = Correct(style="always_causal", name="local_attention")
+RUNNING_SUM = Correct(style="running_sum", name="causal_linear_attention")
+VARLEN = Correct(style="varlen", name="varlen_attention")
+# Weights of heads are mixed; exponentials that are too small for float16; an adjacency that is a mask.
+TALKING = Correct(style="talking_heads", name="TalkingHeadAttn")
+FAVOR = Correct(style="favor", name="FavorAttention")
+GRAPH = Correct(style="graph", name="GraphAttention")
+# Blocks longer than the inputs; one length only; a docstring of one word; a cache shorter than what was given.
+ONLINE = Correct(style="online_softmax", name="flash_attention_forward")
+SWIN = Correct(style="swin", name="WindowAttention")
+SAID_CAUSAL = Correct(style="said_causal", name="GatedAttention")
+ROLLING_WINDOW = Correct(style="rolling_window", name="SlidingWindowAttention")
 KERNEL_FOUND = Correct(style="kernels", name="plain_attention")
 BLOCKWISE_FOUND = Correct(style="kernels", name="blockwise_attention")
 BACKWARD_FOUND = Correct(style="kernels", name="attention_with_backward")

@@ -51,7 +51,11 @@ def claims_of(tmp_path: Path) -> Iterator[Any]:
 
 @pytest.mark.parametrize(
     "doc",
-    ["Causal self-attention.", "Each token attends to earlier tokens: causal multi-head attention."],
+    [
+        "Causal self-attention.",
+        "Each token attends to earlier tokens: causal multi-head attention.",
+        "Attention of one layer. Causal.",
+    ],
 )
 def test_a_sentence_without_condition_makes_a_class_causal(claims_of: Any, doc: str) -> None:
     contract, claims = claims_of(doc=doc)
