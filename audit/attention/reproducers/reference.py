@@ -12,7 +12,7 @@ _KNOWN = frozenset(
     }
 )  # fmt: skip
 
-_SAYS_LESS = frozenset({"rows_sum_to_one", "positions"})  # of what is computed anyway
+_SAYS_LESS = frozenset({"rows_sum_to_one", "positions", "equal_lengths"})  # of what is computed anyway
 
 
 def can_be_written(subject: AttentionSubject) -> bool:
