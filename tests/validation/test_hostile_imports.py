@@ -37,6 +37,7 @@ IMPORTED: Mapping[str, tuple[str, str, str]] = {
 }
 
 
+@pytest.mark.slow
 def test_an_import_costs_its_own_module_only(audit: Audit, write_package: Callable[..., Path], tmp_path: Path) -> None:
     modules = {name: text for name, (text, _, _) in IMPORTED.items()}
     root = write_package(tmp_path / "project", {}, modules, "output_mb = 8\nmemory_mb = 1536\ntimeout_s = 45")

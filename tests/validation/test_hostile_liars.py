@@ -92,7 +92,7 @@ STAYING = {
 }
 
 
-QUICK = {"child", "program", "daemon"}
+QUICK = {"daemon"}
 
 
 @pytest.mark.parametrize(

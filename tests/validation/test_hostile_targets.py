@@ -175,7 +175,7 @@ DAMAGING: Mapping[str, str] = {
 }
 
 
-QUICK = {"modules", "forward_of_linear", "late_exit", "hoard"}
+QUICK = {"modules", "late_exit"}
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ from audit.target import Target
 from validation.smoke.checks import MODEL_CHECKS
 from validation.smoke.plan import plan_smoke
 
-pytestmark = pytest.mark.timeout(900)  # the first test waits for a run over all models
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]  # the first test waits for a run over all models
 KINDS = Path(__file__).parents[2] / "fixtures" / "models" / "kinds"
 NAMES = (
     "Bfloat16", "Classes", "Complex", "Dataclass", "Dict", "Embedded", "ExtraState", "Lazy", "Linear", "Nested",
@@ -20,7 +20,7 @@ NAMES = (
 )  # fmt: skip
 
 
-@pytest.fixture(scope="module", params=[0, pytest.param(7, marks=pytest.mark.slow)])
+@pytest.fixture(scope="module", params=[0, 7])
 def report(request: pytest.FixtureRequest) -> Report:
     return conduct(Target.load(KINDS, seed=request.param), Request(command="smoke", planners=[plan_smoke]))
 

@@ -3,6 +3,8 @@
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 
+import pytest
+
 from audit.static.imports.causes import ImportRow
 
 Write = Callable[[Mapping[str, str]], Path]
@@ -154,6 +156,7 @@ def test_the_names_of_the_troubles_tell_what_really_happens(write: Write, really
     assert len(named) >= 30
 
 
+@pytest.mark.slow
 def test_every_module_of_the_zoo_is_forecast_to_import_and_does(rows_of: RowsOf, really_failing: ReallyFailing) -> None:
     rows = rows_of(ROOT, "astrobio")
     assert len(rows) > 10

@@ -81,6 +81,7 @@ def test_a_module_left_out_of_the_analysis_is_not_missing(write: Write, rows_of:
     assert rows_of(root)["pack.module"].forecast == "ok"
 
 
+@pytest.mark.slow
 def test_no_name_that_torch_has_is_called_missing() -> None:
     import sys
 
