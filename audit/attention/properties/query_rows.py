@@ -2,12 +2,14 @@
 
 import torch
 
+from audit.attention.answers import Settled
 from audit.attention.bounds import Deviation, distance
-from audit.attention.cases import plain_case
-from audit.attention.contract import Contract
+from audit.attention.cases import key_length, plain_case
+from audit.attention.contract import Contract, Dtype
 from audit.attention.properties.judging import call_raised, joining_layers, judge_deviations, no_reference
 from audit.attention.properties.runs import bound_origin, compared
 from audit.attention.subject import LENGTH, AttentionSubject, Case
+from audit.attention.traced import cores_of, traces_of
 from audit.gateway import TargetRaised
 from audit.judgement import Judgement, error, not_applicable
 from audit.plan import Run
@@ -67,7 +69,7 @@ def judge(subject: AttentionSubject, run: Run) -> Judgement:
     if not all(each.holds for each in deviations) and not subject.is_declared:
         if layers := joining_layers(subject):
             return not_applicable(f"undeclared: whether queries may affect each other through its {layers}")
-        if not subject.is_function:  # as where two streams attend to both
+        if not subject.is_function and not _has_keys_of_its_own(subject, run, dtype, key_length(whole)):
             return not_applicable("undeclared: whether the tokens that queries are made of are keys as well")
         if deviations[0].holds:  # positions or an alignment may be counted from the end
             return not_applicable("undeclared: where the first of fewer queries stands; others have no influence on it")
@@ -90,6 +92,16 @@ def _in_place(contract: Contract, start: int, end: int) -> bool:
     if contract.window is None and contract.alibi_slopes is None:
         return True
     return end == LENGTH if contract.causal_alignment == "bottom_right" else start == 0
+
+
+def _has_keys_of_its_own(subject: AttentionSubject, run: Run, dtype: Dtype, keys: int) -> bool:
+    """Whether queries are seen to attend to the context alone, and not, as two streams do, to each other too."""
+    try:
+        cores = cores_of(traces_of(subject, run, dtype).first)
+    except Settled:  # nothing could be followed
+        return False
+    seen = {len(row) for core in cores for head in core.weights or () for row in head}
+    return seen == {keys}
 
 
 def _tolerated(case: Case) -> Case:
