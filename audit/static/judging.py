@@ -6,6 +6,7 @@ from dataclasses import replace
 
 from audit.static.findings import Judged
 from audit.static.inventory import InventoryItem, InventoryKind
+from audit.static.memory import give_back
 from audit.static.reading import ParsedFile
 from audit.static.record import FileRecord
 from audit.static.records import Records, analyse_files
@@ -32,6 +33,8 @@ def judged_files(
         if file.relative in judged
         and any((line in lines[file.relative]) is not answer for line, answer in judged[file.relative].assumed)
     ]
+    if again:
+        give_back()
     found = analyse_files(again, judged_of, workers=workers, store=store)
     return judged | {file.relative: each for file, each in zip(again, found, strict=True) if isinstance(each, Judged)}
 
