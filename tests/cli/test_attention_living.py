@@ -184,6 +184,7 @@ def begun(
     return start
 
 
+@pytest.mark.slow
 def test_a_run_that_was_killed_goes_on_where_it_was(
     begun: Callable[..., subprocess.Popen[str]], attention: Run, folder: Path
 ) -> None:
