@@ -250,12 +250,19 @@ def with_mask(target: Target, form: Form, source: Source, sizes: Sizes) -> tuple
     return ignored or (form, None)
 
 
+def _with_keys(trial: Form, sizes: Sizes) -> tuple[dict[str, torch.Tensor | None], str, torch.Tensor]:
+    """Return the inputs of a call, and the name and value of the one that keys are made of."""
+    leaves = inputs(trial, sizes)
+    name = "key" if trial["canonical"] == "function" else "context" if trial.get("context_dim") else "hidden_states"
+    tensor = leaves[name]
+    assert tensor is not None
+    return leaves, name, tensor
+
+
 def _keeps_all(target: Target, trial: Form, sizes: Sizes) -> bool:
     """Whether a mask that hides nothing changes nothing."""
-    leaves = inputs(trial, sizes)
+    leaves, _, tensor = _with_keys(trial, sizes)
     function = trial["canonical"] == "function"
-    tensor = leaves["key" if function else "context" if trial.get("context_dim") else "hidden_states"]
-    assert tensor is not None
     kept = torch.ones(tensor.shape[0], tensor.shape[-2], dtype=torch.bool)
     masked = {"mask": kept[:, None, None, :]} if function else {"key_mask": kept}
     before, after = answer(target, trial, leaves), answer(target, trial, {**leaves, **masked})
@@ -264,11 +271,8 @@ def _keeps_all(target: Target, trial: Form, sizes: Sizes) -> bool:
 
 def _sees_kept(target: Target, trial: Form, sizes: Sizes) -> bool:
     """Whether a token that the mask keeps moves the outputs of later ones."""
-    leaves = inputs(trial, sizes)
+    leaves, name, tensor = _with_keys(trial, sizes)
     function = trial["canonical"] == "function"
-    name = "key" if function else "context" if trial.get("context_dim") else "hidden_states"
-    tensor = leaves[name]
-    assert tensor is not None
     axis = tensor.dim() - 2
     kept = torch.ones(tensor.shape[0], tensor.shape[axis], dtype=torch.bool)
     kept[0, :_MASKED] = False
@@ -284,11 +288,8 @@ def _sees_kept(target: Target, trial: Form, sizes: Sizes) -> bool:
 
 def _leak(target: Target, trial: Form, sizes: Sizes) -> tuple[float, float]:
     """Return how far masked tokens move other outputs, in units of how far they do unmasked, and the mask's effect."""
-    leaves = inputs(trial, sizes)
+    leaves, name, tensor = _with_keys(trial, sizes)
     function = trial["canonical"] == "function"
-    name = "key" if function else "context" if trial.get("context_dim") else "hidden_states"
-    tensor = leaves[name]
-    assert tensor is not None
     axis = tensor.dim() - 2
     kept = torch.ones(tensor.shape[0], tensor.shape[axis], dtype=torch.bool)
     kept[0, :_MASKED] = False
