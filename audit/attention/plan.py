@@ -85,15 +85,21 @@ def plan_named(names: Sequence[Named]) -> Planner:
 def _traces(collected: Collected, specs: str, catalog: Catalog) -> Iterator[tuple[str, Callable[[Run], "Trace"]]]:
     """Yield what traces one forward of each entry of the specs, by the entry's name."""
     from audit.attention.cases import inputs_mib
-    from audit.attention.traced import trace_of_model, traces_of
+    from audit.attention.traced import trace_of_model
 
     for name, entry in sorted((catalog.attention or {}).items()):
         attention = _attention(specs, name, entry)
         if not isinstance(attention, str) and inputs_mib(attention.contract) <= collected.target.settings.memory_mb:
-            yield name, lambda run, of=attention: traces_of(of, run, of.finest_dtype).first  # type: ignore[misc]
+            yield name, functools.partial(_first_trace, attention)
     for name, model in sorted((catalog.models or {}).items()):
         if not model.problem:
-            yield name, lambda run, of=name: trace_of_model(run, specs, of)  # type: ignore[misc]
+            yield name, functools.partial(trace_of_model, specs=specs, name=name)
+
+
+def _first_trace(attention: "AttentionSubject", run: Run) -> "Trace":
+    from audit.attention.traced import traces_of
+
+    return traces_of(attention, run, attention.finest_dtype).first
 
 
 def _attention(specs: str, name: str, entry: SpecEntry) -> "AttentionSubject | str":

@@ -252,7 +252,7 @@ def _projections(
     ):
         return
     rope = [recipe for recipe in form["arguments"].values() if str(recipe).startswith(("rope", "cos"))]
-    if rope == ["rope pair"] and form["rope"] == dim and "rotate_half" in source.text + _names_of(module):
+    if rope == ["rope pair"] and form["rope"] == dim and "rotate_half" in source.code:
         contract |= {"rotary_base": ROPE_BASE, "rotary_layout": "half"}
         why["rotary_base"] = "rotate_half in the source, on tables of this base"
     elif rope or _POSITIONS.search(source.code):
@@ -267,14 +267,6 @@ def _projections(
 
 def _leaves_of(module: torch.nn.Module) -> list[torch.nn.Module]:
     return [each for each in module.modules() if not list(each.children()) and each is not module]
-
-
-def _names_of(module: torch.nn.Module) -> str:
-    """Return the names that `forward` uses, and those that the functions of its file that it calls use."""
-    forward = type(module).forward
-    called = (forward.__globals__.get(name) for name in forward.__code__.co_names)
-    inner = [each for function in called for each in getattr(getattr(function, "__code__", None), "co_names", ())]
-    return " ".join((*forward.__code__.co_names, *inner))
 
 
 def _of_function(name: str, source: Source, form: Form, sizes: Sizes, future: float | None) -> Found:
