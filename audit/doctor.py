@@ -116,7 +116,9 @@ def _environment(python: Path) -> Environment | str:
     with (
         # An empty folder: what lies in the current one is not the interpreter's.
         tempfile.TemporaryDirectory(prefix="astrobio-audit-") as nowhere,
-        Probe(python=python, source=Path(nowhere), root=Path(nowhere), package="", limits=Limits()) as probe,
+        Probe(
+            python=python, source=Path(nowhere), root=Path(nowhere), package="", limits=Limits(), forks=False
+        ) as probe,  # one process alone gains nothing from a template
     ):
         try:
             reply = probe.call("environment")

@@ -58,6 +58,9 @@ class Settings(BaseModel):
         int, Field(ge=1, le=_MAX_MIB, description="Output limit of one call into the target, MiB.")
     ] = 16
     workers: Annotated[int | None, Field(ge=1, le=256, description="Target processes side by side.")] = None
+    forks: Annotated[bool, Field(description="Whether target processes are forks of one that has imported torch.")] = (
+        True
+    )
     seed: Annotated[int, Field(ge=0, lt=2**63, description="Seed of weights and inputs.")] = 0
 
 
@@ -86,8 +89,8 @@ class Target(BaseModel):
 
     @property
     def config_digest(self) -> str:
-        """SHA-256 of the settings in force, less those that no result depends on: interpreter's path and workers."""
-        text = self.settings.model_dump_json(exclude={"python", "workers"}) + self.package
+        """SHA-256 of the settings in force, less those that no result depends on."""
+        text = self.settings.model_dump_json(exclude={"python", "workers", "forks"}) + self.package
         return "sha256:" + hashlib.sha256(text.encode()).hexdigest()
 
     @property

@@ -14,6 +14,7 @@ import execnet
 from execnet.gateway_base import DumpError
 from execnet.gateway_bootstrap import bootstrap
 
+from audit.gateway import templates
 from audit.gateway.limits import Limits
 from audit.gateway.outcomes import ProbeFailure, RaisedAt, TargetRaised
 from audit.gateway.processes import TargetProcess
@@ -47,7 +48,15 @@ class Probe:
     """
 
     def __init__(
-        self, *, python: Path, source: Path, root: Path, package: str, limits: Limits, threads: int = 1
+        self,
+        *,
+        python: Path,
+        source: Path,
+        root: Path,
+        package: str,
+        limits: Limits,
+        threads: int = 1,
+        forks: bool = True,
     ) -> None:
         """Describe the child; it starts with the first call.
 
@@ -58,8 +67,10 @@ class Probe:
             package: the target's import name.
             limits: of each call.
             threads: torch's number of threads in the child.
+            forks: whether the child may be a fork of a process that has imported torch.
         """
         self._python = python
+        self._forks = forks
         self._limits = limits
         own = Path(__file__).parents[1]
         hidden = [str(own.with_name(name)) for name in _OWN_PACKAGES if package.partition(".")[0] != name]
@@ -169,7 +180,10 @@ class Probe:
     def _start(self) -> None:
         name = self._python.name
         self._calls = 0
-        self._process = process = TargetProcess(self._python, self._limits)
+        template = templates.ready(self._python, lambda: not self._killed.is_set()) if self._forks else None
+        if self._killed.is_set():
+            raise self._failure(None)
+        self._process = process = TargetProcess(self._python, self._limits, template)
         gateways: list[execnet.Gateway] = []
 
         def connect() -> None:

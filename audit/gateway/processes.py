@@ -1,18 +1,17 @@
 """The target's process: its supervisor, the connection to it, its output, its memory and its end."""
 
 import contextlib
-import inspect
 import os
 import subprocess
-import sys
 import threading
-from collections.abc import Mapping
 from pathlib import Path
 
 from execnet.gateway_base import Popen2IO, get_execmodel
 from execnet.gateway_io import popen_bootstrapline
 
 from audit.gateway import supervisor
+from audit.gateway.commands import environment, supervised
+from audit.gateway.forks import Forked, Template
 from audit.gateway.limits import Limits
 from audit.gateway.output import OutputTail
 
@@ -23,18 +22,19 @@ _END_TIMEOUT_S = 5.0
 class TargetProcess(Popen2IO):
     """An interpreter of the target under supervision; execnet reads from it and writes to it."""
 
-    def __init__(self, python: Path, limits: Limits) -> None:
-        """Start it, waiting for execnet's first line on standard input."""
+    def __init__(self, python: Path, limits: Limits, template: Template | None = None) -> None:
+        """Start it, waiting for execnet's first line on standard input; as a fork of the template where that can."""
         # CUDA maps far more than it uses.
         data_limit = 0 if Path("/dev/nvidiactl").exists() else limits.memory_bytes
         self._max_reply_bytes = limits.reply_bytes
-        self.popen = subprocess.Popen(
-            _supervised(str(python), "-u", "-c", popen_bootstrapline, data_limit=data_limit),
+        forked = template.fork(data_limit) if template else None
+        self.popen: Forked | subprocess.Popen[bytes] = forked or subprocess.Popen(
+            supervised(str(python), "-u", "-c", popen_bootstrapline, data_limit=data_limit),
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             cwd="/",  # where no file of the target can stand in for one of the standard library's
-            env=_environment(os.environ),
+            env=environment(),
             start_new_session=True,  # Ctrl-C is the auditor's affair
         )
         assert self.popen.stderr
@@ -98,12 +98,12 @@ def output_of(program: Path, *arguments: str, max_bytes: int, timeout_s: float) 
     None when it does not succeed within the time, or prints more.
     """
     with subprocess.Popen(
-        _supervised(str(program), *arguments, data_limit=0),
+        supervised(str(program), *arguments, data_limit=0),
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
         cwd="/",
-        env=_environment(os.environ),
+        env=environment(),
         start_new_session=True,
     ) as process:
         assert process.stdout
@@ -117,16 +117,6 @@ def output_of(program: Path, *arguments: str, max_bytes: int, timeout_s: float) 
             alarm.cancel()
             process.terminate()
     return said.decode(errors="replace") if status == 0 and is_in_time else None
-
-
-def _supervised(*command: str, data_limit: int) -> list[str]:
-    script = inspect.getfile(supervisor)
-    return [sys.executable, "-I", "-S", script, str(os.getpid()), str(data_limit), *command]
-
-
-def _environment(own: Mapping[str, str]) -> dict[str, str]:
-    # The target's tree is read, never written; its children take this over.
-    return {**own, "PYTHONDONTWRITEBYTECODE": "1"}
 
 
 def _resident_bytes(pid: int) -> int:

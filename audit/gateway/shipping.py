@@ -4,14 +4,16 @@ import functools
 from pathlib import Path
 
 from audit import probe
+from audit.gateway import supervisor
 
 _FOLDER = Path(probe.__file__).parent
+_PROGRAMS = ("bootstrap", "template")  # executed, not imported
 
 
 @functools.cache
 def sources() -> dict[str, str]:
     """Return the text of every module of the probe by its name, such as `server` or `guess.loading`."""
-    return {_name(path): path.read_text() for path in sorted(_FOLDER.rglob("*.py")) if path.stem != "bootstrap"}
+    return {_name(path): path.read_text() for path in sorted(_FOLDER.rglob("*.py")) if path.stem not in _PROGRAMS}
 
 
 def _name(path: Path) -> str:
@@ -24,3 +26,27 @@ def _name(path: Path) -> str:
 def bootstrap_source() -> str:
     """Return the text that execnet executes in the child."""
     return (_FOLDER / "bootstrap.py").read_text()
+
+
+def template_line(said: int) -> bytes:
+    """Return the line that makes a Python that waits for execnet's first line a template of such.
+
+    Args:
+        said: descriptor, in that process, from which what it prints can be read.
+    """
+    program = f"""
+def _template():
+    def executed(text):
+        namespace = {{"__name__": "_template"}}
+        exec(text, namespace)
+        return namespace
+    from types import SimpleNamespace
+    serve = executed({(_FOLDER / "template.py").read_text()!r})["serve"]
+    supervisor = SimpleNamespace(**executed({Path(supervisor.__file__).read_text()!r}))
+    serve(supervisor, executed({bootstrap_source()!r}), {sources()!r}, {said})
+_template()
+del _template
+globals().pop("__warningregistry__", None)
+exec(eval(sys.stdin.readline()))
+"""
+    return f"{program!a}\n".encode()

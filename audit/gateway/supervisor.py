@@ -3,6 +3,7 @@
 Called as `python -I -S supervisor.py AUDITOR_PID DATA_LIMIT_BYTES PYTHON ARGUMENT...`: a script of its own that imports
 nothing of the auditor's. It starts PYTHON, adopts every process that the target starts and leaves behind, in whatever
 session, and ends with the exit status of PYTHON once all of them have ended. A signal, or the auditor's end, ends all.
+The template of the target's processes (`audit.probe.template`) executes this text too, and supervises its forks by it.
 """
 
 import contextlib
@@ -25,17 +26,29 @@ _NOT_STARTED = 127
 def main(arguments: list[str]) -> None:
     """Start the interpreter, wait for its end or a reason to end it, end what is left, and leave with its status."""
     auditor, data_limit, *command = arguments
+    child = begin()
+    if child == 0:
+        _become(command, int(data_limit))
+    _leave_as(supervise(child, parent=int(auditor)))
+
+
+def begin() -> int:
+    """Adopt what the child to come leaves behind, and fork it; return as `os.fork` does."""
     before = signal.pthread_sigmask(signal.SIG_BLOCK, _WATCHED)
     _prctl(_PR_SET_CHILD_SUBREAPER, 1)
     child = os.fork()
     if child == 0:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
-        _become(command, int(data_limit))
+    return child
+
+
+def supervise(child: int, *, parent: int) -> int | None:
+    """Return the child's wait status once nothing below this process is left; None when all was to be ended."""
     os.dup2(os.open(os.devnull, os.O_RDWR), 0)  # the child alone holds the connection, so that its end is seen
     os.dup2(0, 1)
-    status = _wait(child, int(auditor))
+    status = _wait(child, parent)
     _end_descendants()
-    _leave_as(status)
+    return status
 
 
 def descendants(root: int) -> list[int]:
@@ -58,16 +71,21 @@ def _parent(pid: str) -> int:
         return int(file.read().rpartition(b")")[2].split()[1])
 
 
-def _become(command: list[str], data_limit: int) -> None:
-    """Become the target's interpreter, in a session of its own: what it sends to its group must not reach us."""
-    try:
-        os.setsid()
-        _prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)  # should something kill us outright
-        import resource
+def stand_alone(data_limit: int) -> None:
+    """Hold the child to its limits, in a session of its own: what it sends to its group must not reach us."""
+    os.setsid()
+    _prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)  # should something kill us outright
+    import resource
 
-        resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-        if data_limit:
-            resource.setrlimit(resource.RLIMIT_DATA, (data_limit, data_limit))
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    if data_limit:
+        resource.setrlimit(resource.RLIMIT_DATA, (data_limit, data_limit))
+
+
+def _become(command: list[str], data_limit: int) -> None:
+    """Become the target's interpreter."""
+    try:
+        stand_alone(data_limit)
         os.execv(command[0], command)
     except OSError as error:
         os.write(2, f"{command[0]}: {error.strerror}\n".encode(errors="backslashreplace"))
@@ -75,14 +93,14 @@ def _become(command: list[str], data_limit: int) -> None:
         os._exit(_NOT_STARTED)
 
 
-def _wait(child: int, auditor: int) -> int | None:
+def _wait(child: int, parent: int) -> int | None:
     """Return the child's wait status once it has ended; None when all is to be ended first."""
     while True:
         ended = _reaped()
         if child in ended:
             return ended[child]
         told = signal.sigtimedwait(_WATCHED, _CHECK_EVERY_S)
-        if (told and told.si_signo in _ENDING) or os.getppid() != auditor:
+        if (told and told.si_signo in _ENDING) or os.getppid() != parent:
             return None
 
 

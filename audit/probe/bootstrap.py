@@ -49,7 +49,8 @@ def boot(channel: object) -> None:
     os.dup2(2, 1)
     sys.dont_write_bytecode = True  # the target's tree is read, never written
     call_id, sources, settings = channel.receive()  # type: ignore[attr-defined]
-    sys.meta_path.insert(0, ProbeModules(sources))
+    if NAME not in sys.modules:  # they are there in a fork of the template
+        sys.meta_path.insert(0, ProbeModules(sources))
     importlib.import_module(f"{NAME}.server").serve(channel, call_id, settings)
 
 

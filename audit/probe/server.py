@@ -64,16 +64,24 @@ def _send(channel: Channel, call_id: str, answer: Answer) -> None:
 def _prepared(settings: dict[str, object]) -> dict[str, Procedure]:
     # torch comes first, with the interpreter's own path: a file of the target called like a module of the standard
     # library must not break it, and the probe binds torch's functions before the target can replace them.
+    procedures = procedures_by_name()
     import torch
-
-    from . import attention, branches, branches_survey, environment, models, reproducing, specs
-    from .guess import find
-    from .tracing import trace
 
     opened.watch()
     torch.set_num_threads(cast(int, settings["threads"]))
     hidden = cast(list[str], settings["hidden"])
     paths.enter(source=str(settings["source"]), root=str(settings["root"]), hidden=hidden)
+    return procedures
+
+
+def procedures_by_name() -> dict[str, Procedure]:
+    """Import torch and all of the probe, and nothing else; return what can be called."""
+    import torch  # noqa: F401  # before all else
+
+    from . import attention, branches, branches_survey, environment, models, reproducing, specs
+    from .guess import find
+    from .tracing import trace
+
     return {
         "environment": environment.environment,
         "import_module": specs.import_module,

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from audit.gateway import client
+from audit.gateway import client, forks
 
 MakeChild = Callable[..., Any]
 
@@ -35,8 +35,9 @@ def script(folder: Path, text: str) -> Path:
     ids=["true", "cat", "missing", "folder", "no program", "no interpreter", "greets", "killed"],
 )
 def test_what_is_no_python_is_refused(
-    make_child: MakeChild, tmp_path: Path, make: Callable[[Path], Path], reason: str
+    make_child: MakeChild, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, make: Callable[[Path], Path], reason: str
 ) -> None:
+    monkeypatch.setattr(forks, "_HERE_WITHIN_S", 2.0)
     child = make_child(make(tmp_path))
     for _ in range(2):
         failure = child.fail("pass", within_s=50)
@@ -50,6 +51,7 @@ def test_what_is_no_python_is_refused(
 def test_an_interpreter_that_stays_silent_is_given_up(
     make_child: MakeChild, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, is_gone: Callable[[int], bool], text: str
 ) -> None:
+    monkeypatch.setattr(forks, "_HERE_WITHIN_S", 1.0)
     monkeypatch.setattr(client, "_START_TIMEOUT_S", 3.0)
     python = script(tmp_path, f"#!/bin/sh\necho $$ > {tmp_path}/pid\n{text}\n")
     failure = make_child(python).fail("pass", within_s=50)

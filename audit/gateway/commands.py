@@ -1,0 +1,18 @@
+"""What the target's programs are started with: their supervisor, and their environment."""
+
+import inspect
+import os
+import sys
+
+from audit.gateway import supervisor
+
+
+def supervised(*command: str, data_limit: int) -> list[str]:
+    """Return a command that runs `command` below a supervisor; its data is limited to so many bytes, unless 0."""
+    script = inspect.getfile(supervisor)
+    return [sys.executable, "-I", "-S", script, str(os.getpid()), str(data_limit), *command]
+
+
+def environment() -> dict[str, str]:
+    """Return the environment of the target's processes, and of what they start."""
+    return {**os.environ, "PYTHONDONTWRITEBYTECODE": "1"}  # the target's tree is read, never written
