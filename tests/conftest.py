@@ -1,7 +1,13 @@
-"""What holds for every test: nobody's cache is read or filled."""
+"""What holds for every test: nobody's cache is read or filled, and what a test starts can be interrupted."""
 
 import os
+import signal
 import tempfile
 
 _CACHE = tempfile.TemporaryDirectory(prefix="astrobio-audit-cache-")
 os.environ["ASTROBIO_AUDIT_CACHE"] = _CACHE.name
+
+# A shell starts what it runs in the background with Ctrl-C ignored, which every process below takes over: one that a
+# test interrupts would go on to its end, and on a busy machine for longer than the test waits.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)

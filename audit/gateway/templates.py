@@ -35,6 +35,8 @@ def ready(python: Path, is_wanted: Callable[[], bool]) -> Template | None:
         known = _templates.get(key)
         if key in _templates and (known is None or known.is_alive):
             return known
+        if known:
+            known.end()
         _retire_all_but(_MOST - 1)
         template = Template(python, variables)
         if template.becomes_ready(is_wanted):

@@ -10,7 +10,6 @@ The seed of the hashes of texts, which Python draws once, is the same in all for
 import contextlib
 import importlib
 import os
-import signal
 import socket
 import sys
 from collections.abc import Callable
@@ -52,12 +51,10 @@ def serve(supervisor: _Supervisor, boot: dict[str, object], sources: dict[str, s
     os.set_blocking(said, False)
     words = _read(said)
     own = os.getpid()
-    signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # supervisors that have ended need no one to wait for them
     connection.sendall(READY)
     while True:
         data_limit, descriptors = _request(connection)
         if os.fork() == 0:
-            signal.signal(signal.SIGCHLD, signal.SIG_DFL)
             try:
                 _supervised(supervisor, own, data_limit, descriptors, words)
             except BaseException:  # must not become a template itself; the auditor sees the connection close
@@ -74,15 +71,24 @@ def _request(connection: socket.socket) -> tuple[int, list[int]]:
         try:
             data, descriptors, *_ = socket.recv_fds(connection, REQUEST_BYTES, 4)
         except TimeoutError:
-            with contextlib.suppress(ChildProcessError):
-                os.waitpid(-1, os.WNOHANG)
-                continue
-            os._exit(0)
+            if not _has_children():
+                os._exit(0)
+            continue
         if not data:
-            with contextlib.suppress(ChildProcessError):
-                os.waitpid(-1, 0)
+            _has_children(os.WEXITED)
             os._exit(0)
+        _has_children()
         return int(data), descriptors
+
+
+def _has_children(how: int = os.WEXITED | os.WNOHANG) -> bool:
+    """Take leave of those that have ended, so that their time counts; whether others are left."""
+    try:
+        while os.waitid(os.P_ALL, 0, how):
+            pass
+    except ChildProcessError:
+        return False
+    return True
 
 
 def _supervised(supervisor: _Supervisor, template: int, data_limit: int, descriptors: list[int], words: bytes) -> None:
@@ -125,10 +131,7 @@ def _is_fit(known: set[int]) -> bool:
         os._exit(int(sys.modules["torch"].cuda._is_in_bad_fork()))
     if os.waitpid(child, 0)[1] != 0:
         return False
-    with contextlib.suppress(ChildProcessError):
-        os.waitpid(-1, os.WNOHANG)
-        return False
-    return len(os.listdir("/proc/self/task")) == 1 and _open_descriptors() <= known
+    return not _has_children() and len(os.listdir("/proc/self/task")) == 1 and _open_descriptors() <= known
 
 
 def _open_descriptors() -> set[int]:

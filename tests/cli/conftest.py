@@ -34,8 +34,9 @@ def program() -> Sequence[str]:
     return PROGRAM
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture
 def program_environment() -> Mapping[str, str]:
+    """What `run` gives a process: of this moment, for libraries set variables as they are imported by other tests."""
     return environment()
 
 
