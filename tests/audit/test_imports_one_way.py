@@ -1,6 +1,7 @@
 """Imports run one way: validation -> audit -> nothing, and astrobio stands apart."""
 
 import ast
+import functools
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -25,8 +26,13 @@ def module_of(path: Path) -> str:
     return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
 
 
-def imported(path: Path) -> Iterator[str]:
-    """Yield the dotted names that a file imports, anywhere in it; relative ones made absolute."""
+@functools.cache
+def imported(path: Path) -> tuple[str, ...]:
+    """Return the dotted names that a file imports, anywhere in it; relative ones made absolute."""
+    return tuple(_imported(path))
+
+
+def _imported(path: Path) -> Iterator[str]:
     package = module_of(path).split(".")
     if path.name != "__init__.py":
         package = package[:-1]

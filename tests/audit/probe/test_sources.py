@@ -21,6 +21,7 @@ PARENT = sorted(
     if not path.is_relative_to(FOLDER)
 )
 ALLOWED = {"torch", "safetensors"}
+RECEIVE = ("bootstrap", "template")
 
 
 def name_of(path: Path) -> str:
@@ -64,9 +65,9 @@ def test_the_parent_reaches_the_probe_by_sending_its_sources_only() -> None:
     assert [place.partition(":")[0] for place in found] == ["audit/gateway/shipping.py"]
 
 
-def test_every_module_is_sent_but_the_one_that_receives_them() -> None:
+def test_every_module_is_sent_but_those_that_receive_them() -> None:
     shipped = shipping.sources()
-    assert shipped == {name_of(path): path.read_text() for path in PROBE if path.stem != "bootstrap"}
+    assert shipped == {name_of(path): path.read_text() for path in PROBE if path.stem not in RECEIVE}
     assert "guess.loading" in shipped
     assert shipping.bootstrap_source() == (FOLDER / "bootstrap.py").read_text()
 
