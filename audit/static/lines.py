@@ -10,6 +10,7 @@ from itertools import accumulate
 from audit.static.reading import sha256
 
 _LINE_END = re.compile(r"\r\n|\r|\n")
+_WITH_END = (1).__add__
 _CLASS = re.compile(r"class\b")
 
 
@@ -68,4 +69,4 @@ def _line_starts(text: str) -> list[int]:
     """Return the offset of every line, and the end of the text twice where its last line has an end."""
     if "\r" in text:
         return [0, *(found.end() for found in _LINE_END.finditer(text)), len(text)]
-    return [0, *accumulate(len(line) + 1 for line in text.split("\n")[:-1]), len(text)]
+    return [0, *accumulate(map(_WITH_END, map(len, text.split("\n")[:-1]))), len(text)]  # no step of it in Python

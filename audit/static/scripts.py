@@ -43,7 +43,7 @@ _VISITED = frozenset({ast.Call, ast.FunctionDef, ast.AsyncFunctionDef, ast.Class
 
 def facts_of(index: TreeIndex, text: str, *, path: str, bindings: Bindings, lines: SourceLines) -> FileFacts:
     """Return what the file does. Only the file's name is taken from `path`: pytest goes by it."""
-    names = FullNames(bindings)
+    names = FullNames(bindings, importing=index.importing)
     attention = attention_in(index, text, names=names, lines=lines)
     tests = tuple(_tests(index.tree)) if is_test_file(path) else ()
     words = Words(text, index)

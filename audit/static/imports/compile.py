@@ -48,26 +48,25 @@ from audit.static.imports.syntax import (
     unrolled,
 )
 from audit.static.scopes import dotted
+from audit.static.tree import TreeIndex
 
 _BUILTINS = frozenset(dir(builtins))
 _EXITS = frozenset({"sys.exit", "exit", "quit", "os._exit"})
 _NAMESPACE_CALLS = frozenset({"globals", "locals", "vars", "exec", "eval"})
 _SWALLOWING = re.compile(r"suppress|try_import|raises|optional", re.IGNORECASE)
-_GLOBAL = re.compile(r"^[ \t]*global\s|[:;][ \t]*global\s", re.MULTILINE)  # and not the word in a sentence
+_IMPORTING = ("import_module", "__import__")
 _MAX_CHAIN = 4
 
 
-def compile_program(tree: ast.Module, text: str) -> Program:
-    """Return what importing a file with this tree does. A tree that is too deep to follow may bind anything.
-
-    `text` is the file's; words that are not in it need not be looked for in the tree, which takes most of the time.
-    """
-    compiler = _Compiler(tree, text)
+def compile_program(index: TreeIndex, text: str) -> Program:
+    """Return what importing a file with this tree does. A tree that is too deep to follow may bind anything."""
+    tree = index.tree
+    compiler = _Compiler(index)
     try:
         body = compiler.block(tree.body)
     except RecursionError:
         return Program(body=(Anything(),))
-    table = lazy_table(tree) if "LazyModule" in text else None
+    table = lazy_table(tree) if "LazyModule" in index.vocabulary else None
     listed = [(name, 1, origin, name) for name, origin in table.origins if origin] if table else []
     return Program(
         body=body,
@@ -76,20 +75,25 @@ def compile_program(tree: ast.Module, text: str) -> Program:
         may_bind=frozenset(compiler.may_bind),
         lazily=tuple(dict.fromkeys((*compiler.lazily, *listed))),
         exports=compiler.exports,
-        registrars=registrars(tree, text),
+        registrars=registrars(index, text),
         decorators=tuple(decorated(tree)),
         offers=tuple(name for name, _ in table.origins) if table and table.complete else None,
     )
 
 
 class _Compiler:
-    """The walk. `bound` are the names that are bound for certain at the present place: reading them cannot fail."""
+    """The walk. `bound` are the names that are bound for certain at the present place: reading them cannot fail.
 
-    def __init__(self, tree: ast.Module, text: str) -> None:
-        self._has_walrus = ":=" in text
-        self._has_global = "global " in text and bool(_GLOBAL.search(text))
-        self._imports_by_name = "import_module(" in text or "__import__(" in text
-        self._has_namespace_calls = any(f"{name}(" in text for name in _NAMESPACE_CALLS)
+    What is nowhere in the file is not looked for in each statement, which would take most of the time.
+    """
+
+    def __init__(self, index: TreeIndex) -> None:
+        self._has_walrus = ast.NamedExpr in index.by_type
+        self._has_global = ast.Global in index.by_type
+        self._imports_by_name = any(
+            name in found for name in _IMPORTING for found in (index.name_places, index.attributes_by_name)
+        )
+        self._has_namespace_calls = any(name in index.name_places for name in _NAMESPACE_CALLS)
         self.functions: list[Function] = []
         self.names: set[str] = set()
         self.may_bind: set[str] = set()
@@ -106,7 +110,7 @@ class _Compiler:
             isinstance(node, ast.ImportFrom)
             and node.module == "__future__"
             and any(alias.name == "annotations" for alias in node.names)
-            for node in tree.body
+            for node in index.by_type.get(ast.ImportFrom, ())
         )
 
     def block(self, statements: Iterable[ast.stmt]) -> Block:

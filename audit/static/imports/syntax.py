@@ -13,6 +13,9 @@ from audit.static.tree import children, walk
 _ASKING = re.compile(r"avail|support|has_|is_|require|version|check|import|depend|backend|install|exist")
 _NOT_TRANSPARENT = re.compile(r"contextmanager|property|fixture|overload")
 _IMPORTING = re.compile(r"\b(?:import_module|__import__)$")
+_LEAVES = (ast.Name, ast.Constant)
+_TELLING = (ast.Import, ast.Raise)
+_SUSPENDING = (ast.Yield, ast.YieldFrom, ast.Await)
 _MAX_FUNCTION_LINES = 80
 _MAX_UNROLLED = 12
 # Names that every module has.
@@ -93,11 +96,15 @@ def names_bound_in(body: Iterable[ast.stmt]) -> Iterator[str]:
     pending: list[ast.AST] = list(body)
     while pending:
         node = pending.pop()
+        if isinstance(node, _LEAVES):  # most nodes, before the patterns that are tried one by one
+            if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
+                yield node.id
+            continue
         match node:
             case ast.FunctionDef(name=name) | ast.AsyncFunctionDef(name=name) | ast.ClassDef(name=name):
                 yield name
                 continue
-            case ast.Name(id=name, ctx=ast.Store()) | ast.ExceptHandler(name=str(name)):
+            case ast.ExceptHandler(name=str(name)):
                 yield name
             case ast.alias(name=name, asname=alias):
                 yield alias or name.partition(".")[0]
@@ -113,12 +120,12 @@ def may_be_asked(node: FunctionNode, *, imports_by_name: bool) -> bool:
     """
     if not isinstance(node, ast.FunctionDef) or (node.end_lineno or 0) - node.lineno > _MAX_FUNCTION_LINES:
         return False
-    if any(_NOT_TRANSPARENT.search(ast.unparse(decorator)) for decorator in node.decorator_list):
-        return False
     if node.args.vararg or not (
         _ASKING.search(node.name.lower())
-        or any(isinstance(each, ast.Import | ast.Raise) for each in node.body)
+        or any(isinstance(each, _TELLING) for each in node.body)
         or (imports_by_name and any(_IMPORTING.search(dotted(call.func)) for call in calls(node)))
     ):
         return False
-    return not any(isinstance(part, ast.Yield | ast.YieldFrom | ast.Await) for part in walk(node))
+    if any(_NOT_TRANSPARENT.search(ast.unparse(decorator)) for decorator in node.decorator_list):
+        return False
+    return not any(isinstance(part, _SUSPENDING) for part in walk(node))

@@ -126,13 +126,10 @@ class FileContext:
                 found.setdefault(node.name, []).append(node)
         return found
 
-    @cached_property
+    @property
     def attributes_by_name(self) -> Mapping[str, list[ast.AST]]:
         """The attributes of expressions by their own name."""
-        found: dict[str, list[ast.AST]] = {}
-        for node in self.index.by_type.get(ast.Attribute, ()):
-            found.setdefault(getattr(node, "attr", ""), []).append(node)
-        return found
+        return self.index.attributes_by_name
 
     @cached_property
     def bound_names(self) -> frozenset[str]:

@@ -2,6 +2,7 @@
 
 import ast
 import re
+from collections import Counter
 from collections.abc import Container, Iterator, Sequence
 
 from audit.static.findings import Judged, RawFinding
@@ -178,6 +179,6 @@ def _order(found: RawFinding) -> tuple[int, int, str, int, int, str]:
 
 def attributes_read(context: FileContext) -> str:
     """Return the names of the attributes that a file reads, each between two line feeds."""
-    nodes: list[ast.Attribute] = context.index.by_type.get(ast.Attribute, [])  # type: ignore[assignment]
-    names = {node.attr for node in nodes if isinstance(node.ctx, ast.Load)}
-    return "\n".join(["", *sorted(names), ""])
+    stored = Counter(node.attr for node in context.index.stored_attributes)
+    found = context.index.attributes_by_name
+    return "\n".join(["", *sorted(name for name, nodes in found.items() if len(nodes) > stored[name]), ""])
