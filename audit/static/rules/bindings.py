@@ -1,7 +1,7 @@
 """Which reads of a name come where nothing can have bound it, by the places of its bindings."""
 
 import ast
-from bisect import bisect_left
+from bisect import bisect_left, bisect_right
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence, Set
 
@@ -33,27 +33,36 @@ def reads_before_binding(index: TreeIndex) -> Iterator[tuple[ast.Name, ast.AST]]
                 own.pop(parameter.arg, None)
         if not own:
             continue
+        ends = [*map(index.position, getattr(scope, "body", ())), *_ends(scope, index)]
         for name, places in own.items():
-            for load in _early(name, _first(places), scope, index):
+            for load in _early(name, _first(places), scope, ends, index):
                 if not (isinstance(load.ctx, ast.Load) or load in changed) or _is_deferred(load, name, scope, index):
                     continue
                 if not any(_may_precede(store, load, scope, index) for store in places):
                     yield load, scope
 
 
-def _early(name: str, first: ast.AST, scope: ast.AST, index: TreeIndex) -> list[ast.Name]:
+def _ends(scope: ast.AST, index: TreeIndex) -> tuple[int, int]:
+    """Return the positions behind the body of a scope and behind all of it."""
+    end = index.span(scope)[1]
+    return (index.span(scope.body[-1])[1] if isinstance(scope, ast.FunctionDef | ast.AsyncFunctionDef) else end), end
+
+
+def _early(name: str, first: ast.AST, scope: ast.AST, ends: Sequence[int], index: TreeIndex) -> Sequence[ast.Name]:
     """Return the places of a name in its scope that are not behind its first binding, nor behind the branches of that.
 
-    What stands behind the whole statement in the scope's body is not looked at: most reads do.
+    `ends` are the sorted positions at which the statements of the scope's body begin, and where it ends. What stands
+    behind the whole statement with the first binding is not looked at: most reads do.
     """
-    places = index.name_places.get(name, [])
-    around = index.around(first, scope)
-    start, limit = index.span(scope)[0], index.span(around[-1] if around else first)[1]
-    nodes = [index.nodes[place] for place in places[bisect_left(places, start) : bisect_left(places, limit)]]
-    end = _end_of_branches(first, around or [scope])
+    places = index.name_places.get(name, ())
+    binding = index.position(first)
+    start, limit = bisect_left(places, index.position(scope)), bisect_left(places, ends[bisect_right(ends, binding)])
+    if start == limit or (start + 1 == limit and places[start] == binding):
+        return ()
+    end = _end_of_branches(first, index.around(first, scope) or [scope])
     return [
         node
-        for node in nodes
+        for node in map(index.nodes.__getitem__, places[start:limit])
         if isinstance(node, ast.Name) and index.scope(node) is scope and (node.lineno, node.col_offset) <= end
     ]
 
@@ -106,8 +115,9 @@ def _stores(index: TreeIndex, changed: Set[ast.AST]) -> dict[ast.AST, dict[str, 
     found: dict[ast.AST, dict[str, list[ast.AST]]] = defaultdict(lambda: defaultdict(list))
     scope_of, store = index.scope, ast.Store
     for stored in index.stored:
-        if stored.id not in elsewhere and stored not in apart and stored.ctx.__class__ is store:
-            found[scope_of(stored)][stored.id].append(stored)
+        name = stored.id
+        if name not in elsewhere and stored not in apart and stored.ctx.__class__ is store:
+            found[scope_of(stored)][name].append(stored)
     for node in by_type.get(ast.alias, ()):
         assert isinstance(node, ast.alias)
         name = node.asname or node.name.partition(".")[0]

@@ -31,6 +31,7 @@ _BINDING_FIELDS: dict[type[ast.AST], str] = {
     ast.MatchStar: "name",
     ast.MatchMapping: "rest",
 }
+_BINDING = frozenset({ast.Assign, ast.AnnAssign, ast.Name})
 _NAMED = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef, ast.ExceptHandler, ast.MatchAs, ast.MatchStar)
 _DEFINITIONS = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
 MAX_STEPS = 8  # assignments followed from a name to its value
@@ -111,8 +112,9 @@ class FileContext:
             if isinstance(function, ast.Attribute):
                 found[function.attr].append(call)
             else:
-                name = getattr(function, "id", "")
-                for each in {name, *(qualified.rpartition(".")[2] for qualified in behind.get(name, ()))}:
+                name = function.id if isinstance(function, ast.Name) else ""
+                found[name].append(call)
+                for each in {qualified.rpartition(".")[2] for qualified in behind.get(name, ())} - {name}:
                     found[each].append(call)
         return found
 
@@ -344,6 +346,8 @@ def _assignments(scope: ast.AST, nodes: Sequence[ast.AST]) -> dict[str, list[ast
         for argument in parameters(scope):
             found.setdefault(argument.arg, []).append(None)
     for node in nodes:  # an assignment before the names in it
+        if node.__class__ not in _BINDING:  # most nodes
+            continue
         if isinstance(node, ast.Assign):
             for target in node.targets:
                 if isinstance(target, ast.Name):

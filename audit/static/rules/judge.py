@@ -56,12 +56,15 @@ def judge(
     try:
         context = FileContext(path, index or TreeIndex(parsed.tree), model_lines=models, text=parsed.text)
         lines = _Lines(parsed.text)
-        findings = {
-            _finding(rule, spot, context=context, lines=lines)
-            for rule in (all_rules() if rules is None else rules)
-            if not rule.words or any(map(context.words.__contains__, rule.words))
-            for spot in spots(rule, context)
-        }
+        findings = set[RawFinding]()
+        asked: dict[tuple[str, ...], bool] = {(): True}  # many rules have the words of others
+        for rule in all_rules() if rules is None else rules:
+            if rule.words not in asked:
+                asked[rule.words] = any(map(context.words.__contains__, rule.words))
+            if asked[rule.words]:
+                for node in rule.candidates(context):
+                    for spot in rule.judge(node, context):
+                        findings.add(_finding(rule, spot, context=context, lines=lines))
     except RecursionError:
         return Judged(too_deep=True)
     return Judged(
