@@ -86,7 +86,7 @@ def attention_in(index: TreeIndex, text: str, *, names: FullNames, lines: Source
     returns = _returns(nodes, flows, {}, {}, prefix="")
     reader = _Reader(names, lines, returns, flows=flows, index=index, flow=flow, products=products, named=named)
     reader.words = frozenset(name for name, full in names.every().items() if mechanism_of(full))
-    found = {unit.place: reader.fact(unit) for unit in functions}
+    found = {unit.place: fact for unit in functions if (fact := reader.fact(unit))}
     reader.own = {f".{fact.qualname}" for fact in found.values() if fact.mechanisms}
     with_uses = {f".{fact.qualname}" for fact in found.values() if _with_uses(fact, reader.own).through}
     tables = _tables(index.tree, names, reader.own | with_uses)
@@ -94,12 +94,12 @@ def attention_in(index: TreeIndex, text: str, *, names: FullNames, lines: Source
     reader.words |= {fact.qualname.removesuffix(TABLE) for fact in tables}
     reader.words |= {fact.qualname for fact in found.values() if fact.mechanisms}
     for unit in units:
-        if unit not in functions or reader.own:
-            found[unit.place] = reader.fact(unit)
+        if (isinstance(unit.node, ast.ClassDef) or reader.own) and (fact := reader.fact(unit)):
+            found[unit.place] = fact
     own = reader.own | {f".{unit.qualname}" for unit in units if isinstance(unit.node, ast.ClassDef)}
     found |= {(fact.line, fact.qualname): fact for fact in tables}
     own |= with_uses if tables else frozenset()
-    facts = [_with_uses(fact, own) for _, fact in sorted(found.items())]
+    facts = [_with_uses(found[place], own) for place in sorted(found)]
     by_place = {unit.place: unit for unit in units}
     for table in tables:
         by_place.pop((table.line, table.qualname), None)
@@ -117,8 +117,8 @@ def _sets_queries(index: TreeIndex) -> bool:
 
 def _with_uses(fact: AttentionFact, own: Set[str]) -> AttentionFact:
     """Keep of the functions used those of this file that compute attention, and those of others that may."""
-    uses = (name for name in fact.through if (name in own if name.startswith(".") else _MAY_ATTEND.search(name)))
-    return replace(fact, through=tuple(uses))
+    uses = [name for name in fact.through if (name in own if name.startswith(".") else _MAY_ATTEND.search(name))]
+    return fact if len(uses) == len(fact.through) else replace(fact, through=tuple(uses))
 
 
 def _tables(tree: ast.Module, names: FullNames, own: Set[str]) -> list[AttentionFact]:
@@ -257,8 +257,8 @@ class _Reader:
         self._mechanisms: dict[ast.AST, set[Mechanism]] = {}
         self._weights = any(each.plain & Flags.WEIGHTS or each.of_products & Flags.WEIGHTS for each in returns.values())
 
-    def fact(self, unit: _Unit) -> AttentionFact:
-        """Return what the unit computes and uses, without the details: most units turn out to have to do with none."""
+    def fact(self, unit: _Unit) -> AttentionFact | None:
+        """Return what the unit computes and uses, without the details; None for nothing, as of most units."""
         mechanisms, through = set[Mechanism](), set[str]()
         if unit.holds(self._products) and (self._weights or unit.holds(self._flow)):
             if unit.node not in self._mechanisms:
@@ -275,6 +275,8 @@ class _Reader:
             body = self._index.span_of(unit.node.body)
             methods = {each.name: self._index.below(each) for each in unit.functions}
             through |= parts_in(methods, body, self._names)
+        if not mechanisms and not through:
+            return None
         return AttentionFact(
             qualname=unit.qualname,
             line=unit.node.lineno,

@@ -47,9 +47,9 @@ def lines_with(words: Mapping[str, re.Pattern[str]], text: str, lines: SourceLin
     for word, pattern in words.items():
         offset = text.find(word)
         while offset >= 0:
-            line = lines.line_at(offset)
-            if line not in found and pattern.match(text, offset):
-                found.add(line)
+            if pattern.match(text, offset):
+                found.add(line := lines.line_at(offset))
+                offset = lines.end_of(line) - 1  # once is enough on a line
             offset = text.find(word, offset + 1)
     return sorted(found)
 

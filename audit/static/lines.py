@@ -36,6 +36,10 @@ class SourceLines:
         """Return the line of the character at `offset`."""
         return bisect_right(self._starts, offset, hi=len(self._starts) - 1) or 1
 
+    def end_of(self, line: int) -> int:
+        """Return the offset behind a line and its end."""
+        return self._starts[min(line, len(self._starts) - 1)]
+
     def text(self, first: int, last: int) -> str:
         """Return the lines `first` to `last` with their ends."""
         last = min(last, len(self._starts) - 1)

@@ -3,7 +3,6 @@
 import ast
 import re
 from collections.abc import Iterator
-from pathlib import PurePosixPath
 
 from audit.static.attention import attention_in
 from audit.static.facts import BuildFact, EntryFact, FileFacts, NamedLine, TrainingFact
@@ -67,7 +66,7 @@ def facts_of(index: TreeIndex, text: str, *, path: str, bindings: Bindings, line
 
 def is_test_file(path: str) -> bool:
     """Return whether pytest collects the file by its name, as it does without configuration."""
-    name = PurePosixPath(path).name
+    name = path.rpartition("/")[2]
     return name.startswith("test_") or name.endswith("_test.py")
 
 

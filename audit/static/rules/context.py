@@ -6,7 +6,6 @@ from bisect import bisect_left
 from collections import defaultdict
 from collections.abc import Container, Iterator, Mapping, Sequence
 from functools import cached_property
-from pathlib import PurePosixPath
 
 from audit.static.rules.imports import ImportTable
 from audit.static.rules.last_binding import last_binding
@@ -68,12 +67,12 @@ class FileContext:
     @cached_property
     def is_test(self) -> bool:
         """Whether pytest or unittest would look for tests in the file, by its name."""
-        name = PurePosixPath(self.path).name
+        name = self.path.rpartition("/")[2]
         return name.startswith("test_") or name.endswith("_test.py")
 
     def belongs_to(self, library: str) -> bool:
         """Return whether the file is part of `library` itself, whose own use of its names is no finding."""
-        return PurePosixPath(self.path).parts[0] == library
+        return self.path.partition("/")[0] == library
 
     def mentions(self, word: str) -> bool:
         """Return whether the file's text holds `word`, be it in a comment; each is looked for once."""
