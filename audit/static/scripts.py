@@ -150,6 +150,8 @@ class _Walk:
         line = node.lineno
         if full in _PARSERS:
             self.entries.append(EntryFact(line, full))
+        if full[0] == ".":  # the file's own, which none of the names below are
+            return
         if full in _LOADERS or _LOADER_SUFFIX.search(full):
             self.loaders.append(NamedLine(self._place(), line))
         if _BUILDERS.search(full):

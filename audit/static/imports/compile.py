@@ -41,10 +41,12 @@ from audit.static.imports.syntax import (
     calls,
     certain,
     declared_global,
+    evaluates_annotations,
     handler_types,
     literal_names,
     may_be_asked,
     names_bound_in,
+    raised,
     unrolled,
 )
 from audit.static.scopes import dotted
@@ -55,6 +57,7 @@ _EXITS = frozenset({"sys.exit", "exit", "quit", "os._exit"})
 _NAMESPACE_CALLS = frozenset({"globals", "locals", "vars", "exec", "eval"})
 _SWALLOWING = re.compile(r"suppress|try_import|raises|optional", re.IGNORECASE)
 _IMPORTING = ("import_module", "__import__")
+_SIMPLE = (ast.Assign, ast.Expr, ast.AnnAssign)
 _MAX_CHAIN = 4
 
 
@@ -88,8 +91,8 @@ class _Compiler:
     """
 
     def __init__(self, index: TreeIndex) -> None:
-        self._has_walrus = ast.NamedExpr in index.by_type
-        self._has_global = ast.Global in index.by_type
+        self._has_walrus = bool(index.by_type.get(ast.NamedExpr))
+        self._has_global = bool(index.by_type.get(ast.Global))
         self._imports_by_name = any(
             name in found for name in _IMPORTING for found in (index.name_places, index.attributes_by_name)
         )
@@ -106,18 +109,16 @@ class _Compiler:
         self._class_names: list[set[str]] = []
         self._in_function = False
         self._typing_only = False
-        self._evaluates_annotations = not any(
-            isinstance(node, ast.ImportFrom)
-            and node.module == "__future__"
-            and any(alias.name == "annotations" for alias in node.names)
-            for node in index.by_type.get(ast.ImportFrom, ())
-        )
+        self._evaluates_annotations = evaluates_annotations(index)
 
     def block(self, statements: Iterable[ast.stmt]) -> Block:
         """Return the steps of `statements`."""
         return tuple(step for statement in statements for step in self._statement(statement))
 
     def _statement(self, node: ast.stmt) -> Iterator[Step]:
+        if isinstance(node, _SIMPLE):  # the commonest first, before the patterns that are tried one by one
+            yield from self._simple(node)
+            return
         match node:
             case ast.Import(names=aliases):
                 for alias in aliases:
@@ -146,6 +147,8 @@ class _Compiler:
                 yield from self._simple(node)
 
     def _simple(self, node: ast.stmt) -> Iterator[Step]:
+        if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant):
+            return
         if isinstance(node, ast.AnnAssign):
             parts = (node.value, node.annotation if self._evaluates_annotations else None)
             for part in filter(None, parts):
@@ -394,10 +397,4 @@ class _Compiler:
             yield Raise(node.lineno, "", "")
             return
         yield from self._uses(node.exc)
-        call = node.exc
-        message = ""
-        if isinstance(call, ast.Call):
-            if call.args and isinstance(call.args[0], ast.Constant) and isinstance(call.args[0].value, str):
-                message = call.args[0].value
-            call = call.func
-        yield Raise(node.lineno, dotted(call) or "Exception", message)
+        yield raised(node.exc, node.lineno)

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from audit.static.imports.expressions import expression
 from audit.static.imports.program import Block, Expression, Group, Raise, Return
 from audit.static.scopes import dotted
-from audit.static.tree import children, walk
+from audit.static.tree import TreeIndex, children, walk
 
 # Functions that conditions at import call are named so; the others are not kept.
 _ASKING = re.compile(r"avail|support|has_|is_|require|version|check|import|depend|backend|install|exist")
@@ -59,6 +59,17 @@ def handler_types(node: ast.expr | None) -> tuple[Expression, ...]:
     return given.parts if isinstance(given, Group) else (given,)
 
 
+def raised(made: ast.expr, line: int) -> Raise:
+    """Return the step of raising what is made, with its message where that is a literal."""
+    message = ""
+    if isinstance(made, ast.Call):
+        if made.args and isinstance(made.args[0], ast.Constant):
+            given = made.args[0].value
+            message = given if isinstance(given, str) else ""
+        made = made.func
+    return Raise(line, dotted(made) or "Exception", message)
+
+
 def asks_type_checking(test: ast.expr) -> bool:
     """Whether a condition asks for `TYPE_CHECKING`."""
     names = (dotted(part) for part in walk(test) if isinstance(part, ast.Name | ast.Attribute))
@@ -72,6 +83,16 @@ def annotations(node: FunctionNode) -> Iterator[ast.expr]:
     yield from (each.annotation for each in every if each and each.annotation)
     if node.returns:
         yield node.returns
+
+
+def evaluates_annotations(index: TreeIndex) -> bool:
+    """Return whether annotations run where they stand: not in a file that puts them off for the `__future__`."""
+    return not any(
+        isinstance(node, ast.ImportFrom)
+        and node.module == "__future__"
+        and any(alias.name == "annotations" for alias in node.names)
+        for node in index.by_type.get(ast.ImportFrom, ())
+    )
 
 
 def literal_names(value: ast.expr) -> tuple[str, ...] | None:
