@@ -2,38 +2,22 @@
 
 import ast
 import re
-from bisect import bisect_left
 from collections.abc import Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, replace
 
-from audit.static.attention_flow import PRODUCTS, Flags, Flows, Returns
+from audit.static.attention_flow import Flags, Flows, Returns
 from audit.static.attention_parts import TABLE, called_from_tables, is_class, may_project, parts_in, tables_in
+from audit.static.attention_words import FLOW, FLOW_NAMES, NAMES, any_within, first_line, lines_of_products, lines_with
 from audit.static.facts import AttentionFact, Mechanism
 from audit.static.full_names import FullNames
 from audit.static.lines import SourceLines
-from audit.static.parameters import Parameter, parameters_of
+from audit.static.parameters import parameters_of
 from audit.static.reading import sha256
 from audit.static.scopes import dotted
 from audit.static.tree import TreeIndex
 
 Function = ast.FunctionDef | ast.AsyncFunctionDef
 
-# Only parts of a file with such a word are walked: to follow every function of a package takes five times as long. A
-# word is looked for as it is, and the pattern, which is slow, is tried only there.
-_FLOW = {
-    "oftmax": re.compile(r"oftmax"),
-    "elu": re.compile(r"(?<!\w)elu\b"),
-    "relu": re.compile(r"(?<!\w)relu\b"),
-    "ReLU(": re.compile(r"(?<![.\w])ReLU\("),
-    "ELU(": re.compile(r"(?<!\w)ELU\("),
-}
-_NAMES = {
-    word: re.compile(word) for word in ("scaled_dot_product", "flash_", "xformers", "memory_efficient", "attn")
-} | {
-    "ulti": re.compile(r"(?<=[Mm])ulti_?[Hh]ead"),
-    "atten": re.compile(r"(?<!fl)atten"),
-    "ATT": re.compile(r"ATT(?:EN|N)"),
-}
 _CALLS = {
     "torch.nn.functional.scaled_dot_product_attention": Mechanism.SDPA,
     "torch._C._nn.scaled_dot_product_attention": Mechanism.SDPA,
@@ -68,6 +52,15 @@ class _Unit:
     qualname: str
     functions: Sequence[Function]
 
+    @property
+    def place(self) -> tuple[int, str]:
+        """The line and the name."""
+        return self.node.lineno, self.qualname
+
+    def holds(self, lines: Sequence[int]) -> bool:
+        """Return whether one of the sorted `lines` is among its own."""
+        return any_within(first_line(self.node), self.node.end_lineno or self.node.lineno, lines)
+
 
 def mechanism_of(full_name: str) -> Mechanism | None:
     """Return the attention that a function or class of this full name computes; None for any other."""
@@ -79,20 +72,21 @@ def mechanism_of(full_name: str) -> Mechanism | None:
 
 def attention_in(index: TreeIndex, text: str, *, names: FullNames, lines: SourceLines) -> tuple[AttentionFact, ...]:
     """Return what the functions and classes of a file compute, and which functions they use, in order of lines."""
-    flow, named = _lines_with(_FLOW, text, lines), _lines_with(_NAMES, text, lines)
-    if not flow and not named and not may_project(text):
+    flow = lines_with(FLOW, text, lines) if any(word in index.vocabulary for word in FLOW_NAMES) else []
+    named = lines_with(NAMES, text, lines)
+    if not flow and not named and not (_sets_queries(index) and may_project(text)):
         return ()
     names = names.with_local(_compiled(index.tree, names))
-    products = _products(index, text, names, lines)
+    products = lines_of_products(index, text, names, lines) if flow else []
     flow = flow if products else []
     units = list(_units(index.tree.body, ""))
     functions = [unit for unit in units if isinstance(unit.node, Function)]
-    nodes = [node for unit in functions for node in unit.functions if _is_within(unit.node, flow)]
+    nodes = [node for unit in functions for node in unit.functions if unit.holds(flow)]
     flows = Flows(names)
     returns = _returns(nodes, flows, {}, {}, prefix="")
     reader = _Reader(names, lines, returns, flows=flows, index=index, flow=flow, products=products, named=named)
     reader.words = frozenset(name for name, full in names.every().items() if mechanism_of(full))
-    found = {(unit.node.lineno, unit.qualname): reader.fact(unit) for unit in functions}
+    found = {unit.place: fact for unit in functions if (fact := reader.fact(unit))}
     reader.own = {f".{fact.qualname}" for fact in found.values() if fact.mechanisms}
     with_uses = {f".{fact.qualname}" for fact in found.values() if _with_uses(fact, reader.own).through}
     tables = _tables(index.tree, names, reader.own | with_uses)
@@ -100,19 +94,31 @@ def attention_in(index: TreeIndex, text: str, *, names: FullNames, lines: Source
     reader.words |= {fact.qualname.removesuffix(TABLE) for fact in tables}
     reader.words |= {fact.qualname for fact in found.values() if fact.mechanisms}
     for unit in units:
-        if unit not in functions or reader.own:
-            found[unit.node.lineno, unit.qualname] = reader.fact(unit)
+        if (isinstance(unit.node, ast.ClassDef) or reader.own) and (fact := reader.fact(unit)):
+            found[unit.place] = fact
     own = reader.own | {f".{unit.qualname}" for unit in units if isinstance(unit.node, ast.ClassDef)}
     found |= {(fact.line, fact.qualname): fact for fact in tables}
     own |= with_uses if tables else frozenset()
-    facts = [_with_uses(fact, own) for _, fact in sorted(found.items())]
-    return tuple(fact for fact in facts if fact.mechanisms or fact.through)
+    facts = [_with_uses(found[place], own) for place in sorted(found)]
+    by_place = {unit.place: unit for unit in units}
+    for table in tables:
+        by_place.pop((table.line, table.qualname), None)
+    return tuple(
+        reader.detailed(fact, by_place.get((fact.line, fact.qualname)))
+        for fact in facts
+        if fact.mechanisms or fact.through
+    )
+
+
+def _sets_queries(index: TreeIndex) -> bool:
+    """Return whether an attribute is set that has a q in its name: a quick look, for the text is long."""
+    return any("q" in node.attr or "Q" in node.attr for node in index.stored_attributes)
 
 
 def _with_uses(fact: AttentionFact, own: Set[str]) -> AttentionFact:
     """Keep of the functions used those of this file that compute attention, and those of others that may."""
-    uses = (name for name in fact.through if (name in own if name.startswith(".") else _MAY_ATTEND.search(name)))
-    return replace(fact, through=tuple(uses))
+    uses = [name for name in fact.through if (name in own if name.startswith(".") else _MAY_ATTEND.search(name))]
+    return fact if len(uses) == len(fact.through) else replace(fact, through=tuple(uses))
 
 
 def _tables(tree: ast.Module, names: FullNames, own: Set[str]) -> list[AttentionFact]:
@@ -251,14 +257,14 @@ class _Reader:
         self._mechanisms: dict[ast.AST, set[Mechanism]] = {}
         self._weights = any(each.plain & Flags.WEIGHTS or each.of_products & Flags.WEIGHTS for each in returns.values())
 
-    def fact(self, unit: _Unit) -> AttentionFact:
-        """Return what the unit computes."""
-        mechanisms, through, causal, parameters = set[Mechanism](), set[str](), set[str](), list[str]()
-        if _is_within(unit.node, self._products) and (self._weights or _is_within(unit.node, self._flow)):
+    def fact(self, unit: _Unit) -> AttentionFact | None:
+        """Return what the unit computes and uses, without the details; None for nothing, as of most units."""
+        mechanisms, through = set[Mechanism](), set[str]()
+        if unit.holds(self._products) and (self._weights or unit.holds(self._flow)):
             if unit.node not in self._mechanisms:
                 self._mechanisms[unit.node] = self._computed(unit)
             mechanisms |= self._mechanisms[unit.node]
-        if _is_within(unit.node, self._named) or any(word in self._text(unit) for word in self.words):
+        if unit.holds(self._named) or self._has_a_word(unit):
             for function in unit.functions:
                 if function not in self._referred:
                     self._referred[function] = self._references(function)
@@ -266,41 +272,51 @@ class _Reader:
                 mechanisms |= fused
                 through |= used
         if isinstance(unit.node, ast.ClassDef) and may_project(self._text(unit)):
-            body = [node for statement in unit.node.body for node in self._index.below(statement)]
+            body = self._index.span_of(unit.node.body)
             methods = {each.name: self._index.below(each) for each in unit.functions}
             through |= parts_in(methods, body, self._names)
-        if mechanisms or through:
-            for function in unit.functions:
-                below = self._index.below(function)
-                causal |= set(_causal(below))
-                arguments = self._index.below(function.args)
-                parameters += [each.arg for each in arguments if isinstance(each, ast.arg)]
+        if not mechanisms and not through:
+            return None
         return AttentionFact(
             qualname=unit.qualname,
             line=unit.node.lineno,
             is_class=isinstance(unit.node, ast.ClassDef),
-            digest=sha256(self._text(unit).encode()) if mechanisms or through else "",
+            digest="",
             mechanisms=tuple(sorted(mechanisms)),
+            through=tuple(sorted(through)),
+        )
+
+    def detailed(self, fact: AttentionFact, unit: _Unit | None) -> AttentionFact:
+        """Return the fact of a unit with all that is kept of it; that of a table, which is no unit, as it is."""
+        if unit is None:
+            return fact
+        causal, parameters = set[str](), list[str]()
+        for function in unit.functions:
+            causal |= set(_causal(self._index.below(function)))
+            arguments = self._index.below(function.args)
+            parameters += [each.arg for each in arguments if isinstance(each, ast.arg)]
+        return replace(
+            fact,
+            digest=sha256(self._text(unit).encode()),
             masks=tuple(sorted({name for name in parameters if _MASK.search(name)})),
             caches=tuple(sorted({name for name in parameters if _CACHE.search(name)})),
             causal=tuple(sorted(causal)),
-            through=tuple(sorted(through)),
-            parameters=self._parameters(unit) if mechanisms or through else (),
+            parameters=() if isinstance(unit.node, ast.ClassDef) else parameters_of(unit.node, self._lines),
         )
 
-    def _parameters(self, unit: _Unit) -> tuple[Parameter, ...]:
-        return () if isinstance(unit.node, ast.ClassDef) else parameters_of(unit.node, self._lines)
+    def _has_a_word(self, unit: _Unit) -> bool:
+        text = self._text(unit) if self.words else ""
+        return any(word in text for word in self.words)
 
     def _text(self, unit: _Unit) -> str:
-        return self._lines.text(_first_line(unit.node), unit.node.end_lineno or unit.node.lineno)
+        return self._lines.text(first_line(unit.node), unit.node.end_lineno or unit.node.lineno)
 
     def _references(self, function: Function) -> tuple[set[Mechanism], set[str]]:
         """Return the fused attention that a body names, and the other functions it names, which may compute it."""
         mechanisms: set[Mechanism] = set()
         through: set[str] = set()
         names = self._names.within(function)
-        body = [node for statement in function.body for node in self._index.below(statement)]
-        nodes = [node for node in body if node.__class__ in _ASKED]
+        nodes = [node for node in self._index.span_of(function.body) if node.__class__ in _ASKED]
         through |= called_from_tables(nodes, names)
         for full in self._named_in(nodes, names):
             mechanism = mechanism_of(full) if full else None
@@ -312,9 +328,10 @@ class _Reader:
 
     def _named_in(self, nodes: Sequence[ast.AST], names: FullNames) -> Iterator[str]:
         """Yield the full names that nodes read: names that stand for something, and what is taken of them."""
+        known = names.of_name
         for node in nodes:
             if isinstance(node, ast.Name):
-                full = names.of_name(node.id)
+                full = known(node.id)
                 if not full or not isinstance(node.ctx, ast.Load):  # most are local names
                     continue
                 yield full
@@ -347,42 +364,6 @@ def _got_by(call: ast.Call, names: FullNames) -> str:
             owner_name = names.of(owner)
             return f"{owner_name}.{name}" if owner_name else ""
     return ""
-
-
-def _first_line(node: Function | ast.ClassDef) -> int:
-    return min([node.lineno, *(decorator.lineno for decorator in node.decorator_list)])
-
-
-def _is_within(node: Function | ast.ClassDef, lines: Sequence[int]) -> bool:
-    """Return whether one of the sorted `lines` is that of a function or class, decorators included."""
-    position = bisect_left(lines, _first_line(node))
-    return position < len(lines) and lines[position] <= (node.end_lineno or node.lineno)
-
-
-def _lines_with(words: Mapping[str, re.Pattern[str]], text: str, lines: SourceLines) -> list[int]:
-    """Return the lines of a text that hold one of `words` as its pattern wants it, sorted."""
-    found = set[int]()
-    for word, pattern in words.items():
-        offset = text.find(word)
-        while offset >= 0:
-            if pattern.match(text, offset):
-                found.add(lines.line_at(offset))
-            offset = text.find(word, offset + 1)
-    return sorted(found)
-
-
-def _products(index: TreeIndex, text: str, names: FullNames, lines: SourceLines) -> list[int]:
-    """Return the sorted lines that may multiply matrices: without one a function or class computes no attention."""
-    found = {
-        node.lineno
-        for kind in (ast.BinOp, ast.AugAssign)
-        for node in index.by_type.get(kind, ())
-        if isinstance(node, ast.BinOp | ast.AugAssign) and isinstance(node.op, ast.MatMult)
-    }
-    words = {name for name, full in names.every().items() if full.rpartition(".")[2] in PRODUCTS}
-    for word in PRODUCTS | words:
-        found.update(_lines_with({word: re.compile(re.escape(word))}, text, lines))
-    return sorted(found)
 
 
 def _causal(nodes: Sequence[ast.AST]) -> Iterator[str]:

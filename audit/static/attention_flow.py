@@ -167,11 +167,11 @@ class FunctionFlow:
             return self._values.get(expression.id, Flags.NONE)  # type: ignore[attr-defined]
         if kind in _NOTHING:
             return Flags.NONE
+        if isinstance(expression, ast.Attribute):
+            return self._of(expression.value) if expression.attr in _VIEWS else Flags.NONE
+        if isinstance(expression, ast.Call):
+            return self._call(expression)
         match expression:
-            case ast.Attribute(value=owner, attr=name):
-                return self._of(owner) if name in _VIEWS else Flags.NONE
-            case ast.Call():
-                return self._call(expression)
             case ast.BinOp(left=left, op=operator, right=right):
                 operands = [self._of(left), self._of(right)]
                 return self._product(operands, einsum=False) if isinstance(operator, ast.MatMult) else _joined(operands)

@@ -21,6 +21,9 @@ _KEYS = frozenset({"k", "key", "keys", "wk", "kv", "wkv", "qkv", "wqkv"})
 _VALUES = frozenset({"v", "value", "values"})
 # What is made of these is no projection, whatever it is called.
 _NO_PROJECTION = re.compile(r"norm|embed|rearrange|parameter|dropout|identity|rope|rotary|cache|config", re.IGNORECASE)
+_ASSIGNMENTS = (ast.Assign, ast.AnnAssign)
+_ENTRIES = (ast.Subscript, ast.Call)
+_MAY_TAKE = frozenset({*_ENTRIES, ast.IfExp, ast.BoolOp, ast.NamedExpr})  # or be one of several that do
 _REGISTERS = re.compile(r"(^|_)register", re.IGNORECASE)
 
 
@@ -142,24 +145,26 @@ def called_from_tables(nodes: Sequence[ast.AST], names: FullNames) -> set[str]:
     for node in nodes:
         if isinstance(node, ast.Call):
             calls.append(node)
-        elif isinstance(node, ast.Assign | ast.AnnAssign) and node.value and (full := _table(node.value, names)):
+        elif isinstance(node, _ASSIGNMENTS) and node.value and (full := _table(node.value, names)):
             targets = node.targets if isinstance(node, ast.Assign) else [node.target]
             for part in (part for target in targets for part in ast.walk(target)):
                 if isinstance(part, ast.Name):
                     taken.setdefault(part.id, set()).add(full)
     found: set[str] = set()
     for call in calls:
-        match call.func:
-            case ast.Name(id=name) if taken:
-                found |= taken.get(name, set())
-            case ast.Subscript() | ast.Call() as function:
-                found |= {_table(function, names)} - {""}
+        function = call.func
+        if isinstance(function, ast.Name):
+            found |= taken.get(function.id, set())
+        elif isinstance(function, _ENTRIES):
+            found |= {_table(function, names)} - {""}
     owners = {full.rpartition(".")[0] for full in found} - {""}  # of `Registry.functions[key]` the class is the table
     return {full + TABLE for full in found | owners}
 
 
 def _table(expression: ast.expr, names: FullNames) -> str:
     """Return the full name of the table of which an expression takes an entry: `TABLE[key]`, `TABLE.get(key)`."""
+    if expression.__class__ not in _MAY_TAKE:
+        return ""
     for part in alternatives(expression):
         match part:
             case ast.Subscript(value=table):

@@ -11,6 +11,7 @@ import types
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import MISSING, fields, is_dataclass
 from functools import cache
+from operator import attrgetter
 from typing import Any, Generic, TypeVar, Union, cast, get_args, get_origin, get_type_hints
 
 _Plain = Callable[[Any], Any]
@@ -222,10 +223,11 @@ def _made_record(kind: type) -> tuple[_Plain, _Plain]:
     needed = next((length for length in range(len(defaults), 0, -1) if defaults[length - 1] is MISSING), 0)
     by_keyword = any(field.kw_only for field in declared)
 
+    fields_of = attrgetter(*names) if len(names) > 1 else lambda value: [getattr(value, name) for name in names]
     changing = [(place, to_plain) for place, to_plain in enumerate(writers) if to_plain is not _same]
 
     def write(value: Any) -> list[Any]:
-        values = [getattr(value, name) for name in names]
+        values = list(fields_of(value))
         while len(values) > needed and values[-1] == defaults[len(values) - 1]:
             values.pop()
         for place, to_plain in changing:

@@ -20,6 +20,7 @@ from audit.static.sources import SourceFile
 _OPAQUE: Candidates = frozenset({OPAQUE})
 _EXITS = frozenset({"sys.exit", "exit", "quit", "os._exit"})
 _MAKE_CONSTRUCTORS = frozenset({"dataclass", "define", "frozen", "attrs"})  # of dataclasses, attrs and their kin
+_WITHOUT_BRANCHES = (ast.Assign, ast.FunctionDef, ast.ImportFrom, ast.ClassDef, ast.AnnAssign, ast.Import)
 
 Function = ast.FunctionDef | ast.AsyncFunctionDef
 
@@ -50,6 +51,9 @@ class Flow:
         return all(self._statement(statement, scope) for statement in statements)
 
     def _statement(self, node: ast.stmt, scope: Scope) -> bool:
+        if isinstance(node, _WITHOUT_BRANCHES):  # most, before the patterns that are tried one by one
+            self._binding(node, scope)
+            return True
         match node:
             case ast.If():
                 return self._if(node, scope)
@@ -77,12 +81,6 @@ class Flow:
     def _binding(self, node: ast.stmt, scope: Scope) -> None:
         """Walk a statement without branches."""
         match node:
-            case ast.Import():
-                self._import(node, scope)
-            case ast.ImportFrom():
-                self._import_from(node, scope)
-            case ast.ClassDef():
-                self._class(node, scope)
             case ast.FunctionDef() | ast.AsyncFunctionDef():
                 scope.bind(node.name, _OPAQUE)
                 if scope.position is not None and node.name in METHODS:  # of two definitions the last one counts
@@ -93,6 +91,12 @@ class Flow:
             case ast.Assign(targets=targets, value=assigned):
                 for target in targets:
                     self._assign(target, assigned, scope)
+            case ast.Import():
+                self._import(node, scope)
+            case ast.ImportFrom():
+                self._import_from(node, scope)
+            case ast.ClassDef():
+                self._class(node, scope)
             case ast.AnnAssign(target=target, value=ast.expr() as assigned):
                 self._assign(target, assigned, scope)
             case ast.AugAssign(target=ast.Name(id="__all__"), value=added) if scope is self.module_scope:

@@ -1,7 +1,7 @@
 """The full names of expressions in one file, as far as the file's own imports tell."""
 
 import ast
-from collections.abc import Iterable, Mapping, Set
+from collections.abc import Container, Iterable, Mapping, Set
 
 from audit.static.names import Bindings, Origin
 from audit.static.scopes import dotted
@@ -25,25 +25,34 @@ class FullNames:
     """What dotted names stand for at the end of a module, or in a function with imports of its own."""
 
     def __init__(
-        self, bindings: Bindings, *, local: Mapping[str, str] | None = None, hidden: Set[str] = frozenset()
+        self,
+        bindings: Bindings,
+        *,
+        importing: Container[ast.AST],
+        local: Mapping[str, str] | None = None,
+        hidden: Set[str] = frozenset(),
     ) -> None:
-        """Take the bindings of the module, the names that `local` imports bind instead, and those of parameters."""
+        """Take the bindings of the module, the names that `local` imports bind instead, and those of parameters.
+
+        `importing` are the scopes that hold import statements: the bodies of other functions are not looked through.
+        """
         self._bindings = bindings
+        self._importing = importing
         self._local = local or {}
         self._hidden = hidden
         self._known: dict[str, str] = {}
-        self._inner: dict[int, FullNames] = {}
+        self._inner: dict[ast.AST, FullNames] = {}
 
     def of(self, expression: ast.expr) -> str:
         """Return the full name of a dotted expression; empty for anything else and for names that nothing binds."""
+        if isinstance(expression, ast.Name):
+            return self.of_name(expression.id)
         first = expression
         while isinstance(first, _LINKS):
             first = first.value
-        if not isinstance(first, ast.Name):
+        found = self.of_name(first.id) if isinstance(first, ast.Name) else ""
+        if not found:  # most are local names and what is taken of them
             return ""
-        found = self.of_name(first.id)
-        if not found or first is expression:  # most are local names and what is taken of them
-            return found
         rest = dotted(expression).partition(".")[2]
         return f"{found}.{rest}" if rest else found
 
@@ -68,20 +77,24 @@ class FullNames:
 
     def with_local(self, local: Mapping[str, str]) -> "FullNames":
         """Return these names with some that stand for something else."""
-        return FullNames(self._bindings, local={**self._local, **local}, hidden=self._hidden)
+        return self._with({**self._local, **local}, self._hidden)
+
+    def _with(self, local: Mapping[str, str], hidden: Set[str]) -> "FullNames":
+        return FullNames(self._bindings, importing=self._importing, local=local, hidden=hidden)
 
     def within(self, function: ast.FunctionDef | ast.AsyncFunctionDef) -> "FullNames":
         """Return the names as they are in `function`: its parameters hide the module's, its imports add to them."""
-        if id(function) not in self._inner:
-            self._inner[id(function)] = self._in(function)
-        return self._inner[id(function)]
+        found = self._inner.get(function)
+        if found is None:
+            found = self._inner[function] = self._in(function)
+        return found
 
     def _in(self, function: ast.FunctionDef | ast.AsyncFunctionDef) -> "FullNames":
         arguments = function.args
         every = (*arguments.posonlyargs, *arguments.args, *arguments.kwonlyargs, arguments.vararg, arguments.kwarg)
         hidden = {argument.arg for argument in every if argument}
         local = {name: full for name, full in self._local.items() if name not in hidden}
-        pending: list[ast.stmt] = list(function.body)
+        pending: list[ast.stmt] = list(function.body) if function in self._importing else []
         while pending:
             node = pending.pop()
             if isinstance(node, ast.Import):
@@ -92,7 +105,7 @@ class FullNames:
             else:
                 for field in _BLOCKS.get(node.__class__, ()):
                     pending += [each for part in getattr(node, field) for each in _statements(part)]
-        return FullNames(self._bindings, local=local, hidden=self._hidden | hidden)
+        return self._with(local, self._hidden | hidden)
 
 
 def _statements(part: ast.AST) -> list[ast.stmt]:

@@ -10,6 +10,7 @@ from itertools import accumulate
 from audit.static.reading import sha256
 
 _LINE_END = re.compile(r"\r\n|\r|\n")
+_WITH_END = (1).__add__
 _CLASS = re.compile(r"class\b")
 
 
@@ -34,6 +35,10 @@ class SourceLines:
     def line_at(self, offset: int) -> int:
         """Return the line of the character at `offset`."""
         return bisect_right(self._starts, offset, hi=len(self._starts) - 1) or 1
+
+    def end_of(self, line: int) -> int:
+        """Return the offset behind a line and its end."""
+        return self._starts[min(line, len(self._starts) - 1)]
 
     def text(self, first: int, last: int) -> str:
         """Return the lines `first` to `last` with their ends."""
@@ -68,4 +73,4 @@ def _line_starts(text: str) -> list[int]:
     """Return the offset of every line, and the end of the text twice where its last line has an end."""
     if "\r" in text:
         return [0, *(found.end() for found in _LINE_END.finditer(text)), len(text)]
-    return [0, *accumulate(len(line) + 1 for line in text.split("\n")[:-1]), len(text)]
+    return [0, *accumulate(map(_WITH_END, map(len, text.split("\n")[:-1]))), len(text)]  # no step of it in Python

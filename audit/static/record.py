@@ -41,7 +41,7 @@ def record_of(file: SourceFile, parsed: ParsedFile) -> FileRecord:
     return FileRecord(
         names=names,
         facts=_facts(file, parsed, names.bindings, index, lines),
-        program=compile_program(parsed.tree, parsed.text),
+        program=compile_program(index, parsed.text),
         patches=patches_of(index, parsed.text),
         judged=judge(file.relative, parsed, model_lines=probable_models(names.classes), index=index),
     )

@@ -3,7 +3,6 @@
 import ast
 import re
 from collections.abc import Iterator
-from pathlib import PurePosixPath
 
 from audit.static.attention import attention_in
 from audit.static.facts import BuildFact, EntryFact, FileFacts, NamedLine, TrainingFact
@@ -43,7 +42,7 @@ _VISITED = frozenset({ast.Call, ast.FunctionDef, ast.AsyncFunctionDef, ast.Class
 
 def facts_of(index: TreeIndex, text: str, *, path: str, bindings: Bindings, lines: SourceLines) -> FileFacts:
     """Return what the file does. Only the file's name is taken from `path`: pytest goes by it."""
-    names = FullNames(bindings)
+    names = FullNames(bindings, importing=index.importing)
     attention = attention_in(index, text, names=names, lines=lines)
     tests = tuple(_tests(index.tree)) if is_test_file(path) else ()
     words = Words(text, index)
@@ -67,7 +66,7 @@ def facts_of(index: TreeIndex, text: str, *, path: str, bindings: Bindings, line
 
 def is_test_file(path: str) -> bool:
     """Return whether pytest collects the file by its name, as it does without configuration."""
-    name = PurePosixPath(path).name
+    name = path.rpartition("/")[2]
     return name.startswith("test_") or name.endswith("_test.py")
 
 
@@ -151,6 +150,8 @@ class _Walk:
         line = node.lineno
         if full in _PARSERS:
             self.entries.append(EntryFact(line, full))
+        if full[0] == ".":  # the file's own, which none of the names below are
+            return
         if full in _LOADERS or _LOADER_SUFFIX.search(full):
             self.loaders.append(NamedLine(self._place(), line))
         if _BUILDERS.search(full):

@@ -13,10 +13,8 @@ _PLAIN = frozenset(
     {"arg", "asname", "attr", "conversion", "ctx", "id", "is_async", "kind", "kwd_attrs", "level", "module", "op"}
 ) | frozenset({"ops", "rest", "simple", "tag", "type_comment", "type_ignores"})
 
-# Where a tree holds identifiers: these fields are one or None, those lists of them.
+# Where a tree holds identifiers, besides names and attributes: these fields are one or None, those lists of them.
 _IDENTIFIERS: dict[str, str] = {
-    "Name": "id",
-    "Attribute": "attr",
     "arg": "arg",
     "keyword": "arg",
     "ImportFrom": "module",
@@ -32,6 +30,9 @@ _IDENTIFIERS: dict[str, str] = {
     "TypeVarTuple": "name",
 }
 _IDENTIFIER_LISTS: dict[str, str] = {"Global": "names", "Nonlocal": "names", "MatchClass": "kwd_attrs"}
+
+
+_ID, _ATTRIBUTE, _VALUE = map(attrgetter, ("id", "attr", "value"))
 
 
 class _NodeFields(dict[type, tuple[str, ...]]):
@@ -129,6 +130,13 @@ class TreeIndex:
         position = self._position[node]
         return self.nodes[position : position + self._sizes[position]]
 
+    def span_of(self, statements: Sequence[ast.stmt]) -> list[ast.AST]:
+        """Return the statements of one body, and all nodes below them: they stand side by side."""
+        if not statements:
+            return []
+        last = self._position[statements[-1]]
+        return self.nodes[self._position[statements[0]] : last + self._sizes[last]]
+
     def own(self, node: ast.AST) -> list[ast.AST]:
         """Return the nodes below `node`, leaving out what is below the functions and classes defined in it."""
         return self._pruned(node, self._definitions)
@@ -214,6 +222,12 @@ class TreeIndex:
         return start <= self._position[node] < end
 
     @cached_property
+    def importing(self) -> frozenset[ast.AST]:
+        """The scopes that hold import statements."""
+        nodes = (*self.by_type.get(ast.Import, ()), *self.by_type.get(ast.ImportFrom, ()))
+        return frozenset(map(self.scope, nodes))
+
+    @cached_property
     def stored(self) -> list[ast.Name]:
         """The names that are bound or deleted where they stand."""
         load = ast.Load
@@ -221,10 +235,40 @@ class TreeIndex:
         return [name for name in names if name.ctx.__class__ is not load]
 
     @cached_property
+    def stored_attributes(self) -> list[ast.Attribute]:
+        """The attributes that are set or deleted where they stand."""
+        load = ast.Load
+        nodes: list[ast.Attribute] = self.by_type.get(ast.Attribute, [])  # type: ignore[assignment]
+        return [node for node in nodes if node.ctx.__class__ is not load]
+
+    @cached_property
+    def name_places(self) -> dict[str, list[int]]:
+        """The sorted positions in `nodes` at which each name stands, whatever is done with it."""
+        names = self.by_type.get(ast.Name, [])
+        found: dict[str, list[int]] = defaultdict(list)
+        for name, place in zip(map(_ID, names), map(self._position.__getitem__, names), strict=True):
+            found[name].append(place)
+        return dict(found)
+
+    @cached_property
+    def attributes_by_name(self) -> dict[str, list[ast.AST]]:
+        """The attributes of expressions by their own name."""
+        nodes = self.by_type.get(ast.Attribute, [])
+        found: dict[str, list[ast.AST]] = defaultdict(list)
+        for name, node in zip(map(_ATTRIBUTE, nodes), nodes, strict=True):
+            found[name].append(node)
+        return dict(found)
+
+    @cached_property
+    def constant_values(self) -> list[object]:
+        """The values of the nodes of `ast.Constant`, in their order."""
+        return list(map(_VALUE, self.by_type.get(ast.Constant, ())))
+
+    @cached_property
     def vocabulary(self) -> str:
         """Every identifier of the tree, and every string but those that stand alone as a statement, on lines."""
         by_name = {kind.__name__: nodes for kind, nodes in self.by_type.items()}
-        found: set[str | None] = set()
+        found: set[str | None] = {*self.name_places, *self.attributes_by_name}
         for kind, field in _IDENTIFIERS.items():
             found.update(map(attrgetter(field), by_name.get(kind, ())))
         for kind, field in _IDENTIFIER_LISTS.items():
@@ -233,6 +277,6 @@ class TreeIndex:
             assert isinstance(alias, ast.alias)
             found |= {alias.name, alias.asname}
         alone = {statement.value for statement in by_name.get("Expr", ()) if isinstance(statement, ast.Expr)}
-        constants: list[ast.Constant] = by_name.get("Constant", [])  # type: ignore[assignment]
-        found.update(each.value for each in constants if isinstance(each.value, str) and each not in alone)
+        constants = zip(self.by_type.get(ast.Constant, ()), self.constant_values, strict=True)
+        found.update(value for node, value in constants if isinstance(value, str) and node not in alone)
         return "\n".join(filter(None, found))

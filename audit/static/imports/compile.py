@@ -41,33 +41,35 @@ from audit.static.imports.syntax import (
     calls,
     certain,
     declared_global,
+    evaluates_annotations,
     handler_types,
     literal_names,
     may_be_asked,
     names_bound_in,
+    raised,
     unrolled,
 )
 from audit.static.scopes import dotted
+from audit.static.tree import TreeIndex
 
 _BUILTINS = frozenset(dir(builtins))
 _EXITS = frozenset({"sys.exit", "exit", "quit", "os._exit"})
 _NAMESPACE_CALLS = frozenset({"globals", "locals", "vars", "exec", "eval"})
 _SWALLOWING = re.compile(r"suppress|try_import|raises|optional", re.IGNORECASE)
-_GLOBAL = re.compile(r"^[ \t]*global\s|[:;][ \t]*global\s", re.MULTILINE)  # and not the word in a sentence
+_IMPORTING = ("import_module", "__import__")
+_SIMPLE = (ast.Assign, ast.Expr, ast.AnnAssign)
 _MAX_CHAIN = 4
 
 
-def compile_program(tree: ast.Module, text: str) -> Program:
-    """Return what importing a file with this tree does. A tree that is too deep to follow may bind anything.
-
-    `text` is the file's; words that are not in it need not be looked for in the tree, which takes most of the time.
-    """
-    compiler = _Compiler(tree, text)
+def compile_program(index: TreeIndex, text: str) -> Program:
+    """Return what importing a file with this tree does. A tree that is too deep to follow may bind anything."""
+    tree = index.tree
+    compiler = _Compiler(index)
     try:
         body = compiler.block(tree.body)
     except RecursionError:
         return Program(body=(Anything(),))
-    table = lazy_table(tree) if "LazyModule" in text else None
+    table = lazy_table(tree) if "LazyModule" in index.vocabulary else None
     listed = [(name, 1, origin, name) for name, origin in table.origins if origin] if table else []
     return Program(
         body=body,
@@ -76,20 +78,25 @@ def compile_program(tree: ast.Module, text: str) -> Program:
         may_bind=frozenset(compiler.may_bind),
         lazily=tuple(dict.fromkeys((*compiler.lazily, *listed))),
         exports=compiler.exports,
-        registrars=registrars(tree, text),
+        registrars=registrars(index, text),
         decorators=tuple(decorated(tree)),
         offers=tuple(name for name, _ in table.origins) if table and table.complete else None,
     )
 
 
 class _Compiler:
-    """The walk. `bound` are the names that are bound for certain at the present place: reading them cannot fail."""
+    """The walk. `bound` are the names that are bound for certain at the present place: reading them cannot fail.
 
-    def __init__(self, tree: ast.Module, text: str) -> None:
-        self._has_walrus = ":=" in text
-        self._has_global = "global " in text and bool(_GLOBAL.search(text))
-        self._imports_by_name = "import_module(" in text or "__import__(" in text
-        self._has_namespace_calls = any(f"{name}(" in text for name in _NAMESPACE_CALLS)
+    What is nowhere in the file is not looked for in each statement, which would take most of the time.
+    """
+
+    def __init__(self, index: TreeIndex) -> None:
+        self._has_walrus = bool(index.by_type.get(ast.NamedExpr))
+        self._has_global = bool(index.by_type.get(ast.Global))
+        self._imports_by_name = any(
+            name in found for name in _IMPORTING for found in (index.name_places, index.attributes_by_name)
+        )
+        self._has_namespace_calls = any(name in index.name_places for name in _NAMESPACE_CALLS)
         self.functions: list[Function] = []
         self.names: set[str] = set()
         self.may_bind: set[str] = set()
@@ -102,18 +109,16 @@ class _Compiler:
         self._class_names: list[set[str]] = []
         self._in_function = False
         self._typing_only = False
-        self._evaluates_annotations = not any(
-            isinstance(node, ast.ImportFrom)
-            and node.module == "__future__"
-            and any(alias.name == "annotations" for alias in node.names)
-            for node in tree.body
-        )
+        self._evaluates_annotations = evaluates_annotations(index)
 
     def block(self, statements: Iterable[ast.stmt]) -> Block:
         """Return the steps of `statements`."""
         return tuple(step for statement in statements for step in self._statement(statement))
 
     def _statement(self, node: ast.stmt) -> Iterator[Step]:
+        if isinstance(node, _SIMPLE):  # the commonest first, before the patterns that are tried one by one
+            yield from self._simple(node)
+            return
         match node:
             case ast.Import(names=aliases):
                 for alias in aliases:
@@ -142,6 +147,8 @@ class _Compiler:
                 yield from self._simple(node)
 
     def _simple(self, node: ast.stmt) -> Iterator[Step]:
+        if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant):
+            return
         if isinstance(node, ast.AnnAssign):
             parts = (node.value, node.annotation if self._evaluates_annotations else None)
             for part in filter(None, parts):
@@ -390,10 +397,4 @@ class _Compiler:
             yield Raise(node.lineno, "", "")
             return
         yield from self._uses(node.exc)
-        call = node.exc
-        message = ""
-        if isinstance(call, ast.Call):
-            if call.args and isinstance(call.args[0], ast.Constant) and isinstance(call.args[0].value, str):
-                message = call.args[0].value
-            call = call.func
-        yield Raise(node.lineno, dotted(call) or "Exception", message)
+        yield raised(node.exc, node.lineno)

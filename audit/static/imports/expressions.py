@@ -24,22 +24,36 @@ Read = tuple[tuple[str, ...], Reading, int]  # dotted name, what is done with it
 _OPAQUE = Opaque()
 _MAX_BITS = 64
 _MAX_DEPTH = 100
+_CONTAINERS = frozenset({ast.Expr, ast.Assign, ast.keyword, ast.Tuple, ast.List, ast.Dict, ast.Set, ast.Subscript})
+_LEAVES = frozenset({ast.Name, ast.Constant})
+# What an expression can be to have a word in a program: tables of thousands of entries (`ast.Dict`) are not among them.
+_WORDED = _LEAVES | {type(None), ast.Attribute, ast.Call, ast.UnaryOp, ast.BoolOp, ast.Compare, ast.Tuple, ast.List}
+_WORDED |= {ast.Set, ast.Subscript, ast.IfExp, ast.NamedExpr}
 _COMPREHENSIONS = (ast.ListComp, ast.SetComp, ast.DictComp, ast.GeneratorExp)
 
 
 def expression(node: ast.expr | None) -> Expression:
     """Return `node` in the words of a program; what has no word there, or is nested very deeply, is opaque."""
-    return _OPAQUE if _is_deep(node) else _expression(node)
+    if node.__class__ not in _WORDED or _is_deep(node):
+        return _OPAQUE
+    return _expression(node)
 
 
 def _is_deep(node: ast.expr | None) -> bool:
     """Whether an expression is nested more deeply than conditions are: method chains can have hundreds of links."""
-    level: list[ast.AST] = [node] if node is not None else []
+    if node is None or _is_narrow(node):
+        return False
+    level: list[ast.AST] = [node]
     for _ in range(_MAX_DEPTH):
-        level = [child for each in level for child in children(each)]
+        level = [child for each in level if each.__class__ not in _LEAVES for child in children(each)]
         if not level:
             return False
     return True
+
+
+def _is_narrow(node: ast.expr) -> bool:
+    """Whether an expression has no room for so many levels, each of which takes a character or more."""
+    return node.lineno == node.end_lineno and (node.end_col_offset or 0) - node.col_offset < _MAX_DEPTH
 
 
 def _expression(node: ast.expr | None) -> Expression:
@@ -97,12 +111,18 @@ def reads(node: ast.AST, reading: Reading = Reading.VALUE) -> list[Read]:
 
 
 def _add_reads(node: ast.AST, reading: Reading, found: list[Read]) -> None:
+    kind = node.__class__  # the commonest first, before the patterns that are tried one by one
+    if kind is ast.Constant:
+        return
+    if kind in _CONTAINERS:
+        for child in children(node):
+            if child.__class__ is not ast.Constant:
+                _add_reads(child, Reading.VALUE, found)
+        return
     match node:
         case ast.Name(id=name):
             if isinstance(node.ctx, ast.Load):
                 found.append(((name,), reading, node.lineno))
-        case ast.Constant():
-            pass
         case ast.Attribute():
             _add_chain(node, reading, found)
         case ast.Call(func=function, args=arguments, keywords=keywords):

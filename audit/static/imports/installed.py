@@ -18,6 +18,7 @@ from audit.static.reading import ParsedFile
 from audit.static.records import analyse_files
 from audit.static.sources import SourceFile
 from audit.static.store import FactStore
+from audit.static.tree import TreeIndex
 
 # A module whose text has one of these can have attributes and submodules that its statements do not bind.
 _DYNAMIC = re.compile(
@@ -287,7 +288,7 @@ class Installed:
 
 def program_of(file: SourceFile, parsed: ParsedFile) -> Program:
     """Return what importing a file does."""
-    return compile_program(parsed.tree, parsed.text)
+    return compile_program(TreeIndex(parsed.tree), parsed.text)
 
 
 def absolute(module: str, level: int, importer: str, *, is_package: bool) -> str | None:

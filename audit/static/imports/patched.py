@@ -72,11 +72,7 @@ def patches_of(index: TreeIndex, text: str) -> frozenset[str]:
 
     Attributes of `self` and `cls` are not meant. Of a module in `sys.modules` it is the last part of the name.
     """
-    found = {
-        f".{node.attr}"
-        for node in index.by_type[ast.Attribute]
-        if isinstance(node, ast.Attribute) and not isinstance(node.ctx, ast.Load) and not _is_own(node.value)
-    }
+    found = {f".{node.attr}" for node in index.stored_attributes if not _is_own(node.value)}
     if "setattr(" in text:
         found.update(f".{name}" for name in _set_by_call(index))
     if "sys.modules" in text:

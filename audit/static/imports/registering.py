@@ -5,7 +5,7 @@ import re
 from collections.abc import Iterator
 
 from audit.static.scopes import dotted
-from audit.static.tree import walk
+from audit.static.tree import TreeIndex, walk
 
 # Each begins with letters, which the search jumps to: a pattern that asks every line takes six times as long.
 _MAY_REFUSE = (
@@ -15,11 +15,26 @@ _MAY_REFUSE = (
 _REFUSING = "functional_datapipe"  # of torch.utils.data
 
 
-def registrars(tree: ast.Module, text: str) -> tuple[str, ...]:
+def registrars(index: TreeIndex, text: str) -> tuple[str, ...]:
     """Return the functions of a module that raise where they are to register a name for the second time."""
-    if _REFUSING not in text and not any(_begins_line(found) for each in _MAY_REFUSE for found in each.finditer(text)):
+    functions = [node for node in index.tree.body if isinstance(node, ast.FunctionDef)]
+    if not functions or not (_REFUSING in index.vocabulary or (_may_refuse(index) and _says_so(text))):
         return ()
-    return tuple(node.name for node in tree.body if isinstance(node, ast.FunctionDef) and _refuses(node))
+    return tuple(node.name for node in functions if _refuses(node))
+
+
+def _may_refuse(index: TreeIndex) -> bool:
+    """Return whether something asks whether a name is there, and raises: a quick look, for the text is long."""
+    return any(
+        isinstance(node, ast.Assert) or (isinstance(node, ast.If) and isinstance(node.body[0], ast.Raise))
+        for kind in (ast.Assert, ast.If)
+        for node in index.by_type.get(kind, ())
+        if node.test.__class__ is ast.Compare  # type: ignore[attr-defined]
+    )
+
+
+def _says_so(text: str) -> bool:
+    return any(_begins_line(found) for each in _MAY_REFUSE for found in each.finditer(text))
 
 
 def _begins_line(found: re.Match[str]) -> bool:

@@ -7,12 +7,15 @@ from collections.abc import Iterable, Iterator, Sequence
 from audit.static.imports.expressions import expression
 from audit.static.imports.program import Block, Expression, Group, Raise, Return
 from audit.static.scopes import dotted
-from audit.static.tree import children, walk
+from audit.static.tree import TreeIndex, children, walk
 
 # Functions that conditions at import call are named so; the others are not kept.
 _ASKING = re.compile(r"avail|support|has_|is_|require|version|check|import|depend|backend|install|exist")
 _NOT_TRANSPARENT = re.compile(r"contextmanager|property|fixture|overload")
 _IMPORTING = re.compile(r"\b(?:import_module|__import__)$")
+_LEAVES = (ast.Name, ast.Constant)
+_TELLING = (ast.Import, ast.Raise)
+_SUSPENDING = (ast.Yield, ast.YieldFrom, ast.Await)
 _MAX_FUNCTION_LINES = 80
 _MAX_UNROLLED = 12
 # Names that every module has.
@@ -56,6 +59,17 @@ def handler_types(node: ast.expr | None) -> tuple[Expression, ...]:
     return given.parts if isinstance(given, Group) else (given,)
 
 
+def raised(made: ast.expr, line: int) -> Raise:
+    """Return the step of raising what is made, with its message where that is a literal."""
+    message = ""
+    if isinstance(made, ast.Call):
+        if made.args and isinstance(made.args[0], ast.Constant):
+            given = made.args[0].value
+            message = given if isinstance(given, str) else ""
+        made = made.func
+    return Raise(line, dotted(made) or "Exception", message)
+
+
 def asks_type_checking(test: ast.expr) -> bool:
     """Whether a condition asks for `TYPE_CHECKING`."""
     names = (dotted(part) for part in walk(test) if isinstance(part, ast.Name | ast.Attribute))
@@ -69,6 +83,16 @@ def annotations(node: FunctionNode) -> Iterator[ast.expr]:
     yield from (each.annotation for each in every if each and each.annotation)
     if node.returns:
         yield node.returns
+
+
+def evaluates_annotations(index: TreeIndex) -> bool:
+    """Return whether annotations run where they stand: not in a file that puts them off for the `__future__`."""
+    return not any(
+        isinstance(node, ast.ImportFrom)
+        and node.module == "__future__"
+        and any(alias.name == "annotations" for alias in node.names)
+        for node in index.by_type.get(ast.ImportFrom, ())
+    )
 
 
 def literal_names(value: ast.expr) -> tuple[str, ...] | None:
@@ -93,11 +117,15 @@ def names_bound_in(body: Iterable[ast.stmt]) -> Iterator[str]:
     pending: list[ast.AST] = list(body)
     while pending:
         node = pending.pop()
+        if isinstance(node, _LEAVES):  # most nodes, before the patterns that are tried one by one
+            if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
+                yield node.id
+            continue
         match node:
             case ast.FunctionDef(name=name) | ast.AsyncFunctionDef(name=name) | ast.ClassDef(name=name):
                 yield name
                 continue
-            case ast.Name(id=name, ctx=ast.Store()) | ast.ExceptHandler(name=str(name)):
+            case ast.ExceptHandler(name=str(name)):
                 yield name
             case ast.alias(name=name, asname=alias):
                 yield alias or name.partition(".")[0]
@@ -113,12 +141,12 @@ def may_be_asked(node: FunctionNode, *, imports_by_name: bool) -> bool:
     """
     if not isinstance(node, ast.FunctionDef) or (node.end_lineno or 0) - node.lineno > _MAX_FUNCTION_LINES:
         return False
-    if any(_NOT_TRANSPARENT.search(ast.unparse(decorator)) for decorator in node.decorator_list):
-        return False
     if node.args.vararg or not (
         _ASKING.search(node.name.lower())
-        or any(isinstance(each, ast.Import | ast.Raise) for each in node.body)
+        or any(isinstance(each, _TELLING) for each in node.body)
         or (imports_by_name and any(_IMPORTING.search(dotted(call.func)) for call in calls(node)))
     ):
         return False
-    return not any(isinstance(part, ast.Yield | ast.YieldFrom | ast.Await) for part in walk(node))
+    if any(_NOT_TRANSPARENT.search(ast.unparse(decorator)) for decorator in node.decorator_list):
+        return False
+    return not any(isinstance(part, _SUSPENDING) for part in walk(node))

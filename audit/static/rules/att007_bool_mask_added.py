@@ -117,6 +117,8 @@ class BoolMaskAdded(Rule):
                 return
 
     def _hides_nothing(self, mask: ast.expr, context: FileContext) -> bool:
+        if isinstance(mask, ast.Constant):  # most of what is added
+            return False
         value = context.value_at(mask)
         inner = receiver(value) if isinstance(value, ast.Call) and method(value) in _CASTS else None
         candidates = [value] if inner is None else [value, inner]

@@ -1,9 +1,9 @@
 """Which reads of a name come where nothing can have bound it, by the places of its bindings."""
 
 import ast
+from bisect import bisect_left, bisect_right
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence, Set
-from typing import cast
 
 from audit.static.rules.syntax import parameters
 from audit.static.tree import TreeIndex, children
@@ -33,21 +33,38 @@ def reads_before_binding(index: TreeIndex) -> Iterator[tuple[ast.Name, ast.AST]]
                 own.pop(parameter.arg, None)
         if not own:
             continue
-        ends = {name: _end_of_branches(_first(places), scope, index) for name, places in own.items()}
-        last_lines = {name: end[0] for name, end in ends.items()}
-        nodes = cast("list[ast.Name]", index.own(scope))  # which are of other types too until asked
-        early = [
-            each for each in nodes if each.__class__ is ast.Name and each.lineno <= last_lines.get(each.id, 0)
-        ]  # most reads are behind the first binding: the line tells nearly all of them
-        for load in early:
-            if (load.lineno, load.col_offset) > ends[load.id] or not (
-                isinstance(load.ctx, ast.Load) or load in changed
-            ):
-                continue
-            if _is_deferred(load, load.id, scope, index):
-                continue
-            if not any(_may_precede(store, load, scope, index) for store in own[load.id]):
-                yield load, scope
+        ends = [*map(index.position, getattr(scope, "body", ())), *_ends(scope, index)]
+        for name, places in own.items():
+            for load in _early(name, _first(places), scope, ends, index):
+                if not (isinstance(load.ctx, ast.Load) or load in changed) or _is_deferred(load, name, scope, index):
+                    continue
+                if not any(_may_precede(store, load, scope, index) for store in places):
+                    yield load, scope
+
+
+def _ends(scope: ast.AST, index: TreeIndex) -> tuple[int, int]:
+    """Return the positions behind the body of a scope and behind all of it."""
+    end = index.span(scope)[1]
+    return (index.span(scope.body[-1])[1] if isinstance(scope, ast.FunctionDef | ast.AsyncFunctionDef) else end), end
+
+
+def _early(name: str, first: ast.AST, scope: ast.AST, ends: Sequence[int], index: TreeIndex) -> Sequence[ast.Name]:
+    """Return the places of a name in its scope that are not behind its first binding, nor behind the branches of that.
+
+    `ends` are the sorted positions at which the statements of the scope's body begin, and where it ends. What stands
+    behind the whole statement with the first binding is not looked at: most reads do.
+    """
+    places = index.name_places.get(name, ())
+    binding = index.position(first)
+    start, limit = bisect_left(places, index.position(scope)), bisect_left(places, ends[bisect_right(ends, binding)])
+    if start == limit or (start + 1 == limit and places[start] == binding):
+        return ()
+    end = _end_of_branches(first, index.around(first, scope) or [scope])
+    return [
+        node
+        for node in map(index.nodes.__getitem__, places[start:limit])
+        if isinstance(node, ast.Name) and index.scope(node) is scope and (node.lineno, node.col_offset) <= end
+    ]
 
 
 def stored_names(nodes: Iterable[ast.AST]) -> set[str]:
@@ -98,8 +115,9 @@ def _stores(index: TreeIndex, changed: Set[ast.AST]) -> dict[ast.AST, dict[str, 
     found: dict[ast.AST, dict[str, list[ast.AST]]] = defaultdict(lambda: defaultdict(list))
     scope_of, store = index.scope, ast.Store
     for stored in index.stored:
-        if stored.id not in elsewhere and stored not in apart and stored.ctx.__class__ is store:
-            found[scope_of(stored)][stored.id].append(stored)
+        name = stored.id
+        if name not in elsewhere and stored not in apart and stored.ctx.__class__ is store:
+            found[scope_of(stored)][name].append(stored)
     for node in by_type.get(ast.alias, ()):
         assert isinstance(node, ast.alias)
         name = node.asname or node.name.partition(".")[0]
@@ -125,14 +143,13 @@ def _place(node: ast.AST) -> tuple[int, int]:
     return getattr(node, "lineno", 0), getattr(node, "col_offset", 0)
 
 
-def _end_of_branches(node: ast.AST, scope: ast.AST, index: TreeIndex) -> tuple[int, int]:
+def _end_of_branches(node: ast.AST, around: Sequence[ast.AST]) -> tuple[int, int]:
     """Return the place behind which `node` may have run: its own, or the end of the outermost `if` or `try` around."""
-    around = index.around(node, scope)
     for each in reversed(around):
         if isinstance(each, _ARMS) and (each.orelse or getattr(each, "handlers", None)):
             return each.end_lineno or 0, each.end_col_offset or 0
     end = _place(node)
-    statement = around[0] if around else scope
+    statement = around[0]
     if isinstance(node, ast.Name) and isinstance(statement, _SIMPLE):
         end = max(end, (statement.end_lineno or 0, statement.end_col_offset or 0))
     return end

@@ -6,7 +6,6 @@ from bisect import bisect_left
 from collections import defaultdict
 from collections.abc import Container, Iterator, Mapping, Sequence
 from functools import cached_property
-from pathlib import PurePosixPath
 
 from audit.static.rules.imports import ImportTable
 from audit.static.rules.last_binding import last_binding
@@ -31,6 +30,7 @@ _BINDING_FIELDS: dict[type[ast.AST], str] = {
     ast.MatchStar: "name",
     ast.MatchMapping: "rest",
 }
+_BINDING = frozenset({ast.Assign, ast.AnnAssign, ast.Name})
 _NAMED = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef, ast.ExceptHandler, ast.MatchAs, ast.MatchStar)
 _DEFINITIONS = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
 MAX_STEPS = 8  # assignments followed from a name to its value
@@ -67,12 +67,12 @@ class FileContext:
     @cached_property
     def is_test(self) -> bool:
         """Whether pytest or unittest would look for tests in the file, by its name."""
-        name = PurePosixPath(self.path).name
+        name = self.path.rpartition("/")[2]
         return name.startswith("test_") or name.endswith("_test.py")
 
     def belongs_to(self, library: str) -> bool:
         """Return whether the file is part of `library` itself, whose own use of its names is no finding."""
-        return PurePosixPath(self.path).parts[0] == library
+        return self.path.partition("/")[0] == library
 
     def mentions(self, word: str) -> bool:
         """Return whether the file's text holds `word`, be it in a comment; each is looked for once."""
@@ -111,8 +111,9 @@ class FileContext:
             if isinstance(function, ast.Attribute):
                 found[function.attr].append(call)
             else:
-                name = getattr(function, "id", "")
-                for each in {name, *(qualified.rpartition(".")[2] for qualified in behind.get(name, ()))}:
+                name = function.id if isinstance(function, ast.Name) else ""
+                found[name].append(call)
+                for each in {qualified.rpartition(".")[2] for qualified in behind.get(name, ())} - {name}:
                     found[each].append(call)
         return found
 
@@ -126,13 +127,10 @@ class FileContext:
                 found.setdefault(node.name, []).append(node)
         return found
 
-    @cached_property
+    @property
     def attributes_by_name(self) -> Mapping[str, list[ast.AST]]:
         """The attributes of expressions by their own name."""
-        found: dict[str, list[ast.AST]] = {}
-        for node in self.index.by_type.get(ast.Attribute, ()):
-            found.setdefault(getattr(node, "attr", ""), []).append(node)
-        return found
+        return self.index.attributes_by_name
 
     @cached_property
     def bound_names(self) -> frozenset[str]:
@@ -347,6 +345,8 @@ def _assignments(scope: ast.AST, nodes: Sequence[ast.AST]) -> dict[str, list[ast
         for argument in parameters(scope):
             found.setdefault(argument.arg, []).append(None)
     for node in nodes:  # an assignment before the names in it
+        if node.__class__ not in _BINDING:  # most nodes
+            continue
         if isinstance(node, ast.Assign):
             for target in node.targets:
                 if isinstance(target, ast.Name):

@@ -2,6 +2,7 @@
 
 import ast
 import re
+from collections import Counter
 from collections.abc import Container, Iterator, Sequence
 
 from audit.static.findings import Judged, RawFinding
@@ -55,12 +56,15 @@ def judge(
     try:
         context = FileContext(path, index or TreeIndex(parsed.tree), model_lines=models, text=parsed.text)
         lines = _Lines(parsed.text)
-        findings = {
-            _finding(rule, spot, context=context, lines=lines)
-            for rule in (all_rules() if rules is None else rules)
-            if not rule.words or any(map(context.words.__contains__, rule.words))
-            for spot in spots(rule, context)
-        }
+        findings = set[RawFinding]()
+        asked: dict[tuple[str, ...], bool] = {(): True}  # many rules have the words of others
+        for rule in all_rules() if rules is None else rules:
+            if rule.words not in asked:
+                asked[rule.words] = any(map(context.words.__contains__, rule.words))
+            if asked[rule.words]:
+                for node in rule.candidates(context):
+                    for spot in rule.judge(node, context):
+                        findings.add(_finding(rule, spot, context=context, lines=lines))
     except RecursionError:
         return Judged(too_deep=True)
     return Judged(
@@ -178,6 +182,6 @@ def _order(found: RawFinding) -> tuple[int, int, str, int, int, str]:
 
 def attributes_read(context: FileContext) -> str:
     """Return the names of the attributes that a file reads, each between two line feeds."""
-    nodes: list[ast.Attribute] = context.index.by_type.get(ast.Attribute, [])  # type: ignore[assignment]
-    names = {node.attr for node in nodes if isinstance(node.ctx, ast.Load)}
-    return "\n".join(["", *sorted(names), ""])
+    stored = Counter(node.attr for node in context.index.stored_attributes)
+    found = context.index.attributes_by_name
+    return "\n".join(["", *sorted(name for name, nodes in found.items() if len(nodes) > stored[name]), ""])

@@ -98,9 +98,10 @@ class UnboundName(Rule):
 
     def candidates(self, context: FileContext) -> Iterator[ast.AST]:
         """Yield the names that the file reads and does not bind; none of a file that may bind any."""
-        known = _KNOWN | context.bound_names
-        names: list[ast.Name] = context.index.by_type.get(ast.Name, [])  # type: ignore[assignment]
-        unbound = [node for node in names if node.id not in known and isinstance(node.ctx, ast.Load)]
+        index, bound = context.index, context.bound_names
+        unknown = [name for name in index.name_places if name not in bound and name not in _KNOWN]
+        nodes = [index.nodes[place] for place in sorted(place for name in unknown for place in index.name_places[name])]
+        unbound = [node for node in nodes if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Load)]
         if unbound and not context.imports.has_star and not any(text in context.text for text in _MAKES_NAMES):
             yield from unbound
 

@@ -77,9 +77,15 @@ class CommittedSecret(Rule):
     )
 
     def candidates(self, context: FileContext) -> list[ast.Constant]:
-        """Return the strings that are long enough."""
+        """Return the strings that are long enough and may hold a secret."""
         constants: list[ast.Constant] = context.index.by_type.get(ast.Constant, [])  # type: ignore[assignment]
-        return [node for node in constants if isinstance(node.value, _TEXTS) and len(node.value) >= _SHORTEST]
+        return [
+            node
+            for node, value in zip(constants, context.index.constant_values, strict=True)
+            if isinstance(value, _TEXTS)
+            and len(value) >= _SHORTEST
+            and (isinstance(value, bytes) or _BEGINNING.search(value))
+        ]
 
     def judge(self, node: ast.AST, context: FileContext) -> Iterator[Spot]:
         """Yield a literal that holds a secret."""

@@ -22,7 +22,7 @@ def function() -> ast.FunctionDef:
 
 
 def test_what_a_called_function_returns_decides_what_is_computed(function: ast.FunctionDef) -> None:
-    flows = Flows(FullNames({}))
+    flows = Flows(FullNames({}, importing=()))
     assert flows.through(function, {}, layers={}).found == set()
     weights = {"weights": Returns(plain=Flags.WEIGHTS)}
     assert flows.through(function, weights, layers={}).found == {Mechanism.SOFTMAX}
@@ -30,7 +30,7 @@ def test_what_a_called_function_returns_decides_what_is_computed(function: ast.F
 
 
 def test_the_same_answers_give_the_same_walk(function: ast.FunctionDef) -> None:
-    flows = Flows(FullNames({}))
+    flows = Flows(FullNames({}, importing=()))
     first = flows.through(function, {}, layers={})
     assert flows.through(function, {"unrelated": Returns(plain=Flags.WEIGHTS)}, layers={}) is first
     assert flows.through(function, {}, layers={}, given=Flags.PRODUCT) is not first

@@ -143,3 +143,31 @@ def test_walking_meets_what_the_library_of_python_meets_in_the_same_order(text: 
     assert walk(tree) == [node for node in ast.walk(tree) if not isinstance(node, NO_NODES)]
     for node in walk(tree):
         assert children(node) == [each for each in ast.iter_child_nodes(node) if not isinstance(each, NO_NODES)]
+
+
+@pytest.mark.parametrize("text", [EVERY_FORM, "", *(path.read_text() for path in FILES)])
+def test_names_attributes_and_constants_are_listed_as_they_stand_in_the_tree(text: str) -> None:
+    index = TreeIndex(ast.parse(text))
+    names = [(node.id, place) for place, node in enumerate(index.nodes) if isinstance(node, ast.Name)]
+    attributes = [node for node in index.nodes if isinstance(node, ast.Attribute)]
+    assert sorted((name, place) for name, places in index.name_places.items() for place in places) == sorted(names)
+    assert all(places == sorted(places) for places in index.name_places.values())
+    assert {
+        name: [each for each in attributes if each.attr == name] for name in {each.attr for each in attributes}
+    } == (index.attributes_by_name)
+    assert index.stored_attributes == [each for each in attributes if not isinstance(each.ctx, ast.Load)]
+    assert index.constant_values == [node.value for node in index.nodes if isinstance(node, ast.Constant)]
+
+
+def test_the_nodes_of_a_body_are_those_below_each_of_its_statements() -> None:
+    index = TreeIndex(ast.parse(EVERY_FORM))
+    for function in index.by_type[ast.FunctionDef]:
+        assert isinstance(function, ast.FunctionDef)
+        assert index.span_of(function.body) == [node for each in function.body for node in index.below(each)]
+    assert index.span_of([]) == []
+
+
+def test_scopes_that_import_are_told_from_those_around_them() -> None:
+    inner = "def f():\n    if x:\n        import a\n    def g():\n        pass\n"
+    index = TreeIndex(ast.parse(f"{inner}def h():\n    def i():\n        from a import b\n"))
+    assert {getattr(scope, "name", "") for scope in index.importing} == {"f", "i"}

@@ -5,10 +5,11 @@ import pickle
 
 from audit.static.imports.compile import compile_program
 from audit.static.imports.program import Anything, Import, ImportFrom, Program, Try, Use
+from audit.static.tree import TreeIndex
 
 
 def _program(text: str) -> Program:
-    return compile_program(ast.parse(text), text)
+    return compile_program(TreeIndex(ast.parse(text)), text)
 
 
 def test_a_program_survives_pickling() -> None:
