@@ -47,7 +47,15 @@ class Probe:
     """
 
     def __init__(
-        self, *, python: Path, source: Path, root: Path, package: str, limits: Limits, threads: int = 1
+        self,
+        *,
+        python: Path,
+        source: Path,
+        root: Path,
+        package: str,
+        limits: Limits,
+        threads: int = 1,
+        device: str = "cpu",
     ) -> None:
         """Describe the child; it starts with the first call.
 
@@ -58,6 +66,7 @@ class Probe:
             package: the target's import name.
             limits: of each call.
             threads: torch's number of threads in the child.
+            device: `cpu`, `cuda` or `cuda:N`: where the target's modules and what they are given lie.
         """
         self._python = python
         self._limits = limits
@@ -67,6 +76,7 @@ class Probe:
             "source": str(source),
             "root": str(root),
             "threads": threads,
+            "device": device,
             "hidden": list[Plain](hidden),
         }
         self._process: TargetProcess | None = None

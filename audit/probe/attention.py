@@ -5,7 +5,7 @@ from functools import partial
 
 import torch
 
-from . import circumstances, unread, watching
+from . import circumstances, devices, unread, watching
 from .branches import arranged
 from .callee import Leaves, callee_of
 from .models import SpecError
@@ -121,7 +121,8 @@ def _leaves(
     names = ("hidden_states", "context", "key_mask", "query", "key", "value", "mask")
     leaves: dict[str, torch.Tensor | None] = {}
     for name in names:
-        tensor = circumstances.arranged(inputs[str(call[name])].clone(), call.get("layout")) if call.get(name) else None
+        tensor = devices.placed(inputs[str(call[name])].clone()) if call.get(name) else None
+        tensor = None if tensor is None else circumstances.arranged(tensor, call.get("layout"))
         if tensor is not None and tensor.is_floating_point():
             tensor.requires_grad_(requires_grad)
         leaves[name] = tensor
@@ -140,6 +141,6 @@ def _gradients(
     # Not by `grad_outputs`, for which torch imports sympy, a third of a second in every process; bit by bit the same,
     # for what the product and the sum add to the backward pass are multiplications with one.
     with torch.enable_grad():
-        weighted = (output * cotangent.to(output.dtype)).sum()
+        weighted = (output * devices.placed(cotangent).to(output.dtype)).sum()
     gradients = torch.autograd.grad(weighted, list(wanted.values()), allow_unused=True)
     return dict(zip(wanted, gradients, strict=True))

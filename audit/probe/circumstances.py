@@ -9,6 +9,7 @@ from contextlib import ExitStack, contextmanager
 import torch
 from torch.nn.modules.dropout import _DropoutNd
 
+from . import devices
 from .callee import DTYPES
 
 # Attributes in which modules keep a probability that they hand to a function.
@@ -75,7 +76,7 @@ def of_call(module: torch.nn.Module | None, call: Mapping[str, object]) -> Itera
             stack.callback(module.eval)
             module.train()
         if call.get("autocast"):
-            stack.enter_context(torch.autocast("cpu", dtype=DTYPES[str(call["autocast"])]))
+            stack.enter_context(torch.autocast(devices.kind(), dtype=DTYPES[str(call["autocast"])]))
         yield
 
 

@@ -66,12 +66,13 @@ def _prepared(settings: dict[str, object]) -> dict[str, Procedure]:
     # library must not break it, and the probe binds torch's functions before the target can replace them.
     import torch
 
-    from . import attention, branches, branches_survey, environment, models, reproducing, specs
+    from . import attention, branches, branches_survey, devices, environment, libraries, models, reproducing, specs
     from .guess import find
     from .tracing import trace
 
     opened.watch()
     torch.set_num_threads(cast(int, settings["threads"]))
+    devices.enter(str(settings["device"]))
     hidden = cast(list[str], settings["hidden"])
     paths.enter(source=str(settings["source"]), root=str(settings["root"]), hidden=hidden)
     return {
@@ -86,8 +87,10 @@ def _prepared(settings: dict[str, object]) -> dict[str, Procedure]:
         "model_load": models.load,
         "model_reached": models.reached,
         "attention_run": branches.forcing(attention.run),
-        "attention_branches": branches_survey.survey,
+        "attention_branches": branches.forcing(branches_survey.survey),
         "attention_find": find.find,
+        "attention_libraries": libraries.answers,
+        "attention_library_versions": libraries.versions,
         "attention_trace": trace.attention_trace,
         "attention_cores": trace.attention_cores,
         "attention_reproduce": reproducing.reproduce,
