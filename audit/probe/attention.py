@@ -33,7 +33,8 @@ def run(
         seed: of the weights.
         dtype: of the weights; the inputs arrive in it.
         calls: each names its tensors by their keys in `tensors`. `kind` is `forward`, `decode` or `backward`; `layout`
-            and what `circumstances.of_call` takes may be added, `tolerated` (an exception is an answer) and `watched`.
+            and what `circumstances.of_call` takes may be added, `moved` as `circumstances.moved` takes it, `tolerated`
+            (an exception is an answer) and `watched`.
         tensors: the inputs, in the safetensors format.
         opened: whether trainable parameters that begin as zero are given other numbers first.
 
@@ -63,7 +64,12 @@ def run(
         leaves = _leaves(inputs, call, requires_grad=backward)
         before = {key: digest(leaf) for key, leaf in leaves.items() if leaf is not None}
         kind = "decode" if call["kind"] == "decode" else "forward"
-        with phase(kind), torch.set_grad_enabled(backward), circumstances.of_call(module, call):
+        with (
+            phase(kind),
+            torch.set_grad_enabled(backward),
+            circumstances.of_call(module, call),
+            circumstances.moved(module, call.get("moved"), inputs),
+        ):
             with watching.watched(watching.home_of(declared) if call.get("watched") else None) as seen:
                 try:
                     output = callee.call(leaves, call)

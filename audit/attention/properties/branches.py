@@ -82,6 +82,48 @@ def judge_branches(subject: AttentionSubject, run: Run, *, real: bool) -> Judgem
         return call_raised(subject, run, raised)
 
 
+@dataclass(frozen=True, kw_only=True)
+class Apart:
+    """A branch that differs from the plain one in a case, or raises what says by itself that it is wrong: `told`."""
+
+    branch: Branch
+    case: Case
+    dtype: Dtype
+    rounded: Dtype  # what some step may have been rounded to
+    told: str = ""
+
+
+def apart(subject: AttentionSubject, run: Run) -> list[Apart]:
+    """Return the branches that are wrong beside the plain one, each with the first case that shows it.
+
+    Raises:
+        TargetRaised: a call that has been made before raised this time.
+    """
+    dtype = subject.finest_dtype
+    survey = branching.surveyed(subject, run, dtype, plain_case(subject, subject.generator(run.seed)))
+    cases = _cases(subject, run)
+    plain = branching.answered(subject, run, dtype, Branch(name="plain"), cases)
+    everything = _compared(subject, run, dtype, survey, cases, plain, installed=(subject, run)).answered
+    bounds = _Bounds(subject, run, cases, everything)
+    found: list[Apart] = []
+    for each in everything:
+        rounded = branching.coarser(each.dtype, each.dtypes)
+        told = [(i, raised) for i, raised in each.raised.items() if _is_told(raised)]
+        wrong = [
+            case
+            for case, (_, deviation) in _deviations(subject, cases, bounds.plain(each.dtype), each, bounds)
+            if not deviation.holds
+        ]
+        if told:
+            index, raised = told[0]
+            found.append(
+                Apart(branch=each.branch, case=cases[index], dtype=each.dtype, rounded=rounded, told=raised.message)
+            )
+        elif wrong:
+            found.append(Apart(branch=each.branch, case=wrong[0], dtype=each.dtype, rounded=rounded))
+    return found
+
+
 def _cases(subject: AttentionSubject, run: Run) -> list[Case]:
     """Return the plain case, the same with its last token changed and with dropout, one twice as long, and others.
 

@@ -33,6 +33,11 @@ def modules_of(name: str, record: Record) -> dict[str, types.ModuleType]:
     return _made(_LIBRARIES[name][2](record))
 
 
+def version_of(name: str) -> str:
+    """Return the version that a stand-in has."""
+    return _LIBRARIES[name][0]
+
+
 def distribution_of(name: str) -> str:
     """Return the name under which a library is installed."""
     return _LIBRARIES[name][1]
