@@ -145,7 +145,11 @@ def _compare(each: Apart, subject: AttentionSubject, setting: Setting) -> list[s
         probability = float(str(each.case.circumstances["dropout"]))
         lines += [f"    set_dropout(twin, {probability!r})  # in eval mode it does not act, whatever it is"]
     if not each.told:
-        return [*lines, "    observed = attend_other(inputs, twin)", "return observed, attend(inputs, module)"]
+        lines += ["    observed = attend_other(inputs, twin)"]
+        if setting.padding and "key_mask" in each.case.tensors and "context" not in each.case.tensors:
+            lines += ["expected = attend(inputs, module)", 'kept = inputs["key_mask"]  # a padded query is nobody\'s']
+            return [*lines, "return observed[kept], expected[kept]"]
+        return [*lines, "return observed, attend(inputs, module)"]
     known = next((text for text in _TOLD if text in each.told), each.told)
     return [
         *lines,
