@@ -1,6 +1,6 @@
 """From options to an exit code: loads the target, shows progress, prints or writes the report."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -31,8 +31,9 @@ def run_area(
     keeps_results: bool = False,
     fail_fast: bool = False,
     one_thread: bool = False,
+    prepared: Callable[[Target], Target] = lambda target: target,
 ) -> None:
-    """Audit the target and leave with the exit code of the report.
+    """Audit the target, as `prepared` makes it, and leave with the exit code of the report.
 
     Raises:
         UsageError: the options or the configuration need correcting.
@@ -47,6 +48,7 @@ def run_area(
         notebooks=options.notebooks,
         probe=options.probe,
     )
+    target = prepared(target)
     request = Request(
         command=command,
         planners=planners,

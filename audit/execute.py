@@ -34,6 +34,7 @@ def open_probe(target: Target, *, side_by_side: int = 1) -> Probe:
         limits=Limits(timeout_s=settings.timeout_s, memory_mb=settings.memory_mb, output_mb=settings.output_mb),
         threads=max(1, available_cores() // side_by_side),
         forks=settings.forks,
+        device=target.device,
     )
 
 

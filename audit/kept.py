@@ -77,7 +77,8 @@ class KeptResults:
         """
         given = (
             __version__, _tool_digest(), content, str(target.root), str(target.source), str(target.python),
-            target.config_digest, *target.flags, str(target.settings.seed), _installed(target.python),
+            target.config_digest, target.device, target.device_seen, *target.flags, str(target.settings.seed),
+            _installed(target.python),
             *provenance.machine(), _environment(),
         )  # fmt: skip
         self._base = "\0".join(given)

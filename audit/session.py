@@ -123,11 +123,14 @@ class Collected:
 
     @cached_property
     def environment(self) -> Environment | None:
-        """What the target's interpreter has; None when it was not started or does not answer."""
-        if self.probe is None:
+        """What the target's interpreter has; None when it was not started or does not answer.
+
+        For what is judged on a GPU it is started: which GPU that was belongs in the report.
+        """
+        if self.probe is None and not self.target.on_gpu:
             return None
         try:
-            reply = dict(self.probe.call("environment"))
+            reply = dict(self._probe().call("environment"))
         except (ProbeFailure, TargetRaised):
             return None
         fields = {key: value for key, value in reply.items() if key in Environment.model_fields}

@@ -81,6 +81,13 @@ class Target(BaseModel):
     is_tree: bool = False
     paths: tuple[Path, ...] = ()
     probe: bool = False  # of a flag alone: whether code is run is not the target's to say
+    device: str = "cpu"  # of a flag alone: where the target runs is not its own to say either
+    device_seen: str = ""  # the name of a GPU, and the versions of what computes on it
+
+    @property
+    def on_gpu(self) -> bool:
+        """Whether the target runs on a GPU."""
+        return self.device != "cpu"
 
     @property
     def package_path(self) -> Path:
@@ -181,6 +188,12 @@ class Target(BaseModel):
             ),
             probe=probe,
             is_tree=True,
+        )
+
+    def on_device(self, device: str, seen: str) -> Self:
+        """Return the target that runs on another device, which has been seen to be there."""
+        return self.model_copy(
+            update={"device": device, "device_seen": seen, "flags": (*self.flags, "--device", device)}
         )
 
     def limited_to(self, paths: Sequence[Path]) -> Self:

@@ -20,10 +20,12 @@ from audit.attention.subject import DTYPES, AttentionSubject, Built, Case
 from audit.gateway import ProbeFailure, TargetRaised
 from audit.gateway.client import Plain
 from audit.plan import Run
+from audit.probe.standins.installing import FLEX, NAMES
 
 TRITON = "triton"
 HALF: Dtype = "bfloat16"  # what libraries take that refuse float32
 KERNELS = ("math", "flash")  # of torch's fused attention, those that a CPU has
+KERNELS_OF_A_GPU = ("efficient",)  # besides; its flash kernel takes half precision only
 _CONFIG_CHOICE = "_attn_implementation"
 # Words in options by the library that the implementation needs, the longest first.
 _WORDS = (
@@ -47,6 +49,12 @@ class Survey(BaseModel):
     attributes: tuple[tuple[str, tuple[Any, ...]], ...]
     arguments: tuple[tuple[tuple[str, ...], tuple[Any, ...]], ...]
     absent: tuple[str, ...]
+    real: Mapping[str, str] = {}  # versions of libraries that are called themselves
+
+    def shown(self, library: str) -> str:
+        """Say what answers the calls of a library."""
+        version = self.real.get(library)
+        return f"stand-in for {library}" if version is None else f"{library} {version}"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,6 +67,7 @@ class Branch:
     library: str | None = None
     of_config: bool = False  # the choice of a configuration, whose model gives each implementation its own masks
     of_torch: bool = False  # a kernel of torch's own
+    stands_in: bool = True  # of one with a library, whether a stand-in answers its calls
 
     def of(self, subject: AttentionSubject) -> AttentionSubject:
         """Return the subject on this branch."""
@@ -71,7 +80,8 @@ class Branch:
                     place = place[part]
                 place[path[-1]] = value
         # `forced` is given even where it is empty, so that calls are counted.
-        return replace(subject, source=source | {"forced": dict(self.forced)}, built=Built())
+        forced = {**cast(Mapping[str, Plain], source.get("forced") or {}), **self.forced}
+        return replace(subject, source=source | {"forced": forced}, built=Built())
 
 
 @dataclass(kw_only=True)
@@ -91,6 +101,19 @@ class Answered:
     def why_not(self) -> str:
         """Why nothing of it can be compared."""
         return next(iter(self.reasons.values()), "it was not called")
+
+
+def without_libraries(subject: AttentionSubject, run: Run) -> tuple[AttentionSubject, Run]:
+    """Return the subject as it is where no library is installed, and a process that has not imported it otherwise."""
+    forced: dict[str, Plain] = {"without": [name for name in NAMES if name != FLEX]}
+    source = dict(subject.source) | {"forced": forced}
+    return replace(subject, source=source, built=Built()), replace(run, probe=run.probe.beside("without libraries"))
+
+
+def versions(run: Run) -> Mapping[str, str]:
+    """Return the versions of the libraries that can be called themselves; raises what `Probe.call` does."""
+    reply = run.probe.beside("libraries").call("attention_library_versions")
+    return {name: str(version) for name, version in reply.items() if name in NAMES}
 
 
 def surveyed(subject: AttentionSubject, run: Run, dtype: Dtype, case: Case) -> Survey:
@@ -137,10 +160,10 @@ def options(survey: Survey) -> list[Branch]:
     return found
 
 
-def kernels(survey: Survey) -> Iterator[Branch]:
+def kernels(survey: Survey, *, on_gpu: bool) -> Iterator[Branch]:
     """Yield the branches that torch takes by itself, where the target calls its fused attention."""
     if survey.sdpa:
-        for kernel in KERNELS:
+        for kernel in (*KERNELS, *(KERNELS_OF_A_GPU if on_gpu else ())):
             yield Branch(name=f"SDPA's {kernel} kernel", forced={"sdpa": kernel}, of_torch=True)
 
 
@@ -203,7 +226,7 @@ def does_not_have(raised: TargetRaised) -> bool:
 def with_libraries(
     subject: AttentionSubject, run: Run, dtype: Dtype, libraries: Sequence[str], survey: Survey, cases: Sequence[Case]
 ) -> list[Answered]:
-    """Run the branches that call libraries, whose stand-ins are there when the target is imported.
+    """Run the branches that call libraries, which are there when the target is imported: themselves, or stand-ins.
 
     Several share a process where options choose between them. Options that name a library are tried after none; in half
     precision where it is not called before; and first with a GPU pretended where a guard may ask for one, then without.
@@ -211,7 +234,7 @@ def with_libraries(
     found: list[Answered] = []
     waiting = {library: _ways(survey, library) for library in libraries}
     tried: dict[str, list[Answered]] = {library: [] for library in libraries}
-    asks = survey.cuda or any(way.of_config for ways in waiting.values() for way in ways)
+    asks = not run.target.on_gpu and (survey.cuda or any(way.of_config for ways in waiting.values() for way in ways))
     for cuda in (True, False) if asks else (False,):
         if not waiting:
             break
@@ -219,6 +242,8 @@ def with_libraries(
         probe = run.probe.beside(f"{names}, cuda {cuda}")
         for library, ways in list(waiting.items()):
             forced: dict[str, Plain] = {"library": names, "accepts_float32": True, "cuda": cuda}
+            if survey.real:
+                forced["real"] = [each for each in libraries if each in survey.real]
             forcing = [replace(way, forced={**forced, **way.forced}) for way in ways]
             tries = _tries(subject, replace(run, probe=probe), dtype, forcing, cases)
             tried[library] += tries
@@ -227,7 +252,9 @@ def with_libraries(
                 del waiting[library]
     for library in waiting:
         told = next((each for each in tried[library] if each.reasons), tried[library][0])
-        told.reasons = told.reasons or {0: "the stand-in was never called, whatever option was chosen"}
+        told.reasons = told.reasons or {
+            0: f"the {'stand-in' if told.branch.stands_in else 'library'} was never called, whatever option was chosen"
+        }
         told.outputs = {}
         found.append(told)
     return found
@@ -235,12 +262,14 @@ def with_libraries(
 
 def _ways(survey: Survey, library: str) -> list[Branch]:
     """Return how a library may be called: because it is there, and by each option that names it."""
+    name, stands_in = survey.shown(library), library not in survey.real
     ways = [
-        replace(option, name=f"stand-in for {library}, {option.name}")
+        replace(option, name=f"{name}, {option.name}", stands_in=stands_in)
         for option in options(survey)
         if option.library == library
     ]
-    return [Branch(name=f"stand-in for {library}", library=library), *ways] if library in survey.libraries else ways
+    alone = Branch(name=name, library=library, stands_in=stands_in)
+    return [alone, *ways] if library in survey.libraries else ways
 
 
 def _tries(
@@ -254,6 +283,15 @@ def _tries(
             if tries[-1].called:
                 return tries
     return tries
+
+
+def on_kernel(subject: AttentionSubject, run: Run, dtype: Dtype, branch: Branch, cases: Sequence[Case]) -> Answered:
+    """Run the branch of one of torch's kernels, in half precision where a GPU has it in that alone."""
+    found = answered(subject, run, dtype, branch, cases)
+    if not run.target.on_gpu or found.outputs or dtype == HALF:
+        return found
+    half = answered(subject, run, HALF, branch, cases)
+    return half if half.outputs else found
 
 
 def without_sdpa(subject: AttentionSubject, run: Run, dtype: Dtype, survey: Survey, cases: Sequence[Case]) -> Answered:

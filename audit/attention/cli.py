@@ -23,6 +23,14 @@ KeepingOption = Annotated[
         "that was stopped goes on where it was, and a result that is not of this run says when it was measured.",
     ),
 ]
+DeviceOption = Annotated[
+    str,
+    typer.Option(
+        "--device",
+        metavar="cpu|cuda|cuda:N",
+        help="Where the target runs; on a GPU `attention.branches` calls the libraries themselves, not stand-ins.",
+    ),
+]
 NameArgument = Annotated[str, typer.Argument(metavar="FILE::NAME", help="The class or function, in any file.")]
 _HELP = (
     "Compare attention mechanisms with a float64 oracle and check their masks, causality, cache and gradients. Judges "
@@ -45,6 +53,7 @@ class AttentionOptions(Options):
     target: TargetAroundOption = None
     cache: KeepingOption = True
     fail_fast: FailFastOption = False
+    device: DeviceOption = "cpu"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -68,6 +77,7 @@ def register(app: typer.Typer) -> None:
             "astrobio-audit attention",
             "astrobio-audit attention mypackage/layers.py::SelfAttention",
             "astrobio-audit attention --only causality --subject my_attention",
+            "astrobio-audit attention --device cuda",
         ],
         run=_attention,
     )

@@ -7,6 +7,7 @@ from pathlib import Path
 import typer
 
 from audit.attention.cli import AttentionOptions, SpecOptions
+from audit.attention.devices import on_device
 from audit.attention.found import ask
 from audit.attention.named import Named, item_named, read_names
 from audit.attention.plan import plan_attention, plan_named
@@ -38,6 +39,7 @@ def run_attention(options: AttentionOptions) -> None:
             keeps_results=True,
             one_thread=True,
             fail_fast=options.fail_fast,
+            prepared=lambda target: on_device(target, options.device),
         )
         return
     if options.package:
@@ -50,6 +52,7 @@ def run_attention(options: AttentionOptions) -> None:
         seed=options.seed,
         workers=options.workers,
     )
+    tree = on_device(tree, options.device)
     located = [Named(place, name.qualname) for name in named for place in paths_inside(tree.root, [name.path])]
     request = Request(
         command="attention",

@@ -46,7 +46,7 @@ def plan_attention(collected: Collected) -> Plan:
     what was not looked at must not leave the report.
     """
     if collected.target.settings.specs is None and (items := attention_of(collected)):
-        return tuple(guessed_groups(collected, items))
+        return (*guessed_groups(collected, items), *_agreement(collected, items))
     catalog = collected.catalog
     package = package_subject(collected)
     declared = PlannedCheck(
@@ -66,6 +66,7 @@ def plan_attention(collected: Collected) -> Plan:
     if left_out:
         groups += guessed_groups(collected, left_out, carried=Carried(list(_traces(collected, specs, catalog))))
     groups += _model_groups(collected, specs, catalog, own)
+    groups += _agreement(collected, items)
     return tuple(groups)
 
 
@@ -77,9 +78,17 @@ def plan_named(names: Sequence[Named]) -> Planner:
     """
 
     def plan(collected: Collected) -> Plan:
-        return tuple(guessed_groups(collected, [item_named(collected, name) for name in names]))
+        items = [item_named(collected, name) for name in names]
+        return (*guessed_groups(collected, items), *_agreement(collected, items))
 
     return plan
+
+
+def _agreement(collected: Collected, items: Sequence[InventoryItem]) -> Iterator[Group]:
+    """Yield the checks of stand-ins for the libraries that the files of attention mechanisms import."""
+    from audit.attention.agreement import agreement_groups
+
+    return agreement_groups(collected.target.source / item.path for item in items)
 
 
 def _traces(collected: Collected, specs: str, catalog: Catalog) -> Iterator[tuple[str, Callable[[Run], "Trace"]]]:

@@ -1,6 +1,7 @@
 """The smallest inputs on which a defect shows, and the script that shows it, tried in the target's process."""
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 
 from audit.attention.reproducers.call import Unwritable, calling
 from audit.attention.reproducers.relations import RELATIONS
@@ -14,6 +15,7 @@ from audit.results import Reproducer
 
 SECONDS = 3.0  # for one relation; most take a tenth of a second
 _AREA = "attention."
+_BRANCHES = "attention.branches"
 
 
 def reproducer_of(
@@ -29,6 +31,8 @@ def reproducer_of(
     except Unwritable as why:
         return str(why)
     relations = list(_relations(subject, checks))
+    if _BRANCHES in checks:
+        return _of_branches(subject, run, file=file, is_class=is_class)
     if not relations:
         return f"no script is written for {', '.join(checks)} on a subject without an oracle"
     said = ""
@@ -40,8 +44,30 @@ def reproducer_of(
         if isinstance(found, Reproducer):
             return found
         said = found or said
-    last = one_line(said.strip().splitlines()[-1]) if said.strip() else "it showed nothing"
-    return f"no script that was tried shows it on small inputs; the last one said: {last}"
+    return f"no script that was tried shows it on small inputs; the last one said: {_last(said)}"
+
+
+def _of_branches(subject: AttentionSubject, run: Run, *, file: str, is_class: bool) -> Reproducer | str:
+    """Return a script for a branch that differs from the plain one; its process has not imported the target before."""
+    from audit.attention.reproducers.branches import branch_scripts  # which judges branches, as properties do
+
+    if run.target.on_gpu:
+        return "scripts run on a CPU, and this was seen on a GPU"
+    fresh = replace(run, probe=run.probe.beside("reproducers"))
+    said = "no branch differs from the plain one by itself"
+    try:
+        for name, scripts in branch_scripts(subject, run, is_class=is_class):
+            found = _tried(fresh, scripts, file)
+            if isinstance(found, Reproducer):
+                return found
+            said = f"{name}: {_last(found)}"
+    except Unwritable as why:
+        return str(why)
+    return f"no script that was tried shows it on small inputs; the last one said: {said}"
+
+
+def _last(said: str) -> str:
+    return one_line(said.strip().splitlines()[-1]) if said.strip() else "it showed nothing"
 
 
 def _relations(subject: AttentionSubject, checks: Sequence[str]) -> Iterator[Relation]:

@@ -8,94 +8,17 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from audit.attention.decode_stub import decode_lines, has_cache
+from audit.attention.spec_lines import (
+    HEADS_TAKEN,
+    TAKEN,
+    mask_of,
+    prelude_of,
+    python,
+    recipe_of,
+)
 from audit.gateway.client import Plain
 
-_GIVEN = {  # of (B, L, C)
-    "BLC": "{x}",
-    "LBC": "{x}.transpose(0, 1)",
-    "BCL": "{x}.transpose(1, 2)",
-    "BCHW": "{x}.transpose(1, 2).unflatten(2, (height, width))",
-    "BHWC": "{x}.unflatten(1, (height, width))",
-    "B1LC": "{x}[:, None]",
-    "BCTHW": "{x}.transpose(1, 2).unflatten(2, (1, height, width))",
-    "BTHWC": "{x}.unflatten(1, (1, height, width))",
-    "(BL)C": "{x}.flatten(0, 1)",
-}
-_TAKEN = {
-    "BLC": "{y}",
-    "LBC": "{y}.transpose(0, 1)",
-    "BCL": "{y}.transpose(1, 2)",
-    "BCHW": "{y}.flatten(2).transpose(1, 2)",
-    "BHWC": "{y}.flatten(1, 2)",
-    "B1LC": "{y}[:, 0]",
-    "BCTHW": "{y}.flatten(2).transpose(1, 2)",
-    "BTHWC": "{y}.flatten(1, 3)",
-    "(BL)C": "{y}.unflatten(0, hidden_states.shape[:2])",
-}
-_HEADS_GIVEN = {  # of (B, H, L, D)
-    "BhLD": "{x}",
-    "BLhD": "{x}.transpose(1, 2)",
-    "BLC": "{x}.transpose(1, 2).flatten(2)",
-    "LBC": "{x}.permute(2, 0, 1, 3).flatten(2)",
-    "(Bh)LD": "{x}.flatten(0, 1)",
-    "(BL)hD": "{x}.transpose(1, 2).flatten(0, 1)",
-}
-_HEADS_TAKEN = {
-    "BhLD": "{y}",
-    "BLhD": "{y}.transpose(1, 2)",
-    "BLC": "{y}.unflatten(2, (query.shape[1], -1)).transpose(1, 2)",
-    "LBC": "{y}.unflatten(2, (query.shape[1], -1)).permute(1, 2, 0, 3)",
-    "(Bh)LD": "{y}.unflatten(0, query.shape[:2])",
-    "(BL)hD": "{y}.unflatten(0, (query.shape[0], -1)).transpose(1, 2)",
-    "(BL)C": "{y}.unflatten(0, (query.shape[0], -1)).unflatten(2, (query.shape[1], -1)).transpose(1, 2)",
-}
-_SHAPED = {  # of a mask of keys (B, L)
-    "BL": "{m}",
-    "LB": "{m}.transpose(0, 1)",
-    "B1L": "{m}[:, None]",
-    "BLL": "{m}[:, None].expand(-1, length, -1)",
-    "B11L": "{m}[:, None, None]",
-    "B1LL": "{m}[:, None, None].expand(-1, -1, length, -1)",
-    "BHLL": "{m}[:, None, None].expand(-1, {heads}, length, -1)",
-    "BHLL flat": "{m}[:, None, None].expand(-1, {heads}, length, -1).flatten(0, 1)",
-    "B1L1": "{m}[:, None, :, None]",
-}
-_VALUED = {
-    "bool keep": "{m}",
-    "bool drop": "~{m}",
-    "int keep": "{m}.long()",
-    "int drop": "(~{m}).long()",
-    "float keep": "{m}.to({like}.dtype)",
-    "float drop": "(~{m}).to({like}.dtype)",
-    "additive": "torch.zeros({m}.shape, dtype={like}.dtype).masked_fill(~{m}, torch.finfo({like}.dtype).min)",
-}
-_TABLES = {
-    "rope pair": "(cos.expand(batch, -1, -1), sin.expand(batch, -1, -1))",
-    "rope pair L": "(cos, sin)",
-    "rope pair half": "(angles.cos(), angles.sin())",
-    "rope complex": "torch.polar(torch.ones_like(angles), angles)",
-    "rope complex B": "torch.polar(torch.ones_like(angles), angles).expand(batch, -1, -1)",
-    "rope angles": "torch.cat([angles, angles], dim=-1)",
-    "rope angles 4": "torch.cat([angles, angles], dim=-1)[None, None]",
-    "cos": "cos",
-    "sin": "sin",
-    "cos 4": "cos[None, None]",
-    "sin 4": "sin[None, None]",
-    "cos half": "angles.cos()",
-    "sin half": "angles.sin()",
-    "positions": "torch.arange(length).expand(batch, -1)",
-    "positions L": "torch.arange(length)",
-    "height": "height",
-    "width": "width",
-    "grid": "(height, width)",
-    "grid tensor": "torch.tensor([[height, width]])",
-    "alibi": "torch.zeros(batch * {heads}, 1, length)",
-    "lengths": "torch.full((batch,), length)",
-}
-_PACKED = {
-    "packed": "torch.arange(0, ({x}.shape[0] + 1) * {x}.shape[-2], {x}.shape[-2], dtype=torch.int32)",
-    "longest": "{x}.shape[-2]",
-}
 _LONG = 30  # characters: what is longer has a line of its own
 _UNDECIDED = {
     "num_heads": "the number of query heads",
@@ -131,11 +54,16 @@ def spec_stub(found: Mapping[str, Plain]) -> str:
         if each not in usable:
             lines.append(f"# A call with a context is not one that specs can declare: {each['call']}")
     is_class = "build" in reply["signature"]
-    body = [line for i, each in enumerate(usable) for line in _functions(each, qualname, _suffix(i), is_class=is_class)]
+    body = [
+        line
+        for i, each in enumerate(usable)
+        for line in (
+            *_functions(each, qualname, _suffix(i), is_class=is_class),
+            *_decode(each["choices"], qualname, _suffix(i)),
+        )
+    ]
     body = body or _empty_functions(reply, qualname)
-    names = sorted(
-        {qualname.partition(".")[0], *(name for each in usable for name in names_of(each["choices"]["arguments"]))}
-    )
+    names = sorted({qualname.partition(".")[0], *(name for each in usable for name in names_in(each["choices"]))})
     lines += _imports(module, names, "\n".join(body))
     lines += body
     lines += ["ATTENTION: dict[str, dict[str, object]] = {"]
@@ -153,6 +81,23 @@ def functions_of(choices: Mapping[str, Any], qualname: str, *, is_class: bool) -
         KeyError: an argument is made in a way that has no line of Python.
     """
     return _functions({"choices": choices}, qualname, "", is_class=is_class)
+
+
+def names_in(choices: Mapping[str, Any]) -> list[str]:
+    """Return the names of the target's module that a way to build and call it needs."""
+    cache = choices["form"].get("cache") or {}
+    return names_of(choices["arguments"]) + names_of(cache.get("first"))
+
+
+def _decode(choices: Mapping[str, Any], qualname: str, suffix: str) -> list[str]:
+    """Return the lines of `decode`, or the reason why there are none of a cache that it seems to have."""
+    if not has_cache(choices):
+        why = choices["form"].get("why no cache")
+        return [f"# decide: `decode` for its cache, whose call was not found out: {why}", "", ""] if why else []
+    lines = decode_lines(choices, qualname=qualname, suffix=suffix)
+    if choices["form"]["cache"]["mask"]:
+        lines = ["# decide: without a mask later tokens are seen; `forward` must hide them as this does.", *lines]
+    return lines
 
 
 def _suffix(index: int) -> str:
@@ -187,7 +132,7 @@ def _functions(subject: Mapping[str, Any], qualname: str, suffix: str, *, is_cla
         lines += [f"# decide: {names} begin as zero, and nothing shows behind them; give them numbers in `build`."]
     if is_class:
         lines += [f"def build{suffix}() -> {qualname}:", f"    return {qualname}("]
-        lines += [f"        {name}={_python(value)}," for name, value in arguments.items()]
+        lines += [f"        {name}={python(value)}," for name, value in arguments.items()]
         lines += ["    )", "", ""]
     if function:
         head = "query: Tensor, key: Tensor, value: Tensor, is_causal: bool, mask: Tensor | None"
@@ -202,10 +147,10 @@ def _functions(subject: Mapping[str, Any], qualname: str, suffix: str, *, is_cla
 
 def _statements(form: Mapping[str, Any], qualname: str, suffix: str, *, is_class: bool) -> list[str]:
     function, mask = form["canonical"] == "function", form["mask"]
-    given = {name: _recipe(recipe, form) for name, recipe in form["arguments"].items()}
+    given = {name: recipe_of(recipe, form) for name, recipe in form["arguments"].items()}
     if mask and mask["parameter"]:
-        given[mask["parameter"]] = _mask(form, mask, required="kept" in form["arguments"].values())
-    prelude = _prelude(" ".join(given.values()), form, function=function)
+        given[mask["parameter"]] = mask_of(form, mask, required="kept" in form["arguments"].values())
+    prelude = prelude_of(" ".join(given.values()), form, function=function)
     inputs = ("hidden_states", "query", "key", "value")  # masks and tables are made of these as they come
     for name, text in given.items():
         if len(text) > _LONG and not text.startswith(inputs) and name not in inputs:
@@ -217,60 +162,8 @@ def _statements(form: Mapping[str, Any], qualname: str, suffix: str, *, is_class
     output = f"{callee}({call})"
     for part in form["pick"]:
         output += part if str(part).startswith(".") else f"[{part!r}]"
-    taken = (_HEADS_TAKEN if function else _TAKEN)[form["out"]].format(y=output)
+    taken = (HEADS_TAKEN if function else TAKEN)[form["out"]].format(y=output)
     return [*prelude, f"output: Tensor = {taken}", "return output"]
-
-
-def _prelude(call: str, form: Mapping[str, Any], *, function: bool) -> list[str]:
-    lines: list[str] = []
-    if function:
-        return ["length = query.shape[2]"] if "length" in call else []
-    if any(word in call for word in ("batch", "length", "height", "width", "cos", "sin", "angles")):
-        lines.append("batch, length, _ = hidden_states.shape")
-    if "height" in call or "width" in call:
-        lines.append("height, width = 1, length  # decide: an image whose positions stand in rows")
-    if any(word in call for word in ("cos", "sin", "angles")):
-        dim = form["rope"]
-        lines.append(f"angles = torch.arange(length)[:, None] * 10000.0 ** (-torch.arange(0, {dim}, 2) / {dim})")
-    if any(word in call for word in ("cos.", "cos,", "cos[", "=cos", "=sin")):
-        lines.append("cos, sin = (f(torch.cat([angles, angles], dim=-1)) for f in (torch.cos, torch.sin))")
-    return lines
-
-
-def _recipe(recipe: object, form: Mapping[str, Any]) -> str:
-    if isinstance(recipe, Mapping):
-        if "const" in recipe:
-            return _python(recipe["const"])
-        return "{" + ", ".join(f"{key!r}: {_recipe(item, form)}" for key, item in recipe["dict"].items()) + "}"
-    if recipe == "causal":
-        return "is_causal"
-    if recipe == "kept":
-        return _mask(form, form["required_mask"], required=True)
-    if str(recipe).startswith(tuple(_PACKED)):
-        what, _, of_keys = str(recipe).partition(" ")
-        x = ("key" if of_keys else "query") if form["canonical"] == "function" else "hidden_states"
-        return _PACKED[what].format(x=x)
-    if form["canonical"] == "function":
-        return _HEADS_GIVEN[form["layout"]].format(x=recipe)
-    if recipe in ("hidden", "context"):
-        name = "context" if recipe == "context" and form.get("context_dim") else "hidden_states"
-        return _GIVEN[form["layout"]].format(x=name)
-    if recipe == "zeros":
-        return f"torch.zeros_like({_GIVEN[form['layout']].format(x='hidden_states')})"
-    return _TABLES[str(recipe)].format(heads=form["heads"])
-
-
-def _mask(form: Mapping[str, Any], mask: Mapping[str, str], *, required: bool) -> str:
-    function = form["canonical"] == "function"
-    name, like = ("mask", "query") if function else ("key_mask", "hidden_states")
-    every = "torch.ones(query.shape[0], 1, 1, key.shape[2], dtype=torch.bool)"
-    keys = "context" if form.get("context_dim") else "hidden_states"
-    every = every if function else f"torch.ones({keys}.shape[:2], dtype=torch.bool)"
-    source = f"({every} if {name} is None else {name})" if required else name
-    by_keys = f"{source}[:, 0, 0]" if function and mask["shape"] in ("BL", "B1L", "BLL", "LB") else source
-    shaped = source if function and by_keys == source else _SHAPED[mask["shape"]].format(m=by_keys, heads=form["heads"])
-    valued = _VALUED[mask["convention"]].format(m=shaped, like=like)
-    return valued if required else f"None if {name} is None else {valued}"
 
 
 def _entry(subject: Mapping[str, Any], module: str, qualname: str, suffix: str) -> list[str]:
@@ -279,9 +172,11 @@ def _entry(subject: Mapping[str, Any], module: str, qualname: str, suffix: str) 
     name = " ".join(filter(None, (qualname, subject["name"])))
     lines = [f"    {json.dumps(name)}: {{", f'        "{"function" if function else "class"}": "{module}:{qualname}",']
     lines += [] if function else [f'        "build": build{suffix},']
-    lines += [f'        "forward": forward{suffix},', '        "contract": {']
+    lines += [f'        "forward": forward{suffix},']
+    lines += [f'        "decode": decode{suffix},'] if has_cache(subject["choices"]) else []
+    lines += ['        "contract": {']
     for key, value in contract.items():
-        lines.append(f'            "{key}": {_python(value)},' + (f"  # {why[key]}" if key in why else ""))
+        lines.append(f'            "{key}": {python(value)},' + (f"  # {why[key]}" if key in why else ""))
     lines += _undecided(
         [key for key in _UNDECIDED if key not in contract and not (function and key == "projections")], why
     )
@@ -319,25 +214,3 @@ def _empty_entry(module: str, qualname: str, *, is_class: bool) -> list[str]:
     lines += ['        "forward": forward,', '        "contract": {']
     lines += ['            # "embed_dim": ...,  # decide: the width of the input'] if is_class else []
     return [*lines, *_undecided(list(_UNDECIDED), {}), "        },", "    },"]
-
-
-def _python(value: object) -> str:
-    """Return the expression for what the probe describes as plain data (its `guess.values`)."""
-    if isinstance(value, list):
-        return f"[{', '.join(_python(item) for item in value)}]"
-    if not isinstance(value, Mapping):
-        return repr(value)
-    if "$tuple" in value:
-        return f"({', '.join(_python(item) for item in value['$tuple'])})"
-    if "$settings" in value:
-        return f"Settings({_keywords(value['$settings'])})"
-    if "$name" in value:
-        return str(value["$name"])
-    if "$call" in value:
-        eager = ["attn_implementation='eager'"] if "_attn_implementation" in value.get("set", {}) else []
-        return f"{value['$call']}({', '.join(filter(None, [_keywords(value['arguments']), *eager]))})"
-    return "{" + ", ".join(f"{key!r}: {_python(item)}" for key, item in value.items()) + "}"
-
-
-def _keywords(arguments: Mapping[str, object]) -> str:
-    return ", ".join(f"{key}={_python(item)}" for key, item in arguments.items())

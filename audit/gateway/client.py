@@ -57,6 +57,7 @@ class Probe:
         limits: Limits,
         threads: int = 1,
         forks: bool = True,
+        device: str = "cpu",
     ) -> None:
         """Describe the child; it starts with the first call.
 
@@ -68,6 +69,7 @@ class Probe:
             limits: of each call.
             threads: torch's number of threads in the child.
             forks: whether the child may be a fork of a process that has imported torch.
+            device: `cpu`, `cuda` or `cuda:N`: where the target's modules and what they are given lie.
         """
         self._python = python
         self._forks = forks
@@ -78,6 +80,7 @@ class Probe:
             "source": str(source),
             "root": str(root),
             "threads": threads,
+            "device": device,
             "hidden": list[Plain](hidden),
         }
         self._process: TargetProcess | None = None

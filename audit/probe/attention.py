@@ -5,7 +5,7 @@ from functools import partial
 
 import torch
 
-from . import circumstances, unread, watching
+from . import circumstances, devices, unread, watching
 from .branches import arranged
 from .callee import Leaves, callee_of
 from .models import SpecError
@@ -33,7 +33,8 @@ def run(
         seed: of the weights.
         dtype: of the weights; the inputs arrive in it.
         calls: each names its tensors by their keys in `tensors`. `kind` is `forward`, `decode` or `backward`; `layout`
-            and what `circumstances.of_call` takes may be added, `tolerated` (an exception is an answer) and `watched`.
+            and what `circumstances.of_call` takes may be added, `moved` as `circumstances.moved` takes it, `tolerated`
+            (an exception is an answer) and `watched`.
         tensors: the inputs, in the safetensors format.
         opened: whether trainable parameters that begin as zero are given other numbers first.
 
@@ -63,7 +64,12 @@ def run(
         leaves = _leaves(inputs, call, requires_grad=backward)
         before = {key: digest(leaf) for key, leaf in leaves.items() if leaf is not None}
         kind = "decode" if call["kind"] == "decode" else "forward"
-        with phase(kind), torch.set_grad_enabled(backward), circumstances.of_call(module, call):
+        with (
+            phase(kind),
+            torch.set_grad_enabled(backward),
+            circumstances.of_call(module, call),
+            circumstances.moved(module, call.get("moved"), inputs),
+        ):
             with watching.watched(watching.home_of(declared) if call.get("watched") else None) as seen:
                 try:
                     output = callee.call(leaves, call)
@@ -121,7 +127,8 @@ def _leaves(
     names = ("hidden_states", "context", "key_mask", "query", "key", "value", "mask")
     leaves: dict[str, torch.Tensor | None] = {}
     for name in names:
-        tensor = circumstances.arranged(inputs[str(call[name])].clone(), call.get("layout")) if call.get(name) else None
+        tensor = devices.placed(inputs[str(call[name])].clone()) if call.get(name) else None
+        tensor = None if tensor is None else circumstances.arranged(tensor, call.get("layout"))
         if tensor is not None and tensor.is_floating_point():
             tensor.requires_grad_(requires_grad)
         leaves[name] = tensor
@@ -140,6 +147,6 @@ def _gradients(
     # Not by `grad_outputs`, for which torch imports sympy, a third of a second in every process; bit by bit the same,
     # for what the product and the sum add to the backward pass are multiplications with one.
     with torch.enable_grad():
-        weighted = (output * cotangent.to(output.dtype)).sum()
+        weighted = (output * devices.placed(cotangent).to(output.dtype)).sum()
     gradients = torch.autograd.grad(weighted, list(wanted.values()), allow_unused=True)
     return dict(zip(wanted, gradients, strict=True))

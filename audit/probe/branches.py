@@ -4,7 +4,9 @@
 
 - `library`: stand-ins (`standins.NAMES`, joined by `+`), or `triton` for its interpreter, are there before the target
   is imported;
-- `cuda`: torch says that there is a GPU, and tensors that they lie on it;
+- `without`: libraries that are not there to be imported, whether installed or not;
+- `real`: those of the libraries that are called themselves, without a stand-in;
+- `cuda`: torch says that there is a GPU, and tensors that they lie on it; nothing to do where they lie on one;
 - `without_sdpa`: torch has no `scaled_dot_product_attention`;
 - `sdpa`: the only kernel that it may use, `math`, `flash` or `efficient`;
 - `attributes`: values of attributes of the module that was built, in every part of it that has them;
@@ -22,9 +24,10 @@ from typing import Any
 
 import torch
 
-from . import branches_cuda
+from . import branches_cuda, devices
 from .callee import Callee, Leaves
-from .standins.installing import absent, installed
+from .standins.installing import absent, installed, not_installed, replaced
+from .standins.real import watched
 from .standins.recorded import Record
 
 Procedure = Callable[..., dict[str, object]]
@@ -98,13 +101,18 @@ def arranged(callee: Callee, subject: Mapping[str, object]) -> Callee:
 
 @contextmanager
 def _circumstances(forced: Mapping[str, object], record: Record) -> Iterator[None]:
+    real, without = forced.get("real"), forced.get("without")
     with ExitStack() as stack:
+        for library in without if isinstance(without, list) else ():
+            stack.enter_context(not_installed(str(library)))
         for library in str(forced.get("library") or "").split("+"):
             if library == TRITON:
                 stack.enter_context(_triton(record))
+            elif isinstance(real, list) and library in real:
+                stack.enter_context(watched(library, record))
             elif library:
                 stack.enter_context(installed(library, record))
-        if forced.get("cuda"):
+        if forced.get("cuda") and not devices.on_gpu():
             stack.enter_context(branches_cuda.pretended())
         if forced.get("without_sdpa"):
             stack.enter_context(absent(torch.nn.functional, "scaled_dot_product_attention"))
@@ -122,7 +130,13 @@ def _circumstances(forced: Mapping[str, object], record: Record) -> Iterator[Non
 
 @contextmanager
 def _triton(record: Record) -> Iterator[None]:
-    """Have kernels of Triton interpreted; which is decided when they are defined."""
+    """Have kernels of Triton counted, and on a CPU interpreted; which is decided when they are defined."""
+    if devices.on_gpu():
+        compiled: Any = importlib.import_module("triton.runtime.jit")
+        run = compiled.JITFunction.run
+        with replaced(compiled.JITFunction, "run", record.counted("triton kernel", run, stands_in=False)):
+            yield
+        return
     os.environ["TRITON_INTERPRET"] = "1"
     try:
         interpreter: Any = importlib.import_module("triton.runtime.interpreter")

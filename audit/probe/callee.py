@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 import torch
 
+from . import devices
 from . import specs as specs_
 from .guess.rebuilding import rebuilt
 from .models import SpecError
@@ -57,7 +58,7 @@ def _of_spec(spec: Mapping[str, object], seed: int, dtype: torch.dtype) -> Calle
         built = specs_.function(spec, "build")()
         if not isinstance(built, torch.nn.Module):
             raise SpecError(f"'build' returned {type(built).__name__}, not a torch.nn.Module")
-    module = built.to(dtype).eval()
+    module = devices.placed_module(built.to(dtype)).eval()
     return Callee(module, lambda leaves, call: _module(spec, module, leaves, call))
 
 

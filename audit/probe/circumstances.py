@@ -9,6 +9,7 @@ from contextlib import ExitStack, contextmanager
 import torch
 from torch.nn.modules.dropout import _DropoutNd
 
+from . import devices
 from .callee import DTYPES
 
 # Attributes in which modules keep a probability that they hand to a function.
@@ -75,8 +76,32 @@ def of_call(module: torch.nn.Module | None, call: Mapping[str, object]) -> Itera
             stack.callback(module.eval)
             module.train()
         if call.get("autocast"):
-            stack.enter_context(torch.autocast("cpu", dtype=DTYPES[str(call["autocast"])]))
+            stack.enter_context(torch.autocast(devices.kind(), dtype=DTYPES[str(call["autocast"])]))
         yield
+
+
+@contextmanager
+def moved(module: torch.nn.Module | None, moves: object, inputs: Mapping[str, torch.Tensor]) -> Iterator[None]:
+    """Move parameters along directions for one call, which takes no gradients.
+
+    Args:
+        module: that has them; a function has none.
+        moves: triples of a parameter's name, the key of its direction in `inputs` and the length of the step; or None.
+        inputs: tensors by their keys.
+    """
+    before: list[tuple[torch.Tensor, torch.Tensor]] = []
+    with torch.no_grad():
+        for name, key, step in moves if isinstance(moves, list) else ():
+            assert module is not None
+            parameter = module.get_parameter(str(name))
+            before.append((parameter, parameter.clone()))
+            parameter.add_(devices.placed(inputs[str(key)]).to(parameter.dtype) * float(step))
+    try:
+        yield
+    finally:
+        with torch.no_grad():
+            for held, value in before:
+                held.copy_(value)
 
 
 @contextmanager

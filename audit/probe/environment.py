@@ -7,8 +7,8 @@ import platform
 
 import torch
 
-_OPTIONAL = ("triton", "flash_attn", "safetensors", "numpy")
-_DISTRIBUTIONS = {"flash_attn": "flash-attn"}
+_OPTIONAL = ("triton", "flash_attn", "flash_attn_interface", "xformers", "safetensors", "numpy")
+_DISTRIBUTIONS = {"flash_attn": "flash-attn", "flash_attn_interface": "flash-attn-3"}
 
 
 def environment() -> dict[str, object]:

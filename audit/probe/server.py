@@ -67,8 +67,11 @@ def _prepared(settings: dict[str, object]) -> dict[str, Procedure]:
     procedures = procedures_by_name()
     import torch
 
+    from . import devices
+
     opened.watch()
     torch.set_num_threads(cast(int, settings["threads"]))
+    devices.enter(str(settings["device"]))
     hidden = cast(list[str], settings["hidden"])
     paths.enter(source=str(settings["source"]), root=str(settings["root"]), hidden=hidden)
     return procedures
@@ -78,7 +81,7 @@ def procedures_by_name() -> dict[str, Procedure]:
     """Import torch and all of the probe, and nothing else; return what can be called."""
     import torch  # noqa: F401  # before all else
 
-    from . import attention, branches, branches_survey, environment, models, reproducing, specs
+    from . import attention, branches, branches_survey, environment, libraries, models, reproducing, specs
     from .guess import find
     from .tracing import trace
 
@@ -94,8 +97,10 @@ def procedures_by_name() -> dict[str, Procedure]:
         "model_load": models.load,
         "model_reached": models.reached,
         "attention_run": branches.forcing(attention.run),
-        "attention_branches": branches_survey.survey,
+        "attention_branches": branches.forcing(branches_survey.survey),
         "attention_find": find.find,
+        "attention_libraries": libraries.answers,
+        "attention_library_versions": libraries.versions,
         "attention_trace": trace.attention_trace,
         "attention_cores": trace.attention_cores,
         "attention_reproduce": reproducing.reproduce,

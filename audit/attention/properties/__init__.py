@@ -70,6 +70,11 @@ class Property:
             judgement = settled.judgement
             if judgement.outcome is Outcome.FAILED and not subject.is_declared:
                 judgement = error(str(judgement.reason))
+        if run.target.on_gpu and judgement.measured is not None:
+            measured = judgement.measured
+            judgement = replace(
+                judgement, measured=replace(measured, origin=f"{measured.origin}; on {run.target.device_seen}")
+            )
         return replace(judgement, subject=named.model_copy(update={"parameters": subject.built.parameters}))
 
 

@@ -25,7 +25,7 @@ CHECK = Check(
     id="attention.branches",
     title="All branches compute the same function",
     proves="With the same weights and inputs, the outputs of every branch that could be forced agree: torch's kernels, "
-    "options that name implementations, a fallback, and libraries that need a GPU, through stand-ins.",
+    "options that name implementations, a fallback, and libraries that need a GPU, through stand-ins on a CPU.",
     defect="a scale passed to a kernel that scales by itself",
     severity=Severity.CRITICAL,
 )
@@ -49,10 +49,25 @@ class _Compared:
 
 
 def judge(subject: AttentionSubject, run: Run) -> Judgement:
-    """Compare every branch with every other."""
+    """Compare every branch with every other; on a GPU libraries are called themselves where they are installed."""
+    return judge_branches(subject, run, real=run.target.on_gpu)
+
+
+def judge_branches(subject: AttentionSubject, run: Run, *, real: bool) -> Judgement:
+    """Compare every branch with every other.
+
+    Args:
+        subject: what is judged.
+        run: the target's process and the seed.
+        real: whether libraries are called themselves, where they can be imported, and stand-ins only for the others.
+    """
     dtype = subject.finest_dtype
     try:
+        # What is installed is called wherever it is there: the others are seen without it.
+        installed = (subject, run)
+        subject, run = branching.without_libraries(subject, run) if real else installed
         survey = branching.surveyed(subject, run, dtype, plain_case(subject, subject.generator(run.seed)))
+        survey = survey.model_copy(update={"real": branching.versions(installed[1])}) if real else survey
         if not (survey.sdpa or survey.libraries or survey.guards_sdpa or survey.attributes or survey.arguments):
             return not_applicable(_ONE_WAY)
         cases = _cases(subject, run)
@@ -61,10 +76,52 @@ def judge(subject: AttentionSubject, run: Run) -> Judgement:
             raise raised
         if 0 not in plain.outputs:
             return error(plain.why_not)
-        compared = _compared(subject, run, dtype, survey, cases, plain)
+        compared = _compared(subject, run, dtype, survey, cases, plain, installed=installed)
         return _judged(subject, run, dtype, cases, compared)
     except TargetRaised as raised:
         return call_raised(subject, run, raised)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Apart:
+    """A branch that differs from the plain one in a case, or raises what says by itself that it is wrong: `told`."""
+
+    branch: Branch
+    case: Case
+    dtype: Dtype
+    rounded: Dtype  # what some step may have been rounded to
+    told: str = ""
+
+
+def apart(subject: AttentionSubject, run: Run) -> list[Apart]:
+    """Return the branches that are wrong beside the plain one, each with the first case that shows it.
+
+    Raises:
+        TargetRaised: a call that has been made before raised this time.
+    """
+    dtype = subject.finest_dtype
+    survey = branching.surveyed(subject, run, dtype, plain_case(subject, subject.generator(run.seed)))
+    cases = _cases(subject, run)
+    plain = branching.answered(subject, run, dtype, Branch(name="plain"), cases)
+    everything = _compared(subject, run, dtype, survey, cases, plain, installed=(subject, run)).answered
+    bounds = _Bounds(subject, run, cases, everything)
+    found: list[Apart] = []
+    for each in everything:
+        rounded = branching.coarser(each.dtype, each.dtypes)
+        told = [(i, raised) for i, raised in each.raised.items() if _is_told(raised)]
+        wrong = [
+            case
+            for case, (_, deviation) in _deviations(subject, cases, bounds.plain(each.dtype), each, bounds)
+            if not deviation.holds
+        ]
+        if told:
+            index, raised = told[0]
+            found.append(
+                Apart(branch=each.branch, case=cases[index], dtype=each.dtype, rounded=rounded, told=raised.message)
+            )
+        elif wrong:
+            found.append(Apart(branch=each.branch, case=wrong[0], dtype=each.dtype, rounded=rounded))
+    return found
 
 
 def _cases(subject: AttentionSubject, run: Run) -> list[Case]:
@@ -85,11 +142,20 @@ def _cases(subject: AttentionSubject, run: Run) -> list[Case]:
 
 
 def _compared(
-    subject: AttentionSubject, run: Run, dtype: Dtype, survey: Survey, cases: Sequence[Case], plain: Answered
+    subject: AttentionSubject,
+    run: Run,
+    dtype: Dtype,
+    survey: Survey,
+    cases: Sequence[Case],
+    plain: Answered,
+    *,
+    installed: tuple[AttentionSubject, Run],
 ) -> _Compared:
+    """Return what every branch answers; `installed` are the subject and the run with what is installed."""
     options = branching.options(survey)
     named = {option.name for option in options if option.library}
-    found = [branching.answered(subject, run, dtype, each, cases) for each in branching.kernels(survey)]
+    kernels = branching.kernels(survey, on_gpu=run.target.on_gpu)
+    found = [branching.on_kernel(subject, run, dtype, each, cases) for each in kernels]
     # Those that a library is named for may do without it, and are run with its stand-in below as well.
     here = [replace(option, library=None) for option in options if not (option.of_config and option.library)]
     found += [
@@ -105,7 +171,7 @@ def _compared(
     chosen = [option.library for option in options if option.of_config and option.library]
     for libraries in [*([each] for each in present), list(dict.fromkeys(chosen))]:
         if libraries:
-            found += branching.with_libraries(subject, run, dtype, libraries, survey, cases)
+            found += branching.with_libraries(*installed, dtype, libraries, survey, cases)
     usable, why_not = [plain], missing
     half = None
     for each in found:
@@ -189,8 +255,12 @@ def _is_told(raised: TargetRaised) -> bool:
 
 
 def _told(each: Answered) -> str:
-    """Say what a stand-in was called with."""
-    if "float32" in each.dtypes and each.branch.library in ("flash_attn", "flash_attn_interface"):
+    """Say what a library or its stand-in was called with."""
+    if (
+        each.branch.stands_in
+        and "float32" in each.dtypes
+        and each.branch.library in ("flash_attn", "flash_attn_interface")
+    ):
         return "called with float32, which the library itself refuses"
     return f"called with {', '.join(sorted(each.dtypes))}"
 

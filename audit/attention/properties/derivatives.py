@@ -3,14 +3,16 @@
 import itertools
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
 
+from audit.attention.answers import Answers
 from audit.attention.cases import plain_case, with_cotangent
 from audit.attention.subject import AttentionSubject, Case
 from audit.gateway import TargetRaised
+from audit.gateway.client import Plain
 from audit.judgement import Judgement, Measured, error, judged, not_applicable, skipped
 from audit.plan import Run
 from audit.raised import describe_raised
@@ -19,18 +21,22 @@ from audit.results import Check, Severity
 CHECK = Check(
     id="attention.derivatives",
     title="Gradients are the derivatives of the function",
-    proves="In float64, the gradient of each input along random directions is what differences of the output give. "
-    "Where there is an oracle, attention.gradients compares all gradients with its own instead.",
+    proves="In float64, the gradients of inputs and parameters along random directions are what differences of the "
+    "output give. Where there is an oracle, attention.gradients compares all gradients with its own instead.",
     defect="a backward pass that leaves out a factor",
     severity=Severity.CRITICAL,
 )
-_DIRECTIONS = 3
+_DIRECTIONS = 3  # of each input
+_MOST_GROUPS = 6  # of parameters, each of which is moved along one direction; where there are more, some move together
+_MOST_NUMBERS = 2**20  # of parameters that are moved, 8 MiB
+_PARAMETER = "parameter."
 # Of the differences, beside inputs of unit variance. Values that were rounded to float32 on the way err by 1e-7 of the
 # output, which the smallest step turns into 1e-4 of a derivative.
 _STEPS = (2e-2, 1e-2, 5e-3)
 _RELATIVE = 2e-2  # of the gradient's length, which is what a derivative along a normal direction is about
 _SAFETY = 10
 _ROUGH = 5e-2  # of the gradient's length; where extrapolations differ by more, the function is not smooth there
+_ROUGH_OF_PARAMETERS = 1e-3  # these move every token at once, and with them one over a kink of a ReLU
 _ORIGIN = (
     f"{_RELATIVE:g} of the largest derivative, plus {_SAFETY} x the difference of two extrapolations from central "
     f"differences at steps of {', '.join(f'{step:g}' for step in _STEPS)}"
@@ -47,10 +53,11 @@ class _Derivative:
     by_differences: float
     uncertainty: float
     size: float
+    rough: float = _ROUGH
 
     @property
     def is_smooth(self) -> bool:
-        return math.isfinite(self.uncertainty) and self.uncertainty <= _ROUGH * self.size
+        return math.isfinite(self.uncertainty) and self.uncertainty <= self.rough * self.size
 
     @property
     def error(self) -> float:
@@ -62,7 +69,7 @@ class _Derivative:
 
 
 def judge(subject: AttentionSubject, run: Run) -> Judgement:
-    """Compare gradients of the inputs with extrapolated central differences."""
+    """Compare gradients of inputs and parameters with extrapolated central differences."""
     if subject.has_oracle:
         return not_applicable("attention.gradients compares every gradient with the oracle's")
     generator = subject.generator(run.seed)
@@ -89,6 +96,10 @@ def judge(subject: AttentionSubject, run: Run) -> Judgement:
         for at, (name, direction) in enumerate(directions)
         if name in gradients
     ]
+    try:
+        found += _of_parameters(subject, run, case, answers, generator)
+    except TargetRaised as raised:
+        return error(f"with its parameters moved a little it raises: {describe_raised(raised, run.target)}")
     if not found:
         return not_applicable("no input has a gradient; attention.gradients judges what is missing")
     smooth = [each for each in found if each.is_smooth and each.size > 0]
@@ -109,6 +120,56 @@ def judge(subject: AttentionSubject, run: Run) -> Judgement:
     )
 
 
+def _of_parameters(
+    subject: AttentionSubject, run: Run, case: Case, answers: Answers, generator: torch.Generator
+) -> list[_Derivative]:
+    """Return the derivatives along one direction of each parameter, or of each group of them where they are many."""
+    gradients = {
+        name.removeprefix(_PARAMETER): gradient
+        for name, gradient in answers.gradients[0].items()
+        if name.startswith(_PARAMETER)
+    }
+    directions: dict[str, Tensor] = {}
+    sizes: dict[str, float] = {}
+    for name in sorted(gradients, key=lambda name: (gradients[name].numel(), name)):
+        value = answers.state.get(name)
+        if value is None or value.shape != gradients[name].shape or not bool(value.any()):
+            continue
+        if sum(each.numel() for each in directions.values()) + value.numel() > _MOST_NUMBERS:
+            break
+        # As far as inputs of unit variance are moved, in units of the parameter's own size.
+        sizes[name] = float(value.double().square().mean().sqrt())
+        directions[name] = sizes[name] * torch.randn(value.shape, generator=generator, dtype=torch.float64)
+    groups = [list(directions)[first::_MOST_GROUPS] for first in range(min(_MOST_GROUPS, len(directions)))]
+    if not groups:
+        return []
+    keys = {name: f"direction.{name}" for name in directions}
+    carrying = case.replaced(case.name, **{keys[name]: direction for name, direction in directions.items()})
+    calls = [carrying]
+    for group in groups:
+        for step in _STEPS:
+            for sign in (1, -1):
+                moves: list[Plain] = [[name, f"0.{keys[name]}", sign * step] for name in group]
+                calls.append(case.under("parameters moved", moved=moves))
+    outputs = subject.ask(run, "float64", [("forward", each) for each in calls], opened=True).outputs[1:]
+    values = [_weighted(output, case.tensors["cotangent"]) for output in outputs]
+    per = 2 * len(_STEPS)
+    return [
+        replace(
+            _derivative(
+                ", ".join(group),
+                torch.cat([gradients[name].double().flatten() for name in group]),
+                torch.cat([directions[name].flatten() for name in group]),
+                values[per * at : per * (at + 1)],
+                torch.cat([torch.full((gradients[name].numel(),), sizes[name]).double() for name in group]),
+            ),
+            rough=_ROUGH_OF_PARAMETERS,
+        )
+        for at, group in enumerate(groups)
+        if all(map(math.isfinite, values[per * at : per * (at + 1)]))
+    ]
+
+
 def _moved(case: Case, name: str, direction: Tensor) -> Iterator[Case]:
     for step in _STEPS:
         for sign in (1, -1):
@@ -121,13 +182,17 @@ def _weighted(output: Tensor, cotangent: Tensor) -> float:
     return float((output.double() * repeated.double()).sum())
 
 
-def _derivative(name: str, gradient: Tensor | None, direction: Tensor, values: list[float]) -> _Derivative:
+def _derivative(
+    name: str, gradient: Tensor | None, direction: Tensor, values: list[float], sizes: Tensor | float = 1.0
+) -> _Derivative:
+    """Return the derivative by the gradient and by differences; `sizes` are those that directions are drawn with."""
     assert gradient is not None
     central = [(values[2 * i] - values[2 * i + 1]) / (2 * step) for i, step in enumerate(_STEPS)]
     # Each step is half the one before: 4/3 of the finer minus 1/3 of the coarser leaves an error of the fourth order.
     coarse, fine = ((4 * b - a) / 3 for a, b in itertools.pairwise(central))
     by_gradient = float((gradient.double() * direction).sum())
-    size = max(float(gradient.double().norm()), abs(fine))
+    # What a derivative along such a direction is about.
+    size = max(float((gradient.double() * sizes).norm()), abs(fine))
     return _Derivative(
         name=name, by_gradient=by_gradient, by_differences=fine, uncertainty=abs(fine - coarse), size=size
     )

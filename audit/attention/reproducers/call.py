@@ -4,7 +4,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from audit.attention.spec_stub import functions_of, names_of
+from audit.attention.decode_stub import decode_lines, has_cache, whole_lines
+from audit.attention.spec_stub import functions_of, names_in
 from audit.attention.subject import AttentionSubject
 from audit.target import Target
 
@@ -19,12 +20,18 @@ def calling(subject: AttentionSubject, target: Target, *, is_class: bool) -> lis
     Raises:
         Unwritable: what was found out cannot be written as plain Python.
     """
+    return paths_of(subject, target) + called_only(subject, is_class=is_class)
+
+
+def called_only(subject: AttentionSubject, *, is_class: bool) -> list[str]:
+    """Return the lines of `calling` without those of `paths_of`; raises as it does."""
     source: Mapping[str, Any] = dict(subject.source)
-    lines = _paths(target, source)
-    return lines + (_of_spec(subject, source) if source["kind"] == "spec" else _of_guess(subject, source, is_class))
+    return _of_spec(subject, source) if source["kind"] == "spec" else _of_guess(subject, source, is_class)
 
 
-def _paths(target: Target, source: Mapping[str, Any]) -> list[str]:
+def paths_of(subject: AttentionSubject, target: Target) -> list[str]:
+    """Return the lines that put the target's folder on the path; raises as `calling` does."""
+    source: Mapping[str, Any] = dict(subject.source)
     folders = [_relative(target.source, target.root)]
     if source["kind"] == "guess" and not source["module"]:
         folders = [_relative(Path(source["path"]).parent, target.root)]
@@ -55,12 +62,22 @@ def _of_guess(subject: AttentionSubject, source: Mapping[str, Any], is_class: bo
     module = source["module"] or Path(source["path"]).stem
     _check_names([*module.split("."), *qualname.split(".")])
     _check_choices(choices)
-    names = sorted({qualname.partition(".")[0], *names_of(choices["arguments"])})
+    names = sorted({qualname.partition(".")[0], *names_in(choices)})
     try:
         body = functions_of(choices, qualname, is_class=is_class)
+        if has_cache(choices):
+            body += decode_lines(choices, qualname=qualname) + whole_lines(choices, qualname=qualname)
     except KeyError as unknown:
         raise Unwritable(f"the call needs {unknown}, for which no line of Python is known") from None
-    lines = [f"from {module} import {', '.join(names)}", ""]
+    lines = [
+        "try:",
+        f"    from {module} import {', '.join(names)}",
+        "except Exception:",
+        "    traceback.print_exc()",
+        '    print("cannot be told: it cannot be imported")',
+        "    sys.exit(2)",
+        "",
+    ]
     if "Settings(" in "\n".join(body):
         lines += ["", "class Settings(SimpleNamespace):", "    def __getitem__(self, name):"]
         lines += ["        return getattr(self, name)", ""]
@@ -95,6 +112,9 @@ def _check_choices(value: object) -> None:
             _check_names(list(arguments))
         if isinstance(parameter := value.get("parameter"), str) and parameter:
             _check_names([parameter])
+        if isinstance(cache := value.get("cache"), Mapping):
+            named = [cache["reset"] or "_", *cache["flags"], *cache["starts"], *cache["positions"]]
+            _check_names([*map(str, named), *(str(part)[1:] for part in cache["path"] or () if str(part)[:1] == ".")])
         if isinstance(settings := value.get("$settings"), Mapping):
             _check_names(list(settings))
         if isinstance(opened := value.get("opened"), list):

@@ -4,7 +4,7 @@ They return what was observed and what is expected of it. They may use `attend`,
 `BATCH`, `LENGTH` and `IS_CAUSAL`, `reference` where there is an oracle, `set_dropout` and `watched`.
 """
 
-from audit.attention.reproducers.settings import VIEWS, Setting
+from audit.attention.reproducers.settings import PROMPT, VIEWS, Setting
 from audit.attention.subject import AttentionSubject
 
 
@@ -88,10 +88,27 @@ def permutation_lines(subject: AttentionSubject, setting: Setting) -> list[str]:
 
 def cache_lines(subject: AttentionSubject, setting: Setting) -> list[str]:
     """Decode in chunks."""
-    return [
-        f'chunks = list(inputs["hidden_states"].split({setting.variant}, dim=1))',
-        'return spec()["decode"](module, chunks), attend(inputs, module)',
-    ]
+    whole = "attend(inputs, module)" if _has_spec(subject) else 'whole(module, inputs["hidden_states"]{mask})'
+    mask = ', inputs["key_mask"]' if setting.padding else ""
+    compared = [f"return {_decoded(setting, subject)}, {whole.format(mask=mask)}"]
+    if setting.padding:
+        compared = [
+            f"observed, expected = {_decoded(setting, subject)}, {whole.format(mask=mask)}",
+            'return observed[inputs["key_mask"]], expected[inputs["key_mask"]]  # a padded query is nobody\'s',
+        ]
+    return compared
+
+
+def _has_spec(subject: AttentionSubject) -> bool:
+    return subject.source["kind"] == "spec"
+
+
+def _decoded(setting: Setting, subject: AttentionSubject) -> str:
+    """Return the call that decodes the hidden states in chunks."""
+    sizes = "[LENGTH - 2, 1, 1]" if setting.variant == PROMPT else setting.variant
+    decode = 'spec()["decode"]' if _has_spec(subject) else "decode"
+    mask = ', inputs["key_mask"]' if setting.padding and subject.contract.key_mask else ""
+    return f'{decode}(module, list(inputs["hidden_states"].split({sizes}, dim=1)){mask})'
 
 
 def again_lines(subject: AttentionSubject, setting: Setting) -> list[str]:
@@ -125,7 +142,7 @@ def untouched_lines(subject: AttentionSubject, setting: Setting) -> list[str]:
     """Compare the inputs before and after a call."""
     call = "attend(inputs, module)"
     if setting.variant:
-        call = f'spec()["decode"](module, list(inputs["hidden_states"].split({setting.variant}, dim=1)))'
+        call = _decoded(setting, subject)
     return [
         "before = {name: x.clone() for name, x in inputs.items()}",
         call,

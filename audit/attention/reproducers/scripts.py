@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from audit.attention.contract import Contract, Dtype
 from audit.attention.reproducers import texts
 from audit.attention.reproducers.reference import reference
-from audit.attention.reproducers.settings import Relation, Setting
+from audit.attention.reproducers.settings import PROMPT, Relation, Setting
 from audit.attention.subject import AttentionSubject
 
 _VARIANTS = {
@@ -28,14 +28,33 @@ class Script:
     case: str
 
 
-def script_of(subject: AttentionSubject, relation: Relation, setting: Setting, calling: list[str], seed: int) -> Script:
+def script_of(
+    subject: AttentionSubject,
+    relation: Relation,
+    setting: Setting,
+    calling: list[str],
+    seed: int,
+    *,
+    before: str = "",
+    dtype: Dtype | None = None,
+    rounded: Dtype | None = None,
+) -> Script:
     """Return the script that shows whether a subject fulfils a relation under a setting.
 
-    `calling` are the lines that define `build` and `attend`.
+    Args:
+        subject: what is called.
+        relation: that it must fulfil.
+        setting: the inputs.
+        calling: the lines that define `build` and `attend`.
+        seed: of weights and inputs.
+        before: text that `calling` needs.
+        dtype: of weights and inputs; the finest that is declared where it is left out.
+        rounded: what some step may be rounded to; the same where it is left out.
     """
-    case, dtype = _case(subject, setting), subject.finest_dtype
+    case, dtype = _case(subject, setting), dtype or subject.finest_dtype
     lines = ["import os", "import sys", "import traceback", "from importlib import import_module"]
     lines += ["from types import SimpleNamespace", "", "import torch", "from torch import Tensor", ""]
+    lines[:0] = ["from __future__ import annotations", ""] if before else []
     body = [f"    {line}" if line else "" for line in relation.lines(subject, setting)]
     constants = [
         f"SUBJECT = {subject.name!r}",
@@ -54,7 +73,7 @@ def script_of(subject: AttentionSubject, relation: Relation, setting: Setting, c
         constants += [f"GROUPS = {groups}  # query heads that share a key head"]
     parts = [
         texts.DOCUMENTATION,
-        "\n".join([*lines, *constants, "", *calling, ""]),
+        "\n".join([*lines, *constants, "", *([before, "", ""] if before else []), *calling, ""]),
         "\n".join(["", *_inputs(subject, setting), ""]),
         "\n".join(["", *reference(subject), ""]) if relation.needs_reference else "",
         texts.OPEN_GATES,
@@ -62,7 +81,7 @@ def script_of(subject: AttentionSubject, relation: Relation, setting: Setting, c
         texts.WATCHED if watches else "",
         texts.DISTANCE,
         "\n".join([*_compare(relation), *body, ""]),
-        _bound(relation, setting, dtype),
+        _bound(relation, setting, rounded or dtype),
         texts.MAIN.format(
             gradient=relation.with_gradient,
             says=f"{subject.name}: {relation.says}",
@@ -150,7 +169,8 @@ def _case(subject: AttentionSubject, setting: Setting) -> str:
     parts = [sizes, held if setting.factor == 1 else f"{held} times {setting.factor:g}"]
     parts += [f"{masked} of the first sample masked"] if masked else []
     if setting.variant:
-        parts.append(_VARIANTS.get(setting.variant) or f"in chunks of {setting.variant}")
+        chunks = setting.variant if setting.variant == PROMPT else f"in chunks of {setting.variant}"
+        parts.append(_VARIANTS.get(setting.variant) or chunks)
     return ", ".join(parts)
 
 

@@ -7,6 +7,7 @@ from typing import Literal
 from audit.attention.subject import AttentionSubject
 
 LENGTHS = (2, 3, 4, 5, 8, 11, 17)
+PROMPT = "a prompt, then two tokens one by one"
 
 
 VIEWS = {
@@ -116,17 +117,19 @@ def batches_settings(subject: AttentionSubject) -> list[Setting]:
 
 
 def chunks_settings(subject: AttentionSubject) -> list[Setting]:
-    """Return those of decoding; none where specs declare no way to decode."""
-    if not subject.decodes or subject.source["kind"] != "spec":
+    """Return those of decoding, after left padding too; none where no way to decode is declared or was found."""
+    if not subject.decodes:
         return []
     window = subject.contract.window or 0
     lengths = [*LENGTHS, *([2 * window + 1] if window else [])]
+    masked = subject.contract.key_mask and (bool(subject.form) or subject.decodes_masked)
     return [
-        Setting(length=length, content=content, is_causal=True, variant=chunk)
+        Setting(length=length, batch=2 if side else 1, content=content, is_causal=True, variant=chunk, padding=side)
         for length in lengths
-        for chunk in ("1", "2", "3")
+        for side in (("", "left") if masked else ("",))
+        for chunk in ("1", "2", "3", PROMPT)
         for content in ("one-hot", "normal")
-        if length > int(chunk)
+        if length > (2 if chunk == PROMPT else int(chunk)) and (content == "normal" or not side)
     ]
 
 

@@ -18,6 +18,7 @@ from typing import Any, cast
 
 import torch
 
+from .. import devices
 from . import layouts, masks
 from .values import decoded
 
@@ -46,14 +47,12 @@ def called(
     Raises:
         Misfit: there is no such output; and whatever the target raises.
     """
-    arguments = {
-        name: made(recipe, form, leaves, is_causal=is_causal, namespace=namespace)
-        for name, recipe in form["arguments"].items()
-    }
+    arguments = arguments_of(form, leaves, is_causal=is_causal, namespace=namespace)
     sources = {name: _source_of(recipe, form) for name, recipe in form["arguments"].items()}
     mask = form["mask"]
     if mask and mask["parameter"] and (_mask_of(form, leaves) is not None or form.get("causal mask")):
-        arguments[mask["parameter"]] = _mask(form, mask, leaves)
+        with devices.own():
+            arguments[mask["parameter"]] = _mask(form, mask, leaves)
         sources[mask["parameter"]] = "mask" if form["canonical"] == "function" else "key_mask"
     arguments |= more or {}
     watched = [
@@ -69,6 +68,17 @@ def called(
         if not torch.equal(given, before):
             _show_overwritten(leaf, given)
     return output(answer, form, leaves)
+
+
+def arguments_of(
+    form: Form, leaves: Mapping[str, torch.Tensor | None], *, is_causal: bool, namespace: Mapping[str, object]
+) -> dict[str, object]:
+    """Return the arguments that the form names, made of the canonical tensors."""
+    with devices.own():
+        return {
+            name: made(recipe, form, leaves, is_causal=is_causal, namespace=namespace)
+            for name, recipe in form["arguments"].items()
+        }
 
 
 def _source_of(recipe: object, form: Form) -> str:

@@ -24,6 +24,9 @@ _MOSTLY = 0.5  # of the later keys: a wrong diagonal lets a few through
 _WINDOW = ("window_size", "sliding_window", "sliding_window_size", "window", "local_window_size", "attention_window")
 _CAP = re.compile(r"^(attn?_?|attention_)?(logits?_?)?(soft_?cap(ping)?|_?cap)(_?value)?$|^logits?_cap$")
 _OWN_SCALE = r"scale|scaling|softmax_scale|sm_scale|attn_scale|qk_scale|inv_norm_factor|norm_factor|scale_factor"
+# The root of a size, however it is written.
+_ROOT = re.compile(r"sqrt\(\s*(?:self\.)?(\w+)\s*\)|(?:self\.)?\b(\w+)\s*\*\*\s*\(?\s*-?\s*(?:0?\.5\b|1\s*/\s*2)")
+_NEAR = 3  # lines above it in which a comment may stand
 _MOST_SHOWN = 100  # characters of a line that is quoted
 _LENGTHS = 2  # axes of a mask that are lengths: with them it can hold a causal one
 
@@ -63,6 +66,8 @@ def claimed(subject: Subject, contract: Mapping[str, object]) -> Claims:
     _alignment(subject, contract, found)
     if why := _scale(subject):
         found.said["scale"] = why
+    if (meant := _scale_of_width(subject, contract)) is not None:
+        found.add("scale", *meant)
     if not prose.MUP.search(_file_of(subject.value)):
         found.said["root"] = "no word says that the logits are divided by head_dim itself"
     if why := structure.sums_to_one(subject.source, subject.module, subject.form):
@@ -284,6 +289,24 @@ def _scale(subject: Subject) -> str | None:
     if re.search(r"^from math import sqrt$", rest, re.MULTILINE) and not re.search(r"\bsqrt\(", rest):
         return "its file imports sqrt and never uses it"
     return structure.looks_scaled(subject.module, code, file)
+
+
+def _scale_of_width(subject: Subject, contract: Mapping[str, object]) -> tuple[float, str] | None:
+    """Return the scale 1/sqrt(embed_dim) and what says that it is meant, where the code has it and a text says so."""
+    width = contract.get("embed_dim")
+    lines = subject.source.text.splitlines()
+    for at, line in enumerate(lines):
+        names = [name for found in _ROOT.findall(line.partition("#")[0]) for name in found if name]
+        sizes = [getattr(subject.module, name, subject.arguments.get(name)) for name in names]
+        if not isinstance(width, int) or width not in sizes:
+            continue
+        near = " ".join(each.partition("#")[2].strip() for each in lines[max(0, at - _NEAR) : at + 1] if "#" in each)
+        said = _said(subject, prose.WIDTH_MEANT)
+        if prose.WIDTH_MEANT.search(near):
+            said = f"the comment at its code: {near[:_MOST_SHOWN]!r}"
+        if said:
+            return width**-0.5, said
+    return None
 
 
 def _sees_all(subject: Subject, *, contract_is_causal: bool) -> str | None:

@@ -7,6 +7,7 @@ from typing import Any
 
 import torch
 
+from .. import devices
 from . import masks, trying
 from .adapting import Form, called
 from .conventions import Sizes
@@ -70,7 +71,8 @@ def listed(target: Target, form: Form, source: Source, sizes: Sizes) -> list[dic
 
 def made(values: Mapping[str, Any], form: Form, leaves: Leaves) -> dict[str, object]:
     """Return the values of further arguments, by their names."""
-    return {name: _made(value, form, leaves) for name, value in values.items()}
+    with devices.own():
+        return {name: _made(value, form, leaves) for name, value in values.items()}
 
 
 def _values(name: str, default: object, others: Collection[str | None]) -> tuple[str | None, list[dict[str, object]]]:
@@ -106,7 +108,8 @@ def _made(value: Mapping[str, Any], form: Form, leaves: Leaves) -> object:
     if "bias" in value:
         sizes = {"B": batch, "H": heads, "1": 1}
         shape = [sizes[letter] for letter in value["bias"][:-2]]
-        return torch.randn(*shape, queries, length, generator=generator).to(inputs.dtype)
+        drawn = torch.randn(*shape, queries, length, generator=generator, device=devices.CPU)
+        return drawn.to(inputs)
     if "positions" in value:
         positions = torch.arange(queries).flip(0)
         return positions.expand(batch, -1) if value["positions"] == "BL" else positions

@@ -60,6 +60,13 @@ UNSCALED = re.compile(
     r"|\bscale\s*=\s*(1\.0\b|1\b)|\bscale_attn\w*\b|multiplier",
     _I,
 )
+# That the scale is that of the whole width on purpose: its root is named, and the paper, or that it is no head's.
+_WIDTH = r"(sqrt ?\(? ?(dim_?v?|d_?model|embed_?dim|hidden_?(size|dim)|width)\b|root of the (whole|full|total) \w+)"
+_ON_PURPOSE = (
+    r"(paper|set transformer|on purpose|intention\w*|deliberate\w*|rather than (the )?head|"
+    r"not (of |the |per |that of |by )*(one |a |sqrt\(?)?heads?\b|not (the )?(sqrt\(?)?head_?dim)"
+)
+WIDTH_MEANT = re.compile(rf"{_WIDTH}.*{_ON_PURPOSE}|{_ON_PURPOSE}.*{_WIDTH}", _I)
 MUP = re.compile(r"\bmup\b|\bmu_?p\b|µp|μp|maximal update|multiplier|by_d\b|\b1 ?/ ?d\b|query_pre_attn", _I)
 _OWN_COUNTS = re.compile(
     r"\b(its own|own key|itself|the query|the current \w+|self)\b[^.]{0,12}\binclu\w+"

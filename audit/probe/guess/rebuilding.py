@@ -5,7 +5,7 @@ from typing import Any, cast
 
 import torch
 
-from .. import specs
+from .. import devices, specs
 from ..phases import phase
 from . import caches, gates, optional
 from .adapting import called
@@ -41,6 +41,7 @@ def rebuilt(subject: Mapping[str, Any], seed: int, dtype: torch.dtype) -> tuple[
             assert isinstance(built, torch.nn.Module)
             gates.open_(built, choices["opened"])
         built.to(dtype)
+        devices.placed_module(built)
         built.eval()  # not in one line: a class of its own may return nothing
         function = module = built
 

@@ -9,7 +9,7 @@ from typing import cast
 
 import torch
 
-from .. import specs
+from .. import devices, specs
 from . import caches, gates, mask_claims, optional, trying
 from .adapting import Form
 from .constructing import Constructor, Path, Slots, lacks_setting, variations
@@ -272,6 +272,7 @@ def _attempt(
             specs.seed_everything(seed)
             module = constructor.built(**made)
             module.eval()  # not in one line: a class of its own may return nothing
+            devices.placed_module(module)
             stage = 1
             return _called(module, arguments, constructor, sizes, path, worst)
         except Exception as error:  # whatever the target raises: the next attempt may do better

@@ -8,8 +8,9 @@ from dataclasses import dataclass
 
 import torch
 
+from .. import devices
 from . import masks
-from .adapting import Form, Misfit, called, located, made
+from .adapting import Form, Misfit, arguments_of, called, located
 from .claims import documented_shapes
 from .conventions import Sizes
 from .problems import told
@@ -42,6 +43,13 @@ def inputs(
     form: Form, sizes: Sizes, *, length: int = LENGTH, batch: int = BATCH, kv_heads: int | None = None
 ) -> dict[str, torch.Tensor | None]:
     """Return normal canonical tensors; a context is another length and the width that it was built with."""
+    found = _drawn(form, sizes, length=length, batch=batch, kv_heads=kv_heads)
+    return {name: None if leaf is None else devices.placed(leaf) for name, leaf in found.items()}
+
+
+def _drawn(
+    form: Form, sizes: Sizes, *, length: int, batch: int, kv_heads: int | None
+) -> dict[str, torch.Tensor | None]:
     generator = torch.Generator().manual_seed(_SEED + length + batch)
     if form["canonical"] == "module":
         leaves: dict[str, torch.Tensor | None] = {
@@ -65,7 +73,8 @@ def answer(
     target: Target, form: Form, leaves: Mapping[str, torch.Tensor | None], *, is_causal: bool = False
 ) -> torch.Tensor:
     """Return the output of one call, without gradients."""
-    own = {name: None if leaf is None else leaf.clone() for name, leaf in leaves.items()}  # it may write into them
+    # It may write into them.
+    own = {name: None if leaf is None else devices.placed(leaf).clone() for name, leaf in leaves.items()}
     with torch.no_grad():
         return called(target.function, form, own, is_causal=is_causal, namespace=target.namespace)
 
@@ -77,10 +86,7 @@ def fitted(target: Target, form: Form, sizes: Sizes) -> Form:
         Misfit: the call returns nothing of the canonical shape; and whatever the target raises.
     """
     leaves = inputs(form, sizes)
-    arguments = {
-        name: made(recipe, form, leaves, is_causal=False, namespace=target.namespace)
-        for name, recipe in form["arguments"].items()
-    }
+    arguments = arguments_of(form, leaves, is_causal=False, namespace=target.namespace)
     first = [arguments.pop(name) for name in form["positional"] if name in arguments]
     with torch.no_grad():
         returned = target.function(*first, **arguments)

@@ -105,7 +105,7 @@ def rotated(x: Tensor, cos: Tensor, sin: Tensor, offsets: Tensor, *, interleaved
         interleaved: whether features 0 and 1 are a pair, or feature 0 and the one half of them later.
     """
     half = cos.shape[-1]
-    places = offsets[:, None] + torch.arange(x.shape[1]) if offsets.dim() == 1 else offsets
+    places = offsets[:, None] + torch.arange(x.shape[1], device=x.device) if offsets.dim() == 1 else offsets
     c, s = (each[places][:, :, None, :].double() for each in (cos, sin))  # (B, L, 1, half)
     part, rest = x[..., : 2 * half].double(), x[..., 2 * half :]
     if interleaved:

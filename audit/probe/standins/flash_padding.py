@@ -28,7 +28,7 @@ def index_first_axis(input: Tensor, indices: Tensor) -> Tensor:
 
 def index_put_first_axis(values: Tensor, indices: Tensor, first_axis_dim: int) -> Tensor:
     """Return as many rows, zeros save for the values at their places."""
-    empty = torch.zeros(first_axis_dim, *values.shape[1:], dtype=values.dtype)
+    empty = values.new_zeros(first_axis_dim, *values.shape[1:])
     return empty.index_put((indices,), values)
 
 
@@ -57,12 +57,14 @@ def rotary(record: Record) -> Mapping[str, Callable[..., object]]:
         max_seqlen: int | None = None,
     ) -> Tensor:
         if cu_seqlens is None:
-            offsets = torch.as_tensor(seqlen_offsets).expand(x.shape[0])
+            offsets = torch.as_tensor(seqlen_offsets, device=x.device).expand(x.shape[0])
             turned = rotated(x, cos, sin, offsets, interleaved=interleaved)
         else:
             first = torch.as_tensor(seqlen_offsets).expand(len(cu_seqlens) - 1)
             lengths = cu_seqlens.diff().tolist()
-            places = [torch.arange(length) + int(start) for length, start in zip(lengths, first, strict=True)]
+            places = [
+                torch.arange(length, device=x.device) + int(start) for length, start in zip(lengths, first, strict=True)
+            ]
             turned = rotated(x[None], cos, sin, torch.cat(places)[None], interleaved=interleaved)[0]
         return x.copy_(turned) if inplace else turned
 

@@ -28,6 +28,21 @@ FLEX = "flex_attention"
 NAMES = (*_LIBRARIES, FLEX)
 
 
+def modules_of(name: str, record: Record) -> dict[str, types.ModuleType]:
+    """Return the modules of a stand-in by their names; they are not there to be imported."""
+    return _made(_LIBRARIES[name][2](record))
+
+
+def version_of(name: str) -> str:
+    """Return the version that a stand-in has."""
+    return _LIBRARIES[name][0]
+
+
+def distribution_of(name: str) -> str:
+    """Return the name under which a library is installed."""
+    return _LIBRARIES[name][1]
+
+
 @contextmanager
 def installed(name: str, record: Record) -> Iterator[None]:
     """Have the stand-in for a library imported in its place; afterwards everything is as it was.
@@ -40,11 +55,11 @@ def installed(name: str, record: Record) -> Iterator[None]:
         with _flex(record):
             yield
         return
-    version, distribution, modules = _LIBRARIES[name]
+    version, distribution, _ = _LIBRARIES[name]
     before = {key: module for key, module in sys.modules.items() if key == name or key.startswith(f"{name}.")}
     for key in before:
         del sys.modules[key]
-    made = _made(modules(record))
+    made = modules_of(name, record)
     finder = _Installed(name, version, distribution)
     sys.modules.update(made)
     sys.meta_path.insert(0, finder)
@@ -54,6 +69,20 @@ def installed(name: str, record: Record) -> Iterator[None]:
         sys.meta_path.remove(finder)
         for key in [key for key in sys.modules if key == name or key.startswith(f"{name}.")]:
             del sys.modules[key]
+        sys.modules.update(before)
+
+
+@contextmanager
+def not_installed(name: str) -> Iterator[None]:
+    """Have a library not found, however it is asked for; afterwards everything is as it was."""
+    before = {key: module for key, module in sys.modules.items() if key == name or key.startswith(f"{name}.")}
+    for key in before:
+        del sys.modules[key]
+    sys.modules[name] = None  # type: ignore[assignment]  # so the import system says that a module is not there
+    try:
+        yield
+    finally:
+        del sys.modules[name]
         sys.modules.update(before)
 
 

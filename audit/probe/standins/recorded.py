@@ -3,10 +3,13 @@
 import functools
 from collections import Counter
 from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from typing import ParamSpec, TypeVar
 
 import torch
+
+from .. import devices
 
 _Arguments = ParamSpec("_Arguments")
 _Result = TypeVar("_Result")
@@ -25,8 +28,13 @@ class Record:
     dtypes: set[str] = field(default_factory=set)
     refused: list[str] = field(default_factory=list)
 
-    def counted(self, name: str, function: Callable[_Arguments, _Result]) -> Callable[_Arguments, _Result]:
-        """Return the function, which counts its calls under this name."""
+    def counted(
+        self, name: str, function: Callable[_Arguments, _Result], *, stands_in: bool = True
+    ) -> Callable[_Arguments, _Result]:
+        """Return the function, which counts its calls under this name.
+
+        A stand-in makes its tensors on the target's device; a library itself knows where it makes its own.
+        """
 
         @functools.wraps(function)
         def counting(*args: _Arguments.args, **kwargs: _Arguments.kwargs) -> _Result:
@@ -35,9 +43,11 @@ class Record:
             if first is not None:
                 self.dtypes.add(str(first.dtype).removeprefix("torch."))
             try:
-                return function(*args, **kwargs)
+                with devices.own() if stands_in else nullcontext():
+                    return function(*args, **kwargs)
             except Exception as error:
                 self.refused.append(f"{name}: {type(error).__name__}: {error}")
                 raise
 
+        counting.counted_as = name  # type: ignore[attr-defined]
         return counting

@@ -29,7 +29,8 @@ class AttentionBias:
         """Return the bias as a tensor of this shape, (..., Lq, Lk)."""
         hidden = torch.zeros(shape[-2], shape[-1]).masked_fill(~self.seen(shape[-2], shape[-1]), -torch.inf)
         added = self.added()
-        return (hidden if added is None else hidden + added.float()).to(dtype).expand(*shape)
+        summed = hidden if added is None else hidden.to(added.device) + added.float()
+        return summed.to(device=device, dtype=dtype).expand(*shape)  # type: ignore[call-overload,no-any-return]
 
 
 class LowerTriangularMask(AttentionBias):

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 import torch
 
+from ..devices import CPU
 from .ends import End, Ends
 from .graph import ways_back
 from .recording import Capturing, Edit, Node
@@ -61,7 +62,8 @@ def _drawn(tensor: torch.Tensor | None, dim: int, index: int, generator: torch.G
     assert tensor is not None
     result = tensor.detach().clone()
     part = result.select(dim, index)
-    part.copy_(torch.randn(part.shape, generator=generator, dtype=torch.float64).to(part.dtype) * 2)
+    drawn = torch.randn(part.shape, generator=generator, dtype=torch.float64, device=CPU)
+    part.copy_(drawn.to(part.dtype) * 2)
     return result
 
 
@@ -180,6 +182,7 @@ def blocks(leaves: Leaves, ends: Ends, rerun: Rerun, generator: torch.Generator)
 def _redrawn(cut: slice, generator: torch.Generator) -> Edit:
     def edit(tensor: torch.Tensor) -> None:
         part = tensor[..., cut]
-        part.copy_((torch.randn(part.shape, generator=generator, dtype=torch.float64) * 3).to(part.dtype))
+        drawn = torch.randn(part.shape, generator=generator, dtype=torch.float64, device=CPU)
+        part.copy_((drawn * 3).to(part.dtype))
 
     return edit

@@ -9,7 +9,7 @@ from contextlib import ExitStack, contextmanager
 import torch
 from torch.nn.modules.dropout import _DropoutNd
 
-from .. import models
+from .. import devices, models
 from ..callee import Callee, Leaves, callee_of
 from ..phases import phase
 from ..specs import seed_everything
@@ -53,7 +53,7 @@ def attention_trace(
         return callee.identity
     found: list[dict[str, object] | None] = []
     for call in calls:
-        leaves: Leaves = {name: inputs[str(call[name])] if call.get(name) else None for name in _LEAVES}
+        leaves: Leaves = {name: devices.placed(inputs[str(call[name])]) if call.get(name) else None for name in _LEAVES}
         run = _runner(functools.partial(_called, callee, call), seed)
         with _raised_dropout(callee.module, is_wanted=bool(call.get("raise_dropout"))):
             try:
@@ -67,8 +67,8 @@ def attention_trace(
 
 def attention_cores(specs: str, name: str, seed: int, batch_size: int) -> dict[str, object]:
     """Trace a forward of a model of the specs and describe every attention in it, without its axes."""
-    model = models._built(specs, name, seed).eval()
-    inputs = models._inputs(specs, name, seed, batch_size)
+    model = devices.placed_module(models._built(specs, name, seed)).eval()
+    inputs: Mapping[str, object] = devices.placed_in(models._inputs(specs, name, seed, batch_size))
     leaves: Leaves = {key: value for key, value in inputs.items() if isinstance(value, torch.Tensor)}
     run = _runner(lambda given: model(**{**inputs, **given}), seed)
     return traced(run, leaves, model, owners=False, seed=seed)
@@ -86,7 +86,7 @@ def _runner(call: Callable[[Leaves], object], seed: int) -> Run:
         # Copies, so that a forward that overwrites its inputs is given the same the next time.
         given = {name: None if x is None else x.clone() for name, x in leaves.items()}
         seed_everything(seed)
-        with phase("forward"), torch.no_grad(), _without_compiling():
+        with phase("forward"), torch.no_grad(), _without_compiling(), devices.of_target():
             if mode is None:
                 call(given)
                 return
@@ -113,6 +113,11 @@ def _without_compiling() -> Iterator[None]:
 
 def traced(run: Run, leaves: Leaves, module: torch.nn.Module | None, *, owners: bool, seed: int) -> dict[str, object]:
     """Trace one forward; the first, which may fill tables and caches, is not looked at."""
+    with devices.own():
+        return _traced(run, leaves, module, owners=owners, seed=seed)
+
+
+def _traced(run: Run, leaves: Leaves, module: torch.nn.Module | None, *, owners: bool, seed: int) -> dict[str, object]:
     run(leaves, None)
     recording = Recording({} if module is None else {id(each): name for name, each in module.named_modules()})
     run(leaves, recording)

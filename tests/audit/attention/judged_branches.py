@@ -3,8 +3,12 @@
 from dataclasses import dataclass
 from pathlib import Path
 
+from audit.attention.contract import Contract
+from audit.attention.found import find, source_of
 from audit.attention.guessed import guessed_groups
 from audit.attention.named import Named, item_named
+from audit.attention.properties.branches import judge_branches
+from audit.attention.subject import AttentionSubject
 from audit.execute import open_probe
 from audit.judgement import Judgement
 from audit.plan import Run
@@ -30,6 +34,35 @@ def edited(edit: Edit) -> str:
     text = (FOLDER / f"{edit.style}.py").read_text()
     assert text.count(edit.before) == 1, f"{edit.name}: {text.count(edit.before)} x {edit.before!r}"
     return text.replace(edit.before, edit.after)
+
+
+def judged_with_library(folder: Path, text: str, name: str, library: str, its_text: str) -> list[Judgement]:
+    """Judge as `judged` does where this library is installed and called itself, as on a GPU."""
+    path = folder / "subject.py"
+    path.write_text(text)
+    target = Target.load_tree(folder)
+    with open_probe(target) as probe:
+        run = Run(target=target, probe=probe, seed=0)
+        found = find(probe, path, name, seed=0)
+        (folder / f"{library}.py").write_text(its_text)
+        return [
+            judge_branches(
+                AttentionSubject(
+                    name=name,
+                    source=source_of(path, name, way),
+                    contract=Contract.model_validate(way.contract),
+                    declared=found.declared,
+                    is_function=False,
+                    decodes=way.decodes,
+                    is_declared=False,
+                    option=way.name,
+                    claims=way.claims,
+                ),
+                run,
+                real=True,
+            )
+            for way in found.subjects
+        ]
 
 
 def judged(folder: Path, text: str, name: str) -> list[Judgement]:

@@ -108,7 +108,7 @@ def test_choices_that_are_no_names_are_not_written(changes: dict[str, object], t
 
 def test_choices_that_are_names_are(target: Target) -> None:
     lines = calling(guess(), target, is_class=True)
-    assert "from zoo.a import A" in lines
+    assert "    from zoo.a import A" in lines
     assert any("dim=24" in line for line in lines)
 
 

@@ -159,3 +159,120 @@ def test_what_few_promise_is_named_by_words_that_a_contract_knows() -> None:
     assert named >= {"window", "soft_cap", "sinks"}
     assert named <= Contract.model_fields.keys()
     assert "rows_sum_to_one" not in named  # it was found, and stands above
+
+
+CACHES = [
+    ("rotary_cache", "RotaryAttention"),
+    ("rolling_cache", "RollingAttention"),
+]
+CORPUS = FIXTURES.with_name("corpus")
+# A cache that the module keeps, one that is returned, and a mask that has to be passed for later tokens to be hidden.
+KEPT_AND_RETURNED = """
+import math
+import torch
+from torch import nn
+
+
+class Base(nn.Module):
+    def __init__(self, dim=48, num_heads=6):
+        super().__init__()
+        self.num_heads = num_heads
+        self.qkv = nn.Linear(dim, 3 * dim)
+        self.out = nn.Linear(dim, dim)
+
+    def attend(self, q, k, v):
+        allowed = torch.ones(q.shape[2], k.shape[2], dtype=torch.bool).tril(k.shape[2] - q.shape[2])
+        scores = (q @ k.mT / math.sqrt(q.shape[-1])).masked_fill(~allowed, float("-inf"))
+        return self.out((scores.softmax(-1) @ v).transpose(1, 2).flatten(2))
+
+    def projected(self, x):
+        return self.qkv(x).unflatten(-1, (3, self.num_heads, -1)).permute(2, 0, 3, 1, 4)
+
+
+class Kept(Base):
+    cache = None
+
+    def reset_cache(self):
+        self.cache = None
+
+    def forward(self, x, use_cache=False):
+        q, k, v = self.projected(x)
+        if use_cache:
+            if self.cache is not None:
+                k, v = torch.cat((self.cache[0], k), dim=2), torch.cat((self.cache[1], v), dim=2)
+            self.cache = (k, v)
+        return self.attend(q, k, v)
+
+
+class Returned(Base):
+    def forward(self, x, layer_past=None, use_cache=False):
+        q, k, v = self.projected(x)
+        if layer_past is not None:
+            k, v = torch.cat((layer_past[0], k), dim=2), torch.cat((layer_past[1], v), dim=2)
+        return self.attend(q, k, v), (k, v) if use_cache else None
+
+
+class Masked(Base):
+    def forward(self, x, attention_mask=None, past_key_value=None):
+        q, k, v = self.projected(x)
+        if past_key_value is not None:
+            k, v = torch.cat((past_key_value[0], k), dim=2), torch.cat((past_key_value[1], v), dim=2)
+        scores = q @ k.mT / math.sqrt(q.shape[-1])
+        if attention_mask is not None:
+            scores = scores + attention_mask
+        return self.out((scores.softmax(-1) @ v).transpose(1, 2).flatten(2)), (k, v)
+
+
+class Without(Base):
+    def forward(self, x):
+        return self.attend(*self.projected(x))
+
+
+class NotReached(Base):
+    def forward(self, x, cache=None):
+        return self.attend(*self.projected(x))
+"""
+
+
+def decoded_as_written(folder: Path, file: str, qualname: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Decode with the text and with the probe, in chunks, and compare."""
+    monkeypatch.syspath_prepend(str(folder))
+    monkeypatch.delitem(sys.modules, file, raising=False)
+    reply = find(str(folder / f"{file}.py"), file, qualname, 0)
+    (subject, *_) = reply["subjects"]  # type: ignore[misc]
+    (entry, *_) = executed(spec_stub(reply)).values()  # type: ignore[arg-type]
+    source = {"kind": "guess", "path": reply["path"], "module": file, "qualname": qualname}
+    callee = callee_of({**source, "choices": subject["choices"]}, 0, "float32")
+    torch.manual_seed(0)
+    module = entry["build"]().eval()
+    x, mask = torch.randn(2, 11, subject["contract"]["embed_dim"]), torch.ones(2, 11, dtype=torch.bool)
+    mask[0, :3] = False
+    for masked in ([], [mask]) if subject["contract"]["key_mask"] else ([],):
+        leaves = {"hidden_states": x, "key_mask": masked[0] if masked else None}
+        with torch.no_grad():
+            expected = callee.call(leaves, {"kind": "decode", "chunks": [4, 1, 6]})
+            found = entry["decode"](module, list(x.split([4, 1, 6], dim=1)), *masked)
+        torch.testing.assert_close(found, expected, equal_nan=True)
+
+
+@pytest.mark.parametrize(("file", "qualname"), CACHES)
+def test_what_is_written_decodes_as_was_found(file: str, qualname: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    decoded_as_written(CORPUS, file, qualname, monkeypatch)
+
+
+@pytest.mark.parametrize("qualname", ["Kept", "Returned", "Masked"])
+def test_each_way_to_keep_a_cache_is_written(qualname: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "keeping.py").write_text(KEPT_AND_RETURNED)
+    decoded_as_written(tmp_path, "keeping", qualname, monkeypatch)
+
+
+def test_without_a_cache_nothing_is_said_of_decoding(tmp_path: Path) -> None:
+    (tmp_path / "keeping.py").write_text(KEPT_AND_RETURNED)
+    assert "decode" not in spec_stub(find(str(tmp_path / "keeping.py"), None, "Without", 0)).replace("decide", "")
+
+
+def test_a_cache_whose_call_was_not_found_is_left_to_decide(tmp_path: Path) -> None:
+    (tmp_path / "keeping.py").write_text(KEPT_AND_RETURNED)
+    text = spec_stub(find(str(tmp_path / "keeping.py"), None, "NotReached", 0))
+    assert "# decide: `decode` for its cache, whose call was not found out: " in text
+    assert '"decode"' not in text

@@ -29,6 +29,14 @@ EDITS = {
     "mask ignored across": (
         "cross", "CrossAttention", "sim = sim.masked_fill(", "sim.masked_fill(", "mask_ignored",
     ),
+    "positions restart": (
+        "rotary_cache", "RotaryAttention", "torch.arange(start, start + x.shape[2])", "torch.arange(x.shape[2])",
+        None,
+    ),
+    "one key too few kept": (
+        "rolling_cache", "RollingAttention", "k[:, :, -self.window :], v[:, :, -self.window :]",
+        "k[:, :, 2 - self.window :], v[:, :, 2 - self.window :]", "rolling_cache",
+    ),
 }  # fmt: skip
 FAST = {"one ahead", "scale of the width"}
 

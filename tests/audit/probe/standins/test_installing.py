@@ -10,7 +10,7 @@ import pytest
 import torch
 from torch.nn.attention import flex_attention
 
-from audit.probe.standins.installing import NAMES, absent, installed, replaced
+from audit.probe.standins.installing import NAMES, absent, installed, not_installed, replaced
 from audit.probe.standins.recorded import Record
 
 IMPORTED = {
@@ -53,6 +53,16 @@ def test_what_was_there_comes_back(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "flash_attn", there)
     with installed("flash_attn", Record()):
         assert sys.modules["flash_attn"] is not there
+    assert sys.modules["flash_attn"] is there
+
+
+def test_what_is_installed_can_be_hidden(monkeypatch: pytest.MonkeyPatch) -> None:
+    there = types.ModuleType("flash_attn")
+    monkeypatch.setitem(sys.modules, "flash_attn", there)
+    with not_installed("flash_attn"):
+        assert importlib.util.find_spec("flash_attn") is None
+        with pytest.raises(ImportError):
+            importlib.import_module("flash_attn.bert_padding")
     assert sys.modules["flash_attn"] is there
 
 
