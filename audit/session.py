@@ -6,6 +6,7 @@ import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
+from pathlib import Path
 
 from pydantic import ValidationError
 
@@ -22,6 +23,7 @@ from audit.static.analysis import StaticAnalysis, analyse
 from audit.static.cells import with_cells
 from audit.static.environment import site_folders
 from audit.static.fingerprints import with_fingerprints
+from audit.static.imports.ahead import ForecastAhead
 from audit.static.imports.causes import ImportRow
 from audit.static.imports.forecast import forecast
 from audit.static.inventory import InventoryItem
@@ -38,17 +40,21 @@ FAILED_FAST = "stopped at the first failure, as --fail-fast asks"
 class Collected:
     """Facts about the target, each gathered when a planner first asks for it."""
 
-    def __init__(self, target: Target, *, cache: bool = False, only: Sequence[str] = ()) -> None:
+    def __init__(
+        self, target: Target, *, cache: bool = False, only: Sequence[str] = (), forecasts: bool = False
+    ) -> None:
         """Gather nothing yet.
 
         With `cache`, what earlier runs learned of the same files counts; `only` are the checks and areas that the
-        user names.
+        user names. With `forecasts` it is sure that the imports will be asked for.
         """
         self.target = target
         self._cache = cache
         self.only = tuple(only)
         self.probe: Probe | None = None
         self._store: FactStore | None = None
+        self._forecasts = forecasts
+        self._ahead = ForecastAhead()
 
     @cached_property
     def tree(self) -> TreeFiles | None:
@@ -80,6 +86,7 @@ class Collected:
             store=self._store,
             found=tree.discovery if tree else None,
             with_surroundings=not target.paths,
+            when_read=self._forecast_ahead,
         )
         gc.freeze()  # it stays until the end; going through it costs more than all that is done with it
         return found
@@ -103,11 +110,21 @@ class Collected:
     def imports(self) -> tuple[ImportRow, ...] | None:
         """Which modules would fail to import; None where the interpreter does not tell what that depends on."""
         tree = self.tree
+        self._ahead.wait()
         if tree is None:
             return forecast(self.analysis, self.target)
-        search = (*tree.search, *tree.script_folders)
-        rows = forecast(self.analysis, self.target, search=search, undecided=tree.ambiguous)
+        rows = forecast(self.analysis, self.target, search=self._search(tree), undecided=tree.ambiguous)
         return rows and tuple(row for row in rows if tree.shown is None or row.path in tree.shown)
+
+    def _forecast_ahead(self, read: StaticAnalysis) -> None:
+        tree = self.tree
+        if not self._forecasts:
+            return
+        search, undecided = (self._search(tree), tree.ambiguous) if tree else ((), frozenset[str]())
+        self._ahead = ForecastAhead.of(read, self.target, search=search, undecided=undecided)
+
+    def _search(self, tree: TreeFiles) -> tuple[Path, ...]:
+        return (*tree.search, *tree.script_folders)
 
     def rooted(self, path: str) -> str:
         """Return a path relative to the source folder, as the analysis gives it, relative to the target's root."""
@@ -142,7 +159,8 @@ class Collected:
         return self.probe
 
     def close(self) -> None:
-        """End the probe and close the store."""
+        """End the probe and the forecast, and close the store."""
+        self._ahead.close()
         if self._store:
             self._store.close()
         if self.probe:
@@ -193,7 +211,9 @@ def conduct(target: Target, request: Request) -> Report:
     started_at = provenance.now()
     state = provenance.git_state(target.root)
     only = checks_named(request.only)
-    collected = Collected(target, cache=request.cache, only=only)
+    collected = Collected(
+        target, cache=request.cache, only=only, forecasts=request.needs_inventory and not only and not request.subjects
+    )
     plan: Plan = ()
     execution: Execution | None = None
     limits = [*([limited_to(target.root, target.paths)] if target.paths else []), *request.limits]

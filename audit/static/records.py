@@ -93,6 +93,28 @@ class Records(Generic[Fact]):
         self._read = False
         self._gives_back = True  # whether the store has given back all that it was asked for
 
+    @classmethod
+    def known(
+        cls,
+        files: Sequence[SourceFile],
+        function: FactFunction[Fact],
+        *,
+        digests: Mapping[str, str | None],
+        unreadable: Iterable[UnreadableFile],
+        store: FactStore,
+    ) -> "Records[Fact]":
+        """Return the facts of files that another process has read into `store`; `digests` are by relative path."""
+        records = cls(files, function, store=store)
+        broken = {file.path: file for file in unreadable}
+        for position, file in enumerate(records.files):
+            if file.relative in broken:
+                records._unreadable[position] = broken[file.relative]
+            if digest := digests[file.relative]:
+                records._contents[position] = digest
+        records._known = records._contents.keys() - records._unreadable.keys()
+        records._recalled = records._read = True
+        return records
+
     @property
     def unreadable(self) -> tuple[UnreadableFile, ...]:
         """The files that could not be read, in their order."""
