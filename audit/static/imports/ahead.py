@@ -55,7 +55,11 @@ class ForecastAhead:
         give_back()
         try:
             process = subprocess.Popen(
-                [*_COMMAND, _CODE, path], stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+                [*_COMMAND, _CODE, path],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.DEVNULL,
+                env=dict(os.environ),  # which the forecast depends on; a library can have set more behind Python's back
             )
         except OSError:
             return cls()
