@@ -26,6 +26,7 @@ from audit.static.fingerprints import with_fingerprints
 from audit.static.imports.ahead import ForecastAhead
 from audit.static.imports.causes import ImportRow
 from audit.static.imports.forecast import forecast
+from audit.static.imports.interpreter import FactsAhead
 from audit.static.inventory import InventoryItem
 from audit.static.paths import TreeFiles, limited_to, tree_files
 from audit.static.rules.naming import checks_named
@@ -55,6 +56,7 @@ class Collected:
         self._store: FactStore | None = None
         self._forecasts = forecasts
         self._ahead = ForecastAhead()
+        self._facts: FactsAhead | None = None
 
     @cached_property
     def tree(self) -> TreeFiles | None:
@@ -73,6 +75,8 @@ class Collected:
     @cached_property
     def analysis(self) -> StaticAnalysis:
         """What the sources say: the package's, or those of a tree and of the packages in it; imports nothing."""
+        if self._forecasts:
+            self._facts = FactsAhead(self.target.python)
         target, tree = self.target, self.tree
         self._store = FactStore(cache_folder()) if self._cache else None
         found = analyse(
@@ -112,8 +116,9 @@ class Collected:
         tree = self.tree
         self._ahead.wait()
         if tree is None:
-            return forecast(self.analysis, self.target)
-        rows = forecast(self.analysis, self.target, search=self._search(tree), undecided=tree.ambiguous)
+            return forecast(self.analysis, self.target, asked=self._facts)
+        search, undecided = self._search(tree), tree.ambiguous
+        rows = forecast(self.analysis, self.target, search=search, undecided=undecided, asked=self._facts)
         return rows and tuple(row for row in rows if tree.shown is None or row.path in tree.shown)
 
     def _forecast_ahead(self, read: StaticAnalysis) -> None:
