@@ -92,6 +92,8 @@ class Collected:
             with_surroundings=not target.paths,
             when_read=self._forecast_ahead,
         )
+        if self._ahead.is_running:  # it is one of the processes that the target may have side by side
+            found = replace(found, workers=max(1, found.workers - 1))
         gc.freeze()  # it stays until the end; going through it costs more than all that is done with it
         return found
 

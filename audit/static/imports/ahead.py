@@ -4,8 +4,10 @@ What the process finds out it leaves in the store, where whoever asks for the fo
 left nothing, for whatever reason, the forecast is made by whoever asks.
 """
 
+import gc
 import json
 import os
+import signal
 import subprocess
 import sys
 import threading
@@ -69,6 +71,11 @@ class ForecastAhead:
             process.stdin.flush()
         return cls(process)
 
+    @property
+    def is_running(self) -> bool:
+        """Whether the process is still at it."""
+        return self._process is not None and self._process.poll() is None
+
     def wait(self) -> None:
         """Return when the process has ended. Raises what Ctrl-C raises, where that ends the run."""
         while self._process:
@@ -107,9 +114,6 @@ def _request(
 
 def main() -> None:
     """Make the forecast that standard input asks for, and end when the caller does."""
-    import gc
-    import signal
-
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C goes to the caller as well, who ends this process
     gc.disable()  # see `audit.static.records`
     asked = json.loads(sys.stdin.buffer.readline())
@@ -117,7 +121,9 @@ def main() -> None:
     target = Target.model_validate(asked["target"])
     files = tuple(SourceFile(Path(path), relative, module) for path, relative, module in asked["files"])
     digests, unreadable, given = asked["digests"], _UNREADABLE.decode(asked["unreadable"]), tuple(asked["given"])
-    with FactStore(Path(asked["store"])) as store:
+    search, undecided, folder = list(map(Path, asked["search"])), frozenset(asked["undecided"]), Path(asked["store"])
+    del asked
+    with FactStore(folder) as store:
         analysis = StaticAnalysis(
             files=files,
             unreadable=unreadable,
@@ -128,8 +134,7 @@ def main() -> None:
             store=store,
             given=lambda: given,
         )
-        forecast(analysis, target, search=list(map(Path, asked["search"])), undecided=frozenset(asked["undecided"]))
-
+        forecast(analysis, target, search=search, undecided=undecided)
     os._exit(0)  # freeing what the forecast has made takes 0.1 s
 
 

@@ -136,10 +136,12 @@ def test_none_is_started_where_it_would_not_pay(
 
 def test_a_run_that_is_sure_to_ask_begins_it(root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(FOLDER_VARIABLE, str(tmp_path / "cache"))
+    monkeypatch.setattr(ahead, "_CODE", "import time; time.sleep(60)")
     for sure in (True, False):
         collected = Collected(_target(root), cache=True, forecasts=sure)
         assert collected.analysis.files
         assert (collected._ahead._process is not None) is sure
+        assert collected.analysis.workers == (1 if sure else 2)
         child = collected._ahead._process
         collected.close()
         assert child is None or child.returncode is not None
