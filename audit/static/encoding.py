@@ -51,7 +51,8 @@ class LazyMapping(Mapping[str, _Value]):
     """A mapping that is read from its text when it is first asked.
 
     Of a short text only those values are read that are asked for: in thousands of files most names never are, and all
-    of their values take 50 MB. A key stands before a colon, and nothing else in the text does.
+    of their values take 50 MB. An identifier between a comma or brace and a colon is a key: within a text the quotes
+    around it would have backslashes.
     """
 
     __slots__ = ("_decode", "_text", "_values")
@@ -69,15 +70,15 @@ class LazyMapping(Mapping[str, _Value]):
         return self._values
 
     def _place_of(self, key: str, text: str) -> int:
-        """Return where in `text` the value of `key` starts; -1 where there is none."""
+        """Return where in `text` the value of the identifier `key` starts; -1 where there is none."""
         written = f"{_dumps(key)}:"
-        found = text.find(written)
-        return found + len(written) if found >= 0 else -1
+        found = 0 if text.startswith(written, 1) else text.find(f",{written}")
+        return found + 1 + len(written) if found >= 0 else -1
 
     def __getitem__(self, key: str) -> _Value:
         """Return the value of `key`."""
         text = self._text
-        if text is None or len(text) > _SHORT:
+        if text is None or len(text) > _SHORT or not key.isidentifier():
             return self._all()[key]
         if key not in self._values:
             start = self._place_of(key, text)
@@ -89,9 +90,9 @@ class LazyMapping(Mapping[str, _Value]):
     def __contains__(self, key: object) -> bool:
         """Whether there is a value of `key`."""
         text = self._text
-        if text is None or len(text) > _SHORT:
+        if text is None or len(text) > _SHORT or not (isinstance(key, str) and key.isidentifier()):
             return key in self._all()
-        return isinstance(key, str) and self._place_of(key, text) >= 0
+        return self._place_of(key, text) >= 0
 
     def __iter__(self) -> Iterator[str]:
         """Yield the keys in the order in which they were written."""
