@@ -19,7 +19,6 @@ class Reads:
         """Nothing is read yet, and on behalf of no file; the first bits are those of `paths`."""
         self._bits = {path: 1 << place for place, path in enumerate(paths)}
         self._of: dict[str, int] = {}
-        self._sets: dict[int, int] = {}  # one number for equal sets: those of thousands of files take 1 kB each
         self._reader: str | None = None
         self._current = 0
 
@@ -56,7 +55,7 @@ class Reads:
                 value = make()
             finally:
                 read, self._current = self._current, around
-            kept[key] = value, self._sets.setdefault(read, read)
+            kept[key] = value, read
         value, read = kept[key]
         self._current |= read
         return value
