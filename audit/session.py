@@ -6,6 +6,7 @@ import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
+from pathlib import Path
 
 from pydantic import ValidationError
 
@@ -22,8 +23,10 @@ from audit.static.analysis import StaticAnalysis, analyse
 from audit.static.cells import with_cells
 from audit.static.environment import site_folders
 from audit.static.fingerprints import with_fingerprints
+from audit.static.imports.ahead import ForecastAhead
 from audit.static.imports.causes import ImportRow
 from audit.static.imports.forecast import forecast
+from audit.static.imports.interpreter import FactsAhead
 from audit.static.inventory import InventoryItem
 from audit.static.paths import TreeFiles, limited_to, tree_files
 from audit.static.rules.naming import checks_named
@@ -38,17 +41,22 @@ FAILED_FAST = "stopped at the first failure, as --fail-fast asks"
 class Collected:
     """Facts about the target, each gathered when a planner first asks for it."""
 
-    def __init__(self, target: Target, *, cache: bool = False, only: Sequence[str] = ()) -> None:
+    def __init__(
+        self, target: Target, *, cache: bool = False, only: Sequence[str] = (), forecasts: bool = False
+    ) -> None:
         """Gather nothing yet.
 
         With `cache`, what earlier runs learned of the same files counts; `only` are the checks and areas that the
-        user names.
+        user names. With `forecasts` it is sure that the imports will be asked for.
         """
         self.target = target
         self._cache = cache
         self.only = tuple(only)
         self.probe: Probe | None = None
         self._store: FactStore | None = None
+        self._forecasts = forecasts
+        self._ahead = ForecastAhead()
+        self._facts: FactsAhead | None = None
 
     @cached_property
     def tree(self) -> TreeFiles | None:
@@ -67,6 +75,8 @@ class Collected:
     @cached_property
     def analysis(self) -> StaticAnalysis:
         """What the sources say: the package's, or those of a tree and of the packages in it; imports nothing."""
+        if self._forecasts:
+            self._facts = FactsAhead(self.target.python)
         target, tree = self.target, self.tree
         self._store = FactStore(cache_folder()) if self._cache else None
         found = analyse(
@@ -80,7 +90,10 @@ class Collected:
             store=self._store,
             found=tree.discovery if tree else None,
             with_surroundings=not target.paths,
+            when_read=self._forecast_ahead,
         )
+        if self._ahead.is_running:  # it is one of the processes that the target may have side by side
+            found = replace(found, workers=max(1, found.workers - 1))
         gc.freeze()  # it stays until the end; going through it costs more than all that is done with it
         return found
 
@@ -103,11 +116,22 @@ class Collected:
     def imports(self) -> tuple[ImportRow, ...] | None:
         """Which modules would fail to import; None where the interpreter does not tell what that depends on."""
         tree = self.tree
+        self._ahead.wait()
         if tree is None:
-            return forecast(self.analysis, self.target)
-        search = (*tree.search, *tree.script_folders)
-        rows = forecast(self.analysis, self.target, search=search, undecided=tree.ambiguous)
+            return forecast(self.analysis, self.target, asked=self._facts)
+        search, undecided = self._search(tree), tree.ambiguous
+        rows = forecast(self.analysis, self.target, search=search, undecided=undecided, asked=self._facts)
         return rows and tuple(row for row in rows if tree.shown is None or row.path in tree.shown)
+
+    def _forecast_ahead(self, read: StaticAnalysis) -> None:
+        tree = self.tree
+        if not self._forecasts:
+            return
+        search, undecided = (self._search(tree), tree.ambiguous) if tree else ((), frozenset[str]())
+        self._ahead = ForecastAhead.of(read, self.target, search=search, undecided=undecided)
+
+    def _search(self, tree: TreeFiles) -> tuple[Path, ...]:
+        return (*tree.search, *tree.script_folders)
 
     def rooted(self, path: str) -> str:
         """Return a path relative to the source folder, as the analysis gives it, relative to the target's root."""
@@ -145,7 +169,8 @@ class Collected:
         return self.probe
 
     def close(self) -> None:
-        """End the probe and close the store."""
+        """End the probe and the forecast, and close the store."""
+        self._ahead.close()
         if self._store:
             self._store.close()
         if self.probe:
@@ -196,7 +221,9 @@ def conduct(target: Target, request: Request) -> Report:
     started_at = provenance.now()
     state = provenance.git_state(target.root)
     only = checks_named(request.only)
-    collected = Collected(target, cache=request.cache, only=only)
+    collected = Collected(
+        target, cache=request.cache, only=only, forecasts=request.needs_inventory and not only and not request.subjects
+    )
     plan: Plan = ()
     execution: Execution | None = None
     limits = [*([limited_to(target.root, target.paths)] if target.paths else []), *request.limits]

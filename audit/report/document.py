@@ -1,5 +1,6 @@
 """The report as a document: the shape of every command's `--json`."""
 
+import weakref
 from collections.abc import Iterator, Sequence
 from typing import Annotated, Final, Literal, Self
 
@@ -157,6 +158,9 @@ class Report(Frozen):
 
     def json_parts(self) -> Iterator[str]:
         """Yield the JSON text in parts, of long lists a few rows at a time: that of a large tree takes 31 MB."""
+        yield from _last.parts_of(self) or self._made_parts()
+
+    def _made_parts(self) -> Iterator[str]:
         before = "{"
         for name in Report.model_fields:
             rows = getattr(self, name)
@@ -247,11 +251,35 @@ def _verdict(command: str, results: Sequence[Result], *, release: bool) -> Verdi
     return verdict(results, release=release, every_failure_counts=command in _EVERY_FAILURE_COUNTS)
 
 
+class _Last:
+    """The JSON text of the report that was built last, which is most often written next."""
+
+    def __init__(self) -> None:
+        self._report: weakref.ref[Report] | None = None
+        self._parts: tuple[str, ...] = ()
+
+    def keep(self, report: Report) -> None:
+        """Make the text of a report, and keep it in place of any other. Raises what making it raises."""
+        self._report, self._parts = None, ()
+        self._parts = tuple(report.json_parts())
+        self._report = weakref.ref(report, lambda _: self.forget())
+
+    def parts_of(self, report: Report) -> tuple[str, ...]:
+        """Return the text in parts; none where it is that of another report."""
+        return self._parts if self._report and self._report() is report else ()
+
+    def forget(self) -> None:
+        """Keep nothing."""
+        self._report, self._parts = None, ()
+
+
+_last = _Last()
+
+
 def _is_encodable(report: Report) -> bool:
     """Whether UTF-8 can hold the report as it is. Nearly all are: only others are worth a second validation."""
     try:
-        for _ in report.json_parts():
-            pass
+        _last.keep(report)
     except (PydanticSerializationError, UnicodeEncodeError):
         return False
     return True

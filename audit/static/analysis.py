@@ -119,6 +119,7 @@ def analyse(
     store: FactStore | None = None,
     found: Discovery | None = None,
     with_surroundings: bool = True,
+    when_read: Callable[[StaticAnalysis], None] = lambda read: None,
 ) -> StaticAnalysis:
     """Return what the Python files of `start` say; `root`, `start`, `exclude` and `notebooks` are those of
     `discover`.
@@ -126,8 +127,9 @@ def analyse(
     Files are read by up to `workers` processes, except those of which `store` knows the summary already. Bases that
     leave the target are followed into the sources of `root` and of the folders `installed`. Of a `project` the scripts,
     tests, weights and data around the package are listed too, unless `with_surroundings` is false. The target is
-    neither imported nor run. `found` are the files where they have been found already. Raises what `discover` raises; a
-    file that cannot be read is listed.
+    neither imported nor run. `found` are the files where they have been found already. Where all of it is to be made
+    anew, `when_read` is called when the files are read, with what is known then: all but the inventory. Raises what
+    `discover` raises; a file that cannot be read is listed.
     """
     with without_collector():
         discovery = found or discover(
@@ -142,6 +144,26 @@ def analyse(
         scripts = around.modules if around else _started_modules(project)
         folders = [root, *installed]
         setting = [*map(str, folders), str(project), *(file.module for file in records.files)]
+
+        def given() -> tuple[str, ...]:
+            held = tuple(_contents(records).items())
+            return (*setting, repr(sorted(scripts.items())), _digest(held), *(around.contents if around else ()))
+
+        def known(unreadable: tuple[UnreadableFile, ...]) -> StaticAnalysis:
+            digests = {file.relative: digest for file, digest in zip(discovery.files, records.digests, strict=True)}
+            return StaticAnalysis(
+                files=discovery.files,
+                unreadable=unreadable,
+                skipped_trees=discovery.skipped_trees,
+                inventory=(),
+                file_digests=dict(sorted(digests.items())),
+                records=records,
+                texts=around.artifacts.texts if around else (),
+                workers=workers,
+                store=store,
+                given=lambda: (*given(), *map(repr, unreadable)),
+            )
+
         inventory = whole_inventory(
             records,
             _contents,
@@ -149,11 +171,8 @@ def analyse(
             scripts=scripts,
             setting=setting,
             store=store,
+            when_new=lambda: when_read(known(records.unreadable)),
         )
-
-        def given() -> tuple[str, ...]:
-            held = tuple(_contents(records).items())
-            return (*setting, repr(sorted(scripts.items())), _digest(held), *(around.contents if around else ()))
 
         outside: tuple[InventoryItem, ...] = ()
         if around:
@@ -165,20 +184,7 @@ def analyse(
                 witnesses=lambda: sorted(seen.consulted),
                 store=store,
             )
-        digests = {file.relative: digest for file, digest in zip(discovery.files, records.digests, strict=True)}
-        return StaticAnalysis(
-            files=discovery.files,
-            unreadable=inventory.unreadable,
-            skipped_trees=discovery.skipped_trees,
-            inventory=inventory.items,
-            file_digests=dict(sorted(digests.items())),
-            records=records,
-            surroundings=outside,
-            texts=around.artifacts.texts if around else (),
-            workers=workers,
-            store=store,
-            given=lambda: (*given(), *map(repr, inventory.unreadable)),
-        )
+        return replace(known(inventory.unreadable), inventory=inventory.items, surroundings=outside)
 
 
 def _started_modules(project: Path | None) -> dict[str, str]:

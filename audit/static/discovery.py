@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
-from audit.static.ignoring import IgnorePattern, IgnoreRules, PatternFile
+from audit.static.ignoring import IGNORE_FILE, IgnorePattern, IgnoreRules, PatternFile
 from audit.static.notebooks import SUFFIX as NOTEBOOK
 from audit.static.sources import SourceFile as SourceFile
 
@@ -116,15 +116,23 @@ def _rules_above(root: Path, start: Path) -> IgnoreRules:
 
 def _printable(text: str) -> str:
     """Return `text` with bytes that are no UTF-8 written as escapes, so that every report can carry it."""
+    if text.isascii():
+        return text
     return os.fsencode(text).decode("utf-8", "backslashreplace")
 
 
 def _source_file(path: Path, root: Path) -> SourceFile:
-    relative = _printable(path.relative_to(root).as_posix())
+    return _named(path, path.relative_to(root).as_posix())
+
+
+def _named(path: Path, below_root: str) -> SourceFile:
+    """Return the file at `path`, which is written so below the root, with slashes."""
+    relative = _printable(below_root)
     if relative.endswith(NOTEBOOK):
         folder = PurePosixPath(relative).parent.parts
         return SourceFile(path=path, relative=relative, module=".".join((*folder, path.name.replace(".", "_"))))
-    parts = PurePosixPath(relative).with_suffix("").parts
+    *parts, name = relative.split("/")
+    parts.append(name[:-3] if name.endswith(".py") and name != ".py" else PurePosixPath(name).stem)
     if parts[-1] == "__init__" and len(parts) > 1:
         parts = parts[:-1]
     return SourceFile(path=path, relative=relative, module=".".join(parts))
@@ -165,6 +173,7 @@ class _Walk:
         self.files: list[SourceFile] = []
         self.skipped: list[SkippedTree] = []
         self._root = root
+        self._above = len(f"{root.as_posix().rstrip('/')}/")  # letters of a path before what it is below the root
         self._start = start
         self._suffixes = suffixes
         self._exclude = exclude
@@ -196,17 +205,18 @@ class _Walk:
         if reason:
             self._skip(folder, reason=reason)
             return
-        rules = rules.extended(folder)
+        if any(entry.name == IGNORE_FILE for entry in entries):
+            rules = rules.extended(folder)
         for entry in entries:
-            path = Path(entry.path)
             is_module, is_folder = _is_module(entry, self._suffixes), _is_folder(entry)
             if not (is_module or is_folder):
                 continue
-            ignored = self._ignored(path, rules, is_folder=is_folder and not entry.is_symlink())
+            path = Path(entry.path)
+            ignored = self._ignored(entry.path, rules, is_folder=is_folder and not entry.is_symlink())
             if ignored:
                 self._skip(path, reason=ignored, count=not entry.is_symlink(), is_module=is_module)
             elif is_module:
-                self.files.append(_source_file(path, self._root))
+                self.files.append(_named(path, entry.path[self._above :]))
             elif entry.is_symlink():
                 self._links.append((path, rules))
             else:
@@ -225,13 +235,12 @@ class _Walk:
             return f"build output (named {folder.name}, without __init__.py)"
         return None
 
-    def _ignored(self, path: Path, rules: IgnoreRules, *, is_folder: bool) -> str | None:
+    def _ignored(self, path: str, rules: IgnoreRules, *, is_folder: bool) -> str | None:
         """Return the reason where a pattern leaves `path` out; an exclude pattern that matches wins, kept or not."""
-        text = path.as_posix()
-        excluded = self._exclude.last_match(text, is_folder=is_folder)
+        excluded = self._exclude.last_match(path, is_folder=is_folder)
         if excluded:
             return None if excluded.negated else f"excluded by the pattern {_printable(excluded.text)!r}"
-        found = rules.ignores(text, is_folder=is_folder)
+        found = rules.ignores(path, is_folder=is_folder)
         return self._reason_of(*found) if found else None
 
     def _reason_of(self, file: PatternFile, pattern: IgnorePattern) -> str:

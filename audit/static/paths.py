@@ -263,7 +263,8 @@ def _with_modules(
             base = top.parent
         above = len(base.relative_to(root).parts)
         for file in files:
-            named[file.relative] = replace(file, module=_module(file.relative.split("/")[above:]))
+            module = _module(file.relative.split("/")[above:])
+            named[file.relative] = file if file.module == module else replace(file, module=module)
     return named, ambiguous
 
 

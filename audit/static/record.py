@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from audit.static.facts import FileFacts
 from audit.static.findings import Judged
 from audit.static.imports.compile import compile_program
+from audit.static.imports.outline import Outline, outline_of
 from audit.static.imports.patched import patches_of
 from audit.static.imports.program import Program
 from audit.static.lines import SourceLines
@@ -25,6 +26,7 @@ class FileRecord(Record):
     names: FileSummary
     facts: FileFacts
     program: Program
+    outline: Outline
     patches: frozenset[str]
     judged: Judged
 
@@ -38,10 +40,12 @@ def record_of(file: SourceFile, parsed: ParsedFile) -> FileRecord:
     lines = SourceLines(parsed.text)
     names = names_of(file, parsed, lines)
     index = TreeIndex(parsed.tree)
+    program = compile_program(index, parsed.text)
     return FileRecord(
         names=names,
         facts=_facts(file, parsed, names.bindings, index, lines),
-        program=compile_program(index, parsed.text),
+        program=program,
+        outline=outline_of(program),
         patches=patches_of(index, parsed.text),
         judged=judge(file.relative, parsed, model_lines=probable_models(names.classes), index=index),
     )

@@ -93,6 +93,28 @@ class Records(Generic[Fact]):
         self._read = False
         self._gives_back = True  # whether the store has given back all that it was asked for
 
+    @classmethod
+    def known(
+        cls,
+        files: Sequence[SourceFile],
+        function: FactFunction[Fact],
+        *,
+        digests: Mapping[str, str | None],
+        unreadable: Iterable[UnreadableFile],
+        store: FactStore,
+    ) -> "Records[Fact]":
+        """Return the facts of files that another process has read into `store`; `digests` are by relative path."""
+        records = cls(files, function, store=store)
+        broken = {file.path: file for file in unreadable}
+        for position, file in enumerate(records.files):
+            if file.relative in broken:
+                records._unreadable[position] = broken[file.relative]
+            if digest := digests[file.relative]:
+                records._contents[position] = digest
+        records._known = records._contents.keys() - records._unreadable.keys()
+        records._recalled = records._read = True
+        return records
+
     @property
     def unreadable(self) -> tuple[UnreadableFile, ...]:
         """The files that could not be read, in their order."""
@@ -123,21 +145,25 @@ class Records(Generic[Fact]):
     def _positions(self) -> dict[str, int]:
         return {file.relative: position for position, file in enumerate(self.files)}
 
-    def one(self, name: str, path: str) -> tuple[str, Any] | None:
-        """Return one part of the fact of the file at a relative path, with its text; None where it was not read."""
+    def one(self, name: str, path: str) -> Any | None:
+        """Return one part of the fact of the file at a relative path; None where it was not read."""
+        text = self.text(name, path)
+        with suppress(EncodingError):
+            return None if text is None else self._codecs[name].decode(text)
+        self._read_again([self._positions[path]])  # it is not what was written, though its sum is right
+        return self.one(name, path)
+
+    def text(self, name: str, path: str) -> str | None:
+        """Return one part of the fact of the file at a relative path as text; None where it was not read."""
         self.read()
         position = self._positions[path]
+        if position not in self._texts and position not in self._unreadable:
+            if text := self._stored(self._key(position, name)):
+                return text
+            self._read_again([position])
         if position in self._unreadable:
             return None
-        if position not in self._texts:
-            found = self._stored(name, self._key(position, name))
-            if found:
-                return found
-            self._read_again([position])
-            if position in self._unreadable:
-                return None
-        text = self._texts[position][list(self._codecs).index(name)]
-        return text, self._codecs[name].decode(text)
+        return self._texts[position][list(self._codecs).index(name)]
 
     def by_path(self, name: str) -> dict[str, Any]:
         """Return one part of the facts of the readable files, by relative path."""
@@ -157,20 +183,19 @@ class Records(Generic[Fact]):
             found = self.one(name, path)
             if found is None:  # it could be read before
                 raise LostFileError(path)
-            return found[1]
+            return found
 
         return LazyParts(paths, read)
 
     def as_of(self, name: str, path: str, digest: str) -> Any | None:
         """Return one part of the fact of a file as it was with another content; None where the store has lost it."""
-        found = self._stored(name, self._key(self._positions[path], name, digest))
-        return found[1] if found else None
-
-    def _stored(self, name: str, key: bytes) -> tuple[str, Any] | None:
-        text = self._store.facts([key]).get(key) if self._store else None
+        text = self._stored(self._key(self._positions[path], name, digest))
         with suppress(EncodingError):
-            return None if text is None else (text, self._codecs[name].decode(text))
+            return None if text is None else self._codecs[name].decode(text)
         return None
+
+    def _stored(self, key: bytes) -> str | None:
+        return self._store.facts([key]).get(key) if self._store else None
 
     def _decoded(self, name: str) -> dict[int, Any]:
         found = self._decoded_here(name)

@@ -91,6 +91,7 @@ class FactStore:
 
     def __init__(self, folder: Path, *, limit_bytes: int = LIMIT_BYTES) -> None:
         """Open the store in `folder`, which is created where it is missing."""
+        self.folder = folder
         self._path = folder / _NAME
         self._limit_bytes = limit_bytes
         self._today = int(time.time()) // _DAY_S
@@ -122,6 +123,11 @@ class FactStore:
     def is_empty(self) -> bool:
         """Whether there is no fact at all, so that looking for one is in vain."""
         return self._attempt(lambda db: db.execute("SELECT 1 FROM facts LIMIT 1").fetchone(), None) is None
+
+    def flushed(self) -> bool:
+        """Write what is left; return whether another process finds there what was added."""
+        self._write()
+        return self.is_open
 
     def states(self, paths: Sequence[Path]) -> dict[Path, tuple[str, str]]:
         """Return for every path that is known its last settled state, and the digest of its content in that state."""

@@ -98,17 +98,21 @@ def whole_inventory(
     scripts: Mapping[str, str],
     setting: Sequence[str],
     store: FactStore | None,
+    when_new: Callable[[], None] = lambda: None,
 ) -> WholeInventory:
     """Return the inventory of the files of `records`.
 
     `contents_of` tells what they hold, `scripts` are the modules that the project's commands start, `setting` is what
-    else it depends on. Names that leave the target are followed into `installed`.
+    else it depends on. Names that leave the target are followed into `installed`. Where no earlier inventory helps,
+    `when_new` is called when all files are read.
     """
     given = [*setting, repr(sorted(scripts.items())), *(file.relative for file in records.files)]
     known = Remembered(_FORM, given, store=store)
     if known.value and known.value.contents == contents_of(records):
         return known.value
     records.read()
+    if known.value is None:
+        when_new()
     contents = contents_of(records)  # of files that have changed while they were read, what was read
     mended = _mended(known.value, records, contents, installed, scripts) if known.value else None
     found = mended or _made(records, contents, installed, scripts)

@@ -17,7 +17,7 @@ from audit.static.imports.course import Attempt, Log
 from audit.static.imports.declared import Declared, declared_dependencies
 from audit.static.imports.dependencies import Dependencies
 from audit.static.imports.installed import Installed
-from audit.static.imports.interpreter import InterpreterFacts, interpreter_facts, syntax_problems
+from audit.static.imports.interpreter import FactsAhead, InterpreterFacts, interpreter_facts, syntax_problems
 from audit.static.imports.memory import MEMORY, Courses, FileMemory, ForecastMemory
 from audit.static.imports.next_missing import missing_next
 from audit.static.imports.patched import Asked, Patched, asked_again
@@ -70,13 +70,15 @@ def forecast(
     search: Sequence[Path] = (),
     undecided: Set[str] = frozenset(),
     every_as_file: bool = False,
+    asked: FactsAhead | None = None,
 ) -> tuple[ImportRow, ...] | None:
     """Return the forecast of every module, sorted by name; None where the interpreter does not tell its facts.
 
     `search` are more folders in which modules are found; of the top-level modules `undecided` nothing is claimed.
-    Files that are meant to be run are forecast as such too; `every_as_file` means all of them to be.
+    Files that are meant to be run are forecast as such too; `every_as_file` means all of them to be. The target's
+    interpreter may have been `asked` for its facts already.
     """
-    facts = interpreter_facts(target.python)
+    facts = asked.wait() if asked else interpreter_facts(target.python)
     if facts is None:
         return None
     if search or undecided:

@@ -2,7 +2,9 @@
 
 import json
 import os
+import threading
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from functools import cached_property
 from pathlib import Path
 
@@ -104,6 +106,26 @@ def interpreter_facts(python: Path) -> InterpreterFacts | None:
         return InterpreterFacts.model_validate(json.loads(lines[-1])) if lines else None
     except (ValueError, ValidationError):
         return None
+
+
+class FactsAhead:
+    """The facts of an interpreter that is asked while this process does something else."""
+
+    def __init__(self, python: Path) -> None:
+        """Ask it."""
+        self._python = python
+        self._facts: InterpreterFacts | None = None
+        self._asking = threading.Thread(target=self._ask, daemon=True)  # a run that is stopped does not wait for it
+        self._asking.start()
+
+    def _ask(self) -> None:
+        with suppress(OSError):  # it is raised where it is asked again
+            self._facts = interpreter_facts(self._python)
+
+    def wait(self) -> InterpreterFacts | None:
+        """Return the facts, asked for again where there are none; None where the interpreter does not give them."""
+        self._asking.join()
+        return self._facts or interpreter_facts(self._python)
 
 
 _COMPILE = """

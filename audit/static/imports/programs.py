@@ -4,13 +4,14 @@ import hashlib
 from collections import OrderedDict
 from dataclasses import dataclass
 
-from audit.static.imports.program import Compare, Constant, If, Name, Program, imported_names
+from audit.static.imports.outline import Outline
+from audit.static.imports.program import Program
 from audit.static.record import FileRecord
 from audit.static.records import Records
 
 _PART = "program"
-_HELD = 1000  # programs; of torch, transformers, diffusers and timm the mean takes 20 kB
-_GUARD = {Name("__name__"), Constant("__main__")}
+_OUTLINE = "outline"
+_HELD = 250  # programs; of torch, transformers, diffusers and timm the mean takes 20 kB
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,28 +44,19 @@ class Programs:
         if path in self._held:
             self._held.move_to_end(path)
             return self._held[path]
-        found = self._records.one(_PART, path)
-        text, program = found or ("", None)
-        if path not in self._traits:
-            self._traits[path] = _traits_of(text, program) if program else NO_TRAITS
-        self._held[path] = program
+        program = self._held[path] = self._records.one(_PART, path)
         if len(self._held) > _HELD:
             self._held.popitem(last=False)
         return program
 
     def traits(self, path: str) -> Traits:
-        """Return the traits of a file's program, which is decoded for it at most once."""
+        """Return the traits of a file's program, which is not decoded for it."""
         if path not in self._traits:
-            self(path)
+            text, outline = self._records.text(_PART, path), self._records.one(_OUTLINE, path)
+            self._traits[path] = NO_TRAITS if text is None or outline is None else _traits_of(text, outline)
         return self._traits[path]
 
 
-def _traits_of(text: str, program: Program) -> Traits:
-    tops = {name.partition(".")[0] for name in imported_names(program)}
+def _traits_of(text: str, outline: Outline) -> Traits:
     digest = hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
-    is_guarded = any(isinstance(step, If) and _is_guard(step) for step in program.body)
-    return Traits(digest, tuple(sorted(tops)), is_guarded)
-
-
-def _is_guard(step: If) -> bool:
-    return isinstance(step.test, Compare) and {step.test.left, step.test.right} == _GUARD
+    return Traits(digest, outline.tops, outline.is_guarded)

@@ -32,6 +32,13 @@ _ASKED_TOGETHER = frozenset(
         "operator", "os", "random", "re", "sys", "time", "types", "typing",
     }
 )  # fmt: skip
+# Asked along with them, but after them: an import can add the name of a submodule to its package.
+_ASKED_TOO = frozenset(
+    {
+        "_codecs", "abc", "array", "ast", "atexit", "collections.abc", "concurrent.futures", "contextvars", "io",
+        "json", "logging", "os.path", "pathlib", "struct", "threading", "warnings", "weakref",
+    }
+)  # fmt: skip
 _NOT_TOLD = ("", None)  # of a module that cannot be imported
 # Isolated and without site-packages, a module of this name can only be the standard library's.
 _ASK = """
@@ -73,7 +80,7 @@ class StandardLibrary:
         if top not in self._facts.standard_library or top in _NEVER_IMPORTED or not self._facts.executable:
             return None
         if module not in self._told:
-            self._learn({module, *(_ASKED_TOGETHER - self._told.keys())})
+            self._learn({module, *((_ASKED_TOGETHER | _ASKED_TOO) - self._told.keys())})
         if path:
             self.consulted.add(Path(path))
         told = self._told[module]
@@ -93,7 +100,7 @@ class StandardLibrary:
         keys = {module: fact_key("standard library", *asked, module) for module in modules}
         known = self._store.facts(keys.values()) if self._store else {}
         texts = {module: known[key] for module, key in keys.items() if key in known}
-        missing = sorted(keys.keys() - texts.keys())
+        missing = sorted(keys.keys() - texts.keys(), key=lambda module: (module not in _ASKED_TOGETHER, module))
         for module, text in (self._answers(missing) if missing else {}).items():
             texts[module] = text
             if self._store:

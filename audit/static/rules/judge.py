@@ -19,8 +19,10 @@ from audit.static.tree import TreeIndex
 
 # How classes that are models are named, and no others, in most packages.
 _MODEL_NAME = re.compile(
-    r"(Model|Module|ModelMixin|Layer|Block|MLP|Norm|Embeddings?|Attention|Experts|Router|Encoder|Decoder|Head|Net|Pooler"
-    r"|Pretrained\w*|For[A-Z]\w+|Stage|Motion)$"
+    r"(Model|Module|ModelMixin|Layer|LayerScale|Block|MLP|Mlp|MoE|Moe|Norm\d?d?|NormGated|Embed|Embedder|Embeddings?"
+    r"|(?<!No)Attention|Experts|Router|Encoder|Decoder|Head|Net|Pooler|Pretrained\w*|For[A-Z]\w+(?<!Output)|Stage|Motion"
+    r"|FeedForward|Projector|Projection|DropPath|Mixer|Merger|Loss|Transformer|Backbone|Neck|Indexer|Conv\w+d|Adapter"
+    r"|Downsample|Intermediate|SelfOutput)$"
 )
 _DEFINITIONS = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
 

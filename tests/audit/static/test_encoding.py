@@ -91,6 +91,21 @@ def test_a_mapping_reads_like_the_dict_it_was() -> None:
     assert (list(found), len(found), "b" in found, "c" in found) == (["b", "a"], 2, True, False)
 
 
+@given(
+    st.dictionaries(st.text('ab"\\:,é[{', max_size=4), st.lists(st.text('ab"\\\\:,', max_size=6)), max_size=6),
+    st.text('ab"\\:,é[{', max_size=4),
+)
+def test_one_value_of_a_mapping_is_read_as_if_all_were(given_values: dict[str, list[str]], other: str) -> None:
+    values = {key: tuple(value) for key, value in given_values.items()}
+    codec: Codec[Mapping[str, tuple[str, ...]]] = Codec(Mapping[str, tuple[str, ...]])
+    text = codec.encode(values)
+    for key in (*values, other):
+        fresh = codec.decode(text)  # of which nothing has been read
+        assert (key in fresh) is (key in values)
+        assert fresh.get(key) == values.get(key)
+    assert 1 not in codec.decode(text)
+
+
 def test_a_summary_is_read_back_whole() -> None:
     candidate = Candidate(Origin.STAR, attributes=("a",), stars=(StarImport("m", certain=False),))
     summary = FileSummary("p.py", "p", False, "sha256:0", {"a": (candidate,)}, (), None, ())
