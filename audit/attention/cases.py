@@ -112,11 +112,12 @@ def oracle_cases(subject: AttentionSubject, generator: torch.Generator) -> list[
         whole = plain_case(subject, generator, is_causal=False)
         sides = ["right"]
         # A causal layer's left-padded first rows attend to nothing, which only a declared empty row can judge.
-        if not (contract.is_causal and not subject.is_function) or contract.has_finite_empty_row:
+        is_causal = contract.is_causal and (not subject.is_function or subject.is_always_causal)
+        if not is_causal or contract.has_finite_empty_row:
             sides.append("left")
         length = key_length(whole)
         cases += [with_mask(subject, whole, padding_mask(side=s, length=length), f"{s} padding") for s in sides]
-        if subject.is_function and contract.is_causal:
+        if subject.is_function and contract.is_causal and not subject.is_always_causal:
             causal = plain_case(subject, generator, is_causal=True)
             cases.append(with_mask(subject, causal, padding_mask(side="right"), "causal with right padding"))
         if contract.has_finite_empty_row:
@@ -129,8 +130,9 @@ def oracle_cases(subject: AttentionSubject, generator: torch.Generator) -> list[
 
 def _function_cases(subject: AttentionSubject, generator: torch.Generator) -> list[Case]:
     contract = subject.contract
-    cases = [_function_case("full", subject, generator, LENGTH, LENGTH, False)]
-    if not contract.equal_lengths:
+    always = subject.is_always_causal
+    cases = [] if always else [_function_case("full", subject, generator, LENGTH, LENGTH, False)]
+    if not contract.equal_lengths and not always:
         cases.append(_function_case("fewer queries than keys", subject, generator, SHORT, LENGTH, False))
     if contract.is_causal:
         cases.append(_function_case("causal", subject, generator, LENGTH, LENGTH, True))
@@ -166,6 +168,7 @@ def _function_case(
     if not contract.has_sizes:
         raise Settled(not_applicable("undeclared: the numbers of heads, and the size of one"))
     query = _normal(generator, batch, contract.heads, length_q, contract.dim)
+    is_causal = is_causal or subject.is_always_causal
     key = _normal(generator, batch, contract.kv_heads, length_k, contract.dim)
     value = _normal(generator, batch, contract.kv_heads, length_k, contract.dim)
     return Case(name=name, tensors={"query": query, "key": key, "value": value}, is_causal=is_causal)

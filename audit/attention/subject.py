@@ -116,7 +116,12 @@ class AttentionSubject:
         contract = self.contract
         if not contract.has_sizes or contract.is_causal is None or contract.context_dim is not None:
             return False
-        return self.is_function or contract.projections is not None
+        return "no formula" not in self.claims if self.is_function else contract.projections is not None
+
+    @property
+    def is_always_causal(self) -> bool:
+        """Whether a function is causal in every call, and no argument turns that off."""
+        return "always causal" in self.claims
 
     def claim(self, *names: str) -> str:
         """Return what says these fields of the contract, to follow a reason, without braces; empty where specs do."""

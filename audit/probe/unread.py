@@ -75,12 +75,35 @@ def _read(owner: Hashable) -> frozenset[str]:
     return frozenset(found)
 
 
+def _used(function: ast.FunctionDef) -> list[ast.AST]:
+    """Return the parts of a function but for what is put into a local name that nothing in it reads."""
+    read = {node.id for node in ast.walk(function) if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Load)}
+    shares = any(isinstance(node, ast.Nonlocal | ast.Global) for node in ast.walk(function))
+    if shares or read & {"locals", "eval", "exec"}:
+        return list(ast.iter_child_nodes(function))
+    parts: list[ast.AST] = [function.args, *function.decorator_list]
+    pending: list[ast.AST] = list(function.body)
+    while pending:
+        node = pending.pop()
+        match node:
+            case ast.Assign(targets=[ast.Name(id=name)]) | ast.AnnAssign(target=ast.Name(id=name)) if name not in read:
+                continue
+            case ast.If() | ast.For() | ast.While() | ast.With() | ast.Try():
+                pending += ast.iter_child_nodes(node)
+            case _:
+                parts.append(node)
+    return parts
+
+
 def _names_read(defined_in: types.ModuleType | type) -> frozenset[str]:
     found = set()
     pending: list[ast.AST] = [ast.parse(inspect.getsource(defined_in))]
     while pending:
         node = pending.pop()
         if isinstance(node, ast.FunctionDef) and node.name in _INITIAL:
+            continue
+        if isinstance(node, ast.FunctionDef):
+            pending += _used(node)
             continue
         if isinstance(node, ast.Attribute) and isinstance(node.ctx, ast.Load):
             found.add(node.attr)

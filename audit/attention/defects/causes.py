@@ -84,7 +84,7 @@ def _scale(subject: AttentionSubject, run: Run, failed: Mapping[str, Result]) ->
         "applied twice": usual * usual,
         "inverted": 1 / usual if usual else 0.0,
         "1/head_dim": 1 / core.head_dim,
-    }
+    } | ({"1/sqrt(head_dim)": float(core.head_dim**-0.5)} if subject.contract.scale == 1 else {})
     form = next((name for name, value in forms.items() if same(core.scale, value)), None)
     name = f"the scale is {core.scale:.4g}" + (f", {form}" if form else "") + f", where {usual:.4g} is right"
     contract = subject.contract.model_copy(update={"scale": core.scale})
@@ -226,6 +226,8 @@ def _mask(subject: AttentionSubject, run: Run, failed: Mapping[str, Result]) -> 
     whole = plain_case(subject, subject.generator(run.seed), is_causal=False)
     mask = padding_mask(side="right", length=key_length(whole))
     masked = with_mask(subject, whole, mask, "right padding")
+    if "each of two windows" in str(failed["mask"].reason):
+        return Cause(bug="mask_heads", says="windows get the mask of another window")
     changes = change_by_mask(subject, run, whole, masked, mask[0])
     words = {
         Change.NOTHING: ("mask_ignored", "the weights with a mask are those without one"),
@@ -276,6 +278,8 @@ def _rows(subject: AttentionSubject, run: Run, failed: Mapping[str, Result]) -> 
     from audit.attention.properties import batch_rows
     from audit.results import Outcome
 
+    if "document of a row" in str(failed["batch_rows"].reason):
+        return Cause(bug="packed", says="documents of one row affect each other")
     if subject.contract.key_mask:
         unmasked = replace(subject, contract=subject.contract.model_copy(update={"key_mask": False}))
         if batch_rows.judge(unmasked, run).outcome is Outcome.PASSED:
@@ -284,6 +288,9 @@ def _rows(subject: AttentionSubject, run: Run, failed: Mapping[str, Result]) -> 
 
 
 def _later(subject: AttentionSubject, run: Run, failed: Mapping[str, Result]) -> Cause:
+    reason = str(failed["causality"].reason)
+    if "of two documents in " in reason and " on in " not in reason:
+        return Cause(bug="later_tokens", says="later tokens are seen only where the documents of tokens are numbered")
     whole = plain_case(subject, subject.generator(run.seed))
     weights = weights_of(subject, run, whole)
     if weights is not None:
@@ -319,6 +326,8 @@ def _cache(subject: AttentionSubject, run: Run, failed: Mapping[str, Result]) ->
     case = plain_case(subject, subject.generator(run.seed))
     runs = compared(subject, run, subject.finest_dtype, [case], chunkings=[[1] * key_length(case)])
     decoded = runs.outputs[1]
+    if distance(decoded, runs.outputs[0]) <= runs.bound and "positions left out" in str(failed["kv_cache"].reason):
+        return Cause(bug="rotary_offset", says="only where positions are left out")
     if distance(decoded[:, 1:], decoded[:, :1].expand_as(decoded[:, 1:])) <= runs.bound:
         return Cause(bug="alignment", says="each token that follows cached ones sees the first key only")
     if subject.contract.window is not None:
@@ -360,6 +369,11 @@ def _overwritten(subject: AttentionSubject, run: Run, failed: Mapping[str, Resul
     return Cause(bug=None if failed["inputs_untouched"].evidence.measured is None else "overwritten")
 
 
+def _unreached(subject: AttentionSubject, run: Run, failed: Mapping[str, Result]) -> Cause:
+    is_sink = "no gradient reaches" in str(failed["gradients"].reason) and "sink" in str(failed["gradients"].reason)
+    return Cause(bug="sinks", says="the sinks take no part") if is_sink else Cause(bug="gradients")
+
+
 _Look = Callable[[AttentionSubject, Run, Mapping[str, Result]], Cause]
 _LOOKS: Mapping[str, _Look] = {
     "repeatable": _repeat,
@@ -379,5 +393,8 @@ _LOOKS: Mapping[str, _Look] = {
     "permutation": _order,
     "kv_cache": _cache,
     "low_precision": _low,
+    "prefix": lambda subject, run, failed: Cause(bug="window_path" if subject.contract.window else None),
+    "every_key": lambda subject, run, failed: Cause(bug="blockwise" if subject.is_function else None),
+    "gradients": _unreached,
     "inputs_untouched": _overwritten,
 }

@@ -4,7 +4,8 @@ import torch
 
 from audit.attention.answers import Settled
 from audit.attention.bounds import Deviation, distance
-from audit.attention.cases import key_length, plain_case, sample_of, with_mask
+from audit.attention.cases import key_length, plain_case, replaced_keys, sample_of, with_mask
+from audit.attention.properties.documents import documents_argument, first_document, with_documents
 from audit.attention.properties.judging import call_raised, judge_deviations, no_reference
 from audit.attention.properties.runs import bound_origin, compared
 from audit.attention.subject import AttentionSubject, Case
@@ -18,7 +19,7 @@ CHECK = Check(
     id="attention.batch_rows",
     title="Samples of a batch do not affect each other",
     proves="A sample has the same output alone, among two and among three, whatever the others hold and however they "
-    "are padded.",
+    "are padded; where a call takes the numbers of documents, one in the same row has no influence on another either.",
     defect="a softmax over the batch",
     severity=Severity.CRITICAL,
 )
@@ -46,9 +47,10 @@ def judge(subject: AttentionSubject, run: Run) -> Judgement:
             mask[sample, key_length(three) - padded :] = False
         ragged = with_mask(subject, three, mask, "padded samples alone")
         masked = [ragged, *(sample_of(ragged, sample) for sample in range(_BATCH))]
+    packed = _packed(subject, three, generator)
     dtype = subject.finest_dtype
     try:
-        runs = compared(subject, run, dtype, [*cases, *masked])
+        runs = compared(subject, run, dtype, [*cases, *masked, *packed])
     except (Settled, TargetRaised) as refused:
         return _refused(subject, run, three, refused)
     whole, bound = runs.outputs[0], runs.bound
@@ -61,7 +63,7 @@ def judge(subject: AttentionSubject, run: Run) -> Judgement:
         for (case, part, sample), output in zip(parts, runs.outputs[1:], strict=False)
     ]
     if masked:
-        together, *alone = runs.outputs[len(cases) :]
+        together, *alone = runs.outputs[len(cases) : len(cases) + len(masked)]
         # A function has no padded queries to leave out; those of a module are nobody's.
         lengths = [None if subject.is_function or subject.contract.context_dim else -n or None for n in _PADDED]
         found = [
@@ -69,6 +71,12 @@ def judge(subject: AttentionSubject, run: Run) -> Judgement:
             for sample, (each, end) in enumerate(zip(alone, lengths, strict=True))
         ]
         deviations.append((dtype, Deviation(case=masked[0].name, error=max(found), bound=bound)))
+    if packed:
+        first = first_document(whole.shape[-2])
+        numbered, *moved = runs.outputs[-len(packed) :]
+        for case, output, kept in zip(packed[1:], moved, (first, ~first), strict=True):
+            apart = distance(output[:, kept], numbered[:, kept])
+            deviations.append((dtype, Deviation(case=case.name, error=apart, bound=bound)))
     return judge_deviations(
         deviations,
         origin=bound_origin(subject),
@@ -76,6 +84,18 @@ def judge(subject: AttentionSubject, run: Run) -> Judgement:
         "heads get another sample's mask: {case}",
         fix="keep the batch the first axis until after the product with the values, and repeat masks head by head",
     )
+
+
+def _packed(subject: AttentionSubject, three: Case, generator: torch.Generator) -> list[Case]:
+    """Return the case with two documents in each row, and with the second and then the first replaced; or nothing."""
+    if documents_argument(subject) is None:
+        return []
+    first = first_document(key_length(three)).expand(_BATCH, -1)
+    return [
+        with_documents(subject, three, "two documents in a row"),
+        with_documents(subject, replaced_keys(three, ~first, generator), "the second document of a row replaced"),
+        with_documents(subject, replaced_keys(three, first, generator), "the first document of a row replaced"),
+    ]
 
 
 def _refused(subject: AttentionSubject, run: Run, three: Case, refused: Settled | TargetRaised) -> Judgement:

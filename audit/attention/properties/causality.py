@@ -6,6 +6,7 @@ import torch
 
 from audit.attention.bounds import Deviation, distance
 from audit.attention.cases import plain_case
+from audit.attention.properties.documents import documents_argument, with_documents
 from audit.attention.properties.judging import call_raised, joining_layers, judge_deviations, no_reference
 from audit.attention.properties.runs import bound_origin, compared
 from audit.attention.subject import LENGTH, AttentionSubject, Case
@@ -36,13 +37,17 @@ def judge(subject: AttentionSubject, run: Run) -> Judgement:
     is_causal = bool(subject.contract.is_causal)
     case = plain_case(subject, generator, is_causal=is_causal)
     others = [_replaced_from(case, position, generator) for position in _POSITIONS]
+    numbered = [
+        with_documents(subject, each, f"{each.name}, of two documents")
+        for each in ((case, *others) if documents_argument(subject) else ())
+    ]
     deviations: list[tuple[str, Deviation]] = []
     for dtype in subject.contract.dtypes:
         try:
-            runs = compared(subject, run, dtype, [case, *others])
+            runs = compared(subject, run, dtype, [case, *others, *numbered])
         except TargetRaised as raised:
             return call_raised(subject, run, raised)
-        first, *rest = runs.outputs
+        first, *rest = runs.outputs[: 1 + len(others)]
         if trouble := no_reference(first, runs.bound, may_be_constant=True):
             return trouble if subject.contract.is_causal else not_applicable(f"{_UNDECLARED}: {trouble.reason}")
         for position, output in zip(_POSITIONS, rest, strict=True):
@@ -50,6 +55,10 @@ def judge(subject: AttentionSubject, run: Run) -> Judgement:
                 return error(f"replacing every token from position {position} on changed no output: nothing was tested")
             earlier = distance(output[..., :position, :], first[..., :position, :])
             deviations.append((dtype, Deviation(case=f"tokens from {position} on", error=earlier, bound=runs.bound)))
+        apart = runs.outputs[1 + len(others) :]
+        for position, each, output in zip(_POSITIONS, numbered[1:], apart[1:], strict=bool(numbered)):
+            earlier = distance(output[..., :position, :], apart[0][..., :position, :])
+            deviations.append((dtype, Deviation(case=each.name, error=earlier, bound=runs.bound)))
     holds = all(deviation.holds for _, deviation in deviations)
     if subject.contract.is_causal is None:
         observed = "do not change" if holds else "change"

@@ -1,7 +1,7 @@
 """Decoding through the cache gives the outputs of the full forward."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -39,6 +39,7 @@ class _Decoded:
     full: Case
     chunkings: dict[str, list[int]]
     compared: Tensor  # bool, (B, L)
+    without_positions: bool = False  # in the chunks; the full pass has them
 
 
 def judge(subject: AttentionSubject, run: Run) -> Judgement:
@@ -102,6 +103,11 @@ def _inputs(subject: AttentionSubject, seed: int) -> list[_Decoded]:
                 compared=mask,
             )
         )
+    cache = subject.form.get("cache")
+    if isinstance(cache, dict) and cache.get("makes positions"):
+        whole = inputs[0]
+        chunkings = {f"{name}, positions left out": chunks for name, chunks in whole.chunkings.items()}
+        inputs.append(replace(whole, chunkings=chunkings, without_positions=True))
     return inputs
 
 
@@ -113,7 +119,10 @@ def _deviations(subject: AttentionSubject, run: Run, dtype: Dtype, each: _Decode
     whole: dict[str, Plain] = {"chunks": [length], "uncached": True} if subject.form else {}
     drawn = [] if subject.has_oracle else rounded_cases(each.full, dtype, subject.generator(run.seed))
     calls = [(kind, case.under(case.name, **whole)) for case in (each.full, *drawn)]
-    calls += [("decode", each.full.under(name, chunks=list[Plain](chunks))) for name, chunks in each.chunkings.items()]
+    more: dict[str, Plain] = {"without_positions": True} if each.without_positions else {}
+    calls += [
+        ("decode", each.full.under(name, chunks=list[Plain](chunks), **more)) for name, chunks in each.chunkings.items()
+    ]
     answers = subject.ask(run, dtype, calls, opened=True)
     outputs = [output[each.compared] for output in answers.outputs]
     full, rounded, decoded = outputs[0], outputs[1 : 1 + len(drawn)], outputs[1 + len(drawn) :]

@@ -16,6 +16,7 @@ from audit.attention.properties.judging import (
     judge_deviations,
     no_oracle,
 )
+from audit.attention.properties.shifted_logits import shifted
 from audit.attention.subject import LENGTH, AttentionSubject, Case
 from audit.gateway import TargetRaised
 from audit.judgement import Judgement, error, not_applicable
@@ -27,7 +28,8 @@ CHECK = Check(
     id="attention.large_logits",
     title="Large logits neither overflow nor bring masked keys back",
     proves="Where a query may attend to one key only, the output equals the oracle's though the exponential of that "
-    "key's logit leaves the range of float32, upwards or downwards.",
+    "key's logit leaves the range of float32, upwards or downwards; of a function without an oracle, adding one number "
+    "to all logits of a query changes nothing, however large it is.",
     defect="a softmax that does not subtract the maximum of each row",
     severity=Severity.CRITICAL,
 )
@@ -54,7 +56,7 @@ class _Extreme:
 def judge(subject: AttentionSubject, run: Run) -> Judgement:
     """Make the inputs so large that a logit of either sign is, and compare with the oracle."""
     if not subject.has_oracle:
-        return no_oracle(subject)
+        return shifted(subject, run) if subject.is_function and not subject.is_declared else no_oracle(subject)
     contract = subject.contract
     if contract.soft_cap or contract.sinks or contract.feature_map:
         return not_applicable("the contract declares a cap, sinks or linear attention: no key has all the weight")

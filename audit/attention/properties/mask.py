@@ -9,7 +9,7 @@ from audit.attention.bounds import Deviation, distance
 from audit.attention.cases import key_length, padding_mask, plain_case, replaced_keys, with_mask
 from audit.attention.properties.judging import call_raised, joining_layers, judge_deviations
 from audit.attention.properties.runs import bound_origin, compared
-from audit.attention.subject import AttentionSubject, Case
+from audit.attention.subject import BATCH_SIZE, AttentionSubject, Case
 from audit.gateway import TargetRaised
 from audit.judgement import Judgement, error, not_applicable
 from audit.plan import Run
@@ -18,8 +18,8 @@ from audit.results import Check, Severity
 CHECK = Check(
     id="attention.mask",
     title="Masked keys have no influence",
-    proves="Replacing the content of masked keys (left and right padding) leaves the outputs of the kept queries "
-    "unchanged, and replacing a kept key changes them.",
+    proves="Replacing the content of masked keys (left and right padding, and under a mask for each window of several "
+    "images) leaves the outputs of the kept queries unchanged, and replacing a kept key changes them.",
     defect="a key mask that is accepted and not used",
     severity=Severity.CRITICAL,
 )
@@ -31,6 +31,7 @@ class _Probe:
 
     side: str
     cases: tuple[Case, Case, Case, Case]
+    padded: Tensor  # bool, (B, 1): samples that have padding
     kept: Tensor  # bool, (B, Lq): queries whose outputs are compared
     seeing: Tensor  # bool, (B, Lq): kept queries that may attend to the changed kept key
 
@@ -41,6 +42,8 @@ def judge(subject: AttentionSubject, run: Run) -> Judgement:
         return not_applicable("the contract declares that there is no key mask")
     generator = subject.generator(run.seed)
     probes = [_probe(subject, side, generator) for side in ("right", "left")]
+    if "window masks" in subject.claims:
+        probes.append(_of_windows(subject, generator))
     cases = [case for probe in probes for case in probe.cases]
     deviations: list[tuple[str, Deviation]] = []
     known = ""
@@ -53,7 +56,7 @@ def judge(subject: AttentionSubject, run: Run) -> Judgement:
         for index, (probe, bound) in enumerate(zip(probes, runs.bounds, strict=True)):
             masked, hidden, kept, whole = (_by_position(output) for output in runs.outputs[4 * index : 4 * index + 4])
             influence = distance(hidden[probe.kept], masked[probe.kept])
-            padded = probe.seeing & torch.tensor([[True], [False]])  # the sample that has padding
+            padded = probe.seeing & probe.padded
             moves = distance(kept[padded], masked[padded]) > bound
             if influence <= bound and not moves:
                 return error("replacing a key that is not masked changed no output: nothing was tested")
@@ -61,7 +64,7 @@ def judge(subject: AttentionSubject, run: Run) -> Judgement:
                 ignored = distance(masked[padded], whole[padded]) <= bound
                 known = "a mask that is accepted and then ignored" if ignored else known
                 known = known if moves else "an inverted mask: kept keys have no influence"
-            deviations.append((dtype, Deviation(case=f"{probe.side} padding", error=influence, bound=bound)))
+            deviations.append((dtype, Deviation(case=probe.side, error=influence, bound=bound)))
     holds = all(deviation.holds for _, deviation in deviations)
     if not holds and not subject.is_declared and (layers := joining_layers(subject)):
         return not_applicable(f"undeclared: whether masked tokens may have influence through its {layers}")
@@ -72,6 +75,23 @@ def judge(subject: AttentionSubject, run: Run) -> Judgement:
         + (f", as with {known}" if known else "")
         + ": {case}",
         fix="set the scores of masked keys to -inf before the softmax",
+    )
+
+
+def _of_windows(subject: AttentionSubject, generator: torch.Generator) -> _Probe:
+    """Return two images of two windows each, the first window of each image padded by the mask of that window."""
+    whole = plain_case(subject, generator, batch=2 * BATCH_SIZE)
+    mask = padding_mask(side="right", length=key_length(whole))
+    masked = with_mask(subject, whole, mask, "two windows")
+    of_each = torch.cat((mask, mask))
+    changed = torch.zeros_like(of_each)
+    changed[:, 0] = True
+    return _Probe(
+        side="a mask for each of two windows",
+        padded=torch.tensor([[True], [False]] * BATCH_SIZE),
+        cases=(masked, replaced_keys(masked, ~of_each, generator), replaced_keys(masked, changed, generator), whole),
+        kept=of_each,
+        seeing=of_each & (torch.arange(key_length(whole)) > 0),
     )
 
 
@@ -91,7 +111,8 @@ def _probe(subject: AttentionSubject, side: str, generator: torch.Generator) -> 
     every = torch.ones(mask.shape[0], whole.inputs.shape[-2], dtype=torch.bool)
     across = subject.contract.context_dim is not None  # then the queries are others than the keys, and none is padded
     return _Probe(
-        side=side,
+        side=f"{side} padding",
+        padded=torch.tensor([[True], [False]]),
         cases=(masked, replaced_keys(masked, ~mask, generator), replaced_keys(masked, changed, generator), whole),
         kept=every if across else mask,
         seeing=every if across else mask & later,

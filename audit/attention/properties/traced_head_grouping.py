@@ -36,7 +36,8 @@ def judge(subject: AttentionSubject, run: Run) -> Judgement:
             wrong.append((core, f"keys are grouped {_text(keys)} and values {_text(values)}"))
         elif (name := _name(keys)) != subject.contract.head_grouping:
             reason = f"key heads are {name}, {_text(keys)}, not {subject.contract.head_grouping}"
-            wrong += [(core, reason)] if subject.is_declared else []
+            reason += subject.claim("head_grouping")
+            wrong += [(core, reason)] if subject.is_declared or "head_grouping" in subject.claims else []
             facts = f"{core.where}: {reason}"
     return judge_cores(
         wrong,

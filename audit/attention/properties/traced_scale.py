@@ -62,7 +62,7 @@ def _reading(subject: AttentionSubject, core: Core, other: Core | None) -> tuple
         wanted = usual if contract.scale is None else contract.scale
         if _same(core.scale, wanted):
             return "", ""
-        reason = f"the logits are scaled by {core.scale:.4g} where {wanted:.4g} is declared"
+        reason = f"the logits are scaled by {core.scale:.4g} where {wanted:.4g} is declared" + subject.claim("scale")
         names = (name for name, value, _ in _mistakes(subject, core) if _same(core.scale, value))
         mistake = next(names, None)
         return reason + (f"; that is {mistake}" if mistake else ""), ""

@@ -1,12 +1,18 @@
 """A query sees as many keys as the window has, itself included or not as declared."""
 
+import torch
+from torch import Tensor
+
 from audit.attention.cases import plain_case
+from audit.attention.properties.influence import seen_keys
 from audit.attention.properties.traced_judging import judge_cores
 from audit.attention.subject import BATCH_SIZE, LENGTH, AttentionSubject
 from audit.attention.traced import Core, can_trace_window, cores_of, trace_of, untold
-from audit.judgement import Judgement, error, not_applicable
+from audit.gateway import TargetRaised
+from audit.judgement import Judgement, Measured, error, judged, not_applicable
 from audit.plan import Run
-from audit.results import Check, Severity
+from audit.raised import describe_raised
+from audit.results import Check, Comparison, Severity
 
 CHECK = Check(
     id="attention.window_width",
@@ -31,6 +37,8 @@ def judge(subject: AttentionSubject, run: Run) -> Judgement:
         return error(what, fix="declare a smaller configuration") if subject.is_declared else not_applicable(what)
     if not subject.is_declared and not contract.is_causal:
         return not_applicable("undeclared: whether the window is of keys on one side or on both")
+    if subject.is_function and not subject.is_declared:
+        return _of_function(subject, run, window)
     case = plain_case(subject, subject.generator(run.seed), length=max(LENGTH, window + _BEYOND), batch=BATCH_SIZE)
     cores = cores_of(trace_of(subject, run, subject.finest_dtype, case))
     if not subject.is_declared:
@@ -72,6 +80,52 @@ def _of_argument(subject: AttentionSubject, run: Run, cores: tuple[Core, ...], w
     return judge_cores(
         wrong, [core for core, _ in told], run, origin=f"the argument: {keys} keys with the query's own", fix=_FIX
     )
+
+
+def _of_function(subject: AttentionSubject, run: Run, window: int) -> Judgement:
+    """Judge by which keys move which outputs, for a function may attend in parts that each know no position."""
+    length = 3 * window + 2
+    try:
+        seen = seen_keys(subject, run, length)
+    except TargetRaised as raised:
+        return not_applicable(f"undeclared: whether it takes {length} tokens; {describe_raised(raised, run.target)}")
+    if bool(seen.triu(diagonal=1).any()):
+        return not_applicable("later keys are seen, which attention.causality judges")
+    counts = subject.contract.window_counts_query
+    allowed = {True: (window,), False: (window + 1,), None: (window, window + 1)}[counts]
+    rows = range(window + 1, length)  # queries that have more keys before them than the window holds
+    reaches = {row: row - int(seen[row].nonzero()[0]) + 1 if seen[row].any() else 0 for row in rows}
+    if "window slides" in subject.claims:
+        wrong = [row for row in rows if not _is_window(seen[row], row, allowed[0])]
+    elif len(set(reaches.values())) == 1 and window - 1 <= reaches[length - 1] <= window + 2:
+        wrong = [row for row in rows if reaches[row] not in allowed]
+    else:
+        return not_applicable(f"undeclared: what {window} counts; observed: the last query sees {reaches[length - 1]}")
+    keys = " or ".join(map(str, allowed))
+    return judged(
+        Measured(
+            value=len(wrong),
+            bound=0,
+            comparison=Comparison.EQUAL,
+            origin=f"the argument: {keys} keys with the query's own",
+            unit=f"of {len(reaches)} queries that see fewer or more keys",
+        ),
+        otherwise=f"query {wrong[0]} sees {_seen_text(seen[wrong[0]])}" + subject.claim("window", "window slides")
+        if wrong
+        else "",
+        fix=_FIX,
+    )
+
+
+def _seen_text(row: Tensor) -> str:
+    keys = row.nonzero().flatten().tolist()
+    return f"{len(keys)} keys, {keys[0]} to {keys[-1]}" if keys else "no key"
+
+
+def _is_window(row: Tensor, query: int, width: int) -> bool:
+    """Whether a query sees just the keys of the window that ends with it."""
+    position = torch.arange(len(row))
+    return bool((row == ((position <= query) & (position > query - width))).all())
 
 
 def _reaches(core: Core) -> list[int]:

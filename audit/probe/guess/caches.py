@@ -8,7 +8,8 @@ A convention is plain data, kept in the form under `cache`:
 - `path`: where the next cache is in what is returned; None where the first one is written into;
 - `flags`: further arguments of every call; `starts`: arguments that get the number of tokens that were cached,
   `positions`: those that get the positions of the new tokens, each with its recipe;
-- `reset`: the method that empties what the module keeps; `mask`: whether a causal mask has to be passed.
+- `reset`: the method that empties what the module keeps; `mask`: whether a causal mask has to be passed;
+- `makes positions`: whether the call makes positions itself where those that it takes are left out.
 """
 
 import importlib
@@ -20,7 +21,7 @@ from typing import Any, cast
 
 import torch
 
-from . import masks, trying
+from . import masks, structure, trying
 from .adapting import Form, called
 from .constructing import Constructor
 from .conventions import Sizes
@@ -54,7 +55,14 @@ _MOST_TRIALS = 40
 
 
 def decoded(
-    function: Any, form: Form, leaves: Leaves, chunks: Sequence[int], *, namespace: Mapping[str, object], uncached: bool
+    function: Any,
+    form: Form,
+    leaves: Leaves,
+    chunks: Sequence[int],
+    *,
+    namespace: Mapping[str, object],
+    uncached: bool,
+    without_positions: bool = False,
 ) -> torch.Tensor:
     """Return the outputs of chunks that are passed one after another through the cache, side by side (B, L, E).
 
@@ -65,8 +73,10 @@ def decoded(
         chunks: their lengths.
         namespace: of the target.
         uncached: whether each is passed without the cache, as if nothing had come before.
+        without_positions: whether the positions that the call can make itself are left out.
     """
     cache: Cache = form["cache"]
+    positions = {} if without_positions else cache["positions"]
     hidden, key_mask = cast(torch.Tensor, leaves["hidden_states"]), leaves.get("key_mask")
     form = _masked(form, cache)
     if cache["reset"] and not uncached:
@@ -85,7 +95,7 @@ def decoded(
         more |= dict.fromkeys(cache["starts"], start)
         if cache["parameter"] and not uncached:
             more[cache["parameter"]] = state
-        own = form | {"start": start, "arguments": form["arguments"] | cache["positions"]}
+        own = form | {"start": start, "arguments": form["arguments"] | positions}
         answers: list[object] = []
         outputs.append(called(function, own, part, is_causal=False, namespace=namespace, more=more, answers=answers))
         if cache["path"] is not None and not uncached:
@@ -121,7 +131,8 @@ def with_cache(target: Target, form: Form, source: Source, sizes: Sizes) -> tupl
                 reason = reason or told(error, within=target.path)
                 continue
             if whole and reads:
-                return ready, None
+                made = _makes_positions(target, ready, source, sizes)
+                return ready | {"cache": ready["cache"] | {"makes positions": made}}, None
             if first and reads and second is None:
                 second = ready
     return (second, None) if second else (form, reason or "no call of any known form continues from cached tokens")
@@ -258,6 +269,31 @@ def _tried(target: Target, form: Form, sizes: Sizes) -> tuple[bool, bool, bool]:
     other[:, :_FIRST] = torch.randn(other[:, :_FIRST].shape, generator=torch.Generator().manual_seed(5)) * 2
     reads = float((output([_FIRST, *rest], other)[:, _FIRST:] - chunks[:, _FIRST:]).abs().max()) > size
     return first, right, reads
+
+
+def _makes_positions(target: Target, form: Form, source: Source, sizes: Sizes) -> bool:
+    """Whether positions that are left out are made in the call, and are those from zero where nothing was cached."""
+    positions = form["cache"]["positions"]
+    if not positions:
+        return False
+    code = structure.code_of(source)
+    if not all(re.search(rf"\b{name} is (not )?None\b", code) for name in positions):
+        return False
+    leaves = trying.inputs(form, sizes)
+    hidden = cast(torch.Tensor, leaves["hidden_states"])
+
+    def output(*, without: bool) -> torch.Tensor:
+        with torch.no_grad():
+            return decoded(
+                target.function, form, leaves, [hidden.shape[1]], namespace=target.namespace, uncached=True,
+                without_positions=without,
+            )  # fmt: skip
+
+    try:
+        given, made = output(without=False), output(without=True)
+    except Exception:  # they have to be passed
+        return False
+    return float((made - given).abs().max()) <= _AGREES * float(given.abs().max())
 
 
 def _paths(target: Target, form: Form, sizes: Sizes) -> Iterator[list[object]]:

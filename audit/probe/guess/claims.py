@@ -4,71 +4,52 @@ A claim is made only by a sentence about this class that has no condition; where
 none. What nothing says stays undeclared.
 """
 
-import inspect
 import re
-import sys
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
-from pathlib import Path
+from collections.abc import Callable, Mapping
 from typing import cast
 
-import torch
-
 from . import prose, structure
-from .adapting import Form
+from .claims_of import WINDOW, Claims, Subject, documents, file_of, first_saying
 from .constructing import CAUSAL
+from .function_claims import claim_of_function
 from .reading import Source, documented_axes, parameters_of, sentences
 from .roles import is_named, role_of
 
 _MOSTLY = 0.5  # of the later keys: a wrong diagonal lets a few through
-_WINDOW = ("window_size", "sliding_window", "sliding_window_size", "window", "local_window_size", "attention_window")
 _CAP = re.compile(r"^(attn?_?|attention_)?(logits?_?)?(soft_?cap(ping)?|_?cap)(_?value)?$|^logits?_cap$")
 _OWN_SCALE = r"scale|scaling|softmax_scale|sm_scale|attn_scale|qk_scale|inv_norm_factor|norm_factor|scale_factor"
 # The root of a size, however it is written.
 _ROOT = re.compile(r"sqrt\(\s*(?:self\.)?(\w+)\s*\)|(?:self\.)?\b(\w+)\s*\*\*\s*\(?\s*-?\s*(?:0?\.5\b|1\s*/\s*2)")
 _NEAR = 3  # lines above it in which a comment may stand
 _MOST_SHOWN = 100  # characters of a line that is quoted
+# Models whose weights are published in this order of heads: Touvron et al. 2023 (arXiv:2307.09288) and what follows it.
+_INTERLEAVED = re.compile(
+    r"(Llama|Mistral|Mixtral|Qwen[23]?|Gemma[23]?|Phi3|Olmo2?|StableLm|Starcoder2|Cohere)\w*Attention"
+)
+_WINDOWS_OF_IMAGES = re.compile(
+    r"\b(num_windows|nW|n_windows) ?\* ?(B|batch\w*)\b|\b(B|batch\w*) ?\* ?(num_windows|nW|n_windows)\b"
+)
+_UNSCALED = re.compile(r"(U?[mM])?T5(Layer)?(Self|Cross)?Attention$|LongT5(Local|TransientGlobal)?Attention$")
 _LENGTHS = 2  # axes of a mask that are lengths: with them it can hold a causal one
-
-
-@dataclass(frozen=True)
-class Subject:
-    """What is read: the class or function, what was built of it, with which arguments, and how it is called."""
-
-    value: object
-    module: torch.nn.Module | None
-    source: Source
-    arguments: Mapping[str, object]
-    form: Form
-    future: float | None  # share of the later keys that move an earlier output
-
-
-@dataclass
-class Claims:
-    """Fields to be added to the contract, and what says them and where."""
-
-    contract: dict[str, object] = field(default_factory=dict)
-    said: dict[str, str] = field(default_factory=dict)
-
-    def add(self, name: str, value: object, said: str) -> None:
-        """Add a field and what says it."""
-        self.contract[name], self.said[name] = value, said
 
 
 def claimed(subject: Subject, contract: Mapping[str, object]) -> Claims:
     """Return what is claimed beyond what the contract has."""
     found = Claims()
     _causal(subject, contract, found)
+    claim_of_function(subject, contract, found)
     _mask(subject, contract, found)
     _window(subject, contract, found)
     _cap(subject, found)
     _alibi(subject, found)
     _alignment(subject, contract, found)
+    if (name := str(getattr(subject.value, "__qualname__", ""))) and _UNSCALED.match(name):
+        found.add("scale", 1.0, f"the name {name}: T5 does not scale the logits, Raffel et al. 2020 (arXiv:1910.10683)")
     if why := _scale(subject):
         found.said["scale"] = why
     if (meant := _scale_of_width(subject, contract)) is not None:
         found.add("scale", *meant)
-    if not prose.MUP.search(_file_of(subject.value)):
+    if not prose.MUP.search(file_of(subject.value)):
         found.said["root"] = "no word says that the logits are divided by head_dim itself"
     if why := structure.sums_to_one(subject.source, subject.module, subject.form):
         found.add("rows_sum_to_one", True, why)
@@ -78,6 +59,10 @@ def claimed(subject: Subject, contract: Mapping[str, object]) -> Claims:
         found.add("positions", "none", why)
     if why := _sees_all(subject, contract_is_causal=contract.get("is_causal") is True):
         found.said["every_key"] = why
+    if why := _masks_of_windows(subject):
+        found.said["window masks"] = why
+    if why := _grouping(subject):
+        found.said["head_grouping"] = why
     if why := structure.cuts_gradients(subject.source):
         found.said["cut"] = why
     return found
@@ -94,54 +79,6 @@ def documented_shapes(source: Source, name: str) -> tuple[str, ...]:
         return ()  # keys before queries: another order than is tried
     known = {"x": ("BL",), "1x": ("B1L",), "xx": ("BLL",), "11x": ("B11L",), "1xx": ("B1LL",), "Hxx": ("BHLL",)}
     return known.get(kind, ()) if first else ()
-
-
-def _quoted(subject: Subject, text: str, where: str) -> str:
-    """Return the words and the line of the file where they stand."""
-    lines = _file_of(subject.value).splitlines()
-    words = re.sub(r"\s+", " ", text).strip()
-    number = next((i for i, line in enumerate(lines, 1) if words[:30] in re.sub(r"\s+", " ", line)), None)
-    shown = words if len(words) <= _MOST_SHOWN else words[:_MOST_SHOWN] + "..."
-    return f"{where}{f', line {number}' if number else ''}: {shown!r}"
-
-
-def _file_of(value: object) -> str:
-    try:
-        path = inspect.getsourcefile(inspect.unwrap(cast(Callable[..., object], value)))
-        return Path(path).read_text(encoding="utf-8", errors="replace") if path else ""
-    except (OSError, TypeError, ValueError):
-        return ""
-
-
-def _documents(subject: Subject) -> Iterator[tuple[str, str]]:
-    """Yield each docstring about this class alone, with what it is of; that of its file where it holds no other."""
-    value = subject.value
-    name = str(getattr(value, "__qualname__", ""))
-    own = (
-        [value, getattr(value, "__init__", None), getattr(value, "forward", None)]
-        if isinstance(value, type)
-        else [value]
-    )
-    for each in own:
-        if isinstance(doc := getattr(each, "__doc__", None), str) and doc in subject.source.documentation:
-            yield f"the docstring of {getattr(each, '__qualname__', name)}", doc
-    module = sys.modules.get(str(getattr(value, "__module__", "")))
-    doc = getattr(module, "__doc__", None)
-    classes = re.findall(r"^class +\w+[^\n]*Module\b", _file_of(value), re.MULTILINE)
-    if isinstance(doc, str) and isinstance(value, type) and len(classes) == 1:
-        yield "the docstring of its file", doc
-
-
-def _said(subject: Subject, pattern: re.Pattern[str], *, against: re.Pattern[str] | None = None) -> str | None:
-    """Return the first unconditional sentence that matches, quoted; None where another one says the opposite."""
-    first = None
-    for where, doc in _documents(subject):
-        for sentence in prose.sentences_of(doc):
-            if against is not None and against.search(sentence):
-                return None
-            if first is None and pattern.search(sentence) and prose.is_unconditional(sentence):
-                first = _quoted(subject, sentence, where)
-    return first
 
 
 def _mask_parameters(subject: Subject) -> list[str]:
@@ -178,7 +115,7 @@ def _causal(subject: Subject, contract: Mapping[str, object], found: Claims) -> 
     if subject.form["canonical"] == "function" or subject.form.get("context_dim") or subject.future is None:
         return
     flags = {key: value for key, value in subject.arguments.items() if CAUSAL.search(key)}
-    said = _said(subject, prose.CAUSAL, against=prose.BOTH_WAYS)
+    said = first_saying(subject, prose.CAUSAL, against=prose.BOTH_WAYS)
     name = str(getattr(subject.value, "__qualname__", ""))
     if said is None and re.search(r"Causal(?!ity|_?Inference)", name) and not re.search(r"[Nn]on_?[Cc]ausal", name):
         said = f"the name {name}"
@@ -196,34 +133,43 @@ def _mask(subject: Subject, contract: Mapping[str, object], found: Claims) -> No
     mask = subject.form["mask"]
     if mask is None:
         return
-    replaces = _said(subject, prose.REPLACES)
-    joins = _said(subject, prose.JOINS)
+    replaces = first_saying(subject, prose.REPLACES)
+    joins = first_saying(subject, prose.JOINS)
     if joins and replaces:
         return
     if joins:
         found.add("given_mask", "joins", joins)
     elif replaces:
         found.add("given_mask", "replaces", replaces)
-    elif (
-        not replaces
-        and "is_causal" in found.contract
-        and documented_shapes(subject.source, mask["parameter"]) == ("BL",)
-    ):
+    elif "is_causal" in found.contract and documented_shapes(subject.source, mask["parameter"]) == ("BL",):
         axes = documented_axes(subject.source, mask["parameter"]) or ()
         text = f"{mask['parameter']} is documented as ({', '.join(axes)}), which has no room for a causal mask"
         found.add("given_mask", "joins", f"{found.said['is_causal']}; {text}")
+    elif (
+        contract.get("is_causal")
+        and _has_causal_flag(subject)
+        and mask["shape"] == "BL"
+        and _is_of_keys(subject.source, mask["parameter"])
+    ):
+        text = f"{mask['parameter']} is a mask of keys (batch, keys), which has no room for a causal mask"
+        found.add("given_mask", "joins", text)
+
+
+def _has_causal_flag(subject: Subject) -> bool:
+    """Whether a module was built with causality switched on."""
+    return any(CAUSAL.search(name) and value is True for name, value in subject.arguments.items())
 
 
 def _window(subject: Subject, contract: Mapping[str, object], found: Claims) -> None:
     if subject.form["layout"] != "BLC" or subject.form.get("context_dim"):
         return
-    for name in _WINDOW:
+    for name in WINDOW:
         width = subject.arguments.get(name)
         if isinstance(width, int) and not isinstance(width, bool) and width > 1:
             break
     else:
         return
-    text = " ".join([sentences(subject.source, name), *(doc for _, doc in _documents(subject))])
+    text = " ".join([sentences(subject.source, name), *(doc for _, doc in documents(subject))])
     counts = prose.window_counts_query(text)
     found.contract |= {"window": width, "window_counts_query": counts}
     own = {True: ", the query's own key counted", False: ", beside the query's own key", None: ""}[counts]
@@ -250,12 +196,12 @@ def _alibi(subject: Subject, found: Claims) -> None:
     name = str(getattr(subject.value, "__qualname__", ""))
     flag = next((n for n, v in subject.arguments.items() if re.search("alibi", n, re.IGNORECASE) and v is True), None)
     said = f"the name {name}" if re.search(r"alibi", name, re.IGNORECASE) else None
-    said = f"argument {flag}=True" if flag else said or _said(subject, prose.ALIBI)
+    said = f"argument {flag}=True" if flag else said or first_saying(subject, prose.ALIBI)
     learned = any(re.search("slope|alibi", each) for each, _ in subject.module.named_parameters())
     if said is None or learned:
         return
     found.add("alibi_slopes", "published", said)
-    if published := _said(subject, prose.PUBLISHED):
+    if published := first_saying(subject, prose.PUBLISHED):
         found.said["published slopes"] = published
 
 
@@ -263,22 +209,51 @@ def _alignment(subject: Subject, contract: Mapping[str, object], found: Claims) 
     said = {
         corner: text
         for corner, pattern in (("bottom_right", prose.BOTTOM_RIGHT), ("top_left", prose.TOP_LEFT))
-        if (text := _said(subject, pattern))
+        if (text := first_saying(subject, pattern))
     }
-    if len(said) == 1 and contract.get("is_causal"):
+    if len(said) == 1 and (contract.get("is_causal") or found.contract.get("is_causal")):
         found.add("causal_alignment", *next(iter(said.items())))
+
+
+def _masks_of_windows(subject: Subject) -> str | None:
+    """Return what says that samples are the windows of images, one image after the other, with a mask for each."""
+    mask = subject.form["mask"]
+    if (
+        mask is None
+        or mask["shape"] not in ("B1L", "BLL")
+        or subject.form["layout"] != "BLC"
+        or subject.form.get("context_dim")
+    ):
+        return None
+    own = " ".join(doc for _, doc in documents(subject))
+    name = str(getattr(subject.value, "__qualname__", ""))
+    if not re.search(r"\bS?W-MSA\b|\bSwin", f"{name} {own}") or not _WINDOWS_OF_IMAGES.search(own):
+        return None
+    axes = documented_axes(subject.source, mask["parameter"]) or ("",)
+    is_of_windows = re.fullmatch(r"(num_?)?windows|n_?windows|nW|num_win", axes[0])
+    return f"{mask['parameter']} is documented as ({', '.join(axes)})" if is_of_windows else None
+
+
+def _grouping(subject: Subject) -> str | None:
+    """Return what says that neighbouring query heads share a key head, as the weights of public models need it."""
+    if re.search(r"\btiled?\b", file_of(subject.value)):
+        return None
+    if "repeat_kv(" in structure.code_of(subject.source):
+        return "its code calls repeat_kv, which repeats each key head for the query heads next to each other"
+    name = str(getattr(subject.value, "__qualname__", ""))
+    return f"the name {name}" if _INTERLEAVED.match(name) else None
 
 
 def _scale(subject: Subject) -> str | None:
     """Return what says that logits are scaled, where something does."""
     code = structure.code_of(subject.source)
-    file = _file_of(subject.value)
+    file = file_of(subject.value)
     if prose.UNSCALED.search(file):
         return None
     for name in dict.fromkeys(re.findall(rf"self\.({_OWN_SCALE})\b", code)):
         if structure.is_never_read(subject.source, name):
             return f"self.{name} is set and never read"
-    if said := _said(subject, prose.SCALED):
+    if said := first_saying(subject, prose.SCALED):
         return said
     qualname = str(getattr(subject.value, "__qualname__", ""))
     if re.search(r"Scaled|scaled_dot", qualname):
@@ -301,7 +276,7 @@ def _scale_of_width(subject: Subject, contract: Mapping[str, object]) -> tuple[f
         if not isinstance(width, int) or width not in sizes:
             continue
         near = " ".join(each.partition("#")[2].strip() for each in lines[max(0, at - _NEAR) : at + 1] if "#" in each)
-        said = _said(subject, prose.WIDTH_MEANT)
+        said = first_saying(subject, prose.WIDTH_MEANT)
         if prose.WIDTH_MEANT.search(near):
             said = f"the comment at its code: {near[:_MOST_SHOWN]!r}"
         if said:
@@ -319,4 +294,4 @@ def _sees_all(subject: Subject, *, contract_is_causal: bool) -> str | None:
         if re.search("causal|autoregress", named, re.IGNORECASE) and not is_off:
             return None
         return "another sequence is attended to, and nothing declares an order between the two"
-    return None if contract_is_causal else _said(subject, prose.EVERY_KEY, against=prose.CAUSAL)
+    return None if contract_is_causal else first_saying(subject, prose.EVERY_KEY, against=prose.CAUSAL)

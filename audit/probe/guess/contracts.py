@@ -5,6 +5,7 @@ from collections.abc import Mapping
 
 import torch
 
+from . import ordering
 from .adapting import ROPE_BASE, Form
 from .constructing import CAUSAL
 from .conventions import Sizes
@@ -126,6 +127,8 @@ def inferred(
     causal, reason = _causality(
         name, source, arguments, future, masked=bool(form["mask"]), layout=form["layout"], module=module
     )
+    if causal is None and future is not None and form["layout"] in _IN_ORDER:
+        causal, reason = _by_code(source, module, arguments, form) or (None, reason)
     if causal is not None:
         contract["is_causal"] = causal
     if reason:
@@ -218,6 +221,21 @@ def _is_plain(source: Source, form: Form) -> bool:
     return bool(softmax and _SCALED.search(text)) and not (_ODD.search(text) or added or hidden)
 
 
+def _by_code(
+    source: Source, module: torch.nn.Module, arguments: Mapping[str, object], form: Form
+) -> tuple[bool, str] | None:
+    """Return that later keys are hidden, and the line that hides them in every call; None where none does."""
+    if form["mask"] or form.get("context_dim") or any(CAUSAL.search(name) for name in arguments):
+        return None
+    line = ordering.hides_later(source) or ordering.hides_later_within(source, module)
+    return (True, f"its code hides later tokens in every call: {line}") if line else None
+
+
+def reads_as_plain(source: Source, form: Form) -> bool:
+    """Whether the source of a function reads as softmax attention with the usual scale and without positions."""
+    return _is_plain(source, form) and not _POSITIONS.search(source.code)
+
+
 def _projections(
     contract: dict[str, object],
     why: dict[str, str],
@@ -280,7 +298,7 @@ def _of_function(name: str, source: Source, form: Form, sizes: Sizes, future: fl
     if not form["uneven"]:
         contract["equal_lengths"], why["equal_lengths"] = True, "it was called with as many queries as keys"
     switch = next((key for key, recipe in form["arguments"].items() if recipe == "causal"), None)
-    if not _is_plain(source, form) or _POSITIONS.search(source.code):
+    if not reads_as_plain(source, form):
         return contract, why
     if switch:
         contract["is_causal"], why["is_causal"] = True, f"argument {switch}"

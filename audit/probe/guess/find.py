@@ -11,8 +11,11 @@ import torch
 from ..phases import phase
 from . import trying
 from .adapting import Form
-from .claims import Subject, claimed
+from .claims import claimed
+from .claims_of import Subject
 from .contracts import inferred
+from .conventions import Sizes
+from .function_claims import has_switch
 from .hosts import host_of
 from .loading import Loaded, load
 from .problems import NotGuessed
@@ -133,7 +136,11 @@ def _described(name: str, way: Way, loaded: Loaded, path: str, host: str | None)
     if form.get("why mask"):
         why["key_mask"] = form["why mask"]
     arguments = {**way.defaults, **_flat(way.arguments)}
-    claims = claimed(Subject(loaded.value, way.module, source, arguments, form, future), contract)
+    read_ = Subject(
+        loaded.value, way.module, source, arguments, form, future,
+        can_switch=_can_switch(target, form, sizes), alignment=_alignment(target, form, sizes, future),
+    )  # fmt: skip
+    claims = claimed(read_, contract)
     contract |= claims.contract
     why |= {key: claims.said[key] for key in claims.contract if key in claims.said}
     subject: dict[str, object] = {
@@ -147,6 +154,26 @@ def _described(name: str, way: Way, loaded: Loaded, path: str, host: str | None)
         "lengths": form.get("lengths", []),
     }
     return subject
+
+
+def _can_switch(target: Target, form: Form, sizes: Sizes) -> bool:
+    """Whether a function with a causal flag answers with it on, and then hides some later keys."""
+    if form["canonical"] != "function" or not has_switch(form):
+        return False
+    try:
+        return trying.future_share(target, form, sizes, is_causal=True) < 1
+    except Exception:  # it refuses the flag, or equal lengths
+        return False
+
+
+def _alignment(target: Target, form: Form, sizes: Sizes, future: float | None) -> str | None:
+    """Return which corner the causal mask of a function without a flag meets; None where it has none, or neither."""
+    if form["canonical"] != "function" or not form["uneven"] or future is None or has_switch(form):
+        return None
+    try:
+        return trying.alignment(target, form, sizes)
+    except Exception:  # it takes fewer queries than keys at some lengths only
+        return None
 
 
 def _flat(arguments: Mapping[str, object]) -> dict[str, object]:

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 
 from . import conventions, layouts, masks
 from .adapting import Form
+from .claims_of import WINDOW as WINDOWS
 from .conventions import WINDOW, Sizes
 from .reading import Source, documented_axes, keys_read, parameters_of, unpacked
 from .roles import is_named, is_required, role_of
@@ -210,7 +211,7 @@ def _completed(
         arguments, positional = {"hidden": "hidden"}, ["hidden"]
     filled = ", ".join(each.name for each in parameters if others.get(each.name) is _UNKNOWN)
     form = base | {"arguments": arguments, "positional": positional, "filled": filled}
-    blocks = {each.name: {"const": WINDOW} for each in parameters if _is_block(each)}
+    blocks = {each.name: {"const": WINDOW} for each in parameters if _is_block(each) or _is_window(each)}
     if base["canonical"] == "function" and blocks:
         # Inputs are short: with blocks of the usual size there would be one.
         yield form | {"arguments": arguments | blocks}
@@ -236,6 +237,13 @@ def _is_block(parameter: inspect.Parameter) -> bool:
     size = parameter.default
     is_size = isinstance(size, int) and not isinstance(size, bool) and size > WINDOW
     return is_size and bool(_BLOCK.search(parameter.name.lower()))
+
+
+def _is_window(parameter: inspect.Parameter) -> bool:
+    """Whether an argument may be left out and is the width of a window that no short input reaches."""
+    size = parameter.default
+    is_size = isinstance(size, int) and not isinstance(size, bool) and size > WINDOW
+    return is_size and parameter.name.lower() in WINDOWS
 
 
 def _owner(sizes: Sizes) -> object:

@@ -11,6 +11,7 @@ CONVENTIONS = ("bool keep", "bool drop", "int keep", "int drop", "float keep", "
 WITH_QUERIES = ("B1LL", "BHLL", "BLL", "BHLL flat")  # of SHAPES, those that tell queries apart
 SHAPES = ("BL", "B1L", "BLL", "B11L", "B1LL", "BHLL", "BHLL flat", "B1L1", "LB")
 
+_OF_TORCH = ("key_padding_mask", "src_key_padding_mask", "tgt_key_padding_mask", "memory_key_padding_mask")
 # Up to the next truth value, of which other things are said: "True for tokens to keep, False for padding".
 _SAID = r"\b(?:(?!\b(?:true|false|[01]|ones?|zeros?)\b)[^.;]){0,60}?"
 _DROP = re.compile(
@@ -19,7 +20,7 @@ _DROP = re.compile(
 )
 _KEEP = re.compile(
     rf"(true|1|ones?|non-?zero){_SAID}(keep|kept|valid|attend|allowed|visible|not masked|unmasked|take part|real"
-    r"|participat)"
+    r"|participat|may see|can see)"
     rf"|(false|0|zeros?){_SAID}(masked|ignored?|padd|not (be )?attend|exclude|drop)",
 )
 ADDITIVE = re.compile(
@@ -32,8 +33,8 @@ _TRUTH = re.compile(r"\b(true|false|bool\w*|1|ones?)\b")
 def documented(source: Source, name: str) -> str | None:
     """Return the convention that the documentation or torch's own naming gives a mask; None where neither does."""
     text = _SHAPE.sub("", sentences(source, name).lower())
-    if name == "key_padding_mask" and not _KEEP.search(text):
-        return "bool drop"  # as torch.nn.MultiheadAttention names and documents it
+    if name in _OF_TORCH and not _KEEP.search(text):
+        return "bool drop"  # as torch's layers name and document it
     if text:
         dropped, kept = _DROP.search(text), _KEEP.search(text)
         if ADDITIVE.search(text) and not (_TRUTH.search(text) and (dropped or kept)):

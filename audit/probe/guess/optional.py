@@ -23,6 +23,11 @@ _BIAS = re.compile(r"^(attn_bias|attention_bias|position_bias|rel_pos_bias|relat
 _HEADS = re.compile(r"^(layer_)?head_mask$")
 _POSITIONS = re.compile(r"^(position_ids|positions|pos_ids|input_pos)$")
 _WEIGHTS = re.compile(r"^(need_weights|output_attentions|return_attentions?|return_attn(_weights)?|return_weights)$")
+_DOCUMENTS = re.compile(r"^(document|doc|segment|sequence|seq|sample|packing|pack)_?ids?$")
+_NUMBERED = re.compile(r"^(document|doc)_?ids?$")  # by its name alone; of others the documentation must say so
+_PACKED = re.compile(
+    r"\bpack(ed|ing)\b|\b(own|same|other|another|different) (document|sequence|segment)s?\b", re.IGNORECASE
+)
 _UNUSED = re.compile(
     r"unused|ignored?\b|not used|no effect|compat|deprecat|placeholder|reserved|legacy|dummy|kept for|api consisten",
     re.IGNORECASE,
@@ -53,6 +58,8 @@ def listed(target: Target, form: Form, source: Source, sizes: Sizes) -> list[dic
         ):
             continue
         role, values = _values(each.name, each.default, others)
+        if role is None and form["canonical"] == "module" and form["layout"] == "BLC" and not form.get("context_dim"):
+            role, values = _documents(each.name, each.default, source)
         if role is None:
             continue
         entry: dict[str, object] = {
@@ -92,6 +99,15 @@ def _values(name: str, default: object, others: Collection[str | None]) -> tuple
     return None, []
 
 
+def _documents(name: str, default: object, source: Source) -> tuple[str | None, list[dict[str, object]]]:
+    plain = name.lower().strip("_")
+    if default is not None or not _DOCUMENTS.match(plain):
+        return None, []
+    if not _NUMBERED.match(plain) and not _PACKED.search(source.documentation):
+        return None, []  # segments may be kinds of tokens
+    return "documents", [{"documents": "BL"}]
+
+
 def _made(value: Mapping[str, Any], form: Form, leaves: Leaves) -> object:
     inputs = leaves["query"] if form["canonical"] == "function" else leaves["hidden_states"]
     keys = leaves["key"] if form["canonical"] == "function" else leaves.get("context")
@@ -113,6 +129,8 @@ def _made(value: Mapping[str, Any], form: Form, leaves: Leaves) -> object:
     if "positions" in value:
         positions = torch.arange(queries).flip(0)
         return positions.expand(batch, -1) if value["positions"] == "BL" else positions
+    if "documents" in value:
+        return (torch.arange(length) >= length // 2).long().expand(batch, -1).contiguous()
     kept = torch.ones(batch, length, dtype=torch.bool)
     kept[:, :_HIDDEN] = False
     convention, shape = value["mask"]["convention"], value["mask"]["shape"]

@@ -30,6 +30,13 @@ EVERY_KEY = re.compile(
     r"|\battend\w* to (every|all) (tokens?|positions?|keys?)( of the (context|sequence|input))?\s*$",
     _I,
 )
+# Of a function: what it computes in parts is what all keys at once would give.
+EXACT = re.compile(
+    r"^(?!.*approxim).*\bexact(ly)? (the same )?(\w+[ -]){0,2}?attention\b"
+    r"|\bsame (result|output|numbers?|values?) as (full|standard|plain|ordinary|naive|dense|vanilla|softmax)\b"
+    r"|\battend\w* to (every|all)( the)? keys?\b",
+    _I,
+)
 JOINS = re.compile(
     r"\bmask\b[^.]*\b(combined|merged|joined|intersected|and-?ed|applied together)\b[^.]*\bcausal\b"
     r"|\bcausal\b[^.]*\b(combined|merged|and-?ed|intersected)\b[^.]*\bmask\b"
@@ -39,10 +46,14 @@ JOINS = re.compile(
 )
 REPLACES = re.compile(r"\b(replaces|overrides|is used instead of|takes the place of) the (built-in )?causal\b", _I)
 BOTTOM_RIGHT = re.compile(
-    r"\b(bottom|lower)[ -]right\b|\b(fewer )?queries( than keys)? are the last (ones|tokens|positions|keys|\w+)\b", _I
+    r"\b(bottom|lower)[ -]right\b|\blast query (sees|attends to|may see) (all|every)( the)? keys?\b"
+    r"|\b(fewer )?queries( than keys)? are the last (ones|tokens|positions|keys|\w+)\b",
+    _I,
 )
 TOP_LEFT = re.compile(
-    r"\b(top|upper)[ -]left\b|\b(fewer )?queries( than keys)? are the first (ones|tokens|positions|keys)\b", _I
+    r"\bfirst query (sees|attends to) (only )?the first key\b|\b(top|upper)[ -]left\b"
+    r"|\b(fewer )?queries( than keys)? are the first (ones|tokens|positions|keys)\b",
+    _I,
 )
 ALIBI = re.compile(r"\balibi\b|\b(attention with )?linear (position(al)? )?bias(es)?\b", _I)
 PUBLISHED = re.compile(
@@ -78,6 +89,16 @@ _OWN_BESIDE = re.compile(
     r"|\bitself and the `?\w+`? (previous|tokens|keys|preceding|before)",
     _I,
 )
+# A window that moves with the query, and does not jump from block to block.
+SLIDES = re.compile(
+    r"\bsliding\b|\bslides\b|[<≤]=? ?(\w+|`\w+`) ?[<≤]=? ?\w+|\beach (token|query|position) (sees|attends)", _I
+)
+# `i - window < j <= i`, `0 <= i - j < window`: of query i and key j.
+_FORMULA = re.compile(
+    r"\b(?P<i>\w{1,12}) ?- ?`?(?:\w*window\w*|w)`? ?(?P<low><=?|≤) ?(?P<j>\w{1,12}) ?(?:<=|≤) ?(?P=i)\b"
+    r"|\b(?P<q>\w{1,12}) ?- ?(?P<k>\w{1,12}) ?(?P<high><=?|≤) ?`?(?:\w*window\w*|w)`?(?! ?[-+])\b",
+    _I,
+)
 
 
 def sentences_of(document: str) -> Iterator[str]:
@@ -102,5 +123,7 @@ def is_unconditional(sentence: str) -> bool:
 
 def window_counts_query(text: str) -> bool | None:
     """Return whether a window is said to count the query's own key; None where nothing or both is said."""
-    counted, beside = bool(_OWN_COUNTS.search(text)), bool(_OWN_BESIDE.search(text))
+    formulas = [each["low"] or each["high"] for each in _FORMULA.finditer(text)]
+    counted = bool(_OWN_COUNTS.search(text)) or "<" in formulas
+    beside = bool(_OWN_BESIDE.search(text)) or bool({"<=", "≤"} & {*formulas})
     return None if counted == beside else counted

@@ -16,6 +16,11 @@ _AXES = re.compile(r"[\[(]\s*((?:[A-Za-z_0-9*/ .-]+,\s*){1,4}[A-Za-z_0-9*/ .-]+)
 _NO_OPTIONS = {"int", "float", "bool", "str", "None", "True", "False", "list", "tuple", "dict", "optional"}
 _FOREIGN = ("torch", "typing", "abc", "builtins")
 _MOST_HELPERS = 40
+# `x: (B, N, C); mask: bool (B, N, N)` on one line: what follows the semicolon is another argument's.
+_NEXT = re.compile(
+    r";[ \t]+(?=`?(?!(?:True|False|None)\b)[A-Za-z_]\w*`?(?:: |, (?:optional|bool|float|long|int|tensor)\b| \())",
+    re.IGNORECASE,
+)
 _MANY = 8  # options of one argument; more is a table of names and no choice of mechanism
 
 
@@ -51,9 +56,18 @@ def read(value: object) -> Source:
     trees = [tree for tree in map(_parsed, texts) if tree is not None]
     own = _parsed(_text(forward))
     function = next((n for n in ast.walk(own) if isinstance(n, ast.FunctionDef)), None) if own else None
-    docs = [each.__doc__ for each in documented if isinstance(getattr(each, "__doc__", None), str)]
+    docs = [unfolded(str(each.__doc__)) for each in documented if isinstance(getattr(each, "__doc__", None), str)]
     called = [each for kind in classes for each in vars(kind).values()] or [value]
     return Source("\n".join(texts), "\n".join(map(str, docs)), function, tuple(trees), _text_of_helpers(called))
+
+
+def unfolded(document: str) -> str:
+    """Return a docstring in which each argument that is told of begins a line, as deep as the one before it."""
+    lines: list[str] = []
+    for line in document.splitlines():
+        first, *rest = _NEXT.split(line)
+        lines += [first, *(line[: len(line) - len(line.lstrip())] + part for part in rest)]
+    return "\n".join(lines)
 
 
 def _is_foreign(value: type) -> bool:

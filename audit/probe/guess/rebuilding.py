@@ -52,7 +52,13 @@ def rebuilt(subject: Mapping[str, Any], seed: int, dtype: torch.dtype) -> tuple[
                 raise NotImplementedError("no call form of a cache was found")
             chunks = cast(list[int], described["chunks"])
             return caches.decoded(
-                function, own, leaves, chunks, namespace=namespace, uncached=bool(described.get("uncached"))
+                function,
+                own,
+                leaves,
+                chunks,
+                namespace=namespace,
+                uncached=bool(described.get("uncached")),
+                without_positions=bool(described.get("without_positions")),
             )
         if described.get("mask_form"):
             own |= {"mask": form["mask"] | described["mask_form"]}

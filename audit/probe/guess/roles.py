@@ -51,7 +51,10 @@ _ROLES = {
 }
 _PACKED = re.compile(r"^cu_?seq_?len(gth)?s?(_(q|k|kv|query|key))?$|^cu_lens?$|^cumulative_seqlens?$")
 _LONGEST = re.compile(r"^max_?seq_?lens?(_(q|k|kv|query|key))?$|^max_length_(q|k)$|^max_s$")
-_MASK = re.compile(r"mask|^attn_bias$|^attention_bias$|^adj(acency)?(_mat(rix)?)?$")
+_MASK = re.compile(
+    r"mask|^attn_bias$|^attention_bias$|^adj(acency)?(_mat(rix)?)?$|^(is_)?(allowed|visible|visibility|attendable)$"
+    r"|^(may|can)_(attend|see)$|^allow(ed)?_(keys|pairs|attention)$"
+)
 _OTHER_MASK = re.compile(r"head_mask|return|mask_ratio|mask_prob|mask_flat|layer_head")
 
 

@@ -36,7 +36,8 @@ _SIZES = re.compile(
 _NO_SUM = re.compile(
     r"sink|mem(ory)?_|null_|bias_k|zero_attn|register_tok|conv|pool|fold\(|pad\(|pos_|posit|\bpe\b|relative|rel_|landmark|"
     r"linformer|pinv|hash|fft|softmax_?(one|1|plus)|off_by|quiet|ghost|\+\s*1\s*\)|sigmoid|retention|decay|delta|"
-    r"lstm|gru|noise|rand\w*_like|randperm|patch|interpolate|proj_k|E_k|topk|nested|cu_seq|roll\(|window_part|arange",
+    r"lstm|gru|noise|rand\w*_like|randperm|patch|interpolate|proj_k|E_k|topk|nested|cu_seq|roll\(|window_part|arange|"
+    r"class channel_?att|cross_?covariance|\bxca\b",
     _I,
 )
 _NO_SUM_OF_FUNCTION = re.compile(

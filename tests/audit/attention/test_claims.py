@@ -10,7 +10,8 @@ import pytest
 from audit.probe.guess import prose, structure
 from audit.probe.guess.claims import documented_shapes
 from audit.probe.guess.find import find
-from audit.probe.guess.reading import Source, _parsed
+from audit.probe.guess.reading import Source, _parsed, documented_axes, unfolded
+from audit.probe.guess.roles import role_of
 
 HEAD = "import math\nimport torch\nfrom torch import nn\nfrom torch.nn import functional as F\n\n\n"
 ATTENTION = '''class {name}(nn.Module):
@@ -164,6 +165,11 @@ def test_a_cap_is_read_from_its_argument(claims_of: Any) -> None:
         ("window: number of keys besides the query's, excluding itself.", False),
         ("window: width of the window.", None),
         ("window: keys, itself included, or excluding itself.", None),
+        ("Query i sees the keys j with i - window < j <= i.", True),
+        ("Keys with i - w <= j <= i are seen.", False),
+        ("A key j is seen where 0 <= i - j < window_size.", True),
+        ("A key j is seen where i - j <= window.", False),
+        ("The last n - window < m tokens are left out.", None),
     ],
 )
 def test_a_window_counts_the_query_as_its_documentation_says(text: str, counts: bool | None) -> None:
@@ -210,3 +216,36 @@ def test_an_attribute_is_read_or_not(body: str, unread: bool) -> None:
     assert (
         structure.is_never_read(source(f"def __init__(self, heads, window, name):\n    {body}\n"), "window") is unread
     )
+
+
+def test_what_follows_a_semicolon_is_told_of_the_next_argument() -> None:
+    text = """Attend.
+
+    x: (B, N, C); mask: bool (B, N, N), True to attend; False to hide
+    """
+    lines = [line.strip() for line in unfolded(text).splitlines()]
+    assert lines[2:4] == ["x: (B, N, C)", "mask: bool (B, N, N), True to attend; False to hide"]
+    assert documented_axes(Source("", unfolded(text), None), "mask") == ("B", "N", "N")
+
+
+@pytest.mark.parametrize("name", ["allowed", "visible", "is_visible", "may_attend", "key_padding_mask"])
+def test_a_mask_has_other_names(name: str) -> None:
+    assert role_of(name) == "mask"
+
+
+@pytest.mark.parametrize("name", ["allowed_dtypes", "visibility_km", "invisible"])
+def test_other_names_are_of_no_mask(name: str) -> None:
+    assert role_of(name) is None
+
+
+@pytest.mark.parametrize(
+    ("text", "is_exact"),
+    [
+        ("Computes exact attention in tiles.", True),
+        ("Gives the same result as full attention, with less memory.", True),
+        ("Approximates exact attention.", False),
+        ("Attention with exact positions.", False),
+    ],
+)
+def test_what_says_that_a_function_is_exact(text: str, is_exact: bool) -> None:
+    assert bool(prose.EXACT.search(text)) is is_exact

@@ -86,3 +86,30 @@ def test_what_the_output_depends_on_moves_it_and_keeps_its_numbers() -> None:
     found = unread.moving(before, module, lambda: module(torch.ones(1, 2)))
     assert found == ["used.bias", "used.weight"]
     assert all(torch.equal(parameter, before[name]) for name, parameter in module.named_parameters())
+
+
+class PuttingAway(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.put_away, self.in_a_loop, self.shared, self.kept = (nn.Parameter(torch.ones(2)) for _ in range(4))
+
+    def forward(self, x: Tensor) -> Tensor:
+        away = self.put_away  # noqa: F841
+        for _ in range(2):
+            again = self.in_a_loop * 2  # noqa: F841
+        kept = self.kept
+        return x.detach() * kept.detach()
+
+    def other(self) -> None:
+        held = None
+
+        def inner() -> None:
+            nonlocal held
+            held = self.shared
+
+        inner()
+
+
+def test_what_is_put_into_a_name_that_nothing_reads_is_not_read() -> None:
+    names = [name for name, _ in PuttingAway().named_parameters()]
+    assert unread.among(names, PuttingAway()) == ["in_a_loop", "put_away"]
