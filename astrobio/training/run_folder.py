@@ -126,15 +126,17 @@ class RunFolder:
         return [json.loads(line) for line in lines if line.endswith(b"\n")]
 
     def close(self) -> None:
-        """Close the log and let other processes train here."""
-        if self._log is not None:
-            log, self._log = self._log, None
-            try:
+        """Close the log and let other processes train here; raises WriteError where the log's end does not fit."""
+        log, self._log = self._log, None
+        lock, self._lock = self._lock, None
+        try:
+            if log is not None:
                 log.close()
-            except OSError as error:
-                raise WriteError(f"{self.path / LOG_FILE} cannot be written: {error.strerror}") from error
-        if self._lock is not None:
-            self._lock.close()
+        except OSError as error:
+            raise WriteError(f"{self.path / LOG_FILE} cannot be written: {error.strerror}") from error
+        finally:
+            if lock is not None:
+                lock.close()
 
     def _foreign(self) -> list[str]:
         ours = {"checkpoints", _LOCK_FILE, f".{RUN_FILE}.partial"}  # left by a run that ended before it began
@@ -145,6 +147,7 @@ class RunFolder:
         try:
             fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
+            self.close()
             raise RunFolderError(f"another process is training in {self.path}") from error
 
     def _open_log(self) -> None:

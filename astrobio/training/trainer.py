@@ -21,10 +21,14 @@ from torch.nn.parallel import DistributedDataParallel
 from astrobio.training.checkpoints import Checkpoint
 from astrobio.training.distributed import Ranks, joined_ranks
 from astrobio.training.errors import Interrupted, WriteError
+from astrobio.training.events import EventLog
 from astrobio.training.run_folder import RunFolder
 from astrobio.training.run_state import Json, captured, own_random_state, restore
 from astrobio.training.schedules import learning_rate_factor
 from astrobio.training.task import Batch, TrainingTask
+
+Record = Mapping[str, float]  # what is logged of a step
+Report = Callable[[str], None]
 
 PRECISIONS: dict[str, torch.dtype | None] = {"float32": None, "bfloat16": torch.bfloat16, "float16": torch.float16}
 _BETAS = (0.9, 0.99)
@@ -61,6 +65,10 @@ class FitSettings:
                 raise ValueError(f"{name} must be at least 1, got {value}")
 
 
+def _say_nothing(told: object) -> None:
+    pass
+
+
 def fit(
     task: TrainingTask,
     *,
@@ -69,8 +77,8 @@ def fit(
     resume: bool = False,
     device: str = "cpu",
     settings: FitSettings | None = None,
-    report: Callable[[str], None] = lambda line: None,
-    on_step: Callable[[Mapping[str, float]], None] = lambda record: None,
+    report: Report = _say_nothing,
+    on_step: Callable[[Record], None] = _say_nothing,
     is_stop_wanted: Callable[[], bool] = lambda: False,
 ) -> tuple[nn.Module, dict[str, float]]:
     """Fit the model of a task and measure it on held-out data.
@@ -106,19 +114,21 @@ def fit(
         ranks = stack.enter_context(joined_ranks(device))
         stack.enter_context(own_random_state(task.seed, ranks.device))
         run = _Run(task, steps=steps, settings=settings, ranks=ranks)
+        stack.callback(run.leave_ranks)
         folder = RunFolder(output) if output is not None else None
         if folder is not None and ranks.is_first:
             stack.callback(folder.close)
-        done = _prepare(run, folder, resume=resume, report=report if ranks.is_first else lambda line: None)
+        report = report if ranks.is_first else _say_nothing
+        done = _prepare(run, folder, resume=resume, report=report)
+        log = _opened_log(folder if ranks.is_first else None, next_step=done + 1, report=report, stack=stack)
         for step in range(done, steps):
             record = run.step(step)
             stopping = ranks.mean([float(is_stop_wanted())])[0] > 0  # no rank may go on alone
             if ranks.is_first:
-                if folder is not None:
-                    folder.log(record)
+                log(record)
                 on_step(record)
-                if _is_told(step + 1, steps):
-                    report(f"step {step + 1}/{steps}: loss {record['loss']:.5f}")
+            if _is_told(step + 1, steps):
+                report(f"step {step + 1}/{steps}: loss {record['loss']:.5f}")
             if stopping or _is_saved(step + 1, steps, settings):
                 _save(run, folder, step + 1)
             if stopping and step + 1 < steps:
@@ -149,11 +159,15 @@ class _Run:
         )
         self.dtype = PRECISIONS[settings.precision]
         self.scaler = torch.amp.GradScaler(ranks.device.type, enabled=self.dtype is torch.float16)
-        losses = _Losses(task, self.model)
-        self.losses: nn.Module = losses
+        self._alone = _Losses(task, self.model)
+        self.losses: nn.Module = self._alone
         if ranks.world_size > 1:
-            self.losses = DistributedDataParallel(losses)
+            self.losses = DistributedDataParallel(self._alone)
             torch.manual_seed(task.seed + 1_000_003 * ranks.rank)  # the ranks start equal, and drop out differently
+
+    def leave_ranks(self) -> None:
+        """Let go of the other ranks: what holds their connection must be gone before it is closed."""
+        self.losses = self._alone
 
     def identity(self) -> Json:
         """What must be the same for a run to be resumed."""
@@ -248,7 +262,7 @@ class _Losses(nn.Module):
         return self._task.loss(self.model, batch)
 
 
-def _prepare(run: _Run, folder: RunFolder | None, *, resume: bool, report: Callable[[str], None]) -> int:
+def _prepare(run: _Run, folder: RunFolder | None, *, resume: bool, report: Report) -> int:
     """Begin or resume the run in `folder`; returns the steps that are done."""
     if folder is None:
         return 0
@@ -277,6 +291,22 @@ def _prepare(run: _Run, folder: RunFolder | None, *, resume: bool, report: Calla
         ranks=run.ranks,
     )
     return checkpoint.step
+
+
+def _opened_log(
+    folder: RunFolder | None, *, next_step: int, report: Report, stack: ExitStack
+) -> Callable[[Record], None]:
+    """Where the records of this rank's steps go."""
+    if folder is None:
+        return _say_nothing
+    events = EventLog(folder.path / "events", next_step=next_step, report=report)
+    stack.callback(events.close)
+
+    def log(record: Record) -> None:
+        folder.log(record)
+        events.add(record)
+
+    return log
 
 
 def _save(run: _Run, folder: RunFolder | None, step: int) -> None:

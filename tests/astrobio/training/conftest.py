@@ -1,37 +1,42 @@
-"""A task that is learned in milliseconds."""
-
-from collections.abc import Callable, Mapping
+import os
+import runpy
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
 
 import pytest
-import torch
-from torch import Tensor, nn
 
-from astrobio.training.task import Batch, Preset, TrainingTask, step_generator
+from astrobio.training.task import TrainingTask
 
-
-class LineTask(TrainingTask):
-    """y = 2 x1 - 3 x2 + 1, with a model that has dropout, so that the random state matters."""
-
-    name = "line"
-    presets = {"base": Preset(steps=20, batch_size=12, learning_rate=0.05, warm_up_steps=4)}  # noqa: RUF012
-
-    def build_model(self) -> nn.Module:
-        return nn.Sequential(nn.Linear(2, 16), nn.Tanh(), nn.Dropout(0.1), nn.Linear(16, 1))
-
-    def batch(self, step: int, batch_size: int) -> Batch:
-        points = torch.randn(batch_size, 2, generator=step_generator(self.seed, step))
-        return {"points": points, "values": points @ torch.tensor([[2.0], [-3.0]]) + 1.0}
-
-    def loss(self, model: nn.Module, batch: Batch) -> Mapping[str, Tensor]:
-        error = model(batch["points"]) - batch["values"]
-        return {"loss": error.square().mean(), "mean_error": error.mean()}
-
-    def evaluate(self, model: nn.Module) -> Mapping[str, float]:
-        batch = self.batch(10**6, 256)
-        error = model(batch["points"]) - batch["values"]
-        return {"rmse": float(error.square().mean().sqrt()), "baseline_rmse": float(batch["values"].std())}
+ROOT = Path(__file__).parents[3]
+SCRIPT = Path(__file__).with_name("line_task.py")
+_TASKS = runpy.run_path(str(SCRIPT))
+StartRun = Callable[..., subprocess.Popen[str]]
 
 
 @pytest.fixture
 def make_task() -> Callable[..., TrainingTask]:
-    return LineTask
+    return _TASKS["LineTask"]  # type: ignore[no-any-return]
+
+
+@pytest.fixture
+def make_undropped_task() -> Callable[..., TrainingTask]:
+    return _TASKS["UndroppedLineTask"]  # type: ignore[no-any-return]
+
+
+@pytest.fixture
+def start_run() -> StartRun:
+    """Starts a run of the line task as a process of its own; its arguments are those of line_task.py."""
+
+    def start(*arguments: object, launcher: tuple[str, ...] = (), **options: object) -> subprocess.Popen[str]:
+        return subprocess.Popen(  # type: ignore[call-overload, no-any-return]
+            [sys.executable, *launcher, str(SCRIPT), *map(str, arguments)],
+            env={**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            **options,
+        )
+
+    return start
