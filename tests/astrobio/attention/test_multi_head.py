@@ -5,14 +5,14 @@ import torch
 from torch import Tensor
 
 from astrobio.attention import AttentionConfig, KVCache, MultiHeadAttention, apply_rotary
-from astrobio.attention.backends import BACKENDS
+from astrobio.attention.backends import PORTABLE_BACKENDS
 
 BATCH, LENGTH, EMBED_DIM = 2, 7, 20
 # Outputs and intermediate values stay below 10 here. Two orders of summation over at most EMBED_DIM + head_dim +
 # LENGTH + num_heads * head_dim < 100 terms then differ by less than 2 * 100 * 10 roundings.
 TOLERANCE = 2000 * torch.finfo(torch.float64).eps / 2
 
-each_backend = pytest.mark.parametrize("backend", BACKENDS)
+each_backend = pytest.mark.parametrize("backend", PORTABLE_BACKENDS)
 
 
 def layer(**settings: object) -> MultiHeadAttention:
