@@ -36,6 +36,20 @@ def linear_bias(slopes: Tensor, query_length: int, key_length: int) -> Tensor:
     Returns:
         (H, Lq, Lk), in the dtype and on the device of `slopes`.
     """
-    query_position = torch.arange(query_length, device=slopes.device)[:, None] + key_length - query_length
-    distance = (query_position - torch.arange(key_length, device=slopes.device)).abs()
-    return -slopes[:, None, None] * distance
+    query_position = torch.arange(query_length, device=slopes.device) + key_length - query_length
+    return linear_bias_at(slopes, query_position, torch.arange(key_length, device=slopes.device))
+
+
+def linear_bias_at(slopes: Tensor, query_position: Tensor, key_position: Tensor) -> Tensor:
+    """What is added to the scores between given positions.
+
+    Args:
+        slopes: (H,), floating point.
+        query_position: (..., Lq), integer.
+        key_position: (..., Lk), integer.
+
+    Returns:
+        (..., H, Lq, Lk), in the dtype of `slopes`.
+    """
+    distance = (query_position[..., :, None] - key_position[..., None, :]).abs()
+    return -slopes[:, None, None] * distance.unsqueeze(-3)
