@@ -195,7 +195,7 @@ def _checked_call(query: Tensor, key: Tensor, value: Tensor, options: AttentionO
     unknown = sorted(options.keys() - AttentionOptions.__annotations__.keys())
     if unknown:
         raise TypeError(f"attention has no option {', '.join(unknown)}")
-    _check_tensors(query, key, value)
+    check_tensors(query, key, value)
     _check_numbers(options)
     batch, num_heads, query_length, head_dim = query.shape
     scores_shape = (batch, num_heads, query_length, key.shape[2])
@@ -258,7 +258,13 @@ def _check_per_head(name: str, tensor: Tensor | None, num_heads: int) -> None:
         raise ValueError(f"{name} must have one number for each of the {num_heads} heads, got {tuple(tensor.shape)}")
 
 
-def _check_tensors(query: Tensor, key: Tensor, value: Tensor) -> None:
+def check_tensors(query: Tensor, key: Tensor, value: Tensor) -> None:
+    """Accept (B, H, Lq, D) and twice (B, Hkv, Lk, D), H a multiple of Hkv, of one floating-point dtype.
+
+    Raises:
+        TypeError: wrong dtypes.
+        ValueError: wrong shapes.
+    """
     if not query.is_floating_point():
         raise TypeError(f"query must be floating point, got {query.dtype}")
     if not (query.dtype == key.dtype == value.dtype):
