@@ -15,6 +15,7 @@ from astrobio.attention.linear import LinearAttention, LinearState, linear_atten
 from astrobio.attention.multi_head import FlashAttention, GroupedQueryAttention, MultiHeadAttention
 from astrobio.attention.rotary import apply_rotary, rotary_angles
 from astrobio.attention.sliding_window import SlidingWindowAttention, local_attention
+from astrobio.attention.state_space import SelectiveStateSpace, StateSpaceConfig, StateSpaceState
 
 __all__ = [
     "AttentionConfig",
@@ -30,8 +31,11 @@ __all__ = [
     "LinearAttention",
     "LinearState",
     "MultiHeadAttention",
+    "SelectiveStateSpace",
     "SlidingKVCache",
     "SlidingWindowAttention",
+    "StateSpaceConfig",
+    "StateSpaceState",
     "StaticKVCache",
     "apply_rotary",
     "attention",
