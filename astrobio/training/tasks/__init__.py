@@ -5,7 +5,9 @@ from importlib import import_module
 from astrobio.training.task import TrainingTask
 
 # name -> "module:class"
-TASKS: dict[str, str] = {}
+TASKS: dict[str, str] = {
+    "metabolic_graph_vae": "astrobio.training.tasks.metabolic_graph_vae:MetabolicGraphVAETask",
+}
 
 
 def create_task(name: str, preset: str = "base", *, seed: int = 0) -> TrainingTask:
