@@ -150,5 +150,5 @@ def test_without_cobrapy_the_message_says_what_to_install() -> None:
 def test_the_core_metabolism_of_e_coli_is_connected() -> None:
     network = e_coli_core()
     assert network.compositions.shape == (len(network), len(ELEMENTS))
-    assert 40 <= len(network) <= 60  # the model has 54 compounds apart from compartments, some of them cofactors
+    assert len(network) == 38  # of 54 compounds 16 are currency; water among them
     assert len(reached(network)) == len(network)
