@@ -7,6 +7,7 @@ from astrobio.training.task import TrainingTask
 # name -> "module:class"
 TASKS: dict[str, str] = {
     "metabolic_graph_vae": "astrobio.training.tasks.metabolic_graph_vae:MetabolicGraphVAETask",
+    "spectral_autoencoder": "astrobio.training.tasks.spectral_autoencoder:SpectralAutoencoderTask",
 }
 
 
