@@ -7,6 +7,8 @@ from astrobio.training.task import TrainingTask
 # name -> "module:class"
 TASKS: dict[str, str] = {
     "climate": "astrobio.training.tasks.climate:ClimateTask",
+    "metabolic_graph_vae": "astrobio.training.tasks.metabolic_graph_vae:MetabolicGraphVAETask",
+    "spectral_autoencoder": "astrobio.training.tasks.spectral_autoencoder:SpectralAutoencoderTask",
 }
 
 
