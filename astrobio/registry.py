@@ -15,6 +15,7 @@ ModelT = TypeVar("ModelT", bound="nn.Module")
 _MODEL_MODULES = (
     "astrobio.models.climate_surrogate",
     "astrobio.models.metabolic_graph_vae",
+    "astrobio.models.sequence_decoder",
     "astrobio.models.spectral_autoencoder",
 )
 
