@@ -1,7 +1,8 @@
 """How an auditor builds each model of this package, and what its attention promises.
 
 Plain Python and torch. `MODELS` has one entry for every registered model; `ATTENTION` one for every mechanism and
-backend. Sizes are small, and differ from one another so that swapped dimensions do not go unnoticed.
+backend that runs on every device. Sizes are small, and differ from one another so that swapped dimensions do not go
+unnoticed.
 """
 
 from collections.abc import Callable
@@ -10,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from astrobio.attention import AttentionConfig, KVCache, MultiHeadAttention, attention
-from astrobio.attention.backends import BACKENDS
+from astrobio.attention.backends import PORTABLE_BACKENDS
 from astrobio.registry import list_models, registered_model
 
 
@@ -90,7 +91,10 @@ def _multi_head_bidirectional(backend: str) -> AttentionConfig:
 MODELS: dict[str, dict[str, object]] = {name: _model_spec(name) for name in list_models()}
 
 ATTENTION: dict[str, dict[str, object]] = {
-    **{f"grouped_query_causal_rotary_{name}": _module_spec(_grouped_query_causal_rotary(name)) for name in BACKENDS},
-    **{f"multi_head_bidirectional_{name}": _module_spec(_multi_head_bidirectional(name)) for name in BACKENDS},
-    **{f"attention_{name}": _function_spec(name) for name in BACKENDS},
+    **{
+        f"grouped_query_causal_rotary_{name}": _module_spec(_grouped_query_causal_rotary(name))
+        for name in PORTABLE_BACKENDS
+    },
+    **{f"multi_head_bidirectional_{name}": _module_spec(_multi_head_bidirectional(name)) for name in PORTABLE_BACKENDS},
+    **{f"attention_{name}": _function_spec(name) for name in PORTABLE_BACKENDS},
 }

@@ -30,7 +30,7 @@ def plan_smoke(collected: Collected) -> Plan:
         return (Group(subject=package, planned=(declares, *_imports(collected), *_waiting(package))),)
     groups = [Group(subject=package, planned=(declares, *_imports(collected)))]
     groups += _models(collected, catalog)
-    classes = tuple(_reach(collected, sorted(catalog.models)))
+    classes = tuple(_reach(collected, catalog))
     groups += [Group(subject=package, planned=classes)] if classes else []
     return tuple(groups)
 
@@ -92,16 +92,18 @@ def _planned(model: "RegisteredModel", each: "ModelCheck") -> PlannedCheck:
     )
 
 
-def _reach(collected: Collected, models: list[str]) -> Iterator[PlannedCheck]:
+def _reach(collected: Collected, catalog: Catalog) -> Iterator[PlannedCheck]:
     specs = collected.target.settings.specs
     assert specs is not None
+    models = sorted(catalog.models or {})
+    attention = {entry.declared_class: name for name, entry in sorted((catalog.attention or {}).items(), reverse=True)}
 
     known: list[reached.Reach] = []  # filled by the first of the checks; they run one after another
 
     def judge(class_: reached.Class, run: Run) -> Judgement:
         if not known:
             known.append(reached.find_reach(specs, models, run))
-        return reached.judge(class_, known[0])
+        return reached.judge(class_, known[0], attention.get(":".join(class_)))
 
     for item in collected.analysis.models:
         subject = Subject(

@@ -2,7 +2,8 @@
 
 A backend receives a checked `AttentionCall` and returns the attended values. All backends compute the same function
 of the call; they differ in speed, memory and rounding only. A call that a backend cannot compute exactly is refused
-with a reason, never approximated.
+with a reason, never approximated. A backend that raises when it runs is warned about with `BackendFailedWarning`, and
+the next one that supports the call takes over.
 """
 
 from typing import Protocol
@@ -28,8 +29,15 @@ class AttentionBackend(Protocol):
         """The attended values, (B, H, Lq, D), in the dtype of the query."""
 
 
+class BackendFailedWarning(UserWarning):
+    """A backend that declares support for a call raised when it ran it; the message names both."""
+
+
 BACKENDS: dict[str, AttentionBackend] = {backend.name: backend for backend in (SdpaBackend(), EagerBackend())}
 """Every backend by name, in the order in which `backend="auto"` tries them."""
+
+PORTABLE_BACKENDS = ("sdpa", "eager")
+"""Those that run on every device."""
 
 
 def check_backend_name(name: str) -> None:
@@ -42,4 +50,11 @@ def check_backend_name(name: str) -> None:
         raise ValueError(f"unknown attention backend {name!r}; choose from: {', '.join(('auto', *BACKENDS))}")
 
 
-__all__ = ["BACKENDS", "AttentionBackend", "AttentionCall", "check_backend_name"]
+__all__ = [
+    "BACKENDS",
+    "PORTABLE_BACKENDS",
+    "AttentionBackend",
+    "AttentionCall",
+    "BackendFailedWarning",
+    "check_backend_name",
+]

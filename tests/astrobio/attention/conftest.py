@@ -27,6 +27,11 @@ def _naive_attention(
     allowed: Tensor | None = None,
     bias: Tensor | None = None,
     scale: float | None = None,
+    window: int | None = None,
+    num_global_tokens: int = 0,
+    soft_cap: float | None = None,
+    alibi_slopes: Tensor | None = None,
+    sinks: Tensor | None = None,
 ) -> Tensor:
     query, key, value = query.double(), key.double(), value.double()
     batch, heads, query_length, head_dim = query.shape
@@ -40,14 +45,26 @@ def _naive_attention(
         for h in range(heads):
             kv = h // (heads // key.shape[1])
             for i in range(query_length):
-                last = i + key_length - query_length if is_causal else key_length
-                keys = [j for j in range(key_length) if allowed[b, h, i, j] and j <= last]
-                scores = [scale * (query[b, h, i] * key[b, kv, j]).sum() + bias[b, h, i, j] for j in keys]
-                largest = max((float(score.detach()) for score in scores), default=0.0)
+                position = i + key_length - query_length
+                keys = [j for j in range(key_length) if allowed[b, h, i, j] and (j <= position or not is_causal)]
+                if window is not None:
+                    seen = range(num_global_tokens)
+                    keys = [j for j in keys if abs(position - j) < window or j in seen or position in seen]
+                scores = []
+                for j in keys:
+                    score = scale * (query[b, h, i] * key[b, kv, j]).sum()
+                    if soft_cap is not None:
+                        score = soft_cap * (score / soft_cap).tanh()
+                    if alibi_slopes is not None:
+                        score = score - alibi_slopes[h] * abs(position - j)
+                    scores.append(score + bias[b, h, i, j])
+                unattended = [] if sinks is None else [sinks[h]]
+                largest = max((float(score.detach()) for score in (*scores, *unattended)), default=0.0)
                 weights = [(score - largest).exp() for score in scores]
+                total = sum((score - largest).exp() for score in (*scores, *unattended))
                 row = torch.zeros(head_dim, dtype=torch.float64)
                 for weight, j in zip(weights, keys, strict=True):
-                    row = row + weight / sum(weights) * value[b, kv, j]
+                    row = row + weight / total * value[b, kv, j]
                 rows.append(row)
     return torch.stack(rows).view(batch, heads, query_length, head_dim)
 

@@ -7,12 +7,12 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from astrobio.attention import attention, select_backend
-from astrobio.attention.backends import BACKENDS
+from astrobio.attention.backends import PORTABLE_BACKENDS
 
 BATCH, HEADS, KV_HEADS, HEAD_DIM = 2, 6, 3, 4
 LENGTHS = {"Lq = Lk": (5, 5), "Lq < Lk": (3, 7), "Lq > Lk": (7, 4), "Lq = 1": (1, 6)}
 
-each_backend = pytest.mark.parametrize("backend", BACKENDS)
+each_backend = pytest.mark.parametrize("backend", PORTABLE_BACKENDS)
 each_length = pytest.mark.parametrize(("query_length", "key_length"), LENGTHS.values(), ids=LENGTHS.keys())
 each_causal = pytest.mark.parametrize("is_causal", [False, True], ids=["bidirectional", "causal"])
 
@@ -219,7 +219,8 @@ def test_backends_agree_on_any_shape_and_any_broadcast_of_the_mask(
     full = (2, heads, query_length, key_length)
     mask = torch.rand([n if keep else 1 for n, keep in zip(full, mask_shape, strict=True)], generator=generator) < 0.5
     outputs = [
-        attention(query, key, value, is_causal=is_causal, attention_mask=mask, backend=name) for name in BACKENDS
+        attention(query, key, value, is_causal=is_causal, attention_mask=mask, backend=name)
+        for name in PORTABLE_BACKENDS
     ]
     bound = 2 * rounding_bound(query, key, value)
     assert all((output - outputs[0]).abs().max() <= bound for output in outputs[1:])
@@ -296,6 +297,6 @@ def test_a_scale_that_is_not_finite_is_an_error() -> None:
 def test_inputs_are_left_unchanged() -> None:
     tensors = [*random_inputs(4, 5), random_mask(4, 5), random_bias(4, 5)]
     copies = [tensor.clone() for tensor in tensors]
-    for backend in BACKENDS:
+    for backend in PORTABLE_BACKENDS:
         attention(*tensors[:3], attention_mask=tensors[3], attention_bias=tensors[4], is_causal=True, backend=backend)
     assert all(torch.equal(tensor, copy) for tensor, copy in zip(tensors, copies, strict=True))

@@ -152,6 +152,9 @@ class Textual(Right):
 
 class Nowhere(Right):
     pass
+
+class Attends(Right):
+    pass
 """
 CLASS = """
 class {name}(nn.Module):
@@ -177,6 +180,7 @@ def entry_of(name):
     return {"class": f"zoo.models:{name}", "build": getattr(models, name), "inputs": inputs, "loss": loss}
 
 MODELS = {}
+ATTENTION = {"attends": {"class": "zoo.models:Attends", "build": models.Attends}}
 """
 
 
@@ -229,6 +233,12 @@ def test_a_class_that_no_model_runs_is_told(results: list[Result]) -> None:
     assert reached["Right"].outcome == "passed"
     # Some models could not be run, and one of these might have used it.
     assert reached["Nowhere"].outcome == "error"
+
+
+def test_a_class_that_is_declared_as_an_attention_is_left_to_the_attention_audit(results: list[Result]) -> None:
+    declared = next(r for r in results if (r.check, r.subject.qualname) == ("smoke.reached", "Attends"))
+    assert declared.outcome == "not_applicable"
+    assert "ATTENTION['attends']" in (declared.reason or "")
 
 
 def test_nothing_is_called_a_defect_of_the_tool(results: list[Result]) -> None:

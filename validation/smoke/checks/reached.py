@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from audit.gateway import ProbeFailure, TargetRaised
 from audit.gateway.client import Plain
-from audit.judgement import Judgement, Measured, error, judged
+from audit.judgement import Judgement, Measured, error, judged, not_applicable
 from audit.plan import Run
 from audit.results import Check, Comparison, Severity
 from validation.smoke.model import BATCH_SIZE
@@ -45,9 +45,14 @@ def find_reach(specs: str, models: list[str], run: Run) -> Reach:
     return Reach(models=reached, unknown=tuple(unknown))
 
 
-def judge(class_: Class, reach: Reach) -> Judgement:
-    """Judge one class of the inventory."""
+def judge(class_: Class, reach: Reach, attention: str | None) -> Judgement:
+    """Judge one class of the inventory; `attention` is the entry of the specs that declares it as an attention."""
     models = reach.models.get(class_, [])
+    if not models and attention is not None:
+        return not_applicable(
+            f"no registered model runs it; the specs declare it as ATTENTION[{attention!r}], "
+            "and the attention audit builds and calls it"
+        )
     if not models and reach.unknown:
         return error(f"could not run: {', '.join(reach.unknown)}; whether it uses this class is unknown")
     return judged(
