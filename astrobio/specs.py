@@ -6,7 +6,6 @@ unnoticed.
 """
 
 from collections.abc import Callable
-from dataclasses import replace
 from functools import partial
 
 import torch
@@ -24,19 +23,14 @@ from astrobio.attention import (
     LinearState,
     MultiHeadAttention,
     RingAttention,
-    SelectiveStateSpace,
     SlidingKVCache,
     SlidingWindowAttention,
-    StateSpaceConfig,
-    StateSpaceState,
     attention,
     big_bird_layout,
-    block_sparse_attention,
-    linear_attention,
-    local_attention,
-    ring_attention,
 )
 from astrobio.attention.backends import PORTABLE_BACKENDS
+from astrobio.attention.linear import elu_plus_one
+from astrobio.attention.state_space import selective_scan
 from astrobio.registry import list_models, registered_model
 
 
@@ -66,47 +60,42 @@ def _decode_window(module: nn.Module, chunks: list[Tensor]) -> Tensor:
     return torch.cat([module(chunk, cache=cache) for chunk in chunks], dim=1)
 
 
-def _decode_state(state: Callable[[], object], module: nn.Module, chunks: list[Tensor]) -> Tensor:
+def _decode_state(module: nn.Module, chunks: list[Tensor]) -> Tensor:
     """The same with a state of fixed size in place of a cache."""
-    held = state()
-    return torch.cat([module(chunk, state=held) for chunk in chunks], dim=1)
+    state = LinearState()
+    return torch.cat([module(chunk, state=state) for chunk in chunks], dim=1)
 
 
-def _cross_forward(module: nn.Module, hidden_states: Tensor, key_mask: Tensor | None, *, context: Tensor) -> Tensor:
-    output: Tensor = module(hidden_states, context, key_mask=key_mask)
+def _cross_forward(module: nn.Module, hidden_states: Tensor, key_mask: Tensor | None) -> Tensor:
+    output: Tensor = module(hidden_states, hidden_states, key_mask=key_mask)
     return output
 
 
 def _axial_forward(module: nn.Module, hidden_states: Tensor, key_mask: Tensor | None) -> Tensor:
-    """One line of a cube, along its width."""
+    """What attention along the width adds to one line of a cube."""
     cube = hidden_states.transpose(1, 2)[:, :, None, None, :]
-    output: Tensor = module(cube, cell_mask=None if key_mask is None else key_mask[:, None, None, :])
-    return output[:, :, 0, 0, :].transpose(1, 2)
+    added = module(cube, cell_mask=None if key_mask is None else key_mask[:, None, None, :]) - cube
+    line: Tensor = added[:, :, 0, 0, :].transpose(1, 2)
+    return line
 
 
 def _contract(config: AttentionConfig) -> dict[str, object]:
-    """What the layers promise that are projections around softmax attention."""
-    return {
-        **_sizes(config),
-        "scale": None,
-        "rotary_base": config.rotary_base,
-        "rotary_layout": "half",
-        "window": config.window,
-        "soft_cap": config.soft_cap,
-        "alibi_slopes": "published" if config.alibi else None,
-        "sinks": "sinks" if config.sinks else None,
-        "projections": {"query": "q_proj", "key": "k_proj", "value": "v_proj", "output": "out_proj"},
-    }
-
-
-def _sizes(config: AttentionConfig) -> dict[str, object]:
+    """What the layers promise that are projections around attention."""
     return {
         "embed_dim": config.embed_dim,
         "num_heads": config.num_heads,
         "num_kv_heads": config.kv_heads,
         "head_dim": config.dim_per_head,
         "is_causal": config.is_causal,
+        "scale": None,
         "key_mask": True,
+        "rotary_base": config.rotary_base,
+        "rotary_layout": "half",
+        "window": config.window,
+        "soft_cap": config.soft_cap,
+        "alibi_slopes": "published" if config.alibi else None,
+        "sinks": "sinks" if config.sinks else None,
+        "projections": _PROJECTIONS,
         "empty_row": "zeros",
     }
 
@@ -126,18 +115,12 @@ def _layer_spec(
     return spec if decode is None else {**spec, "decode": decode}
 
 
-def _function_spec(function: Callable[..., Tensor], *, with_mask: bool = True, **options: object) -> dict[str, object]:
-    """A function of query, key and value; `with_mask` says whether it takes masks of pairs, and not only of keys."""
-
+def _function_spec(backend: str) -> dict[str, object]:
     def forward(query: Tensor, key: Tensor, value: Tensor, is_causal: bool, mask: Tensor | None) -> Tensor:
-        if mask is None or with_mask:
-            masks = {} if mask is None else {"attention_mask": mask}
-        else:  # the audit's masks of functions are masks of keys, (B, 1, 1, Lk)
-            masks = {"key_mask": mask[:, 0, 0, :]}
-        return function(query, key, value, is_causal=is_causal, **masks, **options)
+        return attention(query, key, value, is_causal=is_causal, attention_mask=mask, backend=backend)
 
     return {
-        "function": _path(function),
+        "function": _path(attention),
         "forward": forward,
         "contract": {
             "num_heads": 6,
@@ -151,13 +134,7 @@ def _function_spec(function: Callable[..., Tensor], *, with_mask: bool = True, *
     }
 
 
-def _promising(spec: dict[str, object], **promises: object) -> dict[str, object]:
-    """The spec with a contract that says more."""
-    contract = spec["contract"]
-    assert isinstance(contract, dict)
-    return {**spec, "contract": {**contract, **promises}}
-
-
+_PROJECTIONS = {"query": "q_proj", "key": "k_proj", "value": "v_proj", "output": "out_proj"}
 _WINDOW = 4
 
 
@@ -171,74 +148,94 @@ def _multi_head_bidirectional(backend: str) -> AttentionConfig:
     return AttentionConfig(embed_dim=28, num_heads=3, head_dim=10, bias=True, backend=backend)
 
 
-def _grouped(**settings: object) -> AttentionConfig:
-    return replace(AttentionConfig(embed_dim=40, num_heads=6, num_kv_heads=2, head_dim=8), **settings)
+_grouped = partial(AttentionConfig, embed_dim=40, num_heads=6, num_kv_heads=2, head_dim=8)
 
 
-def _linear_spec(kind: str, **promises: object) -> dict[str, object]:
-    config = _grouped(is_causal=True, feature_map=kind)
+def _linear_spec() -> dict[str, object]:
+    config = _grouped(is_causal=True, feature_map="elu_plus_one")
     return {
         "class": _path(LinearAttention),
         "build": lambda: LinearAttention(config),
         "forward": _forward,
-        "decode": partial(_decode_state, LinearState),
-        "contract": {**_sizes(config), **promises},
+        "decode": _decode_state,
+        "contract": {**_contract(config), "feature_map": "elu_plus_one", "rows_sum_to_one": True},
     }
 
 
 def _cross_spec() -> dict[str, object]:
-    config = _grouped(context_dim=21)
+    """Attention to the sequence itself, so that there is an oracle."""
+    config = _grouped()
     return {
         "class": _path(CrossAttention),
         "build": lambda: CrossAttention(config),
         "forward": _cross_forward,
-        "contract": {**_contract(config), "context_dim": 21},
+        "contract": _contract(config),
     }
 
 
 def _axial_spec() -> dict[str, object]:
     config = _grouped()
-    contract = {**_sizes(config), "positions": "none", "empty_row": None}  # what the axis adds to is no weight of its own
+    projections = {role: f"layers.width.{name}" for role, name in _PROJECTIONS.items()}
     return {
         "class": _path(AxialAttention3d),
         "build": lambda: AxialAttention3d(config, axes=("width",)),
         "forward": _axial_forward,
-        "contract": contract,
+        "contract": {**_contract(config), "positions": "none", "projections": projections},
     }
 
 
 def _block_sparse_spec() -> dict[str, object]:
-    config = _grouped(is_causal=True, rotary_base=100.0, block_size=3)
+    """Blocks of one position in a band, which is a window, so that there is an oracle."""
+    config = _grouped(is_causal=True, rotary_base=100.0, block_size=1)
+    layout = big_bird_layout(_LONGEST, num_neighbours=_WINDOW - 1, num_global=0)
     return {
         "class": _path(BlockSparseAttention),
-        "build": lambda: BlockSparseAttention(config, big_bird_layout(_MOST_BLOCKS, num_neighbours=1)),
+        "build": lambda: BlockSparseAttention(config, layout),
         "forward": _forward,
         "decode": _decode,
-        "contract": _sizes(config),
+        "contract": {**_contract(config), "window": _WINDOW},
     }
 
 
-def _state_space_spec() -> dict[str, object]:
-    config = StateSpaceConfig(embed_dim=20, state_dim=5)
+def _scan_spec() -> dict[str, object]:
+    """The selective scan without decay, which is linear attention whose rows are not divided by their sums."""
+
+    def forward(query: Tensor, key: Tensor, value: Tensor, is_causal: bool, mask: Tensor | None) -> Tensor:
+        query, key = elu_plus_one(query), elu_plus_one(key)
+        # One head after another, (B, L, D): the channels are those of the value, the states the features of the key.
+        heads = []
+        for each_query, each_key, each_value in zip(query.unbind(1), key.unbind(1), value.unbind(1), strict=True):
+            decay = each_value.new_zeros(value.shape[3], key.shape[3])
+            step = torch.ones_like(each_value)
+            if mask is not None:
+                step = step.masked_fill(~mask[:, 0, 0, :, None], 0.0)
+            if is_causal:
+                read, _ = selective_scan(each_value, step, decay, each_key, each_query)
+            else:  # every query reads what the last key leaves
+                _, state = selective_scan(each_value, step, decay, each_key, each_key)
+                still = each_query.new_zeros(*each_query.shape[:2], value.shape[3])
+                read, _ = selective_scan(still, still, decay, each_query, each_query, hidden=state)
+            heads.append(read)
+        return torch.stack(heads, dim=1)
+
     return {
-        "class": _path(SelectiveStateSpace),
-        "build": lambda: SelectiveStateSpace(config),
-        "forward": _forward,
-        "decode": partial(_decode_state, StateSpaceState),
-        # It has channels in place of heads.
+        "function": _path(selective_scan),
+        "forward": forward,
         "contract": {
-            "embed_dim": 20,
-            "num_heads": 1,
-            "num_kv_heads": 1,
-            "head_dim": config.num_channels,
+            "num_heads": 3,
+            "num_kv_heads": 3,
+            "head_dim": 10,
             "is_causal": True,
             "key_mask": True,
+            "equal_lengths": True,
+            "feature_map": "elu_plus_one",
+            "rows_sum_to_one": False,
+            "empty_row": "zeros",
         },
     }
 
 
-_MOST_BLOCKS = 400  # of three positions: what the longest input of an audit needs
-_EVERY_BLOCK = torch.ones(_MOST_BLOCKS, _MOST_BLOCKS, dtype=torch.bool)
+_LONGEST = 32  # tokens of the longest input of an audit in float32, with room to spare
 
 MODELS: dict[str, dict[str, object]] = {name: _model_spec(name) for name in list_models()}
 
@@ -253,31 +250,17 @@ ATTENTION: dict[str, dict[str, object]] = {
         f"multi_head_bidirectional_{name}": _layer_spec(MultiHeadAttention, _multi_head_bidirectional(name))
         for name in PORTABLE_BACKENDS
     },
-    **{f"attention_{name}": _function_spec(attention, backend=name) for name in PORTABLE_BACKENDS},
+    **{f"attention_{name}": _function_spec(name) for name in PORTABLE_BACKENDS},
     "flash_causal_alibi": _layer_spec(FlashAttention, _grouped(is_causal=True, alibi=True), decode=_decode),
     "grouped_query_capped_with_sinks": _layer_spec(GroupedQueryAttention, _grouped(soft_cap=2.0, sinks=True)),
     "sliding_window_causal_rotary": _layer_spec(
         SlidingWindowAttention, _grouped(is_causal=True, rotary_base=100.0, window=_WINDOW), decode=_decode_window
     ),
     "sliding_window_bidirectional_alibi": _layer_spec(SlidingWindowAttention, _grouped(alibi=True, window=_WINDOW)),
-    "local_attention": _promising(_function_spec(local_attention, with_mask=False, window=_WINDOW), window=_WINDOW),
     "cross_attention": _cross_spec(),
     "axial_3d": _axial_spec(),
     "block_sparse_causal_rotary": _block_sparse_spec(),
-    "block_sparse_all_blocks": _function_spec(
-        block_sparse_attention, with_mask=False, layout=_EVERY_BLOCK, block_size=3
-    ),
-    "linear_causal": _linear_spec(
-        "elu_plus_one",
-        feature_map="elu_plus_one",
-        rows_sum_to_one=True,
-        projections={"query": "q_proj", "key": "k_proj", "value": "v_proj", "output": "out_proj"},
-    ),
-    "performer_causal": _linear_spec("performer", rows_sum_to_one=True),
-    "linear_attention": _promising(
-        _function_spec(linear_attention, with_mask=False), feature_map="elu_plus_one", rows_sum_to_one=True
-    ),
-    "selective_state_space": _state_space_spec(),
-    "ring_attention_on_one_process": _promising(_function_spec(ring_attention, with_mask=False), equal_lengths=True),
-    "ring_layer_on_one_process": _layer_spec(RingAttention, _grouped(is_causal=True, rotary_base=100.0)),
+    "linear_causal": _linear_spec(),
+    "selective_scan": _scan_spec(),
+    "ring_attention_on_one_process": _layer_spec(RingAttention, _grouped(is_causal=True, rotary_base=100.0)),
 }

@@ -37,7 +37,7 @@ def ring_attention(
     ahead are not computed, so that later ranks work longer. Gradients can be taken once, not twice.
 
     Args:
-        query: (B, H, L, D), this process's share.
+        query: (B, H, Lq, D), this process's share; Lq = L where `is_causal`.
         key: (B, Hkv, L, D), H a multiple of Hkv, shared as in `attention`.
         value: (B, Hkv, L, D).
         is_causal: a query sees its own position and earlier ones only, over the whole sequence.
@@ -47,15 +47,17 @@ def ring_attention(
         group: None means the default group; without any, this process is alone.
 
     Returns:
-        (B, H, L, D) in the dtype of `query`. A query with nothing to attend to gives zeros.
+        (B, H, Lq, D) in the dtype of `query`. A query with nothing to attend to gives zeros.
 
     Raises:
         TypeError: wrong dtypes.
-        ValueError: shapes that do not fit, or as many queries as keys are not there.
+        ValueError: shapes that do not fit.
     """
     check_tensors(query, key, value)
-    if query.shape[2] != key.shape[2]:
-        raise ValueError(f"a share has as many queries as keys, got {query.shape[2]} and {key.shape[2]}")
+    if is_causal and query.shape[2] != key.shape[2]:
+        raise ValueError(
+            f"a share has as many queries as keys under the causal rule, got {query.shape[2]} and {key.shape[2]}"
+        )
     if key_mask is not None:
         check_key_mask(key_mask, batch=key.shape[0], key_length=key.shape[2])
     ring = _Ring.of(group)

@@ -60,8 +60,8 @@ def test_the_layer_on_one_process_is_multi_head_attention() -> None:
 
 def test_what_does_not_fit_is_an_error() -> None:
     query, key, value, _ = random_inputs(5)
-    with pytest.raises(ValueError, match="a share has as many queries as keys, got 4 and 5"):
-        ring_attention(query[:, :, :4], key, value)
+    with pytest.raises(ValueError, match="as many queries as keys under the causal rule, got 4 and 5"):
+        ring_attention(query[:, :, :4], key, value, is_causal=True)
     with pytest.raises(TypeError, match="key_mask must be bool"):
         ring_attention(query, key, value, key_mask=torch.ones(BATCH, 5))
     with pytest.raises(ValueError, match="RingAttention has no use for window"):
@@ -117,3 +117,9 @@ def test_several_processes_compute_what_one_does_forward_and_backward(size: int,
                 assert (torch.cat(parts, dim=2) - reference).abs().max() <= TOLERANCE
     whole = torch.cat([share["layer"][0] for share in shares], dim=1)
     assert (whole - ring_layer(MultiHeadAttention)(layer_inputs(size))).abs().max() <= TOLERANCE
+
+
+def test_queries_of_another_sequence_may_be_of_another_length() -> None:
+    query, key, value, _ = random_inputs(7)
+    actual = ring_attention(query[:, :, :3], key, value)
+    assert (actual - attention(query[:, :, :3], key, value)).abs().max() <= TOLERANCE
