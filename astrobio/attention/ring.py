@@ -2,7 +2,7 @@
 
 Each process of a group of n holds an equal share of the sequence, in the order of the ranks. Keys and values travel
 around the ring in n steps; each process attends to what passes by and merges the parts by the logarithms of their sums
-of exponentials, so that the result is that of full attention up to rounding, and no process ever holds more than two
+of exponentials, so that the result is that of full attention up to rounding, and no process ever holds more than three
 shares of keys. In the backward pass keys and values travel once more, and their gradients with them.
 """
 
@@ -62,7 +62,9 @@ def ring_attention(
         check_key_mask(key_mask, batch=key.shape[0], key_length=key.shape[2])
     ring = _Ring.of(group)
     factor = 1.0 / math.sqrt(query.shape[3]) if scale is None else scale
-    output: Tensor = _RingAttention.apply(query, key, value, key_mask, ring, is_causal, factor)  # type: ignore[no-untyped-call]
+    # What is merged in float32 must also be multiplied in it.
+    with torch.autocast(query.device.type, enabled=False):
+        output: Tensor = _RingAttention.apply(query, key, value, key_mask, ring, is_causal, factor)  # type: ignore[no-untyped-call]
     return output
 
 
@@ -157,25 +159,31 @@ class _RingAttention(torch.autograd.Function):
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
-        query, key, value, mask, output, log_sum = ctx.saved_tensors
-        ring, group_size = ctx.ring, query.shape[1] // key.shape[1]
-        wide, gradient = query.to(output.dtype), gradient.to(output.dtype)
-        of_output = (gradient * output).sum(dim=-1, keepdim=True)
-        query_gradient = torch.zeros_like(wide)
-        held = [key, value, mask, *(torch.zeros_like(tensor, dtype=output.dtype) for tensor in (key, value))]
-        for step in range(ring.size):
-            part = _part(ring, (ring.rank - step) % ring.size, key.shape[2], ctx.is_causal, held[2], ctx.scale)
-            if part is not None:
-                keys, values = (tensor.to(output.dtype).repeat_interleave(group_size, dim=1) for tensor in held[:2])
-                weights = (part.scores(wide, keys) - log_sum.masked_fill(log_sum == -math.inf, 0.0)).exp()
-                of_scores = weights * (gradient @ values.transpose(-2, -1) - of_output) * ctx.scale
-                query_gradient += of_scores @ keys
-                held[3] = held[3] + _of_shared(of_scores.transpose(-2, -1) @ wide, group_size)
-                held[4] = held[4] + _of_shared(weights.transpose(-2, -1) @ gradient, group_size)
-            # Once more than in the forward pass: after n steps each share and its gradients are home again.
-            held = ring.passed_on(*held)
-        key_gradient, value_gradient = held[3].to(key.dtype), held[4].to(value.dtype)
-        return query_gradient.to(query.dtype), key_gradient, value_gradient, None, None, None, None
+        with torch.autocast(gradient.device.type, enabled=False):
+            return *_gradients(ctx, gradient), None, None, None, None
+
+
+def _gradients(ctx: Any, gradient: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """The gradients of query, key and value, around the ring once more."""
+    query, key, value, mask, output, log_sum = ctx.saved_tensors
+    ring, group_size = ctx.ring, query.shape[1] // key.shape[1]
+    wide, gradient = query.to(output.dtype), gradient.to(output.dtype)
+    of_output = (gradient * output).sum(dim=-1, keepdim=True)
+    query_gradient = torch.zeros_like(wide)
+    held = [key, value, mask, *(torch.zeros_like(tensor, dtype=output.dtype) for tensor in (key, value))]
+    for step in range(ring.size):
+        part = _part(ring, (ring.rank - step) % ring.size, key.shape[2], ctx.is_causal, held[2], ctx.scale)
+        if part is not None:
+            keys, values = (tensor.to(output.dtype).repeat_interleave(group_size, dim=1) for tensor in held[:2])
+            weights = (part.scores(wide, keys) - log_sum.masked_fill(log_sum == -math.inf, 0.0)).exp()
+            of_scores = weights * (gradient @ values.transpose(-2, -1) - of_output) * ctx.scale
+            query_gradient += of_scores @ keys
+            held[3] = held[3] + _of_shared(of_scores.transpose(-2, -1) @ wide, group_size)
+            held[4] = held[4] + _of_shared(weights.transpose(-2, -1) @ gradient, group_size)
+        # Once more than in the forward pass: after n steps each share and its gradients are home again.
+        held = ring.passed_on(*held)
+    key_gradient, value_gradient = held[3].to(key.dtype), held[4].to(value.dtype)
+    return query_gradient.to(query.dtype), key_gradient, value_gradient
 
 
 def _merged(output: Tensor, log_sum: Tensor, scores: Tensor, values: Tensor) -> tuple[Tensor, Tensor]:

@@ -84,7 +84,9 @@ def run_share(rank: int, size: int, folder: str) -> None:
             gradients = torch.autograd.grad((output * cotangent).sum(), leaves)
             found[f"{is_causal} {is_masked}"] = [output.detach(), *gradients]
     layer, states = ring_layer(RingAttention), layer_inputs(size)
-    found["layer"] = [layer(states[:, own]).detach()]
+    output = layer(states[:, own])
+    gradients = torch.autograd.grad(output.square().sum(), list(layer.parameters()))
+    found["layer"] = [output.detach(), *gradients]
     torch.save(found, f"{folder}/{rank}.pt")
     dist.destroy_process_group()
 
@@ -116,10 +118,27 @@ def test_several_processes_compute_what_one_does_forward_and_backward(size: int,
             for parts, reference in zip(joined, expected, strict=True):
                 assert (torch.cat(parts, dim=2) - reference).abs().max() <= TOLERANCE
     whole = torch.cat([share["layer"][0] for share in shares], dim=1)
-    assert (whole - ring_layer(MultiHeadAttention)(layer_inputs(size))).abs().max() <= TOLERANCE
+    layer = ring_layer(MultiHeadAttention)
+    output = layer(layer_inputs(size))
+    assert (whole - output).abs().max() <= TOLERANCE
+    # Gradients of parameters are summed over the processes.
+    expected_gradients = torch.autograd.grad(output.square().sum(), list(layer.parameters()))
+    for index, reference in enumerate(expected_gradients, start=1):
+        summed = sum(share["layer"][index] for share in shares)
+        assert (summed - reference).abs().max() <= 10 * TOLERANCE
 
 
 def test_queries_of_another_sequence_may_be_of_another_length() -> None:
     query, key, value, _ = random_inputs(7)
     actual = ring_attention(query[:, :, :3], key, value)
     assert (actual - attention(query[:, :, :3], key, value)).abs().max() <= TOLERANCE
+
+
+def test_under_autocast_sums_are_still_those_of_float32() -> None:
+    tensors = [tensor.bfloat16() for tensor in random_inputs(7)[:3]]
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        actual = ring_attention(*tensors)
+    exact = attention(*(tensor.double() for tensor in tensors))
+    # One rounding to bfloat16, and float32 sums of fewer than 100 terms below 10.
+    bound = torch.finfo(torch.bfloat16).eps / 2 * exact.abs() + 1000 * torch.finfo(torch.float32).eps
+    assert ((actual.double() - exact).abs() <= bound).all()
