@@ -18,12 +18,9 @@ from astrobio.attention import (
     CrossAttention,
     FlashAttention,
     GroupedQueryAttention,
-    KVCache,
     LinearAttention,
-    LinearState,
     MultiHeadAttention,
     RingAttention,
-    SlidingKVCache,
     SlidingWindowAttention,
     attention,
     big_bird_layout,
@@ -49,21 +46,9 @@ def _forward(module: nn.Module, hidden_states: Tensor, key_mask: Tensor | None) 
 
 
 def _decode(module: nn.Module, chunks: list[Tensor]) -> Tensor:
-    """The outputs of consecutive chunks, each (B, l_i, embed_dim), that share a cache."""
-    cache = KVCache()
+    """The outputs of consecutive chunks, each (B, l_i, embed_dim), that share the layer's own kind of cache."""
+    cache = module.new_cache()  # type: ignore[operator]
     return torch.cat([module(chunk, cache=cache) for chunk in chunks], dim=1)
-
-
-def _decode_window(module: nn.Module, chunks: list[Tensor]) -> Tensor:
-    """The same through a cache that lets go of what the window has passed."""
-    cache = SlidingKVCache(window=_WINDOW)
-    return torch.cat([module(chunk, cache=cache) for chunk in chunks], dim=1)
-
-
-def _decode_state(module: nn.Module, chunks: list[Tensor]) -> Tensor:
-    """The same with a state of fixed size in place of a cache."""
-    state = LinearState()
-    return torch.cat([module(chunk, state=state) for chunk in chunks], dim=1)
 
 
 def _cross_forward(module: nn.Module, hidden_states: Tensor, key_mask: Tensor | None) -> Tensor:
@@ -157,7 +142,7 @@ def _linear_spec() -> dict[str, object]:
         "class": _path(LinearAttention),
         "build": lambda: LinearAttention(config),
         "forward": _forward,
-        "decode": _decode_state,
+        "decode": _decode,
         "contract": {**_contract(config), "feature_map": "elu_plus_one", "rows_sum_to_one": True},
     }
 
@@ -254,7 +239,7 @@ ATTENTION: dict[str, dict[str, object]] = {
     "flash_causal_alibi": _layer_spec(FlashAttention, _grouped(is_causal=True, alibi=True), decode=_decode),
     "grouped_query_capped_with_sinks": _layer_spec(GroupedQueryAttention, _grouped(soft_cap=2.0, sinks=True)),
     "sliding_window_causal_rotary": _layer_spec(
-        SlidingWindowAttention, _grouped(is_causal=True, rotary_base=100.0, window=_WINDOW), decode=_decode_window
+        SlidingWindowAttention, _grouped(is_causal=True, rotary_base=100.0, window=_WINDOW), decode=_decode
     ),
     "sliding_window_bidirectional_alibi": _layer_spec(SlidingWindowAttention, _grouped(alibi=True, window=_WINDOW)),
     "cross_attention": _cross_spec(),
