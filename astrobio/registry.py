@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass, field, fields, is_dataclass, replace
 from importlib import import_module
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 if TYPE_CHECKING:  # torch loads with the first model, not with the registry
     import torch
@@ -12,7 +12,12 @@ if TYPE_CHECKING:  # torch loads with the first model, not with the registry
 ModelT = TypeVar("ModelT", bound="nn.Module")
 
 # Modules whose import registers models.
-_MODEL_MODULES = ("astrobio.models.climate_surrogate",)
+_MODEL_MODULES = (
+    "astrobio.models.climate_surrogate",
+    "astrobio.models.metabolic_graph_vae",
+    "astrobio.models.sequence_decoder",
+    "astrobio.models.spectral_autoencoder",
+)
 
 
 @dataclass(frozen=True)
@@ -56,7 +61,7 @@ class RegisteredModel:
     overrides: tuple[str, ...]
     card: ModelCard
     sample_inputs: "Callable[[int, torch.Generator], dict[str, Tensor]]"
-    loss: "Callable[[Tensor, dict[str, Tensor]], Tensor]"
+    loss: "Callable[[Any, dict[str, Tensor]], Tensor]"
 
 
 _REGISTRY: dict[str, RegisteredModel] = {}
@@ -68,7 +73,7 @@ def register_model(
     config: object,
     card: ModelCard,
     sample_inputs: "Callable[[int, torch.Generator], dict[str, Tensor]]",
-    loss: "Callable[[Tensor, dict[str, Tensor]], Tensor]",
+    loss: "Callable[[Any, dict[str, Tensor]], Tensor]",
 ) -> "Callable[[type[ModelT]], type[ModelT]]":
     """Register the decorated model class under `name`, built from `config`.
 

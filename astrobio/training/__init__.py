@@ -1,1 +1,1 @@
-"""Training loops, one module per task; each runs as `python -m astrobio.training.<task>`."""
+"""Training: the learning tasks, and a trainer that can be interrupted and resumed."""

@@ -4,10 +4,12 @@ A task is a pure function of its seed: the batch of a step depends on the seed a
 was interrupted goes on with the batches that it would have had.
 """
 
+import hashlib
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+import torch
 from torch import Tensor, nn
 
 Batch = Mapping[str, Tensor]
@@ -24,6 +26,7 @@ class Preset:
         weight_decay: of AdamW (Loshchilov & Hutter 2019).
         warm_up_steps: steps of the linear warm-up.
         max_grad_norm: gradients with a larger Euclidean norm are scaled down to it.
+        schedule: what follows the warm-up, one of `astrobio.training.schedules.SCHEDULES`.
     """
 
     steps: int
@@ -32,6 +35,7 @@ class Preset:
     weight_decay: float = 0.01
     warm_up_steps: int = 50
     max_grad_norm: float = 1.0
+    schedule: str = "cosine"
 
 
 class TrainingTask(ABC):
@@ -62,7 +66,7 @@ class TrainingTask(ABC):
 
     @abstractmethod
     def batch(self, step: int, batch_size: int) -> Batch:
-        """The training batch of a step, on the CPU: a function of seed, step and size alone."""
+        """The training batch of a step, counted from 0, on the CPU: a function of seed, step and size alone."""
 
     @abstractmethod
     def loss(self, model: nn.Module, batch: Batch) -> Mapping[str, Tensor]:
@@ -74,3 +78,9 @@ class TrainingTask(ABC):
 
         The model is in evaluation mode, under `torch.no_grad()`.
         """
+
+
+def step_generator(seed: int, step: int) -> torch.Generator:
+    """A generator on the CPU for one step of one seed; the streams of different pairs have nothing in common."""
+    mixed = hashlib.sha256(f"{seed}/{step}".encode()).digest()  # adding the two would repeat streams across seeds
+    return torch.Generator().manual_seed(int.from_bytes(mixed[:8]) % 2**63)

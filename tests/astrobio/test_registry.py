@@ -40,7 +40,8 @@ class Line(nn.Module):
 
 
 def test_the_models_are_listed_in_order() -> None:
-    assert list_models() == ("climate_surrogate_small",)
+    assert list(list_models()) == sorted(list_models())
+    assert {"climate_surrogate_small", "metabolic_graph_vae_base", "metabolic_graph_vae_small"} <= set(list_models())
 
 
 def test_a_registered_class_is_built_with_its_settings(empty_registry: None) -> None:

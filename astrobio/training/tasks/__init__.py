@@ -5,7 +5,12 @@ from importlib import import_module
 from astrobio.training.task import TrainingTask
 
 # name -> "module:class"
-TASKS: dict[str, str] = {}
+TASKS: dict[str, str] = {
+    "climate": "astrobio.training.tasks.climate:ClimateTask",
+    "metabolic_graph_vae": "astrobio.training.tasks.metabolic_graph_vae:MetabolicGraphVAETask",
+    "sequence_decoder": "astrobio.training.tasks.sequence_decoder:SequenceDecoderTask",
+    "spectral_autoencoder": "astrobio.training.tasks.spectral_autoencoder:SpectralAutoencoderTask",
+}
 
 
 def create_task(name: str, preset: str = "base", *, seed: int = 0) -> TrainingTask:
