@@ -6,12 +6,28 @@ unnoticed.
 """
 
 from collections.abc import Callable
+from functools import partial
 
 import torch
 from torch import Tensor, nn
 
-from astrobio.attention import AttentionConfig, KVCache, MultiHeadAttention, attention
+from astrobio.attention import (
+    AttentionConfig,
+    AxialAttention3d,
+    BlockSparseAttention,
+    CrossAttention,
+    FlashAttention,
+    GroupedQueryAttention,
+    LinearAttention,
+    MultiHeadAttention,
+    RingAttention,
+    SlidingWindowAttention,
+    attention,
+    big_bird_layout,
+)
 from astrobio.attention.backends import PORTABLE_BACKENDS
+from astrobio.attention.linear import elu_plus_one
+from astrobio.attention.state_space import selective_scan
 from astrobio.registry import list_models, registered_model
 
 
@@ -20,52 +36,77 @@ def _model_spec(name: str) -> dict[str, object]:
     return {"class": entry.class_path, "build": entry.build, "inputs": entry.sample_inputs, "loss": entry.loss}
 
 
+def _path(item: Callable[..., object]) -> str:
+    return f"{item.__module__}:{item.__qualname__}"
+
+
 def _forward(module: nn.Module, hidden_states: Tensor, key_mask: Tensor | None) -> Tensor:
     output: Tensor = module(hidden_states, key_mask=key_mask)
     return output
 
 
 def _decode(module: nn.Module, chunks: list[Tensor]) -> Tensor:
-    """The outputs of consecutive chunks, each (B, l_i, embed_dim), that share a cache."""
-    cache = KVCache()
+    """The outputs of consecutive chunks, each (B, l_i, embed_dim), that share the layer's own kind of cache."""
+    cache = module.new_cache()  # type: ignore[operator]
     return torch.cat([module(chunk, cache=cache) for chunk in chunks], dim=1)
 
 
-def _module_spec(config: AttentionConfig) -> dict[str, object]:
-    spec: dict[str, object] = {
-        "class": f"{MultiHeadAttention.__module__}:{MultiHeadAttention.__qualname__}",
-        "build": lambda: MultiHeadAttention(config),
-        "forward": _forward,
-        "contract": {
-            "embed_dim": config.embed_dim,
-            "num_heads": config.num_heads,
-            "num_kv_heads": config.kv_heads,
-            "head_dim": config.dim_per_head,
-            "is_causal": config.is_causal,
-            "scale": None,
-            "key_mask": True,
-            "rotary_base": config.rotary_base,
-            "rotary_layout": "half",
-            "projections": {"query": "q_proj", "key": "k_proj", "value": "v_proj", "output": "out_proj"},
-            "empty_row": "zeros",
-        },
+def _cross_forward(module: nn.Module, hidden_states: Tensor, key_mask: Tensor | None) -> Tensor:
+    output: Tensor = module(hidden_states, hidden_states, key_mask=key_mask)
+    return output
+
+
+def _axial_forward(module: nn.Module, hidden_states: Tensor, key_mask: Tensor | None) -> Tensor:
+    """What attention along the width adds to one line of a cube."""
+    cube = hidden_states.transpose(1, 2)[:, :, None, None, :]
+    added = module(cube, cell_mask=None if key_mask is None else key_mask[:, None, None, :]) - cube
+    line: Tensor = added[:, :, 0, 0, :].transpose(1, 2)
+    return line
+
+
+def _contract(config: AttentionConfig) -> dict[str, object]:
+    """What the layers promise that are projections around attention."""
+    return {
+        "embed_dim": config.embed_dim,
+        "num_heads": config.num_heads,
+        "num_kv_heads": config.kv_heads,
+        "head_dim": config.dim_per_head,
+        "is_causal": config.is_causal,
+        "scale": None,
+        "key_mask": True,
+        "rotary_base": config.rotary_base,
+        "rotary_layout": "half",
+        "window": config.window,
+        "soft_cap": config.soft_cap,
+        "alibi_slopes": "published" if config.alibi else None,
+        "sinks": "sinks" if config.sinks else None,
+        "projections": _PROJECTIONS,
+        "empty_row": "zeros",
     }
-    if config.is_causal:  # otherwise earlier outputs depend on later chunks, and decoding is not defined
-        spec["decode"] = _decode
-    return spec
 
 
-def _function_forward(backend: str) -> Callable[[Tensor, Tensor, Tensor, bool, Tensor | None], Tensor]:
-    def forward(query: Tensor, key: Tensor, value: Tensor, is_causal: bool, mask: Tensor | None) -> Tensor:
-        return attention(query, key, value, is_causal=is_causal, attention_mask=mask, backend=backend)
-
-    return forward
+def _layer_spec(
+    layer: type[MultiHeadAttention] | type[RingAttention],
+    config: AttentionConfig,
+    *,
+    decode: Callable[[nn.Module, list[Tensor]], Tensor] | None = None,
+) -> dict[str, object]:
+    spec: dict[str, object] = {
+        "class": _path(layer),
+        "build": lambda: layer(config),
+        "forward": _forward,
+        "contract": _contract(config),
+    }
+    return spec if decode is None else {**spec, "decode": decode}
 
 
 def _function_spec(backend: str) -> dict[str, object]:
+    def forward(query: Tensor, key: Tensor, value: Tensor, is_causal: bool, mask: Tensor | None) -> Tensor:
+        return attention(query, key, value, is_causal=is_causal, attention_mask=mask, backend=backend)
+
     return {
-        "function": f"{attention.__module__}:{attention.__qualname__}",
-        "forward": _function_forward(backend),
+        "function": _path(attention),
+        "forward": forward,
         "contract": {
             "num_heads": 6,
             "num_kv_heads": 3,
@@ -78,6 +119,10 @@ def _function_spec(backend: str) -> dict[str, object]:
     }
 
 
+_PROJECTIONS = {"query": "q_proj", "key": "k_proj", "value": "v_proj", "output": "out_proj"}
+_WINDOW = 4
+
+
 def _grouped_query_causal_rotary(backend: str) -> AttentionConfig:
     return AttentionConfig(
         embed_dim=40, num_heads=6, num_kv_heads=2, head_dim=8, is_causal=True, rotary_base=10_000.0, backend=backend
@@ -88,13 +133,119 @@ def _multi_head_bidirectional(backend: str) -> AttentionConfig:
     return AttentionConfig(embed_dim=28, num_heads=3, head_dim=10, bias=True, backend=backend)
 
 
+_grouped = partial(AttentionConfig, embed_dim=40, num_heads=6, num_kv_heads=2, head_dim=8)
+
+
+def _linear_spec() -> dict[str, object]:
+    config = _grouped(is_causal=True, feature_map="elu_plus_one")
+    return {
+        "class": _path(LinearAttention),
+        "build": lambda: LinearAttention(config),
+        "forward": _forward,
+        "decode": _decode,
+        "contract": {**_contract(config), "feature_map": "elu_plus_one", "rows_sum_to_one": True},
+    }
+
+
+def _cross_spec() -> dict[str, object]:
+    """Attention to the sequence itself, so that there is an oracle."""
+    config = _grouped()
+    return {
+        "class": _path(CrossAttention),
+        "build": lambda: CrossAttention(config),
+        "forward": _cross_forward,
+        "contract": _contract(config),
+    }
+
+
+def _axial_spec() -> dict[str, object]:
+    config = _grouped()
+    projections = {role: f"layers.width.{name}" for role, name in _PROJECTIONS.items()}
+    return {
+        "class": _path(AxialAttention3d),
+        "build": lambda: AxialAttention3d(config, axes=("width",)),
+        "forward": _axial_forward,
+        "contract": {**_contract(config), "positions": "none", "projections": projections},
+    }
+
+
+def _block_sparse_spec() -> dict[str, object]:
+    """Blocks of one position in a band, which is a window, so that there is an oracle."""
+    config = _grouped(is_causal=True, rotary_base=100.0, block_size=1)
+    layout = big_bird_layout(_LONGEST, num_neighbours=_WINDOW - 1, num_global=0)
+    return {
+        "class": _path(BlockSparseAttention),
+        "build": lambda: BlockSparseAttention(config, layout),
+        "forward": _forward,
+        "decode": _decode,
+        "contract": {**_contract(config), "window": _WINDOW},
+    }
+
+
+def _scan_spec() -> dict[str, object]:
+    """The selective scan without decay, which is linear attention whose rows are not divided by their sums."""
+
+    def forward(query: Tensor, key: Tensor, value: Tensor, is_causal: bool, mask: Tensor | None) -> Tensor:
+        query, key = elu_plus_one(query), elu_plus_one(key)
+        # One head after another, (B, L, D): the channels are those of the value, the states the features of the key.
+        heads = []
+        for each_query, each_key, each_value in zip(query.unbind(1), key.unbind(1), value.unbind(1), strict=True):
+            decay = each_value.new_zeros(value.shape[3], key.shape[3])
+            step = torch.ones_like(each_value)
+            if mask is not None:
+                step = step.masked_fill(~mask[:, 0, 0, :, None], 0.0)
+            if is_causal:
+                read, _ = selective_scan(each_value, step, decay, each_key, each_query)
+            else:  # every query reads what the last key leaves
+                _, state = selective_scan(each_value, step, decay, each_key, each_key)
+                still = each_query.new_zeros(*each_query.shape[:2], value.shape[3])
+                read, _ = selective_scan(still, still, decay, each_query, each_query, hidden=state)
+            heads.append(read)
+        return torch.stack(heads, dim=1)
+
+    return {
+        "function": _path(selective_scan),
+        "forward": forward,
+        "contract": {
+            "num_heads": 3,
+            "num_kv_heads": 3,
+            "head_dim": 10,
+            "is_causal": True,
+            "key_mask": True,
+            "equal_lengths": True,
+            "feature_map": "elu_plus_one",
+            "rows_sum_to_one": False,
+            "empty_row": "zeros",
+        },
+    }
+
+
+_LONGEST = 32  # tokens of the longest input of an audit in float32, with room to spare
+
 MODELS: dict[str, dict[str, object]] = {name: _model_spec(name) for name in list_models()}
 
 ATTENTION: dict[str, dict[str, object]] = {
     **{
-        f"grouped_query_causal_rotary_{name}": _module_spec(_grouped_query_causal_rotary(name))
+        f"grouped_query_causal_rotary_{name}": _layer_spec(
+            MultiHeadAttention, _grouped_query_causal_rotary(name), decode=_decode
+        )
         for name in PORTABLE_BACKENDS
     },
-    **{f"multi_head_bidirectional_{name}": _module_spec(_multi_head_bidirectional(name)) for name in PORTABLE_BACKENDS},
+    **{
+        f"multi_head_bidirectional_{name}": _layer_spec(MultiHeadAttention, _multi_head_bidirectional(name))
+        for name in PORTABLE_BACKENDS
+    },
     **{f"attention_{name}": _function_spec(name) for name in PORTABLE_BACKENDS},
+    "flash_causal_alibi": _layer_spec(FlashAttention, _grouped(is_causal=True, alibi=True), decode=_decode),
+    "grouped_query_capped_with_sinks": _layer_spec(GroupedQueryAttention, _grouped(soft_cap=2.0, sinks=True)),
+    "sliding_window_causal_rotary": _layer_spec(
+        SlidingWindowAttention, _grouped(is_causal=True, rotary_base=100.0, window=_WINDOW), decode=_decode
+    ),
+    "sliding_window_bidirectional_alibi": _layer_spec(SlidingWindowAttention, _grouped(alibi=True, window=_WINDOW)),
+    "cross_attention": _cross_spec(),
+    "axial_3d": _axial_spec(),
+    "block_sparse_causal_rotary": _block_sparse_spec(),
+    "linear_causal": _linear_spec(),
+    "selective_scan": _scan_spec(),
+    "ring_attention_on_one_process": _layer_spec(RingAttention, _grouped(is_causal=True, rotary_base=100.0)),
 }

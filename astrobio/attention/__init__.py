@@ -13,6 +13,7 @@ from astrobio.attention.cross import CrossAttention
 from astrobio.attention.functional import BackendSelection, attention, last_selection, select_backend
 from astrobio.attention.linear import LinearAttention, LinearState, linear_attention
 from astrobio.attention.multi_head import FlashAttention, GroupedQueryAttention, MultiHeadAttention
+from astrobio.attention.ring import RingAttention, ring_attention
 from astrobio.attention.rotary import apply_rotary, rotary_angles
 from astrobio.attention.sliding_window import SlidingWindowAttention, local_attention
 from astrobio.attention.state_space import SelectiveStateSpace, StateSpaceConfig, StateSpaceState
@@ -31,6 +32,7 @@ __all__ = [
     "LinearAttention",
     "LinearState",
     "MultiHeadAttention",
+    "RingAttention",
     "SelectiveStateSpace",
     "SlidingKVCache",
     "SlidingWindowAttention",
@@ -45,6 +47,7 @@ __all__ = [
     "linear_attention",
     "local_attention",
     "published_alibi_slopes",
+    "ring_attention",
     "rotary_angles",
     "select_backend",
 ]

@@ -69,7 +69,7 @@ def block_sparse_attention(
     Position p lies in block p // block_size; query i stands at i + Lk - Lq.
 
     Args:
-        query: (B, H, Lq, D), Lq <= Lk.
+        query: (B, H, Lq, D).
         key: (B, Hkv, Lk, D).
         value: (B, Hkv, Lk, D).
         layout: bool, (N, N) with N * block_size >= Lk: whether a block of queries (row) sees a block of keys (column).
@@ -79,13 +79,18 @@ def block_sparse_attention(
             stands for. `is_causal` holds within the open blocks.
 
     Returns:
-        (B, H, Lq, D) in the dtype of `query`. A query whose blocks hold nothing to attend to gives zeros.
+        (B, H, Lq, D) in the dtype of `query`. A query whose blocks hold nothing to attend to gives zeros, and so
+        does one before the first position, which lies in no block.
 
     Raises:
         TypeError: as `attention` does, and for a layout that is not boolean.
-        ValueError: as `attention` does, and for a layout that is too small or more queries than keys.
+        ValueError: as `attention` does, and for a layout that is too small.
     """
     _check(query, key, value, layout, block_size, options)
+    num_blind = max(0, query.shape[2] - key.shape[2])
+    blind, query = query[:, :, :num_blind], query[:, :, num_blind:]
+    if query.shape[2] == 0:
+        return torch.zeros_like(blind)
     first = key.shape[2] - query.shape[2]
     skipped, num_blocks = first // block_size, -(-key.shape[2] // block_size)
     is_causal, key_mask, slopes = options.get("is_causal", False), options.get("key_mask"), options.get("alibi_slopes")
@@ -132,7 +137,8 @@ def block_sparse_attention(
         )
         found.append(attended.view(batch, len(rows), *attended.shape[1:]).transpose(1, 2))
     rows_in_order = torch.cat(order).argsort().to(query.device)
-    return torch.cat(found, dim=2)[:, :, rows_in_order].flatten(2, 3)[:, :, before : before + query.shape[2]]
+    attended = torch.cat(found, dim=2)[:, :, rows_in_order].flatten(2, 3)[:, :, before : before + query.shape[2]]
+    return torch.cat((torch.zeros_like(blind), attended), dim=2)
 
 
 def _cut(tensor: Tensor, block_size: int) -> Tensor:
@@ -153,8 +159,6 @@ def _check(
     check_tensors(query, key, value)
     if block_size < 1:
         raise ValueError(f"block_size must be at least 1, got {block_size}")
-    if not 0 < query.shape[2] <= key.shape[2]:
-        raise ValueError(f"block-sparse attention needs 1 to Lk = {key.shape[2]} queries, got {query.shape[2]}")
     if layout.dtype != torch.bool:
         raise TypeError(f"layout must be bool with True where a block may attend, got {layout.dtype}")
     if layout.dim() != 2 or layout.shape[0] != layout.shape[1] or layout.shape[0] * block_size < key.shape[2]:

@@ -6,6 +6,12 @@ the mean squared error of that estimate is exp(|x + y|^2) exp(x.y)^2 (1 - exp(-|
 the number of features and grows exponentially with the length of queries and keys. Features that are orthogonal to one
 another err less (theorem 2). Tests compare both statements with what is measured.
 
+For attention as a whole (head_dim 64, 64 tokens, causal, values of unit variance) the root mean square of the error,
+relative to that of the output, was measured over ten draws of 64, 256 and 1024 orthogonal features as 0.40, 0.25 and
+0.17 where the entries of queries and keys have a standard deviation of 0.5, and as 1.2, 1.2 and 1.0 where they have one
+of 1: there, the estimate is of no use. Training keeps queries and keys small where it has to; an exact layer's weights
+do not carry over without a look at this error.
+
 Large queries and keys, whose softmax is nearly one-hot, are out of its reach; so are head sizes far beyond 128, where
 the features leave the range of float32.
 """

@@ -169,21 +169,21 @@ class LinearAttention(ProjectedAttention):
             self.register_buffer("features", orthogonal_features(count, config.dim_per_head))
 
     def forward(
-        self, hidden_states: Tensor, *, key_mask: Tensor | None = None, state: LinearState | None = None
+        self, hidden_states: Tensor, *, key_mask: Tensor | None = None, cache: LinearState | None = None
     ) -> Tensor:
-        """Attend within `hidden_states`, and to what `state` sums up.
+        """Attend within `hidden_states`, and to what `cache` sums up.
 
         Args:
             hidden_states: (B, L, embed_dim).
             key_mask: bool, (B, L), True where a position of `hidden_states` may be attended to.
-            state: of earlier positions, for decoding; it is brought up to date.
+            cache: the sums over earlier positions, for decoding; they are brought up to date.
 
         Returns:
             (B, L, embed_dim). A position with nothing to attend to gives the output projection of zeros.
 
         Raises:
             TypeError: the mask is not boolean.
-            ValueError: wrong shapes, or a state for a layer that is not causal.
+            ValueError: wrong shapes, or a cache for a layer that is not causal.
         """
         self.check_states(hidden_states)
         query, key, value = self.projected(hidden_states)
@@ -199,6 +199,10 @@ class LinearAttention(ProjectedAttention):
             key_mask=key_mask,
             feature_map=query_map,
             key_feature_map=key_map,
-            state=state,
+            state=cache,
         )
         return self.output(attended)
+
+    def new_cache(self) -> LinearState:
+        """An empty cache that fits the layer."""
+        return LinearState()

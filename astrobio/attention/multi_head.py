@@ -5,7 +5,7 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
-from astrobio.attention.cache import Cache, SlidingKVCache
+from astrobio.attention.cache import Cache, KVCache, SlidingKVCache
 from astrobio.attention.config import AttentionConfig
 from astrobio.attention.functional import AttentionOptions, BackendSelection, attention, last_selection
 from astrobio.attention.projections import ProjectedAttention, checked_masks, masks_of_held_keys
@@ -76,6 +76,10 @@ class MultiHeadAttention(ProjectedAttention):
     def attend(self, query: Tensor, key: Tensor, value: Tensor, options: AttentionOptions) -> Tensor:
         """The attended heads, (B, H, L, D); what a subclass computes in another way."""
         return attention(query, key, value, backend=self.config.backend, **options)
+
+    def new_cache(self) -> Cache:
+        """An empty cache that fits the layer."""
+        return KVCache()
 
     def _check_cache(self, cache: Cache) -> None:
         if not isinstance(cache, SlidingKVCache):

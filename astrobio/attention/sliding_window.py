@@ -8,6 +8,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from astrobio.attention.alibi import linear_bias_at
+from astrobio.attention.cache import Cache, KVCache, SlidingKVCache
 from astrobio.attention.config import AttentionConfig
 from astrobio.attention.functional import AttentionOptions, attention
 from astrobio.attention.masks import check_key_mask, check_window
@@ -172,6 +173,13 @@ class SlidingWindowAttention(MultiHeadAttention):
         if config.window is None:
             raise ValueError("sliding-window attention needs a window")
         super().__init__(config)
+
+    def new_cache(self) -> Cache:
+        """An empty cache that fits the layer: without growth, where the configuration allows it."""
+        config = self.config
+        if not config.is_causal or config.window is None or (config.alibi and config.num_global_tokens):
+            return KVCache()
+        return SlidingKVCache(window=config.window, num_global_tokens=config.num_global_tokens)
 
     def attend(self, query: Tensor, key: Tensor, value: Tensor, options: AttentionOptions) -> Tensor:
         """The attended heads, block by block."""

@@ -172,7 +172,7 @@ class SelectiveStateSpace(nn.Module):
             self.step_proj.bias.copy_(steps + torch.log(-torch.expm1(-steps)))  # inverse of softplus
 
     def forward(
-        self, hidden_states: Tensor, *, key_mask: Tensor | None = None, state: StateSpaceState | None = None
+        self, hidden_states: Tensor, *, key_mask: Tensor | None = None, cache: StateSpaceState | None = None
     ) -> Tensor:
         """Read `hidden_states` from the first to the last position.
 
@@ -180,7 +180,7 @@ class SelectiveStateSpace(nn.Module):
             hidden_states: (B, L, embed_dim).
             key_mask: bool, (B, L), True where a position may be read; others leave no trace in later ones beyond zeros
                 in the convolution.
-            state: of earlier positions, for decoding; it is brought up to date.
+            cache: the state after earlier positions, for decoding; it is brought up to date.
 
         Returns:
             (B, L, embed_dim).
@@ -200,7 +200,7 @@ class SelectiveStateSpace(nn.Module):
         x, gate = self.in_proj(hidden_states).chunk(2, dim=-1)  # each (B, L, channels)
         if key_mask is not None:
             x = x.masked_fill(~key_mask.unsqueeze(-1), 0.0)
-        x = F.silu(self._convolved(x, state))
+        x = F.silu(self._convolved(x, cache))
         rank, input_weight, output_weight = self.x_proj(x).split(
             [config.rank, config.state_dim, config.state_dim], dim=-1
         )
@@ -214,27 +214,31 @@ class SelectiveStateSpace(nn.Module):
             -self.log_decay.to(dtype).exp(),
             input_weight.to(dtype),
             output_weight.to(dtype),
-            hidden=None if state is None else state.hidden,
+            hidden=None if cache is None else cache.hidden,
             chunk_size=config.chunk_size,
         )
-        if state is not None:
-            state.hidden, state.length = hidden, state.length + length
+        if cache is not None:
+            cache.hidden, cache.length = hidden, cache.length + length
         output: Tensor = self.out_proj((scanned.to(x.dtype) + self.skip * x) * F.silu(gate))
         return output
+
+    def new_cache(self) -> StateSpaceState:
+        """An empty cache that fits the layer."""
+        return StateSpaceState()
 
     def extra_repr(self) -> str:
         """The settings, shown when the module is printed."""
         return str(self.config)
 
-    def _convolved(self, x: Tensor, state: StateSpaceState | None) -> Tensor:
-        """The causal convolution over the inputs and those that `state` keeps, (B, L, channels)."""
+    def _convolved(self, x: Tensor, cache: StateSpaceState | None) -> Tensor:
+        """The causal convolution over the inputs and those that `cache` keeps, (B, L, channels)."""
         earlier = self.config.conv_width - 1
         inputs = x.transpose(1, 2)
-        if state is not None and state.inputs is not None:
-            inputs = torch.cat((state.inputs, inputs), dim=2)
+        if cache is not None and cache.inputs is not None:
+            inputs = torch.cat((cache.inputs, inputs), dim=2)
         else:
             inputs = F.pad(inputs, (earlier, 0))
-        if state is not None:
-            state.inputs = inputs[:, :, inputs.shape[2] - earlier :]
+        if cache is not None:
+            cache.inputs = inputs[:, :, inputs.shape[2] - earlier :]
         convolved: Tensor = self.conv(inputs)
         return convolved.transpose(1, 2)

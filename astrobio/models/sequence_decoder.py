@@ -1,14 +1,28 @@
-"""A causal language model of DNA and proteins: grouped-query attention, rotary positions and a cache for decoding."""
+"""A causal language model of DNA and proteins: grouped-query attention, rotary positions and a cache for decoding.
+
+Blocks may also mix tokens within a window, by linear attention or by a selective state space, whose caches do not grow.
+"""
 
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import cast
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from astrobio.attention import AttentionConfig, Cache, GroupedQueryAttention, KVCache
+from astrobio.attention import (
+    AttentionConfig,
+    Cache,
+    GroupedQueryAttention,
+    LinearAttention,
+    LinearState,
+    SelectiveStateSpace,
+    SlidingWindowAttention,
+    StateSpaceConfig,
+    StateSpaceState,
+)
 from astrobio.data.sequences import (
     END,
     PAD,
@@ -23,6 +37,9 @@ from astrobio.data.sequences import (
 )
 from astrobio.registry import ModelCard, register_model
 
+MIXERS = ("attention", "window", "linear", "state_space")
+LayerCache = Cache | LinearState | StateSpaceState
+
 
 @dataclass(frozen=True)
 class SequenceDecoderConfig:
@@ -35,7 +52,11 @@ class SequenceDecoderConfig:
         num_kv_heads: key/value heads per block, a divisor of `num_heads`.
         feed_forward_dim: hidden size of a block's feed-forward part.
         rotary_base: base of the rotary position embedding.
-        dropout_p: probability with which an attention weight is dropped, in training only.
+        mixers: how blocks mix tokens, of `MIXERS`; the blocks take them in turn. "attention" sees all earlier tokens,
+            "window" the last `window`, "linear" is linear attention, "state_space" a Mamba layer.
+        window: tokens that a block with "window" sees, its own included.
+        dropout_p: probability with which an attention weight is dropped, in training only. Linear attention and state
+            spaces have no weights to drop.
         backend: attention backend, "auto" or a name.
 
     Raises:
@@ -48,6 +69,8 @@ class SequenceDecoderConfig:
     num_kv_heads: int = 2
     feed_forward_dim: int = 128
     rotary_base: float = 1000.0
+    mixers: tuple[str, ...] = ("attention",)
+    window: int = 16
     dropout_p: float = 0.0
     backend: str = "auto"
 
@@ -56,40 +79,69 @@ class SequenceDecoderConfig:
         for name in ("num_layers", "feed_forward_dim"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}")
-        self.attention()
+        unknown = [mixer for mixer in self.mixers if mixer not in MIXERS]
+        if unknown or not self.mixers:
+            raise ValueError(f"mixers must be at least one of {', '.join(MIXERS)}, got {self.mixers}")
+        for mixer in ("attention", "window", "linear"):
+            self.attention(mixer)
 
-    def attention(self) -> AttentionConfig:
-        """The settings of the attention in every block."""
+    def attention(self, mixer: str = "attention") -> AttentionConfig:
+        """The settings of the attention in every block with this mixer."""
+        if mixer == "linear":
+            return AttentionConfig(
+                embed_dim=self.embed_dim,
+                num_heads=self.num_heads,
+                num_kv_heads=self.num_kv_heads,
+                is_causal=True,
+                feature_map="elu_plus_one",
+            )
         return AttentionConfig(
             embed_dim=self.embed_dim,
             num_heads=self.num_heads,
             num_kv_heads=self.num_kv_heads,
             is_causal=True,
             rotary_base=self.rotary_base,
+            window=self.window if mixer == "window" else None,
             dropout_p=self.dropout_p,
             backend=self.backend,
         )
 
 
 class DecoderBlock(nn.Module):
-    """Pre-norm block: causal attention, then a gated feed-forward network (Shazeer 2020), each added to its input."""
+    """Pre-norm block: a causal mixer, then a gated feed-forward network (Shazeer 2020), each added to its input."""
 
-    def __init__(self, config: SequenceDecoderConfig) -> None:
-        """Build one block."""
+    def __init__(self, config: SequenceDecoderConfig, mixer: str = "attention") -> None:
+        """Build one block with a mixer of `MIXERS`."""
         super().__init__()
         self.attention_norm = nn.RMSNorm(config.embed_dim)
-        self.attention = GroupedQueryAttention(config.attention())
+        self.attention = _mixer(config, mixer)
         self.feed_forward_norm = nn.RMSNorm(config.embed_dim)
         self.gate = nn.Linear(config.embed_dim, config.feed_forward_dim, bias=False)
         self.up = nn.Linear(config.embed_dim, config.feed_forward_dim, bias=False)
         self.down = nn.Linear(config.feed_forward_dim, config.embed_dim, bias=False)
 
-    def forward(self, states: Tensor, cache: Cache | None = None) -> Tensor:
+    def new_cache(self) -> LayerCache:
+        """An empty cache of the kind that the block's mixer takes."""
+        return self.attention.new_cache()
+
+    def forward(self, states: Tensor, cache: LayerCache | None = None) -> Tensor:
         """(B, L, embed_dim) to the same shape; new keys and values go into the cache."""
         states = states + self.attention(self.attention_norm(states), cache=cache)
         normed = self.feed_forward_norm(states)
         output: Tensor = states + self.down(F.silu(self.gate(normed)) * self.up(normed))
         return output
+
+
+def _mixer(
+    config: SequenceDecoderConfig, mixer: str
+) -> GroupedQueryAttention | SlidingWindowAttention | LinearAttention | SelectiveStateSpace:
+    if mixer == "state_space":
+        return SelectiveStateSpace(StateSpaceConfig(embed_dim=config.embed_dim))
+    if mixer == "linear":
+        return LinearAttention(config.attention(mixer))
+    if mixer == "window":
+        return SlidingWindowAttention(config.attention(mixer))
+    return GroupedQueryAttention(config.attention())
 
 
 def sample_inputs(batch_size: int, generator: torch.Generator) -> dict[str, Tensor]:
@@ -139,11 +191,21 @@ _CARD = ModelCard(
         "Ainslie et al. 2023, GQA",
         "Zhang & Sennrich 2019, Root mean square layer normalization",
         "Shazeer 2020, GLU variants improve transformer",
+        "Beltagy et al. 2020, Longformer",
+        "Katharopoulos et al. 2020, Transformers are RNNs",
+        "Gu & Dao 2023, Mamba",
         "Press & Wolf 2017, Using the output embedding to improve language models",
     ),
 )
 
 
+@register_model(
+    "sequence_decoder_hybrid_small",
+    config=SequenceDecoderConfig(embed_dim=48, num_layers=4, feed_forward_dim=64, mixers=MIXERS),
+    card=_CARD,
+    sample_inputs=sample_inputs,
+    loss=lambda output, inputs: next_token_loss(output, inputs["tokens"]),
+)
 @register_model(
     "sequence_decoder_base",
     config=SequenceDecoderConfig(embed_dim=128, num_layers=6, num_heads=8, num_kv_heads=2, feed_forward_dim=384),
@@ -167,14 +229,15 @@ class SequenceDecoder(nn.Module):
         self.config = config
         self.embed = nn.Embedding(len(VOCABULARY), config.embed_dim)
         nn.init.normal_(self.embed.weight, std=1.0 / math.sqrt(config.embed_dim))  # logits of order 1 at the start
-        self.blocks = nn.ModuleList(DecoderBlock(config) for _ in range(config.num_layers))
+        mixers = [config.mixers[index % len(config.mixers)] for index in range(config.num_layers)]
+        self.blocks = nn.ModuleList(DecoderBlock(config, mixer) for mixer in mixers)
         self.norm = nn.RMSNorm(config.embed_dim)
 
-    def new_cache(self) -> list[KVCache]:
+    def new_cache(self) -> list[LayerCache]:
         """An empty cache for each block."""
-        return [KVCache() for _ in self.blocks]
+        return [cast(DecoderBlock, block).new_cache() for block in self.blocks]
 
-    def forward(self, tokens: Tensor, cache: Sequence[Cache] | None = None) -> Tensor:
+    def forward(self, tokens: Tensor, cache: Sequence[LayerCache] | None = None) -> Tensor:
         """The logits of the token after each.
 
         Args:

@@ -4,6 +4,10 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from astrobio import attention
+from astrobio.attention import AxialAttention3d, RingAttention
+from astrobio.attention.backends import PORTABLE_BACKENDS
+from astrobio.attention.projections import ProjectedAttention
 from astrobio.registry import list_models
 from astrobio.specs import ATTENTION, MODELS
 
@@ -46,12 +50,16 @@ def test_the_inputs_of_a_model_depend_on_the_generator_only(name: str) -> None:
         assert not torch.equal(first[key], other[key])
 
 
-def test_attention_is_specified_with_every_backend() -> None:
-    assert sorted(ATTENTION) == [
-        f"{mechanism}_{backend}"
-        for mechanism in ("attention", "grouped_query_causal_rotary", "multi_head_bidirectional")
-        for backend in ("eager", "sdpa")
-    ]
+def test_attention_is_specified_with_every_portable_backend() -> None:
+    for mechanism in ("attention", "grouped_query_causal_rotary", "multi_head_bidirectional"):
+        assert {f"{mechanism}_{backend}" for backend in PORTABLE_BACKENDS} <= set(ATTENTION)
+
+
+def test_every_layer_of_attention_is_specified() -> None:
+    layers = {
+        item for item in vars(attention).values() if isinstance(item, type) and issubclass(item, ProjectedAttention)
+    }
+    assert layers | {AxialAttention3d} == {resolve(ATTENTION[name]["class"]) for name in MODULES}
 
 
 @pytest.mark.parametrize("name", MODULES)
@@ -96,7 +104,9 @@ def test_decoding_in_chunks_equals_the_full_forward(name: str) -> None:
 
 def test_decoding_is_specified_exactly_for_the_causal_modules() -> None:
     assert {name for name in MODULES if "decode" in ATTENTION[name]} == {
-        name for name in MODULES if ATTENTION[name]["contract"]["is_causal"]
+        name
+        for name in MODULES
+        if ATTENTION[name]["contract"]["is_causal"] and resolve(ATTENTION[name]["class"]) is not RingAttention
     }
 
 
@@ -104,11 +114,13 @@ def test_decoding_is_specified_exactly_for_the_causal_modules() -> None:
 def test_a_function_takes_the_shapes_that_its_contract_declares(name: str) -> None:
     contract, forward = ATTENTION[name]["contract"], ATTENTION[name]["forward"]
     assert callable(resolve(ATTENTION[name]["function"]))
+    key_length = 4 if contract.get("equal_lengths") else 5
     query = torch.randn(2, contract["num_heads"], 4, contract["head_dim"])
-    key, value = torch.randn(2, 2, contract["num_kv_heads"], 5, contract["head_dim"])
-    mask = torch.ones(4, 5, dtype=torch.bool)
+    key, value = torch.randn(2, 2, contract["num_kv_heads"], key_length, contract["head_dim"])
+    mask = torch.ones(2, 1, 1, key_length, dtype=torch.bool)
     mask[1] = False
     output = forward(query, key, value, True, mask)
     assert output.shape == query.shape
-    assert (output[:, :, 1] == 0).all()
-    assert not torch.allclose(output, forward(query, key, value, False, None))
+    assert (output[1] == 0).all()
+    assert (output[0] != 0).all()
+    assert not torch.allclose(output, forward(query, key, value, False, mask))

@@ -137,9 +137,13 @@ def test_what_does_not_fit_is_an_error(options: dict[str, object], error: type[E
         block_sparse_attention(*random_inputs(7, 7), **{"layout": EYE, "block_size": 2, **options})
 
 
-def test_more_queries_than_keys_are_an_error() -> None:
-    with pytest.raises(ValueError, match="needs 1 to Lk = 5 queries, got 7"):
-        block_sparse_attention(*random_inputs(7, 5), layout=EYE, block_size=2)
+@pytest.mark.parametrize("key_length", [0, 5])
+def test_queries_before_the_first_position_give_zeros(key_length: int) -> None:
+    query, key, value = random_inputs(7, key_length)
+    output = block_sparse_attention(query, key, value, layout=EYE, block_size=2)
+    assert (output[:, :, : 7 - key_length] == 0).all()
+    alone = block_sparse_attention(query[:, :, 7 - key_length :], key, value, layout=EYE, block_size=2)
+    assert torch.equal(output[:, :, 7 - key_length :], alone)
 
 
 def test_the_layer_needs_a_block_size_and_a_square_layout() -> None:

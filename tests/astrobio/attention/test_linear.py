@@ -133,9 +133,9 @@ def test_decoding_through_the_state_equals_the_full_forward(feature_map: str) ->
     module, x = layer(is_causal=True, feature_map=feature_map), hidden_states()
     key_mask = torch.ones(BATCH, 7, dtype=torch.bool)
     key_mask[0, :2] = False
-    state = LinearState()
+    cache = module.new_cache()
     outputs = [
-        module(part, key_mask=mask, state=state)
+        module(part, key_mask=mask, cache=cache)
         for part, mask in zip(x.split(3, dim=1), key_mask.split(3, dim=1), strict=True)
     ]
     assert (torch.cat(outputs, dim=1) - module(x, key_mask=key_mask)).abs().max() <= TOLERANCE

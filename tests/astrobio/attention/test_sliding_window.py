@@ -4,7 +4,15 @@ import pytest
 import torch
 from torch import Tensor
 
-from astrobio.attention import AttentionConfig, MultiHeadAttention, SlidingWindowAttention, attention, local_attention
+from astrobio.attention import (
+    AttentionConfig,
+    KVCache,
+    MultiHeadAttention,
+    SlidingKVCache,
+    SlidingWindowAttention,
+    attention,
+    local_attention,
+)
 
 BATCH, HEADS, KV_HEADS, HEAD_DIM = 2, 4, 2, 6
 SLOPES = torch.tensor([0.5, 0.25, 0.0, 1.5], dtype=torch.float64)
@@ -117,3 +125,31 @@ def test_what_local_attention_cannot_do_is_an_error(options: dict[str, object], 
 def test_the_layer_needs_a_window() -> None:
     with pytest.raises(ValueError, match="needs a window"):
         SlidingWindowAttention(AttentionConfig(embed_dim=8, num_heads=2))
+
+
+@pytest.mark.parametrize("num_global_tokens", [0, 2])
+@torch.no_grad()
+def test_the_cache_of_a_causal_layer_does_not_grow(num_global_tokens: int) -> None:
+    config = AttentionConfig(
+        embed_dim=12,
+        num_heads=3,
+        head_dim=4,
+        window=3,
+        num_global_tokens=num_global_tokens,
+        is_causal=True,
+        rotary_base=50.0,
+    )
+    module = SlidingWindowAttention(config).double()
+    x = torch.randn(2, 13, 12, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    cache = module.new_cache()
+    decoded = torch.cat([module(part, cache=cache) for part in x.split(2, dim=1)], dim=1)
+    assert isinstance(cache, SlidingKVCache)
+    assert cache.num_held == 2 + num_global_tokens
+    # Outputs are below 10; sums of fewer than 100 terms in two orders.
+    assert (decoded - module(x)).abs().max() <= 2000 * torch.finfo(torch.float64).eps
+
+
+@pytest.mark.parametrize("settings", [{}, {"is_causal": True, "alibi": True, "num_global_tokens": 1}])
+def test_what_a_sliding_cache_cannot_serve_has_a_growing_one(settings: dict[str, object]) -> None:
+    config = AttentionConfig(embed_dim=12, num_heads=3, window=3, **settings)
+    assert isinstance(SlidingWindowAttention(config).new_cache(), KVCache)

@@ -2,7 +2,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from astrobio.attention import SelectiveStateSpace, StateSpaceConfig, StateSpaceState
+from astrobio.attention import SelectiveStateSpace, StateSpaceConfig
 from astrobio.attention.state_space import selective_scan, sequential_scan
 
 BATCH, CHANNELS, STATES, EMBED_DIM = 2, 3, 4, 6
@@ -68,9 +68,10 @@ def hidden_states(length: int = 11) -> Tensor:
 
 @pytest.mark.parametrize("chunk", [1, 2, 5])
 def test_steps_with_a_state_equal_the_full_forward(chunk: int) -> None:
-    module, x, state = layer(), hidden_states(), StateSpaceState()
-    decoded = torch.cat([module(part, state=state) for part in x.split(chunk, dim=1)], dim=1)
-    assert state.length == 11
+    module, x = layer(), hidden_states()
+    cache = module.new_cache()
+    decoded = torch.cat([module(part, cache=cache) for part in x.split(chunk, dim=1)], dim=1)
+    assert cache.length == 11
     assert (decoded - module(x)).abs().max() <= TOLERANCE
 
 

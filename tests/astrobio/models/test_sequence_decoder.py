@@ -7,7 +7,13 @@ from torch import Tensor
 from astrobio import create_model, model_card
 from astrobio.attention import StaticKVCache
 from astrobio.data.sequences import DNA, END, PAD, SPECIAL_TOKENS, VOCABULARY
-from astrobio.models.sequence_decoder import SequenceDecoder, SequenceDecoderConfig, next_token_loss, sample_inputs
+from astrobio.models.sequence_decoder import (
+    MIXERS,
+    SequenceDecoder,
+    SequenceDecoderConfig,
+    next_token_loss,
+    sample_inputs,
+)
 
 
 @pytest.fixture
@@ -55,6 +61,46 @@ def test_a_cache_of_fixed_size_serves_as_well(model: SequenceDecoder, tokens: Te
     caches = [StaticKVCache(**sizes, max_length=48, dtype=torch.float64) for _ in model.blocks]
     parts = torch.cat([model(part, caches) for part in tokens.split(16, dim=1)], dim=1)
     torch.testing.assert_close(parts, model(tokens), rtol=1e-9, atol=1e-11)
+
+
+HYBRID = SequenceDecoderConfig(num_layers=5, mixers=MIXERS, window=4)
+
+
+@pytest.fixture
+def hybrid() -> SequenceDecoder:
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        return SequenceDecoder(HYBRID).double().eval()
+
+
+def test_blocks_take_the_mixers_in_turn(hybrid: SequenceDecoder) -> None:
+    assert [type(block.attention).__name__ for block in hybrid.blocks] == [
+        "GroupedQueryAttention",
+        "SlidingWindowAttention",
+        "LinearAttention",
+        "SelectiveStateSpace",
+        "GroupedQueryAttention",
+    ]
+
+
+@pytest.mark.parametrize("chunks", [[1] * 48, [7, 1, 40]], ids=["single", "mixed"])
+def test_every_mixer_decodes_through_its_own_cache(hybrid: SequenceDecoder, tokens: Tensor, chunks: list[int]) -> None:
+    cache = hybrid.new_cache()
+    parts = torch.cat([hybrid(part, cache) for part in tokens.split(chunks, dim=1)], dim=1)
+    torch.testing.assert_close(parts, hybrid(tokens), rtol=1e-9, atol=1e-11)
+    assert [each.length for each in cache] == [48] * 5
+
+
+def test_later_tokens_reach_no_earlier_logits_through_any_mixer(hybrid: SequenceDecoder, tokens: Tensor) -> None:
+    changed = tokens.clone()
+    changed[:, 20:] = (changed[:, 20:] + 1) % len(VOCABULARY)
+    torch.testing.assert_close(hybrid(changed)[:, :20], hybrid(tokens)[:, :20], rtol=1e-10, atol=1e-12)
+
+
+@pytest.mark.parametrize("mixers", [(), ("attention", "convolution")])
+def test_a_mixer_that_does_not_exist_is_an_error(mixers: tuple[str, ...]) -> None:
+    with pytest.raises(ValueError, match="mixers must be at least one of attention, window, linear, state_space"):
+        SequenceDecoderConfig(mixers=mixers)
 
 
 def test_greedy_generation_takes_the_likeliest_of_the_whole_forward(model: SequenceDecoder, tokens: Tensor) -> None:
