@@ -14,6 +14,7 @@ ModelT = TypeVar("ModelT", bound="nn.Module")
 # Modules whose import registers models.
 _MODEL_MODULES = (
     "astrobio.models.climate_surrogate",
+    "astrobio.models.habitability_fusion",
     "astrobio.models.metabolic_graph_vae",
     "astrobio.models.sequence_decoder",
     "astrobio.models.spectral_autoencoder",

@@ -17,7 +17,7 @@ from astrobio.data.network_batches import batch_with_given_edges
 from astrobio.registry import ModelCard, register_model
 
 # Typical counts of C, H, N, O, P, S in a compound of these networks: inputs are of order 1.
-_TYPICAL_COUNTS = (5.0, 8.0, 1.0, 4.0, 1.0, 1.0)
+TYPICAL_COUNTS = (5.0, 8.0, 1.0, 4.0, 1.0, 1.0)
 
 
 @dataclass(frozen=True)
@@ -196,7 +196,7 @@ class MetabolicGraphVAE(nn.Module):
         """Build the model that `config` describes."""
         super().__init__()
         self.config = config
-        self.register_buffer("typical_counts", torch.tensor(_TYPICAL_COUNTS))
+        self.register_buffer("typical_counts", torch.tensor(TYPICAL_COUNTS))
         self.embed = nn.Sequential(
             nn.Linear(len(ELEMENTS), config.hidden_dim), nn.GELU(), nn.Linear(config.hidden_dim, config.hidden_dim)
         )

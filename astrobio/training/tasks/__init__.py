@@ -7,6 +7,7 @@ from astrobio.training.task import TrainingTask
 # name -> "module:class"
 TASKS: dict[str, str] = {
     "climate": "astrobio.training.tasks.climate:ClimateTask",
+    "habitability": "astrobio.training.tasks.habitability:HabitabilityTask",
     "metabolic_graph_vae": "astrobio.training.tasks.metabolic_graph_vae:MetabolicGraphVAETask",
     "sequence_decoder": "astrobio.training.tasks.sequence_decoder:SequenceDecoderTask",
     "spectral_autoencoder": "astrobio.training.tasks.spectral_autoencoder:SpectralAutoencoderTask",
