@@ -7,6 +7,7 @@ The batch of a step is put together from shards: with `accumulate` a and w ranks
 is `task.batch(n * a * w + k, batch_size / (a * w))`. So two ranks see what one process that accumulates twice sees.
 """
 
+import gc
 import importlib.metadata
 import math
 from collections.abc import Callable, Mapping
@@ -91,7 +92,7 @@ def fit(
         device: "cpu", "cuda" or "cuda:<index>".
         settings: precision, accumulation and checkpoints; None means the defaults.
         report: receives lines of progress, on the first rank.
-        on_step: receives step, losses, learning rate and gradient norm after every step, on the first rank.
+        on_step: receives step, losses, learning rate and gradient norm after every step, on every rank.
         is_stop_wanted: asked after every step; the run is saved and left when it says so.
 
     Returns:
@@ -126,7 +127,7 @@ def fit(
             stopping = ranks.mean([float(is_stop_wanted())])[0] > 0  # no rank may go on alone
             if ranks.is_first:
                 log(record)
-                on_step(record)
+            on_step(record)
             if _is_told(step + 1, steps):
                 report(f"step {step + 1}/{steps}: loss {record['loss']:.5f}")
             if stopping or _is_saved(step + 1, steps, settings):
@@ -167,7 +168,10 @@ class _Run:
 
     def leave_ranks(self) -> None:
         """Let go of the other ranks: what holds their connection must be gone before it is closed."""
+        if self.ranks.world_size == 1:
+            return
         self.losses = self._alone
+        gc.collect()  # it is part of a cycle; collected after the connection, it now and then aborts the process
 
     def identity(self) -> Json:
         """What must be the same for a run to be resumed."""
