@@ -4,6 +4,7 @@ A command's body is imported when it runs: `--help` must not load torch.
 """
 
 import sys
+import traceback
 from pathlib import Path
 from typing import Annotated, NoReturn
 
@@ -20,7 +21,7 @@ Exit codes:
   0  done
   1  the training diverged, or the model's answer is not finite
   2  usage error, or input that is refused; nothing was written
-  3  stopped, or a file could not be written; the last checkpoint is intact"""
+  3  stopped, a file could not be written, or an internal error; the last checkpoint is intact"""
 
 app = typer.Typer(
     name="astrobio",
@@ -172,9 +173,10 @@ def main() -> None:
         sys.stderr.close()
         raise SystemExit(EXIT_INCOMPLETE) from None
     except Exception as error:
-        if (code := _exit_code(error)) is None:
-            raise
-        _leave(error, code)
+        if (code := _exit_code(error)) is not None:
+            _leave(error, code)
+        traceback.print_exc()  # uncaught it would leave with 1, which says "diverged"
+        _leave("internal error; please report it", EXIT_INCOMPLETE)
 
 
 def _exit_code(error: Exception) -> int | None:

@@ -1,5 +1,6 @@
 """`astrobio predict` and `astrobio serve`."""
 
+import os
 import sys
 from pathlib import Path
 
@@ -30,8 +31,8 @@ def predict_file(run_dir: Path, source: Path, output: Path, *, batch_size: int, 
         inputs = read_inputs(source, predictor.specs)
         outputs = predictor.answers(inputs, batch_size=batch_size)
         write_outputs(output, outputs, predictor.units(outputs))
-    except InputError as error:
-        raise UsageError(str(error)) from error
+    except InputError:
+        raise
     except (ValueError, TypeError, IndexError) as error:
         raise UsageError(f"the model refuses {source}: {error}") from error
     shapes = ", ".join(f"{name} {tuple(tensor.shape)}" for name, tensor in outputs.items())
@@ -57,7 +58,8 @@ def serve_run(run_dir: Path, *, host: str, port: int, max_batch: int, max_body_b
     try:
         run_server(predictor, host=host, port=port, max_batch=max_batch, max_body_bytes=max_body_bytes)
     except OSError as error:
-        raise UsageError(f"cannot listen on {host} port {port}: {error.strerror}") from error
+        told = error.strerror if error.errno is None else os.strerror(error.errno)  # Python adds to some
+        raise UsageError(f"cannot listen on {host} port {port}: {told}") from error
 
 
 def _to_stderr(line: str) -> None:

@@ -65,20 +65,17 @@ def train_task(
             stopping.are_steps_done = True
             progress.advance_to(record)
 
-        try:
-            _, figures = fit(
-                task,
-                steps=steps,
-                output=folder,
-                resume=resume,
-                device=device,
-                settings=FitSettings(**settings),  # type: ignore[arg-type]
-                report=progress.report,
-                on_step=on_step,
-                is_stop_wanted=lambda: stopping.is_wanted,
-            )
-        except ValueError as error:
-            raise UsageError(str(error)) from error
+        _, figures = fit(
+            task,
+            steps=steps,
+            output=folder,
+            resume=resume,
+            device=device,
+            settings=FitSettings(**settings),  # type: ignore[arg-type]
+            report=progress.report,
+            on_step=on_step,
+            is_stop_wanted=lambda: stopping.is_wanted,
+        )
     if is_first:
         print_figures(figures)
         typer.echo(f"run: {folder}", err=True)

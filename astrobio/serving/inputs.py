@@ -12,9 +12,10 @@ import torch
 from torch import Tensor
 
 from astrobio.registry import RegisteredModel
+from astrobio.training.errors import UsageError
 
 
-class InputError(ValueError):
+class InputError(UsageError):
     """What of an input is wrong: which, where, and what was expected."""
 
 

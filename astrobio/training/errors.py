@@ -1,7 +1,7 @@
 """What can go wrong with a run, each told in one line."""
 
 
-class UsageError(Exception):
+class UsageError(ValueError):
     """Something the user can correct, told in one line."""
 
 

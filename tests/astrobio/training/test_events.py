@@ -1,10 +1,10 @@
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from astrobio.training.errors import Interrupted
+from astrobio.training.errors import Interrupted, WriteError
+from astrobio.training.events import EventLog, _checksum
 from astrobio.training.run_folder import RunFolder
 from astrobio.training.task import TrainingTask
 from astrobio.training.trainer import fit
@@ -22,12 +22,13 @@ def scalars(folder: Path) -> dict[str, list[tuple[int, float]]]:
 
 
 def test_tensorboard_shows_the_curve_of_a_resumed_run_once(make_task: MakeTask, tmp_path: Path) -> None:
-    pytest.importorskip("tensorboard", reason="the extra `logs` is not installed")
-    lines: list[str] = []
+    pytest.importorskip("tensorboard", reason="TensorBoard is not installed")
     asked = iter(range(1, 100))
     with pytest.raises(Interrupted):
-        fit(make_task(), output=tmp_path, is_stop_wanted=lambda: next(asked) == 10, report=lines.append)
-    assert f"the loss curve goes to log.jsonl and, for TensorBoard, to {tmp_path / 'events'}" in lines
+        fit(make_task(), output=tmp_path, is_stop_wanted=lambda: next(asked) == 10)
+    events = EventLog(tmp_path / "events", next_step=11)
+    events.add({"step": 11, "loss": 99.0})  # of a run that was killed before its next checkpoint
+    events.close()
     fit(make_task(), output=tmp_path, resume=True)
     shown = scalars(tmp_path / "events")
     assert set(shown) == {"loss", "mean_error", "learning_rate", "gradient_norm"}
@@ -37,13 +38,27 @@ def test_tensorboard_shows_the_curve_of_a_resumed_run_once(make_task: MakeTask, 
         assert [value for _, value in values] == pytest.approx([record[name] for record in curve])  # float32 there
 
 
-def test_without_tensorboard_that_is_said_and_the_curve_is_in_json_lines(
-    make_task: MakeTask, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setitem(sys.modules, "tensorboard", None)  # as if it were not installed
-    monkeypatch.setattr("astrobio.training.events.find_spec", lambda name: None)
-    lines: list[str] = []
-    fit(make_task(), output=tmp_path, report=lines.append)
-    assert "TensorBoard is not installed (extra `logs`): the loss curve goes to log.jsonl alone" in lines
-    assert not (tmp_path / "events").exists()
-    assert len(RunFolder(tmp_path).curve()) == 20
+def test_values_of_every_size_are_written(tmp_path: Path) -> None:
+    pytest.importorskip("tensorboard", reason="TensorBoard is not installed")
+    log = EventLog(tmp_path / "events", next_step=1)
+    log.add({"step": 3_000_000_000, "large": 1e300, "small": -1e-300, "\u03b8": 0.5, "x" * 300: 2.0})
+    log.close()
+    step = 3_000_000_000
+    assert scalars(tmp_path / "events") == {
+        "large": [(step, float("inf"))],
+        "small": [(step, -0.0)],
+        "\u03b8": [(step, 0.5)],
+        "x" * 300: [(step, 2.0)],
+    }
+
+
+def test_the_checksum_is_crc_32c() -> None:
+    # RFC 3720, B.4: 32 bytes of zeros have the CRC 8a9136aa, which the format rotates and shifts.
+    crc = 0x8A9136AA
+    assert _checksum(bytes(32)) == (((crc >> 15 | crc << 17) + 0xA282EAD8) & 0xFFFFFFFF).to_bytes(4, "little")
+
+
+def test_a_file_that_cannot_be_written_is_one_error(tmp_path: Path) -> None:
+    (tmp_path / "events").write_text("x")
+    with pytest.raises(WriteError, match=r"events/events\.out\.tfevents\..* cannot be written"):
+        EventLog(tmp_path / "events", next_step=1)

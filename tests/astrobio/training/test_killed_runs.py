@@ -140,6 +140,15 @@ def test_a_log_whose_last_line_was_cut_off_is_cut_back_to_the_checkpoint(
     assert (tmp_path / "log.jsonl").read_bytes() == whole
 
 
+def test_a_damaged_log_is_told(make_task: Callable[..., TrainingTask], tmp_path: Path) -> None:
+    fit(make_task(), output=tmp_path)
+    lines = (tmp_path / "log.jsonl").read_bytes().splitlines(keepends=True)
+    (tmp_path / "log.jsonl").write_bytes(b"".join(lines[:17]) + b"\0\0\0\n" + b"".join(lines[18:]))
+    told: list[str] = []
+    fit(make_task(), output=tmp_path, resume=True, report=told.append)
+    assert "log.jsonl is damaged: of the first 20 steps 3 are missing" in told
+
+
 def torchrun(ranks: int) -> tuple[str, ...]:
     return ("-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={ranks}")
 
