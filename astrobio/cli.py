@@ -13,6 +13,7 @@ import typer
 EXIT_FAILED = 1
 EXIT_USAGE = 2
 EXIT_INCOMPLETE = 3
+_EXIT_ABORTED = 130  # what typer makes of Ctrl-C
 
 _HELP = """Train, measure, ask and serve the models of this package.
 
@@ -167,7 +168,11 @@ def main() -> None:
     """Run the command line; every way out has the exit code that `--help` states."""
     try:
         app()
-    except KeyboardInterrupt:
+    except SystemExit as left:
+        if left.code != _EXIT_ABORTED:
+            raise
+        _leave("stopped", EXIT_INCOMPLETE)
+    except KeyboardInterrupt:  # while a command's modules load
         _leave("stopped", EXIT_INCOMPLETE)
     except BrokenPipeError:  # `| head`
         sys.stderr.close()
