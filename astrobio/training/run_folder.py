@@ -2,6 +2,7 @@
 
 import fcntl
 import json
+import math
 import os
 from collections.abc import Callable, Mapping
 from io import FileIO
@@ -92,7 +93,7 @@ class RunFolder:
         return identity
 
     def log(self, record: Mapping[str, float]) -> None:
-        """Append one step to the loss curve.
+        """Append one step to the loss curve; what is not finite, such as an overflowing gradient norm, becomes null.
 
         Raises:
             WriteError: the disk is full.
@@ -100,7 +101,8 @@ class RunFolder:
         if self._log is None:
             raise AssertionError("the run was not begun")
         try:
-            self._log.write(json.dumps(record).encode() + b"\n")
+            finite = {name: value if math.isfinite(value) else None for name, value in record.items()}
+            self._log.write(json.dumps(finite, allow_nan=False).encode() + b"\n")
         except OSError as error:
             raise WriteError(f"{self.path / LOG_FILE} cannot be written: {error.strerror}") from error
 
@@ -117,13 +119,13 @@ class RunFolder:
         """Write what was measured on held-out data; raises WriteError."""
         write_json(self.path / FIGURES_FILE, figures)
 
-    def curve(self) -> list[dict[str, float]]:
+    def curve(self) -> list[dict[str, float | None]]:
         """The loss curve, up to the first line that a crash left cut off or unreadable."""
         try:
             lines = (self.path / LOG_FILE).read_bytes().splitlines(keepends=True)
         except FileNotFoundError:
             return []
-        records: list[dict[str, float]] = []
+        records: list[dict[str, float | None]] = []
         for line in lines:
             try:
                 records.append(json.loads(line))
@@ -176,7 +178,7 @@ class RunFolder:
             raise WriteError(f"{self.path / LOG_FILE} cannot be written: {error.strerror}") from error
 
     def _cut_log(self, step: int, *, report: Callable[[str], None]) -> None:
-        kept = [record for record in self.curve() if record["step"] <= step]
+        kept = [record for record in self.curve() if (record["step"] or 0) <= step]
         if len(kept) != step:
             report(f"{LOG_FILE} is damaged: of the first {step} steps {step - len(kept)} are missing")
         write_file(self.path / LOG_FILE, b"".join(json.dumps(record).encode() + b"\n" for record in kept))
