@@ -64,7 +64,8 @@ def models(name: Annotated[str | None, typer.Argument(help="Show the card of thi
 
 
 @app.command(
-    help="Train a model and measure it on held-out data. Ctrl-C saves the run; --resume goes on with it."
+    help="Train a model and measure it on held-out data. Ctrl-C saves the run; --resume goes on with it. The output "
+    "folder holds the checkpoints, the loss curve (log.jsonl, and events/ for TensorBoard) and figures.json."
     + _examples(
         "astrobio train climate --preset fast",
         "astrobio train climate --output runs/climate --resume",

@@ -57,6 +57,8 @@ def serve_run(run_dir: Path, *, host: str, port: int, max_batch: int, max_body_b
     predictor = Predictor(load_trained(run_dir, report=_to_stderr))
     try:
         run_server(predictor, host=host, port=port, max_batch=max_batch, max_body_bytes=max_body_bytes)
+    except KeyboardInterrupt:  # Ctrl-C is how a server is meant to end; uvicorn has let go of it in good order
+        return
     except OSError as error:
         told = error.strerror if error.errno is None else os.strerror(error.errno)  # Python adds to some
         raise UsageError(f"cannot listen on {host} port {port}: {told}") from error

@@ -13,7 +13,7 @@ from astrobio.training.task import Batch, Preset, TrainingTask, step_generator
 
 HELD_OUT_FRACTION = 0.2
 ENERGY_WEIGHT = 0.1
-_NUM_PLANETS = {"base": 24_000, "fast": 300}
+_NUM_PLANETS = {"base": 24_000, "fast": 500}
 
 
 class ClimateTask(TrainingTask):
@@ -22,7 +22,7 @@ class ClimateTask(TrainingTask):
     name = "climate"
     presets = {  # noqa: RUF012 - constant, and Mapping in the base class
         "base": Preset(steps=14_000, batch_size=64, learning_rate=2e-3, warm_up_steps=300),
-        "fast": Preset(steps=200, batch_size=64, learning_rate=2e-3, warm_up_steps=10),
+        "fast": Preset(steps=500, batch_size=64, learning_rate=2e-3, warm_up_steps=25),
     }
 
     @property

@@ -78,6 +78,10 @@ def test_a_run_is_trained_once_resumed_and_measured(run: Run, tmp_path: Path) ->
     assert (again.returncode, again.stdout) == (2, "")
     assert again.stderr == "astrobio: run already holds a run; resume it, or choose another output folder\n"
     assert run("eval", "run", cwd=tmp_path).stdout == first.stdout
+    (tmp_path / "earth.json").write_text(json.dumps({"planet_parameters": [EARTH]}))
+    asked = run("predict", "run", "--input", "earth.json", "--output", "cycle.csv", cwd=tmp_path)
+    assert (asked.returncode, asked.stdout) == (0, "cycle.csv: temperature (1, 48, 24)\n")
+    assert len((tmp_path / "cycle.csv").read_text().splitlines()) == 1 + 48 * 24
 
 
 @pytest.mark.slow
@@ -86,14 +90,14 @@ def test_a_run_that_is_told_to_stop_is_saved_and_resumed(start: Start, run: Run,
     process = start(*arguments, cwd=tmp_path)
     assert process.stderr is not None
     for line in process.stderr:
-        if line.startswith("step 10/200"):
+        if line.startswith("step 25/500"):
             break
     process.send_signal(signal.SIGTERM)
     _, err = process.communicate(timeout=100)
     assert process.returncode == 3
     last = err.splitlines()[-1]
     assert last.startswith("astrobio: stopped after step ")
-    assert last.endswith(" of 200")
+    assert last.endswith(" of 500")
     step = last.split()[4]
     resumed = run(*arguments, "--resume", cwd=tmp_path)
     assert resumed.returncode == 0
@@ -129,8 +133,9 @@ def server(start: Start, run_dir: Path) -> Iterator[str]:
     else:
         raise AssertionError(lines)
     yield lines[-1].split()[-1]
-    process.send_signal(signal.SIGTERM)
+    process.send_signal(signal.SIGINT)
     assert process.communicate(timeout=60) == ("", "")  # no traceback on the way out
+    assert process.returncode == 0
 
 
 def answered(url: str, body: bytes | None = None) -> tuple[int, bytes]:
