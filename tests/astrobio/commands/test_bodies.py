@@ -1,12 +1,13 @@
 """What the commands do, in this process; that they are wired up is tested by processes in test_processes.py."""
 
 import json
+import sys
 from pathlib import Path
 
 import pytest
 from safetensors.torch import load_file
 
-from astrobio.commands.asking import predict_file
+from astrobio.commands.asking import predict_file, serve_run
 from astrobio.commands.listing import print_card, print_models, print_tasks
 from astrobio.commands.training import evaluate_run
 from astrobio.training.errors import RunFolderError, UsageError
@@ -107,3 +108,10 @@ def test_an_output_that_cannot_be_written_is_refused_before_anything_is_read(
 def test_a_folder_without_a_run_is_refused(tmp_path: Path, planets: Path) -> None:
     with pytest.raises(RunFolderError, match="holds no run"):
         ask(tmp_path, planets, tmp_path / "cycles.json")
+
+
+def test_serving_without_its_extra_says_what_to_install(run_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "uvicorn", None)  # as if it were not installed
+    monkeypatch.delitem(sys.modules, "astrobio.serving.server", raising=False)
+    with pytest.raises(UsageError, match=r"uvicorn is not installed; .* pip install 'astrobio-audit\[serve\]'"):
+        serve_run(run_dir, host="127.0.0.1", port=0, max_batch=1, max_body_bytes=1)
