@@ -33,6 +33,10 @@ class ModelCard:
         license: SPDX identifier of the code and of weights trained with it.
         limits: what the model must not be used for, one sentence each.
         references: the papers behind it, "author, year, title".
+        columns: input -> what its last dimension holds, where that is a table.
+        ranges: input or column -> lowest and highest value the model may be asked about; others are refused where
+            inputs are checked.
+        free_dims: input -> dimensions that may have any size, beside those that differ with the batch.
     """
 
     task: str
@@ -42,6 +46,9 @@ class ModelCard:
     license: str
     limits: tuple[str, ...]
     references: tuple[str, ...] = field(default=())
+    columns: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    ranges: dict[str, tuple[float, float]] = field(default_factory=dict)
+    free_dims: dict[str, tuple[int, ...]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -149,6 +156,19 @@ def registered_model(name: str) -> RegisteredModel:
     if name not in names:
         raise ValueError(f"unknown model {name!r}; choose from: {', '.join(names)}")
     return _REGISTRY[name]
+
+
+def name_of_model(model: "nn.Module") -> str:
+    """The name under which the model's class is registered, the first where there are several.
+
+    Raises:
+        ValueError: the class is not registered.
+    """
+    class_path = f"{type(model).__module__}:{type(model).__qualname__}"
+    for name in list_models():
+        if _REGISTRY[name].class_path == class_path:
+            return name
+    raise ValueError(f"{class_path} is not a registered model")
 
 
 def _load_models() -> None:

@@ -198,6 +198,8 @@ class TransformerBlock(nn.Module):
             "Su et al. 2021, RoFormer",
             "Ainslie et al. 2023, GQA",
         ),
+        columns={"planet_parameters": PARAMETER_NAMES},
+        ranges=SAMPLING_RANGES,
     ),
     sample_inputs=sample_inputs,
     loss=lambda output, inputs: energy_balance_loss(output, inputs["planet_parameters"]),

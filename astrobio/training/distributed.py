@@ -14,6 +14,8 @@ from typing import TypeVar, cast
 import torch
 import torch.distributed as dist
 
+from astrobio.training.errors import UsageError
+
 T = TypeVar("T")
 
 
@@ -70,7 +72,7 @@ def joined_ranks(device: str) -> Iterator[Ranks]:
         device: "cpu", "cuda" (each rank takes the GPU of its local rank) or "cuda:<index>".
 
     Raises:
-        ValueError: there is no such device here.
+        UsageError: there is no such device here.
     """
     chosen = _device(device)
     if int(os.environ.get("WORLD_SIZE", "1")) == 1 and not dist.is_initialized():
@@ -90,13 +92,13 @@ def _device(name: str) -> torch.device:
     try:
         device = torch.device(name)
     except RuntimeError:
-        raise ValueError(f"{name!r} is not a device; use cpu, cuda or cuda:<index>") from None
+        raise UsageError(f"{name!r} is not a device; use cpu, cuda or cuda:<index>") from None
     if device.type not in ("cpu", "cuda"):
-        raise ValueError(f"{name!r} is not supported; use cpu, cuda or cuda:<index>")
+        raise UsageError(f"{name!r} is not supported; use cpu, cuda or cuda:<index>")
     if device.type == "cuda":
         index = int(os.environ.get("LOCAL_RANK", "0")) if device.index is None else device.index
         if index >= torch.cuda.device_count():
-            raise ValueError(f"{name!r} asks for GPU {index}, this machine shows {torch.cuda.device_count()}")
+            raise UsageError(f"{name!r} asks for GPU {index}, this machine shows {torch.cuda.device_count()}")
         device = torch.device("cuda", index)
         torch.cuda.set_device(device)
     return device

@@ -1,6 +1,10 @@
 """What can go wrong with a run, each told in one line."""
 
 
+class UsageError(ValueError):
+    """Something the user can correct, told in one line."""
+
+
 class RunFolderError(Exception):
     """The folder of a run is not what the command needs: missing, taken, of another task, without a good checkpoint."""
 

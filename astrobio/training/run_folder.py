@@ -2,6 +2,7 @@
 
 import fcntl
 import json
+import math
 import os
 from collections.abc import Callable, Mapping
 from io import FileIO
@@ -73,7 +74,7 @@ class RunFolder:
                 )
         self._take_lock()
         checkpoint = load_newest(self.checkpoints, report=report)
-        self._cut_log(checkpoint.step if checkpoint else 0)
+        self._cut_log(checkpoint.step if checkpoint else 0, report=report)
         self._open_log()
         return checkpoint
 
@@ -92,7 +93,7 @@ class RunFolder:
         return identity
 
     def log(self, record: Mapping[str, float]) -> None:
-        """Append one step to the loss curve.
+        """Append one step to the loss curve; what is not finite, such as an overflowing gradient norm, becomes null.
 
         Raises:
             WriteError: the disk is full.
@@ -100,7 +101,8 @@ class RunFolder:
         if self._log is None:
             raise AssertionError("the run was not begun")
         try:
-            self._log.write(json.dumps(record).encode() + b"\n")
+            finite = {name: value if math.isfinite(value) else None for name, value in record.items()}
+            self._log.write(json.dumps(finite, allow_nan=False).encode() + b"\n")
         except OSError as error:
             raise WriteError(f"{self.path / LOG_FILE} cannot be written: {error.strerror}") from error
 
@@ -117,13 +119,19 @@ class RunFolder:
         """Write what was measured on held-out data; raises WriteError."""
         write_json(self.path / FIGURES_FILE, figures)
 
-    def curve(self) -> list[dict[str, float]]:
-        """The loss curve; a last line that was cut off by a crash is left out."""
+    def curve(self) -> list[dict[str, float | None]]:
+        """The loss curve, up to the first line that a crash left cut off or unreadable."""
         try:
             lines = (self.path / LOG_FILE).read_bytes().splitlines(keepends=True)
         except FileNotFoundError:
             return []
-        return [json.loads(line) for line in lines if line.endswith(b"\n")]
+        records: list[dict[str, float | None]] = []
+        for line in lines:
+            try:
+                records.append(json.loads(line))
+            except ValueError:
+                break
+        return records
 
     def close(self) -> None:
         """Close the log and let other processes train here; raises WriteError where the log's end does not fit."""
@@ -143,7 +151,10 @@ class RunFolder:
         return [each.name for each in self.path.iterdir() if each.name not in ours]
 
     def _take_lock(self) -> None:
-        self._lock = FileIO(self.path / _LOCK_FILE, "a")
+        try:
+            self._lock = FileIO(self.path / _LOCK_FILE, "a")
+        except OSError as error:
+            raise WriteError(f"{self.path} cannot be written to: {error.strerror}") from error
         try:
             fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
@@ -166,8 +177,10 @@ class RunFolder:
         except OSError as error:
             raise WriteError(f"{self.path / LOG_FILE} cannot be written: {error.strerror}") from error
 
-    def _cut_log(self, step: int) -> None:
-        kept = [record for record in self.curve() if record["step"] <= step]
+    def _cut_log(self, step: int, *, report: Callable[[str], None]) -> None:
+        kept = [record for record in self.curve() if (record["step"] or 0) <= step]
+        if len(kept) != step:
+            report(f"{LOG_FILE} is damaged: of the first {step} steps {step - len(kept)} are missing")
         write_file(self.path / LOG_FILE, b"".join(json.dumps(record).encode() + b"\n" for record in kept))
 
 

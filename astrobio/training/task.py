@@ -43,10 +43,14 @@ class TrainingTask(ABC):
 
     `presets` names at least "base", which reaches the published figures within 15 minutes on two CPU cores, and
     "fast", which takes at most a minute and shows that the task is learned at all.
+
+    `model_name` is the registered model whose card and inputs describe the learned one; None means the first that is
+    registered with its class.
     """
 
     name: str
     presets: Mapping[str, Preset]
+    model_name: str | None = None
 
     def __init__(self, preset: str = "base", *, seed: int = 0) -> None:
         """Choose a preset; nothing is generated before it is needed.

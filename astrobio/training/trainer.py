@@ -7,6 +7,7 @@ The batch of a step is put together from shards: with `accumulate` a and w ranks
 is `task.batch(n * a * w + k, batch_size / (a * w))`. So two ranks see what one process that accumulates twice sees.
 """
 
+import gc
 import importlib.metadata
 import math
 from collections.abc import Callable, Mapping
@@ -20,7 +21,7 @@ from torch.nn.parallel import DistributedDataParallel
 
 from astrobio.training.checkpoints import Checkpoint
 from astrobio.training.distributed import Ranks, joined_ranks
-from astrobio.training.errors import Interrupted, WriteError
+from astrobio.training.errors import Interrupted, UsageError, WriteError
 from astrobio.training.events import EventLog
 from astrobio.training.run_folder import RunFolder
 from astrobio.training.run_state import Json, captured, own_random_state, restore
@@ -47,7 +48,7 @@ class FitSettings:
         keep: how many checkpoints to keep.
 
     Raises:
-        ValueError: a setting is out of range.
+        UsageError: a setting is out of range.
     """
 
     precision: str = "float32"
@@ -58,11 +59,11 @@ class FitSettings:
     def __post_init__(self) -> None:
         """Refuse settings that describe no fit."""
         if self.precision not in PRECISIONS:
-            raise ValueError(f"unknown precision {self.precision!r}; choose from: {', '.join(PRECISIONS)}")
+            raise UsageError(f"unknown precision {self.precision!r}; choose from: {', '.join(PRECISIONS)}")
         for name in ("accumulate", "checkpoint_every", "keep"):
             value = getattr(self, name)
             if value is not None and value < 1:
-                raise ValueError(f"{name} must be at least 1, got {value}")
+                raise UsageError(f"{name} must be at least 1, got {value}")
 
 
 def _say_nothing(told: object) -> None:
@@ -91,14 +92,14 @@ def fit(
         device: "cpu", "cuda" or "cuda:<index>".
         settings: precision, accumulation and checkpoints; None means the defaults.
         report: receives lines of progress, on the first rank.
-        on_step: receives step, losses, learning rate and gradient norm after every step, on the first rank.
+        on_step: receives step, losses, learning rate and gradient norm after every step, on every rank.
         is_stop_wanted: asked after every step; the run is saved and left when it says so.
 
     Returns:
         The fitted model in evaluation mode, and the figures of `task.evaluate`.
 
     Raises:
-        ValueError: an argument is out of range, or the batch cannot be divided among the ranks.
+        UsageError: an argument is out of range, or the batch cannot be divided among the ranks.
         RunFolderError: `output` holds a run that is not to be resumed, or not the one to be resumed.
         FloatingPointError: a loss, gradient, weight or figure is not finite; the message names step and parameter.
         WriteError: a file cannot be written; the last checkpoint is intact.
@@ -107,9 +108,9 @@ def fit(
     settings = FitSettings() if settings is None else settings
     steps = task.preset.steps if steps is None else steps
     if steps < 1:
-        raise ValueError(f"steps must be at least 1, got {steps}")
+        raise UsageError(f"steps must be at least 1, got {steps}")
     if resume and output is None:
-        raise ValueError("there is nothing to resume without an output folder")
+        raise UsageError("there is nothing to resume without an output folder")
     with ExitStack() as stack:
         ranks = stack.enter_context(joined_ranks(device))
         stack.enter_context(own_random_state(task.seed, ranks.device))
@@ -120,13 +121,13 @@ def fit(
             stack.callback(folder.close)
         report = report if ranks.is_first else _say_nothing
         done = _prepare(run, folder, resume=resume, report=report)
-        log = _opened_log(folder if ranks.is_first else None, next_step=done + 1, report=report, stack=stack)
+        log = _opened_log(folder if ranks.is_first else None, next_step=done + 1, stack=stack)
         for step in range(done, steps):
             record = run.step(step)
             stopping = ranks.mean([float(is_stop_wanted())])[0] > 0  # no rank may go on alone
             if ranks.is_first:
                 log(record)
-                on_step(record)
+            on_step(record)
             if _is_told(step + 1, steps):
                 report(f"step {step + 1}/{steps}: loss {record['loss']:.5f}")
             if stopping or _is_saved(step + 1, steps, settings):
@@ -145,7 +146,7 @@ class _Run:
         self.task, self.steps, self.settings, self.ranks = task, steps, settings, ranks
         self.shards = settings.accumulate * ranks.world_size
         if task.preset.batch_size % self.shards:
-            raise ValueError(
+            raise UsageError(
                 f"a batch of {task.preset.batch_size} cannot be divided into {settings.accumulate} (accumulation) x "
                 f"{ranks.world_size} (ranks) equal parts"
             )
@@ -167,7 +168,10 @@ class _Run:
 
     def leave_ranks(self) -> None:
         """Let go of the other ranks: what holds their connection must be gone before it is closed."""
+        if self.ranks.world_size == 1:
+            return
         self.losses = self._alone
+        gc.collect()  # it is part of a cycle; collected after the connection, it now and then aborts the process
 
     def identity(self) -> Json:
         """What must be the same for a run to be resumed."""
@@ -293,13 +297,11 @@ def _prepare(run: _Run, folder: RunFolder | None, *, resume: bool, report: Repor
     return checkpoint.step
 
 
-def _opened_log(
-    folder: RunFolder | None, *, next_step: int, report: Report, stack: ExitStack
-) -> Callable[[Record], None]:
+def _opened_log(folder: RunFolder | None, *, next_step: int, stack: ExitStack) -> Callable[[Record], None]:
     """Where the records of this rank's steps go."""
     if folder is None:
         return _say_nothing
-    events = EventLog(folder.path / "events", next_step=next_step, report=report)
+    events = EventLog(folder.path / "events", next_step=next_step)
     stack.callback(events.close)
 
     def log(record: Record) -> None:

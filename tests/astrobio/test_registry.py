@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from astrobio import ModelCard, create_model, list_models, model_card, register_model, registry
+from astrobio.registry import name_of_model, registered_model
 
 
 @pytest.fixture
@@ -85,7 +86,8 @@ def test_a_setting_out_of_range_is_an_error() -> None:
 @pytest.mark.parametrize("name", list_models())
 def test_every_field_of_a_model_card_is_filled_in(name: str) -> None:
     card = model_card(name)
-    assert all(getattr(card, field.name) for field in fields(card))
+    of_some_models = {"columns", "ranges", "free_dims"}
+    assert all(getattr(card, field.name) for field in fields(card) if field.name not in of_some_models)
 
 
 def test_the_card_names_every_argument_of_forward() -> None:
@@ -97,3 +99,22 @@ def test_importing_the_package_loads_neither_torch_nor_a_model() -> None:
     code = "import sys, astrobio; print(sorted({'torch', 'astrobio.models'} & set(sys.modules)))"
     finished = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert finished.stdout.strip() == "[]"
+
+
+def test_a_model_is_found_by_its_class() -> None:
+    assert name_of_model(create_model("climate_surrogate_small", num_layers=1)) == "climate_surrogate_small"
+    with pytest.raises(ValueError, match=r"torch\.nn\.modules\.linear:Linear is not a registered model"):
+        name_of_model(torch.nn.Linear(1, 1))
+
+
+@pytest.mark.parametrize("name", list_models())
+def test_what_a_card_says_of_columns_ranges_and_sizes_fits_its_inputs(name: str) -> None:
+    entry = registered_model(name)
+    inputs = entry.sample_inputs(2, torch.Generator().manual_seed(0))
+    assert set(entry.card.columns) <= set(inputs)
+    assert set(entry.card.free_dims) <= set(inputs)
+    for each, columns in entry.card.columns.items():
+        assert inputs[each].shape[-1] == len(columns)
+    columns = {column for columns in entry.card.columns.values() for column in columns}
+    assert set(entry.card.ranges) <= set(inputs) | columns
+    assert all(low < high for low, high in entry.card.ranges.values())

@@ -51,5 +51,5 @@ if __name__ == "__main__":
         resume="resume" in told,
         settings=FitSettings(checkpoint_every=1 if "often" in told else None),
         report=lambda line: print(line, flush=True),
-        on_step=lambda record: time.sleep(0.002) if "slowly" in told else None,
+        on_step=lambda record: time.sleep(0.005) if "slowly" in told else None,
     )

@@ -101,6 +101,21 @@ def test_lower_precision_computes_in_it_and_learns(make_task: MakeTask, precisio
     assert figures["rmse"] < 0.5 * figures["baseline_rmse"]
 
 
+def test_a_gradient_that_overflows_float16_is_skipped_and_the_log_stays_json(
+    make_task: MakeTask, tmp_path: Path
+) -> None:
+    class Steep(type(make_task())):  # type: ignore[misc]
+        def loss(self, model: nn.Module, batch: Batch) -> Mapping[str, Tensor]:
+            return {"loss": 10.0 * super().loss(model, batch)["loss"]}
+
+    model, _ = fit(Steep(), output=tmp_path, settings=FitSettings(precision="float16"))
+    norms = [record["gradient_norm"] for record in RunFolder(tmp_path).curve()]
+    assert norms[0] is None
+    assert norms[-1] is not None
+    assert "Infinity" not in (tmp_path / "log.jsonl").read_text()
+    assert all(parameter.isfinite().all() for parameter in model.parameters())
+
+
 def test_a_batch_that_cannot_be_divided_is_an_error(make_task: MakeTask) -> None:
     with pytest.raises(ValueError, match="a batch of 12 cannot be divided into 5"):
         fit(make_task(), settings=FitSettings(accumulate=5))

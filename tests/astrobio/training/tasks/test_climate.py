@@ -53,8 +53,8 @@ def test_predicting_the_held_out_mean_scores_zero() -> None:
 def test_no_planet_is_both_learned_from_and_measured_on(task: ClimateTask) -> None:
     learned = {tuple(row) for row in task.train.parameters.tolist()}
     measured = {tuple(row) for row in task.held_out.parameters.tolist()}
-    assert len(learned) == 240
-    assert len(measured) == 60
+    assert len(learned) == 400
+    assert len(measured) == 100
     assert not learned & measured
 
 
@@ -73,8 +73,9 @@ def test_a_batch_is_a_function_of_seed_and_step(task: ClimateTask) -> None:
 
 
 @pytest.mark.slow
-def test_a_short_fit_beats_the_mean_training_cycle_on_unseen_planets(task: ClimateTask) -> None:
+def test_a_short_fit_beats_the_mean_training_cycle_on_unseen_planets() -> None:
     _, figures = fit(create_task("climate", "fast"))
-    # See the figures of this preset in the bound's favour: an unfitted or collapsed model has a ratio of 1.
+    # Over seeds 0 to 5 the ratio of the two errors was 0.16 to 0.41, mean 0.28, standard deviation 0.08: the bound is
+    # four standard deviations above the mean. An unfitted or collapsed model is at 1.
     assert figures["rmse_k"] < 0.6 * figures["baseline_rmse_k"]
-    assert figures["num_planets"] == 60
+    assert figures["num_planets"] == 100

@@ -1,0 +1,1 @@
+"""Answers from trained models: checked inputs, files, and an HTTP interface."""

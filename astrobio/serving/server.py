@@ -1,0 +1,31 @@
+"""The inference API as a server process, on uvicorn. Needs the extra `serve`."""
+
+import socket
+import sys
+
+import uvicorn
+
+from astrobio.serving.app import create_app
+from astrobio.serving.loaded_run import Predictor
+
+_MAX_CONNECTIONS = 64  # more at a time are answered with 503
+
+
+def run_server(predictor: Predictor, *, host: str, port: int, max_batch: int, max_body_bytes: int) -> None:
+    """Serve until SIGINT or SIGTERM; requests that are being answered are finished.
+
+    The address is printed to standard error once connections are accepted; port 0 takes a free one.
+
+    Raises:
+        OSError: the address cannot be listened on.
+    """
+    app = create_app(predictor, max_batch=max_batch, max_body_bytes=max_body_bytes)
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    with socket.create_server((host, port), family=family) as listening:
+        # Bound and listening: a client that connects now waits until the server below is up.
+        address = f"[{host}]" if ":" in host else host
+        print(f"serving on http://{address}:{listening.getsockname()[1]}", file=sys.stderr, flush=True)
+        config = uvicorn.Config(
+            app, log_level="warning", access_log=False, lifespan="off", limit_concurrency=_MAX_CONNECTIONS
+        )
+        uvicorn.Server(config).run(sockets=[listening])
