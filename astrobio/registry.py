@@ -13,7 +13,9 @@ ModelT = TypeVar("ModelT", bound="nn.Module")
 
 # Modules whose import registers models.
 _MODEL_MODULES = (
+    "astrobio.models.climate_diffusion",
     "astrobio.models.climate_surrogate",
+    "astrobio.models.datacube_unet",
     "astrobio.models.habitability_fusion",
     "astrobio.models.metabolic_graph_vae",
     "astrobio.models.sequence_decoder",

@@ -1,7 +1,9 @@
 """Planets drawn at random and their climates, computed with the energy-balance model."""
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Protocol, Self, TypeVar
 
 import torch
 from torch import Tensor
@@ -44,8 +46,10 @@ class ClimateDataset:
         return ClimateDataset(parameters=self.parameters[planets], temperature_k=self.temperature_k[planets])
 
 
-def sample_planets(num_planets: int, generator: torch.Generator) -> PlanetParameters:
-    """Planets drawn independently from `SAMPLING_RANGES`, in float64 on the generator's device.
+def sample_planets(
+    num_planets: int, generator: torch.Generator, ranges: Mapping[str, tuple[float, float]] = SAMPLING_RANGES
+) -> PlanetParameters:
+    """Planets drawn independently from `ranges`, laid out as `SAMPLING_RANGES`, in float64 on the generator's device.
 
     Raises:
         ValueError: `num_planets` is below 1.
@@ -54,7 +58,7 @@ def sample_planets(num_planets: int, generator: torch.Generator) -> PlanetParame
         raise ValueError(f"num_planets must be at least 1, got {num_planets}")
     shape = (num_planets, len(PARAMETER_NAMES))
     unit = torch.rand(shape, generator=generator, dtype=torch.float64, device=generator.device)
-    columns = [_from_unit_interval(name, unit[:, column]) for column, name in enumerate(PARAMETER_NAMES)]
+    columns = [_from_unit_interval(name, unit[:, column], ranges[name]) for column, name in enumerate(PARAMETER_NAMES)]
     return PlanetParameters(*columns)
 
 
@@ -69,9 +73,20 @@ def make_climate_dataset(num_planets: int, seed: int) -> ClimateDataset:
     return ClimateDataset(parameters=planets.to_tensor(), temperature_k=simulate_climate(planets).temperature_k)
 
 
-def split_by_planet(
-    dataset: ClimateDataset, *, held_out_fraction: float, seed: int
-) -> tuple[ClimateDataset, ClimateDataset]:
+class PlanetIndexed(Protocol):
+    """A data set with one entry per planet."""
+
+    def __len__(self) -> int:
+        """The number of planets."""
+
+    def __getitem__(self, planets: Tensor) -> Self:
+        """The planets at these indices, an integer tensor (n,)."""
+
+
+DatasetT = TypeVar("DatasetT", bound=PlanetIndexed)
+
+
+def split_by_planet(dataset: DatasetT, *, held_out_fraction: float, seed: int) -> tuple[DatasetT, DatasetT]:
     """(training set, held-out set), with no planet in both.
 
     Raises:
@@ -84,8 +99,8 @@ def split_by_planet(
     return dataset[order[num_held_out:]], dataset[order[:num_held_out]]
 
 
-def _from_unit_interval(name: str, unit: Tensor) -> Tensor:
-    low, high = SAMPLING_RANGES[name]
+def _from_unit_interval(name: str, unit: Tensor, between: tuple[float, float]) -> Tensor:
+    low, high = between
     if name in LOG_UNIFORM_PARAMETERS:
         return torch.exp(math.log(low) + unit * math.log(high / low))
     return low + unit * (high - low)

@@ -7,6 +7,8 @@ from astrobio.training.task import TrainingTask
 # name -> "module:class"
 TASKS: dict[str, str] = {
     "climate": "astrobio.training.tasks.climate:ClimateTask",
+    "climate_diffusion": "astrobio.training.tasks.climate_diffusion:ClimateDiffusionTask",
+    "datacube": "astrobio.training.tasks.datacube:DatacubeTask",
     "habitability": "astrobio.training.tasks.habitability:HabitabilityTask",
     "metabolic_graph_vae": "astrobio.training.tasks.metabolic_graph_vae:MetabolicGraphVAETask",
     "sequence_decoder": "astrobio.training.tasks.sequence_decoder:SequenceDecoderTask",
