@@ -74,7 +74,10 @@ class TrainingTask(ABC):
 
     @abstractmethod
     def loss(self, model: nn.Module, batch: Batch) -> Mapping[str, Tensor]:
-        """Scalars of which "loss" is minimised and the others are logged. `batch` is on the model's device."""
+        """Scalars of which "loss" is minimised and the others are logged. `batch` is on the model's device.
+
+        Call the model and none of its methods: several processes wrap it in another module, which shares gradients.
+        """
 
     @abstractmethod
     def evaluate(self, model: nn.Module) -> Mapping[str, float]:

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 from torch.nn.parallel import DistributedDataParallel
 
 from astrobio.training.checkpoints import Checkpoint
@@ -26,7 +26,7 @@ from astrobio.training.events import EventLog
 from astrobio.training.run_folder import RunFolder
 from astrobio.training.run_state import Json, captured, own_random_state, restore
 from astrobio.training.schedules import learning_rate_factor
-from astrobio.training.task import Batch, TrainingTask
+from astrobio.training.task import TrainingTask
 
 Record = Mapping[str, float]  # what is logged of a step
 Report = Callable[[str], None]
@@ -160,17 +160,16 @@ class _Run:
         )
         self.dtype = PRECISIONS[settings.precision]
         self.scaler = torch.amp.GradScaler(ranks.device.type, enabled=self.dtype is torch.float16)
-        self._alone = _Losses(task, self.model)
-        self.losses: nn.Module = self._alone
+        self.trained: nn.Module = self.model
         if ranks.world_size > 1:
-            self.losses = DistributedDataParallel(self._alone)
+            self.trained = DistributedDataParallel(self.model)
             torch.manual_seed(task.seed + 1_000_003 * ranks.rank)  # the ranks start equal, and drop out differently
 
     def leave_ranks(self) -> None:
         """Let go of the other ranks: what holds their connection must be gone before it is closed."""
         if self.ranks.world_size == 1:
             return
-        self.losses = self._alone
+        self.trained = self.model
         gc.collect()  # it is part of a cycle; collected after the connection, it now and then aborts the process
 
     def identity(self) -> Json:
@@ -235,11 +234,11 @@ class _Run:
             shard = step * self.shards + index * ranks.world_size + ranks.rank
             batch = {name: tensor.to(ranks.device) for name, tensor in self.task.batch(shard, size).items()}
             is_last = index == passes - 1
-            ddp = self.losses
+            ddp = self.trained
             alone = ddp.no_sync() if isinstance(ddp, DistributedDataParallel) and not is_last else nullcontext()
             with alone:
                 with torch.autocast(ranks.device.type, dtype=self.dtype, enabled=self.dtype is not None):
-                    losses: Mapping[str, Tensor] = self.losses(batch)
+                    losses = self.task.loss(self.trained, batch)
                 torch.autograd.backward(self.scaler.scale(losses["loss"] / passes))
             for name, value in losses.items():
                 sums[name] = sums.get(name, 0.0) + float(value.detach())
@@ -252,18 +251,6 @@ class _Run:
         name = _not_finite(self.model, gradients=False)
         cause = f"{name} is not finite" if name else "every weight is finite, look at the batch"
         raise FloatingPointError(f"the loss is {loss} at step {step}: {cause}; lower the learning rate")
-
-
-class _Losses(nn.Module):
-    """The task's loss as the forward of a module, so that data-parallel wraps whatever parts of the model it calls."""
-
-    def __init__(self, task: TrainingTask, model: nn.Module) -> None:
-        super().__init__()
-        self.model = model
-        self._task = task
-
-    def forward(self, batch: Batch) -> Mapping[str, Tensor]:
-        return self._task.loss(self.model, batch)
 
 
 def _prepare(run: _Run, folder: RunFolder | None, *, resume: bool, report: Report) -> int:
