@@ -1,16 +1,32 @@
-"""Physics-based data: a seasonal energy-balance climate model and data sets computed with it."""
+"""Physics-based data: climate models and data sets computed with them; loaders for tables and cubes from elsewhere."""
 
+from astrobio.data.archive_planets import ArchivePlanets, to_planet_parameters
+from astrobio.data.climate_cube_files import ClimateCube, Missing, load_climate_cube
 from astrobio.data.climate_dataset import ClimateDataset, make_climate_dataset, sample_planets, split_by_planet
 from astrobio.data.energy_balance import ClimateCycle, simulate_climate
+from astrobio.data.exoplanet_archive import ExoplanetTable, load_exoplanet_archive, write_exoplanet_archive
 from astrobio.data.planets import PlanetParameters, earth
+from astrobio.data.quantities import Quantity
+from astrobio.data.write_climate_cube import write_netcdf, write_zarr
 
 __all__ = [
+    "ArchivePlanets",
+    "ClimateCube",
     "ClimateCycle",
     "ClimateDataset",
+    "ExoplanetTable",
+    "Missing",
     "PlanetParameters",
+    "Quantity",
     "earth",
+    "load_climate_cube",
+    "load_exoplanet_archive",
     "make_climate_dataset",
     "sample_planets",
     "simulate_climate",
     "split_by_planet",
+    "to_planet_parameters",
+    "write_exoplanet_archive",
+    "write_netcdf",
+    "write_zarr",
 ]

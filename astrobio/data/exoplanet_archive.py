@@ -128,7 +128,8 @@ def load_exoplanet_archive(path: str | Path, *, max_bytes: int = MAX_CSV_BYTES) 
         with path.open(encoding="utf-8-sig", newline="") as file:
             return _read_table(file)
     except UnicodeDecodeError as error:
-        raise ValueError(f"{path}: not UTF-8 text near byte {error.start}; download the table as CSV again") from error
+        line = _first_line_that_is_no_text(path)
+        raise ValueError(f"{path}: line {line} is not UTF-8 text; download the table as CSV again") from error
     except ValueError as error:
         raise ValueError(f"{path}: {error}") from error
 
@@ -213,6 +214,17 @@ def _rows(file: TextIO) -> Iterator[tuple[int, list[str]]]:
             return
         except csv.Error as error:
             raise ValueError(f"row {number}, column unknown: not CSV ({error})") from error
+
+
+def _first_line_that_is_no_text(path: Path) -> int:
+    """Counted from 1; the error of a decoder counts from the last block that it was given."""
+    with path.open("rb") as file:
+        for number, line in enumerate(file, start=1):
+            try:
+                line.decode()
+            except UnicodeDecodeError:
+                return number
+    raise AssertionError(f"every line of {path} is text, and the whole is not")
 
 
 def _header(line: str) -> list[str]:

@@ -97,7 +97,8 @@ def _hdf5_arrays(path: Path, file: Any, h5py: Any, h5netcdf: Any) -> dict[str, S
         if not isinstance(file.get(name, getlink=True), h5py.HardLink):
             raise ValueError(f"{path}: {name!r} is a link to another place, which is not followed; copy the data in")
     arrays = {}
-    for name, variable in h5netcdf.File(file, "r").variables.items():
+    netcdf = h5netcdf.File(file, "r")
+    for name, variable in netcdf.variables.items():
         dataset = file.get(name)
         if not isinstance(dataset, h5py.Dataset):
             continue

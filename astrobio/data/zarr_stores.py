@@ -166,8 +166,9 @@ def _array(path: Path, store: Any, name: str, members: set[PurePosixPath], zarr:
     if (fill_text := attributes.get("_FillValue")) and isinstance(fill_text, str):
         missing.append(_decoded_fill(path, name, fill_text))
     fill = description.get("fill_value")
-    if not is_v3 and isinstance(fill, int | float) and not isinstance(fill, bool):
-        missing.append(float(fill))  # in format 2 it is what stands for missing values, as xarray writes it
+    if not is_v3 and isinstance(fill, int | float) and fill != 0:
+        # In format 2 it is what stands for missing values, as xarray writes it; 0 is what nobody chose.
+        missing.append(float(fill))
     return StoredArray(
         name=name,
         dimensions=names,
@@ -207,9 +208,10 @@ def _require_known(description: dict[str, Any]) -> None:
     if "zarr_format" not in description or description["zarr_format"] == 2:
         if not re.fullmatch(r"[<>|][iuf][1248]", str(description.get("dtype"))):
             raise ValueError(f"it holds {str(description.get('dtype'))[:40]!r}, not numbers")
-        steps = [description.get("compressor"), *(description.get("filters") or [])]
+        filters = description.get("filters")
+        steps = [description.get("compressor"), *(filters if isinstance(filters, list) else [filters])]
         codecs: list[object] = [
-            step.get("id") if isinstance(step, dict) else step for step in steps if step is not None
+            each.get("id") if isinstance(each, dict) else each for each in steps if each is not None
         ]
         chunks = _integers(description.get("chunks"))
     else:
