@@ -3,6 +3,9 @@
 The classic formats are read by `astrobio.data.netcdf_classic`. A netCDF4 file is an HDF5 file: h5py reads HDF5, and
 h5netcdf knows how netCDF4 writes its dimensions in it. The two are lighter than netCDF4-python, and show what a file
 from elsewhere must not do: an HDF5 file can name other files of the machine to take its values from.
+
+The limit of that: HDF5's own library is C and trusts the inside of a file. One byte changed in the right place makes it
+loop for ever (seen with HDF5 2.0 on a heap of strings), so read files from strangers in a process that can be ended.
 """
 
 import importlib
@@ -21,6 +24,9 @@ from astrobio.data.netcdf_classic import ClassicVariable, read_header, read_valu
 from astrobio.data.stored_arrays import MAX_VALUES, StoredArray, plain_attribute
 
 NETCDF_KINDS = frozenset({FileKind.NETCDF_CLASSIC, FileKind.NETCDF4})
+
+ATTRIBUTES = ("units", "positive", "_FillValue", "missing_value", "scale_factor", "add_offset", "_Unsigned")
+"""The attributes that are read from HDF5: what is not needed cannot harm."""
 
 # What netCDF fills a variable with that was never written (netcdf.h, NC_FILL_*). One byte types have no such value.
 _DEFAULT_FILL = {
@@ -103,7 +109,9 @@ def _hdf5_arrays(path: Path, file: Any, h5py: Any, h5netcdf: Any) -> dict[str, S
         if not isinstance(dataset, h5py.Dataset):
             continue
         attributes = {
-            key: plain for key, value in variable.attrs.items() if (plain := plain_attribute(value)) is not None
+            key: plain
+            for key in ATTRIBUTES
+            if key in variable.attrs and (plain := plain_attribute(variable.attrs[key])) is not None
         }
         arrays[name] = StoredArray(
             name=name,

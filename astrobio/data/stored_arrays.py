@@ -68,7 +68,8 @@ class StoredArray:
         absent = np.zeros(stored.shape, dtype=bool)
         for value in self.missing:
             absent |= stored == _as_stored(value, stored.dtype)
-        values = torch.from_numpy(stored.astype(np.float64))
+        with np.errstate(invalid="ignore"):  # a signalling NaN becomes a quiet one
+            values = torch.from_numpy(stored.astype(np.float64))
         scale, offset = self.number("scale_factor", 1.0), self.number("add_offset", 0.0)
         if (scale, offset) != (1.0, 0.0):
             values = values * scale + offset

@@ -80,7 +80,8 @@ def open_zarr(path: Path, *, max_bytes: int) -> Iterator[dict[str, StoredArray]]
     try:
         yield {name: array for name in names if (array := _array(path, store, name, members, zarr)) is not None}
     finally:
-        store.close()
+        if store._is_open:  # zarr 3.1.6 fails to close a zip that nothing was read from
+            store.close()
 
 
 def import_zarr() -> Any:

@@ -151,6 +151,13 @@ def test_a_fill_value_is_compared_in_the_type_that_is_stored(load: Callable[...,
     assert int((~cube.present).sum()) == 1
 
 
+def test_a_signalling_nan_is_missing_like_any_other(load: Callable[..., ClimateCube]) -> None:
+    values = VALUES[0, 0].astype("f4")
+    values.view("u4")[0, 0] = 0x7FA00000
+    cube = load({"ta": (("lat", "lon"), values, {"units": "K"})}, missing=Missing.MASK)
+    assert int((~cube.present).sum()) == 1
+
+
 def test_missing_values_are_refused_unless_masked(load: Callable[..., ClimateCube]) -> None:
     values = VALUES.copy()
     values[1, 2, 3, 4] = np.nan

@@ -152,6 +152,16 @@ def test_a_chunk_that_is_damaged_is_refused(edit: Callable[..., Path]) -> None:
         load_climate_cube(path, ONE)
 
 
+@needs_zarr
+def test_a_zip_that_is_damaged_inside_is_refused(tmp_path: Path, cube: ClimateCube) -> None:
+    path = tmp_path / "cube.zip"
+    write_zarr(cube, path)
+    content = path.read_bytes()
+    path.write_bytes(content.replace(b"days since", b"days_since", 1))
+    with pytest.raises(ValueError, match=r"cube\.zip: time/zarr\.json is not a description of an array .*CRC"):
+        load_climate_cube(path, ONE)
+
+
 def test_a_description_that_is_not_json_is_refused(tmp_path: Path) -> None:
     (tmp_path / "cube.zarr" / "ta").mkdir(parents=True)
     (tmp_path / "cube.zarr" / "ta" / "zarr.json").write_text("[" * 100_000)
