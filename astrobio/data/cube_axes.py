@@ -133,8 +133,8 @@ def _angle(kind: AxisKind, dimension: str, values: Tensor, unit: str) -> Axis:
 def _level(coordinate: StoredArray, values: Tensor, unit: str) -> Axis:
     """From the ground up, where unit and the attribute `positive` (CF conventions 4.3) tell what is up."""
     known = conversion(unit)
-    kept, factor, offset = known if known is not None else (unit, 1.0, 0.0)
-    values = values * factor + offset
+    kept, factor, _ = known if known is not None else (unit, 1.0, 0.0)  # no unit of a level has an offset
+    values = values * factor
     positive = (coordinate.text("positive") or "").lower()
     if kept == "Pa":
         if bool((values < 0).any()):

@@ -66,22 +66,15 @@ class StoredArray:
         if stored.dtype.kind not in "iuf":
             raise ValueError(f"variable {self.name}: holds {stored.dtype}, not numbers")
         absent = np.zeros(stored.shape, dtype=bool)
-        for value in self.missing:
-            absent |= stored == _as_stored(value, stored.dtype)
+        with np.errstate(over="ignore"):  # numpy compares in the stored type, in which a fill value may be infinite
+            for value in self.missing:
+                absent |= stored == value
         with np.errstate(invalid="ignore"):  # a signalling NaN becomes a quiet one
             values = torch.from_numpy(stored.astype(np.float64))
         scale, offset = self.number("scale_factor", 1.0), self.number("add_offset", 0.0)
         if (scale, offset) != (1.0, 0.0):
             values = values * scale + offset
         return values.masked_fill(torch.from_numpy(absent), float("nan"))
-
-
-def _as_stored(value: float, dtype: np.dtype[np.generic]) -> object:
-    """A float in the stored type: the fill value of float32 data is not its decimal digits in float64."""
-    if dtype.kind != "f":
-        return value
-    with np.errstate(over="ignore"):  # beyond the type's range: no stored value equals it
-        return np.asarray(value).astype(dtype)
 
 
 def plain_attribute(value: object) -> str | tuple[float, ...] | None:

@@ -151,6 +151,11 @@ def test_a_fill_value_is_compared_in_the_type_that_is_stored(load: Callable[...,
     assert int((~cube.present).sum()) == 1
 
 
+def test_a_fill_value_beyond_the_range_of_the_type_is_no_value(load: Callable[..., ClimateCube]) -> None:
+    fill = {"units": "K", "missing_value": 1e300}
+    assert bool(load({"ta": (("lat", "lon"), VALUES[0, 0].astype("f4"), fill)}).present.all())
+
+
 def test_a_signalling_nan_is_missing_like_any_other(load: Callable[..., ClimateCube]) -> None:
     values = VALUES[0, 0].astype("f4")
     values.view("u4")[0, 0] = 0x7FA00000

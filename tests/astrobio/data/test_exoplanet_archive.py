@@ -101,6 +101,10 @@ def test_what_cannot_be_is_refused_with_its_place(
     assert "planets.csv: " in str(error.value)
 
 
+def test_the_flag_of_a_missing_value_is_no_limit(load: Callable[..., ExoplanetTable]) -> None:
+    assert not bool(load("pl_name,pl_rade,pl_radelim\na,,1\n").limits.any())
+
+
 @pytest.mark.parametrize(
     ("cells", "message"),
     [

@@ -52,6 +52,17 @@ def test_a_cube_without_time_and_level_is_read_back(
 
 
 @needs_hdf5
+@pytest.mark.parametrize("levels", [[0.9, 0.5, 0.1], [0.1, 0.5, 0.9]], ids=["falling", "rising"])
+def test_levels_whose_unit_does_not_tell_what_is_up_are_read_back(
+    tmp_path: Path, cube: ClimateCube, assert_same_cube: Callable[..., None], levels: list[float]
+) -> None:
+    level = torch.tensor(levels, dtype=torch.float64)
+    sigma = ClimateCube(**{**vars(cube), "level": level, "level_units": "1"})
+    write_netcdf(sigma, tmp_path / "cube.nc")
+    assert_same_cube(load_climate_cube(tmp_path / "cube.nc", EXPECTED), sigma)
+
+
+@needs_hdf5
 def test_nothing_is_replaced(tmp_path: Path, cube: ClimateCube) -> None:
     (tmp_path / "cube.nc").write_text("precious")
     with pytest.raises(FileExistsError, match="something is there already"):
