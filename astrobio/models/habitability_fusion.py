@@ -135,7 +135,7 @@ _CARD = ModelCard(
         "radius_earth": "6371 km",
         "gravity_m_s2": "m/s2",
         "star_radius_sun": "695700 km",
-        "compositions": "atoms per molecule",
+        **dict.fromkeys(ELEMENTS, "atoms per molecule"),
         "logit": "nat",
     },
     license="Apache-2.0",
@@ -150,6 +150,8 @@ _CARD = ModelCard(
         "Jaegle et al. 2021, Perceiver: general perception with iterative attention",
         "Vaswani et al. 2017, Attention is all you need",
     ),
+    columns={"properties": PROPERTY_NAMES, "compositions": ELEMENTS},
+    free_dims={"compositions": (1,), "node_mask": (1,), "edges": (1,), "edge_mask": (1,)},
 )
 
 

@@ -153,7 +153,7 @@ _CARD = ModelCard(
         "mean": "(B, N, latent_dim), mean of each compound's latent vector; 0 for padding",
         "log_variance": "(B, N, latent_dim), logarithm of its variance; 0 for padding",
     },
-    units={"compositions": "atoms per molecule", "pair_logits": "nat", "mean": "1", "log_variance": "1"},
+    units={**dict.fromkeys(ELEMENTS, "atoms per molecule"), "pair_logits": "nat", "mean": "1", "log_variance": "1"},
     license="Apache-2.0",
     limits=(
         "It learned from generated networks of at most 48 compounds with nine classes of reactions; of a network of "
@@ -167,6 +167,8 @@ _CARD = ModelCard(
         "Hamilton, Ying & Leskovec 2017, Inductive representation learning on large graphs",
         "Handorf, Ebenhoeh & Heinrich 2005, Expanding metabolic networks, Journal of Molecular Evolution 61",
     ),
+    columns={"compositions": ELEMENTS},
+    free_dims={"compositions": (1,), "node_mask": (1,), "edges": (1,), "edge_mask": (1,), "pairs": (1,)},
 )
 
 

@@ -196,6 +196,8 @@ _CARD = ModelCard(
         "Gu & Dao 2023, Mamba",
         "Press & Wolf 2017, Using the output embedding to improve language models",
     ),
+    ranges={"tokens": (0, len(VOCABULARY) - 1)},
+    free_dims={"tokens": (1,)},
 )
 
 

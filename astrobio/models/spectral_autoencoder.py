@@ -164,6 +164,8 @@ _CARD = ModelCard(
         "Heng & Kitzmann 2017, The theory of transmission spectra revisited, MNRAS 470",
         "Vaswani et al. 2017, Attention is all you need",
     ),
+    columns={"properties": PROPERTY_NAMES},
+    ranges=dict(PROPERTY_RANGES),
 )
 
 
