@@ -68,17 +68,14 @@ class SequenceDecoderTask(TrainingTask):
         """
         tokens = self.held_out
         device = next(model.parameters()).device
-        nats = 0.0
-        for start in range(0, len(tokens), 64):
-            part = tokens[start : start + 64].to(device)
-            nats += float(next_token_loss(model(part), part)) * len(part)
+        nats = float(next_token_loss(model(tokens.to(device)), tokens.to(device)))
         generator = step_generator(self.seed, _BASELINE_STEP)
         counted = padded([_dna(generator) for _ in range(_NUM_BASELINE)])
         chains = {order: markov_bits(counted, tokens, order) for order in range(_MAX_ORDER + 1)}
         best = min(chains, key=lambda order: chains[order])
         return {
             "num_held_out": float(len(tokens)),
-            "bits_per_nucleotide": nats / len(tokens) / math.log(2),
+            "bits_per_nucleotide": nats / math.log(2),
             "baseline_bits": chains[best],
             "baseline_order": float(best),
         }
