@@ -5,6 +5,7 @@ Every procedure starts from a model built anew under the given seed, so that not
 
 import io
 import sys
+import types
 from collections.abc import Mapping
 
 import torch
@@ -162,17 +163,30 @@ def load(specs: str, name: str, seed: int, batch_size: int, state: bytes) -> dic
 
 
 def reached(specs: str, name: str, seed: int, batch_size: int) -> dict[str, object]:
-    """Return the class of every module whose forward ran in one forward pass of the model."""
+    """Return the class of every module whose forward ran in one forward pass of the model.
+
+    Of a module without a forward any other method counts: it can be used in no other way.
+    """
     model = _built(specs, name, seed).eval()
     classes: set[tuple[str, str]] = set()
 
-    def note(module: torch.nn.Module, _: object) -> None:
+    def note(module: torch.nn.Module, _: object = None) -> None:
         classes.update((base.__module__, base.__qualname__) for base in type(module).__mro__)
 
+    def watch(frame: types.FrameType, event: str, _: object) -> None:
+        code = frame.f_code
+        if event == "call" and code.co_varnames[:1] == ("self",) and not hasattr(torch.nn.Module, code.co_name):
+            module = frame.f_locals.get("self")
+            if isinstance(module, torch.nn.Module) and type(module).forward is torch.nn.Module.forward:
+                note(module)
+
     handle = torch.nn.modules.module.register_module_forward_pre_hook(note)
+    inputs = _inputs(specs, name, seed, batch_size)
+    sys.setprofile(watch)
     try:
-        _forward(model, _inputs(specs, name, seed, batch_size))
+        _forward(model, inputs)
     finally:
+        sys.setprofile(None)
         handle.remove()
     return {"classes": [list(pair) for pair in sorted(classes)]}
 

@@ -155,6 +155,21 @@ class Nowhere(Right):
 
 class Attends(Right):
     pass
+
+class Scaling(nn.Module):
+    def scaled(self, x):
+        return x * 2
+
+class Idle(Scaling):
+    def halved(self, x):
+        return x / 2
+
+class Parted(Right):
+    def __init__(self):
+        super().__init__()
+        self.scaling, self.idle = Scaling(), Idle()
+    def forward(self, x):
+        return self.layer(self.scaling.scaled(x))
 """
 CLASS = """
 class {name}(nn.Module):
@@ -180,7 +195,14 @@ def entry_of(name):
     return {"class": f"zoo.models:{name}", "build": getattr(models, name), "inputs": inputs, "loss": loss}
 
 MODELS = {}
-ATTENTION = {"attends": {"class": "zoo.models:Attends", "build": models.Attends}}
+ATTENTION = {
+    "attends": {
+        "class": "zoo.models:Attends",
+        "build": models.Attends,
+        "forward": lambda module, hidden_states, key_mask: module(hidden_states),
+        "contract": {"embed_dim": 6, "num_heads": 1, "is_causal": False},
+    }
+}
 """
 
 
@@ -188,7 +210,7 @@ ATTENTION = {"attends": {"class": "zoo.models:Attends", "build": models.Attends}
 def results(tmp_path_factory: pytest.TempPathFactory) -> list[Result]:
     """Every result of one run over the whole package."""
     root = tmp_path_factory.mktemp("wrong")
-    sources, specs = HEAD, SPECS + "MODELS['right'] = entry_of('Right')\n"
+    sources, specs = HEAD, SPECS + "MODELS['right'] = entry_of('Right')\nMODELS['parted'] = entry_of('Parted')\n"
     for name, (built, forward, _) in MODELS.items():
         sources += CLASS.format(name=name, built=built or "pass", forward=forward or "return self.layer(x)")
         specs += f"MODELS[{name!r}] = entry_of({name!r})\n"
@@ -233,6 +255,12 @@ def test_a_class_that_no_model_runs_is_told(results: list[Result]) -> None:
     assert reached["Right"].outcome == "passed"
     # Some models could not be run, and one of these might have used it.
     assert reached["Nowhere"].outcome == "error"
+
+
+def test_a_class_without_a_forward_is_reached_by_its_other_methods(results: list[Result]) -> None:
+    reached = {r.subject.qualname: r for r in results if r.check == "smoke.reached"}
+    assert reached["Scaling"].outcome == "passed"
+    assert reached["Idle"].outcome == "error"  # held by a model, and nothing of it ran
 
 
 def test_a_class_that_is_declared_as_an_attention_is_left_to_the_attention_audit(results: list[Result]) -> None:

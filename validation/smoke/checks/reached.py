@@ -13,7 +13,8 @@ from validation.smoke.model import BATCH_SIZE
 CHECK = Check(
     id="smoke.reached",
     title="The class ran in a registered model",
-    proves="An instance of the class, or of a subclass, was called in one forward pass of a registered model.",
+    proves="An instance of the class, or of a subclass, was called in one forward pass of a registered model; "
+    "of a class without a forward, another method was.",
     defect="a model class that no registered model uses",
     severity=Severity.MAJOR,
 )
