@@ -61,7 +61,7 @@ def compiled(kernel: Any, named: dict[str, Any], config: Any) -> Any:
     signature, constants, attributes = {}, {}, {}
     for position, parameter in enumerate(kernel.fn.params):
         given = named[parameter.name]
-        if parameter.is_constexpr or given is None or (given == 1 and isinstance(given, int)):
+        if parameter.is_constexpr or given is None or (isinstance(given, int) and given == 1):
             signature[parameter.name], constants[(position,)] = "constexpr", given
         elif isinstance(given, float):
             signature[parameter.name] = "fp32"
