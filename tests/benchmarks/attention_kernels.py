@@ -1,6 +1,6 @@
 """Times our Triton attention beside torch's flash kernel, and the flash attention libraries where they are installed.
 
-    python tests/benchmarks/attention_kernels.py reports/benchmarks/attention_kernels.md [--lengths 2048 4096 8192 16384]
+    python tests/benchmarks/attention_kernels.py reports/benchmarks/attention_kernels.md [--lengths 2048 16384]
 
 Each case is checked before it is timed, in the same run: what is wrong gets no time, and the exit code is then 1. All
 contenders take turns in every round; times are medians over the rounds, ratios medians of the ratios within a round.

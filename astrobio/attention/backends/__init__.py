@@ -12,9 +12,9 @@ from torch import Tensor
 
 from astrobio.attention.backends.call import AttentionCall
 from astrobio.attention.backends.eager import EagerBackend
-from astrobio.attention.backends.flash_attention_2 import FlashAttention2Backend
-from astrobio.attention.backends.flash_attention_3 import FlashAttention3Backend
-from astrobio.attention.backends.flash_attention_4 import FlashAttention4Backend
+from astrobio.attention.backends.flash_attention_2 import Flash2Backend
+from astrobio.attention.backends.flash_attention_3 import Flash3Backend
+from astrobio.attention.backends.flash_attention_4 import Flash4Backend
 from astrobio.attention.backends.sdpa import SdpaBackend
 from astrobio.attention.backends.triton import TritonBackend
 
@@ -38,9 +38,9 @@ class BackendFailedWarning(UserWarning):
 
 
 _CHAIN: tuple[AttentionBackend, ...] = (
-    FlashAttention4Backend(),
-    FlashAttention3Backend(),
-    FlashAttention2Backend(),
+    Flash4Backend(),
+    Flash3Backend(),
+    Flash2Backend(),
     TritonBackend(),
     SdpaBackend(),
     EagerBackend(),

@@ -10,7 +10,7 @@ _SUPPORTED = frozenset({"is_causal", "window", "soft_cap", "alibi_slopes", "drop
 _CAPABILITIES = (8, 9, 10, 12)  # Ampere to Blackwell, https://github.com/Dao-AILab/flash-attention, read for 2.8.3
 
 
-class FlashAttention2Backend:
+class Flash2Backend:
     """`flash_attn_func`: tensors are (B, L, H, D), causal rule and windows are aligned with the last query and key.
 
     Rows with nothing to attend to give zeros. It takes no masks, biases or sinks. A window counts the keys to the left

@@ -10,7 +10,7 @@ _SUPPORTED = frozenset({"is_causal", "window", "soft_cap"})
 _CAPABILITIES = (9,)  # Hopper, https://github.com/Dao-AILab/flash-attention/tree/main/hopper
 
 
-class FlashAttention3Backend:
+class Flash3Backend:
     """`flash_attn_func` for Hopper: layout, alignment and windows of the second version, no dropout or slopes."""
 
     name = "flash_attention_3"

@@ -12,7 +12,7 @@ _LARGEST_HEAD_DIM = 128  # on both
 _ALIGNMENT = 8  # half-type features in 16 bytes, which it checks
 
 
-class FlashAttention4Backend:
+class Flash4Backend:
     """`flash_attn_func` of the CuTe version: (B, L, H, D), aligned as the others; None is no limit of a window.
 
     A beta. Its sinks are left aside, whose gradients only some devices have, and so are queries before the first key,

@@ -11,7 +11,13 @@ from torch import Tensor
 
 from astrobio.attention.triton_kernels.configs import BACKWARD_CHOICES, tuned
 from astrobio.attention.triton_kernels.interpreter import is_interpreting
-from astrobio.attention.triton_kernels.launch import named_strides, padded_head_dim, result_like, shared_arguments
+from astrobio.attention.triton_kernels.launch import (
+    COMPILED_WITH,
+    named_strides,
+    padded_head_dim,
+    result_like,
+    shared_arguments,
+)
 from astrobio.attention.triton_kernels.problem import Problem
 from astrobio.attention.triton_kernels.scoring import (
     LOG2_E,
@@ -366,5 +372,6 @@ def _delta(output: Tensor, gradient: Tensor, problem: Problem) -> Tensor:
             head_dim=output.shape[-1],
             block_d=padded_head_dim(output.shape[-1]),
             block_q=block_q,
+            **COMPILED_WITH,
         )
     return delta

@@ -31,18 +31,22 @@ def kernels() -> dict[str, Any]:
     return {name: getattr(forward, name, None) or getattr(backward, name) for name in KERNELS}
 
 
-def arguments(dtype: torch.dtype, head_dim: int, options: dict[str, Any]) -> dict[str, Any]:
-    """Every argument of every kernel for 8 heads of 2 samples; tensors without memory."""
+def arguments(
+    dtype: torch.dtype, head_dim: int, options: dict[str, Any], *, batch: int = 2, heads: int = 8, kv_heads: int = 2,
+    lengths: tuple[int, int] = (LENGTH, LENGTH),
+) -> dict[str, Any]:  # fmt: skip
+    """Every argument of every kernel; tensors without memory."""
     from astrobio.attention.triton_kernels.launch import named_strides, shared_arguments
     from astrobio.attention.triton_kernels.problem import Problem
 
-    tensor = torch.empty(2, 8, LENGTH, head_dim, dtype=dtype, device="meta")
+    tensor = torch.empty(batch, heads, lengths[0], head_dim, dtype=dtype, device="meta")
+    key = torch.empty(batch, kv_heads, lengths[1], head_dim, dtype=dtype, device="meta")
     problem = Problem(scale=0.1, is_half=dtype != torch.float32, **options)
     if problem.is_packed:
-        tensor = tensor.flatten(0, 1).transpose(0, 1)
+        tensor, key = (each.flatten(0, 1).transpose(0, 1) for each in (tensor, key))
     numbers = problem.row_numbers(tensor)
     sums_batch, sums_head = problem.row_strides(numbers)
-    named: dict[str, Any] = shared_arguments(tensor, tensor, tensor, problem)
+    named: dict[str, Any] = shared_arguments(tensor, key, key, problem)
     for prefix in ("o", "g", "dq", "dk", "dv"):
         named.update(named_strides(prefix, problem.strides(tensor)))
     results = ("output", "gradient", "query_gradient", "key_gradient", "value_gradient")
@@ -56,6 +60,8 @@ def compiled(kernel: Any, named: dict[str, Any], config: Any) -> Any:
     import triton
     from triton.backends.compiler import GPUTarget
     from triton.compiler import ASTSource
+
+    from astrobio.attention.triton_kernels.launch import COMPILED_WITH
 
     named = {**named, **config.kwargs}
     signature, constants, attributes = {}, {}, {}
@@ -71,7 +77,7 @@ def compiled(kernel: Any, named: dict[str, Any], config: Any) -> Any:
             if is_tensor or given % 16 == 0:
                 attributes[(position,)] = [["tt.divisibility", 16]]
     source = ASTSource(fn=kernel.fn, signature=signature, constexprs=constants, attrs=attributes)
-    options = {"num_warps": config.num_warps, "num_stages": config.num_stages}
+    options = {"num_warps": config.num_warps, "num_stages": config.num_stages, **COMPILED_WITH}
     return triton.compile(source, target=GPUTarget("cuda", 90, 32), options=options)
 
 
@@ -121,3 +127,21 @@ def test_the_smallest_choice_that_is_left_fits(name: str, dtype: torch.dtype, he
     left = that_fit(kernel.configs, {}, block_d=named["block_d"], is_half=named["is_half"])
     smallest = min(left, key=lambda config: config.kwargs["block_q"] * config.kwargs["block_k"])
     assert compiled(kernel, named, smallest).metadata.shared <= SHARED_MEMORY
+
+
+SIZES = {
+    "one of everything": {"batch": 1, "heads": 1, "kv_heads": 1, "lengths": (1, 1)},
+    "one query": {"heads": 8, "kv_heads": 1, "lengths": (1, LENGTH)},
+    "one key": {"heads": 3, "kv_heads": 3, "lengths": (77, 1)},
+}
+
+
+@pytest.mark.parametrize("name", KERNELS)
+@pytest.mark.parametrize("sizes", SIZES.values(), ids=SIZES.keys())
+@pytest.mark.parametrize("options", [{}, {"is_causal": True, "window": 1}], ids=["plain", "window of one"])
+def test_sizes_of_one_compile_though_triton_makes_constants_of_them(
+    name: str, sizes: dict[str, Any], options: dict[str, Any]
+) -> None:
+    kernel = kernels()[name]
+    smallest = kernel.configs[-1]
+    compiled(kernel, arguments(torch.bfloat16, 64, options, **sizes), smallest)
