@@ -16,8 +16,9 @@ class TritonBackend:
     """FlashAttention as written here: every mask and bias, but no dropout, sinks or global tokens.
 
     Computes in float32 what is not a product of half types. float32 inputs with scores of some 60 and more lose a digit
-    against plain attention, since scores are brought to base 2 before the largest is taken off. Runs on CUDA devices; on the CPU only under Triton's
-    interpreter, which is for tests: `TRITON_INTERPRET=1` in the environment before triton is imported.
+    against plain attention, since scores are brought to base 2 before the largest is taken off. Runs on CUDA devices;
+    on the CPU only under Triton's interpreter, which is for tests: `TRITON_INTERPRET=1` in the environment before
+    triton is imported.
     """
 
     name = "triton"
