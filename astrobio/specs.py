@@ -1,8 +1,8 @@
 """How an auditor builds each model of this package, and what its attention promises.
 
 Plain Python and torch. `MODELS` has one entry for every registered model; `ATTENTION` one for every mechanism and
-backend that runs on every device. Sizes are small, and differ from one another so that swapped dimensions do not go
-unnoticed.
+backend that runs on every device, and for our Triton kernels where `TRITON_INTERPRET=1` lets them run on a CPU. Sizes
+are small, and differ from one another so that swapped dimensions do not go unnoticed.
 """
 
 from collections.abc import Callable
@@ -26,8 +26,10 @@ from astrobio.attention import (
     big_bird_layout,
 )
 from astrobio.attention.backends import PORTABLE_BACKENDS
+from astrobio.attention.backends.libraries import is_installed
 from astrobio.attention.linear import elu_plus_one
 from astrobio.attention.state_space import selective_scan
+from astrobio.attention.triton_kernels.interpreter import is_interpreting
 from astrobio.registry import list_models, registered_model
 
 
@@ -220,6 +222,8 @@ def _scan_spec() -> dict[str, object]:
     }
 
 
+# Our kernels run on a CPU only where Triton is told to interpret them.
+_INTERPRETED_BACKENDS = ("triton",) if is_interpreting() and is_installed("triton") else ()
 _LONGEST = 32  # tokens of the longest input of an audit in float32, with room to spare
 
 MODELS: dict[str, dict[str, object]] = {name: _model_spec(name) for name in list_models()}
@@ -235,7 +239,7 @@ ATTENTION: dict[str, dict[str, object]] = {
         f"multi_head_bidirectional_{name}": _layer_spec(MultiHeadAttention, _multi_head_bidirectional(name))
         for name in PORTABLE_BACKENDS
     },
-    **{f"attention_{name}": _function_spec(name) for name in PORTABLE_BACKENDS},
+    **{f"attention_{name}": _function_spec(name) for name in (*PORTABLE_BACKENDS, *_INTERPRETED_BACKENDS)},
     "flash_causal_alibi": _layer_spec(FlashAttention, _grouped(is_causal=True, alibi=True), decode=_decode),
     "grouped_query_capped_with_sinks": _layer_spec(GroupedQueryAttention, _grouped(soft_cap=2.0, sinks=True)),
     "sliding_window_causal_rotary": _layer_spec(

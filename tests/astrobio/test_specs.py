@@ -1,4 +1,8 @@
 import importlib
+import importlib.util
+import os
+import subprocess
+import sys
 
 import pytest
 import torch
@@ -53,6 +57,15 @@ def test_the_inputs_of_a_model_depend_on_the_generator_only(name: str) -> None:
 def test_attention_is_specified_with_every_portable_backend() -> None:
     for mechanism in ("attention", "grouped_query_causal_rotary", "multi_head_bidirectional"):
         assert {f"{mechanism}_{backend}" for backend in PORTABLE_BACKENDS} <= set(ATTENTION)
+
+
+@pytest.mark.parametrize("interpreting", ["0", "1"])
+def test_our_kernels_are_specified_only_where_they_are_interpreted(interpreting: str) -> None:
+    code = "from astrobio.specs import ATTENTION; print('attention_triton' in ATTENTION)"
+    environment = {**os.environ, "TRITON_INTERPRET": interpreting}
+    found = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True)
+    runs = interpreting == "1" and importlib.util.find_spec("triton") is not None
+    assert found.stdout.strip() == str(runs)
 
 
 def test_every_layer_of_attention_is_specified() -> None:

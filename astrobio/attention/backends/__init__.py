@@ -12,7 +12,11 @@ from torch import Tensor
 
 from astrobio.attention.backends.call import AttentionCall
 from astrobio.attention.backends.eager import EagerBackend
+from astrobio.attention.backends.flash_attention_2 import Flash2Backend
+from astrobio.attention.backends.flash_attention_3 import Flash3Backend
+from astrobio.attention.backends.flash_attention_4 import Flash4Backend
 from astrobio.attention.backends.sdpa import SdpaBackend
+from astrobio.attention.backends.triton import TritonBackend
 
 
 class AttentionBackend(Protocol):
@@ -33,7 +37,16 @@ class BackendFailedWarning(UserWarning):
     """A backend that declares support for a call raised when it ran it; the message names both."""
 
 
-BACKENDS: dict[str, AttentionBackend] = {backend.name: backend for backend in (SdpaBackend(), EagerBackend())}
+_CHAIN: tuple[AttentionBackend, ...] = (
+    Flash4Backend(),
+    Flash3Backend(),
+    Flash2Backend(),
+    TritonBackend(),
+    SdpaBackend(),
+    EagerBackend(),
+)
+
+BACKENDS: dict[str, AttentionBackend] = {backend.name: backend for backend in _CHAIN}
 """Every backend by name, in the order in which `backend="auto"` tries them."""
 
 PORTABLE_BACKENDS = ("sdpa", "eager")

@@ -2,7 +2,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from astrobio.attention.backends import BACKENDS
+from astrobio.attention.backends import PORTABLE_BACKENDS
 from astrobio.data.climate_dataset import SAMPLING_RANGES, ClimateDataset, make_climate_dataset
 from astrobio.data.planets import PARAMETER_NAMES, earth
 from astrobio.models.climate_surrogate import (
@@ -67,7 +67,7 @@ def test_a_planet_is_predicted_alike_alone_and_in_a_batch() -> None:
 
 def test_attention_backends_predict_alike() -> None:
     planets = some_planets().double()
-    first, second = (surrogate(backend=name).double()(planets) for name in BACKENDS)
+    first, second = (surrogate(backend=name).double()(planets) for name in PORTABLE_BACKENDS)
     assert (first - second).abs().max() <= 300 * 3 * 128 * torch.finfo(torch.float64).eps
 
 

@@ -1,0 +1,90 @@
+"""What backends of compiled kernels decline for the same reasons."""
+
+import functools
+import importlib.machinery
+import importlib.util
+import sys
+
+import torch
+
+from astrobio.attention.backends.call import AttentionCall
+
+HALF_TYPES = (torch.float16, torch.bfloat16)
+
+
+@torch.compiler.assume_constant_result  # type: ignore[untyped-decorator]
+def is_installed(module: str) -> bool:
+    """Whether there is such a module to import, found without importing anything: what breaks does so when it runs."""
+    return module in sys.modules or _is_found(module)
+
+
+@functools.cache
+def _is_found(module: str) -> bool:
+    package, *inside = module.split(".")
+    try:
+        spec = importlib.util.find_spec(package)
+    except ValueError:  # it was put among the modules without saying where it is from
+        return False
+    name = package
+    for part in inside:
+        if spec is None or spec.submodule_search_locations is None:
+            return False
+        name = f"{name}.{part}"
+        spec = importlib.machinery.PathFinder.find_spec(name, spec.submodule_search_locations)
+    return spec is not None
+
+
+def gradient_reason(call: AttentionCall) -> str | None:
+    """Why a kernel that differentiates query, key and value alone cannot compute `call`, or None."""
+    if torch.is_grad_enabled():
+        for name, added in (("bias", call.bias), ("linear biases", call.alibi_slopes)):
+            if added is not None and added.requires_grad:
+                return f"it gives the {name} no gradient"
+    return None
+
+
+def flash_reason(
+    call: AttentionCall, *, supported: frozenset[str], capabilities: tuple[int, ...], largest_head_dim: int = 256
+) -> str | None:
+    """Why no version of the flash attention library that supports these options can compute `call`, or None.
+
+    Args:
+        call: what is asked for.
+        supported: options by their names in `AttentionCall`.
+        capabilities: major numbers of the compute capabilities that the library is built for.
+        largest_head_dim: D, at most.
+    """
+    device = device_reason(call, capabilities=capabilities)
+    if device is not None:
+        return device
+    if call.query.dtype not in HALF_TYPES:
+        return f"it takes float16 and bfloat16, not {call.query.dtype}"
+    if call.query.shape[3] > largest_head_dim:
+        return f"it takes heads of at most {largest_head_dim} features, not {call.query.shape[3]}"
+    if call.query.numel() == 0 or call.key.numel() == 0:
+        return "it does not define attention of or to nothing"
+    missing = sorted(call.options - supported)
+    if missing:
+        return f"it has no {', '.join(missing)}"
+    if call.scale <= 0:
+        return f"it takes scales above 0, not {call.scale}: it scales after it has found the largest score"
+    return gradient_reason(call)
+
+
+def device_reason(call: AttentionCall, *, capabilities: tuple[int, ...]) -> str | None:
+    """Why a library for NVIDIA GPUs of these compute capabilities (major numbers) cannot run `call`, or None."""
+    device = call.query.device
+    if device.type != "cuda" or torch.version.hip is not None:
+        return f"it runs on CUDA devices, not on {device.type if torch.version.hip is None else 'ROCm'}"
+    major, minor = torch.cuda.get_device_capability(device)
+    if major not in capabilities:
+        built_for = " and ".join(f"{capability}.x" for capability in capabilities)
+        return f"it is built for compute capability {built_for}, and the device has {major}.{minor}"
+    return None
+
+
+def keys_left_and_right(call: AttentionCall, *, unlimited: int | None = -1) -> tuple[int | None, int | None]:
+    """The window as flash attention counts it: keys seen before the query's own, and keys seen after it."""
+    if call.window is None or not call.is_window_restrictive:
+        return unlimited, unlimited
+    return call.window - 1, 0 if call.is_causal else call.window - 1
