@@ -25,7 +25,7 @@ from astrobio.attention import (
     attention,
     big_bird_layout,
 )
-from astrobio.attention.backends import PORTABLE_BACKENDS
+from astrobio.attention.backends import BACKENDS, PORTABLE_BACKENDS, AttentionCall
 from astrobio.attention.backends.libraries import is_installed
 from astrobio.attention.linear import elu_plus_one
 from astrobio.attention.state_space import selective_scan
@@ -116,6 +116,30 @@ def _function_spec(backend: str) -> dict[str, object]:
             "is_causal": True,
             "scale": None,
             "key_mask": True,
+            "empty_row": "zeros",
+        },
+    }
+
+
+def _library_spec(name: str, library: str) -> dict[str, object]:
+    """A backend of a library for GPUs. An auditor puts an exact stand-in in the library's place where there is none."""
+    backend = BACKENDS[name]
+
+    def forward(query: Tensor, key: Tensor, value: Tensor, is_causal: bool, mask: Tensor | None) -> Tensor:
+        assert mask is None  # none is declared
+        scale = query.shape[-1] ** -0.5
+        return backend.run(AttentionCall(query=query, key=key, value=value, scale=scale, is_causal=is_causal))
+
+    return {
+        "function": f"{type(backend).__module__}:{type(backend).__qualname__}.run",
+        "forward": forward,
+        "stand_ins": library,
+        "contract": {
+            "num_heads": 6,
+            "num_kv_heads": 3,
+            "head_dim": 16,
+            "is_causal": True,
+            "scale": None,
             "empty_row": "zeros",
         },
     }
@@ -240,6 +264,9 @@ ATTENTION: dict[str, dict[str, object]] = {
         for name in PORTABLE_BACKENDS
     },
     **{f"attention_{name}": _function_spec(name) for name in (*PORTABLE_BACKENDS, *_INTERPRETED_BACKENDS)},
+    "attention_flash_attention_2": _library_spec("flash_attention_2", "flash_attn"),
+    "attention_flash_attention_3": _library_spec("flash_attention_3", "flash_attn_interface"),
+    "attention_flash_attention_4": _library_spec("flash_attention_4", "flash_attn.cute"),
     "flash_causal_alibi": _layer_spec(FlashAttention, _grouped(is_causal=True, alibi=True), decode=_decode),
     "grouped_query_capped_with_sinks": _layer_spec(GroupedQueryAttention, _grouped(soft_cap=2.0, sinks=True)),
     "sliding_window_causal_rotary": _layer_spec(

@@ -27,6 +27,7 @@ class SpecEntry(Frozen):
     decodes: bool = False
     decodes_masked: bool = False  # `decode` also takes a mask of keys
     contract: dict[str, JsonValue] | None = None
+    stand_ins: str | None = None  # the library whose stand-in is there when it is called
 
     @property
     def declared(self) -> str | None:

@@ -8,6 +8,7 @@ from audit.attention.carried import Carried, Span, span_of
 from audit.attention.guessed import guessed_groups
 from audit.attention.named import Named, attention_of, item_named
 from audit.catalog import Catalog, SpecEntry, judge_section
+from audit.gateway.client import Plain
 from audit.judgement import Judgement, error
 from audit.plan import Concluded, Group, Plan, PlannedCheck, Run
 from audit.results import Check, Result, Severity, Subject, SubjectKind
@@ -122,9 +123,12 @@ def _attention(specs: str, name: str, entry: SpecEntry) -> "AttentionSubject | s
     contract = read_contract(entry)
     if isinstance(contract, str):
         return contract
+    source: dict[str, Plain] = {"kind": "spec", "specs": specs, "name": name}
+    if entry.stand_ins is not None:
+        source["forced"] = {"library": entry.stand_ins, "accepts_float32": True}
     return AttentionSubject(
         name=name,
-        source={"kind": "spec", "specs": specs, "name": name},
+        source=source,
         contract=contract,
         declared=entry.declared or "",
         is_function=entry.declared_function is not None,

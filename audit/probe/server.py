@@ -101,7 +101,7 @@ def procedures_by_name() -> dict[str, Procedure]:
         "attention_find": find.find,
         "attention_libraries": libraries.answers,
         "attention_library_versions": libraries.versions,
-        "attention_trace": trace.attention_trace,
+        "attention_trace": branches.forcing(trace.attention_trace),
         "attention_cores": trace.attention_cores,
         "attention_reproduce": reproducing.reproduce,
     }

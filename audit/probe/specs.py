@@ -11,12 +11,13 @@ import torch
 
 from .phases import phase
 from .plain import NotPlain, encodable, plain
+from .standins.installing import DECLARABLE
 
 _SECTIONS = ("MODELS", "ATTENTION")
 _REQUIRED = {"MODELS": ("class", "build", "inputs", "loss"), "ATTENTION": ("forward", "contract")}
 _KNOWN = {
     "MODELS": ("class", "build", "inputs", "loss"),
-    "ATTENTION": ("class", "build", "function", "forward", "decode", "contract"),
+    "ATTENTION": ("class", "build", "function", "forward", "decode", "contract", "stand_ins"),
 }
 _CALLABLE = ("build", "inputs", "loss", "forward", "decode")
 
@@ -109,8 +110,12 @@ def _described(section: str, spec: object) -> dict[str, object]:
     wrong = [key for key in _CALLABLE if key in spec and not callable(spec[key])]
     if wrong:
         return {"problem": f"{', '.join(repr(key) for key in wrong)} must be callable"}
+    library = spec.get("stand_ins")
+    if library is not None and library not in DECLARABLE:
+        return {"problem": f"'stand_ins' must be one of {', '.join(map(repr, DECLARABLE))}"}
     described: dict[str, object] = {
         "problem": None,
+        "stand_ins": library,
         "class": str(spec["class"]) if "class" in spec else None,
         "function": str(spec["function"]) if "function" in spec else None,
         "decodes": "decode" in spec,

@@ -7,7 +7,7 @@ from astrobio.attention.backends.libraries import flash_reason, is_installed, ke
 
 MODULE = "flash_attn.cute"
 _SUPPORTED = frozenset({"is_causal", "window", "soft_cap"})
-_CAPABILITIES = (9, 10)  # Hopper and Blackwell, https://pypi.org/project/flash-attn-4, read for 4.0.0b36
+_CAPABILITIES = (9, 10)  # Hopper and Blackwell, as flash-attn-4 4.0.0b36 says of itself
 _LARGEST_HEAD_DIM = 128  # on both
 _ALIGNMENT = 8  # half-type features in 16 bytes, which it checks
 

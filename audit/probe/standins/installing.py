@@ -15,17 +15,20 @@ from typing import NoReturn
 
 import torch
 
-from . import flash, flash3, flex, xformers
+from . import flash, flash3, flash4, flex, xformers
 from .recorded import Record
 
 # By the name under which a target imports it: version, the name under which it is installed, and its modules.
-_LIBRARIES: Mapping[str, tuple[str, str, Callable[[Record], dict[str, Mapping[str, object]]]]] = {
+_LIBRARIES: dict[str, tuple[str, str, Callable[[Record], dict[str, Mapping[str, object]]]]] = {
     "flash_attn": (flash.VERSION, "flash-attn", flash.modules),
     "flash_attn_interface": (flash3.VERSION, "flash-attn-3", flash3.modules),
     "xformers": (xformers.VERSION, "xformers", xformers.modules),
 }
 FLEX = "flex_attention"
 NAMES = (*_LIBRARIES, FLEX)
+# Those that only specs ask for: nothing of what a target imports is taken for them.
+_DECLARED = {"flash_attn.cute": (flash4.VERSION, "flash-attn-4", flash4.modules)}
+DECLARABLE = (*NAMES, *_DECLARED)
 
 
 def modules_of(name: str, record: Record) -> dict[str, types.ModuleType]:
@@ -48,18 +51,19 @@ def installed(name: str, record: Record) -> Iterator[None]:
     """Have the stand-in for a library imported in its place; afterwards everything is as it was.
 
     Args:
-        name: one of `NAMES`.
+        name: one of `DECLARABLE`.
         record: what the stand-in was called with.
     """
     if name == FLEX:
         with _flex(record):
             yield
         return
-    version, distribution, _ = _LIBRARIES[name]
+    version, distribution, modules = (_LIBRARIES | _DECLARED)[name]
+    name = name.partition(".")[0]
     before = {key: module for key, module in sys.modules.items() if key == name or key.startswith(f"{name}.")}
     for key in before:
         del sys.modules[key]
-    made = modules_of(name, record)
+    made = _made(modules(record))
     finder = _Installed(name, version, distribution)
     sys.modules.update(made)
     sys.meta_path.insert(0, finder)

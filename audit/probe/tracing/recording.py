@@ -30,6 +30,7 @@ _SHAPE_ONLY = ("zeros_like", "ones_like", "full_like", "empty_like", "rand_like"
 _FILE = words.__code__.co_filename
 _OWN = _FILE.rpartition(".")[0] if _FILE.startswith("<") else os.path.dirname(_FILE) + os.sep
 _PROBE = _OWN.rpartition(".")[0] if _FILE.startswith("<") else os.path.dirname(os.path.dirname(_FILE)) + os.sep
+_STANDINS = f"{_PROBE}{os.sep}standins{os.sep}"  # a target calls them as it calls a library
 # Where these were called is looked up, which takes longer than many an operation.
 _PLACED = words(
     "bmm mm baddbmm sum exp exp2 pow _softmax _safe_softmax _log_softmax flex_attention _native_multi_head_attention "
@@ -284,7 +285,7 @@ def _frames(names: Mapping[int, str]) -> tuple[Frame, ...]:
     frame: FrameType | None = sys._getframe(2)
     while frame is not None and len(found) < _MAX_FRAMES:
         path = frame.f_code.co_filename
-        if not path.startswith((_TORCH, _OWN)):
+        if not path.startswith((_TORCH, _OWN, _STANDINS)):
             if path.startswith(_PROBE):
                 break
             owner = names.get(id(frame.f_locals.get("self"))) if "self" in frame.f_code.co_varnames[:1] else None
