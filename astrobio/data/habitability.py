@@ -7,8 +7,9 @@ Habitable is here, by definition, a planet of which three things hold:
 - its atmosphere holds water vapour;
 - its metabolic network makes compounds with nitrogen and compounds with phosphorus, as proteins and nucleic acids need.
 
-Each can be seen in one of three kinds of data and in no other: the three are drawn independently, but for the
-temperature of the atmosphere, which is the mean of the climate's.
+The three kinds of data are drawn independently, but for the temperature of the atmosphere, which is the mean of the
+climate's and so tells most of the first condition too. They need not agree: the carbon dioxide of climate and spectrum
+are two numbers, and some atmospheres hold more vapour than they could.
 """
 
 from collections.abc import Sequence

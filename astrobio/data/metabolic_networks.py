@@ -68,7 +68,7 @@ def generate_network(generator: torch.Generator) -> MetabolicNetwork:
     """The network of a random genome: connected, of `MIN_NODES` to `MAX_NODES` compounds.
 
     A genome has, for each reaction class, enzymes for some sizes of substrate (carbons) with or without phosphate; a
-    random share of them in each genome. Its compounds are found from the seeds by breadth-first expansion.
+    random share of them in each genome. Its compounds are found by expansion from one of the seeds, in random order.
 
     Args:
         generator: on the CPU; draws the genome and the size, again where a genome cannot reach the size.

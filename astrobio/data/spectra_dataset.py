@@ -16,8 +16,8 @@ PROPERTY_RANGES: dict[str, tuple[float, float]] = {
     "temperature_k": (220.0, 400.0),
     "star_radius_sun": (0.1, 0.3),
 }
-# gas -> (low, high) of the decimal logarithm of its mixing ratio, drawn uniformly. Below the low end a gas leaves no
-# trace in these spectra: its bands sink below Rayleigh scattering or the noise.
+# gas -> (low, high) of the decimal logarithm of its mixing ratio, drawn uniformly. They are wide enough that near
+# the low end the weaker bands of a gas sink into Rayleigh scattering and noise, and its strongest often do not.
 LOG10_ABUNDANCE_RANGES: dict[str, tuple[float, float]] = {
     "H2O": (-6.0, -1.5),
     "CO2": (-6.0, -1.0),

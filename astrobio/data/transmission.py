@@ -86,7 +86,10 @@ PROPERTY_NAMES = ("radius_earth", "gravity_m_s2", "temperature_k", "star_radius_
 
 
 def wavelength_grid() -> Tensor:
-    """The centres of the bins of a spectrum, (208,) float64 in micrometres, evenly spaced in their logarithm."""
+    """The wavelengths of a spectrum, (208,) float64 in micrometres, evenly spaced in their logarithm.
+
+    Spectra are sampled there, not averaged over bins: bands narrower than the spacing, as those of O2, may be missed.
+    """
     low, high = _WAVELENGTH_RANGE_UM
     edges = torch.linspace(math.log(low), math.log(high), NUM_WAVELENGTHS + 1, dtype=torch.float64)
     return ((edges[1:] + edges[:-1]) / 2).exp()
@@ -104,7 +107,7 @@ def scale_height_m(planets: TransitingPlanets) -> Tensor:
 def grazing_optical_depth(planets: TransitingPlanets, wavelength_um: Tensor) -> Tensor:
     """The optical depth of the ray that grazes the floor, (B, wavelengths): n0 sigma sqrt(2 pi R H).
 
-    Fortney 2005, The effect of condensates on transit spectra, MNRAS 364. n0 is the number density at the floor, sigma
+    Fortney 2005, MNRAS 364. n0 is the number density at the floor, sigma
     the mean cross-section of a molecule; R is that of the surface, from which the floor's differs by a hundredth.
     """
     sigma = absorption_cross_sections(wavelength_um)

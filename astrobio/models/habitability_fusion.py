@@ -18,7 +18,7 @@ from astrobio.data.habitability import HabitabilityDataset, make_habitability_da
 from astrobio.data.network_batches import batch_with_given_edges
 from astrobio.data.spectra_dataset import PROPERTY_RANGES, measure
 from astrobio.data.transmission import NUM_WAVELENGTHS, PROPERTY_NAMES, height_from_depth
-from astrobio.models.metabolic_graph_vae import TYPICAL_COUNTS, MessagePassing
+from astrobio.models.metabolic_graph_vae import TYPICAL_COUNTS, MessagePassing, require_nodes
 from astrobio.registry import ModelCard, register_model
 
 # Inputs are of order 1 after these: temperatures of warm and frozen planets, heights in scale heights.
@@ -144,6 +144,7 @@ _CARD = ModelCard(
         "All three kinds of data are simulated; see the limits of the climate surrogate, the spectral autoencoder and "
         "the metabolic graph autoencoder.",
         "Close to a threshold of the definition, noise decides.",
+        "Climate, spectrum and network of a simulated planet are drawn independently and can contradict one another.",
     ),
     references=(
         "Spiegel, Menou & Scharf 2008, Habitable climates, Astrophysical Journal 681",
@@ -151,6 +152,12 @@ _CARD = ModelCard(
         "Vaswani et al. 2017, Attention is all you need",
     ),
     columns={"properties": PROPERTY_NAMES, "compositions": ELEMENTS},
+    ranges={
+        **{name: PROPERTY_RANGES[name] for name in ("radius_earth", "gravity_m_s2", "star_radius_sun")},
+        "temperature_k": (150.0, 450.0),  # the climate's and the atmosphere's
+        "depth": (0.0, 1.0),
+        "noise": (0.0, 1.0),
+    },
     free_dims={"compositions": (1,), "node_mask": (1,), "edges": (1,), "edge_mask": (1,)},
 )
 
@@ -291,3 +298,4 @@ def _check_inputs(
             raise ValueError(f"{name} must be {(batch, *like.shape[1:2])}, got {tuple(mask.shape)}")
     if edges.dtype != torch.int64 or edges.dim() != 3 or edges.shape[2] != 2:
         raise ValueError(f"edges must be (B, E, 2) int64, got {tuple(edges.shape)} {edges.dtype}")
+    require_nodes("edges", edges, num_nodes=compositions.shape[1])

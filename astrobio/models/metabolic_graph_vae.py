@@ -282,3 +282,14 @@ def _check_inputs(compositions: Tensor, node_mask: Tensor, edges: Tensor, edge_m
             f"masks must be (B, N) = {tuple(compositions.shape[:2])} and (B, E) = {tuple(edges.shape[:2])}, "
             f"got {tuple(node_mask.shape)} and {tuple(edge_mask.shape)}"
         )
+    require_nodes("edges", edges, num_nodes=compositions.shape[1])
+    require_nodes("pairs", pairs, num_nodes=compositions.shape[1])
+
+
+def require_nodes(name: str, indices: Tensor, *, num_nodes: int) -> None:
+    """Raise ValueError where an index is that of no node. It waits for the device; not asked while compiling."""
+    if torch.compiler.is_compiling() or indices.numel() == 0 or indices.is_meta:
+        return
+    low, high = indices.aminmax()
+    if low < 0 or high >= num_nodes:
+        raise ValueError(f"{name} must name nodes 0 to {num_nodes - 1}, got {int(low)} to {int(high)}")

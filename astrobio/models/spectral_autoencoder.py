@@ -165,7 +165,7 @@ _CARD = ModelCard(
         "Vaswani et al. 2017, Attention is all you need",
     ),
     columns={"properties": PROPERTY_NAMES},
-    ranges=dict(PROPERTY_RANGES),
+    ranges={**PROPERTY_RANGES, "depth": (0.0, 1.0), "noise": (0.0, 1.0)},
 )
 
 

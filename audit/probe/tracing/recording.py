@@ -30,7 +30,8 @@ _SHAPE_ONLY = ("zeros_like", "ones_like", "full_like", "empty_like", "rand_like"
 _FILE = words.__code__.co_filename
 _OWN = _FILE.rpartition(".")[0] if _FILE.startswith("<") else os.path.dirname(_FILE) + os.sep
 _PROBE = _OWN.rpartition(".")[0] if _FILE.startswith("<") else os.path.dirname(os.path.dirname(_FILE)) + os.sep
-_STANDINS = f"{_PROBE}{os.sep}standins{os.sep}"  # a target calls them as it calls a library
+# A target calls stand-ins as it calls a library.
+_STANDINS = f"{_PROBE}.standins." if _FILE.startswith("<") else os.path.join(_PROBE, "standins", "")
 # Where these were called is looked up, which takes longer than many an operation.
 _PLACED = words(
     "bmm mm baddbmm sum exp exp2 pow _softmax _safe_softmax _log_softmax flex_attention _native_multi_head_attention "

@@ -6,6 +6,7 @@ from astrobio.data.habitability import make_habitability_dataset
 from astrobio.training.tasks import create_task
 from astrobio.training.tasks import habitability as module
 from astrobio.training.tasks.habitability import HabitabilityTask
+from astrobio.training.trainer import fit
 
 
 @pytest.fixture
@@ -65,3 +66,10 @@ def test_the_baseline_is_the_more_frequent_answer(task: HabitabilityTask) -> Non
     figures = task.evaluate(Answers(task.datasets[1].conditions))
     share = float(make_habitability_dataset(180, 1).is_habitable[60:].double().mean())
     assert figures["baseline_accuracy"] == pytest.approx(max(share, 1 - share))
+
+
+@pytest.mark.slow
+def test_the_fast_preset_beats_the_more_frequent_answer() -> None:
+    _, figures = fit(create_task("habitability", "fast", seed=0))
+    assert figures["accuracy"] > 0.9
+    assert figures["baseline_accuracy"] < 0.7

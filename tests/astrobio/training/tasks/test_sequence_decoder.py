@@ -7,6 +7,7 @@ from torch import Tensor, nn
 from astrobio.data.sequences import DNA, NUCLEOTIDES, PROTEIN, VOCABULARY, tokenize_dna
 from astrobio.training.tasks import create_task
 from astrobio.training.tasks.sequence_decoder import SequenceDecoderTask, markov_bits
+from astrobio.training.trainer import fit
 
 
 @pytest.fixture(scope="module")
@@ -76,3 +77,9 @@ def test_a_longer_memory_helps_where_there_is_something_to_remember() -> None:
     text = rows("ACGT" * 30)
     assert markov_bits(text, text, 1) < 0.3
     assert markov_bits(text, text, 0) > 1.9
+
+
+@pytest.mark.slow
+def test_the_fast_preset_beats_every_markov_chain() -> None:
+    _, figures = fit(create_task("sequence_decoder", "fast", seed=0))
+    assert figures["bits_per_nucleotide"] < figures["baseline_bits"]

@@ -6,6 +6,7 @@ from astrobio.data.transmission import height_from_depth
 from astrobio.models.spectral_autoencoder import SpectralOutput
 from astrobio.training.tasks import create_task
 from astrobio.training.tasks.spectral_autoencoder import SpectralAutoencoderTask
+from astrobio.training.trainer import fit
 
 
 @pytest.fixture(scope="module")
@@ -54,3 +55,10 @@ def test_the_baselines_are_what_they_are_said_to_be(task: SpectralAutoencoderTas
 @torch.no_grad()
 def test_a_worse_guess_scores_worse(task: SpectralAutoencoderTask) -> None:
     assert task.evaluate(Parrot(torch.zeros(5)))["median_error_dex"] > 2.0
+
+
+@pytest.mark.slow
+def test_the_fast_preset_finds_abundances() -> None:
+    _, figures = fit(create_task("spectral_autoencoder", "fast", seed=0))
+    assert figures["median_error_dex"] < 0.3 < figures["baseline_median_error_dex"]
+    assert figures["height_rmse"] < figures["baseline_height_rmse"]
