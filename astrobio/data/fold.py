@@ -89,7 +89,8 @@ def make_fold_dataset(num_planets: int, seed: int) -> ClimateDataset:
     # Hashed: a generator seeded with the number itself would draw the planets of `make_climate_dataset` again.
     digest = hashlib.sha256(f"fold/{seed}".encode()).digest()
     generator = torch.Generator().manual_seed(int.from_bytes(digest[:8]) % 2**63)
-    parameters, temperature = [], []
+    parameters: list[Tensor] = []
+    temperature: list[Tensor] = []
     missing = num_planets
     while missing > 0 or not parameters:
         planets = sample_planets_near_fold(missing, generator)

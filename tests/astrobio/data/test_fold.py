@@ -62,7 +62,7 @@ def test_planets_near_the_fold_lie_in_the_sampling_ranges() -> None:
 
 
 def test_the_same_seed_gives_the_same_planets_and_another_seed_does_not() -> None:
-    first, again, other = (make_fold_dataset(1, seed=seed).parameters for seed in (4, 4, 5))
+    first, again, other = (make_fold_dataset(1, seed=seed).parameters for seed in (8, 8, 11))
     assert torch.equal(first, again)
     assert not torch.equal(first, other)
 
