@@ -28,7 +28,7 @@ from astrobio.data.planets import PlanetParameters
 _COARSE_TIMES, _COARSE_LATITUDES = 12, 12
 _ITERATIONS = 20
 # Mean change in the last iteration above which a planet counts as near the fold: of planets drawn from the sampling
-# ranges 5 %, of which a third freeze. More iterations or a larger change leave mostly planets of one side.
+# ranges 5 %, of which two in five freeze. More iterations or a larger change leave mostly planets of one side.
 _UNSETTLED_K = 0.005
 _MAX_YEARS = 1000  # the few planets that drift for longer cost most of the time of a simulation
 _CANDIDATES = 4096
