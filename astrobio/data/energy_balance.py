@@ -135,6 +135,37 @@ def simulate_climate(
         RuntimeError: a cycle does not repeat within `max_years` (the message gives the remaining change), or a
             temperature overflows.
     """
+    result, change_k = _spin_up(planets, num_times, num_latitudes, initial_temperature_k, max_years)
+    unsettled = (change_k > CONVERGED_K).nonzero()[:, 0]
+    if len(unsettled):
+        first = int(unsettled[0])
+        raise RuntimeError(
+            f"{len(unsettled)} of {len(change_k)} planets do not repeat within {max_years} years; planet {first} "
+            f"still changes by {float(change_k[first]):.2e} K per year"
+        )
+    return result
+
+
+@torch.no_grad()
+def simulate_where_settled(planets: PlanetParameters, *, max_years: int) -> tuple[Tensor, ClimateCycle]:
+    """As `simulate_climate` with its defaults, but planets that need more than `max_years` years are left out.
+
+    Returns:
+        The indices of the planets whose cycle repeats, int64, (n,); their cycles.
+
+    Raises:
+        ValueError: as `simulate_climate`.
+        RuntimeError: a temperature overflows.
+    """
+    result, change_k = _spin_up(planets, NUM_TIMES, NUM_LATITUDES, 288.0, max_years)
+    settled = (change_k <= CONVERGED_K).nonzero()[:, 0]
+    return settled, ClimateCycle(temperature_k=result.temperature_k[settled], years=result.years[settled])
+
+
+def _spin_up(
+    planets: PlanetParameters, num_times: int, num_latitudes: int, initial_temperature_k: float, max_years: int
+) -> tuple[ClimateCycle, Tensor]:
+    """The last year of every planet, and by how much it differs from the year before, (B,) in K."""
     planets.require_physical()
     if num_times < 8 or num_latitudes < 2:
         raise ValueError(f"need at least 8 times and 2 latitudes, got {num_times} and {num_latitudes}")
@@ -147,6 +178,7 @@ def simulate_climate(
     cycle = torch.full((num_times, len(table), num_latitudes), initial_temperature_k, dtype=table.dtype)
     result = torch.empty_like(cycle)
     years = torch.zeros(len(table), dtype=torch.int64)
+    change_k = torch.zeros(len(table), dtype=table.dtype)
     active = torch.arange(len(table))
     for year in range(1, max_years + 1):
         if len(active) == 0:
@@ -156,18 +188,14 @@ def simulate_climate(
         if not change.isfinite().all():
             planet = int(active[~change.isfinite()][0])
             raise RuntimeError(f"the temperature of planet {planet} overflows in year {year}")
-        done = change <= CONVERGED_K
+        done = change <= CONVERGED_K if year < max_years else torch.ones_like(change, dtype=torch.bool)
         cycle = new_cycle
         if done.any():
             result[:, active[done]] = cycle[:, done]
             years[active[done]] = year
+            change_k[active[done]] = change[done]
             active, cycle, march = active[~done], cycle[:, ~done], march.only(~done)
-    if len(active):
-        raise RuntimeError(
-            f"{len(active)} of {len(table)} planets do not repeat within {max_years} years; planet {int(active[0])} "
-            f"still changes by {float(change[~done][0]):.2e} K per year"
-        )
-    return ClimateCycle(temperature_k=result.transpose(0, 1).contiguous(), years=years)
+    return ClimateCycle(temperature_k=result.transpose(0, 1).contiguous(), years=years), change_k
 
 
 @dataclass(frozen=True, eq=False)
@@ -190,7 +218,7 @@ class _YearMarch:
         insolation = cell_mean_insolation(planets, num_times=num_times, num_latitudes=num_latitudes)
         capacity = WATER_HEAT_CAPACITY_J_M3_K * planets.mixed_layer_depth_m[:, None]
         storage = capacity * (num_times / SECONDS_PER_YEAR)
-        eigenvalues, modes = _transport_modes(num_latitudes)
+        eigenvalues, modes = transport_modes(num_latitudes)
         damping = storage + INFRARED_SLOPE_W_M2_K - planets.diffusivity[:, None] * eigenvalues
         return cls(
             insolation=insolation.transpose(0, 1).contiguous(),
@@ -224,7 +252,7 @@ class _YearMarch:
 
 
 @lru_cache(maxsize=8)
-def _transport_modes(num_latitudes: int) -> tuple[Tensor, Tensor]:
+def transport_modes(num_latitudes: int) -> tuple[Tensor, Tensor]:
     """Eigenvalues, none positive, and eigenvectors of the transport operator for D = 1 W/m2/K."""
     unit = torch.eye(num_latitudes, dtype=torch.float64).unsqueeze(0)
     operator = transport_convergence(unit, torch.ones(1, dtype=torch.float64))[0]

@@ -18,6 +18,7 @@ from astrobio.data.energy_balance import (
     equilibrium_temperature,
     outgoing_infrared,
     simulate_climate,
+    simulate_where_settled,
     transport_convergence,
 )
 from astrobio.data.insolation import cell_mean_insolation
@@ -146,6 +147,17 @@ def test_a_planet_has_the_same_climate_alone_and_in_a_batch(
 def test_a_cycle_that_does_not_repeat_in_time_is_an_error() -> None:
     with pytest.raises(RuntimeError, match=r"1 of 1 planets do not repeat within 3 years; planet 0 still changes by"):
         simulate_climate(earth(), max_years=3)
+
+
+def test_planets_that_take_too_long_can_be_left_out() -> None:
+    planets = sample_planets(8, torch.Generator().manual_seed(0))
+    every = simulate_climate(planets)
+    limit = int(every.years.median())
+    settled, cycle = simulate_where_settled(planets, max_years=limit)
+    assert 0 < len(settled) < 8
+    assert settled.tolist() == [index for index in range(8) if every.years[index] <= limit]
+    assert torch.equal(cycle.years, every.years[settled])
+    assert torch.equal(cycle.temperature_k, every.temperature_k[settled])
 
 
 def test_a_temperature_that_overflows_is_an_error() -> None:

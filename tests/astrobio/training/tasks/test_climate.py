@@ -72,6 +72,31 @@ def test_a_batch_is_a_function_of_seed_and_step(task: ClimateTask) -> None:
     assert not torch.equal(task.batch(6, 8)["planet_parameters"], again)
 
 
+@pytest.fixture
+def task_with_fold(monkeypatch: pytest.MonkeyPatch) -> ClimateTask:
+    monkeypatch.setattr("astrobio.training.tasks.climate._NUM_FOLD_PLANETS", {"fast": 5})
+    return cast("ClimateTask", create_task("climate", "fast", seed=4))
+
+
+def test_planets_near_the_fold_are_a_share_of_the_batch(task_with_fold: ClimateTask) -> None:
+    assert task_with_fold.fold is not None
+    near_fold = {tuple(row) for row in task_with_fold.fold.parameters.float().tolist()}
+    batch = task_with_fold.batch(0, 20)
+    rows = [tuple(row) for row in batch["planet_parameters"].tolist()]
+    assert [row in near_fold for row in rows] == [False] * 12 + [True] * 8
+    climates = dict(
+        zip(map(tuple, task_with_fold.fold.parameters.float().tolist()), task_with_fold.fold.temperature_k, strict=True)
+    )
+    assert all(torch.equal(batch["temperature_k"][i], climates[rows[i]].float()) for i in range(12, 20))
+
+
+def test_planets_near_the_fold_are_not_measured_on(task: ClimateTask, task_with_fold: ClimateTask) -> None:
+    assert torch.equal(task_with_fold.held_out.parameters, task.held_out.parameters)
+    assert task_with_fold.fold is not None
+    learned = {tuple(row) for row in task_with_fold.fold.parameters.tolist()}
+    assert not learned & {tuple(row) for row in task.held_out.parameters.tolist()}
+
+
 @pytest.mark.slow
 def test_a_short_fit_beats_the_mean_training_cycle_on_unseen_planets() -> None:
     _, figures = fit(create_task("climate", "fast"))
