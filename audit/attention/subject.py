@@ -123,6 +123,13 @@ class AttentionSubject:
         """Whether a function is causal in every call, and no argument turns that off."""
         return "always causal" in self.claims
 
+    @property
+    def why_no_mask(self) -> str:
+        """Why no key mask is passed: there is none by declaration, or no form was found for what looks like one."""
+        if isinstance(unknown := self.form.get("why mask"), str):
+            return f"undeclared: {unknown}"
+        return "the contract declares that there is no key mask"
+
     def claim(self, *names: str) -> str:
         """Return what says these fields of the contract, to follow a reason, without braces; empty where specs do."""
         said = list(dict.fromkeys(self.claims[name] for name in names if name in self.claims))

@@ -31,7 +31,7 @@ _FIX = "keep the scores of a row without keys finite, and set its output to zero
 def judge(subject: AttentionSubject, run: Run) -> Judgement:
     """Mask every key of the first sample."""
     if not subject.contract.key_mask:
-        return not_applicable("the contract declares that there is no key mask")
+        return not_applicable(subject.why_no_mask)
     generator = subject.generator(run.seed)
     whole = plain_case(subject, generator, is_causal=False)
     mask = torch.ones(BATCH_SIZE, key_length(whole), dtype=torch.bool)

@@ -39,7 +39,7 @@ class _Probe:
 def judge(subject: AttentionSubject, run: Run) -> Judgement:
     """Replace masked keys, then a kept one, under left and right padding."""
     if not subject.contract.key_mask:
-        return not_applicable("the contract declares that there is no key mask")
+        return not_applicable(subject.why_no_mask)
     generator = subject.generator(run.seed)
     probes = [_probe(subject, side, generator) for side in ("right", "left")]
     if "window masks" in subject.claims:

@@ -33,7 +33,7 @@ _AXES = {"BL": 2, "B1L": 3, "BLL": 3, "B11L": 4, "B1LL": 4, "BHLL": 4}
 def judge(subject: AttentionSubject, run: Run) -> Judgement:
     """Pass one mask in all forms and compare the outputs with those of the form in which it is known to work."""
     if not subject.contract.key_mask:
-        return not_applicable("there is no key mask")
+        return not_applicable(subject.why_no_mask)
     chosen, claims = subject.form.get("mask"), subject.form.get("mask claims")
     if not isinstance(chosen, dict) or not isinstance(claims, list):
         return not_applicable("the specs pass the mask in one form, which other properties check")

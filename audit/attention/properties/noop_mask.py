@@ -25,7 +25,7 @@ CHECK = Check(
 def judge(subject: AttentionSubject, run: Run) -> Judgement:
     """Compare calls without a mask and with one that allows everything."""
     if not subject.contract.key_mask:
-        return not_applicable("the contract declares that there is no key mask")
+        return not_applicable(subject.why_no_mask)
     if subject.contract.is_causal and subject.contract.given_mask == "replaces":
         return not_applicable("the contract declares that a given mask replaces the causal one")
     generator = subject.generator(run.seed)

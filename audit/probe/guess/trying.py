@@ -9,12 +9,12 @@ from dataclasses import dataclass
 import torch
 
 from .. import devices
-from . import masks
+from . import mask_prose, masks
 from .adapting import Form, Misfit, arguments_of, called, located
 from .claims import documented_shapes
 from .conventions import Sizes
 from .problems import told
-from .reading import Source, parameters_of
+from .reading import Source, parameters_of, sentences
 from .roles import is_named, role_of
 
 # Of the trial calls: batch, queries and keys; neither is another's or one of the sizes.
@@ -196,8 +196,8 @@ def _spread(output: torch.Tensor) -> float:
 def with_mask(target: Target, form: Form, source: Source, sizes: Sizes) -> tuple[Form, str | None]:
     """Return the form with a mask of keys where the call takes one, and why in this convention.
 
-    The convention is the documented one; else the first that hides what it should; else, where no mask has any effect,
-    the usual one, so that the property that masks hide their keys can judge it.
+    The convention is the documented one, in a list of arguments or in prose; else the first that hides what it should;
+    else, where no mask has any effect, the usual one, so that the property that masks hide their keys can judge it.
     """
     wanted = ("context mask", "mask") if form.get("context_dim") else ("mask",)
     names = [each.name for each in parameters_of(target.signature) if is_named(each) and role_of(each.name) in wanted]
@@ -212,7 +212,14 @@ def with_mask(target: Target, form: Form, source: Source, sizes: Sizes) -> tuple
     ignored: tuple[Form, str] | None = None
     for name in sorted(names, key=lambda each: (role_of(each) != "context mask", "padding" not in each)):
         known, written = masks.documented(source, name), masks.written(source, name)
-        conventions = [known] if known else list(dict.fromkeys((masks.likeliest(source, name), *masks.CONVENTIONS)))
+        # What prose says leaves open whether a mask of ones and zeros is of whole numbers.
+        mixes = bool(_MIXES.search(source.text))
+        is_named_only = known and not sentences(source, name)  # as torch's own masks, which prose may contradict
+        others = [each for each in names if each != name]
+        prose = () if mixes or (known and not is_named_only) else mask_prose.stated(source, name, others)
+        known = prose[0] if prose else known
+        meant = prose or ((known,) if known else (masks.likeliest(source, name),))
+        conventions = meant if known else tuple(dict.fromkeys((*meant, *masks.CONVENTIONS)))
         said = "documented as" if known else "written as" if written else "usually"
         ran: list[tuple[float, float, Form]] = []
         second: tuple[Form, str] | None = None
@@ -229,7 +236,7 @@ def with_mask(target: Target, form: Form, source: Source, sizes: Sizes) -> tuple
                     continue
                 ran.append((leak, effect, trial))
                 if hides:
-                    how = said if convention in (known, written) else "found to be"
+                    how = said if convention in (*prose, known, written) else "found to be"
                     found = trial, f"{name} is {how} {convention}, {shape}"
                     if known or _keeps_all(target, trial, sizes):
                         return found
@@ -238,10 +245,10 @@ def with_mask(target: Target, form: Form, source: Source, sizes: Sizes) -> tuple
             return second
         if not ran:
             continue
-        if not known and _MIXES.search(source.text) and any(effect > _HIDDEN for _, effect, _ in ran):
+        if not known and mixes and any(effect > _HIDDEN for _, effect, _ in ran):
             continue  # positions reach one another past the attention; what the mask is to hide is not said
         if known or written or all(effect <= _NO_EFFECT for _, effect, _ in ran):
-            likeliest = [each for each in ran if each[2]["mask"]["convention"] == masks.likeliest(source, name)]
+            likeliest = [each for each in ran if each[2]["mask"]["convention"] in meant]
             if not likeliest:
                 continue  # what it is said to take could not be tried
             _, effect, best = min(likeliest, key=lambda each: each[0])
@@ -253,7 +260,7 @@ def with_mask(target: Target, form: Form, source: Source, sizes: Sizes) -> tuple
         leak, _, best = min(ran, key=lambda each: each[0])
         if leak < _MOSTLY_HIDDEN:
             return best, f"{name} hides most as {best['mask']['convention']}"
-    return ignored or (form, None)
+    return ignored or (form, f"what {' and '.join(names)} does was not found out" if names else None)
 
 
 def _with_keys(trial: Form, sizes: Sizes) -> tuple[dict[str, torch.Tensor | None], str, torch.Tensor]:
