@@ -67,7 +67,7 @@ def test_a_configuration_that_is_no_dataclass_instance_is_a_type_error(config: o
 
 @pytest.mark.parametrize("ask", [create_model, model_card])
 def test_an_unknown_name_is_an_error_that_lists_the_known_ones(ask: object) -> None:
-    with pytest.raises(ValueError, match="unknown model 'climate'; choose from: climate_surrogate_small"):
+    with pytest.raises(ValueError, match=r"unknown model 'climate'; choose from: .*, climate_surrogate_small, "):
         ask("climate")
 
 

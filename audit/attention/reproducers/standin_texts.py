@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from functools import cache
 from types import ModuleType
 
-from audit.probe import branches_cuda
+import audit.probe.branches_cuda as branches_cuda
 from audit.probe.standins import exact, flash, flash3, flash_padding, flex, installing, paged, xformers, xformers_biases
 from audit.probe.standins.installing import FLEX, modules_of
 from audit.probe.standins.recorded import Record

@@ -55,11 +55,13 @@ def test_a_module_of_the_probe_imports_only_what_the_target_must_have(path: Path
 
 
 def test_the_parent_reaches_the_probe_by_sending_its_sources_only() -> None:
+    """But for the stand-ins: they compute documented semantics and run no target; they are compared and printed."""
     found = [
         f"{path.relative_to(FOLDER.parents[1])}:{line}"
         for path in PARENT
         for line, level, name in imports(path)
         if name == "audit.probe" or name.startswith("audit.probe.") or (level and name.partition(".")[0] == "probe")
+        if not f"{name}.".startswith(("audit.probe.standins.", "audit.probe.branches_cuda."))
     ]
     assert len(PARENT) > 40
     assert [place.partition(":")[0] for place in found] == ["audit/gateway/shipping.py"]
