@@ -18,6 +18,7 @@ greenhouse and overstates cooling of very cold planets.
 """
 
 import math
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -174,7 +175,7 @@ def _spin_up(
     if max_years < 1:
         raise ValueError(f"max_years must be at least 1, got {max_years}")
     table = planets.to_tensor().detach().double().cpu()
-    march = _YearMarch.prepare(PlanetParameters.from_tensor(table), num_times, num_latitudes)
+    march = _ZonalMarch.prepare(PlanetParameters.from_tensor(table), num_times, num_latitudes)
     cycle = torch.full((num_times, len(table), num_latitudes), initial_temperature_k, dtype=table.dtype)
     result = torch.empty_like(cycle)
     years = torch.zeros(len(table), dtype=torch.int64)
@@ -199,22 +200,48 @@ def _spin_up(
 
 
 @dataclass(frozen=True, eq=False)
-class _YearMarch:
+class YearMarch(ABC):
     """What marching a batch through a year needs. Time leads, so that a step reads contiguous memory.
+
+    Steps are of backward Euler, with the albedo at a prediction that is exact once the year repeats. A subclass knows
+    the transport between the cells.
+    """
+
+    insolation: Tensor  # (time, B, cell), W/m2
+    constant_infrared: Tensor  # (B, 1), W/m2 at 0 K
+    storage: Tensor  # (B, cell) or (B, 1), C/dt in W/m2/K
+
+    @abstractmethod
+    def solved(self, forcing: Tensor) -> Tensor:
+        """The temperatures after a step, (B, cell) in K, from what drives them, of the same shape in W/m2."""
+
+    def next_year(self, cycle: Tensor) -> Tensor:
+        """The year after `cycle`, (time, B, cell), which must end where the next one begins."""
+        temperature = cycle[-1]
+        predicted_change = cycle - cycle.roll(1, dims=0)
+        new_cycle = torch.empty_like(cycle)
+        for step in range(len(cycle)):
+            absorbed = self.insolation[step] * (1 - albedo(temperature + predicted_change[step]))
+            forcing = self.storage * temperature + absorbed - self.constant_infrared
+            temperature = self.solved(forcing)
+            new_cycle[step] = temperature
+        return new_cycle
+
+
+@dataclass(frozen=True, eq=False)
+class _ZonalMarch(YearMarch):
+    """The march over latitudes alone.
 
     A step solves (C/dt + B - D L) T_new = C/dt T_old + absorbed - F_0, with L the transport operator and F_0 the
     constant part of the infrared flux. L is symmetric and the same for all planets, so its eigenvectors turn every
     step into a division.
     """
 
-    insolation: Tensor  # (time, B, latitude), W/m2
-    constant_infrared: Tensor  # (B, 1), W/m2 at 0 K
-    storage: Tensor  # (B, 1), C/dt in W/m2/K
     inverse: Tensor  # (B, latitude), of C/dt + B - D * eigenvalue
     modes: Tensor  # (latitude, latitude), eigenvectors in columns
 
     @classmethod
-    def prepare(cls, planets: PlanetParameters, num_times: int, num_latitudes: int) -> "_YearMarch":
+    def prepare(cls, planets: PlanetParameters, num_times: int, num_latitudes: int) -> "_ZonalMarch":
         insolation = cell_mean_insolation(planets, num_times=num_times, num_latitudes=num_latitudes)
         capacity = WATER_HEAT_CAPACITY_J_M3_K * planets.mixed_layer_depth_m[:, None]
         storage = capacity * (num_times / SECONDS_PER_YEAR)
@@ -228,21 +255,13 @@ class _YearMarch:
             modes=modes,
         )
 
-    def next_year(self, cycle: Tensor) -> Tensor:
-        """The year after `cycle`, (time, B, latitude), which must end where the next one begins."""
-        temperature = cycle[-1]
-        predicted_change = cycle - cycle.roll(1, dims=0)
-        new_cycle = torch.empty_like(cycle)
-        for step in range(len(cycle)):
-            absorbed = self.insolation[step] * (1 - albedo(temperature + predicted_change[step]))
-            forcing = self.storage * temperature + absorbed - self.constant_infrared
-            temperature = ((forcing @ self.modes) * self.inverse) @ self.modes.T
-            new_cycle[step] = temperature
-        return new_cycle
+    def solved(self, forcing: Tensor) -> Tensor:
+        """The temperatures after a step, (B, latitude)."""
+        return ((forcing @ self.modes) * self.inverse) @ self.modes.T
 
-    def only(self, keep: Tensor) -> "_YearMarch":
+    def only(self, keep: Tensor) -> "_ZonalMarch":
         """The same for the planets that the bool mask keeps."""
-        return _YearMarch(
+        return _ZonalMarch(
             insolation=self.insolation[:, keep],
             constant_infrared=self.constant_infrared[keep],
             storage=self.storage[keep],

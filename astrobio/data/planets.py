@@ -86,6 +86,20 @@ class PlanetParameters:
 PARAMETER_NAMES: tuple[str, ...] = tuple(parameter.name for parameter in fields(PlanetParameters))
 """The parameters in the order of the columns of a parameter table."""
 
+PARAMETER_UNITS: dict[str, str] = {
+    "instellation": "relative to 1361 W/m2",
+    "obliquity_deg": "degree",
+    "eccentricity": "1",
+    "perihelion_longitude_deg": "degree from the northern vernal equinox",
+    "co2_ppm": "parts per million by volume",
+    "diffusivity": "W/m2/K",
+    "mixed_layer_depth_m": "m",
+}
+"""The unit of each parameter."""
+
+SCALED_PARAMETERS = tuple(name for name in PARAMETER_NAMES if name != "perihelion_longitude_deg")
+"""Those that enter a model scaled to [-1, 1]; longitude of perihelion is an angle and enters by sine and cosine."""
+
 _INFINITY = float("inf")
 # name -> (low, high, whether low itself is excluded)
 _LIMITS: dict[str, tuple[float, float, bool]] = {

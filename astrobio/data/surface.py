@@ -24,6 +24,7 @@ from astrobio.data.energy_balance import (
     NUM_TIMES,
     SECONDS_PER_YEAR,
     WATER_HEAT_CAPACITY_J_M3_K,
+    YearMarch,
     albedo,
     outgoing_infrared,
     simulate_climate,
@@ -149,16 +150,13 @@ def simulate_surface(
 
 
 @dataclass(frozen=True, eq=False)
-class _SurfaceMarch:
+class _SurfaceMarch(YearMarch):
     """What marching a few planets through a year needs; latitude and longitude are one axis of cells.
 
     A step solves (C/dt + B - D L) T_new = C/dt T_old + absorbed - F_0, with the transport operator L and the constant
     part F_0 of the infrared flux. Its inverse is a matrix per planet, as C differs from cell to cell.
     """
 
-    insolation: Tensor  # (time, B, cell), W/m2
-    constant_infrared: Tensor  # (B, 1), W/m2 at 0 K
-    storage: Tensor  # (B, cell), C/dt in W/m2/K
     inverse: Tensor  # (B, cell, cell)
 
     @classmethod
@@ -180,17 +178,9 @@ class _SurfaceMarch:
             inverse=torch.cholesky_inverse(torch.linalg.cholesky(operator)),
         )
 
-    def next_year(self, cycle: Tensor) -> Tensor:
-        """The year after `cycle`, (time, B, cell), which must end where the next one begins."""
-        temperature = cycle[-1]
-        predicted_change = cycle - cycle.roll(1, dims=0)
-        new_cycle = torch.empty_like(cycle)
-        for step in range(len(cycle)):
-            absorbed = self.insolation[step] * (1 - albedo(temperature + predicted_change[step]))
-            forcing = self.storage * temperature + absorbed - self.constant_infrared
-            temperature = torch.bmm(self.inverse, forcing.unsqueeze(-1)).squeeze(-1)
-            new_cycle[step] = temperature
-        return new_cycle
+    def solved(self, forcing: Tensor) -> Tensor:
+        """The temperatures after a step, (B, cell)."""
+        return torch.bmm(self.inverse, forcing.unsqueeze(-1)).squeeze(-1)
 
     def only(self, keep: Tensor) -> "_SurfaceMarch":
         """The same for the planets that the bool mask keeps."""

@@ -15,10 +15,9 @@ import torch
 from torch import Tensor, nn
 
 from astrobio.data.cubes import CUBE_SAMPLING_RANGES, MONTHS_PER_SEASON, NUM_MONTHS
-from astrobio.data.planets import PARAMETER_NAMES
+from astrobio.data.planets import PARAMETER_NAMES, PARAMETER_UNITS
 from astrobio.models.cube_features import (
     CUBE_SHAPE,
-    PARAMETER_UNITS,
     PLANET_FEATURES,
     CubeScaling,
     SeasonFeatures,

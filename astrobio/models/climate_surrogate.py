@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from astrobio.attention import AttentionConfig, MultiHeadAttention
+from astrobio.attention import AttentionConfig
 from astrobio.data.climate_dataset import LOG_UNIFORM_PARAMETERS, SAMPLING_RANGES, sample_planets
 from astrobio.data.energy_balance import (
     ICE_ALBEDO,
@@ -22,11 +22,15 @@ from astrobio.data.energy_balance import (
     equilibrium_temperature,
 )
 from astrobio.data.insolation import cell_mean_insolation
-from astrobio.data.planets import PARAMETER_NAMES, SOLAR_CONSTANT_W_M2, PlanetParameters
+from astrobio.data.planets import (
+    PARAMETER_NAMES,
+    PARAMETER_UNITS,
+    SCALED_PARAMETERS,
+    SOLAR_CONSTANT_W_M2,
+    PlanetParameters,
+)
+from astrobio.models.transformer_block import TransformerBlock
 from astrobio.registry import ModelCard, register_model
-
-# Longitude of perihelion is an angle and enters by sine and cosine; the others enter scaled to [-1, 1].
-_SCALED_PARAMETERS = tuple(name for name in PARAMETER_NAMES if name != "perihelion_longitude_deg")
 
 
 @dataclass(frozen=True)
@@ -143,28 +147,6 @@ def _temperature_normalisation() -> tuple[float, float]:
     return float(warm + cold) / 2, float(warm - cold) / math.sqrt(12)
 
 
-class TransformerBlock(nn.Module):
-    """Pre-norm block: attention over latitudes, then a feed-forward network, each added to its input."""
-
-    def __init__(self, config: ClimateSurrogateConfig) -> None:
-        """Build one block."""
-        super().__init__()
-        self.attention_norm = nn.LayerNorm(config.embed_dim)
-        self.attention = MultiHeadAttention(config.attention())
-        self.feed_forward_norm = nn.LayerNorm(config.embed_dim)
-        self.feed_forward = nn.Sequential(
-            nn.Linear(config.embed_dim, config.feed_forward_dim),
-            nn.GELU(),
-            nn.Linear(config.feed_forward_dim, config.embed_dim),
-        )
-
-    def forward(self, tokens: Tensor) -> Tensor:
-        """(B, latitude, embed_dim) to the same shape."""
-        tokens = tokens + self.attention(self.attention_norm(tokens))
-        output: Tensor = tokens + self.feed_forward(self.feed_forward_norm(tokens))
-        return output
-
-
 @register_model(
     "climate_surrogate_small",
     config=ClimateSurrogateConfig(),
@@ -173,13 +155,7 @@ class TransformerBlock(nn.Module):
         inputs={"planet_parameters": f"(B, {len(PARAMETER_NAMES)}), columns: {', '.join(PARAMETER_NAMES)}"},
         outputs={"temperature": "(B, 48 times from the northern vernal equinox, 24 latitudes from south to north)"},
         units={
-            "instellation": "relative to 1361 W/m2",
-            "obliquity_deg": "degree",
-            "eccentricity": "1",
-            "perihelion_longitude_deg": "degree from the northern vernal equinox",
-            "co2_ppm": "parts per million by volume",
-            "diffusivity": "W/m2/K",
-            "mixed_layer_depth_m": "m",
+            **PARAMETER_UNITS,
             "temperature": "K",
         },
         license="Apache-2.0",
@@ -220,9 +196,12 @@ class ClimateSurrogate(nn.Module):
         """Build the model that `config` describes."""
         super().__init__()
         self.config = config
-        num_features = config.num_times + len(_SCALED_PARAMETERS) + 3  # and perihelion sine, cosine; sine of latitude
+        num_features = config.num_times + len(SCALED_PARAMETERS) + 3  # and perihelion sine, cosine; sine of latitude
         self.embed = nn.Linear(num_features, config.embed_dim)
-        self.blocks = nn.ModuleList(TransformerBlock(config) for _ in range(config.num_layers))
+        self.blocks = nn.ModuleList(
+            TransformerBlock(config.attention(), feed_forward_dim=config.feed_forward_dim)
+            for _ in range(config.num_layers)
+        )
         self.output_norm = nn.LayerNorm(config.embed_dim)
         self.head = nn.Linear(config.embed_dim, config.num_times)
         low, high = _transformed_ranges()
@@ -262,7 +241,7 @@ class ClimateSurrogate(nn.Module):
         planets = PlanetParameters.from_tensor(table)
         num_times, num_latitudes = self.config.num_times, self.config.num_latitudes
         insolation = cell_mean_insolation(planets, num_times=num_times, num_latitudes=num_latitudes)
-        columns = [_transformed(name, getattr(planets, name)) for name in _SCALED_PARAMETERS]
+        columns = [_transformed(name, getattr(planets, name)) for name in SCALED_PARAMETERS]
         scaled = (torch.stack(columns, dim=1) - self.parameter_centre) / self.parameter_half_range
         perihelion = torch.deg2rad(planets.perihelion_longitude_deg)
         per_planet = torch.cat((scaled, perihelion.sin()[:, None], perihelion.cos()[:, None]), dim=1)
@@ -284,9 +263,9 @@ def _transformed(name: str, values: Tensor) -> Tensor:
 
 
 def _transformed_ranges() -> tuple[Tensor, Tensor]:
-    low, high = torch.tensor([SAMPLING_RANGES[name] for name in _SCALED_PARAMETERS]).unbind(dim=1)
-    names = range(len(_SCALED_PARAMETERS))
+    low, high = torch.tensor([SAMPLING_RANGES[name] for name in SCALED_PARAMETERS]).unbind(dim=1)
+    names = range(len(SCALED_PARAMETERS))
     return (
-        torch.stack([_transformed(_SCALED_PARAMETERS[i], low[i]) for i in names]),
-        torch.stack([_transformed(_SCALED_PARAMETERS[i], high[i]) for i in names]),
+        torch.stack([_transformed(SCALED_PARAMETERS[i], low[i]) for i in names]),
+        torch.stack([_transformed(SCALED_PARAMETERS[i], high[i]) for i in names]),
     )

@@ -21,7 +21,7 @@ from astrobio.data.cubes import (
     monthly_insolation,
     season,
 )
-from astrobio.data.planets import PARAMETER_NAMES, SOLAR_CONSTANT_W_M2, PlanetParameters
+from astrobio.data.planets import SCALED_PARAMETERS, SOLAR_CONSTANT_W_M2, PlanetParameters
 from astrobio.data.vertical import equal_mass_levels
 
 CUBE_SHAPE = (len(CUBE_VARIABLES), MONTHS_PER_SEASON, NUM_LEVELS, NUM_CUBE_LATITUDES, NUM_CUBE_LONGITUDES)
@@ -31,19 +31,7 @@ CUBE_CARD_SHAPE = (
     f"(B, {', '.join(CUBE_VARIABLES)}; 3 months; 8 levels of equal mass from the ground up; "
     "12 latitudes of equal area from the south; 24 longitudes)"
 )
-PARAMETER_UNITS = {
-    "instellation": "relative to 1361 W/m2",
-    "obliquity_deg": "degree",
-    "eccentricity": "1",
-    "perihelion_longitude_deg": "degree from the northern vernal equinox",
-    "co2_ppm": "parts per million by volume",
-    "diffusivity": "W/m2/K",
-    "mixed_layer_depth_m": "m",
-}
-
-# Longitude of perihelion is an angle and enters by sine and cosine; the others enter scaled to [-1, 1].
-_SCALED_PARAMETERS = tuple(name for name in PARAMETER_NAMES if name != "perihelion_longitude_deg")
-PLANET_FEATURES = len(_SCALED_PARAMETERS) + 4
+PLANET_FEATURES = len(SCALED_PARAMETERS) + 4
 """Numbers that describe a planet and a season: the parameters, and two angles by sine and cosine."""
 
 # Around a frozen winter and a hot summer of the data set, with CO2 in the middle of its range.
@@ -104,7 +92,7 @@ class SeasonFeatures(nn.Module):
         """Prepare features of `num_months` consecutive months."""
         super().__init__()
         self.num_months = num_months
-        low, high = torch.tensor([CUBE_SAMPLING_RANGES[name] for name in _SCALED_PARAMETERS]).T
+        low, high = torch.tensor([CUBE_SAMPLING_RANGES[name] for name in SCALED_PARAMETERS]).T
         low, high = _transformed(low), _transformed(high)
         self.register_buffer("parameter_centre", (low + high) / 2)
         self.register_buffer("parameter_half_range", (high - low) / 2)
@@ -120,7 +108,7 @@ class SeasonFeatures(nn.Module):
     def vector(self, planet_parameters: Tensor, first_month: Tensor) -> Tensor:
         """(B, 7) and (B,) int64 to (B, PLANET_FEATURES), of order 1."""
         planets = self._planets(planet_parameters)
-        columns = torch.stack([getattr(planets, name) for name in _SCALED_PARAMETERS], dim=1)
+        columns = torch.stack([getattr(planets, name) for name in SCALED_PARAMETERS], dim=1)
         scaled = (_transformed(columns) - self.parameter_centre) / self.parameter_half_range
         angles = torch.stack(
             (torch.deg2rad(planets.perihelion_longitude_deg), first_month % NUM_MONTHS * (2.0 * math.pi / NUM_MONTHS)),
@@ -186,5 +174,5 @@ def sample_season(batch_size: int, generator: torch.Generator) -> tuple[CubeData
 
 def _transformed(columns: Tensor) -> Tensor:
     """(..., parameter) in the order of the scaled parameters; the logarithm where that is what was drawn evenly."""
-    logarithmic = torch.tensor([name in LOG_UNIFORM_PARAMETERS for name in _SCALED_PARAMETERS], device=columns.device)
+    logarithmic = torch.tensor([name in LOG_UNIFORM_PARAMETERS for name in SCALED_PARAMETERS], device=columns.device)
     return torch.where(logarithmic, columns.clamp(min=1e-30).log(), columns)

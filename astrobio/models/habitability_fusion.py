@@ -17,13 +17,13 @@ from astrobio.data.energy_balance import NUM_LATITUDES, NUM_TIMES
 from astrobio.data.habitability import HabitabilityDataset, make_habitability_dataset
 from astrobio.data.network_batches import batch_with_given_edges
 from astrobio.data.spectra_dataset import PROPERTY_RANGES, measure
-from astrobio.data.transmission import NUM_WAVELENGTHS, PROPERTY_NAMES, height_from_depth
+from astrobio.data.transmission import NUM_WAVELENGTHS, PROPERTY_NAMES
 from astrobio.models.metabolic_graph_vae import TYPICAL_COUNTS, MessagePassing, require_nodes
+from astrobio.models.spectrum_features import NUM_KNOWN, property_scaling, spectrum_features
 from astrobio.registry import ModelCard, register_model
 
-# Inputs are of order 1 after these: temperatures of warm and frozen planets, heights in scale heights.
+# Temperatures of warm and frozen planets are of order 1 after these.
 _TEMPERATURE_CENTRE_K, _TEMPERATURE_SCALE_K = 273.15, 30.0
-_HEIGHT_CENTRE, _HEIGHT_SCALE = 5.0, 4.0
 
 
 @dataclass(frozen=True)
@@ -188,12 +188,12 @@ class HabitabilityFusion(nn.Module):
         super().__init__()
         self.config = config
         size = config.embed_dim
-        low, high = torch.tensor([PROPERTY_RANGES[name] for name in PROPERTY_NAMES]).unbind(dim=1)
-        self.register_buffer("property_centre", (low + high) / 2)
-        self.register_buffer("property_half_range", (high - low) / 2)
+        centre, half_range = property_scaling()
+        self.register_buffer("property_centre", centre)
+        self.register_buffer("property_half_range", half_range)
         self.register_buffer("typical_counts", torch.tensor(TYPICAL_COUNTS))
         self.embed_latitude = nn.Sequential(nn.Linear(NUM_TIMES, size), nn.GELU(), nn.Linear(size, size))
-        self.embed_patch = nn.Linear(config.patch_size + len(PROPERTY_NAMES) + 1, size)
+        self.embed_patch = nn.Linear(config.patch_size + NUM_KNOWN, size)
         self.embed_compound = nn.Sequential(nn.Linear(len(ELEMENTS), size), nn.GELU(), nn.Linear(size, size))
         self.network = MessagePassing(size)
         self.latitude = nn.Parameter(0.02 * torch.randn(NUM_LATITUDES, size))
@@ -258,11 +258,9 @@ class HabitabilityFusion(nn.Module):
 
     def _spectrum_tokens(self, depth: Tensor, noise: Tensor, properties: Tensor) -> Tensor:
         """(B, patches, embed_dim)."""
-        wide = torch.promote_types(depth.dtype, torch.float32)
-        height, factor = height_from_depth(depth.to(wide), properties.to(wide))
-        planet = (properties.to(wide) - self.property_centre.to(wide)) / self.property_half_range.to(wide)
-        known = torch.cat((planet, (factor * noise.to(wide)).clamp_min(1e-12).log10()), dim=1)
-        patches = ((height - _HEIGHT_CENTRE) / _HEIGHT_SCALE).view(len(depth), -1, self.config.patch_size)
+        scaling = self.property_centre, self.property_half_range
+        heights, known = spectrum_features(depth, noise, properties, scaling)
+        patches = heights.view(len(depth), -1, self.config.patch_size)
         everywhere = known[:, None].expand(-1, patches.shape[1], -1)
         tokens: Tensor = self.embed_patch(torch.cat((patches, everywhere), dim=-1).to(self.queries.dtype)) + self.patch
         return tokens

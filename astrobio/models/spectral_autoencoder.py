@@ -10,14 +10,19 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from astrobio.attention import AttentionConfig, MultiHeadAttention
+from astrobio.attention import AttentionConfig
 from astrobio.data.gases import GASES
 from astrobio.data.spectra_dataset import LOG10_ABUNDANCE_RANGES, PROPERTY_RANGES, make_spectra_dataset, measure
 from astrobio.data.transmission import NUM_WAVELENGTHS, PROPERTY_NAMES, height_from_depth
+from astrobio.models.spectrum_features import (
+    HEIGHT_CENTRE,
+    HEIGHT_SCALE,
+    NUM_KNOWN,
+    property_scaling,
+    spectrum_features,
+)
+from astrobio.models.transformer_block import TransformerBlock
 from astrobio.registry import ModelCard, register_model
-
-# Heights of these spectra in scale heights: about the mean and standard deviation over random planets.
-_HEIGHT_CENTRE, _HEIGHT_SCALE = 5.0, 4.0
 
 
 @dataclass(frozen=True)
@@ -75,27 +80,6 @@ class SpectralOutput(NamedTuple):
     height: Tensor
 
 
-class _EncoderBlock(nn.Module):
-    """Pre-norm block: attention over patches, then a feed-forward network, each added to its input."""
-
-    def __init__(self, config: SpectralAutoencoderConfig) -> None:
-        super().__init__()
-        self.attention_norm = nn.LayerNorm(config.embed_dim)
-        self.attention = MultiHeadAttention(config.attention())
-        self.feed_forward_norm = nn.LayerNorm(config.embed_dim)
-        self.feed_forward = nn.Sequential(
-            nn.Linear(config.embed_dim, 2 * config.embed_dim),
-            nn.GELU(),
-            nn.Linear(2 * config.embed_dim, config.embed_dim),
-        )
-
-    def forward(self, tokens: Tensor) -> Tensor:
-        """(B, patches, embed_dim) to the same shape."""
-        tokens = tokens + self.attention(self.attention_norm(tokens))
-        output: Tensor = tokens + self.feed_forward(self.feed_forward_norm(tokens))
-        return output
-
-
 def sample_inputs(batch_size: int, generator: torch.Generator) -> dict[str, Tensor]:
     """Keyword arguments of `SpectralAutoencoder.forward` for random planets, in float32."""
     dataset = make_spectra_dataset(batch_size, int(torch.randint(2**31, (), generator=generator)))
@@ -109,7 +93,7 @@ def reconstruction_loss(output: SpectralOutput, inputs: dict[str, Tensor]) -> Te
     It can be computed for spectra whose abundances nobody knows.
     """
     height, _ = height_from_depth(inputs["depth"], inputs["properties"])
-    return ((output.height - height) / _HEIGHT_SCALE).square().mean()
+    return ((output.height - height) / HEIGHT_SCALE).square().mean()
 
 
 def spectral_loss(output: SpectralOutput, log10_abundance: Tensor, height: Tensor) -> dict[str, Tensor]:
@@ -126,7 +110,7 @@ def spectral_loss(output: SpectralOutput, log10_abundance: Tensor, height: Tenso
         no trace does not pull the others along.
     """
     abundance = (output.log10_abundance - log10_abundance).abs().mean()
-    spectrum = ((output.height - height) / _HEIGHT_SCALE).square().mean()
+    spectrum = ((output.height - height) / HEIGHT_SCALE).square().mean()
     return {"loss": abundance + spectrum, "abundance": abundance, "spectrum": spectrum}
 
 
@@ -195,27 +179,28 @@ class SpectralAutoencoder(nn.Module):
         """Build the model that `config` describes."""
         super().__init__()
         self.config = config
-        for name, ranges in (
-            ("property", [PROPERTY_RANGES[each] for each in PROPERTY_NAMES]),
-            ("abundance", [LOG10_ABUNDANCE_RANGES[gas] for gas in GASES]),
-        ):
-            low, high = torch.tensor(ranges).unbind(dim=1)
-            self.register_buffer(f"{name}_centre", (low + high) / 2)
-            self.register_buffer(f"{name}_half_range", (high - low) / 2)
-        num_known = len(PROPERTY_NAMES) + 1  # and the logarithm of the noise
-        self.embed = nn.Linear(config.patch_size + num_known, config.embed_dim)
+        centre, half_range = property_scaling()
+        self.register_buffer("property_centre", centre)
+        self.register_buffer("property_half_range", half_range)
+        low, high = torch.tensor([LOG10_ABUNDANCE_RANGES[gas] for gas in GASES]).unbind(dim=1)
+        self.register_buffer("abundance_centre", (low + high) / 2)
+        self.register_buffer("abundance_half_range", (high - low) / 2)
+        self.embed = nn.Linear(config.patch_size + NUM_KNOWN, config.embed_dim)
         self.position = nn.Parameter(0.02 * torch.randn(config.num_patches, config.embed_dim))
-        self.blocks = nn.ModuleList(_EncoderBlock(config) for _ in range(config.num_layers))
+        self.blocks = nn.ModuleList(
+            TransformerBlock(config.attention(), feed_forward_dim=2 * config.embed_dim)
+            for _ in range(config.num_layers)
+        )
         self.norm = nn.LayerNorm(config.embed_dim)
         # Which patch a feature comes from matters, so patches are joined and not averaged.
         self.narrow = nn.Linear(config.embed_dim, 8)
         self.to_latent = nn.Sequential(
-            nn.Linear(8 * config.num_patches + num_known, config.decoder_dim),
+            nn.Linear(8 * config.num_patches + NUM_KNOWN, config.decoder_dim),
             nn.GELU(),
             nn.Linear(config.decoder_dim, len(GASES) + config.free_latents),
         )
         self.decoder = nn.Sequential(
-            nn.Linear(len(GASES) + config.free_latents + num_known - 1, config.decoder_dim),
+            nn.Linear(len(GASES) + config.free_latents + NUM_KNOWN - 1, config.decoder_dim),
             nn.GELU(),
             nn.Linear(config.decoder_dim, config.decoder_dim),
             nn.GELU(),
@@ -240,18 +225,14 @@ class SpectralAutoencoder(nn.Module):
         """
         _check_inputs(depth, noise, properties)
         dtype = self.embed.weight.dtype
-        wide = torch.promote_types(depth.dtype, torch.float32)
-        height, factor = height_from_depth(depth.to(wide), properties.to(wide))
-        scaled = ((height - _HEIGHT_CENTRE) / _HEIGHT_SCALE).to(dtype)
-        planet = (properties.to(wide) - self.property_centre.to(wide)) / self.property_half_range.to(wide)
-        # The noise of a height, which is what the encoder has to live with.
-        known = torch.cat((planet, (factor * noise.to(wide)).clamp_min(1e-12).log10()), dim=1).to(dtype)
+        scaling = self.property_centre, self.property_half_range
+        scaled, known = (each.to(dtype) for each in spectrum_features(depth, noise, properties, scaling))
         latent = self._latent(scaled, known)
         spectrum = self.decoder(torch.cat((latent, known[:, :-1]), dim=1))
         code = latent[:, : len(GASES)].to(torch.promote_types(dtype, torch.float32))
         return SpectralOutput(
             log10_abundance=self.abundance_centre + self.abundance_half_range * code,
-            height=_HEIGHT_CENTRE + _HEIGHT_SCALE * spectrum.to(code.dtype),
+            height=HEIGHT_CENTRE + HEIGHT_SCALE * spectrum.to(code.dtype),
         )
 
     def _latent(self, scaled_height: Tensor, known: Tensor) -> Tensor:

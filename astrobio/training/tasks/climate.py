@@ -29,7 +29,7 @@ class ClimateTask(TrainingTask):
     """
 
     name = "climate"
-    presets = {  # noqa: RUF012 - constant, and Mapping in the base class
+    presets: Mapping[str, Preset] = {
         "base": Preset(steps=10_000, batch_size=64, learning_rate=2e-3, warm_up_steps=300),
         "fast": Preset(steps=500, batch_size=64, learning_rate=2e-3, warm_up_steps=25),
     }

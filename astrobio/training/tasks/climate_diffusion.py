@@ -6,45 +6,26 @@ from functools import cached_property
 import torch
 from torch import Tensor, nn
 
-from astrobio.data.climate_dataset import split_by_planet
-from astrobio.data.cubes import NUM_MONTHS, CubeDataset, make_cube_dataset, season, simulate_cubes
+from astrobio.data.cubes import NUM_MONTHS, CubeDataset, season, simulate_cubes
 from astrobio.data.planets import PlanetParameters
 from astrobio.models.climate_diffusion import ClimateDiffusion, ClimateDiffusionConfig, Denoising, denoising_loss
-from astrobio.registry import create_model
-from astrobio.training.task import Batch, Preset, TrainingTask, step_generator
-from astrobio.training.tasks.datacube import parts_of
+from astrobio.training.task import Batch, Preset, step_generator
+from astrobio.training.tasks.season_task import SeasonTask, parts_of
 
-HELD_OUT_FRACTION = 0.2
-_NUM_PLANETS = {"base": 320, "fast": 80}
-_MODELS = {"base": "climate_diffusion_base", "fast": "climate_diffusion_small"}
 # (held-out planets that samples are compared for, continents and samples for each, DDIM steps)
 _ENSEMBLE = {"base": (16, 6, 25), "fast": (6, 4, 20)}
 _NOISE_DRAWS = 4  # per held-out planet, each with its month, step and noise
 
 
-class ClimateDiffusionTask(TrainingTask):
+class ClimateDiffusionTask(SeasonTask):
     """Seasons of air temperature given a planet's parameters; a fifth of the planets is held out."""
 
     name = "climate_diffusion"
-    presets = {  # noqa: RUF012 - constant, and Mapping in the base class
+    models: Mapping[str, str] = {"base": "climate_diffusion_base", "fast": "climate_diffusion_small"}
+    presets: Mapping[str, Preset] = {
         "base": Preset(steps=1500, batch_size=8, learning_rate=5e-3, warm_up_steps=60),
         "fast": Preset(steps=700, batch_size=8, learning_rate=8e-3, warm_up_steps=20),
     }
-
-    @cached_property
-    def _split(self) -> tuple[CubeDataset, CubeDataset]:
-        dataset = make_cube_dataset(_NUM_PLANETS[self.preset_name], self.seed)
-        return split_by_planet(dataset, held_out_fraction=HELD_OUT_FRACTION, seed=self.seed)
-
-    @property
-    def train(self) -> CubeDataset:
-        """The planets that are learned from."""
-        return self._split[0]
-
-    @property
-    def held_out(self) -> CubeDataset:
-        """The planets that are measured on, none of them in `train`."""
-        return self._split[1]
 
     @cached_property
     def ensemble(self) -> CubeDataset:
@@ -53,10 +34,6 @@ class ClimateDiffusionTask(TrainingTask):
         table = self.held_out.parameters[:num_planets].repeat_interleave(num_continents, dim=0)
         # Step -1 has no batch, so that these continents are none of those learned from.
         return simulate_cubes(PlanetParameters.from_tensor(table), step_generator(self.seed, -1))
-
-    def build_model(self) -> nn.Module:
-        """A new diffusion model."""
-        return create_model(_MODELS[self.preset_name])
 
     def batch(self, step: int, batch_size: int) -> Batch:
         """Planets, first months, noising steps and noise, drawn anew: the inputs of the model."""

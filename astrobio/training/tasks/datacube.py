@@ -1,54 +1,31 @@
 """The datacube U-Net learns the next season of a planet's climate; scored against persistence on planets not seen."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from functools import cached_property
 
 import torch
 from torch import Tensor, nn
 
-from astrobio.data.climate_dataset import split_by_planet
-from astrobio.data.cubes import CUBE_VARIABLES, MONTHS_PER_SEASON, NUM_MONTHS, CubeDataset, make_cube_dataset, season
+from astrobio.data.cubes import CUBE_VARIABLES, MONTHS_PER_SEASON, NUM_MONTHS, CubeDataset, season
 from astrobio.models.cube_features import CubeScaling
 from astrobio.models.datacube_unet import cube_loss
-from astrobio.registry import create_model
-from astrobio.training.task import Batch, Preset, TrainingTask, step_generator
-
-HELD_OUT_FRACTION = 0.2
-_NUM_PLANETS = {"base": 320, "fast": 80}
-_MODELS = {"base": "datacube_unet_base", "fast": "datacube_unet_small"}
+from astrobio.training.task import Batch, Preset, step_generator
+from astrobio.training.tasks.season_task import SeasonTask, parts_of
 
 
-class DatacubeTask(TrainingTask):
+class DatacubeTask(SeasonTask):
     """Three months of a planet to the next three, beginning with any month; a fifth of the planets is held out."""
 
     name = "datacube"
-    presets = {  # noqa: RUF012 - constant, and Mapping in the base class
+    models: Mapping[str, str] = {"base": "datacube_unet_base", "fast": "datacube_unet_small"}
+    presets: Mapping[str, Preset] = {
         "base": Preset(steps=1500, batch_size=8, learning_rate=5e-3, warm_up_steps=60),
         "fast": Preset(steps=600, batch_size=8, learning_rate=8e-3, warm_up_steps=20),
     }
 
     @cached_property
-    def _split(self) -> tuple[CubeDataset, CubeDataset]:
-        dataset = make_cube_dataset(_NUM_PLANETS[self.preset_name], self.seed)
-        return split_by_planet(dataset, held_out_fraction=HELD_OUT_FRACTION, seed=self.seed)
-
-    @cached_property
     def _scaling(self) -> CubeScaling:
         return CubeScaling()
-
-    @property
-    def train(self) -> CubeDataset:
-        """The planets that are learned from."""
-        return self._split[0]
-
-    @property
-    def held_out(self) -> CubeDataset:
-        """The planets that are measured on, none of them in `train`."""
-        return self._split[1]
-
-    def build_model(self) -> nn.Module:
-        """A new U-Net."""
-        return create_model(_MODELS[self.preset_name])
 
     def batch(self, step: int, batch_size: int) -> Batch:
         """Planets and first months drawn with replacement: the inputs of the model, and the next season as "target"."""
@@ -113,12 +90,6 @@ def held_out_figures(model: nn.Module, train: CubeDataset, held_out: CubeDataset
         figures[f"gain_{variable}"] = same / rmse
     figures["gain"] = min(figures[f"gain_{variable}"] for variable in CUBE_VARIABLES)
     return figures
-
-
-def parts_of(batch: Mapping[str, Tensor], *, size: int = 16) -> Iterator[dict[str, Tensor]]:
-    """The batch in consecutive parts of at most `size`, which fit the memory."""
-    for first in range(0, len(next(iter(batch.values()))), size):
-        yield {name: tensor[first : first + size] for name, tensor in batch.items()}
 
 
 def _predicted(model: nn.Module, inputs: Mapping[str, Tensor]) -> Tensor:

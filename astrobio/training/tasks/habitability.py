@@ -14,6 +14,7 @@ from astrobio.training.task import Batch, Preset, TrainingTask, step_generator
 
 _NUM_HELD_OUT = 1000
 _NUM_TRAINING = {"base": 6000, "fast": 1500}
+_AT_ONCE = 250  # held-out planets that are judged together, which fit the memory
 _HELD_OUT_STEP = -1  # no step of training has this number
 
 
@@ -60,12 +61,12 @@ class HabitabilityTask(TrainingTask):
         _, held_out = self.datasets
         device = next(model.parameters()).device
         generator = step_generator(self.seed, _HELD_OUT_STEP)
-        logits = torch.cat(
-            [
-                model(**{name: tensor.to(device) for name, tensor in model_inputs(held_out[part], generator).items()})
-                for part in torch.arange(len(held_out)).split(250)  # type: ignore[no-untyped-call]
-            ]
-        ).cpu()
+        parts = []
+        for first in range(0, len(held_out), _AT_ONCE):
+            some = torch.arange(first, min(first + _AT_ONCE, len(held_out)))
+            inputs = model_inputs(held_out[some], generator)
+            parts.append(model(**{name: tensor.to(device) for name, tensor in inputs.items()}))
+        logits = torch.cat(parts).cpu()
         conditions, is_habitable = held_out.conditions, held_out.is_habitable
         is_right = (logits > 0) == is_habitable
         figures = {

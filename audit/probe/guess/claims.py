@@ -9,10 +9,10 @@ from collections.abc import Callable, Mapping
 from typing import cast
 
 from . import prose, structure
-from .claims_of import WINDOW, Claims, Subject, documents, file_of, first_saying
+from .claims_of import WINDOW, Claims, Subject, claim_window, documents, file_of, first_saying
 from .constructing import CAUSAL
 from .function_claims import claim_of_function
-from .reading import Source, documented_axes, parameters_of, sentences
+from .reading import Source, documented_axes, parameters_of
 from .roles import is_named, role_of
 
 _MOSTLY = 0.5  # of the later keys: a wrong diagonal lets a few through
@@ -169,12 +169,7 @@ def _window(subject: Subject, contract: Mapping[str, object], found: Claims) -> 
             break
     else:
         return
-    text = " ".join([sentences(subject.source, name), *(doc for _, doc in documents(subject))])
-    counts = prose.window_counts_query(text)
-    found.contract |= {"window": width, "window_counts_query": counts}
-    own = {True: ", the query's own key counted", False: ", beside the query's own key", None: ""}[counts]
-    convention = own and f"{own} by its documentation"
-    found.said["window"] = f"argument {name}={width}{convention}"
+    claim_window(subject, found, name, width)
     if structure.is_never_read(subject.source, name):
         found.said["window unread"] = f"self.{name} is set and never read"
 

@@ -12,7 +12,7 @@ import torch
 
 from . import prose
 from .adapting import Form
-from .reading import Source, unfolded
+from .reading import Source, sentences, unfolded
 
 WINDOW = ("window_size", "sliding_window", "sliding_window_size", "window", "local_window_size", "attention_window")
 _MOST_SHOWN = 100  # characters of a line that is quoted
@@ -80,6 +80,16 @@ def documents(subject: Subject) -> Iterator[tuple[str, str]]:
     classes = re.findall(r"^class +\w+[^\n]*Module\b", file_of(value), re.MULTILINE)
     if isinstance(doc, str) and isinstance(value, type) and len(classes) == 1:
         yield "the docstring of its file", doc
+
+
+def claim_window(subject: Subject, found: Claims, name: str, width: int) -> str:
+    """Add the window that the argument `name` gives, and whether it counts the query; return the text that says so."""
+    text = " ".join([sentences(subject.source, name), *(doc for _, doc in documents(subject))])
+    counts = prose.window_counts_query(text)
+    found.contract |= {"window": width, "window_counts_query": counts}
+    own = {True: ", the query's own key counted", False: ", beside the query's own key", None: ""}[counts]
+    found.said["window"] = f"argument {name}={width}{own and f'{own} by its documentation'}"
+    return text
 
 
 def first_saying(subject: Subject, pattern: re.Pattern[str], *, against: re.Pattern[str] | None = None) -> str | None:

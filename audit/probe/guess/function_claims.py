@@ -5,10 +5,9 @@ from collections.abc import Mapping
 
 from . import ordering, prose
 from .adapting import Form
-from .claims_of import WINDOW, Claims, Subject, documents, first_saying
+from .claims_of import WINDOW, Claims, Subject, claim_window, first_saying
 from .constructing import CAUSAL
 from .contracts import reads_as_plain
-from .reading import sentences
 from .structure import code_of
 
 _MOSTLY = 0.5  # of the later keys: a wrong diagonal lets a few through
@@ -99,10 +98,6 @@ def _window(subject: Subject, found: Claims) -> None:
             break
     else:
         return
-    text = " ".join([sentences(subject.source, name), *(doc for _, doc in documents(subject))])
-    counts = prose.window_counts_query(text)
-    found.contract |= {"window": width, "window_counts_query": counts}
-    own = {True: ", the query's own key counted", False: ", beside the query's own key", None: ""}[counts]
-    found.said["window"] = f"argument {name}={width}{own and f'{own} by its documentation'}"
-    if counts is not None and prose.SLIDES.search(text):
+    text = claim_window(subject, found, name, width)
+    if found.contract["window_counts_query"] is not None and prose.SLIDES.search(text):
         found.said["window slides"] = "by its documentation each query has the window that ends with it"

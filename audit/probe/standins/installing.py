@@ -29,11 +29,12 @@ NAMES = (*_LIBRARIES, FLEX)
 # Those that only specs ask for: nothing of what a target imports is taken for them.
 _DECLARED = {"flash_attn.cute": (flash4.VERSION, "flash-attn-4", flash4.modules)}
 DECLARABLE = (*NAMES, *_DECLARED)
+_KNOWN = _LIBRARIES | _DECLARED
 
 
 def modules_of(name: str, record: Record) -> dict[str, types.ModuleType]:
     """Return the modules of a stand-in by their names; they are not there to be imported."""
-    return _made(_LIBRARIES[name][2](record))
+    return _made(_KNOWN[name][2](record))
 
 
 def version_of(name: str) -> str:
@@ -58,12 +59,12 @@ def installed(name: str, record: Record) -> Iterator[None]:
         with _flex(record):
             yield
         return
-    version, distribution, modules = (_LIBRARIES | _DECLARED)[name]
+    version, distribution, _ = _KNOWN[name]
+    made = modules_of(name, record)
     name = name.partition(".")[0]
     before = {key: module for key, module in sys.modules.items() if key == name or key.startswith(f"{name}.")}
     for key in before:
         del sys.modules[key]
-    made = _made(modules(record))
     finder = _Installed(name, version, distribution)
     sys.modules.update(made)
     sys.meta_path.insert(0, finder)

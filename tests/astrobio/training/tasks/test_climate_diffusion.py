@@ -18,7 +18,7 @@ def planets() -> CubeDataset:
 
 @pytest.fixture
 def task(monkeypatch: pytest.MonkeyPatch, planets: CubeDataset) -> ClimateDiffusionTask:
-    monkeypatch.setattr("astrobio.training.tasks.climate_diffusion.make_cube_dataset", lambda n, seed: planets)
+    monkeypatch.setattr("astrobio.training.tasks.season_task.make_cube_dataset", lambda n, seed: planets)
     monkeypatch.setattr("astrobio.training.tasks.climate_diffusion._ENSEMBLE", {"fast": (1, 2, 2)})
     return ClimateDiffusionTask("fast", seed=3)
 

@@ -6,7 +6,8 @@ from torch import Tensor, nn
 
 from astrobio.data.cubes import CUBE_VARIABLES, CubeDataset
 from astrobio.training.tasks import create_task
-from astrobio.training.tasks.datacube import DatacubeTask, held_out_figures, parts_of, season_batch
+from astrobio.training.tasks.datacube import DatacubeTask, held_out_figures, season_batch
+from astrobio.training.tasks.season_task import parts_of
 from astrobio.training.trainer import fit
 
 
@@ -34,8 +35,8 @@ def small_dataset(num_planets: int, seed: int = 0) -> CubeDataset:
 
 @pytest.fixture
 def task(monkeypatch: pytest.MonkeyPatch) -> DatacubeTask:
-    monkeypatch.setattr("astrobio.training.tasks.datacube.make_cube_dataset", lambda n, seed: small_dataset(n, seed))
-    monkeypatch.setattr("astrobio.training.tasks.datacube._NUM_PLANETS", {"base": 20, "fast": 10})
+    monkeypatch.setattr("astrobio.training.tasks.season_task.make_cube_dataset", lambda n, seed: small_dataset(n, seed))
+    monkeypatch.setattr("astrobio.training.tasks.season_task.NUM_PLANETS", {"base": 20, "fast": 10})
     return DatacubeTask("fast", seed=3)
 
 
