@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, field
 
-from audit.results import Check, Comparison, Evidence, Location, Measurement, Outcome, Result, Subject
+from audit.results import Check, Comparison, Evidence, Location, Measurement, Outcome, Result, Series, Subject
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,6 +33,7 @@ class Judgement:
     location: Location | None = None
     fix: str | None = None
     subject: Subject | None = field(default=None)
+    series: tuple[Series, ...] = ()
 
     def result(
         self, check: Check, subject: Subject, *, seed: int | None, duration_s: float | None, reproduce: str
@@ -48,6 +49,7 @@ class Judgement:
             seed=seed,
             duration_s=duration_s,
             reproduce=reproduce,
+            series=self.series,
         )
         return Result(
             check=check.id,

@@ -7,13 +7,14 @@ a verdict that its own numbers contradict.
 
 import math
 from enum import StrEnum
-from typing import Annotated, Self
+from typing import Annotated, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, model_validator
 
 from audit.severity import Severity as Severity
 
 Measurement = float | int | str | None
+NotFinite = Literal["NaN", "Infinity", "-Infinity"]
 
 
 class Outcome(StrEnum):
@@ -42,6 +43,10 @@ class SubjectKind(StrEnum):
     ATTENTION = "attention"
     KERNEL = "kernel"
     ENVIRONMENT = "environment"
+    TRAINING = "training"
+    BACKEND = "backend"
+    CLAIM = "claim"
+    TEST_SUITE = "test_suite"
 
 
 class Comparison(StrEnum):
@@ -132,6 +137,25 @@ class Subject(Frozen):
         return self.module or self.qualname or self.path or self.kind.value
 
 
+class Series(Frozen):
+    """Numbers along an axis, such as a loss curve; NaN and infinities are kept, for they may be what went wrong.
+
+    JSON has those as strings, as everywhere in a report.
+    """
+
+    name: str
+    unit: str | None = None
+    x_name: Annotated[str, Field(description="What is counted along the axis, such as `step`.")]
+    x: tuple[float, ...]
+    y: tuple[float | NotFinite, ...]
+
+    @model_validator(mode="after")
+    def _has_one_value_for_each_place(self) -> Self:
+        if len(self.x) != len(self.y):
+            raise ValueError(f"series {self.name!r}: {len(self.x)} places and {len(self.y)} values")
+        return self
+
+
 class Evidence(Frozen):
     """What was measured, the bound, where the bound comes from, and how to measure it again."""
 
@@ -146,6 +170,7 @@ class Evidence(Frozen):
         str | None, Field(description="When it was measured, where that was in an earlier run; None in this one.")
     ] = None
     reproduce: str | None = None
+    series: Annotated[tuple[Series, ...], Field(description="Curves that the measurement was read from.")] = ()
 
     def contradicts(self, outcome: Outcome) -> bool:
         """Return whether the numbers say the opposite of `outcome`."""

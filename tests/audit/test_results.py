@@ -8,7 +8,7 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from pydantic import BaseModel, ValidationError
 
-from audit.results import Check, Comparison, Evidence, Location, Outcome, Result, Severity, Subject, SubjectKind
+from audit.results import Check, Comparison, Evidence, Location, Outcome, Result, Series, Severity, Subject, SubjectKind
 
 MakeResult = Callable[..., Result]
 UNJUDGED = (Outcome.ERROR, Outcome.SKIPPED, Outcome.NOT_APPLICABLE)
@@ -222,3 +222,9 @@ def test_minor_does_not_gate_a_release() -> None:
 )
 def test_a_subject_is_called_by_what_is_most_specific(fields: dict[str, str], name: str) -> None:
     assert Subject(kind=SubjectKind.PACKAGE, **fields).name == name
+
+
+def test_a_series_has_one_value_for_each_place() -> None:
+    Series(name="loss", x_name="step", x=(1.0, 2.0), y=(float("nan"), 1.0))
+    with pytest.raises(ValidationError, match="2 places and 1 values"):
+        Series(name="loss", x_name="step", x=(1.0, 2.0), y=(1.0,))

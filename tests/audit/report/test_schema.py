@@ -10,7 +10,7 @@ import pytest
 import audit.report
 from audit.report.document import SCHEMA_VERSION, Report
 from audit.report.schema import schema_json
-from audit.results import Outcome, Result
+from audit.results import Evidence, Outcome, Result, Series
 
 MakeReport = Callable[..., Report]
 MakeResult = Callable[..., Result]
@@ -128,3 +128,13 @@ def test_an_outcome_without_its_reason_does_not_validate(
     failed["reason"] = reason
     with pytest.raises(jsonschema.ValidationError):
         validator.validate(document)
+
+
+def test_a_curve_with_a_loss_that_is_not_finite_validates_and_comes_back(
+    validator: jsonschema.Draft202012Validator, make_report: MakeReport, make_result: MakeResult
+) -> None:
+    curve = Series(name="loss", unit="nats", x_name="step", x=(1, 2), y=(0.5, float("nan")))
+    failed = make_result(Outcome.FAILED, evidence=Evidence(series=(curve,)))
+    text = make_report([failed]).model_dump_json()
+    validator.validate(json.loads(text))
+    assert Report.model_validate_json(text).results[0].evidence.series[0].y == (0.5, "NaN")

@@ -1,0 +1,7 @@
+"""Adds `astrobio-audit bench`."""
+
+import typer
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command to `app`."""

@@ -1,0 +1,1 @@
+"""Claims that the target's owners publish, measured."""

@@ -1,0 +1,7 @@
+"""Adds `astrobio-audit claims`."""
+
+import typer
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command to `app`."""
