@@ -78,6 +78,8 @@ class ForecastAhead:
 
     def wait(self) -> None:
         """Return when the process has ended. Raises what Ctrl-C raises, where that ends the run."""
+        if self.is_running:  # it takes most memory towards its end
+            give_back()
         while self._process:
             stop_if_wanted()
             with suppress(subprocess.TimeoutExpired):

@@ -155,6 +155,7 @@ def _forecast(
     tops = {top for state in states.values() for top in state.traits.tops}
     as_files = forecast_files(run, modules, outside, source=target.source, tops=tops, courses=courses)
     # What hindered reading may be gone by the next run.
+    programs.let_go()  # what follows takes memory of its own
     if installed.is_certain and not any(file.passing for file in analysis.unreadable):
         kept = courses.memory(list(states.values()), asked=outside.patched.asked)
         memory.keep(kept, witnesses=installed.consulted)

@@ -1,13 +1,13 @@
 """What one forecast keeps for the next of the same files: what each file was like, and the logs of all attempts."""
 
 import hashlib
-from collections.abc import Callable, Mapping, Sequence, Set
+from collections.abc import Callable, Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass
 
 from audit.static.conclusions import Form
 from audit.static.encoding import Codec
 from audit.static.imports.causes import Failure
-from audit.static.imports.course import Attempt, Course, Log, ShortLog, UnlikeItsLogError, in_short, told
+from audit.static.imports.course import Attempt, Course, Entry, Log, ShortLog, UnlikeItsLogError, in_short, told
 from audit.static.imports.patched import Asked
 from audit.static.imports.programs import Traits
 from audit.static.imports.world import World
@@ -37,7 +37,25 @@ class ForecastMemory:
 
 
 _CODEC = Codec[ForecastMemory](ForecastMemory)
-MEMORY = Form("forecast", _CODEC.encode, _CODEC.decode)
+_FILE = Codec[FileMemory](FileMemory)
+_KEY = Codec[str](str)
+_ENTRY = Codec[tuple[int, Entry]](tuple[int, Entry])
+_REST = Codec[tuple[tuple[str, ...], str, Asked]](tuple[tuple[str, ...], str, Asked])
+
+
+def _encoded(memory: ForecastMemory) -> str:
+    """Return what the codec of the whole returns, piece by piece: as plain data the logs of a large tree take 25 MB."""
+    files = _joined(map(_FILE.encode, memory.files))
+    logs = _joined(f"[{_KEY.encode(key)},{_joined(map(_ENTRY.encode, log))}]" for key, log in memory.logs)
+    rest = _REST.encode((memory.names, memory.names_key, memory.asked))
+    return f"[{files},{logs},{rest[1:-1]}]"
+
+
+def _joined(pieces: Iterable[str]) -> str:
+    return f"[{','.join(pieces)}]"
+
+
+MEMORY = Form("forecast", _encoded, _CODEC.decode)
 
 
 class Courses:

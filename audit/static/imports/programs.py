@@ -49,6 +49,10 @@ class Programs:
             self._held.popitem(last=False)
         return program
 
+    def let_go(self) -> None:
+        """Hold no program any more; one that is asked for again is decoded again."""
+        self._held.clear()
+
     def traits(self, path: str) -> Traits:
         """Return the traits of a file's program, which is not decoded for it."""
         if path not in self._traits:

@@ -16,6 +16,7 @@ from audit.static.imports.causes import ImportRow
 from audit.static.imports.course import Attempt, Course, Log, UnlikeItsLogError, _Digests, in_short
 from audit.static.imports.interpreter import interpreter_facts
 from audit.static.imports.machine import Kept
+from audit.static.imports.programs import Traits
 from audit.static.imports.values import PERHAPS, Space
 from audit.static.imports.world import World
 from audit.static.store import FactStore
@@ -349,5 +350,8 @@ def test_a_log_that_is_not_true_is_found_out(monkeypatch: pytest.MonkeyPatch, tm
     kept = memory.Courses(None, set())
     run(kept, "modules", world, attempts)
     ((key, _),) = kept.memory(()).logs
+    whole = kept.memory([memory.FileMemory("1", Traits("2", ("torch",)), None)], asked=(("torch", ("pack/a.py",)),))
+    for each in (whole, replace(whole, asked=()), replace(whole, logs=(), files=())):
+        assert memory.MEMORY.read(memory.MEMORY.write(each)) == each
     doubted = memory.Courses(memory.ForecastMemory((), ((key, in_short(false)),), (), ""), {"pack/a.py"})
     assert run(doubted, "modules", world, attempts) == true
