@@ -4,48 +4,31 @@ Where the oracle can compute what the mistake does, the cause holds a contract a
 failures are seen to come from it as well.
 """
 
+import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import torch
 
 from audit.attention.answers import Settled
 from audit.attention.bounds import distance
-from audit.attention.cases import key_length, oracle_cases, padding_mask, plain_case, replaced_keys, with_mask
+from audit.attention.cases import key_length, oracle_cases, plain_case, replaced_keys
 from audit.attention.contract import Contract
+from audit.attention.defects.cause import Cause
+from audit.attention.defects.mask_causes import of_mask, of_noop_mask
 from audit.attention.defects.usual import PLAIN
-from audit.attention.defects.weights import Change, change_by_mask, weights_of
+from audit.attention.defects.weights import weights_of
 from audit.attention.oracle import FAITHFUL, Departure
 from audit.attention.properties.oracle import usual_mistakes
 from audit.attention.properties.runs import compared
 from audit.attention.subject import LENGTH, AttentionSubject
 from audit.attention.traced import Core, can_trace_window, cores_of, trace_of, traces_of
 from audit.plan import Run
-from audit.results import Location, Result
+from audit.results import Result
 
 _SAME = 1e-3  # relative, of scales
+_NOT_TOGETHER = "its exponentials and their sum do not belong together"
 _NO_WEIGHT = 1e-7  # of weights that sum to 1: what a large negative logit leaves in float32
-
-
-@dataclass(frozen=True, kw_only=True)
-class Cause:
-    """`bug` is the class of the mistake; None where it is not established.
-
-    `is_exact`: whether contract and departure say just what is computed, and not only what is not promised any more.
-    """
-
-    bug: str | None
-    says: str = ""
-    contract: Contract | None = None
-    departure: Departure = FAITHFUL
-    is_exact: bool = True
-    location: Location | None = None
-
-    def taken_for_right(self, subject: AttentionSubject) -> AttentionSubject | None:
-        """Return the subject as if what it does were declared; None where no oracle computes that."""
-        if self.contract is None and self.departure == FAITHFUL:
-            return None
-        return replace(subject, contract=self.contract or subject.contract, departure=self.departure)
 
 
 def cause_of(check: str, subject: AttentionSubject, run: Run, failed: Mapping[str, Result]) -> Cause:
@@ -117,12 +100,17 @@ def _sums(subject: AttentionSubject, run: Run, failed: Mapping[str, Result]) -> 
     try:
         axes = {core.softmax_axis for core in cores_of(traces_of(subject, run, subject.finest_dtype).first)}
     except Settled:  # no softmax
-        by_features = subject.contract.feature_map or "features" in subject.claim("rows_sum_to_one")
-        return Cause(bug="normaliser" if by_features else "softmax_axis")
+        said = subject.claim("rows_sum_to_one")
+        if subject.contract.feature_map or "features" in said:
+            return Cause(bug="normaliser")
+        if "exponentials" in said:
+            return Cause(bug="blockwise" if "blocks" in subject.claims else "normaliser", says=_NOT_TOGETHER)
+        return Cause(bug="softmax_axis")
     if axes == {"keys"} and {"permutation", "causality", "attended_axis"} & set(failed):
         return Cause(bug="heads", says="the softmax runs over the keys, and tokens are mixed after it")
     if "exponentials" in subject.claim("rows_sum_to_one"):
-        return Cause(bug="blockwise", says="its exponentials and their sum do not belong together")
+        bug = "blockwise" if "blocks" in subject.claims else "normaliser"
+        return Cause(bug=bug, says=_NOT_TOGETHER)
     return _softmax_axis(subject, run, failed)
 
 
@@ -205,6 +193,7 @@ def _class_of(declared: Contract, name: str, contract: Contract, departure: Depa
         return "rotary_pairs"
     fields = {
         "scale": "scale_size",
+        "given_mask": "mask_and_causal",
         "causal_alignment": "alignment",
         "head_grouping": "grouping",
         "rotary_layout": "rotary_pairs",
@@ -222,56 +211,14 @@ def _class_of(declared: Contract, name: str, contract: Contract, departure: Depa
     return fields.get(changed[0]) if changed else None
 
 
-def _mask(subject: AttentionSubject, run: Run, failed: Mapping[str, Result]) -> Cause:
-    whole = plain_case(subject, subject.generator(run.seed), is_causal=False)
-    mask = padding_mask(side="right", length=key_length(whole))
-    masked = with_mask(subject, whole, mask, "right padding")
-    if "each of two windows" in str(failed["mask"].reason):
-        return Cause(bug="mask_heads", says="windows get the mask of another window")
-    changes = change_by_mask(subject, run, whole, masked, mask[0])
-    words = {
-        Change.NOTHING: ("mask_ignored", "the weights with a mask are those without one"),
-        Change.INVERTED: ("mask_inverted", "with a mask, masked keys have all the weight"),
-        Change.FACTOR: ("mask_added", "with a mask, the weights of masked keys change by a factor of e"),
-        Change.QUERIES: ("mask_axis", "with a mask, the weights of masked queries change, and no key is left out"),
-    }
-    if changes in words:
-        bug, says = words[changes]
-        return Cause(bug=bug, says=says)
-    runs = compared(subject, run, subject.finest_dtype, [whole, masked])
-    if distance(*runs.outputs) <= runs.bound:
-        return Cause(bug="mask_ignored", says="the output with a mask is that without one")
-    inverted = with_mask(subject, whole, ~mask, "the opposite mask")
-    generator = subject.generator(run.seed)
-    kept = torch.zeros_like(mask)
-    kept[0] = mask[0]
-    cases = [whole, masked, replaced_keys(masked, kept, generator), inverted]
-    if subject.is_function or subject.contract.context_dim is not None:
-        outputs = compared(subject, run, subject.finest_dtype, cases)
-        if distance(outputs.outputs[2][0], outputs.outputs[1][0]) <= outputs.bound:
-            return Cause(bug="mask_inverted", says="with a mask, kept keys have no influence")
-    return Cause(bug=None)
-
-
-def _noop(subject: AttentionSubject, run: Run, failed: Mapping[str, Result]) -> Cause:
-    whole = plain_case(subject, subject.generator(run.seed), is_causal=bool(subject.contract.is_causal))
-    mask = torch.ones(whole.inputs.shape[0], key_length(whole), dtype=torch.bool)
-    masked = with_mask(subject, whole, mask, "every key kept")
-    change = change_by_mask(subject, run, whole, masked, mask[0])
-    if change is Change.FUTURE:
-        return Cause(bug="mask_and_causal", says="a given mask takes the place of the causal one")
-    if change is Change.CAUSAL:
-        return Cause(bug="causality", says="only with a mask it is causal")
-    if change is Change.PAST:
-        return Cause(bug="window_path", says="with a mask, a query sees keys that it does not see without one")
-    if not subject.is_function and subject.contract.is_causal:
-        last = torch.zeros_like(mask)
-        last[:, -1] = True
-        other = replaced_keys(masked, last, subject.generator(run.seed))
-        runs = compared(subject, run, subject.finest_dtype, [whole, masked, other])
-        if distance(runs.outputs[2][..., :-1, :], runs.outputs[1][..., :-1, :]) > runs.bound:
-            return Cause(bug="mask_and_causal", says="under a mask that allows everything later tokens are seen")
-    return Cause(bug=None)
+def _large(subject: AttentionSubject, run: Run, failed: Mapping[str, Result]) -> Cause:
+    if "blocks" in subject.claims:
+        return Cause(bug="blockwise")
+    measured = failed["large_logits"].evidence.measured
+    if subject.has_oracle and isinstance(measured, float) and math.isfinite(measured):
+        # Exponentials that leave their range give no number; a number says that other keys have weight.
+        return Cause(bug="mask_value", says="hidden keys have weight where their logits are far above the others")
+    return Cause(bug="overflow")
 
 
 def _rows(subject: AttentionSubject, run: Run, failed: Mapping[str, Result]) -> Cause:
@@ -383,8 +330,8 @@ _LOOKS: Mapping[str, _Look] = {
     "scale": _scale,
     "head_grouping": _grouping,
     "window_width": _window,
-    "noop_mask": _noop,
-    "mask": _mask,
+    "noop_mask": of_noop_mask,
+    "mask": of_mask,
     "batch_rows": _rows,
     "oracle": _oracle,
     "causality": _later,
@@ -394,7 +341,8 @@ _LOOKS: Mapping[str, _Look] = {
     "kv_cache": _cache,
     "low_precision": _low,
     "prefix": lambda subject, run, failed: Cause(bug="window_path" if subject.contract.window else None),
-    "every_key": lambda subject, run, failed: Cause(bug="blockwise" if subject.is_function else None),
+    "every_key": lambda subject, run, failed: Cause(bug="blockwise" if "blocks" in subject.claims else None),
+    "large_logits": _large,
     "gradients": _unreached,
     "inputs_untouched": _overwritten,
 }

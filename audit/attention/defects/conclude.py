@@ -7,7 +7,8 @@ from dataclasses import dataclass, field, replace
 
 from audit.attention.answers import Settled
 from audit.attention.contract import Contract
-from audit.attention.defects.causes import Cause, cause_of
+from audit.attention.defects.cause import Cause
+from audit.attention.defects.causes import cause_of
 from audit.attention.defects.classes import bug_class
 from audit.attention.defects.follows import OF_THE_ORACLE, UNREPEATABLE, follow
 from audit.attention.defects.pictures import picture_of

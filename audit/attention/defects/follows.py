@@ -46,6 +46,8 @@ FOLLOWS: Mapping[str, frozenset[str]] = {
     "precision": OF_THE_ORACLE | {"low_precision", "logits_dtype", "kv_cache"},
     "angles": OF_THE_ORACLE | {"low_precision", "kv_cache"},
     "blockwise": OF_THE_ORACLE | {"prefix", "low_precision"},
+    "mask_value": OF_THE_ORACLE | {"low_precision"},
+    "overflow": OF_THE_ORACLE | {"low_precision"},
     "strides": frozenset({"kv_cache"}),
     "overwritten": _ALL,
     "dropout": _ALL | {"dropout_in_eval"},

@@ -61,7 +61,9 @@ _CUT = re.compile(
     r"multinomial|\.half\(|bfloat16|revers\w*grad|grad\w*revers|floor\(|hash|sort\(|\.data\b",
     _I,
 )
-
+# A loop that takes some keys at a time, by steps of a range or parts of a tensor.
+_LOOP = re.compile(r"^\s*(?:async )?(?:for|while)\b", re.MULTILINE)
+_IN_BLOCKS = re.compile(r"\brange\([^()]*(?:\([^()]*\)[^()]*)*,[^()]*,|block|tile|chunk|\.split\(|\bmaximum\(", _I)
 
 _QUERIES = re.compile(r"(to_|w_?|fc_|c_|in_)?(q|query|qkv|attn|query_key_value)(_?proj|_?lin\w*)?", _I)
 
@@ -177,6 +179,13 @@ def sums_to_one(source: Source, module: torch.nn.Module | None, form: Form) -> s
 def is_sparse(source: Source) -> bool:
     """Whether some keys may be left out on purpose."""
     return bool(_SPARSE.search(code_of(source)))
+
+
+def in_blocks(source: Source) -> str | None:
+    """Return why keys are taken block by block, as an online softmax takes them; None where no loop does."""
+    code = _HARMLESS.sub("", code_of(source))
+    taken = _IN_BLOCKS.search(code) if _LOOP.search(code) else None
+    return f"a loop in its code, with {taken[0].strip()!r}" if taken else None
 
 
 def cuts_gradients(source: Source) -> str | None:
