@@ -14,8 +14,9 @@ from audit.attention.answers import Settled
 from audit.attention.bounds import distance
 from audit.attention.cases import key_length, oracle_cases, plain_case, replaced_keys
 from audit.attention.contract import Contract
+from audit.attention.defects.cache_causes import of_cache
 from audit.attention.defects.cause import Cause
-from audit.attention.defects.mask_causes import of_mask, of_noop_mask
+from audit.attention.defects.mask_causes import of_mask, of_masked_positions, of_noop_mask
 from audit.attention.defects.usual import PLAIN
 from audit.attention.defects.weights import weights_of
 from audit.attention.oracle import FAITHFUL, Departure
@@ -28,6 +29,10 @@ from audit.results import Result
 
 _SAME = 1e-3  # relative, of scales
 _NOT_TOGETHER = "its exponentials and their sum do not belong together"
+_SAME_WEIGHT = 1e-5  # of weights, which are of the order of one
+_OTHER = 0.1  # of the largest output: rows of other samples, and not what a common factor of the batch changes
+# Of the largest output: angles, cosines and sines of 16 bits are off by 2**-9 to 2**-11, others by as much as they are.
+_ROUNDED = 2.0**-7
 _NO_WEIGHT = 1e-7  # of weights that sum to 1: what a large negative logit leaves in float32
 
 
@@ -47,9 +52,9 @@ def _core(subject: AttentionSubject, run: Run, wrong: Callable[[Core], bool] = l
 
 def _scale(subject: AttentionSubject, run: Run, failed: Mapping[str, Result]) -> Cause:
     def is_wrong(core: Core) -> bool:
-        if core.scale is None or not core.head_dim or core.normalised:
+        if core.factor is None or not core.head_dim or core.normalised:
             return False
-        return not same(core.scale, wanted(core))
+        return not same(core.factor, wanted(core))
 
     def wanted(core: Core) -> float:
         assert core.head_dim
@@ -59,7 +64,7 @@ def _scale(subject: AttentionSubject, run: Run, failed: Mapping[str, Result]) ->
         return abs(scale - other) <= _SAME * abs(other)
 
     core = _core(subject, run, is_wrong)
-    if core is None or core.scale is None or not core.head_dim:
+    if core is None or core.factor is None or not core.head_dim:
         return Cause(bug=None)
     usual = wanted(core)
     forms = {
@@ -68,16 +73,16 @@ def _scale(subject: AttentionSubject, run: Run, failed: Mapping[str, Result]) ->
         "inverted": 1 / usual if usual else 0.0,
         "1/head_dim": 1 / core.head_dim,
     } | ({"1/sqrt(head_dim)": float(core.head_dim**-0.5)} if subject.contract.scale == 1 else {})
-    form = next((name for name, value in forms.items() if same(core.scale, value)), None)
-    name = f"the scale is {core.scale:.4g}" + (f", {form}" if form else "") + f", where {usual:.4g} is right"
-    contract = subject.contract.model_copy(update={"scale": core.scale})
+    form = next((name for name, value in forms.items() if same(core.factor, value)), None)
+    name = f"the scale is {core.factor:.4g}" + (f", {form}" if form else "") + f", where {usual:.4g} is right"
+    contract = subject.contract.model_copy(update={"scale": core.factor})
     # One of a size of the input is another for each input.
     sizes = (subject.contract.embed_dim, core.heads or subject.contract.num_heads)
     return Cause(
         bug="scale_form" if form else "scale_size",
         says=name,
         contract=contract,
-        is_exact=form is not None or any(size and same(core.scale, float(size**-0.5)) for size in sizes),
+        is_exact=form is not None or any(size and same(core.factor, float(size**-0.5)) for size in sizes),
         location=core.location(run.target),
     )
 
@@ -97,6 +102,8 @@ def _softmax_axis(subject: AttentionSubject, run: Run, failed: Mapping[str, Resu
 
 def _sums(subject: AttentionSubject, run: Run, failed: Mapping[str, Result]) -> Cause:
     """Weights that do not sum to one are of another axis or of features, or tokens are mixed beside them."""
+    if _leaks(subject, run):
+        return _LEAKS
     try:
         axes = {core.softmax_axis for core in cores_of(traces_of(subject, run, subject.finest_dtype).first)}
     except Settled:  # no softmax
@@ -159,6 +166,8 @@ def _window(subject: AttentionSubject, run: Run, failed: Mapping[str, Result]) -
 
 def _oracle(subject: AttentionSubject, run: Run, failed: Mapping[str, Result]) -> Cause:
     """Look for the one usual mistake with which the oracle gives what was observed in every case and dtype."""
+    if _leaks(subject, run):
+        return _LEAKS
     cases = oracle_cases(subject, subject.generator(run.seed))
     left = list(usual_mistakes(subject.contract))
     for dtype in subject.contract.dtypes:
@@ -179,6 +188,21 @@ def _oracle(subject: AttentionSubject, run: Run, failed: Mapping[str, Result]) -
         contract=contract,
         departure=departure,
     )
+
+
+_LEAKS = Cause(bug="packed", says="a sequence that is packed behind another depends on it")
+
+
+def _leaks(subject: AttentionSubject, run: Run) -> bool:
+    """Whether the second of two sequences that a function takes packed into one depends on the first."""
+    recipes = subject.form.get("arguments")
+    if not isinstance(recipes, dict) or not any(str(each).startswith("packed") for each in recipes.values()):
+        return False
+    generator = subject.generator(run.seed)
+    case, other = plain_case(subject, generator), plain_case(subject, generator)
+    mixed = {name: torch.cat((other.tensors[name][:1], tensor[1:])) for name, tensor in case.tensors.items()}
+    runs = compared(subject, run, subject.finest_dtype, [case, case.replaced("the first sequence replaced", **mixed)])
+    return distance(runs.outputs[1][1], runs.outputs[0][1]) > runs.bound
 
 
 def _class_of(declared: Contract, name: str, contract: Contract, departure: Departure) -> str | None:
@@ -227,11 +251,30 @@ def _rows(subject: AttentionSubject, run: Run, failed: Mapping[str, Result]) -> 
 
     if "document of a row" in str(failed["batch_rows"].reason):
         return Cause(bug="packed", says="documents of one row affect each other")
+    if _leaks(subject, run):
+        return _LEAKS
     if subject.contract.key_mask:
         unmasked = replace(subject, contract=subject.contract.model_copy(update={"key_mask": False}))
         if batch_rows.judge(unmasked, run).outcome is Outcome.PASSED:
             return Cause(bug="mask_heads", says="samples affect each other only where their masks differ")
+    if _mixed_after(subject, run):
+        return Cause(bug="heads", says="the weights of a sample do not depend on the others, its output does")
     return Cause(bug="samples")
+
+
+def _mixed_after(subject: AttentionSubject, run: Run) -> bool:
+    """Whether another sample leaves the weights of the first as they are, and makes its output a wholly other one."""
+    generator = subject.generator(run.seed)
+    case, other = plain_case(subject, generator), plain_case(subject, generator)
+    mixed = {name: torch.cat((tensor[:1], other.tensors[name][1:])) for name, tensor in case.tensors.items()}
+    changed = case.replaced("the other sample replaced", **mixed)
+    weights = [weights_of(subject, run, each) for each in (case, changed)]
+    if weights[0] is None or weights[1] is None or weights[0].shape != weights[1].shape:
+        return False
+    if float((weights[1] - weights[0]).abs().max()) > _SAME_WEIGHT:
+        return False
+    before, after = (each[0] for each in subject.forward(run, subject.finest_dtype, [case, changed]).outputs)
+    return distance(after, before) > _OTHER * float(before.abs().max())
 
 
 def _later(subject: AttentionSubject, run: Run, failed: Mapping[str, Result]) -> Cause:
@@ -269,33 +312,6 @@ def _training(subject: AttentionSubject, run: Run, failed: Mapping[str, Result])
     return Cause(bug=None)
 
 
-def _cache(subject: AttentionSubject, run: Run, failed: Mapping[str, Result]) -> Cause:
-    case = plain_case(subject, subject.generator(run.seed))
-    runs = compared(subject, run, subject.finest_dtype, [case], chunkings=[[1] * key_length(case)])
-    decoded = runs.outputs[1]
-    if distance(decoded, runs.outputs[0]) <= runs.bound and "positions left out" in str(failed["kv_cache"].reason):
-        return Cause(bug="rotary_offset", says="only where positions are left out")
-    if distance(decoded[:, 1:], decoded[:, :1].expand_as(decoded[:, 1:])) <= runs.bound:
-        return Cause(bug="alignment", says="each token that follows cached ones sees the first key only")
-    if subject.contract.window is not None:
-        return Cause(bug="rolling_cache", says="it declares a window, so keys have to leave the cache")
-    if subject.contract.rotary_base is not None and subject.has_oracle and _is_a_turn(subject, run, decoded):
-        return Cause(bug="rotary_offset", says="the oracle with other positions gives what was decoded")
-    return Cause(bug=None)
-
-
-def _is_a_turn(subject: AttentionSubject, run: Run, decoded: torch.Tensor) -> bool:
-    """Whether keys and queries rotated by some usual wrong offset give the outputs that were decoded one by one."""
-    from audit.attention.defects.offsets import decoded_with_offset
-
-    case = plain_case(subject, subject.generator(run.seed))
-    dtype = subject.finest_dtype
-    state = subject.ask(run, dtype, [("forward", case)], opened=True).state
-    bound = 2 * subject.allowance(state, case, dtype)
-    sent = subject.as_sent(case, dtype)
-    return any(distance(decoded, each) <= bound for each in decoded_with_offset(subject.contract, state, sent))
-
-
 def _low(subject: AttentionSubject, run: Run, failed: Mapping[str, Result]) -> Cause:
     rotates = subject.contract.rotary_base is not None or _core(subject, run, lambda core: core.rotated) is not None
     return Cause(bug="angles" if rotates and "logits_dtype" not in failed else "precision")
@@ -321,6 +337,26 @@ def _unreached(subject: AttentionSubject, run: Run, failed: Mapping[str, Result]
     return Cause(bug="sinks", says="the sinks take no part") if is_sink else Cause(bug="gradients")
 
 
+def _queries(subject: AttentionSubject, run: Run, failed: Mapping[str, Result]) -> Cause:
+    cores = cores_of(traces_of(subject, run, subject.finest_dtype).first)
+    if all(core.softmax_axis == "keys" for core in cores):
+        return Cause(bug="heads", says="the softmax runs over the keys, and tokens are mixed after it")
+    return Cause(bug="softmax_axis")
+
+
+def _shifted(subject: AttentionSubject, run: Run, failed: Mapping[str, Result]) -> Cause:
+    if "masked tokens before" in str(failed["shifted_positions"].reason) and (
+        found := of_masked_positions(subject, run)
+    ):
+        return found
+    whole = plain_case(subject, subject.generator(run.seed))
+    measured = failed["shifted_positions"].evidence.measured
+    (output,) = subject.forward(run, subject.finest_dtype, [whole], opened=True).outputs
+    if isinstance(measured, float) and measured < _ROUNDED * float(output.abs().max()):
+        return Cause(bug="angles", says=f"outputs change by less than {_ROUNDED:g} of the largest, as by rounding")
+    return Cause(bug="rotary_pairs")
+
+
 _Look = Callable[[AttentionSubject, Run, Mapping[str, Result]], Cause]
 _LOOKS: Mapping[str, _Look] = {
     "repeatable": _repeat,
@@ -338,7 +374,9 @@ _LOOKS: Mapping[str, _Look] = {
     "train_eval": _training,
     "depends": _axes,
     "permutation": _order,
-    "kv_cache": _cache,
+    "kv_cache": of_cache,
+    "query_rows": _queries,
+    "shifted_positions": _shifted,
     "low_precision": _low,
     "prefix": lambda subject, run, failed: Cause(bug="window_path" if subject.contract.window else None),
     "every_key": lambda subject, run, failed: Cause(bug="blockwise" if "blocks" in subject.claims else None),

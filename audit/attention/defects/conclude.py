@@ -83,7 +83,8 @@ def _grouped(subject: AttentionSubject, run: Run, failed: Mapping[str, Result]) 
             # What it shows may follow from what another check says more of.
             looked[check] = cause
             left.append(check)
-            left.sort(key=lambda each: each in OF_THE_ORACLE)
+            # What departs from the oracle comes before the gradients of it.
+            left.sort(key=lambda each: (each in OF_THE_ORACLE, each != "oracle"))
             continue
         for other in list(left):
             if how := _comes_from(subject, run, group, other):

@@ -16,6 +16,8 @@ from audit.gateway import TargetRaised
 from audit.plan import Run
 from audit.results import Result
 
+_QUERIES_HIDDEN = "with a mask, masked queries change, and no key is left out"
+
 
 def of_mask(subject: AttentionSubject, run: Run, failed: Mapping[str, Result]) -> Cause:
     """Return what masked keys with an influence come from."""
@@ -29,14 +31,19 @@ def of_mask(subject: AttentionSubject, run: Run, failed: Mapping[str, Result]) -
         Change.NOTHING: ("mask_ignored", "the weights with a mask are those without one"),
         Change.INVERTED: ("mask_inverted", "with a mask, masked keys have all the weight"),
         Change.FACTOR: ("mask_added", "with a mask, the weights of masked keys change by a factor of e"),
-        Change.QUERIES: ("mask_axis", "with a mask, the weights of masked queries change, and no key is left out"),
+        Change.QUERIES: ("mask_axis", _QUERIES_HIDDEN),
     }
     if changes in words:
         bug, says = words[changes]
         return Cause(bug=bug, says=says)
+    if changes is Change.HIDDEN:
+        says = "masked keys have no weight, and outputs depend on them all the same: tokens are mixed elsewhere"
+        return Cause(bug="heads", says=says)
     runs = compared(subject, run, subject.finest_dtype, [whole, masked])
     if distance(*runs.outputs) <= runs.bound:
         return Cause(bug="mask_ignored", says="the output with a mask is that without one")
+    if _hides_queries(subject, run):
+        return Cause(bug="mask_axis", says=_QUERIES_HIDDEN)
     inverted = with_mask(subject, whole, ~mask, "the opposite mask")
     generator = subject.generator(run.seed)
     kept = torch.zeros_like(mask)
@@ -51,11 +58,15 @@ def of_mask(subject: AttentionSubject, run: Run, failed: Mapping[str, Result]) -
 
 def of_noop_mask(subject: AttentionSubject, run: Run, failed: Mapping[str, Result]) -> Cause:
     """Return what a change by a mask that allows everything comes from."""
+    if HOLDS_CAUSAL in str(failed["noop_mask"].reason):
+        return Cause(bug=None, says="the mask is the causal one, whose place it may take")
+    return _noop(subject, run)
+
+
+def _noop(subject: AttentionSubject, run: Run) -> Cause:
     whole = plain_case(subject, subject.generator(run.seed), is_causal=bool(subject.contract.is_causal))
     mask = torch.ones(whole.inputs.shape[0], key_length(whole), dtype=torch.bool)
     masked = with_mask(subject, whole, mask, "every key kept")
-    if HOLDS_CAUSAL in str(failed["noop_mask"].reason):
-        return Cause(bug=None, says="the mask is the causal one, whose place it may take")
     if _changes_nothing(subject, run, whole, with_mask(subject, whole, ~mask, "no key kept")):
         return Cause(bug="mask_inverted", says="a mask that hides every key changes nothing")
     change = change_by_mask(subject, run, whole, masked, mask[0])
@@ -73,6 +84,27 @@ def of_noop_mask(subject: AttentionSubject, run: Run, failed: Mapping[str, Resul
         if distance(runs.outputs[2][..., :-1, :], runs.outputs[1][..., :-1, :]) > runs.bound:
             return Cause(bug="mask_and_causal", says="under a mask that allows everything later tokens are seen")
     return Cause(bug=None)
+
+
+def of_masked_positions(subject: AttentionSubject, run: Run) -> Cause | None:
+    """Return why masked tokens before the first change outputs where it is the mask, and not the positions."""
+    whole = plain_case(subject, subject.generator(run.seed))
+    mask = torch.ones(whole.inputs.shape[0], key_length(whole), dtype=torch.bool)
+    if _changes_nothing(subject, run, whole, with_mask(subject, whole, mask, "every key kept")):
+        return None
+    return _noop(subject, run)
+
+
+def _hides_queries(subject: AttentionSubject, run: Run) -> bool:
+    """Whether a mask leaves the outputs of kept queries behind masked keys as they are, and changes the others."""
+    if subject.is_function or subject.contract.context_dim is not None:
+        return False
+    whole = plain_case(subject, subject.generator(run.seed))
+    mask = padding_mask(side="left", length=key_length(whole))
+    runs = compared(subject, run, subject.finest_dtype, [whole, with_mask(subject, whole, mask, "left padding")])
+    plain, masked = runs.outputs
+    same = distance(masked[mask], plain[mask]) <= runs.bound
+    return same and distance(masked[~mask], plain[~mask]) > runs.bound
 
 
 def _changes_nothing(subject: AttentionSubject, run: Run, whole: Case, other: Case) -> bool:

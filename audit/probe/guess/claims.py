@@ -65,6 +65,10 @@ def claimed(subject: Subject, contract: Mapping[str, object]) -> Claims:
         found.said["head_grouping"] = why
     if why := structure.cuts_gradients(subject.source):
         found.said["cut"] = why
+    if found.contract.get("rows_sum_to_one") and (
+        why := structure.linear_in_values(subject.source, subject.module, subject.form)
+    ):
+        found.said["linear"] = why
     if why := structure.in_blocks(subject.source):
         found.said["blocks"] = why
     return found

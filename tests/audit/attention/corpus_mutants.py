@@ -27,6 +27,7 @@ from .corpus import (
     EFFICIENT,
     EINSUM,
     EMPTY_ROWS,
+    FAVOR,
     FUTURE,
     GATED,
     GLOBAL,
@@ -389,6 +390,15 @@ MUTANTS = (
     _mutant("said_causal_and_is_not", SAID_CAUSAL, "is_causal=True", "is_causal=False", DIAGONAL, *FUTURE),
     _mutant("rolling_window_cached_only", ROLLING_WINDOW, "(i - j < self.window)",
             "((i - j < self.window) | (cache is None))", WINDOW_PATH, "attention.kv_cache"),
+    _mutant("talking_scale_of_heads", TALKING, "self.scale = head_dim**-0.5", "self.scale = num_heads**-0.5",
+            SCALE_SIZE, "attention.scale"),
+    _mutant("favor_divided_by_the_length", FAVOR, "(q @ context) / normalizer", "(q @ context) / k.shape[-2]",
+            NORMALISER, "attention.row_sums"),
+    _mutant("favor_sum_without_a_gradient", FAVOR, "k.sum(dim=-2)", "k.sum(dim=-2).detach()", GRADIENTS,
+            "attention.derivatives"),
+    _mutant("varlen_values_of_all", VARLEN, "vi = v[start:end].transpose(0, 1).unsqueeze(0)",
+            "vi = v[:end].transpose(0, 1).unsqueeze(0)\n        ki = k[:end].transpose(0, 1).unsqueeze(0)", PACKED,
+            "attention.batch_rows"),
 )
 # fmt: on
 
