@@ -27,7 +27,6 @@ from .corpus import (
     EFFICIENT,
     EINSUM,
     EMPTY_ROWS,
-    FAVOR,
     FUTURE,
     GATED,
     GLOBAL,
@@ -95,6 +94,7 @@ from .corpus import (
     Correct,
     Mutant,
 )
+from .corpus_further import FURTHER
 
 
 def _mutant(name: str, of: Correct, before: str, after: str, bug: str, *checks: str) -> Mutant:
@@ -390,15 +390,7 @@ MUTANTS = (
     _mutant("said_causal_and_is_not", SAID_CAUSAL, "is_causal=True", "is_causal=False", DIAGONAL, *FUTURE),
     _mutant("rolling_window_cached_only", ROLLING_WINDOW, "(i - j < self.window)",
             "((i - j < self.window) | (cache is None))", WINDOW_PATH, "attention.kv_cache"),
-    _mutant("talking_scale_of_heads", TALKING, "self.scale = head_dim**-0.5", "self.scale = num_heads**-0.5",
-            SCALE_SIZE, "attention.scale"),
-    _mutant("favor_divided_by_the_length", FAVOR, "(q @ context) / normalizer", "(q @ context) / k.shape[-2]",
-            NORMALISER, "attention.row_sums"),
-    _mutant("favor_sum_without_a_gradient", FAVOR, "k.sum(dim=-2)", "k.sum(dim=-2).detach()", GRADIENTS,
-            "attention.derivatives"),
-    _mutant("varlen_values_of_all", VARLEN, "vi = v[start:end].transpose(0, 1).unsqueeze(0)",
-            "vi = v[:end].transpose(0, 1).unsqueeze(0)\n        ki = k[:end].transpose(0, 1).unsqueeze(0)", PACKED,
-            "attention.batch_rows"),
+    *FURTHER,
 )
 # fmt: on
 
