@@ -117,6 +117,11 @@ WRONG: dict[str, tuple[str, str | None]] = {
     "another_sum": (
         edited(BY_HAND, "weights.sum(dim=-1, keepdim=True)", "weights.sum(dim=-1, keepdim=True).sqrt()"), "normaliser",
     ),
+    "queries_hidden": (edited(KEPT, "mask[:, None, None, :]", "mask[:, None, :, None]"), "mask_axis"),
+    "samples_mixed": (
+        edited(FUSED, "out.transpose(1, 2).reshape(b, n, d)", "out.flatten(0, 1).transpose(0, 1).reshape(b, n, d)"),
+        "heads",
+    ),
     "replaced_and_first_hidden": (edited(REPLACED, "mask[:, None]", "mask[:, None] & (torch.arange(n) > 0)"), None),
 }  # fmt: skip
 
