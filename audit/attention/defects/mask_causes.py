@@ -36,14 +36,14 @@ def of_mask(subject: AttentionSubject, run: Run, failed: Mapping[str, Result]) -
     if changes in words:
         bug, says = words[changes]
         return Cause(bug=bug, says=says)
+    if _hides_queries(subject, run):
+        return Cause(bug="mask_axis", says=_QUERIES_HIDDEN)
     if changes is Change.HIDDEN:
         says = "masked keys have no weight, and outputs depend on them all the same: tokens are mixed elsewhere"
         return Cause(bug="heads", says=says)
     runs = compared(subject, run, subject.finest_dtype, [whole, masked])
     if distance(*runs.outputs) <= runs.bound:
         return Cause(bug="mask_ignored", says="the output with a mask is that without one")
-    if _hides_queries(subject, run):
-        return Cause(bug="mask_axis", says=_QUERIES_HIDDEN)
     inverted = with_mask(subject, whole, ~mask, "the opposite mask")
     generator = subject.generator(run.seed)
     kept = torch.zeros_like(mask)

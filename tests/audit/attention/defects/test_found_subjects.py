@@ -14,7 +14,8 @@ from audit.session import Collected
 from audit.target import Target
 
 CORPUS = Path(__file__).parents[3] / "fixtures" / "attention" / "corpus"
-# File, class, what is replaced by what, and the class of the mistake that makes; no oracle knows the first three, nor what decodes.
+# File, class, what is replaced by what, and the class of the mistake that makes; no oracle knows the first three, nor
+# what decodes.
 EDITS = {
     "one ahead": (
         "nano_gpt", "CausalSelfAttention",
