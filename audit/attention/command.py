@@ -100,7 +100,7 @@ def print_spec(options: SpecOptions) -> None:
         raise UsageError(f"{options.name}: {failure}") from failure
     finally:
         collected.close()
-    typer.echo(spec_stub(reply), nl=False)
+    typer.echo(spec_stub(reply, root=tree.root, settings=tree.settings), nl=False)
     raise typer.Exit(0 if reply.get("problem") is None else 1)
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from audit.attention.decode_stub import decode_lines, has_cache
+from audit.attention.spec_header import header_lines, models_lines
 from audit.attention.spec_lines import (
     HEADS_TAKEN,
     TAKEN,
@@ -18,6 +19,7 @@ from audit.attention.spec_lines import (
     recipe_of,
 )
 from audit.gateway.client import Plain
+from audit.target import Settings
 
 _LONG = 30  # characters: what is longer has a line of its own
 _UNDECIDED = {
@@ -38,12 +40,19 @@ _FURTHER = (
 )  # fmt: skip
 
 
-def spec_stub(found: Mapping[str, Plain]) -> str:
-    """Return the text of a specs module for what `attention_find` replied about a class or function."""
+def spec_stub(found: Mapping[str, Plain], *, root: Path | None = None, settings: Settings | None = None) -> str:
+    """Return the text of a specs module for what `attention_find` replied about a class or function.
+
+    Args:
+        found: the reply.
+        root: the folder whose `pyproject.toml` counts, and
+        settings: what that says; without them it is taken for empty and beside the topmost package.
+    """
     reply: Any = found
     qualname, problem = str(reply["qualname"]), reply["problem"]
     module = reply["module"] or Path(str(reply["path"])).stem
     lines = [f'"""How {qualname} of {module} is built and called, and what it promises."""', ""]
+    lines += [*header_lines(module, Path(str(reply["path"])), root=root, settings=settings), ""]
     if not reply["module"]:
         lines += [f"# {Path(str(reply['path'])).name} is part of no package: its folder must be on the path.", ""]
     if problem:
@@ -66,6 +75,7 @@ def spec_stub(found: Mapping[str, Plain]) -> str:
     names = sorted({qualname.partition(".")[0], *(name for each in usable for name in names_in(each["choices"]))})
     lines += _imports(module, names, "\n".join(body))
     lines += body
+    lines += models_lines(module)
     lines += ["ATTENTION: dict[str, dict[str, object]] = {"]
     for i, each in enumerate(usable):
         lines += _entry(each, module, qualname, _suffix(i))

@@ -1,5 +1,7 @@
 """What the probe's trace of a forward says, read as data that has the stated types and nothing else."""
 
+import math
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, NamedTuple
@@ -25,6 +27,8 @@ BATCH = BATCH_SIZE
 _MOST_TRACED = 128  # keys; a wider window would need more, and its table of weights with it
 NO_SOFTMAX = "no softmax attention was seen: nothing between a product of queries and keys and a product with values"
 NO_SIZES = "undeclared: the sizes of the inputs could not be inferred, so nothing was traced"
+# Another product, as a layer over the heads is, on the way from the product of queries and keys to the softmax.
+_MIXED = re.compile(r"'(mm|addmm|bmm|baddbmm|linear|convolution)' stands between")
 
 Frames = tuple[tuple[str, int], ...]
 Count = Annotated[int, Field(ge=0)]
@@ -67,6 +71,14 @@ class Core(_Reply):
     attended: str | None
     dropout: FiniteFloat
     weights: tuple[tuple[tuple[FiniteFloat, ...], ...], ...] | None
+
+    @property
+    def factor(self) -> float | None:
+        """The scale, or where the logits of heads are mixed, the numbers by which the product is multiplied alone."""
+        if self.scale is not None:
+            return self.scale
+        is_mixed = not self.learned_scale and not self.normalised and _MIXED.match(self.scale_why)
+        return math.prod(self.factors) if is_mixed and self.factors else None
 
     @property
     def where(self) -> str:

@@ -4,48 +4,36 @@ Where the oracle can compute what the mistake does, the cause holds a contract a
 failures are seen to come from it as well.
 """
 
+import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import torch
 
 from audit.attention.answers import Settled
 from audit.attention.bounds import distance
-from audit.attention.cases import key_length, oracle_cases, padding_mask, plain_case, replaced_keys, with_mask
+from audit.attention.cases import key_length, oracle_cases, plain_case, replaced_keys
 from audit.attention.contract import Contract
+from audit.attention.defects.cache_causes import of_cache
+from audit.attention.defects.cause import Cause
+from audit.attention.defects.mask_causes import of_mask, of_masked_positions, of_noop_mask
 from audit.attention.defects.usual import PLAIN
-from audit.attention.defects.weights import Change, change_by_mask, weights_of
+from audit.attention.defects.weights import weights_of
 from audit.attention.oracle import FAITHFUL, Departure
 from audit.attention.properties.oracle import usual_mistakes
 from audit.attention.properties.runs import compared
 from audit.attention.subject import LENGTH, AttentionSubject
 from audit.attention.traced import Core, can_trace_window, cores_of, trace_of, traces_of
 from audit.plan import Run
-from audit.results import Location, Result
+from audit.results import Result
 
 _SAME = 1e-3  # relative, of scales
+_NOT_TOGETHER = "its exponentials and their sum do not belong together"
+_SAME_WEIGHT = 1e-5  # of weights, which are of the order of one
+_OTHER = 0.1  # of the largest output: rows of other samples, and not what a common factor of the batch changes
+# Of the largest output: angles, cosines and sines of 16 bits are off by 2**-9 to 2**-11, others by as much as they are.
+_ROUNDED = 2.0**-7
 _NO_WEIGHT = 1e-7  # of weights that sum to 1: what a large negative logit leaves in float32
-
-
-@dataclass(frozen=True, kw_only=True)
-class Cause:
-    """`bug` is the class of the mistake; None where it is not established.
-
-    `is_exact`: whether contract and departure say just what is computed, and not only what is not promised any more.
-    """
-
-    bug: str | None
-    says: str = ""
-    contract: Contract | None = None
-    departure: Departure = FAITHFUL
-    is_exact: bool = True
-    location: Location | None = None
-
-    def taken_for_right(self, subject: AttentionSubject) -> AttentionSubject | None:
-        """Return the subject as if what it does were declared; None where no oracle computes that."""
-        if self.contract is None and self.departure == FAITHFUL:
-            return None
-        return replace(subject, contract=self.contract or subject.contract, departure=self.departure)
 
 
 def cause_of(check: str, subject: AttentionSubject, run: Run, failed: Mapping[str, Result]) -> Cause:
@@ -64,9 +52,9 @@ def _core(subject: AttentionSubject, run: Run, wrong: Callable[[Core], bool] = l
 
 def _scale(subject: AttentionSubject, run: Run, failed: Mapping[str, Result]) -> Cause:
     def is_wrong(core: Core) -> bool:
-        if core.scale is None or not core.head_dim or core.normalised:
+        if core.factor is None or not core.head_dim or core.normalised:
             return False
-        return not same(core.scale, wanted(core))
+        return not same(core.factor, wanted(core))
 
     def wanted(core: Core) -> float:
         assert core.head_dim
@@ -76,7 +64,7 @@ def _scale(subject: AttentionSubject, run: Run, failed: Mapping[str, Result]) ->
         return abs(scale - other) <= _SAME * abs(other)
 
     core = _core(subject, run, is_wrong)
-    if core is None or core.scale is None or not core.head_dim:
+    if core is None or core.factor is None or not core.head_dim:
         return Cause(bug=None)
     usual = wanted(core)
     forms = {
@@ -85,16 +73,16 @@ def _scale(subject: AttentionSubject, run: Run, failed: Mapping[str, Result]) ->
         "inverted": 1 / usual if usual else 0.0,
         "1/head_dim": 1 / core.head_dim,
     } | ({"1/sqrt(head_dim)": float(core.head_dim**-0.5)} if subject.contract.scale == 1 else {})
-    form = next((name for name, value in forms.items() if same(core.scale, value)), None)
-    name = f"the scale is {core.scale:.4g}" + (f", {form}" if form else "") + f", where {usual:.4g} is right"
-    contract = subject.contract.model_copy(update={"scale": core.scale})
+    form = next((name for name, value in forms.items() if same(core.factor, value)), None)
+    name = f"the scale is {core.factor:.4g}" + (f", {form}" if form else "") + f", where {usual:.4g} is right"
+    contract = subject.contract.model_copy(update={"scale": core.factor})
     # One of a size of the input is another for each input.
     sizes = (subject.contract.embed_dim, core.heads or subject.contract.num_heads)
     return Cause(
         bug="scale_form" if form else "scale_size",
         says=name,
         contract=contract,
-        is_exact=form is not None or any(size and same(core.scale, float(size**-0.5)) for size in sizes),
+        is_exact=form is not None or any(size and same(core.factor, float(size**-0.5)) for size in sizes),
         location=core.location(run.target),
     )
 
@@ -114,15 +102,22 @@ def _softmax_axis(subject: AttentionSubject, run: Run, failed: Mapping[str, Resu
 
 def _sums(subject: AttentionSubject, run: Run, failed: Mapping[str, Result]) -> Cause:
     """Weights that do not sum to one are of another axis or of features, or tokens are mixed beside them."""
+    if _leaks(subject, run):
+        return _LEAKS
     try:
         axes = {core.softmax_axis for core in cores_of(traces_of(subject, run, subject.finest_dtype).first)}
     except Settled:  # no softmax
-        by_features = subject.contract.feature_map or "features" in subject.claim("rows_sum_to_one")
-        return Cause(bug="normaliser" if by_features else "softmax_axis")
+        said = subject.claim("rows_sum_to_one")
+        if subject.contract.feature_map or "features" in said:
+            return Cause(bug="normaliser")
+        if "exponentials" in said:
+            return Cause(bug="blockwise" if "blocks" in subject.claims else "normaliser", says=_NOT_TOGETHER)
+        return Cause(bug="softmax_axis")
     if axes == {"keys"} and {"permutation", "causality", "attended_axis"} & set(failed):
         return Cause(bug="heads", says="the softmax runs over the keys, and tokens are mixed after it")
     if "exponentials" in subject.claim("rows_sum_to_one"):
-        return Cause(bug="blockwise", says="its exponentials and their sum do not belong together")
+        bug = "blockwise" if "blocks" in subject.claims else "normaliser"
+        return Cause(bug=bug, says=_NOT_TOGETHER)
     return _softmax_axis(subject, run, failed)
 
 
@@ -171,6 +166,8 @@ def _window(subject: AttentionSubject, run: Run, failed: Mapping[str, Result]) -
 
 def _oracle(subject: AttentionSubject, run: Run, failed: Mapping[str, Result]) -> Cause:
     """Look for the one usual mistake with which the oracle gives what was observed in every case and dtype."""
+    if _leaks(subject, run):
+        return _LEAKS
     cases = oracle_cases(subject, subject.generator(run.seed))
     left = list(usual_mistakes(subject.contract))
     for dtype in subject.contract.dtypes:
@@ -193,6 +190,21 @@ def _oracle(subject: AttentionSubject, run: Run, failed: Mapping[str, Result]) -
     )
 
 
+_LEAKS = Cause(bug="packed", says="a sequence that is packed behind another depends on it")
+
+
+def _leaks(subject: AttentionSubject, run: Run) -> bool:
+    """Whether the second of two sequences that a function takes packed into one depends on the first."""
+    recipes = subject.form.get("arguments")
+    if not isinstance(recipes, dict) or not any(str(each).startswith("packed") for each in recipes.values()):
+        return False
+    generator = subject.generator(run.seed)
+    case, other = plain_case(subject, generator), plain_case(subject, generator)
+    mixed = {name: torch.cat((other.tensors[name][:1], tensor[1:])) for name, tensor in case.tensors.items()}
+    runs = compared(subject, run, subject.finest_dtype, [case, case.replaced("the first sequence replaced", **mixed)])
+    return distance(runs.outputs[1][1], runs.outputs[0][1]) > runs.bound
+
+
 def _class_of(declared: Contract, name: str, contract: Contract, departure: Departure) -> str | None:
     """Return the class of a mistake by what differs from the declaration."""
     if departure.causal is not None:
@@ -205,6 +217,7 @@ def _class_of(declared: Contract, name: str, contract: Contract, departure: Depa
         return "rotary_pairs"
     fields = {
         "scale": "scale_size",
+        "given_mask": "mask_and_causal",
         "causal_alignment": "alignment",
         "head_grouping": "grouping",
         "rotary_layout": "rotary_pairs",
@@ -222,56 +235,14 @@ def _class_of(declared: Contract, name: str, contract: Contract, departure: Depa
     return fields.get(changed[0]) if changed else None
 
 
-def _mask(subject: AttentionSubject, run: Run, failed: Mapping[str, Result]) -> Cause:
-    whole = plain_case(subject, subject.generator(run.seed), is_causal=False)
-    mask = padding_mask(side="right", length=key_length(whole))
-    masked = with_mask(subject, whole, mask, "right padding")
-    if "each of two windows" in str(failed["mask"].reason):
-        return Cause(bug="mask_heads", says="windows get the mask of another window")
-    changes = change_by_mask(subject, run, whole, masked, mask[0])
-    words = {
-        Change.NOTHING: ("mask_ignored", "the weights with a mask are those without one"),
-        Change.INVERTED: ("mask_inverted", "with a mask, masked keys have all the weight"),
-        Change.FACTOR: ("mask_added", "with a mask, the weights of masked keys change by a factor of e"),
-        Change.QUERIES: ("mask_axis", "with a mask, the weights of masked queries change, and no key is left out"),
-    }
-    if changes in words:
-        bug, says = words[changes]
-        return Cause(bug=bug, says=says)
-    runs = compared(subject, run, subject.finest_dtype, [whole, masked])
-    if distance(*runs.outputs) <= runs.bound:
-        return Cause(bug="mask_ignored", says="the output with a mask is that without one")
-    inverted = with_mask(subject, whole, ~mask, "the opposite mask")
-    generator = subject.generator(run.seed)
-    kept = torch.zeros_like(mask)
-    kept[0] = mask[0]
-    cases = [whole, masked, replaced_keys(masked, kept, generator), inverted]
-    if subject.is_function or subject.contract.context_dim is not None:
-        outputs = compared(subject, run, subject.finest_dtype, cases)
-        if distance(outputs.outputs[2][0], outputs.outputs[1][0]) <= outputs.bound:
-            return Cause(bug="mask_inverted", says="with a mask, kept keys have no influence")
-    return Cause(bug=None)
-
-
-def _noop(subject: AttentionSubject, run: Run, failed: Mapping[str, Result]) -> Cause:
-    whole = plain_case(subject, subject.generator(run.seed), is_causal=bool(subject.contract.is_causal))
-    mask = torch.ones(whole.inputs.shape[0], key_length(whole), dtype=torch.bool)
-    masked = with_mask(subject, whole, mask, "every key kept")
-    change = change_by_mask(subject, run, whole, masked, mask[0])
-    if change is Change.FUTURE:
-        return Cause(bug="mask_and_causal", says="a given mask takes the place of the causal one")
-    if change is Change.CAUSAL:
-        return Cause(bug="causality", says="only with a mask it is causal")
-    if change is Change.PAST:
-        return Cause(bug="window_path", says="with a mask, a query sees keys that it does not see without one")
-    if not subject.is_function and subject.contract.is_causal:
-        last = torch.zeros_like(mask)
-        last[:, -1] = True
-        other = replaced_keys(masked, last, subject.generator(run.seed))
-        runs = compared(subject, run, subject.finest_dtype, [whole, masked, other])
-        if distance(runs.outputs[2][..., :-1, :], runs.outputs[1][..., :-1, :]) > runs.bound:
-            return Cause(bug="mask_and_causal", says="under a mask that allows everything later tokens are seen")
-    return Cause(bug=None)
+def _large(subject: AttentionSubject, run: Run, failed: Mapping[str, Result]) -> Cause:
+    if "blocks" in subject.claims:
+        return Cause(bug="blockwise")
+    measured = failed["large_logits"].evidence.measured
+    if subject.has_oracle and isinstance(measured, float) and math.isfinite(measured):
+        # Exponentials that leave their range give no number; a number says that other keys have weight.
+        return Cause(bug="mask_value", says="hidden keys have weight where their logits are far above the others")
+    return Cause(bug="overflow")
 
 
 def _rows(subject: AttentionSubject, run: Run, failed: Mapping[str, Result]) -> Cause:
@@ -280,11 +251,30 @@ def _rows(subject: AttentionSubject, run: Run, failed: Mapping[str, Result]) -> 
 
     if "document of a row" in str(failed["batch_rows"].reason):
         return Cause(bug="packed", says="documents of one row affect each other")
+    if _leaks(subject, run):
+        return _LEAKS
     if subject.contract.key_mask:
         unmasked = replace(subject, contract=subject.contract.model_copy(update={"key_mask": False}))
         if batch_rows.judge(unmasked, run).outcome is Outcome.PASSED:
             return Cause(bug="mask_heads", says="samples affect each other only where their masks differ")
+    if _mixed_after(subject, run):
+        return Cause(bug="heads", says="the weights of a sample do not depend on the others, its output does")
     return Cause(bug="samples")
+
+
+def _mixed_after(subject: AttentionSubject, run: Run) -> bool:
+    """Whether another sample leaves the weights of the first as they are, and makes its output a wholly other one."""
+    generator = subject.generator(run.seed)
+    case, other = plain_case(subject, generator), plain_case(subject, generator)
+    mixed = {name: torch.cat((tensor[:1], other.tensors[name][1:])) for name, tensor in case.tensors.items()}
+    changed = case.replaced("the other sample replaced", **mixed)
+    weights = [weights_of(subject, run, each) for each in (case, changed)]
+    if weights[0] is None or weights[1] is None or weights[0].shape != weights[1].shape:
+        return False
+    if float((weights[1] - weights[0]).abs().max()) > _SAME_WEIGHT:
+        return False
+    before, after = (each[0] for each in subject.forward(run, subject.finest_dtype, [case, changed]).outputs)
+    return distance(after, before) > _OTHER * float(before.abs().max())
 
 
 def _later(subject: AttentionSubject, run: Run, failed: Mapping[str, Result]) -> Cause:
@@ -322,33 +312,6 @@ def _training(subject: AttentionSubject, run: Run, failed: Mapping[str, Result])
     return Cause(bug=None)
 
 
-def _cache(subject: AttentionSubject, run: Run, failed: Mapping[str, Result]) -> Cause:
-    case = plain_case(subject, subject.generator(run.seed))
-    runs = compared(subject, run, subject.finest_dtype, [case], chunkings=[[1] * key_length(case)])
-    decoded = runs.outputs[1]
-    if distance(decoded, runs.outputs[0]) <= runs.bound and "positions left out" in str(failed["kv_cache"].reason):
-        return Cause(bug="rotary_offset", says="only where positions are left out")
-    if distance(decoded[:, 1:], decoded[:, :1].expand_as(decoded[:, 1:])) <= runs.bound:
-        return Cause(bug="alignment", says="each token that follows cached ones sees the first key only")
-    if subject.contract.window is not None:
-        return Cause(bug="rolling_cache", says="it declares a window, so keys have to leave the cache")
-    if subject.contract.rotary_base is not None and subject.has_oracle and _is_a_turn(subject, run, decoded):
-        return Cause(bug="rotary_offset", says="the oracle with other positions gives what was decoded")
-    return Cause(bug=None)
-
-
-def _is_a_turn(subject: AttentionSubject, run: Run, decoded: torch.Tensor) -> bool:
-    """Whether keys and queries rotated by some usual wrong offset give the outputs that were decoded one by one."""
-    from audit.attention.defects.offsets import decoded_with_offset
-
-    case = plain_case(subject, subject.generator(run.seed))
-    dtype = subject.finest_dtype
-    state = subject.ask(run, dtype, [("forward", case)], opened=True).state
-    bound = 2 * subject.allowance(state, case, dtype)
-    sent = subject.as_sent(case, dtype)
-    return any(distance(decoded, each) <= bound for each in decoded_with_offset(subject.contract, state, sent))
-
-
 def _low(subject: AttentionSubject, run: Run, failed: Mapping[str, Result]) -> Cause:
     rotates = subject.contract.rotary_base is not None or _core(subject, run, lambda core: core.rotated) is not None
     return Cause(bug="angles" if rotates and "logits_dtype" not in failed else "precision")
@@ -374,6 +337,26 @@ def _unreached(subject: AttentionSubject, run: Run, failed: Mapping[str, Result]
     return Cause(bug="sinks", says="the sinks take no part") if is_sink else Cause(bug="gradients")
 
 
+def _queries(subject: AttentionSubject, run: Run, failed: Mapping[str, Result]) -> Cause:
+    cores = cores_of(traces_of(subject, run, subject.finest_dtype).first)
+    if all(core.softmax_axis == "keys" for core in cores):
+        return Cause(bug="heads", says="the softmax runs over the keys, and tokens are mixed after it")
+    return Cause(bug="softmax_axis")
+
+
+def _shifted(subject: AttentionSubject, run: Run, failed: Mapping[str, Result]) -> Cause:
+    if "masked tokens before" in str(failed["shifted_positions"].reason) and (
+        found := of_masked_positions(subject, run)
+    ):
+        return found
+    whole = plain_case(subject, subject.generator(run.seed))
+    measured = failed["shifted_positions"].evidence.measured
+    (output,) = subject.forward(run, subject.finest_dtype, [whole], opened=True).outputs
+    if isinstance(measured, float) and measured < _ROUNDED * float(output.abs().max()):
+        return Cause(bug="angles", says=f"outputs change by less than {_ROUNDED:g} of the largest, as by rounding")
+    return Cause(bug="rotary_pairs")
+
+
 _Look = Callable[[AttentionSubject, Run, Mapping[str, Result]], Cause]
 _LOOKS: Mapping[str, _Look] = {
     "repeatable": _repeat,
@@ -383,18 +366,21 @@ _LOOKS: Mapping[str, _Look] = {
     "scale": _scale,
     "head_grouping": _grouping,
     "window_width": _window,
-    "noop_mask": _noop,
-    "mask": _mask,
+    "noop_mask": of_noop_mask,
+    "mask": of_mask,
     "batch_rows": _rows,
     "oracle": _oracle,
     "causality": _later,
     "train_eval": _training,
     "depends": _axes,
     "permutation": _order,
-    "kv_cache": _cache,
+    "kv_cache": of_cache,
+    "query_rows": _queries,
+    "shifted_positions": _shifted,
     "low_precision": _low,
     "prefix": lambda subject, run, failed: Cause(bug="window_path" if subject.contract.window else None),
-    "every_key": lambda subject, run, failed: Cause(bug="blockwise" if subject.is_function else None),
+    "every_key": lambda subject, run, failed: Cause(bug="blockwise" if "blocks" in subject.claims else None),
+    "large_logits": _large,
     "gradients": _unreached,
     "inputs_untouched": _overwritten,
 }

@@ -248,6 +248,18 @@ _ROWS: dict[str, tuple[str, str, str, tuple[str, ...]]] = {
             "Dao-AILab/flash-attention/issues/2082",
         ),
     ),
+    "mask_value": (
+        "Masked with a number that logits reach",
+        "where logits are large, hidden keys have weight",
+        "fill with -inf, or with `torch.finfo(dtype).min` where a row may be empty",
+        (),
+    ),
+    "overflow": (
+        "Softmax without the maximum of its row",
+        "large logits become infinite, or a whole row zero by zero, and NaN spreads through the loss",
+        "subtract each row's maximum before the exponential, as `softmax` does",
+        (),
+    ),
     "strides": (
         "Non-contiguous inputs",
         "transposed or sliced inputs are read in the wrong order",
@@ -321,8 +333,8 @@ _ROWS: dict[str, tuple[str, str, str, tuple[str, ...]]] = {
         ),
     ),
     "normaliser": (
-        "Linear attention: normaliser",
-        "the output grows with the length of the input",
+        "Weights divided by another sum than their own",
+        "the output grows with the length of the input, or with how much its tokens are alike",
         "divide by the sum of the same features that weight the values",
         (
             "lucidrains/performer-pytorch/issues/40",

@@ -7,7 +7,8 @@ from dataclasses import dataclass, field, replace
 
 from audit.attention.answers import Settled
 from audit.attention.contract import Contract
-from audit.attention.defects.causes import Cause, cause_of
+from audit.attention.defects.cause import Cause
+from audit.attention.defects.causes import cause_of
 from audit.attention.defects.classes import bug_class
 from audit.attention.defects.follows import OF_THE_ORACLE, UNREPEATABLE, follow
 from audit.attention.defects.pictures import picture_of
@@ -82,7 +83,8 @@ def _grouped(subject: AttentionSubject, run: Run, failed: Mapping[str, Result]) 
             # What it shows may follow from what another check says more of.
             looked[check] = cause
             left.append(check)
-            left.sort(key=lambda each: each in OF_THE_ORACLE)
+            # What departs from the oracle comes before the gradients of it.
+            left.sort(key=lambda each: (each in OF_THE_ORACLE, each != "oracle"))
             continue
         for other in list(left):
             if how := _comes_from(subject, run, group, other):

@@ -5,7 +5,9 @@ from collections.abc import Mapping
 # They compare with the oracle: whatever is computed otherwise shows in them.
 UNREPEATABLE = "repeatable"
 OF_THE_ORACLE = frozenset({"oracle", "gradients", "large_logits", "long_sequences"})
-_OF_MASKS = frozenset({"mask", "noop_mask", "mask_forms", "empty_rows", "batch_rows", "train_eval"})
+_OF_MASKS = frozenset(
+    {"mask", "noop_mask", "mask_forms", "empty_rows", "batch_rows", "train_eval", "shifted_positions"}
+)
 _OF_ROWS = frozenset(
     {"causality", "prefix", "kv_cache", "depends", "permutation", "row_sums", "query_rows", "every_key"}
 )
@@ -25,12 +27,12 @@ FOLLOWS: Mapping[str, frozenset[str]] = {
     "grouping": OF_THE_ORACLE | {"head_grouping"},
     "later_tokens": OF_THE_ORACLE | {"causality", "prefix", "kv_cache", "noop_mask", "window_width", "train_eval"},
     "causality": OF_THE_ORACLE | {"causality", "prefix", "kv_cache", "noop_mask", "train_eval", "permutation"},
-    "mask_inverted": OF_THE_ORACLE | _OF_MASKS | {"arguments_used"},
-    "mask_added": OF_THE_ORACLE | _OF_MASKS,
-    "mask_axis": OF_THE_ORACLE | _OF_MASKS,
-    "mask_heads": OF_THE_ORACLE | _OF_MASKS,
-    "mask_ignored": OF_THE_ORACLE | _OF_MASKS | {"arguments_used"},
-    "mask_and_causal": OF_THE_ORACLE | _OF_MASKS | {"causality"},
+    "mask_inverted": OF_THE_ORACLE | _OF_MASKS | {"arguments_used", "kv_cache"},
+    "mask_added": OF_THE_ORACLE | _OF_MASKS | {"kv_cache"},
+    "mask_axis": OF_THE_ORACLE | _OF_MASKS | {"kv_cache"},
+    "mask_heads": OF_THE_ORACLE | _OF_MASKS | {"kv_cache"},
+    "mask_ignored": OF_THE_ORACLE | _OF_MASKS | {"arguments_used", "kv_cache"},
+    "mask_and_causal": OF_THE_ORACLE | _OF_MASKS | {"causality", "kv_cache"},
     "samples": OF_THE_ORACLE | _OF_MASKS,
     "empty_rows": OF_THE_ORACLE,
     "alignment": OF_THE_ORACLE | {"kv_cache"},
@@ -46,9 +48,12 @@ FOLLOWS: Mapping[str, frozenset[str]] = {
     "precision": OF_THE_ORACLE | {"low_precision", "logits_dtype", "kv_cache"},
     "angles": OF_THE_ORACLE | {"low_precision", "kv_cache"},
     "blockwise": OF_THE_ORACLE | {"prefix", "low_precision"},
+    "mask_value": OF_THE_ORACLE | {"low_precision"},
+    "overflow": OF_THE_ORACLE | {"low_precision"},
     "strides": frozenset({"kv_cache"}),
     "overwritten": _ALL,
     "dropout": _ALL | {"dropout_in_eval"},
+    "packed": OF_THE_ORACLE | {"row_sums", "batch_rows", "causality", "prefix", "every_key"},
     "gradients": frozenset({"gradients", "derivatives"}),
     "hidden_error": _ALL,
     "normaliser": OF_THE_ORACLE | {"prefix", "row_sums"},

@@ -15,7 +15,7 @@ PLAIN: Mapping[str, str] = {
     "logits_dtype": "precision",
     "permutation": "heads",
     "empty_rows": "empty_rows",
-    "large_logits": "blockwise",
+    "large_logits": "overflow",
     "noncontiguous": "strides",
     "gradients": "gradients",
     "alibi": "alibi",

@@ -34,11 +34,14 @@ def judge(subject: AttentionSubject, run: Run) -> Judgement:
     three = plain_case(subject, generator, batch=_BATCH)
     other = plain_case(subject, generator, batch=_BATCH)
     mixed = {name: torch.cat((tensor[:1], other.tensors[name][1:])) for name, tensor in three.tensors.items()}
+    last = _BATCH - 1
+    before = {name: torch.cat((other.tensors[name][:last], tensor[last:])) for name, tensor in three.tensors.items()}
     # A case, which of its samples is compared, and with which of the first case.
     parts: list[tuple[Case, int, int]] = [
         (sample_of(three, 0).replaced("a sample alone"), 0, 0),
         (sample_of(three, 0, 1).replaced("two samples of three"), 1, 1),
         (three.replaced("the other samples replaced", **mixed), 0, 0),
+        (three.replaced("the samples before it replaced", **before), last, last),
     ]
     cases, masked = [three, *(case for case, _, _ in parts)], []
     if subject.contract.key_mask:

@@ -98,6 +98,8 @@ def usual_mistakes(contract: Contract) -> Iterator[tuple[str, Contract, Departur
     yield "causal alignment top_left", _with(contract, causal_alignment="top_left"), FAITHFUL
     yield "the mask ignored", contract, Departure(mask="ignored")
     yield "the mask inverted", contract, Departure(mask="inverted")
+    if contract.is_causal and contract.key_mask and contract.given_mask != "replaces":
+        yield "a given mask in the place of the causal one", _with(contract, given_mask="replaces"), FAITHFUL
     yield "softmax over the queries", contract, Departure(softmax_axis=-2)
     yield "softmax over the heads", contract, Departure(softmax_axis=1)
     grouping = "tiled" if contract.head_grouping == "interleaved" else "interleaved"

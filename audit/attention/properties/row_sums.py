@@ -38,9 +38,10 @@ def judge(subject: AttentionSubject, run: Run) -> Judgement:
     wholes = [plain_case(subject, generator, is_causal=flag) for flag in flags]
     constants = [_constant(whole) for whole in wholes]
     shorter = [] if subject.is_function else [_first(constants[0], SHORT)]
+    halves = _halves(wholes[0]) if "linear" in subject.claims else []
     dtype = subject.finest_dtype
     try:
-        runs = compared(subject, run, dtype, [*constants, *shorter, wholes[0]], bounded=range(len(constants)))
+        runs = compared(subject, run, dtype, [*constants, *shorter, *halves, wholes[0]], bounded=range(len(constants)))
     except TargetRaised as raised:
         return call_raised(subject, run, raised)
     if trouble := no_reference(runs.outputs[-1], runs.bounds[0]):
@@ -56,6 +57,11 @@ def judge(subject: AttentionSubject, run: Run) -> Judgement:
         fewer = runs.outputs[len(constants)]
         error = distance(fewer, runs.outputs[0][..., :SHORT, :])
         deviations.append((dtype, Deviation(case=shorter[0].name, error=error, bound=deviations[0][1].bound)))
+    if halves:
+        # What weights that sum to one leave of a repeated token is linear in it but for a constant.
+        one, other, half = runs.outputs[-4:-1]
+        error = distance(half, (one + other) / 2)
+        deviations.append((dtype, Deviation(case=halves[-1].name, error=error, bound=deviations[0][1].bound)))
     added = "" if subject.is_declared else f", plus {_SMALL:g} of the largest output for what is added to a sum"
     return judge_deviations(
         deviations,
@@ -72,6 +78,17 @@ def _constant(whole: Case) -> Case:
         return whole.replaced(f"{whole.name}, one value for all keys", value=value[:, :1, :1].expand_as(value).clone())
     hidden = whole.tensors["hidden_states"]
     return whole.replaced("one token repeated", hidden_states=_repeated(hidden))
+
+
+def _halves(whole: Case) -> list[Case]:
+    """Return a case of one token at every position, one of another, and one of what lies halfway between the two."""
+    hidden = whole.tensors["hidden_states"]
+    one, other = _repeated(hidden), _repeated(hidden.flip(1))
+    return [
+        whole.replaced("one token repeated", hidden_states=one),
+        whole.replaced("another token repeated", hidden_states=other),
+        whole.replaced("what lies halfway between two tokens, repeated", hidden_states=(one + other) / 2),
+    ]
 
 
 def _repeated(hidden: Tensor) -> Tensor:

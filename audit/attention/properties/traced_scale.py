@@ -27,13 +27,15 @@ def judge(subject: AttentionSubject, run: Run) -> Judgement:
     """Compare the factor that was followed with the declared one, or with those that mistakes lead to."""
     traces = traces_of(subject, run, subject.finest_dtype)
     cores, second = cores_of(traces.first), traces.second.cores if traces.second else ()
-    told = [(at, core) for at, core in enumerate(cores) if core.scale is not None and core.head_dim and _can_be(core)]
+    known = [(at, core) for at, core in enumerate(cores) if core.factor is not None and core.head_dim and _can_be(core)]
+    read = {at: _reading(subject, core, second[at] if len(second) == len(cores) else None) for at, core in known}
+    # Of logits that are mixed afterwards a wrong size tells, and nothing else does.
+    told = [(at, core) for at, core in known if core.scale is not None or read[at][0]]
     if not told:
         return untold(subject, "; ".join(dict.fromkeys(_why(core) for core in cores)))
     wrong, facts = [], []
     for at, core in told:
-        other = second[at] if len(second) == len(cores) else None
-        reason, fact = _reading(subject, core, other)
+        reason, fact = read[at]
         wrong += [(core, reason)] if reason else []
         facts += [fact] if fact else []
     fix = "scale by 1/sqrt(head_dim), the size that is added up in the product, or declare the scale"
@@ -54,34 +56,37 @@ def _why(core: Core) -> str:
 
 def _reading(subject: AttentionSubject, core: Core, other: Core | None) -> tuple[str, str]:
     """Return what is wrong with the scale, and what is unusual about it; both may be empty."""
-    assert core.scale is not None
+    scale = core.factor
+    assert scale is not None
     assert core.head_dim is not None
     usual = core.head_dim**-0.5
     contract = subject.contract
-    if subject.is_declared or contract.scale is not None:
+    if core.scale is not None and (subject.is_declared or contract.scale is not None):
         wanted = usual if contract.scale is None else contract.scale
-        if _same(core.scale, wanted):
+        if _same(scale, wanted):
             return "", ""
-        reason = f"the logits are scaled by {core.scale:.4g} where {wanted:.4g} is declared" + subject.claim("scale")
-        names = (name for name, value, _ in _mistakes(subject, core) if _same(core.scale, value))
+        reason = f"the logits are scaled by {scale:.4g} where {wanted:.4g} is declared" + subject.claim("scale")
+        names = (name for name, value, _ in _mistakes(subject, core) if _same(scale, value))
         mistake = next(names, None)
         return reason + (f"; that is {mistake}" if mistake else ""), ""
-    if _same(core.scale, usual):
+    if _same(scale, usual) or (contract.scale is not None and _same(scale, contract.scale)):
         return "", ""
     # Where the size that is added up changes with the input, features attend to each other, on purpose.
     if other is None:  # it takes one length only; then sizes of its own tell, and not those of the input
         is_usual = contract.head_dim == core.head_dim
     else:
-        is_usual = other.scale is not None and other.head_dim == core.head_dim
+        is_usual = other.factor is not None and other.head_dim == core.head_dim
     for name, value, elsewhere in _mistakes(subject, core) if is_usual else ():
         if other is None and value != elsewhere:  # of the length, or of the batch
             continue
-        if _same(core.scale, value) and (other is None or (other.scale is not None and _same(other.scale, elsewhere))):
-            return f"the logits are scaled by {core.scale:.4g} = {name}, not by 1/sqrt(head_dim) = {usual:.4g}", ""
+        if _same(scale, value) and (other is None or (other.factor is not None and _same(other.factor, elsewhere))):
+            return f"the logits are scaled by {scale:.4g} = {name}, not by 1/sqrt(head_dim) = {usual:.4g}", ""
+    if core.scale is None:
+        return "", ""
     if against := _against_claims(subject, core, usual):
         return against, ""
-    named = "no scale" if _same(core.scale, 1.0) else f"scale {core.scale:.4g}"
-    return "", f"{named}, {core.scale / usual:.3g} times 1/sqrt(head_dim)"
+    named = "no scale" if _same(scale, 1.0) else f"scale {scale:.4g}"
+    return "", f"{named}, {scale / usual:.3g} times 1/sqrt(head_dim)"
 
 
 def _against_claims(subject: AttentionSubject, core: Core, usual: float) -> str | None:

@@ -220,7 +220,7 @@ def _mask(form: Form, mask: Mapping[str, str], leaves: Mapping[str, torch.Tensor
         queries=inputs.shape[-2],
         heads=form["heads"],
         dtype=inputs.dtype,
-        is_causal=bool(form.get("causal mask")),
+        is_causal=bool(form.get("causal mask") or mask.get("causal")),
     )
 
 

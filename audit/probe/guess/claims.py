@@ -65,6 +65,12 @@ def claimed(subject: Subject, contract: Mapping[str, object]) -> Claims:
         found.said["head_grouping"] = why
     if why := structure.cuts_gradients(subject.source):
         found.said["cut"] = why
+    if found.contract.get("rows_sum_to_one") and (
+        why := structure.linear_in_values(subject.source, subject.module, subject.form)
+    ):
+        found.said["linear"] = why
+    if why := structure.in_blocks(subject.source):
+        found.said["blocks"] = why
     return found
 
 
@@ -144,6 +150,9 @@ def _mask(subject: Subject, contract: Mapping[str, object], found: Claims) -> No
     elif "is_causal" in found.contract and documented_shapes(subject.source, mask["parameter"]) == ("BL",):
         axes = documented_axes(subject.source, mask["parameter"]) or ()
         text = f"{mask['parameter']} is documented as ({', '.join(axes)}), which has no room for a causal mask"
+        found.add("given_mask", "joins", f"{found.said['is_causal']}; {text}")
+    elif "is_causal" in found.contract and mask["shape"] == "BL" and _is_of_keys(subject.source, mask["parameter"]):
+        text = f"its code gives {mask['parameter']} the axes of heads and queries: it has no room for a causal mask"
         found.add("given_mask", "joins", f"{found.said['is_causal']}; {text}")
     elif (
         contract.get("is_causal")

@@ -26,6 +26,7 @@ SIZES = (
     Sizes(256, 4, 2, 64, 128),
     Sizes(64, 1, 1, 64, 40),
 )
+HEADS_OF_LENGTH = Sizes(88, 11, 11, 8, 40)  # as many heads as tokens in the usual input
 LONGEST = 64  # positions: more than twice the longest input
 WINDOW = 4
 FEATURES = 10

@@ -62,6 +62,13 @@ _THE_MASK = re.compile(
     _I,
 )
 
+# "with a key padding mask (True = may attend)": what stands before it is said of the attention.
+_LEGEND = re.compile(
+    r"\ban? (?:(?:optional|bool(?:ean)?|key|padding|attention|input|token)[ -]){0,3}"
+    r"mask \((?:true|false|[01]\b)[^()]*\)",
+    _I,
+)
+
 
 def stated(source: Source, name: str, others: Collection[str]) -> tuple[str, ...]:
     """Return the conventions that prose about a mask allows, the likeliest first; nothing where it is not clear.
@@ -128,6 +135,8 @@ def _about(source: Source, name: str, others: Collection[str]) -> Iterator[str]:
     for clause in words:
         if any(_names(clause, other) for other in others):
             is_about = False
+        elif not others and (legend := _LEGEND.search(clause)):
+            is_about, clause = True, legend[0]
         elif _names(clause, name) or (not others and _THE_MASK.search(clause)):
             is_about = True
         else:

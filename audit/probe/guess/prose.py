@@ -10,6 +10,7 @@ _CONDITION = re.compile(
     r"not|no|non|without|compared|except|once|until|during|only for)\b(?! earlier| past)",
     re.IGNORECASE,
 )
+_LEGEND = re.compile(r"\((?:true|false|[01])\b[^()]*\)", re.IGNORECASE)  # of a mask: no condition of the sentence
 _ARGUMENTS = re.compile(
     r"^\s*(Args|Arguments|Parameters|Params|Shapes?|Inputs?|Outputs?|Examples?|Returns?|Attributes)\s*:?\s*$"
     r"|^\s*:param|^\s*Example",
@@ -118,7 +119,7 @@ def _split(text: str) -> list[str]:
 
 def is_unconditional(sentence: str) -> bool:
     """Whether a sentence holds in every case."""
-    return not _CONDITION.search(sentence)
+    return not _CONDITION.search(_LEGEND.sub("", sentence))
 
 
 def window_counts_query(text: str) -> bool | None:

@@ -1,5 +1,6 @@
 """Tries arguments and forms on a class or function until a call gives what it should, the likeliest first."""
 
+import itertools
 import re
 import sys
 import time
@@ -13,7 +14,7 @@ from .. import devices, specs
 from . import caches, gates, mask_claims, optional, trying
 from .adapting import Form
 from .constructing import Constructor, Path, Slots, lacks_setting, variations
-from .conventions import SIZES, Sizes
+from .conventions import HEADS_OF_LENGTH, SIZES, Sizes
 from .forms import crossed, forms_of
 from .loading import Loaded
 from .problems import NotGuessed, told
@@ -26,6 +27,7 @@ _SECONDS_OF_OPTION = 5.0
 _PROCESSORS = {"processor", "attn_processor"}
 _GROWTH = 80  # settings that a configuration of unknown class may turn out to need
 _MAX_SUBJECTS = 13
+_OF_SIZES = re.compile(r"is invalid for input of size|view size is not compatible")
 _ROTARY = re.compile(r"rotary|rotate_half|apply_rope|\brope\b|freqs_cis|view_as_complex", re.IGNORECASE)
 _OTHER_POSITIONS = re.compile(r"nn\.Embedding|pos_embed\b|\bwpe\b|absolute|alibi|learned|relative_pos|rel_pos|sinusoid")
 _WITH_FRAMES = ("BCTHW", "BTHWC")
@@ -230,6 +232,14 @@ def _search(
             if time.monotonic() > deadline:
                 raise NotGuessed(f"{worst.reason or 'nothing was tried'} (the time for trials was up)")
             way = _attempt(constructor, slots, choice, sizes, path, seed, worst)
+            if way:
+                return way
+    if worst.stage == 1 and _OF_SIZES.search(worst.reason) and like is None:
+        # Heads that are merged without moving axes fit where there are as many heads as tokens.
+        for classes, _, _ in itertools.islice(_plans(constructor, like), 1):
+            way = _attempt(
+                constructor, constructor.slots(HEADS_OF_LENGTH, classes), {}, HEADS_OF_LENGTH, path, seed, worst
+            )
             if way:
                 return way
     raise NotGuessed(worst.reason or "nothing could be tried")

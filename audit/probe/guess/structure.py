@@ -61,7 +61,16 @@ _CUT = re.compile(
     r"multinomial|\.half\(|bfloat16|revers\w*grad|grad\w*revers|floor\(|hash|sort\(|\.data\b",
     _I,
 )
-
+# A loop that takes some keys at a time, by steps of a range or parts of a tensor.
+_LOOP = re.compile(r"^\s*(?:async )?(?:for|while)\b", re.MULTILINE)
+_IN_BLOCKS = re.compile(r"\brange\([^()]*(?:\([^()]*\)[^()]*)*,[^()]*,|block|tile|chunk|\.split\(|\bmaximum\(", _I)
+_CUT_SUM = re.compile(r"\.sum\([^()]*\)(?:\.\w+\([^()]*\))*?\.detach\(\)", _I)
+_LINEAR = ("Linear", "NonDynamicallyQuantizableLinear", "Dropout", "Identity", "ModuleList", "Sequential")
+# What is not linear in the values, or may not be; a softmax sums to one by itself.
+_BENDS = re.compile(
+    r"gat(e|ing)|sigmoid|silu|swish|gelu|tanh|norm\(|_norm\b|normalize\(|layer_?norm|rms|clamp|dropout\(|softplus|glu\(",
+    _I,
+)
 
 _QUERIES = re.compile(r"(to_|w_?|fc_|c_|in_)?(q|query|qkv|attn|query_key_value)(_?proj|_?lin\w*)?", _I)
 
@@ -179,10 +188,33 @@ def is_sparse(source: Source) -> bool:
     return bool(_SPARSE.search(code_of(source)))
 
 
+def in_blocks(source: Source) -> str | None:
+    """Return why keys are taken block by block, as an online softmax takes them; None where no loop does."""
+    code = _HARMLESS.sub("", code_of(source))
+    taken = _IN_BLOCKS.search(code) if _LOOP.search(code) else None
+    return f"a loop in its code, with {taken[0].strip()!r}" if taken else None
+
+
 def cuts_gradients(source: Source) -> str | None:
     """Return the word in the code that says that gradients are not those of the function, if there is one."""
-    found = _CUT.search(code_of(source))
+    # Sums are cut off by mistake: weights are divided by them. A maximum that is subtracted has no gradient anyway.
+    found = _CUT.search(_CUT_SUM.sub("", code_of(source)))
     return found[0] if found else None
+
+
+def linear_in_values(source: Source, module: torch.nn.Module | None, form: Form) -> str | None:
+    """Return why a module of one repeated token is linear in it where weights sum to one; None where it need not be.
+
+    So it is where nothing but linear layers lies before and behind the weights.
+    """
+    if module is None or form["canonical"] != "module" or form["layout"] != "BLC" or form.get("context_dim"):
+        return None
+    if any(type(each).__name__ not in _LINEAR and not _is_own(each, module) for each in module.modules()):
+        return None
+    code = _HARMLESS.sub("", code_of(source))
+    if _BENDS.search(code) or _SOFTMAX.search(code):
+        return None
+    return "its layers are linear and its weights are exponentials or features, divided by a sum"
 
 
 def looks_scaled(module: torch.nn.Module | None, code: str, file: str) -> str | None:

@@ -94,6 +94,7 @@ from .corpus import (
     Correct,
     Mutant,
 )
+from .corpus_further import FURTHER
 
 
 def _mutant(name: str, of: Correct, before: str, after: str, bug: str, *checks: str) -> Mutant:
@@ -389,6 +390,7 @@ MUTANTS = (
     _mutant("said_causal_and_is_not", SAID_CAUSAL, "is_causal=True", "is_causal=False", DIAGONAL, *FUTURE),
     _mutant("rolling_window_cached_only", ROLLING_WINDOW, "(i - j < self.window)",
             "((i - j < self.window) | (cache is None))", WINDOW_PATH, "attention.kv_cache"),
+    *FURTHER,
 )
 # fmt: on
 

@@ -20,7 +20,7 @@ BUGS = {
     "wrong_scale": "scale_size",
     "leaks_future": "later_tokens",
     "ignores_mask": "mask_ignored",
-    "overflows": "blockwise",
+    "overflows": "overflow",
     "cache_off_by_one": "rotary_offset",
     "dead_parameter": "gradients",
     "nan_gradient": "gradients",

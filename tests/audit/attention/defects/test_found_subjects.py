@@ -14,7 +14,8 @@ from audit.session import Collected
 from audit.target import Target
 
 CORPUS = Path(__file__).parents[3] / "fixtures" / "attention" / "corpus"
-# File, class, what is replaced by what, and the class of the mistake that makes; no oracle knows the first three.
+# File, class, what is replaced by what, and the class of the mistake that makes; no oracle knows the first three, nor
+# what decodes.
 EDITS = {
     "one ahead": (
         "nano_gpt", "CausalSelfAttention",
@@ -31,7 +32,7 @@ EDITS = {
     ),
     "positions restart": (
         "rotary_cache", "RotaryAttention", "torch.arange(start, start + x.shape[2])", "torch.arange(x.shape[2])",
-        None,
+        "rotary_offset",
     ),
     "one key too few kept": (
         "rolling_cache", "RollingAttention", "k[:, :, -self.window :], v[:, :, -self.window :]",

@@ -1,0 +1,65 @@
+"""What stands at the head of a specs module that is printed: where it belongs, and what `pyproject.toml` has to say."""
+
+import json
+from pathlib import Path
+
+from audit.target import TABLE, Settings
+
+_TRIED = (".", "src")  # the folders in which a package is found without being told
+_NAME = "specs"
+
+
+def header_lines(module: str, path: Path, *, root: Path | None = None, settings: Settings | None = None) -> list[str]:
+    """Return comments with the names that are right for this module.
+
+    Args:
+        module: import name of what is declared, as it is seen from the folder of its topmost package.
+        path: its file.
+        root: the folder whose `pyproject.toml` counts; that in which the topmost package lies when left out.
+        settings: what that says already.
+    """
+    package, *inner = module.split(".")
+    folder = path.parent if path.stem != "__init__" else path.parent.parent
+    for _ in inner:
+        folder = folder.parent
+    root = root if root is not None and folder.is_relative_to(root) else folder
+    if settings is not None and settings.specs is not None:
+        return [
+            f"# {TABLE} in pyproject.toml names the specs already: {settings.specs}. Save this there,",
+            "# or add what ATTENTION holds to what it holds there.",
+        ]
+    within = folder.relative_to(root)
+    is_folder = bool(inner) or path.stem == "__init__"
+    specs = f"{package}.{_NAME}" if is_folder else _NAME
+    file = (within / Path(*specs.split("."))).as_posix() + ".py"
+    lines = [
+        f"# Save this as {file}, seen from the folder of the pyproject.toml that has to say",
+        "#",
+        f"#     {TABLE}",
+        f"#     package = {json.dumps((settings and settings.package) or package)}",
+        f"#     specs = {json.dumps(specs)}",
+    ]
+    if within.as_posix() not in _TRIED:
+        lines.append(f"#     source = {json.dumps(within.as_posix())}")
+    return [
+        *lines,
+        "#",
+        "# Then `astrobio-audit attention --target FOLDER`, with that folder, judges what stands in ATTENTION.",
+    ]
+
+
+def models_lines(module: str) -> list[str]:
+    """Return an empty MODELS, and in comments what it is for and how an entry is written."""
+    return [
+        "# Whole models, for `smoke` and `readiness`, which build, feed and train each. Empty, as here, says that",
+        "# none is declared: those two have nothing to run then, and `attention` needs none.",
+        "MODELS: dict[str, dict[str, object]] = {",
+        '    # "name": {',
+        f'    #     "class": "{module}:Model",  # where the sources define it',
+        '    #     "build": lambda: Model(...),',
+        "    #     # The arguments of forward; every random number comes from the generator.",
+        '    #     "inputs": lambda batch_size, generator: {"x": torch.randn(batch_size, 8, 32, generator=generator)},',
+        '    #     "loss": lambda output, inputs: output.square().mean(),',
+        "    # },",
+        "}",
+    ]
