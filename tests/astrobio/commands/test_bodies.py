@@ -10,8 +10,11 @@ from safetensors.torch import load_file
 from astrobio.commands.asking import predict_file, serve_run
 from astrobio.commands.listing import print_card, print_models, print_tasks
 from astrobio.commands.training import evaluate_run
+from astrobio.registry import list_models
+from astrobio.serving.request_limits import RequestLimits
 from astrobio.training.errors import RunFolderError, UsageError
 from astrobio.training.run_folder import FIGURES_FILE
+from astrobio.training.tasks import TASKS
 
 EARTH = [1.0, 23.446, 0.016724, 282.04, 330.0, 0.55, 50.0]
 
@@ -41,8 +44,18 @@ def test_a_card_tells_limits_units_and_ranges(capsys: pytest.CaptureFixture[str]
     text = capsys.readouterr().out
     for line in ("  co2_ppm: parts per million by volume\n", "  eccentricity: 0 to 0.3\n", "license: Apache-2.0\n"):
         assert line in text
-    with pytest.raises(UsageError, match=r"unknown model 'x'; choose from: .*climate_surrogate_small"):
+    with pytest.raises(UsageError, match=r"unknown model 'x'; choose from: .*climate_surrogate_small.*tasks: climate"):
         print_card("x")
+
+
+def test_the_name_of_a_task_stands_for_the_model_that_it_trains(capsys: pytest.CaptureFixture[str]) -> None:
+    for task in TASKS:
+        print_card(task)
+        told = capsys.readouterr()
+        model = told.out.partition(":")[0]
+        assert told.err == f"{task} is a task; the model that it trains is {model}\n"
+        assert model in list_models()
+        assert task.split("_")[0] in model
 
 
 def test_measuring_a_run_gives_the_figures_of_its_end(run_dir: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -114,4 +127,4 @@ def test_serving_without_its_extra_says_what_to_install(run_dir: Path, monkeypat
     monkeypatch.setitem(sys.modules, "uvicorn", None)  # as if it were not installed
     monkeypatch.delitem(sys.modules, "astrobio.serving.server", raising=False)
     with pytest.raises(UsageError, match=r"uvicorn is not installed; .* pip install 'astrobio-audit\[serve\]'"):
-        serve_run(run_dir, host="127.0.0.1", port=0, max_batch=1, max_body_bytes=1)
+        serve_run(run_dir, host="127.0.0.1", port=0, limits=RequestLimits())
