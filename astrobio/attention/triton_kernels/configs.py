@@ -13,9 +13,9 @@ from astrobio.attention.triton_kernels.interpreter import is_interpreting
 try:
     import triton
 except ImportError:
-    from astrobio.attention.triton_kernels import missing
+    from astrobio.attention.triton_kernels.missing import placeholders
 
-    triton = missing.Library
+    triton, _ = placeholders()
 
 TUNED_FOR = ("length_class", "block_d", "is_causal", "is_half")
 """Arguments of the kernels that the fastest choice depends on: one tuning run for each combination."""

@@ -15,9 +15,9 @@ try:
     import triton
     import triton.language as tl
 except ImportError:
-    from astrobio.attention.triton_kernels import missing
+    from astrobio.attention.triton_kernels.missing import placeholders
 
-    triton, tl = missing.Library, missing.Language
+    triton, tl = placeholders()
 
 
 @triton.jit

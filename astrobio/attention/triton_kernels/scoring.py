@@ -8,9 +8,9 @@ try:
     import triton
     import triton.language as tl
 except ImportError:
-    from astrobio.attention.triton_kernels import missing
+    from astrobio.attention.triton_kernels.missing import placeholders
 
-    triton, tl = missing.Library, missing.Language
+    triton, tl = placeholders()
 
 
 LOG2_E: tl.constexpr = tl.constexpr(1.4426950408889634)
