@@ -51,9 +51,13 @@ def tasks() -> None:
 
 @app.command(
     help="List the models, or show the card of one."
-    + _examples("astrobio models", "astrobio models climate_surrogate_small")
+    + _examples("astrobio models", "astrobio models climate_surrogate_small", "astrobio models climate")
 )
-def models(name: Annotated[str | None, typer.Argument(help="Show the card of this model.")] = None) -> None:
+def models(
+    name: Annotated[
+        str | None, typer.Argument(help="Show the card of this model, or of the one that this task trains.")
+    ] = None,
+) -> None:
     """List the models."""
     from astrobio.commands.listing import print_card, print_models
 
@@ -152,12 +156,29 @@ def serve(
     host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(min=0, max=65535, help="Port; 0 takes a free one.")] = 8000,
     max_batch: Annotated[int, typer.Option(min=1, help="Samples per request.")] = 256,
+    max_size: Annotated[
+        int, typer.Option(min=1, help="Length of a sequence, or nodes or edges of a network, per request.")
+    ] = 2048,
+    max_values: Annotated[int, typer.Option(min=1, help="Numbers in all inputs of a request.")] = 1_000_000,
     max_body_mb: Annotated[float, typer.Option(min=0.001, help="Size of a request in 10^6 bytes.")] = 8.0,
+    max_waiting: Annotated[int, typer.Option(min=1, max=48, help="Requests that wait while one is computed.")] = 32,
+    max_seconds: Annotated[
+        float, typer.Option(min=0.1, help="Time to answer a request; what takes longer is 503.")
+    ] = 60.0,
 ) -> None:
     """Serve a model."""
     from astrobio.commands.asking import serve_run
+    from astrobio.serving.request_limits import RequestLimits
 
-    serve_run(run_dir, host=host, port=port, max_batch=max_batch, max_body_bytes=round(max_body_mb * 1e6))
+    limits = RequestLimits(
+        samples=max_batch,
+        size=max_size,
+        values=max_values,
+        body_bytes=round(max_body_mb * 1e6),
+        waiting=max_waiting,
+        seconds=max_seconds,
+    )
+    serve_run(run_dir, host=host, port=port, limits=limits)
 
 
 def _leave(message: object, code: int) -> NoReturn:

@@ -9,6 +9,7 @@ import typer
 from astrobio.serving.files import read_inputs, require_writable_format, write_outputs
 from astrobio.serving.inputs import InputError
 from astrobio.serving.loaded_run import Predictor, load_trained
+from astrobio.serving.request_limits import RequestLimits
 from astrobio.training.errors import UsageError
 
 
@@ -39,7 +40,7 @@ def predict_file(run_dir: Path, source: Path, output: Path, *, batch_size: int, 
     typer.echo(f"{output}: {shapes}")
 
 
-def serve_run(run_dir: Path, *, host: str, port: int, max_batch: int, max_body_bytes: int) -> None:
+def serve_run(run_dir: Path, *, host: str, port: int, limits: RequestLimits) -> None:
     """Serve a run until the process is told to stop.
 
     Raises:
@@ -56,7 +57,7 @@ def serve_run(run_dir: Path, *, host: str, port: int, max_batch: int, max_body_b
         ) from error
     predictor = Predictor(load_trained(run_dir, report=_to_stderr))
     try:
-        run_server(predictor, host=host, port=port, max_batch=max_batch, max_body_bytes=max_body_bytes)
+        run_server(predictor, host=host, port=port, limits=limits)
     except KeyboardInterrupt:  # Ctrl-C is how a server is meant to end; uvicorn has let go of it in good order
         return
     except OSError as error:

@@ -102,15 +102,3 @@ def _padded(rows: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
     stacked = torch.nn.utils.rnn.pad_sequence(list(rows), batch_first=True)
     lengths = torch.tensor([len(row) for row in rows])
     return stacked, torch.arange(stacked.shape[1]) < lengths[:, None]
-
-
-def network_inputs(network: MetabolicNetwork) -> dict[str, Tensor]:
-    """The keyword arguments of `MetabolicGraphVAE.forward` that judge every pair of one network, all edges given."""
-    edges = network.edges[None]
-    return {
-        "compositions": network.compositions[None].float(),
-        "node_mask": torch.ones(1, len(network), dtype=torch.bool),
-        "edges": edges,
-        "edge_mask": torch.ones(edges.shape[:2], dtype=torch.bool),
-        "pairs": torch.combinations(torch.arange(len(network)))[None],
-    }

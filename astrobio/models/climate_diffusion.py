@@ -32,27 +32,22 @@ _LONGEST_PERIOD = 10_000.0  # of the embedding of a step, Vaswani et al. 2017
 
 
 @dataclass(frozen=True)
-class ClimateDiffusionConfig:
+class ClimateDiffusionConfig(UNet3dConfig):
     """Settings of `ClimateDiffusion`.
 
     Attributes:
-        channels: features at every resolution, from the finest; see `UNet3dConfig`.
+        channels: features at every resolution, from the finest; this and the others as in `UNet3dConfig`.
         condition_dim: size of the embedding of planet, season and step.
         step_features: size of the sinusoidal embedding of a step, even.
-        num_heads: heads of the axial attention.
         num_steps: steps of the noising process.
-        backend: attention backend, "auto" or a name.
 
     Raises:
         ValueError: a setting is out of range.
     """
 
     channels: tuple[int, ...] = (8, 16)
-    condition_dim: int = 32
     step_features: int = 16
-    num_heads: int = 2
     num_steps: int = 1000
-    backend: str = "auto"
 
     def __post_init__(self) -> None:
         """Refuse settings that describe no model."""
@@ -60,16 +55,7 @@ class ClimateDiffusionConfig:
             raise ValueError(f"step_features must be a positive even number, got {self.step_features}")
         if self.num_steps < 2:
             raise ValueError(f"num_steps must be at least 2, got {self.num_steps}")
-        self.network()
-
-    def network(self) -> UNet3dConfig:
-        """The settings of the U-Net within."""
-        return UNet3dConfig(
-            channels=self.channels,
-            condition_dim=self.condition_dim,
-            num_heads=self.num_heads,
-            backend=self.backend,
-        )
+        super().__post_init__()
 
 
 class Denoising(NamedTuple):
@@ -191,7 +177,7 @@ class ClimateDiffusion(nn.Module):
             nn.SiLU(),
         )
         self.network = UNet3d(
-            config.network(),
+            config,
             in_channels=MONTHS_PER_SEASON + self.features.num_fields,
             out_channels=MONTHS_PER_SEASON,
         )

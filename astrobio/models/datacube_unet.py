@@ -28,14 +28,12 @@ _MIDDLE_DEPTH_M = sum(CUBE_SAMPLING_RANGES["mixed_layer_depth_m"]) / 2
 
 
 @dataclass(frozen=True)
-class DatacubeUNetConfig:
+class DatacubeUNetConfig(UNet3dConfig):
     """Settings of `DatacubeUNet`.
 
     Attributes:
-        channels: features at every resolution, from the finest; see `UNet3dConfig`.
+        channels: features at every resolution, from the finest; this and the others as in `UNet3dConfig`.
         condition_dim: size of the embedding of planet and season.
-        num_heads: heads of the axial attention.
-        backend: attention backend, "auto" or a name.
 
     Raises:
         ValueError: a setting is out of range.
@@ -43,21 +41,6 @@ class DatacubeUNetConfig:
 
     channels: tuple[int, ...] = (8, 16)
     condition_dim: int = 16
-    num_heads: int = 2
-    backend: str = "auto"
-
-    def __post_init__(self) -> None:
-        """Refuse settings that describe no model."""
-        self.network()
-
-    def network(self) -> UNet3dConfig:
-        """The settings of the U-Net within."""
-        return UNet3dConfig(
-            channels=self.channels,
-            condition_dim=self.condition_dim,
-            num_heads=self.num_heads,
-            backend=self.backend,
-        )
 
 
 def sample_inputs(batch_size: int, generator: torch.Generator) -> dict[str, Tensor]:
@@ -160,7 +143,7 @@ class DatacubeUNet(nn.Module):
         )
         channels = CUBE_SHAPE[0] * CUBE_SHAPE[1]
         self.network = UNet3d(
-            config.network(),
+            config,
             in_channels=channels + self.features.num_fields + 1 + 2 * self.features.num_months,
             out_channels=channels,
         )

@@ -16,7 +16,7 @@ from astrobio.attention import AttentionConfig, AxialAttention3d
 
 @dataclass(frozen=True)
 class UNet3dConfig:
-    """Settings of `UNet3d`.
+    """Settings of `UNet3d`, and the base of the settings of models with one inside.
 
     Attributes:
         channels: features at every resolution, from the finest; each further one halves levels, latitudes and

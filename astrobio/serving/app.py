@@ -6,7 +6,6 @@ from collections.abc import Mapping
 
 import torch
 from fastapi import FastAPI, HTTPException, Request
-from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import JSONResponse, PlainTextResponse
 
 from astrobio.serving.files import parsed_json
@@ -14,38 +13,44 @@ from astrobio.serving.inputs import InputError, InputSpec, num_samples, tensors_
 from astrobio.serving.limits import Application, Counted, LimitedBody
 from astrobio.serving.loaded_run import Predictor
 from astrobio.serving.metrics import CONTENT_TYPE, Metrics
+from astrobio.serving.request_limits import RequestLimits
+from astrobio.serving.worker import Worker
 
 _PATHS = frozenset({"/predict", "/card", "/health", "/metrics", "/docs", "/openapi.json"})
 
 
-def create_app(predictor: Predictor, *, max_batch: int = 256, max_body_bytes: int = 8_000_000) -> Application:
+def create_app(predictor: Predictor, limits: RequestLimits | None = None) -> Application:
     """The application that answers with `predictor`.
 
     Args:
         predictor: the trained model and its card.
-        max_batch: samples per request; more are answered with 413.
-        max_body_bytes: size of a request; more is answered with 413.
+        limits: of a request; None takes the defaults.
 
     Returns:
-        An ASGI application. Errors are JSON, {"detail": "..."}: 400 what is not JSON, 413 too much, 415 another content
-        type, 422 inputs that are refused, 500 an answer that is not finite.
+        An ASGI application. Errors are JSON, {"detail": "..."}: 400 what is not JSON, 413 too many samples or bytes,
+        415 another content type, 422 inputs that are refused, among them those of too large a size, 500 an answer that
+        is not finite, 503 too many requests at a time or one that takes too long. Predictions are computed one at a
+        time in a thread of their own; the other paths are answered meanwhile.
     """
+    limits = RequestLimits() if limits is None else limits
+    worker = Worker(waiting=limits.waiting, seconds=limits.seconds)
     metrics = Metrics()
     trained = predictor.trained
     app = FastAPI(title=f"astrobio {predictor.model_name}", description=predictor.card.task, redoc_url=None)
     identity = {"task": trained.task.name, "model": predictor.model_name, "step": trained.step, "steps": trained.steps}
 
     @app.get("/health", summary="Whether the model answers")
-    def health() -> dict[str, object]:
+    async def health() -> dict[str, object]:
         return {"status": "ok", **identity}
 
     @app.get("/card", summary="What the model is for, its inputs and its limits")
-    def card() -> dict[str, object]:
+    async def card() -> dict[str, object]:
         inputs = {spec.name: spec.described() for spec in predictor.specs}
-        return {**identity, "card": dataclasses.asdict(predictor.card), "inputs": inputs, "max_batch": max_batch}
+        told = {"max_batch": limits.samples, "max_size": limits.size, "max_values": limits.values}
+        return {**identity, "card": dataclasses.asdict(predictor.card), "inputs": inputs, **told}
 
     @app.get("/metrics", summary="Counters for Prometheus", response_class=PlainTextResponse)
-    def scrape() -> PlainTextResponse:
+    async def scrape() -> PlainTextResponse:
         return PlainTextResponse(metrics.text(), media_type=CONTENT_TYPE)
 
     @app.post("/predict", summary=predictor.card.task, openapi_extra=_request_schema(predictor.specs))
@@ -54,12 +59,12 @@ def create_app(predictor: Predictor, *, max_batch: int = 256, max_body_bytes: in
         if content_type != "application/json":
             raise HTTPException(415, f"the content type is {content_type or 'missing'}; expected application/json")
         body = await request.body()
-        return await run_in_threadpool(_answer, predictor, metrics, body, max_batch)
+        return await worker.answer(lambda: _answer(predictor, metrics, body, limits))
 
-    return Counted(LimitedBody(app, max_bytes=max_body_bytes), metrics=metrics, paths=_PATHS)
+    return Counted(LimitedBody(app, max_bytes=limits.body_bytes), metrics=metrics, paths=_PATHS)
 
 
-def _answer(predictor: Predictor, metrics: Metrics, body: bytes, max_batch: int) -> JSONResponse:
+def _answer(predictor: Predictor, metrics: Metrics, body: bytes, limits: RequestLimits) -> JSONResponse:
     try:
         document = parsed_json(body)
     except InputError as error:
@@ -69,8 +74,9 @@ def _answer(predictor: Predictor, metrics: Metrics, body: bytes, max_batch: int)
     try:
         inputs = tensors_from_values(document["inputs"], predictor.specs)
         samples = num_samples(inputs, predictor.specs)
-        if samples > max_batch:
-            raise HTTPException(413, f"{samples} samples are more than the limit of {max_batch} per request")
+        if samples > limits.samples:
+            raise HTTPException(413, f"{samples} samples are more than the limit of {limits.samples} per request")
+        limits.require_sizes(inputs, predictor.specs)
         started = time.perf_counter()
         outputs = predictor.answers(inputs)
     except InputError as error:

@@ -1,6 +1,6 @@
 """Inputs and outputs of a model in files: JSON, safetensors, and CSV where there is one table.
 
-JSON          {"planet_parameters": [[1.0, 23.4, ...], ...]}
+JSON          {"planet_parameters": [[1.0, 23.4, ...], ...]}, or {"inputs": {...}} as the inference API takes it
 safetensors   one tensor per input, by its name
 CSV           one row per sample, a header with the names of the columns
 """
@@ -61,7 +61,7 @@ def read_inputs(path: Path, specs: Sequence[InputSpec]) -> dict[str, Tensor]:
         raise InputError(f"{path} cannot be read: {error.strerror}") from error
     try:
         if path.suffix == ".json":
-            return tensors_from_values(parsed_json(content), specs)
+            return tensors_from_values(_without_envelope(parsed_json(content), specs), specs)
         if path.suffix == ".csv":
             return tensors_from_values(_table(content, specs), specs)
         return checked(_safetensors(content), specs)
@@ -85,6 +85,15 @@ def require_writable_format(path: Path, num_outputs: int) -> None:
     require_format(path)
     if path.suffix == ".csv" and num_outputs != 1:
         raise InputError(f"{path}: the model has {num_outputs} outputs, CSV holds one; use .json or .safetensors")
+
+
+def _without_envelope(document: object, specs: Sequence[InputSpec]) -> object:
+    """What is in {"inputs": ...}, the body of a request; a model with an input of this name takes it as it is."""
+    is_body = isinstance(document, Mapping) and set(document) == {"inputs"}
+    if is_body and "inputs" not in {spec.name for spec in specs}:
+        assert isinstance(document, Mapping)
+        return document["inputs"]
+    return document
 
 
 def _safetensors(content: bytes) -> dict[str, Tensor]:
@@ -140,12 +149,13 @@ def _as_safetensors(outputs: Mapping[str, Tensor], units: Mapping[str, str]) -> 
 
 
 def _as_csv(outputs: Mapping[str, Tensor], units: Mapping[str, str]) -> bytes:
-    """One row per number: its place in the output, and its value."""
+    """One row per number, all of them: its place in the output, and its value, which reads back as the same."""
     ((name, output),) = outputs.items()
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     unit = f" [{units[name]}]" if name in units else ""
-    writer.writerow(["sample", *(f"dim_{dim}" for dim in range(1, output.dim())), name + unit])
+    places_of = ["sample", *(f"dim_{dim}" for dim in range(1, output.dim()))] if output.dim() else []
+    writer.writerow([*places_of, name + unit])
     places = itertools.product(*(range(size) for size in output.shape))
     writer.writerows([*place, value] for place, value in zip(places, output.flatten().tolist(), strict=True))
     return text.getvalue().encode()

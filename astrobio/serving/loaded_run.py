@@ -105,8 +105,8 @@ def load_trained(path: Path, *, report: Callable[[str], None]) -> TrainedModel:
     folder = RunFolder(path)
     identity = folder.identity()
     try:
-        task = create_task(str(identity["task"]), str(identity["preset"]), seed=int(identity["seed"]))
-    except (KeyError, ValueError) as error:
+        task = create_task(identity["task"], identity["preset"], seed=identity["seed"])
+    except ValueError as error:
         raise RunFolderError(f"{path} holds a run that this version does not know: {error}") from error
     checkpoint = load_newest(folder.checkpoints, report=report)
     if checkpoint is None:
@@ -118,4 +118,4 @@ def load_trained(path: Path, *, report: Callable[[str], None]) -> TrainedModel:
     except RuntimeError as error:  # its message lists every name
         told = " ".join(str(error).split())
         raise RunFolderError(f"the weights in {path} are those of another model: {told:.200}") from error
-    return TrainedModel(task=task, step=checkpoint.step, steps=int(identity["steps"]), model=model.eval())
+    return TrainedModel(task=task, step=checkpoint.step, steps=identity["steps"], model=model.eval())

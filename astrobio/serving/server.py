@@ -7,12 +7,13 @@ import uvicorn
 
 from astrobio.serving.app import create_app
 from astrobio.serving.loaded_run import Predictor
+from astrobio.serving.request_limits import RequestLimits
 
 _MAX_CONNECTIONS = 64  # more at a time are answered with 503
 _GRACE_S = 10  # for requests that are being answered when the server is told to end
 
 
-def run_server(predictor: Predictor, *, host: str, port: int, max_batch: int, max_body_bytes: int) -> None:
+def run_server(predictor: Predictor, *, host: str, port: int, limits: RequestLimits) -> None:
     """Serve until SIGINT or SIGTERM; requests that are being answered have ten seconds to be finished.
 
     The address is printed to standard error once connections are accepted; port 0 takes a free one.
@@ -20,7 +21,7 @@ def run_server(predictor: Predictor, *, host: str, port: int, max_batch: int, ma
     Raises:
         OSError: the address cannot be listened on.
     """
-    app = create_app(predictor, max_batch=max_batch, max_body_bytes=max_body_bytes)
+    app = create_app(predictor, limits)
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     with socket.create_server((host, port), family=family) as listening:
         # Bound and listening: a client that connects now waits until the server below is up.

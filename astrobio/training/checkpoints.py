@@ -18,6 +18,7 @@ from torch import Tensor
 
 from astrobio.training.errors import RunFolderError
 from astrobio.training.files import remove_folder, write_folder
+from astrobio.training.run_identity import shown
 from astrobio.training.run_state import Json
 
 _TENSORS = "tensors.safetensors"
@@ -99,14 +100,18 @@ def load_checkpoint(path: Path, step: int) -> Checkpoint:
         content = (path / _TENSORS).read_bytes()
     except OSError as error:
         raise _CorruptError(f"{Path(error.filename).name}: {error.strerror}") from error
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise _CorruptError(f"{_STATE} is not JSON") from error
     if not isinstance(state, dict) or state.pop("digest", None) != _digest(_canonical(state)):
         raise _CorruptError(f"the digest of {_STATE} is wrong")
-    if state["format"] != _FORMAT:
-        raise RunFolderError(f"{path} has format {state['format']}, this version reads format {_FORMAT}")
-    if state["step"] != step or state["digests"][_TENSORS] != _digest(content):
-        raise _CorruptError(f"the digest of {_TENSORS} is wrong" if state["step"] == step else "it is of another step")
+    found = state.get("format")
+    if found != _FORMAT or isinstance(found, bool):
+        raise RunFolderError(f"{path} has format {shown(found)}, this version reads format {_FORMAT}")
+    if state.get("step") != step:
+        raise _CorruptError("it is of another step")
+    digests = state.get("digests")
+    if not isinstance(digests, dict) or digests.get(_TENSORS) != _digest(content):
+        raise _CorruptError(f"the digest of {_TENSORS} is wrong")
     try:
         return Checkpoint(step=step, tensors=load(content), state=state)
     except SafetensorError as error:  # the digest is right: written so, and not ours

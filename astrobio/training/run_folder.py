@@ -7,13 +7,14 @@ import os
 from collections.abc import Callable, Mapping
 from io import FileIO
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, cast
 
 from torch import Tensor
 
 from astrobio.training.checkpoints import Checkpoint, load_newest, save_checkpoint
 from astrobio.training.errors import RunFolderError, WriteError
 from astrobio.training.files import sync_folder, write_file, write_json
+from astrobio.training.run_identity import read_identity
 from astrobio.training.run_state import Json
 
 RUN_FILE = "run.json"
@@ -82,14 +83,14 @@ class RunFolder:
         """What kind of run this is, as `begin` was told.
 
         Raises:
-            RunFolderError: there is no run.
+            RunFolderError: there is no run, or what is said of it is nonsense.
         """
         try:
-            identity = json.loads((self.path / RUN_FILE).read_bytes())
-        except (OSError, ValueError) as error:
+            identity = read_identity((self.path / RUN_FILE).read_bytes())
+        except OSError as error:
             raise RunFolderError(f"{self.path} holds no run: {RUN_FILE} is missing or unreadable") from error
-        if not isinstance(identity, dict):
-            raise RunFolderError(f"{self.path} holds no run: {RUN_FILE} is not an object")
+        except ValueError as error:
+            raise RunFolderError(f"{self.path} holds no run: {RUN_FILE} {error}") from error
         return identity
 
     def log(self, record: Mapping[str, float]) -> None:
@@ -128,9 +129,12 @@ class RunFolder:
         records: list[dict[str, float | None]] = []
         for line in lines:
             try:
-                records.append(json.loads(line))
-            except ValueError:
+                record = json.loads(line)
+            except (ValueError, RecursionError):
                 break
+            if not isinstance(record, dict) or type(record.get("step")) is not int:
+                break
+            records.append(record)
         return records
 
     def close(self) -> None:
@@ -178,7 +182,7 @@ class RunFolder:
             raise WriteError(f"{self.path / LOG_FILE} cannot be written: {error.strerror}") from error
 
     def _cut_log(self, step: int, *, report: Callable[[str], None]) -> None:
-        kept = [record for record in self.curve() if (record["step"] or 0) <= step]
+        kept = [record for record in self.curve() if cast(int, record["step"]) <= step]
         if len(kept) != step:
             report(f"{LOG_FILE} is damaged: of the first {step} steps {step - len(kept)} are missing")
         write_file(self.path / LOG_FILE, b"".join(json.dumps(record).encode() + b"\n" for record in kept))

@@ -1,5 +1,7 @@
 """All that a run consists of beside its data, taken apart into tensors and JSON and put together again, bit for bit."""
 
+import json
+import math
 import random
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -66,22 +68,55 @@ def restore(
     scaler: torch.amp.GradScaler,
     ranks: Ranks,
 ) -> None:
-    """Set model, optimiser, scaler and this rank's random generators to what `captured` saw."""
-    load_weights(model, tensors)
-    slots: dict[int, dict[str, object]] = {
-        int(index): dict(values) for index, values in rest["optimizer"]["scalars"].items()
-    }
+    """Set model, optimiser, scaler and this rank's random generators to what `captured` saw.
+
+    Raises:
+        ValueError: the checkpoint is not one of this model and optimiser, or holds nonsense.
+    """
+    try:
+        load_weights(model, tensors)
+        _restore_optimizer(tensors, rest["optimizer"], optimizer)
+        scaler.load_state_dict(_numbers(rest["scaler"]))
+        version, words, gauss = rest["python_random"][ranks.rank]
+        random.setstate((version, tuple(words), gauss))
+        torch.set_rng_state(tensors[f"{_RANDOM}{ranks.rank}.cpu"])
+        if ranks.device.type == "cuda":
+            torch.cuda.set_rng_state(tensors[f"{_RANDOM}{ranks.rank}.cuda"], ranks.device)
+    except (LookupError, TypeError, ValueError, AttributeError, OverflowError, RuntimeError) as error:
+        told = " ".join(f"{type(error).__name__}: {error}".split())
+        raise ValueError(f"{told:.200}") from error
+
+
+def _restore_optimizer(tensors: Mapping[str, Tensor], described: Json, optimizer: torch.optim.Optimizer) -> None:
+    slots: dict[int, dict[str, object]] = {int(index): dict(each) for index, each in described["scalars"].items()}
     for name, tensor in tensors.items():
         if name.startswith(_OPTIMIZER):
             index, _, slot = name.removeprefix(_OPTIMIZER).partition(".")
             slots.setdefault(int(index), {})[slot] = tensor
-    optimizer.load_state_dict({"state": slots, "param_groups": rest["optimizer"]["param_groups"]})
-    scaler.load_state_dict(rest["scaler"])
-    version, words, gauss = rest["python_random"][ranks.rank]
-    random.setstate((version, tuple(words), gauss))
-    torch.set_rng_state(tensors[f"{_RANDOM}{ranks.rank}.cpu"])
-    if ranks.device.type == "cuda":
-        torch.cuda.set_rng_state(tensors[f"{_RANDOM}{ranks.rank}.cuda"], ranks.device)
+    parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
+    for number, values in slots.items():
+        for slot, value in values.items():
+            shape = () if slot == "step" else parameters[number].shape
+            if not isinstance(value, Tensor) or value.shape != shape:
+                raise ValueError(f"the optimiser's {slot} of parameter {number} does not fit it")
+    optimizer.load_state_dict({"state": slots, "param_groups": _own_groups(optimizer, described["param_groups"])})
+
+
+def _own_groups(optimizer: torch.optim.Optimizer, groups: list[Json]) -> list[Json]:
+    """The settings that the optimiser was built with, which must be those of `groups`; every step sets the rate."""
+    own: list[Json] = optimizer.state_dict()["param_groups"]
+    for mine, group in zip(own, groups, strict=True):
+        for name, value in json.loads(json.dumps(mine)).items():  # as JSON: lists for tuples
+            if name != "lr" and group.get(name, value) != value:  # another version of torch may have others
+                raise ValueError(f"the optimiser's {name} is not that of this run")
+    return own
+
+
+def _numbers(values: Json) -> Json:
+    for name, value in values.items():
+        if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+            raise ValueError(f"{name} is not a number")
+    return values
 
 
 def load_weights(model: nn.Module, tensors: Mapping[str, Tensor]) -> None:

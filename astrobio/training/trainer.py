@@ -21,7 +21,7 @@ from torch.nn.parallel import DistributedDataParallel
 
 from astrobio.training.checkpoints import Checkpoint
 from astrobio.training.distributed import Ranks, joined_ranks
-from astrobio.training.errors import Interrupted, UsageError, WriteError
+from astrobio.training.errors import Interrupted, RunFolderError, UsageError, WriteError
 from astrobio.training.events import EventLog
 from astrobio.training.run_folder import RunFolder
 from astrobio.training.run_state import Json, captured, own_random_state, restore
@@ -273,14 +273,19 @@ def _prepare(run: _Run, folder: RunFolder | None, *, resume: bool, report: Repor
         raise failure
     if checkpoint is None:
         return 0
-    restore(
-        checkpoint.tensors,
-        checkpoint.state,
-        model=run.model,
-        optimizer=run.optimizer,
-        scaler=run.scaler,
-        ranks=run.ranks,
-    )
+    try:
+        restore(
+            checkpoint.tensors,
+            checkpoint.state,
+            model=run.model,
+            optimizer=run.optimizer,
+            scaler=run.scaler,
+            ranks=run.ranks,
+        )
+    except ValueError as error:
+        assert folder is not None
+        told = f"the checkpoint of step {checkpoint.step} in {folder.path} cannot be resumed from"
+        raise RunFolderError(f"{told}: {error}") from error
     return checkpoint.step
 
 

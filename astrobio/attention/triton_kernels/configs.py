@@ -8,9 +8,14 @@ do not fit and keeps the fastest for each key. They have been compiled for compu
 from collections.abc import Callable
 from typing import Any
 
-import triton
-
 from astrobio.attention.triton_kernels.interpreter import is_interpreting
+
+try:
+    import triton
+except ImportError:
+    from astrobio.attention.triton_kernels.missing import placeholders
+
+    triton, _ = placeholders()
 
 TUNED_FOR = ("length_class", "block_d", "is_causal", "is_half")
 """Arguments of the kernels that the fastest choice depends on: one tuning run for each combination."""

@@ -22,6 +22,7 @@ class HabitabilityTask(TrainingTask):
     """Fits `HabitabilityFusion` to simulated planets and scores it on others."""
 
     name = "habitability"
+    model_name = "habitability_fusion_small"
     presets: Mapping[str, Preset] = {
         "base": Preset(steps=2500, batch_size=64, learning_rate=2e-3),
         "fast": Preset(steps=400, batch_size=48, learning_rate=2e-3),

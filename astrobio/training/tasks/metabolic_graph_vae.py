@@ -21,6 +21,7 @@ class MetabolicGraphVAETask(TrainingTask):
     """Fits `MetabolicGraphVAE` to networks with hidden edges and scores hidden edges of other networks."""
 
     name = "metabolic_graph_vae"
+    model_name = "metabolic_graph_vae_small"
     presets: Mapping[str, Preset] = {
         "base": Preset(steps=3000, batch_size=32, learning_rate=2e-3),
         "fast": Preset(steps=400, batch_size=32, learning_rate=4e-3),

@@ -33,6 +33,7 @@ class SequenceDecoderTask(TrainingTask):
     """Fits `SequenceDecoder` to made-up genes and proteins and scores it on other genomes."""
 
     name = "sequence_decoder"
+    model_name = "sequence_decoder_small"
     presets: Mapping[str, Preset] = {
         "base": Preset(steps=2500, batch_size=32, learning_rate=3e-3),
         "fast": Preset(steps=250, batch_size=24, learning_rate=4e-3),

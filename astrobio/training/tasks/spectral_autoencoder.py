@@ -20,6 +20,7 @@ class SpectralAutoencoderTask(TrainingTask):
     """Fits `SpectralAutoencoder` to simulated spectra with noise and scores it on other planets."""
 
     name = "spectral_autoencoder"
+    model_name = "spectral_autoencoder_small"
     presets: Mapping[str, Preset] = {
         "base": Preset(steps=6000, batch_size=128, learning_rate=2e-3),
         "fast": Preset(steps=800, batch_size=64, learning_rate=2e-3),

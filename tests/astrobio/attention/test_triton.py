@@ -31,6 +31,8 @@ def why_it_cannot_run() -> str:
 pytestmark = pytest.mark.skipif(bool(why_it_cannot_run()), reason=why_it_cannot_run())
 
 BATCH, HEADS = 2, 4
+# Interpreted, a block takes some 10 ms: what is beyond one case of each feature is left to the slow tests.
+MORE = pytest.mark.slow
 Interpreted = Callable[..., Any]
 
 
@@ -162,46 +164,59 @@ OPTIONS = [
     "", "causal", "window", "wide window", "causal + window", "cap", "alibi", "causal + alibi", "key mask", "mask",
     "causal + mask", "bias", "bias of keys", "negative scale", "negative scale + causal + cap", EVERYTHING,
 ]  # fmt: skip
-LENGTHS = [(17, 17), (40, 19), (1, 33), (17, 1), (1, 1), (49, 35)]
+LENGTHS = [(17, 17), (40, 19), (1, 33), (17, 1), (1, 1)]
+SIZES = [
+    *(("causal + window", *lengths) for lengths in LENGTHS),
+    *((EVERYTHING, *lengths) for lengths in LENGTHS[1:3]),
+    *(pytest.param(EVERYTHING, *lengths, marks=MORE) for lengths in (LENGTHS[0], *LENGTHS[3:])),
+    *(pytest.param(names, *lengths, marks=MORE) for names in ("causal", "window") for lengths in LENGTHS),
+    *(pytest.param(names, 49, 35, marks=MORE) for names in ("causal", "causal + window", "window", EVERYTHING)),
+]
 
 
 @pytest.mark.parametrize("names", OPTIONS, ids=lambda names: names or "plain")
 def test_an_option_is_computed_forward_and_backward(names: str, interpreted: Interpreted) -> None:
-    check(interpreted, random_inputs(33, 45), random_options(names, 33, 45, torch.float32))
+    # Two blocks of queries and of keys, the last in part: some are seen whole, some in part, some not at all.
+    check(interpreted, random_inputs(17, 40), random_options(names, 17, 40, torch.float32))
 
 
-@pytest.mark.parametrize(("query_length", "key_length"), LENGTHS)
-@pytest.mark.parametrize("names", ["causal", "causal + window", "window", EVERYTHING])
+@pytest.mark.parametrize(("names", "query_length", "key_length"), SIZES)
 def test_any_lengths_are_computed(names: str, query_length: int, key_length: int, interpreted: Interpreted) -> None:
     options = random_options(names, query_length, key_length, torch.float32)
     check(interpreted, random_inputs(query_length, key_length, kv_heads=4), options)
 
 
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
-@pytest.mark.parametrize("names", ["", "causal + window", "cap", EVERYTHING], ids=lambda names: names or "plain")
+@pytest.mark.parametrize(
+    "names",
+    [EVERYTHING, *(pytest.param(names, marks=MORE) for names in ("", "causal + window", "cap"))],
+    ids=lambda names: names or "plain",
+)
 def test_half_types_are_rounded_no_more_than_plain_attention(
     names: str, dtype: torch.dtype, interpreted: Interpreted
 ) -> None:
-    check(interpreted, random_inputs(33, 40, dtype=dtype, head_dim=16), random_options(names, 33, 40, dtype))
+    check(interpreted, random_inputs(20, 40, dtype=dtype, head_dim=16), random_options(names, 20, 40, dtype))
 
 
-@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
+@pytest.mark.parametrize("dtype", [torch.float16, pytest.param(torch.bfloat16, marks=MORE)])
 def test_sums_over_a_thousand_keys_are_kept_in_float32(dtype: torch.dtype, interpreted: Interpreted) -> None:
     query, key, value = random_inputs(17, 1100, dtype=dtype, kv_heads=1, head_dim=16)
     check(interpreted, [query[:1, :1], key[:1], value[:1] + 1], {"is_causal": True})
 
 
-@pytest.mark.parametrize("head_dim", [1, 16, 33, 64])
+@pytest.mark.parametrize("head_dim", [1, 33, pytest.param(16, marks=MORE), pytest.param(64, marks=MORE)])
 def test_any_width_of_heads_is_computed(head_dim: int, interpreted: Interpreted) -> None:
     check(interpreted, random_inputs(18, 21, head_dim=head_dim), {"is_causal": True})
 
 
-@pytest.mark.parametrize("kv_heads", [1, 2, 4])
+@pytest.mark.parametrize("kv_heads", [1, 4, pytest.param(2, marks=MORE)])
 def test_query_heads_share_key_heads_in_order(kv_heads: int, interpreted: Interpreted) -> None:
     check(interpreted, random_inputs(20, 35, kv_heads=kv_heads), random_options("alibi + bias", 20, 35, torch.float32))
 
 
-@pytest.mark.parametrize("layout", ["positions before heads", "features apart", "part of a larger tensor"])
+@pytest.mark.parametrize(
+    "layout", ["features apart", "part of a larger tensor", pytest.param("positions before heads", marks=MORE)]
+)
 def test_the_layout_of_inputs_changes_nothing(layout: str, interpreted: Interpreted) -> None:
     contiguous, other = interpreted("attended_like", tensors=random_inputs(18, 33), layout=layout)
     assert all(torch.equal(one, another) for one, another in zip(contiguous, other, strict=True))
@@ -261,7 +276,10 @@ PACKED = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize("options", PACKED.values(), ids=PACKED.keys())
+@pytest.mark.parametrize(
+    "options",
+    [pytest.param(PACKED[name], id=name, marks=[] if name == "all" else MORE) for name in PACKED],
+)
 def test_packed_sequences_are_computed_each_for_itself(options: dict[str, Any], interpreted: Interpreted) -> None:
     lengths = [(5, 5), (0, 3), (33, 40), (20, 9), (4, 0), (1, 17)]
     starts = [torch.tensor([0, *(pair[side] for pair in lengths)]).cumsum(0).int() for side in (0, 1)]

@@ -10,8 +10,11 @@ from safetensors.torch import load_file
 from astrobio.commands.asking import predict_file, serve_run
 from astrobio.commands.listing import print_card, print_models, print_tasks
 from astrobio.commands.training import evaluate_run
+from astrobio.registry import create_model
+from astrobio.serving.request_limits import RequestLimits
 from astrobio.training.errors import RunFolderError, UsageError
 from astrobio.training.run_folder import FIGURES_FILE
+from astrobio.training.tasks import TASKS, create_task
 
 EARTH = [1.0, 23.446, 0.016724, 282.04, 330.0, 0.55, 50.0]
 
@@ -41,8 +44,20 @@ def test_a_card_tells_limits_units_and_ranges(capsys: pytest.CaptureFixture[str]
     text = capsys.readouterr().out
     for line in ("  co2_ppm: parts per million by volume\n", "  eccentricity: 0 to 0.3\n", "license: Apache-2.0\n"):
         assert line in text
-    with pytest.raises(UsageError, match=r"unknown model 'x'; choose from: .*climate_surrogate_small"):
+    with pytest.raises(UsageError, match=r"unknown model 'x'; choose from: .*climate_surrogate_small.*tasks: climate"):
         print_card("x")
+
+
+@pytest.mark.parametrize("task", TASKS)
+def test_the_name_of_a_task_stands_for_the_model_that_it_trains(task: str, capsys: pytest.CaptureFixture[str]) -> None:
+    print_card(task)
+    told = capsys.readouterr()
+    name = told.out.partition(":")[0]
+    assert told.err == f"{task} is a task; the model that it trains is {name}\n"
+    trained, registered = create_task(task).build_model(), create_model(name)
+    assert [(key, each.shape) for key, each in trained.state_dict().items()] == [
+        (key, each.shape) for key, each in registered.state_dict().items()
+    ]
 
 
 def test_measuring_a_run_gives_the_figures_of_its_end(run_dir: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -114,4 +129,4 @@ def test_serving_without_its_extra_says_what_to_install(run_dir: Path, monkeypat
     monkeypatch.setitem(sys.modules, "uvicorn", None)  # as if it were not installed
     monkeypatch.delitem(sys.modules, "astrobio.serving.server", raising=False)
     with pytest.raises(UsageError, match=r"uvicorn is not installed; .* pip install 'astrobio-audit\[serve\]'"):
-        serve_run(run_dir, host="127.0.0.1", port=0, max_batch=1, max_body_bytes=1)
+        serve_run(run_dir, host="127.0.0.1", port=0, limits=RequestLimits())

@@ -6,7 +6,6 @@ from astrobio.data.network_batches import (
     HIDDEN_FRACTION,
     batch_with_given_edges,
     batch_with_hidden_edges,
-    network_inputs,
 )
 
 NETWORKS = generate_networks(6, seed=5)
@@ -44,13 +43,6 @@ def test_given_edges_are_all_asked_for() -> None:
     for row, network in enumerate(NETWORKS):
         assert pairs_of(batch.pairs[row], batch.is_edge[row]) == pairs_of(batch.edges[row], batch.edge_mask[row])
         assert int(batch.edge_mask[row].sum()) == len(network.edges)
-
-
-def test_every_pair_of_one_network() -> None:
-    network = NETWORKS[0]
-    inputs = network_inputs(network)
-    assert inputs["pairs"].shape == (1, len(network) * (len(network) - 1) // 2, 2)
-    assert torch.equal(inputs["edges"][0], network.edges)
 
 
 def test_what_leaves_nothing_to_learn_is_refused() -> None:

@@ -1,6 +1,7 @@
 import pytest
 import torch
 from torch import Tensor
+from torch._subclasses.fake_tensor import FakeTensorMode
 
 from astrobio import create_model, model_card
 from astrobio.data.metabolic_networks import generate_networks
@@ -11,6 +12,7 @@ from astrobio.models.metabolic_graph_vae import (
     MetabolicGraphVAEConfig,
     graph_vae_loss,
     reconstruction_loss,
+    require_nodes,
     sample_inputs,
 )
 
@@ -141,6 +143,20 @@ def test_wrong_inputs_are_named(
     assert callable(change)
     with pytest.raises(kind, match=message):
         model(**{**inputs, name: change(inputs[name])})
+
+
+def test_an_index_of_no_node_is_named(model: MetabolicGraphVAE, inputs: dict[str, Tensor]) -> None:
+    num_nodes = inputs["node_mask"].shape[1]
+    for name, index in (("edges", num_nodes), ("pairs", -1)):
+        wrong = inputs[name].clone()
+        wrong[0, 0, 1] = index
+        with pytest.raises(ValueError, match=f"{name} must name nodes 0 to {num_nodes - 1}, got .*{index}"):
+            model(**{**inputs, name: wrong})
+
+
+def test_indices_on_a_device_are_not_waited_for() -> None:
+    with FakeTensorMode():  # whose numbers cannot be read
+        require_nodes("edges", torch.full((2, 3, 2), 9, device="cuda"), num_nodes=1)
 
 
 @pytest.mark.parametrize("setting", [{"hidden_dim": 0}, {"latent_dim": -1}, {"num_layers": 0}, {"kl_weight": -1.0}])

@@ -10,13 +10,14 @@ from fastapi.testclient import TestClient
 
 from astrobio.serving.app import create_app
 from astrobio.serving.loaded_run import Predictor
+from astrobio.serving.request_limits import RequestLimits
 
 EARTH = [1.0, 23.446, 0.016724, 282.04, 330.0, 0.55, 50.0]
 
 
 @pytest.fixture
 def client(predictor: Predictor) -> TestClient:
-    return TestClient(create_app(predictor, max_batch=4, max_body_bytes=2000), raise_server_exceptions=False)
+    return TestClient(create_app(predictor, RequestLimits(samples=4, body_bytes=2000)), raise_server_exceptions=False)
 
 
 def ask(client: TestClient, *planets: list[float]) -> tuple[int, dict[str, object]]:

@@ -1,4 +1,5 @@
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -76,6 +77,34 @@ def test_outputs_are_written_in_every_format(tmp_path: Path) -> None:
     assert header == "sample,dim_1,dim_2,temperature [K]"
     assert len(rows) == 8
     assert rows[5] == f"1,0,1,{outputs['temperature'][1, 0, 1].item()}"
+
+
+def test_the_body_of_a_request_is_read_from_a_file(tmp_path: Path) -> None:
+    (tmp_path / "a.json").write_text(json.dumps({"inputs": {"planet_parameters": [EARTH]}}))
+    assert torch.equal(read_inputs(tmp_path / "a.json", SPECS)["planet_parameters"], torch.tensor([EARTH]))
+    (tmp_path / "a.json").write_text(json.dumps({"inputs": [EARTH]}))
+    with pytest.raises(InputError, match="the inputs must be an object with: planet_parameters"):
+        read_inputs(tmp_path / "a.json", SPECS)
+    (tmp_path / "a.json").write_text(json.dumps({"inputs": {"planet_parameters": [EARTH]}, "seed": 1}))
+    with pytest.raises(InputError, match="planet_parameters is missing"):
+        read_inputs(tmp_path / "a.json", SPECS)
+
+
+def test_a_model_with_an_input_named_inputs_takes_it_as_it_is(tmp_path: Path) -> None:
+    (tmp_path / "a.json").write_text(json.dumps({"inputs": [EARTH]}))
+    assert read_inputs(tmp_path / "a.json", [replace(SPECS[0], name="inputs")])["inputs"].shape == (1, 7)
+
+
+@pytest.mark.parametrize("shape", [(), (3,), (2, 3, 2, 5)])
+def test_csv_holds_every_number_of_an_output(tmp_path: Path, shape: tuple[int, ...]) -> None:
+    output = torch.randn(shape, generator=torch.Generator().manual_seed(0))
+    write_outputs(tmp_path / "a.csv", {"cube": output}, {})
+    header, *rows = [line.split(",") for line in (tmp_path / "a.csv").read_text().splitlines()]
+    assert header == [*("sample", "dim_1", "dim_2", "dim_3")[: len(shape)], "cube"]
+    read = torch.full(shape, torch.nan)
+    for *place, value in rows:
+        read[tuple(map(int, place))] = float(value)
+    assert torch.equal(read, output)
 
 
 def test_csv_holds_one_output(tmp_path: Path) -> None:

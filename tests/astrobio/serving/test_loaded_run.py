@@ -57,7 +57,7 @@ def test_a_damaged_checkpoint_is_told_and_the_one_before_answers(run_dir: Path, 
     [
         ({"task": "nothing"}, "a run that this version does not know: unknown task 'nothing'"),
         ({"preset": "slow"}, "a run that this version does not know: climate has no preset 'slow'"),
-        ({"seed": "x"}, "a run that this version does not know"),
+        ({"seed": "x"}, "run.json says that seed is 'x'; expected a whole number from 0"),
     ],
 )
 def test_a_run_of_something_unknown_is_an_error(
