@@ -165,6 +165,9 @@ def _compared(
     named = {option.name for option in options if option.library}
     kernels = branching.kernels(survey, on_gpu=run.target.on_gpu)
     found = [branching.on_kernel(subject, run, dtype, each, cases) for each in kernels]
+    for each in found:
+        # A target may round what it hands on, which another property tells: its kernels then agree to that rounding.
+        each.dtypes |= frozenset(survey.sdpa_dtypes)
     # Those that a library is named for may do without it, and are run with its stand-in below as well.
     here = [replace(option, library=None) for option in options if not (option.of_config and option.library)]
     found += [

@@ -152,7 +152,8 @@ def _table(recipe: str, form: Form, hidden: torch.Tensor) -> object:
     positions = torch.arange(length) + form.get("start", 0) + form.get("offset", 0)
     positions = positions.repeat(batch) if form["layout"] == "(BL)C" else positions
     angles = positions[:, None] * ROPE_BASE ** (-torch.arange(0, dim, 2) / dim)  # (L, dim / 2)
-    doubled = torch.cat([angles, angles], dim=-1)
+    is_in_pairs = form.get("rope pairs") == "neighbours"
+    doubled = angles.repeat_interleave(2, dim=-1) if is_in_pairs else torch.cat([angles, angles], dim=-1)
     cos, sin = doubled.cos().to(hidden.dtype), doubled.sin().to(hidden.dtype)
     match recipe:
         case "rope pair" if form["layout"] != "(BL)C":

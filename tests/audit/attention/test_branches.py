@@ -395,3 +395,27 @@ def test_what_else_differs_is_found_inside_the_window(tmp_path: Path, before: st
     assert before in WINDOW_OF_THE_MODEL
     (found,) = judged(tmp_path, WINDOW_OF_THE_MODEL.replace(before, after), "Attention")
     assert found.outcome is Outcome.FAILED, found
+
+
+# Rounds what it hands to torch, whose kernels then differ by that rounding.
+ROUNDS = """
+    def forward(self, x: Tensor) -> Tensor:
+        q, k, v = (each.bfloat16() for each in self.heads(x))
+        y = F.scaled_dot_product_attention(q, k, v).to(x.dtype)
+        return self.proj(y.transpose(1, 2).flatten(2))
+"""
+# Has besides what scales twice, to be chosen by an option.
+OTHERWISE = ("        y = F", "        if not self.use_fused:\n            q = q / q.shape[-1] ** 0.5\n        y = F")
+
+
+def test_kernels_agree_to_the_rounding_of_what_they_are_given(tmp_path: Path) -> None:
+    found = outcome_of(tmp_path, HEAD.replace("is_causal = True", "is_causal = False") + ROUNDS)
+    assert found.outcome is Outcome.PASSED, found
+    assert found.measured
+    assert "SDPA's math kernel" in found.measured.origin
+
+
+def test_another_function_is_found_beside_kernels_that_round(tmp_path: Path) -> None:
+    found = outcome_of(tmp_path, HEAD.replace("is_causal = True", "use_fused = True") + ROUNDS.replace(*OTHERWISE))
+    assert found.outcome is Outcome.FAILED, found
+    assert "use_fused = False" in str(found.reason)

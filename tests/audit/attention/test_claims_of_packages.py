@@ -115,3 +115,55 @@ def test_a_causal_function_that_sees_later_tokens_is_told(tmp_path: Path, said: 
     assert text != PARTS
     found = outcomes(tmp_path, text, "parts_causal_attention", "causality")
     assert [outcome for outcome, _ in found] == [Outcome.FAILED], found
+
+
+# Neighbouring features share an angle, whose cosine and sine the call passes in.
+NEIGHBOURS = '''
+import torch
+from torch import Tensor, nn
+
+
+def apply_rotary(x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
+    even, odd = x[..., ::2], x[..., 1::2]
+    return x * cos + torch.stack([-odd, even], dim=-1).flatten(-2) * sin
+
+
+class Neighbours(nn.Module):
+    """Self-attention over (batch, length, hidden_size)."""
+
+    def __init__(self, hidden_size: int, num_attention_heads: int) -> None:
+        super().__init__()
+        self.heads = num_attention_heads
+        self.qkv = nn.Linear(hidden_size, 3 * hidden_size)
+        self.proj = nn.Linear(hidden_size, hidden_size)
+
+    def forward(self, hidden_states: Tensor, position_embeddings: tuple[Tensor, Tensor]) -> Tensor:
+        cos, sin = (each[:, None] for each in position_embeddings)
+        q, k, v = self.qkv(hidden_states).unflatten(-1, (3, self.heads, -1)).permute(2, 0, 3, 1, 4)
+        q, k = apply_rotary(q, cos, sin), apply_rotary(k, cos, sin)
+        y = (q @ k.mT * q.shape[-1] ** -0.5).softmax(dim=-1) @ v
+        return self.proj(y.transpose(1, 2).flatten(2))
+'''
+# Halves share an angle; a cast to real numbers would take any table.
+ANGLES = NEIGHBOURS.replace("position_embeddings: tuple[Tensor, Tensor]", "rope: Tensor")
+ANGLES = ANGLES.replace("(each[:, None] for each in position_embeddings)", "(rope.float().cos(), rope.float().sin())")
+ANGLES = ANGLES.replace("torch.stack([-odd, even], dim=-1).flatten(-2)", "torch.cat([-odd, even], dim=-1)").replace(
+    "x[..., ::2], x[..., 1::2]", "x.chunk(2, dim=-1)"
+)
+
+
+@pytest.mark.parametrize("text", [NEIGHBOURS, ANGLES], ids=["neighbours", "angles"])
+def test_tables_are_laid_out_as_the_pairs_are(tmp_path: Path, text: str) -> None:
+    found = outcomes(tmp_path, text, "Neighbours", "shifted_positions")
+    assert [outcome for outcome, _ in found] == [Outcome.PASSED], found
+
+
+@pytest.mark.parametrize("text", [NEIGHBOURS, ANGLES], ids=["neighbours", "angles"])
+@pytest.mark.parametrize(
+    "after", ["apply_rotary(q, cos, sin), k", "apply_rotary(q, cos, sin), apply_rotary(k, cos, -sin)"]
+)
+def test_keys_that_turn_otherwise_are_told(tmp_path: Path, text: str, after: str) -> None:
+    before = "apply_rotary(q, cos, sin), apply_rotary(k, cos, sin)"
+    assert before in text
+    found = outcomes(tmp_path, text.replace(before, after), "Neighbours", "shifted_positions")
+    assert [outcome for outcome, _ in found] == [Outcome.FAILED], found
