@@ -172,8 +172,8 @@ def _replaced(forward: ast.FunctionDef, name: str) -> set[int]:
             continue
         for index, statement in enumerate(node.body):
             match statement:
-                case ast.Assign(targets=[ast.Name(id=target)], value=ast.Name(id=value)):
-                    if target == name and value in others:
+                case ast.Assign(targets=[ast.Name(id=taken)], value=ast.Name(id=given)):
+                    if taken == name and given in others:
                         found |= {id(inner) for later in node.body[index:] for inner in ast.walk(later)}
     return found
 
