@@ -43,6 +43,7 @@ class Survey(BaseModel):
     model_config = ConfigDict(frozen=True, extra="ignore")
 
     sdpa: int
+    sdpa_dtypes: tuple[str, ...] = ()  # of what torch's fused attention was called with
     libraries: tuple[str, ...]
     cuda: bool
     guards_sdpa: str | None

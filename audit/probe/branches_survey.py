@@ -59,16 +59,20 @@ Option = tuple[list[object], list[object]]
 
 
 class _Counting(TorchFunctionMode):
-    """Counts what is called of torch's fused attention, by whatever name the target has it."""
+    """Counts the calls of torch's fused attention, by whatever name the target has it, and notes in which dtypes."""
 
     def __init__(self) -> None:
         super().__init__()
         self.count = 0
+        self.dtypes: set[str] = set()
 
     def __torch_function__(
         self, func: object, types: object, args: tuple[object, ...] = (), kwargs: Mapping[str, object] | None = None
     ) -> object:
-        self.count += getattr(func, "__name__", "") == SDPA
+        if getattr(func, "__name__", "") == SDPA:
+            self.count += 1
+            given = [*args, *(kwargs or {}).values()][:1]
+            self.dtypes |= {str(each.dtype).removeprefix("torch.") for each in given if isinstance(each, torch.Tensor)}
         return func(*args, **(kwargs or {}))  # type: ignore[operator]
 
 
@@ -78,7 +82,8 @@ def survey(
     """Build the subject, make the calls, and tell what other branches its source names.
 
     Returns:
-        `sdpa`: how often torch's fused attention was called; `libraries`: those that the source names, `cuda`: whether
+        `sdpa`: how often torch's fused attention was called, `sdpa_dtypes`: in which dtypes; `libraries`: those that
+        the source names, `cuda`: whether
         it asks for a GPU; `guards_sdpa`: None, or where it asks whether torch has fused attention, `import` or `call`;
         `attributes`: pairs of an attribute that names an implementation and the other values that it may have;
         `arguments`: likewise of the constructor, or of a function, by the path to it; `absent`: libraries among these
@@ -98,6 +103,7 @@ def survey(
     libraries = [name for name, pattern in _MENTIONS.items() if any(pattern.search(text) for text in texts)]
     return {
         "sdpa": counting.count,
+        "sdpa_dtypes": sorted(counting.dtypes),
         "libraries": libraries,
         "cuda": any("cuda" in text for text in texts),
         "guards_sdpa": _guard(texts),

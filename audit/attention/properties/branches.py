@@ -7,7 +7,7 @@ from itertools import combinations
 import torch
 from torch import Tensor
 
-from audit.attention import branching
+from audit.attention import branching, unmasked
 from audit.attention.bounds import Deviation, distance
 from audit.attention.branching import Answered, Branch, Survey
 from audit.attention.cases import key_length, oracle_cases, plain_case, replaced_keys
@@ -108,7 +108,11 @@ def apart(subject: AttentionSubject, run: Run) -> list[Apart]:
     found: list[Apart] = []
     for each in everything:
         rounded = branching.coarser(each.dtype, each.dtypes)
-        told = [(i, raised) for i, raised in each.raised.items() if _is_told(raised)]
+        told = [
+            (i, raised)
+            for i, raised in each.raised.items()
+            if _is_told(raised) and _is_wrong(subject, cases[i], raised)
+        ]
         wrong = [
             case
             for case, (_, deviation) in _deviations(subject, cases, bounds.plain(each.dtype), each, bounds)
@@ -137,6 +141,11 @@ def _cases(subject: AttentionSubject, run: Run) -> list[Case]:
     if not subject.is_function:
         cases.append(plain.under(f"dropout rates of {_DROPOUT} in eval mode", dropout=_DROPOUT))
     cases.append(replace(plain_case(subject, generator, length=2 * LENGTH), name="twice as long"))
+    if not subject.is_declared and not subject.is_function and (inside := unmasked.length_inside(subject)):
+        first = torch.zeros_like(last)
+        first[:, 0] = True
+        cases.append(replace(replaced_keys(plain, first, generator), name=unmasked.FIRST))
+        cases.append(replace(plain_case(subject, generator, length=inside), name=unmasked.INSIDE))
     others = [case for case in oracle_cases(subject, generator) if case.name != plain.name]
     return [*cases, *others, replace(plain, name="again")]
 
@@ -156,6 +165,9 @@ def _compared(
     named = {option.name for option in options if option.library}
     kernels = branching.kernels(survey, on_gpu=run.target.on_gpu)
     found = [branching.on_kernel(subject, run, dtype, each, cases) for each in kernels]
+    for each in found:
+        # A target may round what it hands on, which another property tells: its kernels then agree to that rounding.
+        each.dtypes |= frozenset(survey.sdpa_dtypes)
     # Those that a library is named for may do without it, and are run with its stand-in below as well.
     here = [replace(option, library=None) for option in options if not (option.of_config and option.library)]
     found += [
@@ -195,7 +207,7 @@ def _judged(subject: AttentionSubject, run: Run, dtype: Dtype, cases: Sequence[C
     for each in others:
         for index, raised in each.raised.items():
             where = f"({cases[index].name}, {each.branch.name})"
-            if _both_given(raised) and index in plain.outputs:
+            if index in plain.outputs and _both_given(raised) and _is_wrong(subject, cases[index], raised):
                 return failed(
                     f"torch's fused attention is given a mask together with is_causal, which it documents as an error; "
                     f"only some of its kernels take both {where}",
@@ -213,24 +225,28 @@ def _judged(subject: AttentionSubject, run: Run, dtype: Dtype, cases: Sequence[C
     if again is not None and distance(again, plain.outputs[0]) > bounds.of(0, dtype, dtype):
         return error("two calls of the plain branch differ, so that nothing can be told from others that do")
     deviations: list[tuple[str, Deviation]] = []
-    undeclared = False
+    undeclared: list[str] = []
     for first, second in combinations(compared.answered, 2):
         if first.dtype != second.dtype:
             continue
         found = list(_deviations(subject, cases, first, second, bounds))
         wrong = [case for case, (_, deviation) in found if not deviation.holds]
-        if wrong and _undeclared(subject, found, first, second, bounds.of(0, first.dtype, first.dtype)):
-            undeclared = True
-            continue
+        bound = bounds.of(0, first.dtype, first.dtype)
+        if wrong and (why := unmasked.undeclared(subject, cases, wrong, first, second, bound=bound)):
+            undeclared.append(why)
+            found = [each for each in found if why == unmasked.WINDOW and each[0].name == unmasked.INSIDE]
         deviations += [pair for _, pair in found]
     notes = [f"{each.branch.name}: {_told(each)}" for each in others if each.branch.library]
+    notes += [
+        f"{each.branch.name}: refuses a mask together with is_causal, as torch documents it"
+        for each in others
+        if any(not _is_wrong(subject, cases[index], raised) for index, raised in each.raised.items())
+    ]
     not_judged = "; ".join(compared.not_judged)
     names = ", ".join(each.branch.name for each in compared.answered)
     if not deviations:
         if undeclared:
-            return not_applicable(
-                "undeclared: whether a call without a mask is causal; observed: some branches are then and others not"
-            )
+            return not_applicable("undeclared: " + "; ".join(dict.fromkeys(undeclared)))
         return skipped(f"no branch but the plain one was judged: {not_judged}")
     origin = "; ".join([bound_origin(subject), f"branches: {names}", *notes])
     judgement = judge_deviations(
@@ -252,6 +268,19 @@ def _is_misused(raised: TargetRaised) -> bool:
 def _is_told(raised: TargetRaised) -> bool:
     """Whether an exception says by itself that a branch is wrong, whatever the others answer."""
     return _both_given(raised) or _is_misused(raised)
+
+
+def _is_wrong(subject: AttentionSubject, case: Case, raised: TargetRaised) -> bool:
+    """Whether what an exception tells is the target's doing, and not of the call that was made.
+
+    A function that is called with torch's own `attn_mask` and `is_causal` promises no more of both together than torch
+    does, unless something says that a given mask joins the causal one.
+    """
+    mask, arguments = subject.form.get("mask"), subject.form.get("arguments")
+    if not (_both_given(raised) and subject.is_function and isinstance(mask, dict) and isinstance(arguments, dict)):
+        return True
+    takes_both = mask.get("parameter") == "attn_mask" and arguments.get("is_causal") == "causal"
+    return not (takes_both and case.is_causal) or subject.contract.given_mask == "joins"
 
 
 def _told(each: Answered) -> str:
@@ -326,21 +355,3 @@ def _compared_rows(subject: AttentionSubject, case: Case, output: Tensor) -> Ten
     if kept is None or "context" in case.tensors or subject.contract.empty_row is not None:
         return output
     return output[kept]
-
-
-def _undeclared(
-    subject: AttentionSubject,
-    found: Sequence[tuple[Case, tuple[str, Deviation]]],
-    first: Answered,
-    second: Answered,
-    bound: float,
-) -> bool:
-    """Whether the two differ in nothing but that one is causal without a mask, which nothing declares."""
-    if subject.is_declared or subject.contract.is_causal is not None or not subject.contract.key_mask:
-        return False
-    if any(branching.is_masked(case) and not deviation.holds for case, (_, deviation) in found):
-        return False
-    if not {0, 1} <= first.outputs.keys() & second.outputs.keys():
-        return False
-    moved = (distance(each.outputs[1][..., :-1, :], each.outputs[0][..., :-1, :]) > bound for each in (first, second))
-    return len(set(moved)) == 2

@@ -152,7 +152,8 @@ def _table(recipe: str, form: Form, hidden: torch.Tensor) -> object:
     positions = torch.arange(length) + form.get("start", 0) + form.get("offset", 0)
     positions = positions.repeat(batch) if form["layout"] == "(BL)C" else positions
     angles = positions[:, None] * ROPE_BASE ** (-torch.arange(0, dim, 2) / dim)  # (L, dim / 2)
-    doubled = torch.cat([angles, angles], dim=-1)
+    is_in_pairs = form.get("rope pairs") == "neighbours"
+    doubled = angles.repeat_interleave(2, dim=-1) if is_in_pairs else torch.cat([angles, angles], dim=-1)
     cos, sin = doubled.cos().to(hidden.dtype), doubled.sin().to(hidden.dtype)
     match recipe:
         case "rope pair" if form["layout"] != "(BL)C":
@@ -165,10 +166,10 @@ def _table(recipe: str, form: Form, hidden: torch.Tensor) -> object:
             return torch.polar(torch.ones_like(angles), angles)
         case "rope complex B":
             return torch.polar(torch.ones_like(angles), angles).expand(batch, -1, -1)
-        case "rope angles":
-            return doubled.to(hidden.dtype)
+        case "rope angles":  # never in the run's dtype: bfloat16 rounds an angle of 200 by half a radian
+            return doubled
         case "rope angles 4":
-            return doubled[None, None].to(hidden.dtype)
+            return doubled[None, None]
         case "cos" | "sin":
             return cos if recipe == "cos" else sin
         case "cos 4" | "sin 4":

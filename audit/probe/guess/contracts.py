@@ -271,7 +271,8 @@ def _projections(
         return
     rope = [recipe for recipe in form["arguments"].values() if str(recipe).startswith(("rope", "cos"))]
     if rope == ["rope pair"] and form["rope"] == dim and "rotate_half" in source.code:
-        contract |= {"rotary_base": ROPE_BASE, "rotary_layout": "half"}
+        layout = "interleaved" if form.get("rope pairs") == "neighbours" else "half"
+        contract |= {"rotary_base": ROPE_BASE, "rotary_layout": layout}
         why["rotary_base"] = "rotate_half in the source, on tables of this base"
     elif rope or _POSITIONS.search(source.code):
         return

@@ -197,14 +197,14 @@ def _completed(
             elif role == "owner" and base["canonical"] == "function":
                 others[each.name] = ({"const": _owner(sizes)},)
             else:
-                others[each.name] = _RECIPES.get(role or "") or _numbers(each.name, sizes) or _UNKNOWN
+                others[each.name] = _recipes(role, source) or _numbers(each.name, sizes) or _UNKNOWN
         elif (
             each.default is None
             and role in ("rope pair", "height", "width", "grid")
             and each.name not in ("h", "w", "size", "shape")
         ):
             # Left out where it can be, and given where the call reads it all the same.
-            others[each.name] = ({"const": None}, *_RECIPES[role])
+            others[each.name] = ({"const": None}, *_recipes(role, source))
     arguments |= {name: recipes[0] for name, recipes in others.items()}
     positional = [each.name for each in parameters if each.kind is each.POSITIONAL_ONLY]
     if not parameters:
@@ -230,6 +230,14 @@ def _completed(
     for dim in (base["rope"] // 2, base["rope"] * 2):
         if any(str(recipe).startswith("rope") for recipe in arguments.values()):
             yield form | {"rope": dim}
+
+
+def _recipes(role: str | None, source: Source) -> tuple[object, ...]:
+    """Return the recipes of a role, complex tables last where no code names them: a cast would take their real part."""
+    found = _RECIPES.get(role or "", ())
+    if role != "rope pair" or "complex" in source.code:
+        return found
+    return tuple(sorted(found, key=lambda recipe: str(recipe).startswith("rope complex")))
 
 
 def _is_block(parameter: inspect.Parameter) -> bool:

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 
 from . import ordering, prose
 from .adapting import Form
-from .claims_of import WINDOW, Claims, Subject, claim_window, first_saying
+from .claims_of import WINDOW, Claims, Subject, claim_window, documents, first_saying
 from .constructing import CAUSAL
 from .contracts import reads_as_plain
 from .structure import code_of
@@ -81,6 +81,9 @@ def _always(subject: Subject) -> str | None:
     hides = subject.future <= _MOSTLY
     if subject.form["mask"] is not None and not hides:
         return None  # the mask may have to be passed
+    # A name or a word may mean an order between the parts of a sequence, or between what is kept and what is new.
+    if any(prose.SOME_SEE_ALL.search(each) for _, doc in documents(subject) for each in prose.sentences_of(doc)):
+        return None
     name = str(getattr(subject.value, "__qualname__", ""))
     if _NAMED.search(name) and not _NOT_NAMED.search(name):
         return f"the name {name}"

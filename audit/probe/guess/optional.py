@@ -143,11 +143,46 @@ def _is_read(source: Source, name: str) -> bool:
     """Whether something reads what was passed, before another value takes its name."""
     if source.forward is None:
         return True
+    replaced = _replaced(source.forward, name)
     for node in _in_order(source.forward.body):
+        if id(node) in replaced:
+            continue
         if isinstance(node, ast.Name) and node.id == name:
             return isinstance(node.ctx, ast.Load)
         if isinstance(node, ast.Name) and node.id in ("locals", "vars", "super"):
             return True
+    return False
+
+
+def _replaced(forward: ast.FunctionDef, name: str) -> set[int]:
+    """Return the nodes of what runs after a third argument took this one's name because a second one is given.
+
+    Attention that serves for one sequence and for two takes a mask for each, and reads the one of its keys.
+    """
+    arguments = forward.args
+    others = {each.arg for each in (*arguments.posonlyargs, *arguments.args, *arguments.kwonlyargs)} - {name}
+    local = {
+        target.id: node.value
+        for node in ast.walk(forward)
+        if isinstance(node, ast.Assign) and isinstance(target := node.targets[0], ast.Name)
+    }
+    found: set[int] = set()
+    for node in ast.walk(forward):
+        if not isinstance(node, ast.If) or not _is_given(node.test, others, local):
+            continue
+        for index, statement in enumerate(node.body):
+            match statement:
+                case ast.Assign(targets=[ast.Name(id=taken)], value=ast.Name(id=given)):
+                    if taken == name and given in others:
+                        found |= {id(inner) for later in node.body[index:] for inner in ast.walk(later)}
+    return found
+
+
+def _is_given(test: ast.expr, others: Collection[str], local: Mapping[str, ast.expr]) -> bool:
+    """Whether a condition is that one of these arguments is not None, itself or by a name for that."""
+    match local.get(test.id, test) if isinstance(test, ast.Name) else test:
+        case ast.Compare(left=ast.Name(id=left), ops=[ast.IsNot()], comparators=[ast.Constant(value=None)]):
+            return left in others
     return False
 
 

@@ -26,6 +26,12 @@ CAUSAL = re.compile(
     _I,
 )
 BOTH_WAYS = re.compile(r"\b(bi-?directional|non-?causal|not causal|encoder|cross[ -]attention)\b", _I)
+# Of some queries at least, whatever "causal" may mean between the parts of a sequence.
+SOME_SEE_ALL = re.compile(
+    r"\battend\w* to (all|every|each)( of the| other| the)? (tokens?|positions?|keys?)\b"
+    r"(?! (that|which|before|until|up|so|to|at|in the past|on (its|the) left|already|seen|preceding|earlier|whose)\b)",
+    _I,
+)
 EVERY_KEY = re.compile(
     r"\bbi-?directional[ ,-]+(?:[\w-]+[ -]){0,3}?(self[ -]?)?attention\b"
     r"|\battend\w* to (every|all) (tokens?|positions?|keys?)( of the (context|sequence|input))?\s*$",

@@ -28,6 +28,8 @@ _PROCESSORS = {"processor", "attn_processor"}
 _GROWTH = 80  # settings that a configuration of unknown class may turn out to need
 _MAX_SUBJECTS = 13
 _OF_SIZES = re.compile(r"is invalid for input of size|view size is not compatible")
+# Neighbouring features share an angle: of a table that the call passes in each angle then stands twice in a row.
+_NEIGHBOURS = re.compile(r"\[\.\.\., ?0?::2\][^\[]*\[\.\.\., ?1::2\]|unflatten\(-1, ?\(-1, ?2\)\)")
 _ROTARY = re.compile(r"rotary|rotate_half|apply_rope|\brope\b|freqs_cis|view_as_complex", re.IGNORECASE)
 _OTHER_POSITIONS = re.compile(r"nn\.Embedding|pos_embed\b|\bwpe\b|absolute|alibi|learned|relative_pos|rel_pos|sinusoid")
 _WITH_FRAMES = ("BCTHW", "BTHWC")
@@ -389,6 +391,7 @@ def _settled(target: Target, found: Form, source: Source, sizes: Sizes) -> tuple
     more = {
         "mask claims": mask_claims.claims(source, target.signature, masked["mask"]),
         "optional": optional.listed(target, masked, source, sizes),
+        "rope pairs": "neighbours" if _NEIGHBOURS.search(source.code) else "halves",
         "rotary": bool(_ROTARY.search(source.text)) and not _OTHER_POSITIONS.search(source.text),
     }
     return masked | {"lengths": [trying.LENGTH, *works]} | told_of | more, sizes

@@ -272,3 +272,150 @@ def test_an_option_of_a_configuration_is_a_branch(tmp_path: Path, after: str, ou
     assert {each.outcome for each in found} == {outcome}, reasons(found)
     origins = [each.measured.origin for each in found if each.measured]
     assert "backend = 'sdpa'" in origins[0]  # and the other way round, of the one that is found with that option
+
+
+# A function in torch's own words, which hands on what it is given.
+HANDED_ON = """
+from torch import Tensor
+from torch.nn import functional as F
+
+
+def attention(query: Tensor, key: Tensor, value: Tensor, attn_mask=None, dropout_p=0.0, is_causal=False):
+    '''Attention over (batch, length, heads, head_dim).
+
+    attn_mask: bool (batch, length), True where a key may be attended to.
+    '''
+    if attn_mask is not None and attn_mask.dim() == 2:
+        attn_mask = attn_mask[:, None, None, :]
+    query, key, value = (each.transpose(1, 2) for each in (query, key, value))
+    y = F.scaled_dot_product_attention(query, key, value, attn_mask=attn_mask, is_causal=is_causal)
+    return y.transpose(1, 2)
+"""
+_OWN_WORDS = (("attn_mask: bool", "mask: bool"), ("attn_mask=None", "mask=None"), ("is_causal=False", "causal=False"),
+              ("if attn_mask is not None and attn_mask.dim() == 2:", "attn_mask = None"),
+              ("        attn_mask = attn_mask[", "    attn_mask = None if mask is None else mask["),
+              ("is_causal=is_causal", "is_causal=causal"))  # fmt: skip
+
+
+def test_both_given_by_the_caller_in_torch_s_own_words_are_torch_s_to_refuse(tmp_path: Path) -> None:
+    (found,) = judged(tmp_path, HANDED_ON, "attention")
+    assert found.outcome is Outcome.PASSED, found
+    assert found.measured
+    assert "SDPA's math kernel: refuses a mask together with is_causal" in found.measured.origin
+
+
+def test_a_function_in_its_own_words_must_join_them(tmp_path: Path) -> None:
+    text = HANDED_ON
+    for before, after in _OWN_WORDS:
+        assert before in text
+        text = text.replace(before, after)
+    (found,) = judged(tmp_path, text, "attention")
+    assert found.outcome is Outcome.FAILED
+    assert "together with is_causal" in str(found.reason)
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        ("is_causal=is_causal)", "is_causal=is_causal or attn_mask is not None)"),
+        ("may be attended to.", "may be attended to. The mask is combined with the causal one."),
+    ],
+    ids=["turned on where a mask is given", "said to join"],
+)
+def test_both_given_by_the_function_are_its_own_doing(tmp_path: Path, before: str, after: str) -> None:
+    assert before in HANDED_ON
+    (found,) = judged(tmp_path, HANDED_ON.replace(before, after), "attention")
+    assert found.outcome is Outcome.FAILED
+    assert "together with is_causal" in str(found.reason)
+
+
+# One layer of a model that makes the masks: only the library is told the window by an argument.
+WINDOW_OF_THE_MODEL = """
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+
+class LayerConfig:
+    _attn_implementation = "eager"
+
+    def __init__(self, hidden_size: int, num_attention_heads: int, sliding_window: int) -> None:
+        self.hidden_size = hidden_size
+        self.num_attention_heads = num_attention_heads
+        self.sliding_window = sliding_window
+
+
+class Attention(nn.Module):
+    '''Self-attention over (batch, length, hidden_size).'''
+
+    def __init__(self, config: LayerConfig) -> None:
+        super().__init__()
+        self.config = config
+        self.is_causal = True
+        self.sliding_window = config.sliding_window
+        self.qkv = nn.Linear(config.hidden_size, 3 * config.hidden_size)
+        self.proj = nn.Linear(config.hidden_size, config.hidden_size)
+
+    def forward(self, hidden_states: Tensor, attention_mask: Tensor | None = None) -> Tensor:
+        '''attention_mask: additive (batch, 1, 1, length).'''
+        q, k, v = self.qkv(hidden_states).unflatten(-1, (3, self.config.num_attention_heads, -1)).unbind(dim=2)
+        if self.config._attn_implementation == "flash_attention_2":
+            from flash_attn import flash_attn_func
+
+            y = flash_attn_func(q, k, v, causal=self.is_causal, window_size=(self.sliding_window - 1, 0))
+            return self.proj(y.flatten(2))
+        q, k, v = (each.transpose(1, 2) for each in (q, k, v))
+        if self.config._attn_implementation == "sdpa":
+            causal = attention_mask is None and self.is_causal
+            y = F.scaled_dot_product_attention(q, k, v, attn_mask=attention_mask, is_causal=causal)
+        else:
+            scores = q @ k.mT * q.shape[-1] ** -0.5
+            y = (scores if attention_mask is None else scores + attention_mask).softmax(dim=-1) @ v
+        return self.proj(y.transpose(1, 2).flatten(2))
+"""
+
+
+def test_a_window_that_a_model_puts_into_its_mask_is_not_declared_by_one_branch(tmp_path: Path) -> None:
+    (found,) = judged(tmp_path, WINDOW_OF_THE_MODEL, "Attention")
+    assert found.outcome is Outcome.SKIPPED, found  # for it has no flex attention, which its configuration may choose
+    agree, _, not_judged = str(found.reason).partition("; not judged: ")
+    assert agree.startswith("these agree: plain, _attn_implementation = 'sdpa'")
+    assert "flash_attention_2" in agree
+    assert "flex_attention" in not_judged
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        ("flash_attn_func(q, k,", "flash_attn_func(q * q.shape[-1] ** -0.5, k,"),
+        ("flash_attn_func(q, k, v", "flash_attn_func(q, k, v.flip(2)"),
+    ],
+    ids=["scaled twice", "heads in another order"],
+)
+def test_what_else_differs_is_found_inside_the_window(tmp_path: Path, before: str, after: str) -> None:
+    assert before in WINDOW_OF_THE_MODEL
+    (found,) = judged(tmp_path, WINDOW_OF_THE_MODEL.replace(before, after), "Attention")
+    assert found.outcome is Outcome.FAILED, found
+
+
+# Rounds what it hands to torch, whose kernels then differ by that rounding.
+ROUNDS = """
+    def forward(self, x: Tensor) -> Tensor:
+        q, k, v = (each.bfloat16() for each in self.heads(x))
+        y = F.scaled_dot_product_attention(q, k, v).to(x.dtype)
+        return self.proj(y.transpose(1, 2).flatten(2))
+"""
+# Has besides what scales twice, to be chosen by an option.
+OTHERWISE = ("        y = F", "        if not self.use_fused:\n            q = q / q.shape[-1] ** 0.5\n        y = F")
+
+
+def test_kernels_agree_to_the_rounding_of_what_they_are_given(tmp_path: Path) -> None:
+    found = outcome_of(tmp_path, HEAD.replace("is_causal = True", "is_causal = False") + ROUNDS)
+    assert found.outcome is Outcome.PASSED, found
+    assert found.measured
+    assert "SDPA's math kernel" in found.measured.origin
+
+
+def test_another_function_is_found_beside_kernels_that_round(tmp_path: Path) -> None:
+    found = outcome_of(tmp_path, HEAD.replace("is_causal = True", "use_fused = True") + ROUNDS.replace(*OTHERWISE))
+    assert found.outcome is Outcome.FAILED, found
+    assert "use_fused = False" in str(found.reason)
