@@ -114,7 +114,7 @@ def _measured(options: BenchOptions, target: Target) -> BenchmarkDocument:
             with_models=options.models,
         )
         package_digest = collected.shown.digest
-    with open_bench_probe(target) as probe:
+    with open_bench_probe(target, options.threads) as probe:
         try:
             hardware = hardware_of(target, probe)
             if no_device is None:

@@ -85,6 +85,9 @@ class BenchOptions:
     baseline: Annotated[
         str, typer.Option("--baseline", metavar="NAME", help="Backend that others are set against.")
     ] = "eager"
+    threads: Annotated[
+        int | None, typer.Option("--threads", metavar="N", min=1, help="Of torch on a CPU; the default is all cores.")
+    ] = None
     timeout: Annotated[
         float, typer.Option("--timeout", metavar="S", min=1, help="A call into the target, compiling included.")
     ] = 300.0

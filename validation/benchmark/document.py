@@ -7,7 +7,7 @@ from pydantic import Field, JsonValue, model_validator
 
 from audit.report.document import Tool
 from audit.results import Frozen
-from validation.benchmark.pytest_form import pytest_benchmarks
+from validation.benchmark.pytest_form import benchmark_entries
 from validation.benchmark.rows import Row, RowOutcome
 
 SCHEMA_VERSION: Final = "1.0"
@@ -127,7 +127,7 @@ class BenchmarkDocument(Frozen):
     def _follows_from_its_rows(self) -> Self:
         if self.exit_code != exit_code_of(self.rows, self.compared):
             raise ValueError("the exit code does not follow from the rows")
-        if self.benchmarks != pytest_benchmarks(self.rows):
+        if self.benchmarks != benchmark_entries(self.rows):
             raise ValueError("what pytest-benchmark reads does not follow from the rows")
         keys = [row.key for row in self.rows]
         if len(set(keys)) != len(keys):

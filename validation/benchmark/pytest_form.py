@@ -13,7 +13,7 @@ _NS = 1e-9
 _FENCE = 1.5
 
 
-def pytest_benchmarks(rows: Sequence[Row]) -> list[dict[str, JsonValue]]:
+def benchmark_entries(rows: Sequence[Row]) -> list[dict[str, JsonValue]]:
     """Return an entry for each row with times, in the order of the rows."""
     return [_entry(row) for row in rows if row.timing is not None]
 

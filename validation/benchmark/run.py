@@ -6,11 +6,10 @@ from dataclasses import dataclass
 from pydantic import ValidationError
 
 from audit import __version__, provenance
-from audit.execute import open_probe
-from audit.gateway import Probe, ProbeFailure, TargetRaised
+from audit.gateway import Limits, Probe, ProbeFailure, TargetRaised
 from audit.raised import describe_failure, describe_raised
 from audit.report.document import Tool
-from audit.target import Target
+from audit.target import Target, available_cores
 from validation.benchmark.asking import Asker, Rules
 from validation.benchmark.clocks import read_clocks
 from validation.benchmark.datasheet import Part, part_of
@@ -27,7 +26,7 @@ from validation.benchmark.document import (
 from validation.benchmark.formulas import FORMULAS
 from validation.benchmark.journal import Journal
 from validation.benchmark.plan import CasePlan, uses_dtypes
-from validation.benchmark.pytest_form import pytest_benchmarks
+from validation.benchmark.pytest_form import benchmark_entries
 from validation.benchmark.rates import exceeds, with_rates, with_speedups
 from validation.benchmark.rows import Row, RowOutcome
 from validation.benchmark.timing_rows import rows_of_case
@@ -168,9 +167,19 @@ def _ceiling(target: Target, probe: Probe, dtype: str) -> Ceiling:
         raise CannotMeasure(f"ceilings of {dtype}: the target's process sent an unreadable answer") from invalid
 
 
-def open_bench_probe(target: Target) -> Probe:
-    """Return a probe whose children have all cores: they run one at a time."""
-    return open_probe(target, side_by_side=1)
+def open_bench_probe(target: Target, threads: int | None) -> Probe:
+    """Return a probe whose children have all cores, or so many threads: they run one at a time."""
+    settings = target.settings
+    return Probe(
+        python=target.python,
+        source=target.source,
+        root=target.root,
+        package=target.package,
+        limits=Limits(timeout_s=settings.timeout_s, memory_mb=settings.memory_mb, output_mb=settings.output_mb),
+        threads=threads or available_cores(),
+        forks=settings.forks,
+        device=target.device,
+    )
 
 
 def document_of(
@@ -220,7 +229,7 @@ def document_of(
         rows=rows,
         partial=found.is_stopped,
         exit_code=exit_code_of(rows, None),
-        benchmarks=pytest_benchmarks(rows),
+        benchmarks=benchmark_entries(rows),
         machine_info={
             "node": "",
             "machine": hardware.machine,

@@ -1,11 +1,11 @@
 """A benchmark on the terminal: progress while it runs, a table at the end."""
 
+from itertools import groupby
 from types import TracebackType
 from typing import Self
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
-from rich.table import Table
 from rich.text import Text
 
 from audit.report.text import one_line
@@ -74,26 +74,45 @@ def print_document(document: BenchmarkDocument, console: Console) -> None:
     for each in document.ceilings:
         ceiling = f"{each.flops_per_s / 1e12:.3g} TFLOP/s, {each.bytes_per_s / 1e9:.3g} GB/s"
         console.print(Text(f"measured ceilings, {each.dtype}: {ceiling}"), soft_wrap=True)
-    table = Table(box=None, pad_edge=False)
-    for name in ("case", "backend"):
-        table.add_column(name, overflow="fold")
-    for name in ("median", "n", f"x {one_line(document.method.baseline, 20)}", "TFLOP/s", "GB/s", "roofline", "memory"):
-        table.add_column(name, justify="right", no_wrap=True)
-    for row in document.rows:
-        if row.timing is not None:
-            table.add_row(*map(Text, _cells(row)))
-    if table.row_count:
-        console.print(table)
+    _print_times([row for row in document.rows if row.timing is not None], document, console)
     if any(row.timing and not row.timing.stop_rule_met for row in document.rows):
         console.print(Text(f"*: the median's standard error is above {document.method.relative_error:.2%}"))
-    for row in document.rows:
-        if row.timing is None:
-            console.print(Text(one_line(f"{row.case.id} {row.backend.name}: {told(row)}", 400)), soft_wrap=True)
+    _print_untimed([row for row in document.rows if row.timing is None], console)
     if document.compared:
         _print_comparison(document, console)
     counts = {outcome: sum(row.outcome is outcome for row in document.rows) for outcome in RowOutcome}
     listed = ", ".join(f"{number} {outcome.value.replace('_', ' ')}" for outcome, number in counts.items() if number)
     console.print(Text(f"{len(document.rows)} rows: {listed}{' (stopped)' if document.partial else ''}"))
+
+
+def _print_times(rows: list[Row], document: BenchmarkDocument, console: Console) -> None:
+    """Print a table for each case; columns stand below one another in all of them."""
+    head = ["", "median", "n", f"x {one_line(document.method.baseline, 20)}", "TFLOP/s", "GB/s", "roofline", "memory"]
+    table = [head, *map(_cells, rows)]
+    widths = [max(len(cells[column]) for cells in table) for column in range(len(head))]
+
+    def line(cells: list[str]) -> Text:
+        first, *others = (
+            cell.rjust(width) if column else cell.ljust(width)
+            for column, (cell, width) in enumerate(zip(cells, widths, strict=True))
+        )
+        return Text("  ".join([first, *others]))
+
+    for case_id, of_case in groupby(rows, key=lambda row: row.case.id):
+        console.print(Text(one_line(case_id)), soft_wrap=True)
+        for cells in (head, *map(_cells, of_case)):
+            console.print(line(cells), soft_wrap=True)
+
+
+def _print_untimed(rows: list[Row], console: Console) -> None:
+    """Print why rows have no time: what is the same for several cases once."""
+    alike: dict[tuple[str, str], list[Row]] = {}
+    for row in rows:
+        alike.setdefault((row.backend.name, told(row)), []).append(row)
+    for (backend, why), of_backend in alike.items():
+        first = of_backend[0].case.id
+        where = first if len(of_backend) == 1 else f"{len(of_backend)} cases, {first} and others"
+        console.print(Text(one_line(f"{backend}: {why} ({where})", 400)), soft_wrap=True)
 
 
 def _cells(row: Row) -> list[str]:
@@ -105,8 +124,7 @@ def _cells(row: Row) -> list[str]:
         return "-" if value is None else format(value, form)
 
     return [
-        one_line(row.case.id, 80),
-        one_line(row.backend.name, 40),
+        f"  {one_line(row.backend.name, 40)}",
         time_text(timing.median_ns),
         f"{timing.n}{'' if timing.stop_rule_met else '*'}",
         of(rates.times_faster_than_baseline, ".2f"),

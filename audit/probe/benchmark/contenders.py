@@ -186,15 +186,19 @@ BUILT_IN: Mapping[str, Prepare] = {
 }
 
 
+# What torch raises when the only kernel that it may use does not take a call: on a GPU, and on a CPU.
+_NO_KERNEL = ("No available kernel", "No viable backend")
+
+
 @contextmanager
 def refusals() -> Iterator[None]:
-    """Have what torch says when no kernel takes a call raise `Unavailable`, with the reasons that it warns of."""
+    """Have what is raised where a call is not supported raise `Unavailable`, with the reasons that torch warns of."""
     with warnings.catch_warnings(record=True) as warned:
         warnings.simplefilter("always")
         try:
             yield
         except RuntimeError as error:
-            if "No available kernel" not in str(error):
+            if not isinstance(error, NotImplementedError) and not any(text in str(error) for text in _NO_KERNEL):
                 raise
             told = [" ".join(str(each.message).split()).partition(" (Triggered internally")[0] for each in warned]
             reasons = [text for text in dict.fromkeys(told) if text]
