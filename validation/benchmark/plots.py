@@ -89,7 +89,8 @@ def _figure(
         axes.set_ylabel(label)
         axes.set_title(title, fontsize=8)
         axes.grid(visible=True, alpha=0.3)
-        axes.legend(fontsize=6)
+        if axes.lines:  # what a system does not tell, such as memory, has none
+            axes.legend(fontsize=6)
     return figure
 
 

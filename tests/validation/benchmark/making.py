@@ -9,7 +9,7 @@ from validation.benchmark.document import BenchmarkDocument, Ceiling, Hardware, 
 from validation.benchmark.formulas import FORMULAS
 from validation.benchmark.pytest_form import benchmark_entries
 from validation.benchmark.rates import with_rates
-from validation.benchmark.rows import Correctness, Row, RowOutcome, Timing, Verified
+from validation.benchmark.rows import Correctness, Memory, Row, RowOutcome, Timing, Verified
 
 CASE = AttentionCase(
     batch=1, heads=2, kv_heads=2, length=256, head_dim=64, is_causal=True, dtype="float32", mode=Mode.FORWARD
@@ -29,7 +29,11 @@ def timing(*rounds: Sequence[int]) -> Timing:
 
 
 def measured_row(
-    *rounds: Sequence[int], backend: str = "eager", case: AttentionCase = CASE, after: Verified = GOOD
+    *rounds: Sequence[int],
+    backend: str = "eager",
+    case: AttentionCase = CASE,
+    after: Verified = GOOD,
+    peak_bytes: int | None = None,
 ) -> Row:
     return Row(
         case=case,
@@ -37,6 +41,7 @@ def measured_row(
         outcome=RowOutcome.MEASURED,
         correctness=Correctness(before=GOOD, after=after),
         timing=timing(*rounds),
+        memory=None if peak_bytes is None else Memory(peak_bytes=peak_bytes, how="a test says so"),
     )
 
 
