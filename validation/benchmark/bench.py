@@ -20,7 +20,7 @@ from audit.target import Target
 from validation.benchmark.asking import Rules
 from validation.benchmark.command import LATEST, BenchOptions
 from validation.benchmark.compare import compared, read_document
-from validation.benchmark.document import BenchmarkDocument, Hardware
+from validation.benchmark.document import BenchmarkDocument, Hardware, schema_json
 from validation.benchmark.grid import Axes, grid_of
 from validation.benchmark.journal import NAME, Journal, key_of
 from validation.benchmark.lock import DeviceBusy, device_lock
@@ -51,6 +51,9 @@ def run_bench(options: BenchOptions) -> NoReturn:
         UsageError: the options or the configuration need correcting.
         typer.Exit: always at the end.
     """
+    if options.schema:
+        sys.stdout.write(schema_json())
+        raise typer.Exit(0)
     target = Target.load(options.target or Path("."), package=options.package, python=options.python, seed=options.seed)
     if options.publish and not options.from_file:
         refuse_unpublishable(*provenance.git_state(target.root))

@@ -111,6 +111,7 @@ class BenchOptions:
         Path | None,
         typer.Option("--from", metavar="NEW.json", help="Measure nothing: compare, draw or publish this benchmark."),
     ] = None
+    schema: Annotated[bool, typer.Option("--schema", help="Print the JSON Schema of a benchmark and leave.")] = False
     publish: Annotated[
         bool, typer.Option("--publish", help="Write reports/benchmarks/<device>.md and .json in the target.")
     ] = False

@@ -6,7 +6,9 @@ from collections.abc import Callable
 
 import jsonschema
 import pytest
+import typer
 from pydantic import ValidationError
+from typer.testing import CliRunner
 
 from validation.benchmark.document import BenchmarkDocument, schema_json
 from validation.benchmark.rows import Correctness, Rates, Row, RowOutcome, Timing, Verified
@@ -104,3 +106,10 @@ def test_an_edited_document_does_not_validate(edit: Callable[[dict], None], said
     edit(told)
     with pytest.raises(ValidationError, match=said):
         BenchmarkDocument.model_validate(told)
+
+
+def test_the_schema_is_printed(bench_app: typer.Typer) -> None:
+    done = CliRunner().invoke(bench_app, ["bench", "--schema"])
+    assert done.exit_code == 0
+    assert done.stdout == schema_json()
+    jsonschema.Draft202012Validator.check_schema(json.loads(done.stdout))
