@@ -46,7 +46,6 @@ class Round:
     samples_ns: tuple[int, ...]
     first_call_ns: int
     cache_bytes: int
-    cache_known: bool
     memory: Memory | None
     after: Verified
 
@@ -151,6 +150,6 @@ def _round(reply: Mapping[str, Plain], after: Verified) -> Round:
         peak = reply.get("peak_bytes")
         memory = Memory(peak_bytes=peak if isinstance(peak, int) else None, how=str(reply["peak_how"]))
     return Round(
-        samples_ns=tuple(whole), first_call_ns=first, cache_bytes=cache, cache_known=reply.get("cache_known") is True,
+        samples_ns=tuple(whole), first_call_ns=first, cache_bytes=cache,
         memory=memory, after=after,
     )  # fmt: skip

@@ -115,6 +115,9 @@ class BenchmarkDocument(Frozen):
     ceilings: tuple[Ceiling, ...]
     rows: Annotated[tuple[Row, ...], Field(min_length=1)]
     compared: Compared | None = None
+    warnings: Annotated[
+        tuple[str, ...], Field(description="What speaks against the times, as a busy device does.")
+    ] = ()
     partial: Annotated[bool, Field(description="Whether the run ended before its plan.")] = False
     exit_code: Literal[0, 1, 3]
     benchmarks: list[dict[str, JsonValue]]

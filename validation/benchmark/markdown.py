@@ -24,6 +24,8 @@ def _lines(document: BenchmarkDocument) -> Iterator[str]:
     yield ""
     yield f"{_conclusion(document)}"
     yield ""
+    for warning in document.warnings:
+        yield from (f"**{markdown(warning)}**", "")
     yield from _setting(document)
     measured = [row for row in document.rows if row.timing is not None]
     if measured:
@@ -117,7 +119,7 @@ def _row(row: Row) -> str:
         cell_code(row.case.id),
         cell_code(row.backend.name),
         time_text(timing.median_ns),
-        f"{time_text(timing.p20_ns)} - {time_text(timing.p80_ns)}",
+        _between(timing.p20_ns, timing.p80_ns),
         f"{timing.n}" + ("" if timing.stop_rule_met else " \\*"),
         _number(rates.times_faster_than_baseline if rates else None),
         _number(rates.tflops_per_s if rates else None),
@@ -151,10 +153,14 @@ def _comparison(document: BenchmarkDocument) -> Iterator[str]:
             yield f"| {cell_code(each.case)} | {cell_code(each.backend)} | {each.call} | {markdown(each.reason)} |"
 
 
+def _between(low: float | None, high: float | None) -> str:
+    return "-" if low is None or high is None else f"{time_text(low)} - {time_text(high)}"
+
+
 def time_text(nanoseconds: float) -> str:
     """Return a time with a unit that suits it."""
     for unit, size in (("s", 1e9), ("ms", 1e6), ("µs", 1e3)):
-        if nanoseconds >= size:
+        if nanoseconds >= 0.9995 * size:  # what three digits round up to the next unit
             return f"{nanoseconds / size:.3g} {unit}"
     return f"{nanoseconds:.3g} ns"
 

@@ -12,6 +12,7 @@ from validation.benchmark.cases import Backend, Case
 from validation.benchmark.spread import quantile
 
 Share = Annotated[float | None, Field(ge=0, le=1, description="Above 1 is an error of the measurement, never a share.")]
+_FEWEST_FOR_FIFTHS = 5
 Nanoseconds = Annotated[int, Field(gt=0)]
 
 
@@ -81,8 +82,8 @@ class Timing(Frozen):
     rounds_ns: Annotated[tuple[tuple[Nanoseconds, ...], ...], Field(min_length=1)]
     n: int
     median_ns: float
-    p20_ns: float
-    p80_ns: float
+    p20_ns: Annotated[float | None, Field(description="None below five samples, where it would be the smallest.")]
+    p80_ns: Annotated[float | None, Field(description="None below five samples, where it would be the largest.")]
     mean_ns: float
     relative_standard_error: Annotated[float | None, Field(description="Of the median; None below six samples.")]
     stop_rule_met: bool
@@ -107,8 +108,8 @@ class Timing(Frozen):
             rounds_ns=rounds_ns,
             n=len(pooled),
             median_ns=statistics.median(pooled),
-            p20_ns=quantile(pooled, 0.2),
-            p80_ns=quantile(pooled, 0.8),
+            p20_ns=quantile(pooled, 0.2) if len(pooled) >= _FEWEST_FOR_FIFTHS else None,
+            p80_ns=quantile(pooled, 0.8) if len(pooled) >= _FEWEST_FOR_FIFTHS else None,
             mean_ns=statistics.fmean(pooled),
             relative_standard_error=error if math.isfinite(error) else None,
             stop_rule_met=met,

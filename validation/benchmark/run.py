@@ -1,6 +1,6 @@
 """The course of a benchmark: ceilings of the device, then rows one after another, then the document."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from pydantic import ValidationError
@@ -227,6 +227,7 @@ def document_of(
         ),
         ceilings=tuple(found.ceilings.values()),
         rows=rows,
+        warnings=tuple(warnings_of(rows, hardware)),
         partial=found.is_stopped,
         exit_code=exit_code_of(rows, None),
         benchmarks=benchmark_entries(rows),
@@ -240,6 +241,18 @@ def document_of(
         datetime=finished_at,
         version=__version__,
     )
+
+
+def warnings_of(rows: Sequence[Row], hardware: Hardware) -> Iterator[str]:
+    """Yield what was seen beside the rows that makes their times larger than they need be."""
+    timed = [row for row in rows if row.timing is not None]
+    states = [clocks for row in timed for clocks in (row.clocks_before, row.clocks_after) if clocks]
+    load, cores = max((clocks.load or 0 for clocks in states), default=0), hardware.cores or 1
+    if load > cores:
+        yield f"the machine was busy: up to {load:g} processes wanted to run on {cores} cores; times say little"
+    reasons = sorted({reason for clocks in states for reason in clocks.throttle_reasons})
+    if reasons:
+        yield f"the device was slowed down while rows were timed: {', '.join(reasons)}"
 
 
 def _clock(hardware: Hardware, rules: Rules) -> str:

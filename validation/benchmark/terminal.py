@@ -71,6 +71,8 @@ def print_document(document: BenchmarkDocument, console: Console) -> None:
     hardware = document.hardware
     note = " (a CPU: nothing here says anything of a GPU)" if hardware.kind == "cpu" else ""
     console.print(Text(one_line(f"bench on {hardware.where}, torch {hardware.torch}{note}")), soft_wrap=True)
+    for warning in document.warnings:
+        console.print(Text(one_line(f"warning: {warning}")), soft_wrap=True)
     for each in document.ceilings:
         ceiling = f"{each.flops_per_s / 1e12:.3g} TFLOP/s, {each.bytes_per_s / 1e9:.3g} GB/s"
         console.print(Text(f"measured ceilings, {each.dtype}: {ceiling}"), soft_wrap=True)

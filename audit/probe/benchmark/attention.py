@@ -112,7 +112,7 @@ def timed(
 
     Returns:
         What `check` does, and `samples_ns`; `first_call_ns`, which has what is compiled and loaded once; `peak_bytes`
-        and `peak_how`, where asked for; `cache_bytes` that were made cold, and whether the device told their number.
+        and `peak_how`, where asked for; the `cache_bytes` that were made cold.
     """
     stop = Rule(
         relative_error=float(str(rule["relative_error"])), least=int(str(rule["least"])), most=int(str(rule["most"])),
@@ -122,7 +122,7 @@ def timed(
     def run(ready: _Prepared) -> dict[str, object]:
         generator = ready.buffers.generator(seed)
         watch = clock()
-        found: dict[str, object] = {"cache_bytes": watch.cache_bytes, "cache_known": watch.is_cache_known}
+        found: dict[str, object] = {"cache_bytes": watch.cache_bytes}
         begun = time.perf_counter_ns()
         for number in range(max(warm_up, 1)):
             _action(ready, generator)()

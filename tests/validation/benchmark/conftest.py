@@ -1,6 +1,7 @@
 """A package whose specs declare backends, right and wrong, and the command run on it."""
 
 import json
+import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -89,7 +90,7 @@ def bench(tmp_path: Path, bench_app: typer.Typer, monkeypatch: pytest.MonkeyPatc
         return Ceiling(dtype=dtype, flops_per_s=1e15, bytes_per_s=1e15)
 
     monkeypatch.setattr(run_, "_ceiling", ceiling)
-    monkeypatch.setenv("TMPDIR", str(tmp_path))  # the lock of these tests is their own
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))  # the lock of these tests is their own
 
     def run(root: Path, *arguments: str, mode: Sequence[str] = ("forward",)) -> Benched:
         output = tmp_path / "output"

@@ -154,6 +154,34 @@ def test_what_the_specs_say_is_unsupported_is_not_called(bench: Callable, bench_
     assert (row.outcome, row.reason) == (RowOutcome.UNSUPPORTED, "not on cpu with 24 queries")
 
 
+def test_an_entry_that_cannot_be_used_is_a_row_that_says_so(bench: Callable, bench_package: Callable) -> None:
+    root = bench_package()
+    specs = root / "zoo" / "specs.py"
+    specs.write_text(specs.read_text() + 'BENCHMARKS["half_made"] = {"function": "zoo.specs:right"}\n')
+    found = bench(root, "--backend", "half_made", "--backend", "right")
+    row = found.row("half_made")
+    assert (row.outcome, row.reason) == (
+        RowOutcome.RAISED, "the specs' entry cannot be used: the entry lacks 'forward'",
+    )  # fmt: skip
+    assert found.row("right").backend.digest.startswith("sha256:")
+    assert found.exit_code == 3
+
+
+def test_a_package_without_specs_has_the_built_in_backends(bench: Callable, bench_package: Callable) -> None:
+    root = bench_package()
+    (root / "pyproject.toml").write_text('[tool.astrobio-audit]\npackage = "zoo"\n')
+    found = bench(root, "--backend", "eager")
+    assert [row.outcome for row in found.document.rows] == [RowOutcome.MEASURED]
+
+
+def test_a_name_of_a_built_in_backend_is_refused(bench: Callable, bench_package: Callable) -> None:
+    root = bench_package()
+    specs = root / "zoo" / "specs.py"
+    specs.write_text(specs.read_text() + 'BENCHMARKS["sdpa"] = BENCHMARKS["right"]\n')
+    with pytest.raises(UsageError, match="BENCHMARKS names a backend 'sdpa'"):
+        bench(root)
+
+
 def test_one_that_is_slow_in_bursts_is_timed_with_every_sample_and_a_note(
     bench: Callable, bench_package: Callable
 ) -> None:

@@ -3,6 +3,7 @@
 import importlib
 import multiprocessing
 import os
+import time
 from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
@@ -16,12 +17,13 @@ from validation.benchmark.clocks import nvml_clocks, read_clocks
 from validation.benchmark.document import Ceiling
 from validation.benchmark.journal import Journal, key_of
 from validation.benchmark.lock import DeviceBusy, device_lock
-from validation.benchmark.markdown import render
+from validation.benchmark.markdown import render, time_text
 from validation.benchmark.plots import MISSING, write_plots
 from validation.benchmark.publish import device_slug, publish, refuse_unpublishable
-from validation.benchmark.rows import Row, RowOutcome
+from validation.benchmark.rows import Clocks, Row, RowOutcome
+from validation.benchmark.run import warnings_of
 
-from .making import CASE, document, measured_row
+from .making import CASE, HARDWARE, document, measured_row
 
 SAMPLES = [2_000_000] * 9
 
@@ -68,16 +70,16 @@ def test_half_a_line_at_the_end_costs_that_line_only(tmp_path: Path) -> None:
     assert fresh.rows == {}
 
 
-def _hold(folder: Path, held: object, release: object) -> None:
+def _hold(folder: Path, held: object) -> None:
     with device_lock("a gpu", wait_s=0, tell=lambda text: None, folder=folder):
         held.set()  # type: ignore[attr-defined]
-        release.wait(60)  # type: ignore[attr-defined]
+        time.sleep(600)  # until it is killed
 
 
 def test_one_device_is_timed_by_one_process(tmp_path: Path) -> None:
     context = multiprocessing.get_context("spawn")
-    held, release = context.Event(), context.Event()
-    other = context.Process(target=_hold, args=(tmp_path, held, release))
+    held = context.Event()
+    other = context.Process(target=_hold, args=(tmp_path, held))
     other.start()
     try:
         assert held.wait(120)
@@ -94,7 +96,7 @@ def test_one_device_is_timed_by_one_process(tmp_path: Path) -> None:
         with device_lock("a gpu", wait_s=60, tell=told.append, folder=tmp_path):
             assert len(told) <= 1
     finally:
-        release.set()
+        other.kill()
         other.join()
 
 
@@ -252,6 +254,29 @@ def test_clocks_and_throttle_reasons_are_those_of_the_gpu_with_this_id() -> None
     assert nvml.ended == 1
     assert nvml_clocks(nvml, "GPU-9").unknown == "NVML: Not Found"
     assert nvml_clocks(nvml, None).unknown == "torch does not tell the id of the GPU"
+
+
+@pytest.mark.parametrize(
+    ("clocks", "said"),
+    [
+        (Clocks(load=0.5), []),
+        (Clocks(load=7.5), ["the machine was busy: up to 7.5 processes wanted to run on 2 cores; times say little"]),
+        (Clocks(throttle_reasons=("power cap",)), ["the device was slowed down while rows were timed: power cap"]),
+    ],
+)
+def test_what_slows_a_device_is_a_warning(clocks: Clocks, said: list[str]) -> None:
+    row = row_of(256).model_copy(update={"clocks_before": Clocks(load=0.1), "clocks_after": clocks})
+    warnings = list(warnings_of([row], HARDWARE))
+    assert warnings == said
+    text = render(document(row).model_copy(update={"warnings": tuple(warnings)}))
+    assert all(warning in text.replace("\\", "") for warning in said)
+
+
+@pytest.mark.parametrize(
+    ("nanoseconds", "text"), [(999_600, "1 ms"), (999_400, "999 µs"), (12.3, "12.3 ns"), (2.5e9, "2.5 s")]
+)
+def test_a_time_has_the_unit_that_suits_it(nanoseconds: float, text: str) -> None:
+    assert time_text(nanoseconds) == text
 
 
 def test_without_pynvml_clocks_are_unknown_and_say_so(monkeypatch: pytest.MonkeyPatch) -> None:

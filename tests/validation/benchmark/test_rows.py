@@ -47,6 +47,11 @@ def test_a_row_that_is_not_honest_does_not_construct(change: Callable[[Row], dic
         changed(row, **change(row))
 
 
+def test_few_samples_have_no_percentiles() -> None:
+    assert (timing([1, 2, 3, 4]).p20_ns, timing([1, 2, 3, 4]).p80_ns) == (None, None)
+    assert timing([1, 2, 3, 4, 5]).p80_ns == pytest.approx(4.2)
+
+
 def test_a_deviation_without_a_finite_bound_has_not_passed() -> None:
     assert not Verified(of="x", measured=0, bound=math.inf, bound_origin="none", seed=0).passed
     assert not Verified(of="x", measured=math.nan, bound=1, bound_origin="one", seed=0).passed
