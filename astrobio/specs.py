@@ -1,8 +1,9 @@
 """How an auditor builds each model of this package, and what its attention promises.
 
 Plain Python and torch. `MODELS` has one entry for every registered model; `ATTENTION` one for every mechanism and
-backend that runs on every device, and for our Triton kernels where `TRITON_INTERPRET=1` lets them run on a CPU. Sizes
-are small, and differ from one another so that swapped dimensions do not go unnoticed.
+backend that runs on every device, and for our Triton kernels where `TRITON_INTERPRET=1` lets them run on a CPU;
+`BENCHMARKS` one for every backend of `attention`, which says itself what it does not support. Sizes are small, and
+differ from one another so that swapped dimensions do not go unnoticed.
 """
 
 from collections.abc import Callable
@@ -145,6 +146,25 @@ def _library_spec(name: str, library: str) -> dict[str, object]:
     }
 
 
+def _benchmark_spec(name: str) -> dict[str, object]:
+    """A backend as it is timed: through `attention`, whose checks are part of a call."""
+    backend = BACKENDS[name]
+
+    def forward(query: Tensor, key: Tensor, value: Tensor, is_causal: bool, window: int | None) -> Tensor:
+        return attention(query, key, value, is_causal=is_causal, window=window, backend=name)
+
+    def unsupported(query: Tensor, key: Tensor, value: Tensor, is_causal: bool, window: int | None) -> str | None:
+        scale = query.shape[-1] ** -0.5
+        call = AttentionCall(query=query, key=key, value=value, scale=scale, is_causal=is_causal, window=window)
+        return backend.unsupported_reason(call)
+
+    return {
+        "function": f"{type(backend).__module__}:{type(backend).__qualname__}.run",
+        "forward": forward,
+        "unsupported": unsupported,
+    }
+
+
 _PROJECTIONS = {"query": "q_proj", "key": "k_proj", "value": "v_proj", "output": "out_proj"}
 _WINDOW = 4
 
@@ -280,3 +300,5 @@ ATTENTION: dict[str, dict[str, object]] = {
     "selective_scan": _scan_spec(),
     "ring_attention_on_one_process": _layer_spec(RingAttention, _grouped(is_causal=True, rotary_base=100.0)),
 }
+
+BENCHMARKS: dict[str, dict[str, object]] = {f"astrobio_{name}": _benchmark_spec(name) for name in BACKENDS}

@@ -40,6 +40,7 @@ class Catalog(Frozen):
 
     models: dict[str, SpecEntry] | None = None
     attention: dict[str, SpecEntry] | None = None
+    benchmarks: dict[str, SpecEntry] | None = None  # backends of attention to be timed
     path: str | None = None
 
 

@@ -82,6 +82,9 @@ def procedures_by_name() -> dict[str, Procedure]:
     import torch  # noqa: F401  # before all else
 
     from . import attention, branches, branches_survey, environment, libraries, models, reproducing, specs
+    from .benchmark import attention as benchmark_attention
+    from .benchmark import ceilings, machine
+    from .benchmark import models as benchmark_models
     from .guess import find
     from .tracing import trace
 
@@ -104,6 +107,12 @@ def procedures_by_name() -> dict[str, Procedure]:
         "attention_trace": branches.forcing(trace.attention_trace),
         "attention_cores": trace.attention_cores,
         "attention_reproduce": reproducing.reproduce,
+        "benchmark_device": machine.device,
+        "benchmark_ceilings": ceilings.measured,
+        "benchmark_attention_check": benchmark_attention.check,
+        "benchmark_attention_timed": benchmark_attention.timed,
+        "benchmark_model_check": benchmark_models.check,
+        "benchmark_model_timed": benchmark_models.timed,
     }
 
 

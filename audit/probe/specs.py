@@ -13,13 +13,18 @@ from .phases import phase
 from .plain import NotPlain, encodable, plain
 from .standins.installing import DECLARABLE
 
-_SECTIONS = ("MODELS", "ATTENTION")
-_REQUIRED = {"MODELS": ("class", "build", "inputs", "loss"), "ATTENTION": ("forward", "contract")}
+_SECTIONS = ("MODELS", "ATTENTION", "BENCHMARKS")
+_REQUIRED = {
+    "MODELS": ("class", "build", "inputs", "loss"),
+    "ATTENTION": ("forward", "contract"),
+    "BENCHMARKS": ("function", "forward"),
+}
 _KNOWN = {
     "MODELS": ("class", "build", "inputs", "loss"),
     "ATTENTION": ("class", "build", "function", "forward", "decode", "contract", "stand_ins"),
+    "BENCHMARKS": ("function", "forward", "unsupported"),
 }
-_CALLABLE = ("build", "inputs", "loss", "forward", "decode")
+_CALLABLE = ("build", "inputs", "loss", "forward", "decode", "unsupported")
 
 
 def import_module(name: str) -> dict[str, object]:
@@ -31,7 +36,7 @@ def import_module(name: str) -> dict[str, object]:
 
 
 def describe(module: str) -> dict[str, object]:
-    """Return what the specs declare, as plain data: `{"models": ..., "attention": ...}`.
+    """Return what the specs declare, as plain data: `{"models": ..., "attention": ..., "benchmarks": ...}`.
 
     A section that is absent is None; an entry that cannot be used carries a `problem`.
     """
@@ -40,6 +45,7 @@ def describe(module: str) -> dict[str, object]:
     return {
         "models": _section(specs, "MODELS"),
         "attention": _section(specs, "ATTENTION"),
+        "benchmarks": _section(specs, "BENCHMARKS"),
         "path": getattr(specs, "__file__", None),
     }
 

@@ -1,0 +1,119 @@
+"""Times the backends of a case side by side: they take turns in every round, so that what drifts meets all of them."""
+
+import math
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+
+from audit import provenance
+from audit.stopping import stop_if_wanted
+from validation.benchmark.asking import Asker, NoTime, Round, Rules
+from validation.benchmark.cases import Backend, Case
+from validation.benchmark.rows import Clocks, Correctness, Row, RowOutcome, Timing, Verified
+from validation.benchmark.spread import relative_error, relative_error_of_mean
+
+_FEWEST_ROUNDS = 3  # before the stop rule may end a row: two say nothing of what changes slowly
+ReadClocks = Callable[[], Clocks]
+Notify = Callable[[str], None]
+
+
+@dataclass
+class _Contender:
+    """A backend that is right, with what was measured of it so far."""
+
+    backend: Backend
+    before: Verified
+    clocks_before: Clocks
+    rounds: list[Round] = field(default_factory=list)
+    ended: NoTime | None = None
+
+    @property
+    def samples(self) -> tuple[tuple[int, ...], ...]:
+        return tuple(each.samples_ns for each in self.rounds)
+
+
+def rows_of_case(
+    case: Case,
+    backends: Sequence[Backend],
+    asker: Asker,
+    rules: Rules,
+    read_clocks: ReadClocks,
+    notify: Notify,
+) -> Iterator[Row]:
+    """Check each backend, time those that are right in rounds, and yield a row for each of them."""
+    able: list[_Contender] = []
+    for backend in backends:
+        stop_if_wanted()
+        notify(f"{case.id}: {backend.name}")
+        try:
+            able.append(_Contender(backend, asker.checked(case, backend), read_clocks()))
+        except NoTime as why:
+            yield _untimed(case, backend, why)
+    for number in range(rules.rounds):
+        # The order turns: who comes first in a round does so once in so many rounds.
+        turn = number % len(able) if able else 0
+        for contender in able[turn:] + able[:turn]:
+            stop_if_wanted()
+            if contender.ended is None and not _is_settled(contender, rules):
+                notify(f"{case.id}: {contender.backend.name}, round {number + 1} of {rules.rounds}")
+                try:
+                    contender.rounds.append(asker.timed(case, contender.backend, number))
+                except NoTime as why:
+                    contender.ended = why
+    for contender in able:
+        if contender.ended is None:
+            yield _measured(case, contender, rules, read_clocks())
+        else:
+            yield _untimed(case, contender.backend, contender.ended, contender.before)
+
+
+def _is_settled(contender: _Contender, rules: Rules) -> bool:
+    return len(contender.rounds) >= _FEWEST_ROUNDS and relative_error(contender.samples) <= rules.relative_error
+
+
+def _untimed(case: Case, backend: Backend, why: NoTime, before: Verified | None = None) -> Row:
+    correctness = None
+    if why.failed is not None:
+        correctness = Correctness(before=before or why.failed, after=why.failed if before else None)
+    return Row(
+        case=case,
+        backend=backend,
+        outcome=why.outcome,
+        reason=why.reason,
+        correctness=correctness,
+        measured_at=provenance.now(),
+    )
+
+
+def _measured(case: Case, contender: _Contender, rules: Rules, clocks_after: Clocks) -> Row:
+    rounds, error = contender.rounds, relative_error(contender.samples)
+    is_met = error <= rules.relative_error
+    return Row(
+        case=case,
+        backend=contender.backend,
+        outcome=RowOutcome.MEASURED,
+        correctness=Correctness(before=contender.before, after=rounds[-1].after),
+        timing=Timing.of(
+            contender.samples,
+            error=error,
+            met=is_met,
+            note=_note(contender.samples, error, rules) or None,
+            cache_bytes_flushed=rounds[0].cache_bytes,
+            first_call_ns=rounds[0].first_call_ns,
+        ),
+        memory=rounds[0].memory,
+        clocks_before=contender.clocks_before,
+        clocks_after=clocks_after,
+        measured_at=provenance.now(),
+    )
+
+
+def _note(samples: Sequence[Sequence[int]], error: float, rules: Rules) -> str:
+    limit = f"{rules.relative_error:.2%}"
+    if not error <= rules.relative_error:
+        number = sum(map(len, samples))
+        said = f"standard error {error:.2%}" if math.isfinite(error) else "too few samples to tell the error"
+        return f"stop rule not met: {said} of the median after {number} samples in {rules.seconds:g} s, {limit} wanted"
+    of_mean = relative_error_of_mean(samples)
+    if of_mean > rules.relative_error:
+        return f"the median is settled and the mean is not ({of_mean:.2%}): some samples are slow, or come in bursts"
+    return ""
