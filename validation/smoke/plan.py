@@ -1,11 +1,11 @@
 """Which smoke checks should be carried out on a target."""
 
 import functools
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from audit.catalog import Catalog
+from audit.catalog import Catalog, Undeclared
 from audit.judgement import Judgement, skipped
 from audit.plan import Group, Plan, PlannedCheck, Run
 from audit.results import Outcome, Subject, SubjectKind
@@ -29,22 +29,22 @@ def plan_smoke(collected: Collected) -> Plan:
     catalog = collected.catalog
     package = package_subject(collected)
     declares = PlannedCheck(check=declared.CHECK, subject=package, judge=lambda run: declared.judge(catalog))
-    if not (isinstance(catalog, Catalog) and catalog.models):
-        return (Group(subject=package, planned=(declares, *_imports(collected), *_waiting(package))),)
-    groups = [Group(subject=package, planned=(declares, *_imports(collected)))]
-    groups += _models(collected, catalog)
+    models = _registered(collected, catalog)
+    waiting = () if models else tuple(_waiting(package))
+    groups = [Group(subject=package, planned=(declares, *_imports(collected), *waiting))]
+    groups += _models(models)
     groups += _data(collected, catalog)
-    groups.append(_surroundings(collected, catalog, package))
-    classes = tuple(_reach(collected, catalog))
+    groups.append(_of_the_whole(collected, catalog, models, package))
+    classes = tuple(_reach(collected, catalog)) if models and isinstance(catalog, Catalog) else ()
     groups += [Group(subject=package, planned=classes)] if classes else []
     return tuple(groups)
 
 
 def _waiting(package: Subject) -> Iterator[PlannedCheck]:
-    from validation.smoke.checks import MODEL_CHECKS
+    from validation.smoke.checks import MODEL_CHECKS, meta_build
 
-    for each in MODEL_CHECKS:
-        yield PlannedCheck.waiting(each.check, package, requires=declared.CHECK.id)
+    for check in (*(each.check for each in MODEL_CHECKS), meta_build.CHECK):
+        yield PlannedCheck.waiting(check, package, requires=declared.CHECK.id)
 
 
 def _imports(collected: Collected) -> Iterator[PlannedCheck]:
@@ -75,18 +75,30 @@ def _imports(collected: Collected) -> Iterator[PlannedCheck]:
             )
 
 
-def _models(collected: Collected, catalog: Catalog) -> Iterator[Group]:
-    # Loaded here and not above: the checks need torch, which planning another area does not.
-    from validation.smoke.checks import MODEL_CHECKS
+def _registered(collected: Collected, catalog: Catalog | Undeclared) -> "list[RegisteredModel]":
+    # Loaded here and not above: it needs torch, which planning another area does not.
     from validation.smoke.model import RegisteredModel
 
+    if not isinstance(catalog, Catalog):
+        return []
     specs = collected.target.settings.specs
     assert specs is not None
-    for name, entry in sorted((catalog.models or {}).items()):
-        subject = declared_subject(collected, name, entry, SubjectKind.MODEL)
-        model = RegisteredModel(name=name, specs=specs, entry=entry, subject=subject)
+    return [
+        RegisteredModel(
+            name=name, specs=specs, entry=entry, subject=declared_subject(collected, name, entry, SubjectKind.MODEL)
+        )
+        for name, entry in sorted((catalog.models or {}).items())
+    ]
+
+
+def _models(models: "Iterable[RegisteredModel]") -> Iterator[Group]:
+    from validation.smoke.checks import MODEL_CHECKS
+
+    for model in models:
         planned = tuple(_planned(model, each) for each in MODEL_CHECKS)
-        yield Group(subject=subject, planned=planned if entry.device is None else _where_it_runs(model, planned))
+        yield Group(
+            subject=model.subject, planned=planned if model.entry.device is None else _where_it_runs(model, planned)
+        )
 
 
 def _planned(model: "RegisteredModel", each: "ModelCheck") -> PlannedCheck:
@@ -106,10 +118,12 @@ def _where_it_runs(model: "RegisteredModel", planned: tuple[PlannedCheck, ...]) 
     return (first, *(replace(each, requires=(device.CHECK.id, *each.requires)) for each in planned))
 
 
-def _data(collected: Collected, catalog: Catalog) -> Iterator[Group]:
+def _data(collected: Collected, catalog: Catalog | Undeclared) -> Iterator[Group]:
     from validation.smoke.checks import DATA_CHECKS
     from validation.smoke.dataset import DeclaredData
 
+    if not isinstance(catalog, Catalog):
+        return
     specs = collected.target.settings.specs
     assert specs is not None
     for name, entry in sorted((catalog.data or {}).items()):
@@ -129,19 +143,12 @@ def _data(collected: Collected, catalog: Catalog) -> Iterator[Group]:
         )
 
 
-def _surroundings(collected: Collected, catalog: Catalog, package: Subject) -> Group:
-    """Plan what is about the whole: the devices, the compiled extensions, the data sets, and the files to start."""
+def _of_the_whole(
+    collected: Collected, catalog: Catalog | Undeclared, models: "Sequence[RegisteredModel]", package: Subject
+) -> Group:
+    """Plan what is about the whole: devices, compiled extensions, data sets, models on meta, and files to start."""
     from validation.smoke.checks import data_declared, device, extensions, meta_build
-    from validation.smoke.model import RegisteredModel
 
-    specs = collected.target.settings.specs
-    assert specs is not None
-    models = [
-        RegisteredModel(
-            name=name, specs=specs, entry=entry, subject=declared_subject(collected, name, entry, SubjectKind.MODEL)
-        )
-        for name, entry in sorted((catalog.models or {}).items())
-    ]
     native = extensions.native(collected.inventory)
     # One process for all: what torch needs on the meta device takes a second to load.
     builds = (

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from audit.catalog import Catalog
+from audit.catalog import Catalog, Undeclared
 from audit.judgement import Judgement, Measured, judged, not_applicable, skipped
 from audit.results import Check, Comparison, Severity
 from audit.static.inventory import InventoryItem
@@ -18,10 +18,10 @@ CHECK = Check(
 )
 
 
-def judge(catalog: Catalog, inventory: Sequence[InventoryItem]) -> Judgement:
+def judge(catalog: Catalog | Undeclared, inventory: Sequence[InventoryItem]) -> Judgement:
     """Compare what the sources define with what the specs declare."""
     found = sorted(f"{item.module}:{item.qualname}" for item in inventory if item.kind is InventoryKind.DATASET)
-    declared = catalog.data or {}
+    declared = (catalog.data or {}) if isinstance(catalog, Catalog) else {}
     if not found and not declared:
         return not_applicable("the sources define no class of torch.utils.data.Dataset, and the specs declare no DATA")
     if not declared:
