@@ -38,11 +38,13 @@ def meta_build(specs: str, name: str, seed: int) -> dict[str, object]:
         model = specs_.function(spec, "build")()
         if not isinstance(model, nn.Module):
             raise SpecError(f"'build' returned {type(model).__name__}, not a torch.nn.Module")
+    made = type(model)
     real = [key for key, parameter in model.named_parameters() if parameter.device.type != "meta"]
     return {
         "usual": {key: _form(tensor) for key, tensor in usual.items()},
         "meta": {key: _form(tensor) for key, tensor in _tensors_of(model).items()},
         "real": real,
+        "class": f"{made.__module__}:{made.__qualname__}",
     }
 
 

@@ -47,5 +47,5 @@ def attributes(value: object) -> Iterator[tuple[str, object]]:
     yield from getattr(value, "__dict__", {}).items()
     for base in type(value).__mro__:
         for name, member in vars(base).items():
-            if isinstance(member, types.MemberDescriptorType) and hasattr(value, name):
+            if name != "__dict__" and isinstance(member, types.MemberDescriptorType) and hasattr(value, name):
                 yield name, getattr(value, name)

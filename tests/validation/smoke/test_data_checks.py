@@ -135,6 +135,13 @@ def test_a_data_set_is_judged_as_it_is(results: dict[str, list[Result]], name: s
     assert "internal error" not in (result.reason or "")
 
 
+@pytest.mark.parametrize("check", [ITEMS, WORKERS, ORDER, SPLITS])
+def test_a_check_is_seen_passing_failing_and_unable_to_judge(results: dict[str, list[Result]], check: str) -> None:
+    outcomes = {each.outcome.value for found in results.values() for each in found if each.check == check}
+    assert outcomes >= {PASSED, FAILED}
+    assert outcomes & {ERROR, SKIPPED}
+
+
 def test_nothing_more_is_said_of_one_whose_items_are_wrong(results: dict[str, list[Result]]) -> None:
     assert {each.outcome for each in results["one_too_many"] if each.check != ITEMS} == {SKIPPED}
 
@@ -144,12 +151,15 @@ def test_every_data_set_has_every_check(results: dict[str, list[Result]]) -> Non
     assert {each.subject.kind.value for name in CASES for each in results[name]} == {"dataset"}
 
 
-def test_data_sets_that_nobody_declares_are_told(tmp_path_factory: pytest.TempPathFactory) -> None:
+@pytest.mark.parametrize(("declared", "outcome"), [("", SKIPPED), ("DATA = {}\n", FAILED)])
+def test_data_sets_that_nobody_declares_are_told(
+    tmp_path_factory: pytest.TempPathFactory, declared: str, outcome: str
+) -> None:
     sources = HEAD + MAPPED.format(name="Alone", item="return TENSORS[index]", length=8)
-    specs = "MODELS = {}\nATTENTION = {}\n"
+    specs = f"MODELS = {{}}\nATTENTION = {{}}\n{declared}"
     target = write(tmp_path_factory.mktemp("undeclared"), {"zoo/sets.py": sources, "zoo/specs.py": specs})
     (result,) = (each for each in by_spec(target)["zoo"] if each.check == "smoke.data_declared")
-    assert (result.outcome, "zoo.sets:Alone" in (result.reason or "")) == (SKIPPED, True)
+    assert (result.outcome, "zoo.sets:Alone" in (result.reason or "")) == (outcome, True)
 
 
 def test_a_package_without_data_sets_has_none_to_declare(tmp_path_factory: pytest.TempPathFactory) -> None:

@@ -342,6 +342,14 @@ def test_a_model_is_judged_as_it_is(results: Results, check: str, name: str, out
 
 
 @pytest.mark.parametrize("check", CASES)
+def test_a_check_is_seen_passing_failing_and_unable_to_judge(check: str) -> None:
+    # That each outcome is what comes is tested above.
+    outcomes = {outcome for _, _, outcome, _ in CASES[check]}
+    assert outcomes >= {PASSED, FAILED}
+    assert outcomes & {ERROR, SKIPPED}
+
+
+@pytest.mark.parametrize("check", CASES)
 def test_a_pass_says_where_its_bound_comes_from(results: Results, check: str) -> None:
     passes = [result for result in results(check).values() if result.outcome == PASSED]
     assert passes

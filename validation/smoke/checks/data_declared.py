@@ -21,19 +21,19 @@ CHECK = Check(
 def judge(catalog: Catalog | Undeclared, inventory: Sequence[InventoryItem]) -> Judgement:
     """Compare what the sources define with what the specs declare."""
     found = sorted(f"{item.module}:{item.qualname}" for item in inventory if item.kind is InventoryKind.DATASET)
-    declared = (catalog.data or {}) if isinstance(catalog, Catalog) else {}
-    if not found and not declared:
+    data = catalog.data if isinstance(catalog, Catalog) else None
+    if not found and not data:
         return not_applicable("the sources define no class of torch.utils.data.Dataset, and the specs declare no DATA")
-    if not declared:
+    if data is None:
         return skipped(f"the specs declare no DATA, so these data sets are not read: {listed(found)}")
     return judged(
         Measured(
-            value=len(declared),
+            value=len(data),
             bound=1,
             comparison=Comparison.AT_LEAST,
             origin="an audit of nothing proves nothing; classes of torch.utils.data.Dataset in the sources: "
             f"{len(found)}",
             unit="entries declared",
         ),
-        otherwise="DATA is empty",
+        otherwise=f"DATA is empty, and the sources define data sets: {listed(found)}",
     )
