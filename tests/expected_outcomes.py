@@ -234,7 +234,7 @@ ATTENTION = {
 }
 SMOKE = {
     "clean": Expected(not_applicable=PLAIN, exit_code=0),
-    "kinds": Expected(not_applicable=PLAIN | {"smoke.safetensors"}, exit_code=0),
+    "kinds": Expected(not_applicable=PLAIN | {"smoke.safetensors", "smoke.meta_build"}, exit_code=0),
     "dead_parameter": Expected({"smoke.backward"}, unjudged=after("smoke.backward"), not_applicable=PLAIN),
     "nan_gradient": Expected({"smoke.backward"}, unjudged=after("smoke.backward"), not_applicable=PLAIN),
     "nonfinite_output": Expected(

@@ -31,7 +31,8 @@ def meta_build(specs: str, name: str, seed: int) -> dict[str, object]:
     `real` names the parameters of the second that have memory all the same. Buffers may: a constant that NumPy made is
     on no device of torch's.
     """
-    usual = _tensors_of(built(specs, name, seed))
+    first = built(specs, name, seed)
+    usual = _tensors_of(first)
     spec = specs_.entry(specs, "MODELS", name)
     specs_.seed_everything(seed)
     with phase("build on meta"), torch.device("meta"):
@@ -44,6 +45,7 @@ def meta_build(specs: str, name: str, seed: int) -> dict[str, object]:
         "usual": {key: _form(tensor) for key, tensor in usual.items()},
         "meta": {key: _form(tensor) for key, tensor in _tensors_of(model).items()},
         "real": real,
+        "parameters": sum(parameter.numel() for parameter in first.parameters() if not is_lazy(parameter)),
         "class": f"{made.__module__}:{made.__qualname__}",
     }
 

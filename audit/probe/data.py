@@ -38,7 +38,7 @@ def items(specs: str, name: str, seed: int) -> dict[str, object]:
     with phase("read"):
         first = list(_read(dataset, item))
         again = [_digest(each) for each in _read(dataset, item)]
-        if length is not None and length > len(first):
+        if length is not None and length > len(first) and not _is_iterated(dataset):
             _of(item, dataset, length - 1)
     tensors = [flatten(_tensored(each), f"item {index}") for index, each in enumerate(first)]
     wrong = {

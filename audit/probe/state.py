@@ -34,8 +34,9 @@ def strict_loading(specs: str, name: str, seed: int) -> dict[str, object]:
         Of each altered state dict whether loading it raised, or returned the key among those that it misses or does
         not expect: `{"without weight": True, ...}`.
     """
-    state = built(specs, name, seed).state_dict()
-    model = built(specs, name, seed + 1)
+    first, model = built(specs, name, seed), built(specs, name, seed + 1)
+    with phase("save"):
+        state = first.state_dict()
     with phase("load"):
         model.load_state_dict(copy.copy(state))
     altered: dict[str, tuple[str, Mapping[str, object]]] = {}
@@ -126,7 +127,8 @@ def safetensors(specs: str, name: str, seed: int, batch_size: int) -> dict[str, 
     except ImportError as error:
         return {"why": str(error)}
     model = _trained(specs, name, seed, batch_size)
-    untensored = [key for key, value in model.state_dict().items() if not isinstance(value, torch.Tensor)]
+    with phase("save"):
+        untensored = [key for key, value in model.state_dict().items() if not isinstance(value, torch.Tensor)]
     if untensored:
         return {"untensored": untensored}
     other = built(specs, name, seed + 1).eval()

@@ -95,7 +95,7 @@ CASES: dict[str, tuple[Data, str, str, str]] = {
     ),
     "in_order": (Data(), ORDER, PASSED, ""),
     "depends_on_what_came_before": (
-        Data("self.n = getattr(self, 'n', 0) + 1; return TENSORS[index] + (self.n > 12)"), ORDER, FAILED, "other items",
+        Data("self.n = getattr(self, 'n', 0) + 1; return TENSORS[index] + (self.n > 20)"), ORDER, FAILED, "other items",
     ),
     "iterated": (Data(SHARDED, None), ORDER, NONE, "a loader cannot shuffle it"),
     "too_few": (Data(length=3), ORDER, ERROR, "too few to tell"),
