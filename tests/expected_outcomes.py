@@ -4,8 +4,7 @@ from dataclasses import dataclass, field
 
 from audit.static.rules.project_rule import ProjectRule
 from audit.static.rules.registry import all_rules
-
-FOLLOWING_BUILD = ("forward", "determinism", "backward", "optimizer_step", "save_load")
+from validation.smoke.checks import MODEL_CHECKS
 
 
 @dataclass(frozen=True)
@@ -42,7 +41,21 @@ TRACED = {
 }  # fmt: skip
 PROMISES = {f"attention.{name}" for name in ("row_sums", "every_key", "soft_cap", "alibi", "derivatives")}
 PROPERTIES |= TRACED | PROMISES | {"attention.branches"}
-NO_BUILD = {f"smoke.{name}" for name in FOLLOWING_BUILD}
+
+
+def after(check: str) -> set[str]:
+    """The checks of a model that wait for this one, directly or not."""
+    found: set[str] = set()
+    for each in MODEL_CHECKS:  # in the order in which they are carried out
+        if {check, *found} & set(each.requires):
+            found.add(each.check.id)
+    return found
+
+
+NO_BUILD = after("smoke.build") | {"smoke.meta_build"}
+# None of these packages has a compiled extension or a data set, ties weights or says where a loss begins.
+NO_DATA = {"smoke.extensions", "smoke.data_declared"}
+PLAIN = NO_DATA | {"smoke.tied_weights", "smoke.initial_loss"}
 OTHER_FUNCTION = {"attention.gradients"}
 OTHER_KEYS = OTHER_FUNCTION | {"attention.oracle", "attention.large_logits"}
 
@@ -220,25 +233,35 @@ ATTENTION = {
     ),
 }
 SMOKE = {
-    "clean": CLEAN,
-    "kinds": CLEAN,
-    "dead_parameter": Expected({"smoke.backward"}, unjudged={"smoke.optimizer_step"}),
-    "nan_gradient": Expected({"smoke.backward"}, unjudged={"smoke.optimizer_step"}),
-    "nonfinite_output": Expected({"smoke.forward"}, unjudged=NO_BUILD - {"smoke.forward"}),
-    "nondeterministic_eval": Expected({"smoke.determinism"}, unjudged={"smoke.save_load"}),
-    "weight_reset": Expected({"smoke.optimizer_step"}),
-    "state_not_saved": Expected({"smoke.save_load"}),
-    "stand_in": Expected({"smoke.build"}, unjudged=NO_BUILD | {"smoke.reached"}),
-    "unreached_class": Expected({"smoke.reached"}),
-    "no_models_declared": Expected({"smoke.declared"}, unjudged=NO_BUILD | {"smoke.build"}),
-    "no_model_class": Expected({"smoke.build"}, unjudged=NO_BUILD),
+    "clean": Expected(not_applicable=PLAIN, exit_code=0),
+    "kinds": Expected(not_applicable=PLAIN | {"smoke.safetensors", "smoke.meta_build"}, exit_code=0),
+    "dead_parameter": Expected({"smoke.backward"}, unjudged=after("smoke.backward"), not_applicable=PLAIN),
+    "nan_gradient": Expected({"smoke.backward"}, unjudged=after("smoke.backward"), not_applicable=PLAIN),
+    "nonfinite_output": Expected(
+        {"smoke.forward"}, unjudged=after("smoke.forward"), not_applicable=PLAIN - {"smoke.initial_loss"}
+    ),
+    "nondeterministic_eval": Expected({"smoke.determinism"}, unjudged=after("smoke.determinism"), not_applicable=PLAIN),
+    "weight_reset": Expected({"smoke.optimizer_step"}, not_applicable=PLAIN),
+    # A tensor that is not saved is registered nowhere.
+    "state_not_saved": Expected({"smoke.save_load"}, {"smoke.registered", "smoke.safetensors"}, not_applicable=PLAIN),
+    "stand_in": Expected({"smoke.build"}, unjudged=NO_BUILD | {"smoke.reached"}, not_applicable=NO_DATA),
+    "unreached_class": Expected({"smoke.reached"}, not_applicable=PLAIN),
+    "no_models_declared": Expected({"smoke.declared"}, unjudged=NO_BUILD | {"smoke.build"}, not_applicable=NO_DATA),
+    "no_model_class": Expected({"smoke.build"}, unjudged=NO_BUILD, not_applicable=NO_DATA),
     # The specs import the module that fails, so they cannot be read either.
-    "import_fails": Expected({"smoke.import"}, {"smoke.declared"}, unjudged=NO_BUILD | {"smoke.build"}),
-    "syntax_error": Expected({"smoke.import"}, {"smoke.declared"}, unjudged=NO_BUILD | {"smoke.build", "smoke.import"}),
-    "undeclared": Expected(unjudged=NO_BUILD | {"smoke.build", "smoke.declared"}, exit_code=3),
-    "entry_without_loss": Expected(unjudged=NO_BUILD | {"smoke.build"}, exit_code=3),
+    "import_fails": Expected(
+        {"smoke.import"}, {"smoke.declared"}, unjudged=NO_BUILD | {"smoke.build"}, not_applicable=NO_DATA
+    ),
+    "syntax_error": Expected(
+        {"smoke.import"},
+        {"smoke.declared"},
+        unjudged=NO_BUILD | {"smoke.build", "smoke.import"},
+        not_applicable=NO_DATA,
+    ),
+    "undeclared": Expected(unjudged=NO_BUILD | {"smoke.build", "smoke.declared"}, not_applicable=NO_DATA, exit_code=3),
+    "entry_without_loss": Expected(unjudged=NO_BUILD | {"smoke.build"}, not_applicable=NO_DATA, exit_code=3),
     # The class is not among the sources any more, so what is built may be a stand-in.
-    "no_files": Expected({"smoke.build"}, unjudged=NO_BUILD),
+    "no_files": Expected({"smoke.build"}, unjudged=NO_BUILD, not_applicable=NO_DATA),
 }
 RULES = tuple(rule for rule in all_rules() if not isinstance(rule, ProjectRule))
 RULES_ON = {rule.check_id for rule in RULES if rule.default_on}

@@ -9,18 +9,21 @@ from typing import cast
 
 import torch
 
+from . import spec_keys
 from .phases import phase
 from .plain import NotPlain, encodable, plain
 from .standins.installing import DECLARABLE
 
-_SECTIONS = ("MODELS", "ATTENTION", "BENCHMARKS")
+_SECTIONS = ("MODELS", "ATTENTION", "BENCHMARKS", "DATA")
 _REQUIRED = {
     "MODELS": ("class", "build", "inputs", "loss"),
     "ATTENTION": ("forward", "contract"),
+    "DATA": spec_keys.DATA_REQUIRED,
     "BENCHMARKS": ("function", "forward"),
 }
 _KNOWN = {
-    "MODELS": ("class", "build", "inputs", "loss"),
+    "MODELS": ("class", "build", "inputs", "loss", *spec_keys.MODEL_KEYS),
+    "DATA": spec_keys.DATA_KEYS,
     "ATTENTION": ("class", "build", "function", "forward", "decode", "contract", "stand_ins"),
     "BENCHMARKS": ("function", "forward", "unsupported"),
 }
@@ -36,18 +39,14 @@ def import_module(name: str) -> dict[str, object]:
 
 
 def describe(module: str) -> dict[str, object]:
-    """Return what the specs declare, as plain data: `{"models": ..., "attention": ..., "benchmarks": ...}`.
+    """Return what the specs declare, as plain data: a key for each section, in lower case.
 
     A section that is absent is None; an entry that cannot be used carries a `problem`.
     """
     with phase("import"):
         specs = importlib.import_module(module)
-    return {
-        "models": _section(specs, "MODELS"),
-        "attention": _section(specs, "ATTENTION"),
-        "benchmarks": _section(specs, "BENCHMARKS"),
-        "path": getattr(specs, "__file__", None),
-    }
+    found: dict[str, object] = {section.lower(): _section(specs, section) for section in _SECTIONS}
+    return {**found, "path": getattr(specs, "__file__", None)}
 
 
 def entry(module: str, section: str, name: str) -> Mapping[str, object]:
@@ -119,6 +118,10 @@ def _described(section: str, spec: object) -> dict[str, object]:
     library = spec.get("stand_ins")
     if library is not None and library not in DECLARABLE:
         return {"problem": f"'stand_ins' must be one of {', '.join(map(repr, DECLARABLE))}"}
+    if section != "ATTENTION":
+        problem = (spec_keys.model_problem if section == "MODELS" else spec_keys.data_problem)(spec)
+        if problem:
+            return {"problem": problem}
     described: dict[str, object] = {
         "problem": None,
         "stand_ins": library,
@@ -127,7 +130,9 @@ def _described(section: str, spec: object) -> dict[str, object]:
         "decodes": "decode" in spec,
         "decodes_masked": "decode" in spec and _takes(spec["decode"], 3),
     }
-    if section == "ATTENTION":
+    if section != "ATTENTION":
+        described |= (spec_keys.model_described if section == "MODELS" else spec_keys.data_described)(spec)
+    else:
         try:
             contract = plain(spec["contract"], "contract")
             if isinstance(contract, dict):

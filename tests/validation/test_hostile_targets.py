@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 Audit = Callable[..., Any]
-AFTER_FORWARD = ("determinism", "backward", "optimizer_step", "save_load")
+AFTER_FORWARD = ("initial_loss", "registered", "determinism", "backward", "optimizer_step", "save_load")
 
 
 # Name: code at the head of `forward`, code at the head of the module, outcome of smoke.forward, what the reason says.

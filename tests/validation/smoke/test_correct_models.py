@@ -33,11 +33,21 @@ def test_every_kind_is_judged_here(report: Report) -> None:
     assert {result.subject.spec for result in report.results} - {None} == set(NAMES)
 
 
+# What a check does not concern: these promise no loss, all but one tie nothing, and one saves a number that is no
+# tensor, and reads it when it is built.
+NOT_CONCERNED = {name: {"smoke.initial_loss", "smoke.tied_weights"} for name in NAMES} | {
+    "Tied": {"smoke.initial_loss"},
+    "ExtraState": {"smoke.initial_loss", "smoke.tied_weights", "smoke.safetensors", "smoke.meta_build"},
+}
+
+
 @pytest.mark.parametrize("name", NAMES)
 def test_passes_every_check(report: Report, name: str) -> None:
     found = of(report, name)
-    assert {result.check for result in found} == {each.check.id for each in MODEL_CHECKS}
-    assert [(result.check, result.outcome.value, result.reason) for result in found if result.outcome != "passed"] == []
+    assert {result.check for result in found} == {each.check.id for each in MODEL_CHECKS} | {"smoke.meta_build"}
+    others = {result.check: result for result in found if result.outcome != "passed"}
+    assert others.keys() == NOT_CONCERNED[name], [(each.check, each.reason) for each in others.values()]
+    assert {each.outcome.value for each in others.values()} == {"not_applicable"}
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -48,7 +58,7 @@ def test_results_are_bound_to_the_class_its_source_and_its_size(report: Report, 
         assert (subject.module, subject.qualname, subject.path) == ("zoo.models", name, "zoo/models.py")
         assert source[(subject.line or 0) - 1].startswith(f"class {name}(")
         assert subject.digest
-        assert subject.parameters
+        assert subject.parameters or result.outcome == "not_applicable"
 
 
 def test_digests_differ_between_classes(report: Report) -> None:

@@ -87,6 +87,19 @@ MODELS: dict[str, tuple[str, str, str]] = {
     ),
 }  # fmt: skip
 
+# What else cannot but fail on some of them, for it is about the same state.
+ALSO: dict[str, set[str]] = {
+    "plain_attribute": {"registered", "safetensors"},
+    "list_of_layers": {"registered", "safetensors"},
+    "buffer_not_persistent": {"safetensors"},
+    "number_not_saved": {"safetensors"},
+    "hook_drops": {"copies", "safetensors"},  # a lambda cannot be pickled
+    "hook_rounds": {"copies", "safetensors"},
+    "loads_nothing": {"copies", "safetensors", "strict_loading"},
+    "hook_adds_what_needs_pickle": {"copies", "strict_loading"},
+    "size_is_random": {"meta_build", "safetensors", "strict_loading"},
+}
+
 # A change of a correct entry, the check that says so, and how.
 ENTRIES: dict[str, tuple[str, str, str]] = {
     "no_dict": ("= 3", "build", "error"),
@@ -234,7 +247,8 @@ def of(results: list[Result]) -> Callable[[str], dict[str, Any]]:
 def test_a_wrong_model_fails_the_check_that_is_about_it(of: Callable[[str], dict[str, Any]], name: str) -> None:
     found = of(name)
     outcomes = {check: result.outcome.value for check, result in found.items()}
-    assert [check for check, outcome in outcomes.items() if outcome == "failed"] == [MODELS[name][-1]], outcomes
+    failed = {check for check, outcome in outcomes.items() if outcome == "failed"}
+    assert failed == {MODELS[name][-1]} | ALSO.get(name, set()), outcomes
     assert found[MODELS[name][-1]].severity.gates_release
 
 
@@ -247,7 +261,9 @@ def test_a_wrong_entry_is_not_passed(of: Callable[[str], dict[str, Any]], name: 
 
 
 def test_the_right_model_passes(of: Callable[[str], dict[str, Any]]) -> None:
-    assert {result.outcome.value for result in of("right").values()} == {"passed"}
+    outcomes = {check: result.outcome.value for check, result in of("right").items()}
+    silent = {"initial_loss", "tied_weights"}  # it promises no loss and ties nothing
+    assert outcomes == {check: "not_applicable" if check in silent else "passed" for check in outcomes}
 
 
 def test_a_class_that_no_model_runs_is_told(results: list[Result]) -> None:
