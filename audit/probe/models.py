@@ -217,10 +217,14 @@ def _forward(model: torch.nn.Module, inputs: Mapping[str, object]) -> object:
 
 
 def _loss(model: torch.nn.Module, specs: str, name: str, seed: int, batch_size: int) -> torch.Tensor:
-    spec = specs_.entry(specs, "MODELS", name)
     inputs = _inputs(specs, name, seed, batch_size)
     with phase("forward"):
         output = model(**inputs)
+    return _loss_of(specs, name, output, inputs)
+
+
+def _loss_of(specs: str, name: str, output: object, inputs: Mapping[str, object]) -> torch.Tensor:
+    spec = specs_.entry(specs, "MODELS", name)
     with phase("loss"):
         loss = specs_.function(spec, "loss")(output, inputs)
         if not isinstance(loss, torch.Tensor) or loss.numel() != 1:

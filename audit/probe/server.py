@@ -81,7 +81,7 @@ def procedures_by_name() -> dict[str, Procedure]:
     """Import torch and all of the probe, and nothing else; return what can be called."""
     import torch  # noqa: F401  # before all else
 
-    from . import attention, branches, branches_survey, environment, libraries, models, reproducing, specs
+    from . import attention, behaving, branches, branches_survey, environment, libraries, models, reproducing, specs
     from .guess import find
     from .tracing import trace
 
@@ -96,6 +96,7 @@ def procedures_by_name() -> dict[str, Procedure]:
         "model_save": models.save,
         "model_load": models.load,
         "model_reached": models.reached,
+        **behaving.PROCEDURES,
         "attention_run": branches.forcing(attention.run),
         "attention_branches": branches.forcing(branches_survey.survey),
         "attention_find": find.find,

@@ -11,12 +11,13 @@ import torch
 
 from .phases import phase
 from .plain import NotPlain, encodable, plain
+from .spec_behaviour import KEYS, behaviour_described, behaviour_problem
 from .standins.installing import DECLARABLE
 
 _SECTIONS = ("MODELS", "ATTENTION")
 _REQUIRED = {"MODELS": ("class", "build", "inputs", "loss"), "ATTENTION": ("forward", "contract")}
 _KNOWN = {
-    "MODELS": ("class", "build", "inputs", "loss"),
+    "MODELS": ("class", "build", "inputs", "loss", *KEYS),
     "ATTENTION": ("class", "build", "function", "forward", "decode", "contract", "stand_ins"),
 }
 _CALLABLE = ("build", "inputs", "loss", "forward", "decode")
@@ -121,6 +122,8 @@ def _described(section: str, spec: object) -> dict[str, object]:
         "decodes": "decode" in spec,
         "decodes_masked": "decode" in spec and _takes(spec["decode"], 3),
     }
+    if section == "MODELS":
+        described |= behaviour_described(spec) | {"problem": behaviour_problem(spec)}
     if section == "ATTENTION":
         try:
             contract = plain(spec["contract"], "contract")

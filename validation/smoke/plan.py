@@ -4,6 +4,7 @@ import functools
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
+from audit.attention.named import attention_of
 from audit.catalog import Catalog
 from audit.judgement import Judgement, skipped
 from audit.plan import Group, Plan, PlannedCheck, Run
@@ -14,6 +15,7 @@ from validation.smoke.checks import declared, importing, reached
 
 if TYPE_CHECKING:
     from validation.smoke.checks import ModelCheck
+    from validation.smoke.checks.attention_inside import Judged
     from validation.smoke.model import RegisteredModel
 
 
@@ -29,6 +31,7 @@ def plan_smoke(collected: Collected) -> Plan:
     if not (isinstance(catalog, Catalog) and catalog.models):
         return (Group(subject=package, planned=(declares, *_imports(collected), *_waiting(package))),)
     groups = [Group(subject=package, planned=(declares, *_imports(collected)))]
+    groups.append(Group(subject=package, planned=tuple(_captured(collected, catalog))))
     groups += _models(collected, catalog)
     classes = tuple(_reach(collected, catalog))
     groups += [Group(subject=package, planned=classes)] if classes else []
@@ -36,10 +39,10 @@ def plan_smoke(collected: Collected) -> Plan:
 
 
 def _waiting(package: Subject) -> Iterator[PlannedCheck]:
-    from validation.smoke.checks import MODEL_CHECKS
+    from validation.smoke.checks import CAPTURING, MODEL_CHECKS, attention_inside
 
-    for each in MODEL_CHECKS:
-        yield PlannedCheck.waiting(each.check, package, requires=declared.CHECK.id)
+    for check in (*(each.check for each in MODEL_CHECKS), attention_inside.CHECK, *CAPTURING):
+        yield PlannedCheck.waiting(check, package, requires=declared.CHECK.id)
 
 
 def _imports(collected: Collected) -> Iterator[PlannedCheck]:
@@ -70,17 +73,53 @@ def _imports(collected: Collected) -> Iterator[PlannedCheck]:
             )
 
 
+def _captured(collected: Collected, catalog: Catalog) -> Iterator[PlannedCheck]:
+    """Plan the compilation and the export of every model, in one process: loading the compiler takes the longest."""
+    from validation.smoke.checks import CAPTURING
+
+    for model in _registered(collected, catalog):
+        for check, judge in CAPTURING.items():
+            yield PlannedCheck(check=check, subject=model.subject, judge=functools.partial(judge, model))
+
+
 def _models(collected: Collected, catalog: Catalog) -> Iterator[Group]:
     # Loaded here and not above: the checks need torch, which planning another area does not.
-    from validation.smoke.checks import MODEL_CHECKS
+    from validation.smoke.checks import MODEL_CHECKS, attention_inside
+
+    known = _attention(collected, catalog)
+    for model in _registered(collected, catalog):
+        inside = PlannedCheck(
+            check=attention_inside.CHECK,
+            subject=model.subject,
+            judge=functools.partial(attention_inside.judge, model, known=known),
+            requires=attention_inside.REQUIRES,
+        )
+        own = [_planned(model, each) for each in MODEL_CHECKS]
+        # The last of them, saving and loading, ends the process.
+        yield Group(subject=model.subject, planned=(*own[:-1], inside, own[-1]))
+
+
+def _registered(collected: Collected, catalog: Catalog) -> Iterator["RegisteredModel"]:
     from validation.smoke.model import RegisteredModel
 
     specs = collected.target.settings.specs
     assert specs is not None
     for name, entry in sorted((catalog.models or {}).items()):
         subject = declared_subject(collected, name, entry, SubjectKind.MODEL)
-        model = RegisteredModel(name=name, specs=specs, entry=entry, subject=subject)
-        yield Group(subject=subject, planned=tuple(_planned(model, each) for each in MODEL_CHECKS))
+        yield RegisteredModel(name=name, specs=specs, entry=entry, subject=subject)
+
+
+def _attention(collected: Collected, catalog: Catalog) -> "Judged":
+    """Return the attention classes of the inventory, and those that the specs declare."""
+    from validation.smoke.checks.attention_inside import Class, Judged
+
+    found = {(item.module, item.qualname) for item in attention_of(collected) if item.facts.get("form") != "function"}
+    declared: dict[Class, list[str]] = {}
+    for name, entry in sorted((catalog.attention or {}).items()):
+        module, _, qualname = (entry.declared_class or "").partition(":")
+        if qualname:
+            declared.setdefault((module, qualname), []).append(name)
+    return Judged(found=frozenset(found), declared=None if catalog.attention is None else declared)
 
 
 def _planned(model: "RegisteredModel", each: "ModelCheck") -> PlannedCheck:
