@@ -20,7 +20,8 @@ from validation.smoke.model import tensors_of
 Tensors = Mapping[str, Tensor]
 ORIGIN = (
     f"2 x {STEPS} operations of a layer that round x the largest change over {DRAWS} draws in which every parameter, "
-    "buffer and input moves by one unit in the last place of {dtype}, plus 2 x the rounding of the result"
+    "buffer and input moves by one unit in the last place of {dtype}, plus 2 x the rounding of the result (of a single "
+    "number: of each of these operations)"
 )
 
 
@@ -55,7 +56,7 @@ def gaps(reference: Tensors, found: Tensors, moved: Sequence[Tensors], *, factor
             # A class or an index that rounding changes may be any other one.
             bound, extent = (math.inf if response else 0.0), 0.0
         else:
-            bound, extent = factor * response + rounding_of(tensor), _extent(tensor)
+            bound, extent = factor * response + _own_rounding(tensor, factor), _extent(tensor)
         listed.append(Gap(name=name, error=error, bound=bound, extent=extent))
     return listed
 
@@ -118,6 +119,13 @@ def _distance(found: Tensor, expected: Tensor) -> float:
     if found.shape == expected.shape and found.numel() == 0:
         return 0.0
     return distance(found, expected)
+
+
+def _own_rounding(tensor: Tensor, factor: float) -> float:
+    """Return what the last operations may err by: a single number shows it by chance only, so its size says it."""
+    if tensor.numel() == 1:
+        return factor * torch.finfo(tensor.dtype).eps / 2 * float(tensor.abs().max())
+    return rounding_of(tensor) if tensor.numel() else 0.0
 
 
 def _extent(tensor: Tensor) -> float:
