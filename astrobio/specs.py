@@ -1,12 +1,15 @@
 """How an auditor builds each model of this package, and what its attention promises.
 
-Plain Python and torch. `MODELS` has one entry for every registered model; `ATTENTION` one for every mechanism and
+Plain Python and torch. `MODELS` has one entry for every registered model, `DATA` one for
+every kind of simulated data set; `ATTENTION` one for every mechanism and
 backend that runs on every device, and for our Triton kernels where `TRITON_INTERPRET=1` lets them run on a CPU. Sizes
 are small, and differ from one another so that swapped dimensions do not go unnoticed.
 """
 
+import math
 from collections.abc import Callable
-from functools import partial
+from functools import cache, partial
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -30,18 +33,36 @@ from astrobio.attention.backends.libraries import is_installed
 from astrobio.attention.linear import elu_plus_one
 from astrobio.attention.state_space import selective_scan
 from astrobio.attention.triton_kernels.interpreter import is_interpreting
+from astrobio.data.climate_dataset import make_climate_dataset, split_by_planet
+from astrobio.data.cubes import make_cube_dataset
+from astrobio.data.fold import make_fold_dataset
+from astrobio.data.habitability import make_habitability_dataset
+from astrobio.data.metabolic_networks import generate_networks
+from astrobio.data.sequences import VOCABULARY
+from astrobio.data.spectra_dataset import make_spectra_dataset
 from astrobio.registry import list_models, registered_model
+
+# What the losses are of models that know nothing, in the order of the classes: an even distribution over the tokens; a
+# velocity of zero, for a target of unit variance; an even chance for each pair of compounds.
+_INITIAL_LOSSES = {
+    "astrobio.models.sequence_decoder:SequenceDecoder": math.log(len(VOCABULARY)),
+    "astrobio.models.climate_diffusion:ClimateDiffusion": 1.0,
+    "astrobio.models.metabolic_graph_vae:MetabolicGraphVAE": math.log(2),
+}
 
 
 def _model_spec(name: str) -> dict[str, object]:
     entry = registered_model(name)
-    return {
+    spec: dict[str, object] = {
         "class": entry.class_path,
         "build": entry.build,
         "inputs": entry.sample_inputs,
         "loss": entry.loss,
         **_behaviour(name),
     }
+    if entry.class_path in _INITIAL_LOSSES:
+        spec["initial_loss"] = _INITIAL_LOSSES[entry.class_path]
+    return spec
 
 
 def _behaviour(name: str) -> dict[str, object]:
@@ -53,6 +74,28 @@ def _behaviour(name: str) -> dict[str, object]:
     # The larger ones differ by their sizes alone; capturing them takes several times as long and shows no more.
     small = f"{family}_small"
     return {**promised, **dict.fromkeys(_OF_SMALL, small), "tiny": registered_model(small).build}
+
+
+def _data_spec(make: Callable[[int, int], Any], class_: str) -> dict[str, object]:
+    """A data set of planets or networks, simulated once, and its parts as training splits it."""
+
+    @cache
+    def build() -> Any:
+        return make(_NUM_SIMULATED, 0)
+
+    def splits() -> dict[str, object]:
+        dataset = build()
+        if isinstance(dataset, list):  # networks, which are made one after the other and all different
+            return {"train": dataset[2:], "held_out": dataset[:2]}
+        train, held_out = split_by_planet(dataset, held_out_fraction=0.25, seed=0)
+        return {"train": train, "held_out": held_out}
+
+    return {"class": class_, "build": build, "item": _item, "splits": splits}
+
+
+def _item(dataset: Any, index: int) -> object:
+    """One planet or one network; data sets of planets are indexed by tensors."""
+    return dataset[index] if isinstance(dataset, list) else dataset[torch.tensor([index])]
 
 
 def _path(item: Callable[..., object]) -> str:
@@ -278,9 +321,19 @@ def _scan_spec() -> dict[str, object]:
 
 # Our kernels run on a CPU only where Triton is told to interpret them.
 _INTERPRETED_BACKENDS = ("triton",) if is_interpreting() and is_installed("triton") else ()
+_NUM_SIMULATED = 8  # planets or networks of a data set
 _LONGEST = 32  # tokens of the longest input of an audit in float32, with room to spare
 
 MODELS: dict[str, dict[str, object]] = {name: _model_spec(name) for name in list_models()}
+
+DATA: dict[str, dict[str, object]] = {
+    "climates": _data_spec(make_climate_dataset, "astrobio.data.climate_dataset:ClimateDataset"),
+    "climates_near_the_fold": _data_spec(make_fold_dataset, "astrobio.data.climate_dataset:ClimateDataset"),
+    "cubes": _data_spec(make_cube_dataset, "astrobio.data.cubes:CubeDataset"),
+    "spectra": _data_spec(make_spectra_dataset, "astrobio.data.spectra_dataset:SpectraDataset"),
+    "habitability": _data_spec(make_habitability_dataset, "astrobio.data.habitability:HabitabilityDataset"),
+    "metabolic_networks": _data_spec(generate_networks, "astrobio.data.metabolic_networks:MetabolicNetwork"),
+}
 
 ATTENTION: dict[str, dict[str, object]] = {
     **{

@@ -10,7 +10,7 @@ from audit.raised import describe_failure, describe_raised, location_of
 from audit.results import Comparison, Frozen
 from audit.target import TABLE, Target
 
-Section = Literal["models", "attention"]
+Section = Literal["models", "attention", "data"]
 
 HOW_TO_DECLARE = (
     f"write a module that defines MODELS and ATTENTION and name it as `specs` in {TABLE}; "
@@ -45,6 +45,11 @@ class SpecEntry(Frozen):
     exports: bool | str | None = None
     dynamic_batch: bool = False  # an export takes batches of any size
     targets_differ: bool = True  # what the loss compares with tells the samples of a batch apart
+    initial_loss: float | None = None  # of a model that knows nothing yet
+    meta: bool = True  # whether the model can be built without the values of its tensors
+    device: str | None = None  # the kind of device that the model needs
+    has_splits: bool = False  # of a data set: whether its parts are declared
+    random: bool = False  # of a data set: whether an item differs each time it is read
 
     @property
     def declared(self) -> str | None:
@@ -57,6 +62,7 @@ class Catalog(Frozen):
 
     models: dict[str, SpecEntry] | None = None
     attention: dict[str, SpecEntry] | None = None
+    data: dict[str, SpecEntry] | None = None
     path: str | None = None
 
 

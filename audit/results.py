@@ -47,6 +47,7 @@ class SubjectKind(StrEnum):
     BACKEND = "backend"
     CLAIM = "claim"
     TEST_SUITE = "test_suite"
+    DATASET = "dataset"
 
 
 class Comparison(StrEnum):

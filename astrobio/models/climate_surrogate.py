@@ -6,6 +6,7 @@ meridian stands in for the heat transport that couples the cells.
 
 import math
 from dataclasses import dataclass
+from functools import partial
 
 import torch
 from torch import Tensor, nn
@@ -139,11 +140,11 @@ def climate_surrogate_loss(
 def _temperature_normalisation() -> tuple[float, float]:
     """Centre and scale in K: those of a uniform distribution between the coldest and warmest planets sampled."""
     (dim, bright), (low_co2, high_co2) = SAMPLING_RANGES["instellation"], SAMPLING_RANGES["co2_ppm"]
-    double = torch.float64
-    cold = equilibrium_temperature(torch.tensor(dim, dtype=double), torch.tensor(low_co2, dtype=double), ICE_ALBEDO)
-    warm = equilibrium_temperature(
-        torch.tensor(bright, dtype=double), torch.tensor(high_co2, dtype=double), OPEN_ALBEDO
-    )
+    on_cpu = partial(
+        torch.tensor, dtype=torch.float64, device="cpu"
+    )  # not where the model is built: meta has no values
+    cold = equilibrium_temperature(on_cpu(dim), on_cpu(low_co2), ICE_ALBEDO)
+    warm = equilibrium_temperature(on_cpu(bright), on_cpu(high_co2), OPEN_ALBEDO)
     return float(warm + cold) / 2, float(warm - cold) / math.sqrt(12)
 
 

@@ -54,9 +54,12 @@ class CubeScaling(nn.Module):
         super().__init__()
         chosen = [CUBE_VARIABLES.index(name) for name in variables]
         self._is_logarithmic = [name == "specific_humidity" for name in variables]
-        surfaces = torch.tensor(_REFERENCE_SURFACES_K, dtype=torch.float64)[:, None, None, None].expand(-1, 12, 1, 1)
-        co2 = torch.full((2,), math.prod(CUBE_SAMPLING_RANGES["co2_ppm"]) ** 0.5, dtype=torch.float64)
-        columns = self._with_logarithms(climate_cubes(surfaces, co2)[:, chosen, :1])  # (2, variable, 1, level, 1, 1)
+        with torch.device("cpu"):  # where there are values even if the model is built on the meta device
+            surfaces = torch.tensor(_REFERENCE_SURFACES_K, dtype=torch.float64).view(-1, 1, 1, 1).expand(-1, 12, 1, 1)
+            co2 = torch.full((2,), math.prod(CUBE_SAMPLING_RANGES["co2_ppm"]) ** 0.5, dtype=torch.float64)
+            cubes = climate_cubes(surfaces, co2)
+        cubes = cubes.to(torch.get_default_device())
+        columns = self._with_logarithms(cubes[:, chosen, :1])  # (2, variable, 1, level, 1, 1)
         # Those of a uniform distribution between the two.
         self.register_buffer("centre", columns.mean(dim=0))
         self.register_buffer("scale", (columns[1] - columns[0]) / math.sqrt(12))

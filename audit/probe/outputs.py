@@ -36,13 +36,13 @@ def _tensors(value: object, path: str, above: tuple[int, ...]) -> Iterator[tuple
     elif isinstance(value, list | tuple):
         items = [(str(index), item) for index, item in enumerate(value)]
     else:
-        items = [] if isinstance(value, _OPAQUE) or id(value) in above else list(_attributes(value))
+        items = [] if isinstance(value, _OPAQUE) or id(value) in above else list(attributes(value))
         above = (*above, id(value))
     for key, item in items:
         yield from _tensors(item, f"{path}.{key}", above)
 
 
-def _attributes(value: object) -> Iterator[tuple[str, object]]:
+def attributes(value: object) -> Iterator[tuple[str, object]]:
     """Yield what the object itself holds, in `__dict__` and in the slots of its classes; properties are not called."""
     yield from getattr(value, "__dict__", {}).items()
     for base in type(value).__mro__:

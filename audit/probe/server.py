@@ -81,7 +81,24 @@ def procedures_by_name() -> dict[str, Procedure]:
     """Import torch and all of the probe, and nothing else; return what can be called."""
     import torch  # noqa: F401  # before all else
 
-    from . import attention, behaving, branches, branches_survey, environment, libraries, models, reproducing, specs
+    from . import (
+        attention,
+        behaving,
+        branches,
+        branches_survey,
+        construction,
+        data,
+        environment,
+        extensions,
+        libraries,
+        models,
+        registered,
+        repeating,
+        reproducing,
+        specs,
+        standalone,
+        state,
+    )
     from .guess import find
     from .tracing import trace
 
@@ -97,6 +114,23 @@ def procedures_by_name() -> dict[str, Procedure]:
         "model_load": models.load,
         "model_reached": models.reached,
         **behaving.PROCEDURES,
+        "model_meta_build": construction.meta_build,
+        "model_initialisation": construction.initialisation,
+        "model_initial_loss": construction.initial_loss,
+        "model_unregistered": registered.unregistered,
+        "model_strict_loading": state.strict_loading,
+        "model_tied": state.tied,
+        "model_copies": state.copies,
+        "model_safetensors": state.safetensors,
+        "model_memory": repeating.memory,
+        "model_with_extensions": extensions.run_with,
+        "model_without_extensions": extensions.run_without,
+        "data_items": data.items,
+        "data_workers": data.workers,
+        "data_order": data.order,
+        "data_splits": data.splits,
+        "import_file": standalone.import_file,
+        "devices": standalone.devices,
         "attention_run": branches.forcing(attention.run),
         "attention_branches": branches.forcing(branches_survey.survey),
         "attention_find": find.find,

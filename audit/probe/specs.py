@@ -9,15 +9,19 @@ from typing import cast
 
 import torch
 
+from . import spec_keys
 from .phases import phase
 from .plain import NotPlain, encodable, plain
-from .spec_behaviour import KEYS, behaviour_described, behaviour_problem
 from .standins.installing import DECLARABLE
 
-_SECTIONS = ("MODELS", "ATTENTION")
-_REQUIRED = {"MODELS": ("class", "build", "inputs", "loss"), "ATTENTION": ("forward", "contract")}
+_REQUIRED = {
+    "MODELS": ("class", "build", "inputs", "loss"),
+    "ATTENTION": ("forward", "contract"),
+    "DATA": spec_keys.DATA_REQUIRED,
+}
 _KNOWN = {
-    "MODELS": ("class", "build", "inputs", "loss", *KEYS),
+    "MODELS": ("class", "build", "inputs", "loss", *spec_keys.MODEL_KEYS),
+    "DATA": spec_keys.DATA_KEYS,
     "ATTENTION": ("class", "build", "function", "forward", "decode", "contract", "stand_ins"),
 }
 _CALLABLE = ("build", "inputs", "loss", "forward", "decode")
@@ -32,7 +36,7 @@ def import_module(name: str) -> dict[str, object]:
 
 
 def describe(module: str) -> dict[str, object]:
-    """Return what the specs declare, as plain data: `{"models": ..., "attention": ...}`.
+    """Return what the specs declare, as plain data: `{"models": ..., "attention": ..., "data": ...}`.
 
     A section that is absent is None; an entry that cannot be used carries a `problem`.
     """
@@ -41,6 +45,7 @@ def describe(module: str) -> dict[str, object]:
     return {
         "models": _section(specs, "MODELS"),
         "attention": _section(specs, "ATTENTION"),
+        "data": _section(specs, "DATA"),
         "path": getattr(specs, "__file__", None),
     }
 
@@ -114,6 +119,10 @@ def _described(section: str, spec: object) -> dict[str, object]:
     library = spec.get("stand_ins")
     if library is not None and library not in DECLARABLE:
         return {"problem": f"'stand_ins' must be one of {', '.join(map(repr, DECLARABLE))}"}
+    if section != "ATTENTION":
+        problem = (spec_keys.model_problem if section == "MODELS" else spec_keys.data_problem)(spec)
+        if problem:
+            return {"problem": problem}
     described: dict[str, object] = {
         "problem": None,
         "stand_ins": library,
@@ -122,9 +131,9 @@ def _described(section: str, spec: object) -> dict[str, object]:
         "decodes": "decode" in spec,
         "decodes_masked": "decode" in spec and _takes(spec["decode"], 3),
     }
-    if section == "MODELS":
-        described |= behaviour_described(spec) | {"problem": behaviour_problem(spec)}
-    if section == "ATTENTION":
+    if section != "ATTENTION":
+        described |= (spec_keys.model_described if section == "MODELS" else spec_keys.data_described)(spec)
+    else:
         try:
             contract = plain(spec["contract"], "contract")
             if isinstance(contract, dict):

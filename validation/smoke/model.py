@@ -1,6 +1,6 @@
 """A registered model as the smoke checks see it."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from safetensors import SafetensorError
@@ -33,6 +33,15 @@ class RegisteredModel:
         """The same with a batch of inputs, and what else the procedure takes."""
         given: dict[str, Plain] = {"specs": self.specs, "name": self.name, "seed": run.seed, "batch_size": BATCH_SIZE}
         return run.probe.call(procedure, timeout_s=None, **given, **arguments)
+
+    def call_aside(self, run: Run, procedure: str, **arguments: Plain) -> Mapping[str, Plain]:
+        """The same in a process of its own, that nothing else is called in."""
+        given: dict[str, Plain] = {"specs": self.specs, "name": self.name, "seed": run.seed, "batch_size": BATCH_SIZE}
+        aside = run.probe.beside(procedure)
+        try:
+            return aside.call(procedure, timeout_s=None, **given, **arguments)
+        finally:
+            aside.close()
 
 
 def tensors_of(reply: Mapping[str, Plain], key: str) -> dict[str, Tensor]:
@@ -93,3 +102,43 @@ def names_of(reply: Mapping[str, Plain], key: str) -> list[str]:
     if not isinstance(value, list):
         raise ProbeFailure(f"the target's process sent a reply without {key}")
     return [str(name) for name in value]
+
+
+def table_of(reply: Mapping[str, Plain], key: str) -> Mapping[str, Plain]:
+    """Return what a reply holds by names under `key`.
+
+    Raises:
+        ProbeFailure: the reply is not of that form.
+    """
+    value = reply.get(key)
+    if not isinstance(value, dict):
+        raise ProbeFailure(f"the target's process sent a reply without {key}")
+    return value
+
+
+def list_of(reply: Mapping[str, Plain], key: str) -> list[Plain]:
+    """Return the list that a reply holds under `key`.
+
+    Raises:
+        ProbeFailure: the reply is not of that form.
+    """
+    value = reply.get(key)
+    if not isinstance(value, list):
+        raise ProbeFailure(f"the target's process sent a reply without {key}")
+    return value
+
+
+def numbers_of(reply: Mapping[str, Plain], key: str) -> list[float]:
+    """Return the list of numbers that a reply holds under `key`.
+
+    Raises:
+        ProbeFailure: the reply is not of that form.
+    """
+    return [number_of({key: item}, key) for item in list_of(reply, key)]
+
+
+def listed(names: Iterable[str], limit: int = 8) -> str:
+    """Return the names as a list for a reader, cut where it is long."""
+    ordered = list(names)
+    more = f" and {len(ordered) - limit} more" if len(ordered) > limit else ""
+    return ", ".join(ordered[:limit]) + more

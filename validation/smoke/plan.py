@@ -1,21 +1,22 @@
 """Which smoke checks should be carried out on a target."""
 
 import functools
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from audit.attention.named import attention_of
-from audit.catalog import Catalog
+from audit.catalog import Catalog, Undeclared
 from audit.judgement import Judgement, skipped
 from audit.plan import Group, Plan, PlannedCheck, Run
 from audit.results import Outcome, Subject, SubjectKind
 from audit.session import Collected
+from audit.static.inventory import InventoryItem
+from audit.static.kinds import InventoryKind
 from audit.subjects import declared_subject, package_subject
-from validation.smoke.checks import declared, importing, reached
+from validation.smoke.checks import declared, importing, reached, standalone
 
 if TYPE_CHECKING:
     from validation.smoke.checks import ModelCheck
-    from validation.smoke.checks.attention_inside import Judged
     from validation.smoke.model import RegisteredModel
 
 
@@ -28,20 +29,22 @@ def plan_smoke(collected: Collected) -> Plan:
     catalog = collected.catalog
     package = package_subject(collected)
     declares = PlannedCheck(check=declared.CHECK, subject=package, judge=lambda run: declared.judge(catalog))
-    if not (isinstance(catalog, Catalog) and catalog.models):
-        return (Group(subject=package, planned=(declares, *_imports(collected), *_waiting(package))),)
-    groups = [Group(subject=package, planned=(declares, *_imports(collected)))]
-    groups.append(Group(subject=package, planned=tuple(_captured(collected, catalog))))
-    groups += _models(collected, catalog)
-    classes = tuple(_reach(collected, catalog))
+    models = _registered(collected, catalog)
+    waiting = () if models else tuple(_waiting(package))
+    groups = [Group(subject=package, planned=(declares, *_imports(collected), *waiting))]
+    groups += _models(collected, catalog, models, package) if models else ()
+    groups += _data(collected, catalog)
+    groups.append(_of_the_whole(collected, catalog, models, package))
+    classes = tuple(_reach(collected, catalog)) if models and isinstance(catalog, Catalog) else ()
     groups += [Group(subject=package, planned=classes)] if classes else []
     return tuple(groups)
 
 
 def _waiting(package: Subject) -> Iterator[PlannedCheck]:
-    from validation.smoke.checks import CAPTURING, MODEL_CHECKS, attention_inside
+    from validation.smoke.beside_models import CHECKS
+    from validation.smoke.checks import MODEL_CHECKS, meta_build
 
-    for check in (*(each.check for each in MODEL_CHECKS), attention_inside.CHECK, *CAPTURING):
+    for check in (*(each.check for each in MODEL_CHECKS), *CHECKS, meta_build.CHECK):
         yield PlannedCheck.waiting(check, package, requires=declared.CHECK.id)
 
 
@@ -73,53 +76,37 @@ def _imports(collected: Collected) -> Iterator[PlannedCheck]:
             )
 
 
-def _captured(collected: Collected, catalog: Catalog) -> Iterator[PlannedCheck]:
-    """Plan the compilation and the export of every model, in one process: loading the compiler takes the longest."""
-    from validation.smoke.checks import CAPTURING
-
-    for model in _registered(collected, catalog):
-        for check, judge in CAPTURING.items():
-            yield PlannedCheck(check=check, subject=model.subject, judge=functools.partial(judge, model))
-
-
-def _models(collected: Collected, catalog: Catalog) -> Iterator[Group]:
-    # Loaded here and not above: the checks need torch, which planning another area does not.
-    from validation.smoke.checks import MODEL_CHECKS, attention_inside
-
-    known = _attention(collected, catalog)
-    for model in _registered(collected, catalog):
-        inside = PlannedCheck(
-            check=attention_inside.CHECK,
-            subject=model.subject,
-            judge=functools.partial(attention_inside.judge, model, known=known),
-            requires=attention_inside.REQUIRES,
-        )
-        own = [_planned(model, each) for each in MODEL_CHECKS]
-        # The last of them, saving and loading, ends the process.
-        yield Group(subject=model.subject, planned=(*own[:-1], inside, own[-1]))
-
-
-def _registered(collected: Collected, catalog: Catalog) -> Iterator["RegisteredModel"]:
+def _registered(collected: Collected, catalog: Catalog | Undeclared) -> "list[RegisteredModel]":
+    # Loaded here and not above: it needs torch, which planning another area does not.
     from validation.smoke.model import RegisteredModel
 
+    if not isinstance(catalog, Catalog):
+        return []
     specs = collected.target.settings.specs
     assert specs is not None
-    for name, entry in sorted((catalog.models or {}).items()):
-        subject = declared_subject(collected, name, entry, SubjectKind.MODEL)
-        yield RegisteredModel(name=name, specs=specs, entry=entry, subject=subject)
+    return [
+        RegisteredModel(
+            name=name, specs=specs, entry=entry, subject=declared_subject(collected, name, entry, SubjectKind.MODEL)
+        )
+        for name, entry in sorted((catalog.models or {}).items())
+    ]
 
 
-def _attention(collected: Collected, catalog: Catalog) -> "Judged":
-    """Return the attention classes of the inventory, and those that the specs declare."""
-    from validation.smoke.checks.attention_inside import Class, Judged
+def _models(
+    collected: Collected, catalog: Catalog | Undeclared, models: "Sequence[RegisteredModel]", package: Subject
+) -> Iterator[Group]:
+    from validation.smoke.beside_models import attention_known, captured, inside
+    from validation.smoke.checks import MODEL_CHECKS
 
-    found = {(item.module, item.qualname) for item in attention_of(collected) if item.facts.get("form") != "function"}
-    declared: dict[Class, list[str]] = {}
-    for name, entry in sorted((catalog.attention or {}).items()):
-        module, _, qualname = (entry.declared_class or "").partition(":")
-        if qualname:
-            declared.setdefault((module, qualname), []).append(name)
-    return Judged(found=frozenset(found), declared=None if catalog.attention is None else declared)
+    yield captured(models, package)  # first, for it takes the longest
+    known = attention_known(collected, catalog)
+    for model in models:
+        planned = [_planned(model, each) for each in MODEL_CHECKS]
+        planned.insert(-1, inside(model, known))  # the last ends the process
+        every = tuple(planned)
+        yield Group(
+            subject=model.subject, planned=every if model.entry.device is None else _where_it_runs(model, every)
+        )
 
 
 def _planned(model: "RegisteredModel", each: "ModelCheck") -> PlannedCheck:
@@ -129,6 +116,93 @@ def _planned(model: "RegisteredModel", each: "ModelCheck") -> PlannedCheck:
         judge=lambda run: each.judge(model, run),
         requires=each.requires,
     )
+
+
+def _where_it_runs(model: "RegisteredModel", planned: tuple[PlannedCheck, ...]) -> tuple[PlannedCheck, ...]:
+    """Have every check of a model that needs a device wait for this device."""
+    from validation.smoke.checks import device
+
+    first = PlannedCheck(check=device.CHECK, subject=model.subject, judge=functools.partial(device.judge_model, model))
+    return (first, *(replace(each, requires=(device.CHECK.id, *each.requires)) for each in planned))
+
+
+def _data(collected: Collected, catalog: Catalog | Undeclared) -> Iterator[Group]:
+    from validation.smoke.checks import DATA_CHECKS
+    from validation.smoke.dataset import DeclaredData
+
+    if not isinstance(catalog, Catalog):
+        return
+    specs = collected.target.settings.specs
+    assert specs is not None
+    for name, entry in sorted((catalog.data or {}).items()):
+        subject = declared_subject(collected, name, entry, SubjectKind.DATASET)
+        declared = DeclaredData(name=name, specs=specs, entry=entry, subject=subject)
+        yield Group(
+            subject=subject,
+            planned=tuple(
+                PlannedCheck(
+                    check=each.check,
+                    subject=subject,
+                    judge=functools.partial(each.judge, declared),
+                    requires=each.requires,
+                )
+                for each in DATA_CHECKS
+            ),
+        )
+
+
+def _of_the_whole(
+    collected: Collected, catalog: Catalog | Undeclared, models: "Sequence[RegisteredModel]", package: Subject
+) -> Group:
+    """Plan what is about the whole: devices, compiled extensions, data sets, models on meta, and files to start."""
+    from validation.smoke.checks import data_declared, device, extensions, meta_build
+
+    native = extensions.native(collected.inventory)
+    # One process for all: what torch needs on the meta device takes a second to load.
+    builds = (
+        PlannedCheck(check=meta_build.CHECK, subject=model.subject, judge=functools.partial(meta_build.judge, model))
+        for model in models
+    )
+    planned = (
+        PlannedCheck(check=device.CHECK, subject=package, judge=device.judge),
+        PlannedCheck(
+            check=extensions.CHECK, subject=package, judge=functools.partial(extensions.judge, native, models)
+        ),
+        PlannedCheck(
+            check=data_declared.CHECK,
+            subject=package,
+            judge=lambda run: data_declared.judge(catalog, collected.inventory),
+        ),
+        *builds,
+        *_scripts(collected),
+    )
+    return Group(subject=package, planned=planned)
+
+
+def _started_by(item: InventoryItem) -> tuple[str, ...]:
+    by = item.facts.get("by")
+    return by if isinstance(by, tuple) else ()
+
+
+def _scripts(collected: Collected) -> Iterator[PlannedCheck]:
+    """Plan the loading of each file of the package that has a part to be started."""
+    analysis = collected.analysis
+    paths = {
+        item.path: item.module
+        for item in analysis.inventory
+        if item.kind is InventoryKind.ENTRY_POINT and "__main__" in _started_by(item)
+    }
+    for path, module in sorted(paths.items()):
+        if module.rpartition(".")[2] != "__main__":
+            subject = Subject(
+                kind=SubjectKind.FILE,
+                module=module,
+                path=collected.rooted(path),
+                digest=analysis.file_digests.get(path),
+            )
+            yield PlannedCheck(
+                check=standalone.CHECK, subject=subject, judge=functools.partial(standalone.judge, subject.path or "")
+            )
 
 
 def _reach(collected: Collected, catalog: Catalog) -> Iterator[PlannedCheck]:

@@ -12,10 +12,14 @@ from astrobio.attention.backends.call import AttentionCall
 HALF_TYPES = (torch.float16, torch.bfloat16)
 
 
-@torch.compiler.assume_constant_result  # type: ignore[untyped-decorator]
 def is_installed(module: str) -> bool:
     """Whether there is such a module to import, found without importing anything: what breaks does so when it runs."""
     return module in sys.modules or _is_found(module)
+
+
+# What `torch.compiler.assume_constant_result` does, which loads the whole compiler: that would double the time that
+# importing this package takes.
+is_installed.__dict__["_dynamo_marked_constant"] = True
 
 
 @functools.cache

@@ -1,6 +1,6 @@
-"""One file per check of a model. Each holds `CHECK`, `REQUIRES` and `judge(model, run)`.
+"""One file per check. Those of a model hold `CHECK`, `REQUIRES` and `judge(model, run)`, those of data sets the same.
 
-To add one, write the file and name it in `MODEL_CHECKS`, before the last, which ends the process.
+To add one, write the file and name it in `MODEL_CHECKS`, before the last, or in `DATA_CHECKS`.
 """
 
 from collections.abc import Callable
@@ -16,22 +16,35 @@ from validation.smoke.checks import (
     build,
     checkpointing,
     compiled,
+    copies,
+    data_items,
+    data_order,
+    data_splits,
+    data_workers,
     determinism,
     exported,
     forward,
     frozen,
     gradcheck,
+    initial_loss,
+    initialisation,
     input_gradients,
     inputs_untouched,
     low_precision,
+    memory,
     noncontiguous,
     optimizer_step,
     output_forms,
     overfits,
     padding_leaks,
+    registered,
+    safetensors,
     save_load,
+    strict_loading,
+    tied_weights,
     train_eval,
 )
+from validation.smoke.dataset import DeclaredData
 from validation.smoke.model import RegisteredModel
 
 
@@ -48,8 +61,14 @@ MODEL_CHECKS = tuple(
     ModelCheck(check=module.CHECK, requires=module.REQUIRES, judge=module.judge)
     for module in (
         build,
+        initialisation,
+        strict_loading,
+        tied_weights,
         forward,
+        initial_loss,
+        registered,
         determinism,
+        copies,
         backward,
         optimizer_step,
         output_forms,
@@ -65,8 +84,25 @@ MODEL_CHECKS = tuple(
         accumulation,
         low_precision,
         overfits,
-        save_load,
+        memory,
+        safetensors,
+        save_load,  # last, for it ends the process
     )
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class DataCheck:
+    """The same of a declared data set."""
+
+    check: Check
+    requires: tuple[str, ...]
+    judge: Callable[[DeclaredData, Run], Judgement]
+
+
+DATA_CHECKS = tuple(
+    DataCheck(check=module.CHECK, requires=module.REQUIRES, judge=module.judge)
+    for module in (data_items, data_workers, data_order, data_splits)
 )
 
 # Carried out for all models by one process, beside the others: it loads torch's compiler.

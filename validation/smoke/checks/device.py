@@ -1,0 +1,55 @@
+"""The devices that the target's interpreter has, and the one that a model asks for."""
+
+from audit.judgement import Judgement, Measured, error, judged, skipped
+from audit.plan import Run
+from audit.results import Check, Comparison, Severity
+from validation.smoke.model import RegisteredModel, table_of, text_of
+
+CHECK = Check(
+    id="smoke.device",
+    title="Every device computes",
+    proves="Each device that torch names in the target's interpreter multiplies two matrices of whole numbers "
+    "exactly; of a model whose spec asks for a kind of device, there is one of this kind.",
+    defect="a GPU that is listed and whose driver does not match",
+    severity=Severity.MAJOR,
+)
+
+
+def judge(run: Run) -> Judgement:
+    """Have every device compute."""
+    return _judge(run, None)
+
+
+def judge_model(model: RegisteredModel, run: Run) -> Judgement:
+    """Have the devices compute that the model's spec asks for."""
+    if model.entry.problem:
+        return error(f"specs {model.specs}: MODELS[{model.name!r}]: {model.entry.problem}")
+    return _judge(run, model.entry.device)
+
+
+def _judge(run: Run, wanted: str | None) -> Judgement:
+    reply = run.probe.call("devices")
+    devices = table_of(reply, "devices")
+    without = None if reply.get("without_cuda") is None else text_of(reply, "without_cuda")
+    chosen = sorted(name for name in devices if wanted in (None, name.partition(":")[0]))
+    if not chosen:
+        return skipped(f"its spec asks for {wanted}, and {without or f'torch finds no {wanted}'}")
+    told = {name: table_of(devices, name) for name in chosen}
+    wrong = {
+        name: "a wrong product" if each.get("raised") is None else text_of(each, "raised")
+        for name, each in told.items()
+        if each.get("right") is not True
+    }
+    names = ", ".join(f"{name} ({text_of(each, 'called')})" for name, each in told.items())
+    return judged(
+        Measured(
+            value=len(wrong),
+            bound=0,
+            comparison=Comparison.EQUAL,
+            origin="sums of whole numbers below 2^24 are exact in float32; devices: "
+            + (f"{names}; {without}" if without else names),
+            unit="devices that do not compute",
+        ),
+        otherwise="; ".join(f"{name}: {reason}" for name, reason in wrong.items()),
+        fix="match the driver with the build of torch",
+    )
