@@ -25,7 +25,7 @@ def compiles(specs: str, name: str, seed: int, batch_size: int, backend: str) ->
     Returns:
         `whole` and, of a second run, `again`; `moved.<i>`; `compiled`; `plain` and `learned`: loss and gradients
         without and with it; `shaken.<i>`: those of the model and its inputs moved by one unit in the last place;
-        `frames` that were captured, `breaks` of the graph and `why`; `refused`: what was raised while compiling.
+        `frames` that were captured, of those `tried`, `breaks` of the graph and `why`; `refused`: what was raised.
     """
     model = built(specs, name, seed).eval()
     inputs = inputs_of(specs, name, seed, batch_size)
@@ -53,14 +53,15 @@ def compiles(specs: str, name: str, seed: int, batch_size: int, backend: str) ->
         except Exception as error:
             return reply | {"refused": f"{type(error).__name__}: {str(error)[:_MOST_TOLD]}"}
         breaks = dict(dynamo.utils.counters["graph_break"])
-        frames = int(dynamo.utils.counters["frames"]["ok"])
+        frames = dict(dynamo.utils.counters["frames"])
         dynamo.reset()
     renamed = {key.replace("gradient._orig_mod.", "gradient."): tensor for key, tensor in learned.items()}
     return reply | {
         "compiled": dump(output),
         "learned": dump(renamed),
         "refused": None,
-        "frames": frames,
+        "frames": int(frames.get("ok", 0)),
+        "tried": int(frames.get("total", 0)),
         "breaks": sum(breaks.values()),
         "why": str(next(iter(breaks), ""))[:_MOST_TOLD],
     }

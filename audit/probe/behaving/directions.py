@@ -8,7 +8,7 @@ from torch import nn
 from .. import specs as specs_
 from ..parts import SpecError, built, inputs_of
 from ..phases import phase
-from .batches import Inputs, changed, in_dtype
+from .batches import Inputs, changed, copied, in_dtype
 from .gradients import loss_on
 from .moving import moved
 
@@ -41,13 +41,14 @@ def along_directions(specs: str, name: str, seed: int, batch_size: int) -> dict[
         return tensor
 
     given = changed(inputs, leaf)
-    loss = loss_on(model, specs, name, given)
+    # What the target writes into must not reach the differences below.
+    loss = loss_on(model, specs, name, changed(given, lambda path, t: t if t.requires_grad else t.clone()))
     with phase("backward"):
         found = torch.autograd.grad(loss, [*parameters, *leaves], allow_unused=True)
 
     def losses(given: Inputs) -> dict[str, torch.Tensor]:
         with torch.no_grad():
-            return {"loss": loss_on(model, specs, name, given)}
+            return {"loss": loss_on(model, specs, name, copied(given))}
 
     value = float(loss.detach())
     eps = float(torch.finfo(torch.float64).eps)

@@ -26,9 +26,9 @@ def moved(
 
 
 def moved_tensor(tensor: torch.Tensor, eps: float, generator: torch.Generator) -> torch.Tensor:
-    """Return a floating-point tensor with each element one unit in the last place up or down; another as it is."""
+    """Return a copy, of floating-point numbers with each element one unit in the last place up or down."""
     if not tensor.is_floating_point():
-        return tensor
+        return tensor.detach().clone()
     signs = torch.randint(0, 2, tensor.shape, generator=generator, dtype=torch.int8) * 2 - 1
     return tensor.detach() * (1 + eps * signs.to(tensor.device, tensor.dtype))
 

@@ -87,7 +87,7 @@ def overfit(
 
 def has_learned(losses: list[float], norms: list[float], twin: list[float] | None, untrained: list[float]) -> bool:
     """Whether nothing more need be done: the parent judges the same numbers again."""
-    bound = min([losses[0], *untrained, *(twin or [])])
+    bound = min([losses[0], *(untrained if twin is None else twin)])
     return losses[-1] < bound - _MARGIN * abs(bound) and norms[-1] < norms[0] and len(losses) >= _FEWEST_STEPS
 
 

@@ -16,7 +16,7 @@ CHECK = Check(
     title="torch.compile keeps outputs and gradients",
     proves="What torch.compile captures of the model, run with PyTorch's own operators, gives the outputs, the "
     "loss and "
-    "the gradients of the model, as nearly as rounding allows.",
+    "the gradients of the model, as nearly as rounding allows; where the specs declare `compiles`, it is one graph.",
     defect="a branch for compilers that leaves a layer out",
     severity=Severity.MAJOR,
 )
@@ -44,12 +44,17 @@ def judge(model: RegisteredModel, run: Run) -> Judgement:
     if reply.get("refused") is not None:
         reason = f"torch.compile refuses it: {text_of(reply, 'refused')}"
         return failed(reason) if declared else not_applicable(f"{reason}; the specs do not promise that it compiles")
-    if not number_of(reply, "frames"):
-        reason = "torch.compile captures nothing of it and runs it as it is"
-        return failed(reason) if declared else not_applicable(f"{reason}; the specs do not promise that it compiles")
-    breaks = number_of(reply, "breaks")
-    how = f"backend {BACKEND!r}, which needs no C++ compiler: the captured graph is compared, not generated code; "
-    how += f"graph breaks: {breaks:g}" + (f", the first for: {text_of(reply, 'why')}" if breaks else "")
+    captured, tried, breaks = (number_of(reply, key) for key in ("frames", "tried", "breaks"))
+    if not captured and not declared:
+        return not_applicable("torch.compile captures nothing of it and runs it as it is; the specs promise no more")
+    why = f", the first break for: {text_of(reply, 'why')}" if breaks else ""
+    pieces = f"captured in {captured:g} of {tried:g} pieces, graph breaks: {breaks:g}{why}"
+    if declared and (captured, tried) != (1, 1):
+        return failed(
+            f"the specs declare that it compiles, and it is not captured as one graph: {pieces}",
+            fix="rewrite what breaks the graph, or declare nothing: then what is captured is compared all the same",
+        )
+    how = f"backend {BACKEND!r}, which needs no C++ compiler: the graph is compared, not generated code; {pieces}"
     found = gaps(whole, tensors_of(reply, "compiled"), moved_of(reply))
     found += gaps(plain, tensors_of(reply, "learned"), moved_of(reply, "shaken"))
     return judge_gaps(
