@@ -1,11 +1,12 @@
 """Plans what of a model is not for its own process alone: its compilation, and the link to the attention audit."""
 
 import functools
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from audit.attention.named import attention_of
 from audit.catalog import Catalog, Undeclared
-from audit.plan import Group, PlannedCheck
+from audit.judgement import Judgement, skipped
+from audit.plan import Group, PlannedCheck, Run
 from audit.results import Check, Subject
 from audit.session import Collected
 from validation.smoke.checks import CAPTURING, attention_inside
@@ -17,8 +18,18 @@ CHECKS: tuple[Check, ...] = (attention_inside.CHECK, *CAPTURING)
 
 def captured(models: Sequence[RegisteredModel], package: Subject) -> Group:
     """Plan the compilation and the export of every model, in one process: loading the compiler takes the longest."""
+    broken: set[str] = set()  # models that ended the process; what they do to it need be seen once
+
+    def carried_out(judge: Callable[[RegisteredModel, Run], Judgement], model: RegisteredModel, run: Run) -> Judgement:
+        if model.name in broken:
+            return skipped(f"{model.name} ended the target's process in the check before")
+        broken.add(model.name)
+        judgement = judge(model, run)
+        broken.remove(model.name)
+        return judgement
+
     planned = (
-        PlannedCheck(check=check, subject=model.subject, judge=functools.partial(judge, model))
+        PlannedCheck(check=check, subject=model.subject, judge=functools.partial(carried_out, judge, model))
         for model in models
         for check, judge in CAPTURING.items()
     )

@@ -18,7 +18,8 @@ CHECK = Check(
     title="Learns one batch, and beats what does not look at its input",
     proves="Trained on one batch for at most 60 steps of Adam, the loss falls below its beginning, and below what a "
     "twin reaches in as many steps that is given the same sample in the place of each one; where the loss has no "
-    "targets that tell samples apart, below that of the untrained model on any of four batches. The norm of the gradient falls too.",
+    "targets that tell samples apart, below that of the untrained model on any of four batches. The norm of the "
+    "gradient falls too.",
     defect="a loss whose sign is wrong",
     severity=Severity.CRITICAL,
 )
