@@ -57,8 +57,9 @@ def along_directions(specs: str, name: str, seed: int, batch_size: int) -> dict[
     directions: list[dict[str, object]] = []
     parts: list[tuple[str, Sequence[torch.Tensor], Sequence[torch.Tensor | None]]] = [
         ("parameters", parameters, found[: len(parameters)]),
-        ("inputs", leaves, found[len(parameters) :]),
     ]
+    if len(parameters) == len(list(model.parameters())):  # what is frozen may keep gradients from the inputs on purpose
+        parts.append(("inputs", leaves, found[len(parameters) :]))
     for of, held, gradients in parts:
         for _ in range(_DRAWS) if held else ():
             ways = [_way(tensor, generator) for tensor in held]

@@ -54,7 +54,7 @@ def of_inputs(specs: str, name: str, seed: int, batch_size: int) -> dict[str, ob
 
     Returns:
         `reached`: for each floating-point input, `max_abs` of its gradient and its `nonfinite` elements, and whether
-        it `moves` the output when it is changed by a millionth.
+        it `moves` the output when it is changed by a millionth; `frozen`: how many parameters are.
     """
     model = built(specs, name, seed).double().eval()
     leaves: dict[str, torch.Tensor] = {}
@@ -69,7 +69,8 @@ def of_inputs(specs: str, name: str, seed: int, batch_size: int) -> dict[str, ob
     generator = torch.Generator().manual_seed(seed)
     with phase("forward"):
         output = model(**inputs)
-    floating = [each for each in flatten(output).values() if each.is_floating_point() and each.requires_grad]
+    outputs = [torch.view_as_real(each) if each.is_complex() else each for each in flatten(output).values()]
+    floating = [each for each in outputs if each.is_floating_point() and each.requires_grad]
     reached: dict[str, object] = {}
     gradients: dict[str, torch.Tensor | None] = dict.fromkeys(leaves)
     if floating and leaves:
@@ -90,7 +91,7 @@ def of_inputs(specs: str, name: str, seed: int, batch_size: int) -> dict[str, ob
             "nonfinite": 0 if gradient is None else int((~torch.isfinite(gradient)).sum()),
             "moves": any(not torch.equal(tensor, after[key]) for key, tensor in before.items() if key in after),
         }
-    return {"reached": reached}
+    return {"reached": reached, "frozen": sum(not p.requires_grad for p in model.parameters())}
 
 
 def with_frozen(specs: str, name: str, seed: int, batch_size: int) -> dict[str, object]:

@@ -29,6 +29,7 @@ def moved_tensor(tensor: torch.Tensor, eps: float, generator: torch.Generator) -
     """Return a copy, of floating-point numbers with each element one unit in the last place up or down."""
     if not tensor.is_floating_point():
         return tensor.detach().clone()
+    eps = max(eps, float(torch.finfo(tensor.dtype).eps))  # less would leave a coarser type as it is
     signs = torch.randint(0, 2, tensor.shape, generator=generator, dtype=torch.int8) * 2 - 1
     return tensor.detach() * (1 + eps * signs.to(tensor.device, tensor.dtype))
 

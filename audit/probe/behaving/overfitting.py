@@ -33,18 +33,11 @@ def overfit(
 
     Returns:
         `losses` and `norms` (of the whole gradient) at each step, `twin`: the twin's losses, or None where the loss
-        does not look at the batch beside the output; `untrained`: losses of the untrained model on other batches;
-        `ended`: `learned`, `steps` or `time`.
+        does not look at the batch beside the output; `ended`: `learned`, `steps` or `time`.
     """
     begun = time.process_time()
     inputs = inputs_of(specs, name, seed, batch_size)
     batched = per_sample(specs, name, seed, batch_size)
-    model = built(specs, name, seed).train()
-    untrained = []
-    for other in range(1, 4):
-        specs_.seed_everything(seed)
-        with torch.no_grad():
-            untrained.append(float(_loss(model, specs, name, inputs_of(specs, name, seed + other, batch_size))))
     model = built(specs, name, seed).train()
     alike = changed(inputs, lambda path, tensor: tensor[:1].expand_as(tensor).clone() if path in batched else tensor)
     has_targets = targets_differ and bool(batched) and _looks_at_the_batch(model, specs, name, inputs, batched, seed)
@@ -70,7 +63,7 @@ def overfit(
             norm_curve.append(_norm(each))
             with phase("step"):
                 optimizer.step()
-        if has_learned(losses, norms, of_twin if twin is not None else None, untrained):
+        if has_learned(losses, norms, of_twin if twin is not None else None):
             ended = "learned"
             break
         if time.process_time() - begun > budget_s:
@@ -80,14 +73,13 @@ def overfit(
         "losses": losses,
         "norms": norms,
         "twin": of_twin if twin is not None else None,
-        "untrained": untrained,
         "ended": ended,
     }
 
 
-def has_learned(losses: list[float], norms: list[float], twin: list[float] | None, untrained: list[float]) -> bool:
+def has_learned(losses: list[float], norms: list[float], twin: list[float] | None) -> bool:
     """Whether nothing more need be done: the parent judges the same numbers again."""
-    bound = min([losses[0], *(untrained if twin is None else twin)])
+    bound = min([losses[0], *(twin or [])])
     return losses[-1] < bound - _MARGIN * abs(bound) and norms[-1] < norms[0] and len(losses) >= _FEWEST_STEPS
 
 

@@ -29,7 +29,7 @@ WRONG: dict[str, tuple[str, str, str, str]] = {
     "another_dtype_for_large_batches": (
         "", "y = self.head(self.mixed(x, attention_mask)); return y.double() if len(x) > 3 else y", "", "output_forms",
     ),
-    "no_batch": ("", "return self.head(self.mixed(x, attention_mask)).mean(0)", "", "output_forms overfits"),
+    "no_batch": ("", "return self.head(self.mixed(x, attention_mask)).mean(0)", "", "output_forms"),
     "dropout_never_applied": ("self.dropout = nn.Dropout(0.5)", ELSE, "", "train_eval"),
     "noise_undeclared": (
         "", "return self.head(self.mixed(x, attention_mask)) + 0.01 * self.training * torch.randn(())", "",

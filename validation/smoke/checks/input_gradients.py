@@ -40,6 +40,11 @@ def judge(model: RegisteredModel, run: Run) -> Judgement:
     still = [name for name, each in reached.items() if isinstance(each, Mapping) and not each.get("moves")]
     if len(still) == len(reached):
         return not_applicable(f"a millionth more changes no output: {', '.join(sorted(still))}")
+    if wrong and number_of(reply, "frozen"):
+        return not_applicable(
+            f"{number_of(reply, 'frozen'):g} of its parameters are frozen, and it may keep gradients from the inputs "
+            f"on purpose: {'; '.join(wrong)}"
+        )
     return judged(
         Measured(
             value=len(wrong),
