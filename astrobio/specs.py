@@ -58,10 +58,22 @@ def _model_spec(name: str) -> dict[str, object]:
         "build": entry.build,
         "inputs": entry.sample_inputs,
         "loss": entry.loss,
+        **_behaviour(name),
     }
     if entry.class_path in _INITIAL_LOSSES:
         spec["initial_loss"] = _INITIAL_LOSSES[entry.class_path]
     return spec
+
+
+def _behaviour(name: str) -> dict[str, object]:
+    """What a model promises beside its outputs, by the name of its family."""
+    family, _, size = name.rpartition("_")
+    promised = {**_EVERY_MODEL, **_FAMILIES.get(family, {})}
+    if size == "small":
+        return {**promised, **_OF_SMALL}
+    # The larger ones differ by their sizes alone; capturing them takes several times as long and shows no more.
+    small = f"{family}_small"
+    return {**promised, **dict.fromkeys(_OF_SMALL, small), "tiny": registered_model(small).build}
 
 
 def _data_spec(make: Callable[[int, int], Any], class_: str) -> dict[str, object]:
@@ -212,6 +224,19 @@ def _benchmark_spec(name: str) -> dict[str, object]:
     }
 
 
+_EVERY_MODEL: dict[str, object] = {
+    "random_in_training": False,
+    "dtypes": ["float64", "bfloat16", "float16", "autocast bfloat16", "autocast float16"],
+}
+_OF_SMALL: dict[str, object] = {"compiles": True, "exports": True}
+_NODES = {"mask": "node_mask", "content": ["compositions"]}
+_EDGES = {"mask": "edge_mask", "content": ["edges"]}
+_FAMILIES: dict[str, dict[str, object]] = {
+    # In training it draws its latent vectors. Its pairs are listed with the given edges first, so that a prediction
+    # which knows no more than their places is right about every network.
+    "metabolic_graph_vae": {"random_in_training": True, "padding": [_NODES, _EDGES], "targets_differ": False},
+    "habitability_fusion": {"padding": [_NODES, _EDGES]},
+}
 _PROJECTIONS = {"query": "q_proj", "key": "k_proj", "value": "v_proj", "output": "out_proj"}
 _WINDOW = 4
 

@@ -18,6 +18,15 @@ HOW_TO_DECLARE = (
 )
 
 
+class Padding(Frozen):
+    """A mask (B, L) and what it hides; `axis` is that of positions in the content, `keeps` what True means in it."""
+
+    mask: str
+    content: list[str]
+    axis: int = 1
+    keeps: bool = True
+
+
 class SpecEntry(Frozen):
     """One entry of the specs, as the probe read it; `problem` says why it cannot be used."""
 
@@ -28,6 +37,14 @@ class SpecEntry(Frozen):
     decodes_masked: bool = False  # `decode` also takes a mask of keys
     contract: dict[str, JsonValue] | None = None
     stand_ins: str | None = None  # the library whose stand-in is there when it is called
+    # How a model behaves; None is what the specs do not say.
+    random_in_training: bool | None = None
+    padding: list[Padding] | None = None
+    dtypes: list[str] | None = None  # that it runs in beside float32
+    compiles: bool | str | None = None  # a text names another entry of the same class that stands for it
+    exports: bool | str | None = None
+    dynamic_batch: bool = False  # an export takes batches of any size
+    targets_differ: bool = True  # what the loss compares with tells the samples of a batch apart
     initial_loss: float | None = None  # of a model that knows nothing yet
     meta: bool = True  # whether the model can be built without the values of its tensors
     device: str | None = None  # the kind of device that the model needs

@@ -126,13 +126,13 @@ def block_sparse_attention(
             backend=backend,
             **(
                 options
-                | AttentionOptions(
-                    is_causal=False,
-                    alibi_slopes=None,
-                    key_mask=None if mask_blocks is None else _gathered(mask_blocks, columns)[:, 0, :, 0],
-                    attention_mask=allowed.repeat(batch, 1, 1)[:, None],
-                    attention_bias=bias,
-                )
+                | {
+                    "is_causal": False,
+                    "alibi_slopes": None,
+                    "key_mask": None if mask_blocks is None else _gathered(mask_blocks, columns)[:, 0, :, 0],
+                    "attention_mask": allowed.repeat(batch, 1, 1)[:, None],
+                    "attention_bias": bias,
+                }
             ),
         )
         found.append(attended.view(batch, len(rows), *attended.shape[1:]).transpose(1, 2))

@@ -71,15 +71,16 @@ class ProjectedAttention(nn.Module):
     def scoring(self, query: Tensor) -> AttentionOptions:
         """What the configuration says of the scores and weights, as options of `attention`."""
         config = self.config
-        return AttentionOptions(
-            is_causal=config.is_causal,
-            window=config.window,
-            num_global_tokens=config.num_global_tokens,
-            soft_cap=config.soft_cap,
-            alibi_slopes=self._slopes(query) if config.alibi else None,
-            sinks=self.sinks,
-            dropout_p=config.dropout_p if self.training else 0.0,
-        )
+        # Written out: a call of the TypedDict breaks the graph of torch.compile.
+        return {
+            "is_causal": config.is_causal,
+            "window": config.window,
+            "num_global_tokens": config.num_global_tokens,
+            "soft_cap": config.soft_cap,
+            "alibi_slopes": self._slopes(query) if config.alibi else None,
+            "sinks": self.sinks,
+            "dropout_p": config.dropout_p if self.training else 0.0,
+        }
 
     def check_states(self, hidden_states: Tensor) -> None:
         """Accept (B, L, embed_dim).
@@ -125,7 +126,7 @@ def checked_masks(
         check_attention_mask(attention_mask, shape)
     if attention_bias is not None:
         check_attention_bias(attention_bias, shape)
-    return AttentionOptions(key_mask=key_mask, attention_mask=attention_mask, attention_bias=attention_bias)
+    return {"key_mask": key_mask, "attention_mask": attention_mask, "attention_bias": attention_bias}
 
 
 def masks_of_held_keys(masks: AttentionOptions, cache: Cache, new_length: int) -> AttentionOptions:
@@ -139,8 +140,8 @@ def masks_of_held_keys(masks: AttentionOptions, cache: Cache, new_length: int) -
             return mask
         return mask.index_select(-1, positions.to(mask.device))
 
-    return AttentionOptions(
-        key_mask=held(masks.get("key_mask")),
-        attention_mask=held(masks.get("attention_mask")),
-        attention_bias=held(masks.get("attention_bias")),
-    )
+    return {
+        "key_mask": held(masks.get("key_mask")),
+        "attention_mask": held(masks.get("attention_mask")),
+        "attention_bias": held(masks.get("attention_bias")),
+    }

@@ -52,15 +52,15 @@ def local_attention(
     if key_mask is not None:
         check_key_mask(key_mask, batch=query.shape[0], key_length=key.shape[2])
     blocks = _Blocks.of(query, key, window=window, is_causal=is_causal, num_global=num_global)
-    within = options | AttentionOptions(
-        is_causal=False,
-        window=None,
-        num_global_tokens=0,
-        alibi_slopes=None,
-        key_mask=None if key_mask is None else blocks.slabs(key_mask[:, None, :, None])[:, 0, :, 0],
-        attention_mask=blocks.allowed.repeat(query.shape[0], 1, 1)[:, None],
-        attention_bias=None if slopes is None else blocks.linear_bias(slopes, batch=query.shape[0]),
-    )
+    within: AttentionOptions = options | {
+        "is_causal": False,
+        "window": None,
+        "num_global_tokens": 0,
+        "alibi_slopes": None,
+        "key_mask": None if key_mask is None else blocks.slabs(key_mask[:, None, :, None])[:, 0, :, 0],
+        "attention_mask": blocks.allowed.repeat(query.shape[0], 1, 1)[:, None],
+        "attention_bias": None if slopes is None else blocks.linear_bias(slopes, batch=query.shape[0]),
+    }
     attended = attention(blocks.queries(query), blocks.slabs(key), blocks.slabs(value), backend=backend, **within)
     attended = blocks.joined(attended, batch=query.shape[0])[:, :, : query.shape[2]]
     start = min(max(0, -blocks.first), query.shape[2])  # the first query that stands at a key
@@ -72,13 +72,13 @@ def local_attention(
     if slopes is not None:
         position = torch.arange(seen, device=query.device)
         bias = linear_bias_at(slopes, position[blocks.first + start : blocks.first + end], position)
-    everywhere = options | AttentionOptions(
-        window=None,
-        num_global_tokens=0,
-        alibi_slopes=None,
-        key_mask=None if key_mask is None else key_mask[:, :seen],
-        attention_bias=bias,
-    )
+    everywhere: AttentionOptions = options | {
+        "window": None,
+        "num_global_tokens": 0,
+        "alibi_slopes": None,
+        "key_mask": None if key_mask is None else key_mask[:, :seen],
+        "attention_bias": bias,
+    }
     of_global = query[:, :, start:end]
     from_global = attention(of_global, key[:, :, :seen], value[:, :, :seen], backend=backend, **everywhere)
     return torch.cat((attended[:, :, :start], from_global, attended[:, :, end:]), dim=2)

@@ -13,7 +13,7 @@ from . import devices
 from .callee import DTYPES
 
 # Attributes in which modules keep a probability that they hand to a function.
-_PROBABILITIES = frozenset(
+PROBABILITIES = frozenset(
     {"dropout", "dropout_p", "attn_dropout", "attention_dropout", "dropout_prob", "attn_drop", "drop", "drop_prob"}
 )
 
@@ -108,7 +108,7 @@ def moved(module: torch.nn.Module | None, moves: object, inputs: Mapping[str, to
 def _dropout(module: torch.nn.Module, probability: float) -> Iterator[None]:
     before: list[tuple[torch.nn.Module, str, float]] = []
     for each in module.modules():
-        names = {"p"} if isinstance(each, _DropoutNd) else _PROBABILITIES & vars(each).keys()
+        names = {"p"} if isinstance(each, _DropoutNd) else PROBABILITIES & vars(each).keys()
         for name in sorted(names):
             value = vars(each)[name]
             if type(value) in (int, float) and 0 <= value < 1:

@@ -83,6 +83,7 @@ def procedures_by_name() -> dict[str, Procedure]:
 
     from . import (
         attention,
+        behaving,
         branches,
         branches_survey,
         construction,
@@ -115,6 +116,7 @@ def procedures_by_name() -> dict[str, Procedure]:
         "model_save": models.save,
         "model_load": models.load,
         "model_reached": models.reached,
+        **behaving.PROCEDURES,
         "model_meta_build": construction.meta_build,
         "model_initialisation": construction.initialisation,
         "model_initial_loss": construction.initial_loss,

@@ -3,9 +3,10 @@
 import math
 from collections.abc import Mapping
 
+from . import spec_behaviour
 from .plain import plain
 
-MODEL_KEYS = ("initial_loss", "meta", "device")
+MODEL_KEYS = ("initial_loss", "meta", "device", *spec_behaviour.KEYS)
 DATA_KEYS = ("class", "build", "item", "splits", "random")
 DATA_REQUIRED = ("class", "build")
 DATA_CALLABLE = ("item", "splits")
@@ -23,7 +24,7 @@ def model_problem(spec: Mapping[str, object]) -> str | None:
         return "'meta' must be True or False: whether 'build' works without the values of tensors"
     if spec.get("device", "cpu") not in _KINDS_OF_DEVICE:
         return f"'device' must be one of {', '.join(map(repr, _KINDS_OF_DEVICE))}, the kind that the model needs"
-    return None
+    return spec_behaviour.behaviour_problem(spec)
 
 
 def model_described(spec: Mapping[str, object]) -> dict[str, object]:
@@ -32,6 +33,7 @@ def model_described(spec: Mapping[str, object]) -> dict[str, object]:
         "initial_loss": plain(spec.get("initial_loss"), "initial_loss"),
         "meta": spec.get("meta", True),
         "device": spec.get("device"),
+        **spec_behaviour.behaviour_described(spec),
     }
 
 

@@ -1,7 +1,7 @@
 """Which smoke checks should be carried out on a target."""
 
 import functools
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -32,7 +32,7 @@ def plan_smoke(collected: Collected) -> Plan:
     models = _registered(collected, catalog)
     waiting = () if models else tuple(_waiting(package))
     groups = [Group(subject=package, planned=(declares, *_imports(collected), *waiting))]
-    groups += _models(models)
+    groups += _models(collected, catalog, models, package) if models else ()
     groups += _data(collected, catalog)
     groups.append(_of_the_whole(collected, catalog, models, package))
     classes = tuple(_reach(collected, catalog)) if models and isinstance(catalog, Catalog) else ()
@@ -41,9 +41,10 @@ def plan_smoke(collected: Collected) -> Plan:
 
 
 def _waiting(package: Subject) -> Iterator[PlannedCheck]:
+    from validation.smoke.beside_models import CHECKS
     from validation.smoke.checks import MODEL_CHECKS, meta_build
 
-    for check in (*(each.check for each in MODEL_CHECKS), meta_build.CHECK):
+    for check in (*(each.check for each in MODEL_CHECKS), *CHECKS, meta_build.CHECK):
         yield PlannedCheck.waiting(check, package, requires=declared.CHECK.id)
 
 
@@ -91,13 +92,20 @@ def _registered(collected: Collected, catalog: Catalog | Undeclared) -> "list[Re
     ]
 
 
-def _models(models: "Iterable[RegisteredModel]") -> Iterator[Group]:
+def _models(
+    collected: Collected, catalog: Catalog | Undeclared, models: "Sequence[RegisteredModel]", package: Subject
+) -> Iterator[Group]:
+    from validation.smoke.beside_models import attention_known, captured, inside
     from validation.smoke.checks import MODEL_CHECKS
 
+    yield captured(models, package)  # first, for it takes the longest
+    known = attention_known(collected, catalog)
     for model in models:
-        planned = tuple(_planned(model, each) for each in MODEL_CHECKS)
+        planned = [_planned(model, each) for each in MODEL_CHECKS]
+        planned.insert(-1, inside(model, known))  # the last ends the process
+        every = tuple(planned)
         yield Group(
-            subject=model.subject, planned=planned if model.entry.device is None else _where_it_runs(model, planned)
+            subject=model.subject, planned=every if model.entry.device is None else _where_it_runs(model, every)
         )
 
 

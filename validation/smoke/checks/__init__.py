@@ -1,6 +1,6 @@
 """One file per check. Those of a model hold `CHECK`, `REQUIRES` and `judge(model, run)`, those of data sets the same.
 
-To add one, write the file and name it in `MODEL_CHECKS` or `DATA_CHECKS`.
+To add one, write the file and name it in `MODEL_CHECKS`, before the last, or in `DATA_CHECKS`.
 """
 
 from collections.abc import Callable
@@ -10,24 +10,39 @@ from audit.judgement import Judgement
 from audit.plan import Run
 from audit.results import Check
 from validation.smoke.checks import (
+    accumulation,
     backward,
+    batch_rows,
     build,
+    checkpointing,
+    compiled,
     copies,
     data_items,
     data_order,
     data_splits,
     data_workers,
     determinism,
+    exported,
     forward,
+    frozen,
+    gradcheck,
     initial_loss,
     initialisation,
+    input_gradients,
+    inputs_untouched,
+    low_precision,
     memory,
+    noncontiguous,
     optimizer_step,
+    output_forms,
+    overfits,
+    padding_leaks,
     registered,
     safetensors,
     save_load,
     strict_loading,
     tied_weights,
+    train_eval,
 )
 from validation.smoke.dataset import DeclaredData
 from validation.smoke.model import RegisteredModel
@@ -56,6 +71,19 @@ MODEL_CHECKS = tuple(
         copies,
         backward,
         optimizer_step,
+        output_forms,
+        train_eval,
+        batch_rows,
+        padding_leaks,
+        noncontiguous,
+        inputs_untouched,
+        input_gradients,
+        frozen,
+        gradcheck,
+        checkpointing,
+        accumulation,
+        low_precision,
+        overfits,
         memory,
         safetensors,
         save_load,  # last, for it ends the process
@@ -76,3 +104,6 @@ DATA_CHECKS = tuple(
     DataCheck(check=module.CHECK, requires=module.REQUIRES, judge=module.judge)
     for module in (data_items, data_workers, data_order, data_splits)
 )
+
+# Carried out for all models by one process, beside the others: it loads torch's compiler.
+CAPTURING = {module.CHECK: module.judge for module in (compiled, exported)}

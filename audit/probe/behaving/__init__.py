@@ -1,0 +1,24 @@
+"""What a registered model does with its inputs, its gradients and its numbers."""
+
+from collections.abc import Callable
+
+from . import compiled, contents, directions, gradients, modes, outputs_alike, overfitting, padding, precision
+
+PROCEDURES: dict[str, Callable[..., dict[str, object]]] = {
+    "model_forms": outputs_alike.forms,
+    "model_rows": outputs_alike.rows,
+    "model_layouts": outputs_alike.layouts,
+    "model_untouched": outputs_alike.untouched,
+    "model_padding": padding.padding,
+    "model_modes": modes.modes,
+    "model_of_inputs": gradients.of_inputs,
+    "model_with_frozen": gradients.with_frozen,
+    "model_recomputed": gradients.recomputed,
+    "model_accumulated": gradients.accumulated,
+    "model_along_directions": directions.along_directions,
+    "model_lower": precision.lower,
+    "model_compiles": compiled.compiles,
+    "model_exports": compiled.exports,
+    "model_overfit": overfitting.overfit,
+    "model_contents": contents.contents,
+}

@@ -1,0 +1,127 @@
+"""Compiles and exports a model, and runs what comes of it beside the model itself.
+
+The backend of `torch.compile` is one that runs the captured graph with PyTorch's own operators: no C++ compiler is
+needed, and what is compared is what capturing makes of the model, not what a code generator makes of the graph.
+"""
+
+import torch
+from torch import nn
+
+from ..outputs import flatten
+from ..parts import built, inputs_of
+from ..phases import phase
+from ..tensors import dump
+from .batches import Inputs, copied, per_sample, tensors_of
+from .gradients import gradients_of
+from .moving import moved
+from .outputs_alike import moved_runs, run
+
+_MOST_TOLD = 300
+
+
+def compiles(specs: str, name: str, seed: int, batch_size: int, backend: str) -> dict[str, object]:
+    """Run a batch through the model and through what `torch.compile` makes of it, in eval mode.
+
+    Returns:
+        `whole` and, of a second run, `again`; `moved.<i>`; `compiled`; `plain` and `learned`: loss and gradients
+        without and with it; `shaken.<i>`: those of the model and its inputs moved by one unit in the last place;
+        `frames` that were captured, of those `tried`, `breaks` of the graph and `why`; `refused`: what was raised.
+    """
+    model = built(specs, name, seed).eval()
+    inputs = inputs_of(specs, name, seed, batch_size)
+    reply: dict[str, object] = {"whole": run(model, copied(inputs)), "again": run(model, copied(inputs))}
+    reply |= moved_runs(model, inputs, seed)
+    reply["plain"] = dump(gradients_of(model, specs, name, copied(inputs), seed))
+
+    def learned_of(given: Inputs) -> dict[str, torch.Tensor]:
+        return gradients_of(model, specs, name, given, seed)
+
+    eps = float(torch.finfo(torch.float32).eps)
+    reply |= {f"shaken.{i}": dump(each) for i, each in enumerate(moved(model, inputs, eps, seed, learned_of))}
+    with phase("compile"):
+        import torch._dynamo as dynamo
+
+        dynamo.reset()
+        dynamo.utils.counters.clear()
+        compiled = torch.compile(model, backend=backend)
+        assert isinstance(compiled, nn.Module)
+        try:
+            # With gradients on, so that what is compiled is what a training step runs, and once for both.
+            learned = gradients_of(compiled, specs, name, copied(inputs), seed)
+            with torch.enable_grad():
+                output = flatten(compiled(**copied(inputs)))
+        except Exception as error:
+            return reply | {"refused": f"{type(error).__name__}: {str(error)[:_MOST_TOLD]}"}
+        breaks = dict(dynamo.utils.counters["graph_break"])
+        frames = dict(dynamo.utils.counters["frames"])
+        dynamo.reset()
+    renamed = {key.replace("gradient._orig_mod.", "gradient."): tensor for key, tensor in learned.items()}
+    return reply | {
+        "compiled": dump(output),
+        "learned": dump(renamed),
+        "refused": None,
+        "frames": int(frames.get("ok", 0)),
+        "tried": int(frames.get("total", 0)),
+        "breaks": sum(breaks.values()),
+        "why": str(next(iter(breaks), ""))[:_MOST_TOLD],
+    }
+
+
+def exports(specs: str, name: str, seed: int, batch_size: int, *, dynamic: bool) -> dict[str, object]:
+    """Run a batch through the model and through its export; with `dynamic`, a batch of another size as well.
+
+    Returns:
+        `whole`, `moved.<i>`, `exported`; with `dynamic` also `whole.dynamic` and `exported.dynamic`; `refused`: what
+        was raised while exporting, `refused_dynamic`: what was raised by exporting with a batch of any size.
+    """
+    model = built(specs, name, seed).eval()
+    inputs = inputs_of(specs, name, seed, batch_size)
+    reply: dict[str, object] = {"whole": run(model, copied(inputs)), "again": run(model, copied(inputs))}
+    reply |= moved_runs(model, inputs, seed) | {"refused": None}
+    with phase("export"):
+        try:
+            program = torch.export.export(model, (), dict(copied(inputs)), strict=False)
+        except Exception as error:
+            return reply | {"refused": f"{type(error).__name__}: {str(error)[:_MOST_TOLD]}"}
+    with phase("run the export"), torch.no_grad():
+        reply["exported"] = dump(flatten(program.module()(**copied(inputs))))
+    if dynamic:
+        reply |= _any_batch(model, specs, name, seed, batch_size, inputs)
+    return reply
+
+
+def _any_batch(
+    model: nn.Module, specs: str, name: str, seed: int, batch_size: int, inputs: Inputs
+) -> dict[str, object]:
+    batched = per_sample(specs, name, seed, batch_size)
+    batch = torch.export.Dim("batch", min=2)
+    shapes = {key: _shape(key, value, batched, batch) for key, value in inputs.items()}
+    other = inputs_of(specs, name, seed, batch_size + 2)
+    wanted = {path: tensor.shape[1:] for path, tensor in tensors_of(inputs).items() if path in batched}
+    fits = all(tensors_of(other)[path].shape[1:] == shape for path, shape in wanted.items())
+    if not fits:
+        other = _repeated(inputs, batched)
+    try:
+        with phase("export"):
+            program = torch.export.export(model, (), dict(copied(inputs)), dynamic_shapes=shapes, strict=False)
+        with phase("run the export"), torch.no_grad():
+            exported = dump(flatten(program.module()(**copied(other))))
+    except Exception as error:
+        return {"refused_dynamic": f"{type(error).__name__}: {str(error)[:_MOST_TOLD]}"}
+    return {
+        "exported.dynamic": exported,
+        "whole.dynamic": run(model, other),
+        "refused_dynamic": None,
+    }
+
+
+def _shape(key: str, value: object, batched: frozenset[str], batch: object) -> object:
+    return {0: batch} if isinstance(value, torch.Tensor) and f"inputs.{key}" in batched else None
+
+
+def _repeated(inputs: Inputs, batched: frozenset[str]) -> Inputs:
+    """Return a batch of twice the size: sizes of other axes that differ from batch to batch stay as they are."""
+    return {
+        key: torch.cat((value, value)) if isinstance(value, torch.Tensor) and f"inputs.{key}" in batched else value
+        for key, value in inputs.items()
+    }

@@ -1,0 +1,111 @@
+"""Compares the derivatives that backward gives with differences of the loss, in float64."""
+
+from collections.abc import Callable, Sequence
+
+import torch
+from torch import nn
+
+from .. import specs as specs_
+from ..parts import SpecError, built, inputs_of
+from ..phases import phase
+from .batches import Inputs, changed, copied, in_dtype
+from .gradients import loss_on
+from .moving import moved
+
+_DRAWS = 2
+_LONGEST = 1e-4  # of a step, relative to the numbers that it moves
+_CHANGE = 1e-5  # of the loss, relative: far above its rounding, and small enough for a straight line
+
+
+def along_directions(specs: str, name: str, seed: int, batch_size: int) -> dict[str, object]:
+    """Compare derivatives of the loss along random directions with its central differences, in float64 and eval mode.
+
+    A direction moves all parameters, or all floating-point inputs, each by as much as its numbers are large. A step is
+    as long as backward says that it takes to change the loss by a hundred-thousandth.
+
+    Returns:
+        `directions`: of each, what it is `of`, its `slope` by backward, its `steps`, each half the one before, and the
+        `differences` over them; `moved`: how far the loss is from itself with every number moved by one unit in the
+        last place; `loss`; `inner`: the dtype of the loss; `tiny`: whether the specs' smallest model was built.
+    """
+    model, is_tiny = _smallest(specs, name, seed)
+    model.double().eval()
+    inputs = in_dtype(inputs_of(specs, name, seed, batch_size), torch.float64)
+    parameters = [p for p in model.parameters() if p.requires_grad]
+    leaves: list[torch.Tensor] = []
+
+    def leaf(path: str, tensor: torch.Tensor) -> torch.Tensor:
+        if tensor.is_floating_point():
+            leaves.append(tensor.detach().clone().requires_grad_())
+            return leaves[-1]
+        return tensor
+
+    given = changed(inputs, leaf)
+    # What the target writes into must not reach the differences below.
+    loss = loss_on(model, specs, name, changed(given, lambda path, t: t if t.requires_grad else t.clone()))
+    with phase("backward"):
+        found = torch.autograd.grad(loss, [*parameters, *leaves], allow_unused=True)
+
+    def losses(given: Inputs) -> dict[str, torch.Tensor]:
+        with torch.no_grad():
+            return {"loss": loss_on(model, specs, name, copied(given))}
+
+    value = float(loss.detach())
+    eps = float(torch.finfo(torch.float64).eps)
+    rounded = [abs(float(each["loss"]) - value) for each in moved(model, inputs, eps, seed, losses)]
+    generator = torch.Generator().manual_seed(seed)
+    directions: list[dict[str, object]] = []
+    parts: list[tuple[str, Sequence[torch.Tensor], Sequence[torch.Tensor | None]]] = [
+        ("parameters", parameters, found[: len(parameters)]),
+    ]
+    if len(parameters) == len(list(model.parameters())):  # what is frozen may keep gradients from the inputs on purpose
+        parts.append(("inputs", leaves, found[len(parameters) :]))
+    for of, held, gradients in parts:
+        for _ in range(_DRAWS) if held else ():
+            ways = [_way(tensor, generator) for tensor in held]
+            slope = sum(float((way * g).sum()) for way, g in zip(ways, gradients, strict=True) if g is not None)
+            step = min(_LONGEST, _CHANGE * abs(value) / abs(slope)) if slope else _LONGEST
+            steps = [step, step / 2]
+            differences = [_difference(lambda: losses(given)["loss"], held, ways, each) for each in steps]
+            directions.append({"of": of, "slope": float(slope), "steps": steps, "differences": differences})
+    return {
+        "directions": directions,
+        "moved": max(rounded),
+        "loss": value,
+        "inner": str(loss.dtype).removeprefix("torch."),
+        "tiny": is_tiny,
+    }
+
+
+def _smallest(specs: str, name: str, seed: int) -> tuple[nn.Module, bool]:
+    """Return the model that the specs' `tiny` builds, else the model itself, and whether it is the former."""
+    spec = specs_.entry(specs, "MODELS", name)
+    if "tiny" not in spec:
+        return built(specs, name, seed), False
+    specs_.seed_everything(seed)
+    with phase("build"):
+        model = specs_.function(spec, "tiny")()
+        if not isinstance(model, nn.Module):
+            raise SpecError(f"'tiny' returned {type(model).__name__}, not a torch.nn.Module")
+    return model, True
+
+
+def _way(tensor: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
+    size = tensor.detach().square().mean().sqrt() if tensor.numel() else tensor.new_zeros(())
+    size = torch.where(size > 0, size, torch.ones_like(size))
+    return torch.randn(tensor.shape, generator=generator, dtype=tensor.dtype) * size
+
+
+def _difference(
+    loss: Callable[[], torch.Tensor], held: Sequence[torch.Tensor], ways: list[torch.Tensor], step: float
+) -> float:
+    before = [tensor.detach().clone() for tensor in held]
+    found = []
+    with torch.no_grad():
+        for sign in (1, -1):
+            for tensor, value, way in zip(held, before, ways, strict=True):
+                tensor.copy_(value + sign * step * way)
+            found.append(float(loss()))
+        for tensor, value in zip(held, before, strict=True):
+            tensor.copy_(value)
+    return (found[0] - found[1]) / (2 * step)

@@ -1,0 +1,106 @@
+"""Runs a model in eval mode on the same samples in another form: alone, beside other content, laid out otherwise."""
+
+from collections.abc import Sequence
+
+import torch
+from torch import nn
+
+from ..outputs import flatten
+from ..parts import built, forward, inputs_of, loss_of
+from ..phases import phase
+from ..tensors import digest, dump
+from .batches import Inputs, changed, per_sample, samples, tensors_of
+from .moving import moved
+
+_FLOAT32_EPS = float(torch.finfo(torch.float32).eps)
+
+
+def forms(specs: str, name: str, seed: int, batch_sizes: Sequence[int]) -> dict[str, object]:
+    """Return the shapes and dtypes of inputs and outputs for each batch size, in eval mode."""
+    model = built(specs, name, seed).eval()
+    found: dict[str, object] = {}
+    for batch_size in batch_sizes:
+        inputs = inputs_of(specs, name, seed, batch_size)
+        given = tensors_of(inputs)
+        output = flatten(forward(model, inputs))
+        found[str(batch_size)] = {
+            "inputs": {path: _form(tensor) for path, tensor in given.items()},
+            "outputs": {path: _form(tensor) for path, tensor in output.items()},
+        }
+    return {"forms": found}
+
+
+def _form(tensor: torch.Tensor) -> dict[str, object]:
+    return {"shape": list(tensor.shape), "dtype": str(tensor.dtype).removeprefix("torch.")}
+
+
+def rows(specs: str, name: str, seed: int, batch_size: int) -> dict[str, object]:
+    """Run a batch, each of its samples alone, and the batch moved by one unit in the last place.
+
+    Returns:
+        `whole`, `moved.<i>` and `alone.<i>`: the outputs; `batched`: the inputs that follow the batch size.
+    """
+    model = built(specs, name, seed).eval()
+    inputs = inputs_of(specs, name, seed, batch_size)
+    batched = per_sample(specs, name, seed, batch_size)
+    reply: dict[str, object] = {"batched": sorted(batched), "whole": run(model, inputs)}
+    for index in range(batch_size) if batched else ():
+        reply[f"alone.{index}"] = run(model, samples(inputs, batched, slice(index, index + 1)))
+    return reply | moved_runs(model, inputs, seed)
+
+
+def layouts(specs: str, name: str, seed: int, batch_size: int) -> dict[str, object]:
+    """Run a batch whose tensors are contiguous, the same one laid out otherwise in memory, and moved.
+
+    `refused` says which layouts forward raised on, and what.
+    """
+    model = built(specs, name, seed).eval()
+    inputs = inputs_of(specs, name, seed, batch_size)
+    plain = changed(inputs, lambda path, tensor: tensor.contiguous())
+    reply: dict[str, object] = {"whole": run(model, plain)}
+    refused: dict[str, str] = {}
+    laid_out = 0
+    for layout in ("transposed", "stepped"):
+        given = changed(plain, lambda path, tensor, layout=layout: _laid_out(tensor, layout))  # type: ignore[misc]
+        laid_out += sum(not tensor.is_contiguous() for tensor in tensors_of(given).values())
+        try:
+            reply[f"laid.{layout}"] = run(model, given)
+        except Exception as error:
+            refused[layout] = f"{type(error).__name__}: {str(error)[:300]}"
+    with phase("call"):  # what the refusals left behind
+        return reply | {"refused": refused, "laid_out": laid_out} | moved_runs(model, inputs, seed)
+
+
+def _laid_out(tensor: torch.Tensor, layout: str) -> torch.Tensor:
+    if layout == "transposed" and tensor.dim() > 1:
+        return tensor.transpose(0, -1).contiguous().transpose(0, -1)
+    if layout == "stepped" and tensor.dim():
+        return torch.stack((tensor, tensor), dim=-1).flatten(-2)[..., ::2]
+    return tensor
+
+
+def untouched(specs: str, name: str, seed: int, batch_size: int) -> dict[str, object]:
+    """Run forward, loss and backward in train mode; tell which inputs were not what they had been afterwards."""
+    model = built(specs, name, seed).train()
+    inputs = inputs_of(specs, name, seed, batch_size)
+    before = {path: digest(tensor) for path, tensor in tensors_of(inputs).items()}
+    keys = list(inputs)
+    with phase("forward"):
+        output = model(**inputs)
+    loss = loss_of(specs, name, output, inputs)
+    with phase("backward"):
+        loss.backward()  # type: ignore[no-untyped-call]
+    after = {path: digest(tensor) for path, tensor in tensors_of(inputs).items()}
+    overwritten = sorted(path for path in before.keys() | after.keys() if before.get(path) != after.get(path))
+    return {"overwritten": overwritten, "tensors": len(before), "same_keys": keys == list(inputs)}
+
+
+def run(model: nn.Module, inputs: Inputs) -> bytes:
+    """Return the outputs of one forward, as bytes."""
+    return dump(flatten(forward(model, inputs)))
+
+
+def moved_runs(model: nn.Module, inputs: Inputs, seed: int) -> dict[str, object]:
+    """Return the outputs of the model and its inputs moved by one unit in the last place of float32, `moved.<i>`."""
+    runs = moved(model, inputs, _FLOAT32_EPS, seed, lambda given: flatten(forward(model, given)))
+    return {f"moved.{index}": dump(each) for index, each in enumerate(runs)}

@@ -1,0 +1,79 @@
+"""Runs a model on batches that differ where its masks hide the content."""
+
+from typing import Any
+
+import torch
+
+from ..parts import built, inputs_of
+from ..tensors import dump
+from .batches import copied
+from .outputs_alike import run
+
+
+def padding(specs: str, name: str, seed: int, batch_size: int, paddings: list[dict[str, Any]]) -> dict[str, object]:
+    """Run a batch with other content where its masks hide it.
+
+    Args:
+        specs: the target's specs.
+        name: of the model.
+        seed: of weights and inputs.
+        batch_size: samples.
+        paddings: each names its `mask`, the `content` that it hides, the `axis` of positions in the content, and
+            whether True `keeps` a position.
+
+    Returns:
+        For each padding by its number: `whole.<i>`, `other.<i>` (values of other positions in the place of what is
+        hidden) and `larger.<i>` (a hundred times larger); `shown.<i>` is the output with the mask open and the content
+        of `other.<i>`, `open.<i>` with the mask open and the content as it was. `mask.<i>` is the mask that was given,
+        True where a position counts.
+    """
+    model = built(specs, name, seed).eval()
+    reply: dict[str, object] = {}
+    for index, each in enumerate(paddings):
+        inputs = copied(inputs_of(specs, name, seed, batch_size))
+        mask = inputs[each["mask"]]
+        kept = _kept(mask, keeps=each["keeps"])
+        inputs[each["mask"]] = _masking(kept, mask, keeps=each["keeps"])
+        opened = {**inputs, each["mask"]: _masking(torch.ones_like(kept), mask, keeps=each["keeps"])}
+        other, larger = dict(inputs), dict(inputs)
+        generator = torch.Generator().manual_seed(seed)
+        for content in each["content"]:
+            tensor = inputs[content]
+            assert isinstance(tensor, torch.Tensor)
+            other[content] = _filled(tensor, kept, each["axis"], generator, factor=1)
+            larger[content] = _filled(tensor, kept, each["axis"], generator, factor=100)
+        shown = {**other, each["mask"]: opened[each["mask"]]}
+        runs = {"whole": inputs, "other": other, "larger": larger, "shown": shown, "open": opened}
+        reply |= {f"{key}.{index}": run(model, given) for key, given in runs.items()}
+        reply[f"mask.{index}"] = dump({"mask": kept})
+    return reply
+
+
+def _kept(mask: object, *, keeps: bool) -> torch.Tensor:
+    """Return which positions count, (B, L) bool; where a mask hides none, the last quarter of each sample is hidden."""
+    if not isinstance(mask, torch.Tensor) or mask.dim() != 2:
+        shape = f"{mask.dim()} axes" if isinstance(mask, torch.Tensor) else type(mask).__name__
+        raise TypeError(f"the mask must be a tensor (B, L), not {shape}")
+    kept = mask != 0 if keeps else mask == 0
+    if bool(kept.all()):
+        hidden = max(1, kept.shape[1] // 4)
+        kept = kept.clone()
+        kept[:, kept.shape[1] - hidden :] = False
+    return kept
+
+
+def _masking(kept: torch.Tensor, like: object, *, keeps: bool) -> torch.Tensor:
+    assert isinstance(like, torch.Tensor)
+    return (kept if keeps else ~kept).to(like.dtype)
+
+
+def _filled(
+    content: torch.Tensor, kept: torch.Tensor, axis: int, generator: torch.Generator, *, factor: int
+) -> torch.Tensor:
+    """Return the content with that of kept positions, drawn at random, in the place of what is hidden."""
+    positions = content.movedim(axis, 1)  # (B, L, ...)
+    pool = positions[kept]
+    drawn = pool[torch.randint(len(pool), kept.shape, generator=generator)]
+    drawn = drawn * factor if content.is_floating_point() else drawn
+    wide = kept.view(*kept.shape, *[1] * (positions.dim() - 2))
+    return torch.where(wide, positions, drawn).movedim(1, axis)

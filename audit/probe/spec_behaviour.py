@@ -1,0 +1,80 @@
+"""The keys of an entry of MODELS that say how the model behaves: what is random, hidden, compiled, exported."""
+
+from collections.abc import Mapping
+
+KEYS = (
+    "random_in_training",
+    "padding",
+    "tiny",
+    "checkpointing",
+    "dtypes",
+    "compiles",
+    "exports",
+    "dynamic_batch",
+    "targets_differ",
+)
+_CALLABLE = ("tiny", "checkpointing")
+_FLAGS = ("random_in_training", "dynamic_batch", "targets_differ")
+DTYPES = ("float64", "bfloat16", "float16", "autocast bfloat16", "autocast float16")
+_PADDING = {"mask", "content", "axis", "keeps"}
+
+
+def behaviour_problem(spec: Mapping[str, object]) -> str | None:
+    """Return what is wrong with these keys of an entry; None where nothing is."""
+    wrong = [key for key in _CALLABLE if key in spec and not callable(spec[key])]
+    if wrong:
+        return f"{', '.join(map(repr, wrong))} must be callable"
+    wrong = [key for key in _FLAGS if not isinstance(spec.get(key, False), bool)]
+    if wrong:
+        return f"{', '.join(map(repr, wrong))} must be True or False"
+    for key in ("compiles", "exports"):
+        if not isinstance(spec.get(key, False), bool | str):
+            return f"'{key}' must be True, False, or the name of another entry of the same class that stands for it"
+    dtypes = spec.get("dtypes", [])
+    if not isinstance(dtypes, list | tuple) or any(each not in DTYPES for each in dtypes):
+        return f"'dtypes' must be a list of {', '.join(map(repr, DTYPES))}"
+    for padding in _listed(spec.get("padding")):
+        if problem := _padding_problem(padding):
+            return problem
+    return None
+
+
+def behaviour_described(spec: Mapping[str, object]) -> dict[str, object]:
+    """Return these keys of an entry as plain data."""
+    return {
+        "random_in_training": spec.get("random_in_training"),
+        "padding": [_padding_described(each) for each in _listed(spec.get("padding"))] if "padding" in spec else None,
+        "dtypes": _listed(spec["dtypes"]) if "dtypes" in spec else None,
+        "compiles": spec.get("compiles"),
+        "exports": spec.get("exports"),
+        "dynamic_batch": spec.get("dynamic_batch", False),
+        "targets_differ": spec.get("targets_differ", True),
+    }
+
+
+def _listed(padding: object) -> list[object]:
+    return [] if padding is None else list(padding) if isinstance(padding, list | tuple) else [padding]
+
+
+def _padding_problem(padding: object) -> str | None:
+    if not isinstance(padding, Mapping) or not {"mask", "content"} <= padding.keys() <= _PADDING:
+        return "'padding' must be a dict of 'mask' and 'content', perhaps 'axis' and 'keeps', or a list of such"
+    content = padding["content"]
+    if not isinstance(padding["mask"], str) or not isinstance(content, list | tuple) or not content:
+        return "in 'padding', 'mask' must name an argument of forward, and 'content' be a list of such names"
+    if not all(isinstance(each, str) for each in content):
+        return "in 'padding', 'content' must be a list of names of forward's arguments"
+    axis = padding.get("axis", 1)
+    if isinstance(axis, bool) or not isinstance(axis, int) or not isinstance(padding.get("keeps", True), bool):
+        return "in 'padding', 'axis' must be a whole number, and 'keeps' True or False"
+    return None
+
+
+def _padding_described(padding: object) -> dict[str, object]:
+    assert isinstance(padding, Mapping)
+    return {
+        "mask": padding["mask"],
+        "content": list(padding["content"]),
+        "axis": padding.get("axis", 1),
+        "keeps": padding.get("keeps", True),
+    }

@@ -1,0 +1,66 @@
+"""The attention that a model contains is declared, left out, or cannot be looked up: one line of the specs apart."""
+
+from pathlib import Path
+
+import pytest
+
+from audit.session import Request, conduct
+from audit.target import Target
+from validation.smoke.plan import plan_smoke
+
+MODELS = """
+import torch
+from torch import nn
+
+class SelfAttention(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.query, self.key, self.value = nn.Linear(6, 6), nn.Linear(6, 6), nn.Linear(6, 6)
+
+    def forward(self, x):
+        scores = self.query(x) @ self.key(x).transpose(-2, -1) / 6**0.5
+        return scores.softmax(dim=-1) @ self.value(x)
+
+class Model(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.attention, self.head = SelfAttention(), nn.Linear(6, 2)
+
+    def forward(self, x):
+        return self.head(self.attention(x))
+"""
+SPECS = """
+import torch
+from zoo import models
+
+def inputs(batch_size, generator):
+    return {"x": torch.randn(batch_size, 4, 6, generator=generator)}
+
+def loss(output, inputs):
+    return (output - inputs["x"][..., :2]).square().mean()
+
+MODELS = {"model": {"class": "zoo.models:Model", "build": models.Model, "inputs": inputs, "loss": loss}}
+"""
+DECLARED = """
+ATTENTION = {"own": {"class": "zoo.models:SelfAttention", "build": models.SelfAttention,
+    "forward": lambda module, hidden_states, key_mask: module(hidden_states),
+    "contract": {"embed_dim": 6, "num_heads": 1, "is_causal": False}}}
+"""
+
+
+@pytest.mark.parametrize(
+    ("attention", "outcome", "said"),
+    [(DECLARED, "passed", "own"), ("ATTENTION = {}", "failed", "SelfAttention"), ("", "error", "SelfAttention")],
+    ids=["declared", "left out", "no section"],
+)
+def test_attention_in_a_model(tmp_path: Path, attention: str, outcome: str, said: str) -> None:
+    (tmp_path / "zoo").mkdir()
+    (tmp_path / "zoo" / "__init__.py").write_text("")
+    (tmp_path / "zoo" / "models.py").write_text(MODELS)
+    (tmp_path / "zoo" / "specs.py").write_text(SPECS + attention + "\n")
+    (tmp_path / "pyproject.toml").write_text('[tool.astrobio-audit]\npackage = "zoo"\nspecs = "zoo.specs"\n')
+    request = Request(command="smoke", planners=[plan_smoke], only=["smoke.attention"])
+    report = conduct(Target.load(tmp_path), request)
+    (found,) = [result for result in report.results if result.check == "smoke.attention"]
+    assert found.outcome.value == outcome, found.reason
+    assert said in (found.reason or found.evidence.bound_origin or "")

@@ -1,0 +1,309 @@
+"""Checks of what models do with inputs, gradients and numbers: one subject passes, one differs by one edit and fails.
+
+All are models of one package. Each entry says what the edit is, and which of these checks must fail on it, alone.
+"""
+
+from collections.abc import Callable
+
+import pytest
+
+from audit.results import Result
+from audit.session import Request, conduct
+from audit.target import Target
+from validation.smoke.beside_models import CHECKS
+from validation.smoke.checks import MODEL_CHECKS
+from validation.smoke.plan import plan_smoke
+
+pytestmark = pytest.mark.timeout(900)  # the first test waits for a run over all models
+
+OURS = (
+    "output_forms", "train_eval", "batch_rows", "padding_leaks", "noncontiguous", "inputs_untouched",
+    "input_gradients", "frozen", "gradcheck", "checkpointing", "accumulation", "low_precision", "overfits",
+    "attention", "compile", "export",
+)  # fmt: skip
+
+ELSE = "return self.head(self.mixed(x, attention_mask))"
+# name: (more in __init__, forward, more of the entry, the checks that fail)
+WRONG: dict[str, tuple[str, str, str, str]] = {
+    "squeezes_the_batch": ("", "return self.head(self.mixed(x, attention_mask)).squeeze(0)", "", "output_forms"),
+    "another_dtype_for_large_batches": (
+        "", "y = self.head(self.mixed(x, attention_mask)); return y.double() if len(x) > 3 else y", "", "output_forms",
+    ),
+    "no_batch": ("", "return self.head(self.mixed(x, attention_mask)).mean(0)", "", "output_forms"),
+    "dropout_never_applied": ("self.dropout = nn.Dropout(0.5)", ELSE, "", "train_eval"),
+    "noise_undeclared": (
+        "", "return self.head(self.mixed(x, attention_mask)) + 0.01 * self.training * torch.randn(())", "",
+        "train_eval",
+    ),
+    "random_declared_and_absent": ("", ELSE, "'random_in_training': True", "train_eval"),
+    "scaled_in_eval": (
+        "", "return self.head(self.mixed(x, attention_mask)) * (1 if self.training else 2)", "", "train_eval",
+    ),
+    "mean_over_the_batch": (
+        "", "y = self.mixed(x, attention_mask); return self.head(y - y.mean(0) / 2)", "", "batch_rows",
+    ),
+    "mask_not_passed_on": ("", "return self.head(self.mixed(x, torch.ones_like(attention_mask)))", "", "padding_leaks"),
+    "half_hidden": ("", "return self.head(self.mixed(x, attention_mask * 0.9 + 0.1))", "", "padding_leaks"),
+    "views_its_input": (
+        "", "return self.head(self.mixed(x.view(len(x), -1).view(x.shape), attention_mask))", "", "noncontiguous",
+    ),
+    "loss_in_place": ("", ELSE, "'loss': in_place_loss", "inputs_untouched"),
+    "detaches_its_input": (
+        "", "return self.head(self.mixed(x.detach(), attention_mask))", "", "input_gradients gradcheck",
+    ),
+    "thaws": ("", f"self.layer.requires_grad_(True); {ELSE}", "", "frozen"),
+    "detaches_above_what_is_frozen": (
+        "self.between = nn.Parameter(torch.ones(8))",
+        "y = self.mixed(x, attention_mask) * self.between\n"
+        "        return self.head(y if self.layer.weight.requires_grad else y.detach())",
+        "", "frozen",
+    ),
+    "wrong_backward": ("", "return self.head(Doubled.apply(self.mixed(x, attention_mask)))", "", "gradcheck"),
+    "recomputes_other_numbers": (
+        "self.gradient_checkpointing = False",
+        "return self.head(recomputed(self.mixed, x, attention_mask, on=self.gradient_checkpointing))",
+        "", "checkpointing",
+    ),
+    "checkpointing_without_effect": ("self.gradient_checkpointing = False", ELSE, "", "checkpointing"),
+    "clears_gradients": ("", f"self.zero_grad(); {ELSE}", "", "accumulation"),
+    "overflows": (
+        "", "y = self.mixed(x, attention_mask); return self.head(y * ((y * 3000).square() + 1).log() / 10)", "",
+        "low_precision",
+    ),
+    "refuses_what_it_declares": (
+        "", f"assert self.head.weight.dtype != torch.float16; {ELSE}", "'dtypes': ['float64', 'float16']",
+        "low_precision",
+    ),
+    "loss_upside_down": ("", ELSE, "'loss': lambda output, inputs: -loss(output, inputs)", "overfits"),
+    "another_for_compilers": (
+        "",
+        "y = self.mixed(x, attention_mask); return self.head(y * 2 if torch.compiler.is_dynamo_compiling() else y)",
+        "", "compile",
+    ),
+    "compiles_not_as_declared": ("", f"refuse_to_compile(); {ELSE}", "'compiles': True", "compile"),
+    "another_for_exports": (
+        "", "y = self.mixed(x, attention_mask); return self.head(y * 2 if torch.compiler.is_exporting() else y)", "",
+        "export",
+    ),
+    "keeps_a_number_of_the_batch": (
+        "", "return self.head(self.mixed(x, attention_mask) * (1 if len(x) == 3 else 1.0))", "'dynamic_batch': True",
+        "export",
+    ),
+}  # fmt: skip
+# What a check cannot judge: more in __init__, forward, more of the entry, the check and its outcome.
+UNJUDGED: dict[str, tuple[str, str, str, str, str]] = {
+    "no_batch_of_one": ("", ELSE, "'inputs': two_at_least", "output_forms", "error"),
+    "rows_of_no_batch": ("", "return self.head(self.mixed(x, attention_mask)).mean(0)", "", "batch_rows", "skipped"),
+    "hides_nothing_known": (
+        "", "return self.head(torch.tanh(self.layer(x)).mean(1))", "'inputs': unmasked",
+        "padding_leaks", "not_applicable",
+    ),
+    "padding_that_is_not_read": (
+        "", ELSE, "'padding': {'mask': 'attention_mask', 'content': ['unused']}, 'inputs': with_unused",
+        "padding_leaks", "error",
+    ),
+    "whole_numbers": (
+        "del self.layer; self.table = nn.Embedding(9, 8)", "return self.head(self.table(x.long()).mean(1))",
+        "'inputs': whole_numbers", "input_gradients", "not_applicable",
+    ),
+    "float32_inside": (
+        "", "return self.head(self.mixed(x.float().to(torch.float32), attention_mask))", "", "gradcheck",
+        "not_applicable",
+    ),
+    "declares_no_float64": ("", ELSE, "'dtypes': ['bfloat16']", "gradcheck", "not_applicable"),
+    "nothing_recomputed": ("", ELSE, "", "checkpointing", "not_applicable"),
+    "normalised_over_the_batch": (
+        "self.norm = nn.BatchNorm1d(8)", "return self.head(self.norm(self.mixed(x, attention_mask)))", "",
+        "accumulation", "not_applicable",
+    ),
+    "summed_loss": (
+        "", ELSE, "'loss': lambda output, inputs: loss(output, inputs) * len(output)", "accumulation", "not_applicable",
+    ),
+    "declares_no_lower_dtype": ("", ELSE, "'dtypes': ['float64']", "low_precision", "not_applicable"),
+    "not_to_be_compiled": ("", ELSE, "'compiles': False, 'exports': 'right'", "compile", "not_applicable"),
+    "compiles_nothing": (
+        "self.forward = torch.compiler.disable(self.forward)", ELSE, "", "compile", "not_applicable",
+    ),
+    "exported_elsewhere": ("", ELSE, "'exports': 'right'", "export", "not_applicable"),
+    "steps_on_nothing": ("self.requires_grad_(False)", ELSE, "", "overfits", "skipped"),
+}  # fmt: skip
+# Right in another way than the first, and passed by the check named.
+RIGHT: dict[str, tuple[str, str, str, str]] = {
+    "right": ("", ELSE, "", "compile"),
+    "drops_out": (
+        "self.dropout = nn.Dropout(0.5)", "return self.head(self.dropout(self.mixed(x, attention_mask)))", "",
+        "train_eval",
+    ),
+    "learns_statistics": (
+        "self.norm = nn.BatchNorm1d(8)", "return self.head(self.norm(self.mixed(x, attention_mask)))", "", "train_eval",
+    ),
+    "hides_with_true": (
+        "", "return self.head(self.mixed(x, attention_mask == 0))", "'padding': HIDING, 'inputs': hiding",
+        "padding_leaks",
+    ),
+    "checkpoints": (
+        "self.gradient_checkpointing = False",
+        "return self.head(checkpointed(self.mixed, x, attention_mask, on=self.gradient_checkpointing))",
+        "", "checkpointing",
+    ),
+    "any_batch": ("", ELSE, "'dynamic_batch': True, 'exports': True", "export"),
+    "no_targets": ("", ELSE, "'loss': lambda output, inputs: output.square().mean()", "overfits"),
+}  # fmt: skip
+HEAD = """
+import torch
+from torch import nn
+from torch.utils.checkpoint import checkpoint
+
+class Doubled(torch.autograd.Function):
+    @staticmethod
+    def forward(context, y):
+        return y * 2
+    @staticmethod
+    def backward(context, gradient):
+        return gradient * 1.5
+
+def checkpointed(function, x, mask, on):
+    return checkpoint(function, x, mask, use_reentrant=False) if on else function(x, mask)
+
+def recomputed(function, x, mask, on):
+    runs = []
+    def run(x, mask):
+        runs.append(1)
+        return function(x * len(runs), mask)
+    return checkpointed(run, x, mask, on)
+
+def refuse_to_compile():
+    if torch.compiler.is_dynamo_compiling():
+        raise NotImplementedError("not for compilers")
+
+class Base(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.layer, self.head = nn.Linear(6, 8), nn.Linear(8, 2)
+
+    def mixed(self, x, mask):
+        y = torch.tanh(self.layer(x))
+        kept = mask.to(y.dtype)[..., None]
+        return (y * kept).sum(1) / kept.sum(1)
+"""
+CLASS = """
+class {name}(Base):
+    def __init__(self):
+        super().__init__()
+        {built}
+    def forward(self, x, attention_mask=None, unused=None):
+        {forward}
+"""
+SPECS = """
+import torch
+from zoo import models
+
+def inputs(batch_size, generator):
+    mask = torch.ones(batch_size, 5, dtype=torch.long)
+    mask[0, 3:] = 0
+    return {"x": torch.randn(batch_size, 5, 6, generator=generator), "attention_mask": mask}
+
+def two_at_least(batch_size, generator):
+    assert batch_size > 1
+    return inputs(batch_size, generator)
+
+def unmasked(batch_size, generator):
+    return {"x": inputs(batch_size, generator)["x"]}
+
+def with_unused(batch_size, generator):
+    return {**inputs(batch_size, generator), "unused": torch.randn(batch_size, 5, generator=generator)}
+
+def whole_numbers(batch_size, generator):
+    return {"x": torch.randint(9, (batch_size, 5), generator=generator)}
+
+def hiding(batch_size, generator):
+    given = inputs(batch_size, generator)
+    return {"x": given["x"], "attention_mask": given["attention_mask"] == 0}
+
+HIDING = {"mask": "attention_mask", "content": ["x"], "keeps": False}
+
+def loss(output, inputs):
+    return (output - inputs["x"].to(output.dtype).flatten(1).sin()[:, :2]).square().mean()
+
+def in_place_loss(output, inputs):
+    value = loss(output, inputs)
+    inputs["attention_mask"].fill_(1)
+    return value
+
+def entry_of(name, **more):
+    return {"class": f"zoo.models:{name}", "build": getattr(models, name), "inputs": inputs, "loss": loss, **more}
+
+ATTENTION = {}
+MODELS = {}
+"""
+
+
+@pytest.fixture(scope="module")
+def results(tmp_path_factory: pytest.TempPathFactory) -> list[Result]:
+    """Every result of one run over the whole package."""
+    root = tmp_path_factory.mktemp("behaving")
+    sources, specs = HEAD, SPECS
+    for name, (built, forward, more, *_) in {**WRONG, **UNJUDGED, **RIGHT}.items():
+        sources += CLASS.format(name=name, built=built or "pass", forward=forward)
+        specs += f"MODELS[{name!r}] = entry_of({name!r}, **{{{more}}})\n"
+    (root / "zoo").mkdir()
+    (root / "zoo" / "__init__.py").write_text("")
+    (root / "zoo" / "models.py").write_text(sources)
+    (root / "zoo" / "specs.py").write_text(specs)
+    (root / "pyproject.toml").write_text('[tool.astrobio-audit]\npackage = "zoo"\nspecs = "zoo.specs"\nworkers = 2\n')
+    return list(conduct(Target.load(root), Request(command="smoke", planners=[plan_smoke])).results)
+
+
+@pytest.fixture(scope="module")
+def of(results: list[Result]) -> Callable[[str], dict[str, Result]]:
+    """The results of one model by the last part of the check's id."""
+    return lambda name: {r.check.partition(".")[2]: r for r in results if r.subject.spec == name}
+
+
+def test_every_check_is_tried_here() -> None:
+    ids = {each.check.id.partition(".")[2] for each in MODEL_CHECKS} | {c.id.partition(".")[2] for c in CHECKS}
+    assert set(OURS) <= ids
+    failing = {check for *_, checks in WRONG.values() for check in checks.split()}
+    assert failing == set(OURS) - {"attention"}
+    assert {check for *_, check, _ in UNJUDGED.values()} == set(OURS) - {
+        "attention", "train_eval", "noncontiguous", "inputs_untouched", "frozen",
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize("name", WRONG)
+def test_a_wrong_model_fails_the_check_that_is_about_it(of: Callable[[str], dict[str, Result]], name: str) -> None:
+    found = of(name)
+    failing = {check for check, result in found.items() if result.outcome == "failed"}
+    assert failing == set(WRONG[name][-1].split()), {check: found[check].reason for check in failing}
+
+
+@pytest.mark.parametrize("name", UNJUDGED)
+def test_what_cannot_be_judged_is_not_passed(of: Callable[[str], dict[str, Result]], name: str) -> None:
+    *_, check, outcome = UNJUDGED[name]
+    result = of(name)[check]
+    assert (result.outcome.value, bool(result.reason)) == (outcome, True), result.reason
+
+
+@pytest.mark.parametrize("name", RIGHT)
+def test_a_right_model_passes(of: Callable[[str], dict[str, Result]], name: str) -> None:
+    found = of(name)
+    assert found[RIGHT[name][-1]].outcome == "passed", found[RIGHT[name][-1]].reason
+    wrong = {check: result.reason for check, result in found.items() if result.outcome in ("failed", "error")}
+    assert wrong == {}
+
+
+def test_the_right_model_passes_all_that_concerns_it(of: Callable[[str], dict[str, Result]]) -> None:
+    outcomes = {check: result.outcome.value for check, result in of("right").items() if check in OURS}
+    assert outcomes.pop("checkpointing") == "not_applicable"
+    assert outcomes.pop("attention") == "not_applicable"
+    assert set(outcomes.values()) == {"passed"}
+
+
+def test_curves_are_kept(of: Callable[[str], dict[str, Result]]) -> None:
+    series = {each.name: each for each in of("right")["overfits"].evidence.series}
+    assert set(series) == {"loss", "gradient norm", "loss of the twin"}
+    assert series["loss"].x == tuple(range(len(series["loss"].x)))
+
+
+def test_nothing_is_called_a_defect_of_the_tool(results: list[Result]) -> None:
+    assert [r.reason for r in results if "internal error" in (r.reason or "")] == []

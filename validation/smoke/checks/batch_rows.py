@@ -1,0 +1,72 @@
+"""A batch of one gives the row that the sample has in a batch."""
+
+import torch
+from torch import Tensor
+
+from audit.gateway import TargetRaised
+from audit.judgement import Judgement, error, failed, not_applicable
+from audit.plan import Run
+from audit.raised import judge_raised
+from audit.results import Check, Severity
+from validation.smoke.alike import ORIGIN, Gap, gaps, judge_gaps, moved_of
+from validation.smoke.checks import output_forms
+from validation.smoke.compare import unusable
+from validation.smoke.model import BATCH_SIZE, RegisteredModel, names_of, tensors_of
+
+CHECK = Check(
+    id="smoke.batch_rows",
+    title="A batch of one equals the row of a batch",
+    proves="In eval mode each sample of a batch, given alone, gives the outputs that it has in the batch, as nearly as "
+    "rounding allows.",
+    defect="a mean over the batch that is taken from the features",
+    severity=Severity.CRITICAL,
+)
+REQUIRES = (output_forms.CHECK.id,)
+
+
+def judge(model: RegisteredModel, run: Run) -> Judgement:
+    """Compare each row of a batch with the output of its sample alone."""
+    try:
+        reply = model.call_on_batch(run, "model_rows")
+    except TargetRaised as raised:
+        return judge_raised(raised, run.target, phases=("forward",))
+    if not names_of(reply, "batched"):
+        return not_applicable("no tensor of the inputs has one entry for each sample, so there is no sample to take")
+    whole = tensors_of(reply, "whole")
+    if problem := unusable(whole):
+        return error(f"no reference to compare with: {problem}")
+    moved = moved_of(reply)
+    found: list[Gap] = []
+    for index in range(BATCH_SIZE):
+        alone = tensors_of(reply, f"alone.{index}")
+        axes = {name: _batch_axis(tensor, alone.get(name)) for name, tensor in whole.items()}
+        rows = {name: _row(whole[name], axis, index) for name, axis in axes.items() if axis is not None}
+        rows_moved = [
+            {name: _row(each[name], axes[name], index) for name in rows if each[name].shape == whole[name].shape}
+            for each in moved
+        ]
+        found += gaps(rows, alone, rows_moved)
+    if not found:
+        return failed("no output of one sample has the shape of a row of the batch")
+    return judge_gaps(
+        found,
+        origin=ORIGIN.format(dtype="float32"),
+        otherwise="a sample alone gives another output than in a batch",
+        fix="compute nothing over the axis of the batch in eval mode",
+    )
+
+
+def _batch_axis(whole: Tensor, alone: Tensor | None) -> int | None:
+    """Return the axis along which the batch has samples and one sample has one entry; None where there is none."""
+    if alone is None or alone.dim() != whole.dim():
+        return None
+    differing = [axis for axis in range(whole.dim()) if whole.shape[axis] != alone.shape[axis]]
+    if len(differing) != 1:
+        return None
+    axis = differing[0]
+    return axis if whole.shape[axis] == BATCH_SIZE and alone.shape[axis] == 1 else None
+
+
+def _row(tensor: Tensor, axis: int | None, index: int) -> Tensor:
+    assert axis is not None
+    return torch.narrow(tensor, axis, index, 1)

@@ -1,0 +1,101 @@
+"""What backward gives is the derivative of the loss."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from audit.attention.rounding import STEPS
+from audit.gateway import ProbeFailure, TargetRaised
+from audit.gateway.client import Plain
+from audit.judgement import Judgement, Measured, error, failed, judged, not_applicable
+from audit.plan import Run
+from audit.raised import describe_raised
+from audit.results import Check, Comparison, Severity
+from validation.smoke.checks import optimizer_step
+from validation.smoke.model import RegisteredModel, number_of, text_of
+
+CHECK = Check(
+    id="smoke.gradcheck",
+    title="Gradients are the derivatives of the loss",
+    proves="In float64, along random directions over all parameters and over all floating-point inputs, the derivative "
+    "that backward gives is the slope of the loss, as nearly as central differences tell.",
+    defect="a backward of its own that forgets a factor",
+    severity=Severity.CRITICAL,
+)
+REQUIRES = (optimizer_step.CHECK.id,)
+_BATCH = 2
+_SHARP = 1e-2  # of the slope: where differences tell it less well, the loss is no smooth function there
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Direction:
+    of: str
+    slope: float
+    error: float
+    bound: float
+
+
+def judge(model: RegisteredModel, run: Run) -> Judgement:
+    """Compare the slopes with differences."""
+    declared = model.entry.dtypes
+    if declared is not None and "float64" not in declared:
+        return not_applicable(f"the specs declare its dtypes, and float64 is none of them: {', '.join(declared)}")
+    try:
+        reply = run.probe.call(
+            "model_along_directions", specs=model.specs, name=model.name, seed=run.seed, batch_size=_BATCH
+        )
+    except TargetRaised as raised:
+        reason = describe_raised(raised, run.target)
+        if declared is not None and not raised.is_out_of_memory:
+            return failed(f"the specs declare float64, and {reason}")
+        return not_applicable(f"it does not run in float64, which the specs do not promise: {reason}")
+    if text_of(reply, "inner") != "float64":
+        return not_applicable(f"in float64 its loss is {text_of(reply, 'inner')}, too coarse for differences")
+    directions = _directions(reply, number_of(reply, "moved"))
+    flat = [each for each in directions if each.slope == 0 and each.error == 0]
+    sharp = [each for each in directions if each not in flat and each.bound <= _SHARP * _size(each)]
+    if not sharp:
+        return error(
+            "the loss is no smooth function near these inputs: central differences over a step and over half of it "
+            "differ by more than a hundredth"
+        )
+    worst = max(sharp, key=lambda each: each.error / each.bound if each.bound else float(each.error > 0))
+    return judged(
+        Measured(
+            value=worst.error,
+            bound=worst.bound,
+            comparison=Comparison.AT_MOST,
+            origin="the change of the central difference when its step is halved, three times what is then left of its "
+            f"error (Richardson), plus what rounding does to the loss, {STEPS} x its change when every number moves by "
+            f"one unit in the last place of float64, over the step; slope {worst.slope:.6g} along the {worst.of}, the "
+            f"worst of {len(sharp)} directions" + (", of the specs' tiny model" if reply.get("tiny") else ""),
+            unit="difference of slopes",
+        ),
+        otherwise=f"backward says that the loss changes by {worst.slope:.6g} along the {worst.of}, and that is off by "
+        f"{worst.error:.3g}",
+        fix="compare the backward of each autograd.Function with torch.autograd.gradcheck, and look for what is "
+        "detached",
+    )
+
+
+def _size(direction: _Direction) -> float:
+    return max(abs(direction.slope), direction.error)
+
+
+def _directions(reply: Mapping[str, Plain], rounding: float) -> list[_Direction]:
+    listed = reply.get("directions")
+    found = []
+    for each in listed if isinstance(listed, list) else []:
+        match each:
+            case {
+                "of": str() as of,
+                "slope": float() as slope,
+                "steps": [float(), float() as step],
+                "differences": [float() as first, float() as second],
+            }:
+                bound = abs(first - second) + STEPS * rounding / step
+                found.append(_Direction(of=of, slope=slope, error=abs(second - slope), bound=bound))
+            case _:
+                raise ProbeFailure("the target's process sent a malformed direction")
+    if not found:
+        raise ProbeFailure("the target's process sent a reply without directions")
+    return found

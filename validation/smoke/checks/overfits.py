@@ -1,0 +1,105 @@
+"""The model learns one batch, and more of it than a prediction can that does not look at its input."""
+
+import math
+from collections.abc import Mapping
+from dataclasses import replace
+
+from audit.gateway import ProbeFailure, TargetRaised
+from audit.gateway.client import Plain
+from audit.judgement import Judgement, Measured, error, failed, judged
+from audit.plan import Run
+from audit.raised import judge_raised
+from audit.results import Check, Comparison, Series, Severity
+from validation.smoke.checks import optimizer_step
+from validation.smoke.model import RegisteredModel, text_of
+
+CHECK = Check(
+    id="smoke.overfits",
+    title="Learns one batch, and beats what does not look at its input",
+    proves="Trained on one batch for at most 60 steps of Adam, the loss falls, and below what a twin reaches in as "
+    "many steps that is given the same sample in the place of each one, where the loss has targets that tell samples "
+    "apart. The norm of the gradient falls too.",
+    defect="a loss whose sign is wrong",
+    severity=Severity.CRITICAL,
+)
+REQUIRES = (optimizer_step.CHECK.id,)
+_BATCH = 4
+_STEPS = 60
+_LEARNING_RATE = 3e-3
+_BUDGET_S = 10.0
+
+
+def judge(model: RegisteredModel, run: Run) -> Judgement:
+    """Train on one batch and look at the curves."""
+    try:
+        reply = run.probe.call(
+            "model_overfit",
+            specs=model.specs,
+            name=model.name,
+            seed=run.seed,
+            batch_size=_BATCH,
+            steps=_STEPS,
+            budget_s=_BUDGET_S,
+            learning_rate=_LEARNING_RATE,
+            targets_differ=model.entry.targets_differ,
+        )
+    except TargetRaised as raised:
+        return judge_raised(raised, run.target, phases=("forward", "loss", "backward", "step"))
+    losses, norms = _curve(reply, "losses"), _curve(reply, "norms")
+    twin = None if reply.get("twin") is None else _curve(reply, "twin")
+    series = tuple(_series(name, curve) for name, curve in _named(losses, norms, twin).items())
+    return replace(_judged(losses, norms, twin, text_of(reply, "ended")), series=series)
+
+
+def _judged(losses: list[float], norms: list[float], twin: list[float] | None, ended: str) -> Judgement:
+    if not all(map(math.isfinite, (*losses, *norms))):
+        return failed(f"the loss or the gradient is not finite after {len(losses)} steps")
+    steps = f"{len(losses)} steps of Adam at {_LEARNING_RATE:g}"
+    bound = min([losses[0], *(twin or [])])
+    if twin is None:
+        origin = (
+            "the loss at the beginning, of the same batch; no twin: nothing in the batch that the loss compares the "
+        )
+        origin += "output with tells its samples apart"
+    else:
+        origin = (
+            f"the least of the loss at the beginning, {losses[0]:.4g}, and of what the twin reaches, {min(twin):.4g}"
+        )
+    has_learned = losses[-1] < bound and norms[-1] < norms[0]
+    if not has_learned and ended == "time":
+        return error(f"after {steps} the time was up, {_BUDGET_S:g} s: whether it learns is not known")
+    reasons = [] if losses[-1] < losses[0] else [f"the loss does not fall: {losses[0]:.4g}, then {losses[-1]:.4g}"]
+    if not reasons and losses[-1] >= bound:
+        reasons.append(
+            f"the loss is {losses[-1]:.4g}, no better than that of a twin which cannot tell the samples apart: "
+            f"{bound:.4g}"
+        )
+    reasons += [] if norms[-1] < norms[0] else [f"the gradient does not fall: {norms[0]:.4g}, then {norms[-1]:.4g}"]
+    if reasons:
+        return failed(f"after {steps} on one batch {'; '.join(reasons)}", fix="look at the loss, its targets and sign")
+    return judged(
+        Measured(
+            value=losses[-1],
+            bound=bound,
+            comparison=Comparison.AT_MOST,
+            origin=f"{origin}; {steps}, the gradient's norm from {norms[0]:.4g} to {norms[-1]:.4g}",
+            unit="loss",
+        ),
+        otherwise="",
+    )
+
+
+def _named(losses: list[float], norms: list[float], twin: list[float] | None) -> dict[str, list[float]]:
+    return {"loss": losses, "gradient norm": norms} | ({} if twin is None else {"loss of the twin": twin})
+
+
+def _series(name: str, curve: list[float]) -> Series:
+    return Series(name=name, x_name="step", x=tuple(map(float, range(len(curve)))), y=tuple(curve))
+
+
+def _curve(reply: Mapping[str, Plain], key: str) -> list[float]:
+    curve = reply.get(key)
+    numbers = [each for each in curve if isinstance(each, int | float)] if isinstance(curve, list) else []
+    if not numbers:
+        raise ProbeFailure(f"the target's process sent a reply without {key}")
+    return [float(each) for each in numbers]

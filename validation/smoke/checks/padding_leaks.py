@@ -1,0 +1,109 @@
+"""What a mask hides does not reach what it shows."""
+
+from collections.abc import Mapping
+
+from torch import Tensor
+
+from audit.catalog import Padding
+from audit.gateway import ProbeFailure, TargetRaised
+from audit.gateway.client import Plain
+from audit.judgement import Judgement, Measured, error, judged, not_applicable
+from audit.plan import Run
+from audit.raised import judge_raised
+from audit.results import Check, Comparison, Severity
+from validation.smoke.checks import determinism
+from validation.smoke.compare import difference, unusable
+from validation.smoke.model import BATCH_SIZE, RegisteredModel, tensors_of
+
+CHECK = Check(
+    id="smoke.padding_leaks",
+    title="Padded content cannot leak",
+    proves="Where a mask hides positions, other content there, and content a hundred times larger, leaves every output "
+    "at the shown positions as it is, to the last bit; with the mask open the same content changes the output.",
+    defect="a mask that is taken and not passed on",
+    severity=Severity.CRITICAL,
+)
+REQUIRES = (determinism.CHECK.id,)
+# What arguments are conventionally called whose True or 1 keeps a position, and those whose True hides one.
+_KEEPING = ("attention_mask", "key_mask", "input_mask", "token_mask", "valid_mask", "encoder_attention_mask")
+_HIDING = ("key_padding_mask", "src_key_padding_mask", "padding_mask", "pad_mask")
+
+
+def judge(model: RegisteredModel, run: Run) -> Judgement:
+    """Change what is hidden, and look at what is shown."""
+    declared = model.entry.padding
+    paddings = _inferred(model, run) if declared is None else declared
+    if not paddings:
+        return not_applicable(
+            "the specs declare no `padding`"
+            + ("" if declared is not None else ", and no argument of forward is called like a mask of positions")
+        )
+    try:
+        reply = model.call_on_batch(run, "model_padding", paddings=[each.model_dump() for each in paddings])
+    except TargetRaised as raised:
+        return judge_raised(raised, run.target, phases=("forward",))
+    worst = 0.0
+    leaking: list[str] = []
+    for index, padding in enumerate(paddings):
+        whole = tensors_of(reply, f"whole.{index}")
+        if problem := unusable(whole):
+            return error(f"no reference to compare with: {problem}")
+        if difference(tensors_of(reply, f"open.{index}"), tensors_of(reply, f"shown.{index}")) == 0:
+            return error(
+                f"with {padding.mask} open the output does not depend on {', '.join(padding.content)} there either: "
+                "nothing was tested"
+            )
+        kept = tensors_of(reply, f"mask.{index}").get("mask")
+        if kept is None:
+            raise ProbeFailure("the target's process sent a reply without a mask")
+        for content in ("other", "larger"):
+            found = tensors_of(reply, f"{content}.{index}")
+            gap = difference(_shown(whole, kept), _shown(found, kept))
+            worst = max(worst, gap)
+            leaking += [f"{', '.join(padding.content)} behind {padding.mask}"] if gap else []
+    names = ", ".join(padding.mask for padding in paddings)
+    how = "declared" if declared is not None else "inferred from its name"
+    return judged(
+        Measured(
+            value=worst,
+            bound=0.0,
+            comparison=Comparison.EQUAL,
+            origin=f"what is hidden counts nothing: its weight is exactly zero, whatever it is multiplied with; "
+            f"{names}, "
+            f"{how}",
+            unit="max abs difference",
+        ),
+        otherwise=f"content that a mask hides reaches the output: {'; '.join(dict.fromkeys(leaking))}",
+        fix="pass the mask on to everything that looks across positions, or declare in `padding` what it hides",
+    )
+
+
+def _shown(outputs: Mapping[str, Tensor], kept: Tensor) -> dict[str, Tensor]:
+    """Return outputs with one entry for each position at the shown ones, others whole."""
+    return {name: each[kept] if each.shape[:2] == kept.shape else each for name, each in outputs.items()}
+
+
+def _inferred(model: RegisteredModel, run: Run) -> list[Padding]:
+    reply = run.probe.call("model_forms", specs=model.specs, name=model.name, seed=run.seed, batch_sizes=[BATCH_SIZE])
+    shapes = _shapes(reply)
+    found = []
+    for name in (*_KEEPING, *_HIDING):
+        mask = shapes.get(name)
+        if mask is None or len(mask) != 2:
+            continue
+        hidden = [each for each, shape in shapes.items() if each != name and shape[:2] == mask and "mask" not in each]
+        if hidden:
+            found.append(Padding(mask=name, content=hidden, keeps=name in _KEEPING))
+    return found
+
+
+def _shapes(reply: Mapping[str, Plain]) -> dict[str, tuple[int, ...]]:
+    forms = reply.get("forms")
+    each = forms.get(str(BATCH_SIZE)) if isinstance(forms, dict) else None
+    inputs = each.get("inputs") if isinstance(each, dict) else None
+    found: dict[str, tuple[int, ...]] = {}
+    for path, form in inputs.items() if isinstance(inputs, dict) else ():
+        shape = form.get("shape") if isinstance(form, dict) else None
+        if isinstance(shape, list):
+            found[path.removeprefix("inputs.")] = tuple(axis for axis in shape if isinstance(axis, int))
+    return found
