@@ -84,6 +84,7 @@ def procedures_by_name() -> dict[str, Procedure]:
     from . import attention, branches, branches_survey, environment, libraries, models, reproducing, specs
     from .guess import find
     from .tracing import trace
+    from .training.procedures import PROCEDURES as TRAINING
 
     return {
         "environment": environment.environment,
@@ -104,6 +105,7 @@ def procedures_by_name() -> dict[str, Procedure]:
         "attention_trace": branches.forcing(trace.attention_trace),
         "attention_cores": trace.attention_cores,
         "attention_reproduce": reproducing.reproduce,
+        **TRAINING,
     }
 
 

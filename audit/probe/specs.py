@@ -12,6 +12,7 @@ import torch
 from .phases import phase
 from .plain import NotPlain, encodable, plain
 from .standins.installing import DECLARABLE
+from .training import entries as training
 
 _SECTIONS = ("MODELS", "ATTENTION")
 _REQUIRED = {"MODELS": ("class", "build", "inputs", "loss"), "ATTENTION": ("forward", "contract")}
@@ -31,7 +32,7 @@ def import_module(name: str) -> dict[str, object]:
 
 
 def describe(module: str) -> dict[str, object]:
-    """Return what the specs declare, as plain data: `{"models": ..., "attention": ...}`.
+    """Return what the specs declare, as plain data: `{"models": ..., "attention": ..., "training": ...}`.
 
     A section that is absent is None; an entry that cannot be used carries a `problem`.
     """
@@ -40,6 +41,7 @@ def describe(module: str) -> dict[str, object]:
     return {
         "models": _section(specs, "MODELS"),
         "attention": _section(specs, "ATTENTION"),
+        "training": training.described(getattr(specs, "TRAINING", None)),
         "path": getattr(specs, "__file__", None),
     }
 
