@@ -33,11 +33,12 @@ class Watch:
 
     def install(self) -> None:
         """Have torch call us."""
-        import torch
+        from torch.nn.modules.module import register_module_forward_pre_hook
+        from torch.optim.optimizer import register_optimizer_step_post_hook
 
-        torch.optim.optimizer.register_optimizer_step_post_hook(self._stepped)
+        register_optimizer_step_post_hook(self._stepped)
         if self._harm in (WEIGHT, GRADIENT):
-            torch.nn.modules.module.register_module_forward_pre_hook(self._called)
+            register_module_forward_pre_hook(self._called)
 
     def _called(self, module: Any, _: object) -> None:
         names = {id(parameter): name for name, parameter in module.named_parameters()}
