@@ -70,6 +70,11 @@ def _training_spec(name: str) -> dict[str, object]:
         f"train {name} --preset fast --seed {{seed}} --steps {{steps}} --checkpoint-every {{checkpoint_every}} "
         "--output {checkpoint_dir} --threads 1"
     )
+    ranks: dict[str, object] = {
+        "torchrun": f"{{python}} -m torch.distributed.run --standalone --nproc-per-node 2 -m astrobio.cli {options}",
+        "one_process": f"{{python}} -m astrobio.cli {options} --accumulate 2",
+        "curve": "log.jsonl",
+    }
     return {
         "class": registered_model(_LEARNED[name]).class_path,
         "build": lambda: task_of(_ANY_SEED).build_model(),
@@ -78,9 +83,7 @@ def _training_spec(name: str) -> dict[str, object]:
         "optimizer": optimizer,
         "scheduler": scheduler,
         "command": f"{{python}} -m astrobio.cli {options} {{resume}}",
-        "torchrun": f"{{python}} -m torch.distributed.run --standalone --nproc-per-node 2 -m astrobio.cli {options}",
-        "one_process": f"{{python}} -m astrobio.cli {options} --accumulate 2",
-        "curve": "log.jsonl",
+        **({} if name in _DRAWING else ranks),
     }
 
 
@@ -304,6 +307,7 @@ _LEARNED = {
     "sequence_decoder": "sequence_decoder_small",
     "spectral_autoencoder": "spectral_autoencoder_small",
 }
+_DRAWING = ("metabolic_graph_vae",)  # draws in its forward pass, and each rank draws otherwise
 _ANY_SEED = 0  # neither a model nor a loss depends on the seed of a task, which is that of its data
 _LONGEST = 32  # tokens of the longest input of an audit in float32, with room to spare
 

@@ -114,8 +114,9 @@ def resumed(**given: object) -> dict[str, object]:
     every = commands.checkpoint_every
     run = commands.place / "resumed"
     runs = [commands.finished(commands.start(run, harm=harness.KILL, after=every + 1))]
-    for _ in range(every, commands.steps - every, every):
-        runs.append(commands.finished(commands.start(run, resumes=True, harm=harness.KILL, after=every + 1)))
+    for checkpoint in range(every, commands.steps, every):
+        after = min(every + 1, commands.steps - checkpoint)
+        runs.append(commands.finished(commands.start(run, resumes=True, harm=harness.KILL, after=after)))
         if not runs[-1]["checksums"]:
             break
     return {"runs": runs}
@@ -158,7 +159,7 @@ def killed(reference: list[int], write_s: float, step_s: float, kills: int, **gi
         if done + every >= commands.steps:  # too near to the end for another
             number, done = number + 1, 0
             run = commands.place / f"killed-{number}"
-            if kill < kills:
+            if kill < kills and len(checksums) and where.get(checksums[-1], 0) + 1 < commands.steps:
                 # The end of this one: what is left by the kill must be good.
                 ended = commands.start(run.with_name(f"killed-{number - 1}"), resumes=True)
                 _kill_at_boundary(ended, commands, where, every, delay=0.0, at_once=True)

@@ -72,7 +72,11 @@ class Watch:
             with torch.no_grad():
                 chosen.fill_(float("nan"))
         else:
-            chosen.register_post_accumulate_grad_hook(lambda p: p.grad.fill_(float("nan")))
+            chosen.register_post_accumulate_grad_hook(_poison)
+
+
+def _poison(parameter: Any) -> None:
+    parameter.grad.fill_(float("nan"))
 
 
 def main(record: str, harm: str, after: int, max_file_bytes: int, words: list[str]) -> None:
@@ -86,6 +90,7 @@ def main(record: str, harm: str, after: int, max_file_bytes: int, words: list[st
         resource.setrlimit(resource.RLIMIT_FSIZE, (max_file_bytes, max_file_bytes))
     if words[0] == "-m":
         sys.argv = words[1:]
+        sys.modules.pop(words[1], None)  # there in a fork, where runpy would warn of it
         runpy.run_module(words[1], run_name="__main__", alter_sys=True)
     else:
         sys.argv = words

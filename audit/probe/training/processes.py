@@ -56,6 +56,8 @@ class Running:
         with contextlib.suppress(ProcessLookupError, PermissionError):
             os.killpg(self.pid, signal.SIGKILL)
         if self.status is None:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(self.pid, signal.SIGKILL)  # a fork that does not lead its group yet
             _, status = os.waitpid(self.pid, 0)
             self.status = os.waitstatus_to_exitcode(status)
 
@@ -139,8 +141,6 @@ def fork(words: list[str], *, folder: Path, root: str, options: Mapping[str, obj
     sys.stderr.flush()
     child = os.fork()
     if child:
-        with contextlib.suppress(OSError):
-            os.setpgid(child, child)
         return Running(child, record, output)
     _become(words, record, output, root, options)
 

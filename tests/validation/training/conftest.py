@@ -132,8 +132,9 @@ TRAINERS: dict[str, tuple[str, str, str | None]] = {
     "fails": ("model = Net()", "model = Nett()", "command_repeats"),
     "forgets_momentum": ('optimizer.load_state_dict(state["optimizer"])', "pass", "command_resumes"),
     "writes_in_place": ('path.with_suffix(".partial")', "path", "command_killed"),
-    "lets_nan_pass": ("if not loss.isfinite():", "if False:", "command_nan"),
-    "names_no_parameter": ("{broken(model, False)} is not finite", "diverged", "command_nan"),
+    "looks_at_no_gradient": ("if name := broken(model, True):", "if False:", "command_nan"),
+    "names_no_parameter": ("the gradient of {name} is not finite", "diverged", "command_nan"),
+    "saves_nan": ("if name := broken(model, False):", "if False:", "command_nan"),
     "swallows_write_errors": ('raise SystemExit(f"{path} cannot', 'return print(f"{path} cannot', "command_disk_full"),
     "steps_by_hand": ("optimizer.step()", "[p.data.add_(p.grad, alpha=-0.05) for p in model.parameters()]", "unjudged"),
 }

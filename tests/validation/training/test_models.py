@@ -7,7 +7,7 @@ import pytest
 from audit.report.document import Report
 from audit.results import Outcome, Result
 
-pytestmark = pytest.mark.timeout(900)  # the first test waits for a run over all models
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]  # the first test waits for a run over all models
 WRONG = {
     "GrowsNan": ["run"],
     "Constant": ["learns"],
