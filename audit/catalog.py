@@ -1,5 +1,6 @@
 """What the target's specs declare: its registered models and attention mechanisms."""
 
+from collections.abc import Mapping
 from typing import Literal
 
 from pydantic import Field, JsonValue, ValidationError
@@ -10,7 +11,7 @@ from audit.raised import describe_failure, describe_raised, location_of
 from audit.results import Comparison, Frozen
 from audit.target import TABLE, Target
 
-Section = Literal["models", "attention", "data"]
+Section = Literal["models", "attention", "data", "training"]
 
 HOW_TO_DECLARE = (
     f"write a module that defines MODELS and ATTENTION and name it as `specs` in {TABLE}; "
@@ -57,6 +58,14 @@ class SpecEntry(Frozen):
         return self.declared_class or self.declared_function
 
 
+class TrainingEntry(SpecEntry):
+    """One entry of TRAINING; it may name the target's own command, one for two ranks, and a speed to reach."""
+
+    has_command: bool = False
+    has_ranks: bool = False
+    min_steps_per_s: float | None = None
+
+
 class Catalog(Frozen):
     """The sections of the specs; None where the specs do not define one."""
 
@@ -64,6 +73,7 @@ class Catalog(Frozen):
     attention: dict[str, SpecEntry] | None = None
     benchmarks: dict[str, SpecEntry] | None = None  # backends of attention to be timed
     data: dict[str, SpecEntry] | None = None
+    training: dict[str, TrainingEntry] | None = None
     path: str | None = None
 
 
@@ -110,7 +120,7 @@ def judge_section(catalog: Catalog | Undeclared, section: Section, *, may_be_emp
     """
     if isinstance(catalog, Undeclared):
         return catalog.judgement
-    entries: dict[str, SpecEntry] | None = getattr(catalog, section)
+    entries: Mapping[str, SpecEntry] | None = getattr(catalog, section)
     name = section.upper()
     if entries is None:
         return error(f"the specs do not define {name}", fix=HOW_TO_DECLARE)

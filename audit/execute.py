@@ -121,7 +121,13 @@ class Execution:
         try:
             probe.close()  # what one subject does to its process is not done to the next
             probe.read.forget()
-            run = Run(target=self._target, probe=probe, seed=self._target.settings.seed)
+            name = group.subject.name
+            run = Run(
+                target=self._target,
+                probe=probe,
+                seed=self._target.settings.seed,
+                tell=lambda text: self._notify(f"{name} {text}", []),
+            )
             self._notify(group.subject.name, [])
             outcomes: dict[str, Outcome] = {}
             subject = group.subject

@@ -12,11 +12,12 @@ from audit.target import Target
 
 @dataclass(frozen=True, kw_only=True)
 class Run:
-    """What a check may use: the target, a probe into it, and the seed."""
+    """What a check may use: the target, a probe into it, and the seed. `tell` shows how far a long one is."""
 
     target: Target
     probe: Probe
     seed: int
+    tell: Callable[[str], None] = lambda text: None
 
 
 Judge = Callable[[Run], Judgement | Sequence[Judgement]]

@@ -104,6 +104,7 @@ def procedures_by_name() -> dict[str, Procedure]:
     from .benchmark import models as benchmark_models
     from .guess import find
     from .tracing import trace
+    from .training.procedures import PROCEDURES as TRAINING
 
     return {
         "environment": environment.environment,
@@ -148,6 +149,7 @@ def procedures_by_name() -> dict[str, Procedure]:
         "benchmark_attention_timed": benchmark_attention.timed,
         "benchmark_model_check": benchmark_models.check,
         "benchmark_model_timed": benchmark_models.timed,
+        **TRAINING,
     }
 
 

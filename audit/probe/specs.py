@@ -13,6 +13,7 @@ from . import spec_keys
 from .phases import phase
 from .plain import NotPlain, encodable, plain
 from .standins.installing import DECLARABLE
+from .training import entries as training
 
 _SECTIONS = ("MODELS", "ATTENTION", "BENCHMARKS", "DATA")
 _REQUIRED = {
@@ -46,6 +47,7 @@ def describe(module: str) -> dict[str, object]:
     with phase("import"):
         specs = importlib.import_module(module)
     found: dict[str, object] = {section.lower(): _section(specs, section) for section in _SECTIONS}
+    found["training"] = training.described(getattr(specs, "TRAINING", None))
     return {**found, "path": getattr(specs, "__file__", None)}
 
 

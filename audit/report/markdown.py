@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Iterator
 
 from audit.report.baselines import baseline_lines
+from audit.report.curves import curves_section
 from audit.report.defects import defects_section
 from audit.report.document import Report
 from audit.report.earlier import earlier_lines
@@ -29,6 +30,7 @@ def render_markdown(report: Report) -> str:
         "\n".join(f"- {markdown(line)}" for line in (*baseline_lines(report), *earlier_lines(report))),
         _areas(report),
         defects_section(report),
+        curves_section(report),
         *(_group(report, outcome) for outcome in _ORDER),
         _known_before(report),
         _passed(report),

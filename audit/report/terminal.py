@@ -9,6 +9,7 @@ from rich.table import Table
 from rich.text import Text
 
 from audit.report.baselines import baseline_lines
+from audit.report.curves import curve_lines
 from audit.report.defects import counted_defects, print_defects
 from audit.report.document import Report
 from audit.report.earlier import earlier_lines
@@ -42,6 +43,8 @@ def print_report(report: Report, console: Console) -> None:
         console.print(Text(one_line(line, limit=None), style="yellow"), soft_wrap=True)
     print_defects(report, console)
     console.print(_table(report))
+    for line in curve_lines(report):
+        console.print(Text(line), soft_wrap=True)
     asked_for = report.partial and not report.interrupted and len(report.results) <= _MAX_SHOWN_WHOLE
     outcomes = _LISTING if asked_for else _NEEDING_ATTENTION
     # What comes from a defect is told there, unless few results were asked for.

@@ -1,7 +1,83 @@
 """Adds `astrobio-audit train`."""
 
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Annotated
+
 import typer
+
+from audit.options import Options, add_command
+from validation.training.settings import KILLS, LIMIT_S, STEPS, VALIDATE_EVERY, TrainingSettings
+
+if TYPE_CHECKING:
+    from audit.target import Target
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainOptions(Options):
+    """What the options of `train` were set to."""
+
+    steps: Annotated[int, typer.Option("--steps", min=1, metavar="N", help="Optimizer steps of each run.")] = STEPS
+    checkpoint_every: Annotated[
+        int | None,
+        typer.Option(
+            "--checkpoint-every",
+            min=1,
+            metavar="N",
+            help="Steps between checkpoints.  [default: 100, or a quarter of the steps where that is less]",
+            show_default=False,
+        ),
+    ] = None
+    validate_every: Annotated[
+        int, typer.Option("--validate-every", min=1, metavar="N", help="Steps between looks at held-out batches.")
+    ] = VALIDATE_EVERY
+    limit_s: Annotated[
+        float, typer.Option("--limit-s", min=1, metavar="S", help="Seconds after which a run begins no further step.")
+    ] = LIMIT_S
+    kills: Annotated[
+        int, typer.Option("--kills", min=1, metavar="N", help="Kills of each declared training command.")
+    ] = KILLS
+
+    @property
+    def settings(self) -> TrainingSettings:
+        """How long the runs are."""
+        return TrainingSettings(
+            steps=self.steps,
+            checkpoint_every=self.checkpoint_every,
+            validate_every=self.validate_every,
+            limit_s=self.limit_s,
+            kills=self.kills,
+        )
+
+
+def _train(options: TrainOptions) -> None:
+    from audit.command import run_area
+    from validation.training.plan import planner_of
+
+    def with_flags(target: "Target") -> "Target":
+        # Results say how to repeat them, and are kept for runs of this length alone.
+        return target.model_copy(update={"flags": (*target.flags, *options.settings.flags)})
+
+    run_area(
+        options,
+        command="train",
+        planners=[planner_of(options.settings)],
+        keeps_results=True,
+        prepared=with_flags,
+    )
 
 
 def register(app: typer.Typer) -> None:
     """Add the command to `app`."""
+    add_command(
+        app,
+        TrainOptions,
+        name="train",
+        summary="Train every registered model and every declared training; interrupt, resume, kill and harm the "
+        "package's own trainer. What has finished is kept, so that a run that was killed goes on where it was.",
+        examples_of=[
+            "astrobio-audit train",
+            "astrobio-audit train --steps 100 --subject my_model",
+            "astrobio-audit train --steps 10000 --limit-s 3600 --output reports/training",
+        ],
+        run=_train,
+    )

@@ -1,7 +1,7 @@
 """Whether planets that were not trained on are habitable."""
 
 from collections.abc import Mapping
-from functools import cached_property
+from functools import lru_cache
 
 import torch
 import torch.nn.functional as F
@@ -28,13 +28,10 @@ class HabitabilityTask(TrainingTask):
         "fast": Preset(steps=400, batch_size=48, learning_rate=2e-3),
     }
 
-    @cached_property
+    @property
     def datasets(self) -> tuple[HabitabilityDataset, HabitabilityDataset]:
         """(training, held-out) planets, drawn one after the other and so all different."""
-        num_training = _NUM_TRAINING[self.preset_name]
-        dataset = make_habitability_dataset(num_training + _NUM_HELD_OUT, self.seed)
-        order = torch.arange(len(dataset))
-        return dataset[order[:num_training]], dataset[order[num_training:]]
+        return _simulated(_NUM_TRAINING[self.preset_name], self.seed)
 
     def build_model(self) -> nn.Module:
         """A new `HabitabilityFusion`."""
@@ -80,3 +77,10 @@ class HabitabilityTask(TrainingTask):
             others = conditions[:, [other for other in range(3) if other != index]].all(dim=1)
             figures[f"accuracy_{name}"] = float(is_right[others].double().mean())
         return figures
+
+
+@lru_cache(maxsize=2)  # simulating takes longer than many steps
+def _simulated(num_training: int, seed: int) -> tuple[HabitabilityDataset, HabitabilityDataset]:
+    dataset = make_habitability_dataset(num_training + _NUM_HELD_OUT, seed)
+    order = torch.arange(len(dataset))
+    return dataset[order[:num_training]], dataset[order[num_training:]]

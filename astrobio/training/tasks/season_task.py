@@ -1,7 +1,7 @@
 """What the tasks on seasons of climate cubes have in common: the planets, which of them are held out, and parts."""
 
 from collections.abc import Iterator, Mapping
-from functools import cached_property
+from functools import lru_cache
 
 from torch import Tensor, nn
 
@@ -19,10 +19,9 @@ class SeasonTask(TrainingTask):
 
     models: Mapping[str, str]
 
-    @cached_property
+    @property
     def _split(self) -> tuple[CubeDataset, CubeDataset]:
-        dataset = make_cube_dataset(NUM_PLANETS[self.preset_name], self.seed)
-        return split_by_planet(dataset, held_out_fraction=HELD_OUT_FRACTION, seed=self.seed)
+        return _simulated_split(NUM_PLANETS[self.preset_name], self.seed)
 
     @property
     def train(self) -> CubeDataset:
@@ -37,6 +36,12 @@ class SeasonTask(TrainingTask):
     def build_model(self) -> nn.Module:
         """A new model of the preset."""
         return create_model(self.models[self.preset_name])
+
+
+@lru_cache(maxsize=2)  # simulating takes longer than many steps, and both tasks have the same planets
+def _simulated_split(num_planets: int, seed: int) -> tuple[CubeDataset, CubeDataset]:
+    dataset = make_cube_dataset(num_planets, seed)
+    return split_by_planet(dataset, held_out_fraction=HELD_OUT_FRACTION, seed=seed)
 
 
 def parts_of(batch: Mapping[str, Tensor], *, size: int = 16) -> Iterator[dict[str, Tensor]]:

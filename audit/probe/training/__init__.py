@@ -1,0 +1,1 @@
+"""Trains the target's models: a loop that can be interrupted, its baseline, two ranks, and the target's own command."""

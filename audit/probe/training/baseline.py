@@ -1,0 +1,171 @@
+"""The best prediction that does not look at the input: constants in the place of what the model returns.
+
+Each output that depends on the weights is replaced by one constant, the same for every sample and, where its size
+differs between batches, for every place along that dimension. The constants are then fitted to the very batches on
+which they are compared, by L-BFGS from two starts: the mean of the model's outputs, and zero.
+"""
+
+import copy
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from .. import specs as specs_
+from ..models import SpecError
+from ..phases import phase
+from .loop import Loop, losses_of
+from .problem import Problem, problem_of
+
+_ITERATIONS = 100
+_SHAPE = tuple[int, ...]
+
+
+def compare(specs: str, section: str, name: str, seed: int, steps: int, folder: str) -> dict[str, object]:
+    """Return the losses of the trained model in eval mode, and of the best constants, on the same batches."""
+    problem = problem_of(specs, section, name, seed)
+    loop = Loop(problem, seed)
+    loop.load(Path(folder) / f"{steps}.pt")
+    batches = problem.compared(steps)
+    return {"model": losses_of(problem, loop.model, batches), "constant": best_constants(problem, loop.model, batches)}
+
+
+def best_constants(problem: Problem, model: torch.nn.Module, batches: list[object]) -> list[float] | None:
+    """Return the loss of each batch under the best constants found; None where the loss does not depend on any."""
+    recorded = _Recorded(model.eval())
+    others = problem.of_another_size()
+    for index, batch in enumerate([*batches, *others]):
+        recorded.turn_to(index)
+        specs_.seed_everything(problem.seed + index)
+        problem.loss(recorded, batch)
+    best: list[float] | None = None
+    for from_zero in (False, True):
+        values = _fitted(problem, recorded, batches, from_zero=from_zero)
+        if values is not None and (best is None or sum(values) < sum(best)):
+            best = values
+    return best
+
+
+def _fitted(problem: Problem, recorded: "_Recorded", batches: list[object], *, from_zero: bool) -> list[float] | None:
+    recorded.begin_constants(from_zero=from_zero)
+    if not recorded.constants:
+        return None
+    optimizer = torch.optim.LBFGS(
+        list(recorded.constants.values()), max_iter=_ITERATIONS, line_search_fn="strong_wolfe"
+    )
+    best: list[float] | None = None
+
+    def each() -> list[torch.Tensor]:
+        values = []
+        for index, batch in enumerate(batches):
+            recorded.turn_to(index)
+            specs_.seed_everything(problem.seed + index)
+            values.append(problem.loss(recorded, batch))
+        return values
+
+    def closure() -> float:
+        nonlocal best
+        optimizer.zero_grad()
+        values = each()
+        total = torch.stack(values).mean()
+        if not total.requires_grad:
+            raise _NotDependent
+        with phase("backward"):
+            total.backward()  # type: ignore[no-untyped-call]
+        numbers = [float(value.detach()) for value in values]
+        if sum(numbers) - sum(numbers) == 0 and (best is None or sum(numbers) < sum(best)):
+            best = numbers
+        return float(total.detach())
+
+    try:
+        optimizer.step(closure)  # type: ignore[no-untyped-call]
+    except _NotDependent:
+        return None
+    return best
+
+
+class _NotDependent(Exception):
+    """No constant reaches the loss."""
+
+
+class _Recorded(torch.nn.Module):
+    """Stands for the model in its loss: returns what it returned, later with constants in it.
+
+    What the loss asks for beside calling it, such as its configuration, is the model's own.
+    """
+
+    def __init__(self, model: torch.nn.Module) -> None:
+        super().__init__()
+        self.__dict__["_of"] = model  # not registered: its weights are none of ours
+        self.constants: dict[str, torch.Tensor] = {}
+        self._outputs: dict[tuple[int, int], Any] = {}
+        self._shapes: dict[str, list[_SHAPE]] = {}
+        self._sums: dict[str, list[torch.Tensor]] = {}
+        self._batch, self._calls = 0, 0
+
+    def __getattr__(self, name: str) -> Any:
+        try:
+            return super().__getattr__(name)
+        except AttributeError:
+            return getattr(self.__dict__["_of"], name)
+
+    def turn_to(self, batch: int) -> None:
+        """Say which batch the next calls are about."""
+        self._batch, self._calls = batch, 0
+
+    def forward(self, *arguments: object, **named: object) -> Any:
+        """Return the model's output for the batch; the constants where there are some."""
+        key = (self._batch, self._calls)
+        self._calls += 1
+        if key not in self._outputs:
+            with phase("forward"), torch.enable_grad():
+                output = self.__dict__["_of"](*arguments, **named)
+            self._outputs[key] = _changed(output, self._note, f"{key[1]}")
+        return _changed(self._outputs[key], self._constant, f"{key[1]}") if self.constants else self._outputs[key]
+
+    def _note(self, tensor: torch.Tensor, path: str) -> torch.Tensor:
+        if tensor.requires_grad and tensor.is_floating_point() and tensor.dim():
+            self._shapes.setdefault(path, []).append(tuple(tensor.shape))
+            self._sums.setdefault(path, []).append(tensor.detach().float())
+        return tensor.detach()
+
+    def begin_constants(self, *, from_zero: bool) -> None:
+        """Make a constant for each output that depends on the weights."""
+        self.constants = {}
+        for path, shapes in self._shapes.items():
+            if len({len(shape) for shape in shapes}) != 1:
+                raise SpecError("an output has a number of dimensions that differs between batches")
+            common = [sizes[0] if len(set(sizes)) == 1 else 1 for sizes in zip(*shapes, strict=True)]
+            common[0] = 1
+            start = torch.stack([_reduced(each, common) for each in self._sums[path]]).mean(0)
+            self.constants[path] = (torch.zeros_like(start) if from_zero else start).requires_grad_()
+
+    def _constant(self, tensor: torch.Tensor, path: str) -> torch.Tensor:
+        constant = self.constants.get(path)
+        return tensor if constant is None else constant.to(tensor.dtype).expand(tensor.shape)
+
+
+def _reduced(tensor: torch.Tensor, shape: list[int]) -> torch.Tensor:
+    dims = [dim for dim, size in enumerate(shape) if size != tensor.shape[dim]]
+    return tensor.mean(dim=dims, keepdim=True) if dims else tensor
+
+
+def _changed(value: Any, change: Callable[[torch.Tensor, str], torch.Tensor], path: str) -> Any:
+    """Return a copy of what a model returned with each tensor changed; other objects are copied one level deep."""
+    if isinstance(value, torch.Tensor):
+        return change(value, path)
+    if isinstance(value, Mapping):
+        copied = copy.copy(value) if not isinstance(value, dict) or type(value) is not dict else dict(value)
+        for key, item in value.items():
+            copied[key] = _changed(item, change, f"{path}.{key}")  # type: ignore[index]
+        return copied
+    if isinstance(value, tuple | list):
+        items = [_changed(item, change, f"{path}.{index}") for index, item in enumerate(value)]
+        return type(value)(*items) if hasattr(value, "_fields") else type(value)(items)
+    if hasattr(value, "__dict__") and not isinstance(value, type | torch.nn.Module):
+        copied = copy.copy(value)
+        for key, item in vars(value).items():
+            object.__setattr__(copied, key, _changed(item, change, f"{path}.{key}"))
+        return copied
+    return value

@@ -1,0 +1,211 @@
+"""A small package with models and trainers, each but the right one wrong by a single edit, and one run over all."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from audit.report.document import Report
+from audit.session import Request, conduct
+from audit.target import Target
+from validation.training.plan import planner_of
+from validation.training.settings import TrainingSettings
+
+MODEL = """
+class {name}(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.layer = nn.Linear(6, 2)
+        {built}
+
+    def forward(self, x):
+        {forward}
+"""
+# What is done more when it is built, the body of forward, and the check that must fail; the right one fails none.
+MODELS: dict[str, tuple[str, str, str | None]] = {
+    "Right": ("pass", "return self.layer(x)", None),
+    "Noisy": ("pass", "return self.layer(nn.functional.dropout(x, 0.1, self.training))", None),
+    "GrowsNan": (
+        "self.register_buffer('count', torch.zeros(()))",
+        "self.count += self.training; return self.layer(x) + (NAN if self.count > 700 else 0.0)",
+        "run",
+    ),
+    "Constant": ("pass", "return self.layer(torch.ones_like(x))", "learns"),
+    "Leaking": ("self.kept = []", "self.kept.append(x.new_zeros(3000)); return self.layer(x)", "memory"),
+    "Unseeded": (
+        "pass",
+        "g = torch.Generator(); g.seed(); return self.layer(x + 0.01 * torch.randn(x.shape, generator=g))",
+        "twin",
+    ),
+    "Forgetful": (
+        "self.mean = torch.zeros(6)",
+        "self.mean = 0.9 * self.mean + 0.1 * x.detach().mean(0); return self.layer(x - self.mean)",
+        "resume",
+    ),
+    "Overwriting": (
+        "self.scale = nn.Parameter(torch.ones(()))",
+        "self.scale.data.copy_(1.0 + 0.1 * x.detach().mean()); return self.layer(x) * self.scale",
+        "ranks",
+    ),
+}
+
+TRAINER = '''
+"""python -m zoo.NAME FOLDER --steps N --every N --seed N [--resume]"""
+
+import argparse, io, os, sys
+from pathlib import Path
+import torch
+from torch import nn
+
+class Net(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.first = nn.Linear(64, 256)
+        self.last = nn.Linear(256, 1)
+
+    def forward(self, x):
+        return self.last(torch.tanh(self.first(x)))
+
+def broken(model, gradients):
+    for name, p in model.named_parameters():
+        values = p.grad if gradients else p
+        if values is not None and not values.isfinite().all():
+            return name
+
+def save(path, state):
+    buffer = io.BytesIO()
+    torch.save(state, buffer)
+    aside = path.with_suffix(".partial")
+    try:
+        with aside.open("wb") as file:
+            content = buffer.getvalue()
+            for start in range(0, len(content), 16384):
+                file.write(content[start : start + 16384])
+                file.flush()
+                os.fsync(file.fileno())
+        os.replace(aside, path)
+    except OSError as error:
+        raise SystemExit(f"{path} cannot be written: {error.strerror}")
+
+def main():
+    parser = argparse.ArgumentParser()
+    parser.add_argument("folder", type=Path)
+    parser.add_argument("--steps", type=int)
+    parser.add_argument("--every", type=int)
+    parser.add_argument("--seed", type=int)
+    parser.add_argument("--resume", action="store_true")
+    given = parser.parse_args()
+    given.folder.mkdir(parents=True, exist_ok=True)
+    torch.manual_seed(given.seed)
+    model = Net()
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.05, momentum=0.9)
+    newest, done = given.folder / "newest.pt", 0
+    if given.resume and newest.exists():
+        state = torch.load(newest)
+        model.load_state_dict(state["model"])
+        optimizer.load_state_dict(state["optimizer"])
+        done = state["step"]
+    for step in range(done, given.steps):
+        generator = torch.Generator().manual_seed(given.seed * 1000 + step)
+        x = torch.randn(16, 64, generator=generator)
+        optimizer.zero_grad()
+        loss = (model(x) - x[:, :1]).square().mean()
+        if not loss.isfinite():
+            raise SystemExit(f"the loss is {float(loss)} at step {step + 1}: {broken(model, False)} is not finite")
+        loss.backward()
+        if name := broken(model, True):
+            raise SystemExit(f"the gradient of {name} is not finite at step {step + 1}")
+        optimizer.step()
+        if (step + 1) % given.every == 0:
+            if name := broken(model, False):
+                raise SystemExit(f"{name} is not finite after step {step + 1}")
+            save(newest, {"model": model.state_dict(), "optimizer": optimizer.state_dict(), "step": step + 1})
+
+if __name__ == "__main__":
+    main()
+'''
+# The single edit that makes the trainer wrong, and the check that must fail.
+TRAINERS: dict[str, tuple[str, str, str | None]] = {
+    "right_trainer": ("", "", None),
+    "unseeded": ("torch.manual_seed(given.seed)", "torch.seed()", "command_repeats"),
+    "fails": ("model = Net()", "model = Nett()", "command_repeats"),
+    "forgets_momentum": ('optimizer.load_state_dict(state["optimizer"])', "pass", "command_resumes"),
+    "writes_in_place": ('path.with_suffix(".partial")', "path", "command_killed"),
+    "looks_at_no_gradient": ("if name := broken(model, True):", "if False:", "command_nan"),
+    "names_no_parameter": ("the gradient of {name} is not finite", "diverged", "command_nan"),
+    "saves_nan": ("if name := broken(model, False):", "if False:", "command_nan"),
+    "swallows_write_errors": ('raise SystemExit(f"{path} cannot', 'return print(f"{path} cannot', "command_disk_full"),
+    "steps_by_hand": ("optimizer.step()", "[p.data.add_(p.grad, alpha=-0.05) for p in model.parameters()]", "unjudged"),
+}
+
+SPECS = """
+import torch
+from zoo import models, right_trainer
+
+def inputs(batch_size, generator):
+    return {"x": torch.randn(batch_size, 6, generator=generator)}
+
+def loss(output, inputs):
+    return (output - inputs["x"][:, :2]).square().mean()
+
+MODELS = {
+    name: {"class": f"zoo.models:{name}", "build": getattr(models, name), "inputs": inputs, "loss": loss}
+    for name in NAMES
+}
+
+def batches(seed, start_step):
+    step = start_step
+    while True:
+        x = torch.randn(16, 64, generator=torch.Generator().manual_seed(seed * 1000 + step))
+        yield x, x[:, :1]
+        step += 1
+
+def trained(module, **more):
+    return {
+        "class": "zoo.right_trainer:Net",
+        "build": right_trainer.Net,
+        "batches": batches,
+        "loss": lambda model, batch: (model(batch[0]) - batch[1]).square().mean(),
+        "optimizer": lambda model: torch.optim.SGD(model.parameters(), lr=0.05, momentum=0.9),
+        "command": "{python} -m zoo." + module
+        + " {checkpoint_dir} --steps {steps} --every {checkpoint_every} --seed {seed} {resume}",
+        **more,
+    }
+
+TRAINING = {name: trained(name) for name in TRAINERS}
+"""
+
+
+def write(root: Path, specs: str) -> Path:
+    package = root / "zoo"
+    package.mkdir(parents=True)
+    (root / "pyproject.toml").write_text('[tool.astrobio-audit]\npackage = "zoo"\nspecs = "zoo.specs"\nworkers = 2\n')
+    (package / "__init__.py").write_text("")
+    models = "import torch\nfrom torch import nn\n\nNAN = float('nan')\n"
+    for name, (built, forward, _) in MODELS.items():
+        models += MODEL.format(name=name, built=built, forward=forward)
+    (package / "models.py").write_text(models)
+    for name, (before, after, _) in TRAINERS.items():
+        assert before in TRAINER
+        (package / f"{name}.py").write_text(TRAINER.replace(before, after, 1) if before else TRAINER)
+    (package / "specs.py").write_text(f"NAMES, TRAINERS = {list(MODELS)}, {list(TRAINERS)}\n{specs}")
+    return root
+
+
+@pytest.fixture(scope="session")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Report]:
+    """Trains what a package declares; what is given replaces or follows the usual specs."""
+
+    def run(*, subjects: Any = (), only: Any = (), specs: str = SPECS, **settings: Any) -> Report:
+        root = write(tmp_path_factory.mktemp("trained") / "project", specs)
+        planner = planner_of(TrainingSettings(**settings))
+        request = Request(command="train", planners=[planner], subjects=subjects, only=only)
+        return conduct(Target.load(root), request)
+
+    return run
+
+
+@pytest.fixture(scope="session")
+def usual_specs() -> str:
+    return SPECS

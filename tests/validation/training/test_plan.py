@@ -1,0 +1,78 @@
+"""What is planned where the specs declare much, little, or nothing."""
+
+from collections.abc import Callable, Mapping
+
+import pytest
+
+from audit.report.document import Report
+from audit.results import Outcome
+from validation.training.settings import TrainingSettings
+
+Trained = Callable[..., Report]
+DECLARED = ("train.declared", "train.trainer_declared")
+FIRST_OF_COMMAND = "train.command_repeats"
+
+
+def outcomes(report: Report) -> Mapping[tuple[str, str], tuple[Outcome, str]]:
+    return {(r.check, r.subject.name): (r.outcome, r.reason or "") for r in report.results}
+
+
+def test_specs_without_training_leave_the_trainer_unjudged(trained: Trained) -> None:
+    found = outcomes(trained(only=[*DECLARED, FIRST_OF_COMMAND], specs="MODELS = {}\n"))
+    assert found["train.declared", "zoo"] == (Outcome.FAILED, "MODELS and TRAINING are empty")
+    assert found["train.trainer_declared", "zoo"] == (Outcome.ERROR, "the specs do not define TRAINING")
+    assert found[FIRST_OF_COMMAND, "zoo"][0] is Outcome.SKIPPED
+
+
+def test_an_empty_training_says_that_nothing_is_trained(trained: Trained, usual_specs: str) -> None:
+    specs = usual_specs.replace("TRAINING = {name", "TRAINING = {} and {name")
+    found = outcomes(trained(only=DECLARED, specs=specs))
+    assert found["train.declared", "zoo"][0] is Outcome.PASSED
+    assert found["train.trainer_declared", "zoo"][0] is Outcome.NOT_APPLICABLE
+
+
+def test_an_entry_without_a_command_is_trained_in_our_loop_alone(trained: Trained, usual_specs: str) -> None:
+    specs = usual_specs + "del TRAINING['right_trainer']['command']\nTRAINING = {'t': TRAINING['right_trainer']}\n"
+    found = outcomes(trained(subjects=["t"], only=["train.run", FIRST_OF_COMMAND], specs=specs, steps=12))
+    assert found["train.run", "t"][0] is Outcome.PASSED
+    assert found[FIRST_OF_COMMAND, "t"] == (
+        Outcome.SKIPPED,
+        "TRAINING['t'] declares no 'command', so the package's own trainer was not looked at",
+    )
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ("['loss'] = 3", "'loss' must be callable"),
+        ("['batches'] = lambda seed, start: iter([])", "'batches' gave 0 batches, and 12 are needed"),
+        ("['batches'] = lambda seed, start: 3", "'batches' returned int"),
+    ],
+)
+def test_an_entry_that_cannot_be_used_is_an_error(trained: Trained, usual_specs: str, change: str, said: str) -> None:
+    specs = usual_specs + f"TRAINING = {{'t': TRAINING['right_trainer']}}\nTRAINING['t']{change}\n"
+    outcome, reason = outcomes(trained(subjects=["t"], only=["train.run"], specs=specs, steps=12))["train.run", "t"]
+    assert outcome is Outcome.ERROR
+    assert said in reason
+
+
+def test_a_short_run_cannot_fail_for_learning_slowly(trained: Trained) -> None:
+    found = outcomes(trained(subjects=["Constant"], only=["train.learns"], steps=40))
+    assert found["train.learns", "Constant"][0] is Outcome.ERROR
+    assert "a run of 1000 steps would tell" in found["train.learns", "Constant"][1]
+
+
+def test_a_run_that_is_cut_short_by_its_time_concludes_nothing_and_keeps_its_curve(trained: Trained) -> None:
+    report = trained(subjects=["Right"], only=["train.run", "train.memory"], steps=10**6, limit_s=1.0)
+    by_check = {result.check: result for result in report.results}
+    assert by_check["train.run"].outcome is Outcome.ERROR
+    assert "of 1000000 steps were done within 1 s" in (by_check["train.run"].reason or "")
+    assert by_check["train.run"].evidence.series[0].name.startswith("loss")
+    assert by_check["train.memory"].outcome is Outcome.SKIPPED
+
+
+def test_flags_repeat_a_run_of_the_same_length() -> None:
+    assert TrainingSettings().flags == ()
+    assert TrainingSettings(steps=50, kills=3).flags == ("--steps", "50", "--kills", "3")
+    assert TrainingSettings(steps=50).interval == 13
+    assert TrainingSettings().interval == 100

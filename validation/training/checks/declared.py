@@ -1,0 +1,43 @@
+"""The specs declare something to train, and how the package itself trains."""
+
+from audit.catalog import HOW_TO_DECLARE, Catalog, Undeclared, judge_section
+from audit.judgement import Judgement, Measured, error, judged
+from audit.results import Check, Comparison, Severity
+
+CHECK = Check(
+    id="train.declared",
+    title="The specs declare what can be trained",
+    proves="The specs can be imported and declare at least one entry of MODELS or TRAINING.",
+    defect="specs with an empty MODELS and no TRAINING",
+    severity=Severity.MAJOR,
+)
+TRAINER_CHECK = Check(
+    id="train.trainer_declared",
+    title="The specs declare how the package trains",
+    proves="The specs define TRAINING with at least one entry.",
+    defect="specs without TRAINING, whose trainer nobody looks at",
+    severity=Severity.MAJOR,
+)
+
+
+def judge(catalog: Catalog | Undeclared) -> Judgement:
+    """Judge what the specs declare."""
+    if isinstance(catalog, Undeclared):
+        return catalog.judgement
+    if catalog.models is None and catalog.training is None:
+        return error("the specs define neither MODELS nor TRAINING", fix=HOW_TO_DECLARE)
+    return judged(
+        Measured(
+            value=len(catalog.models or {}) + len(catalog.training or {}),
+            bound=1,
+            comparison=Comparison.AT_LEAST,
+            origin="an audit of nothing proves nothing",
+            unit="entries declared",
+        ),
+        otherwise="MODELS and TRAINING are empty",
+    )
+
+
+def judge_trainer(catalog: Catalog | Undeclared) -> Judgement:
+    """Judge whether the specs define TRAINING; an empty one says that the package trains nothing."""
+    return judge_section(catalog, "training", may_be_empty=True)

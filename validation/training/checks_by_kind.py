@@ -1,0 +1,48 @@
+"""Which checks there are: of a run in our loop, and of the target's own command."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from audit.judgement import Judgement
+from audit.plan import Run
+from audit.results import Check
+from validation.training.checks import (
+    command_disk_full,
+    command_killed,
+    command_nan,
+    command_ranks,
+    command_repeats,
+    command_resumes,
+    gpus,
+    learns,
+    memory,
+    ranks,
+    resume,
+    speed,
+    twin,
+)
+from validation.training.checks import run as run_check
+from validation.training.trainee import Trainee
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainingCheck:
+    """A check, what must have passed before it, and the function that carries it out."""
+
+    check: Check
+    requires: tuple[str, ...]
+    judge: Callable[[Trainee, Run], Judgement]
+
+
+RUN_CHECKS = tuple(
+    TrainingCheck(check=module.CHECK, requires=module.REQUIRES, judge=module.judge)
+    for module in (run_check, learns, memory, twin, resume, ranks, gpus)
+)
+SPEED_CHECK = TrainingCheck(check=speed.CHECK, requires=speed.REQUIRES, judge=speed.judge)
+COMMAND_CHECKS = tuple(
+    TrainingCheck(check=module.CHECK, requires=module.REQUIRES, judge=module.judge)
+    for module in (command_repeats, command_resumes, command_killed, command_nan, command_disk_full)
+)
+COMMAND_RANKS_CHECK = TrainingCheck(
+    check=command_ranks.CHECK, requires=command_ranks.REQUIRES, judge=command_ranks.judge
+)

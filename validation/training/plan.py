@@ -1,0 +1,93 @@
+"""Which training checks should be carried out on a target."""
+
+import functools
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from audit.catalog import Catalog, SpecEntry, TrainingEntry
+from audit.judgement import Judgement
+from audit.plan import Group, Plan, PlannedCheck, Run
+from audit.results import Subject, SubjectKind
+from audit.session import Collected
+from audit.subjects import declared_subject, package_subject
+from validation.training.checks import declared
+from validation.training.settings import TrainingSettings
+
+if TYPE_CHECKING:
+    from validation.training.checks_by_kind import TrainingCheck
+    from validation.training.trainee import Trainee
+
+
+def plan_training(collected: Collected, settings: TrainingSettings | None = None) -> Plan:
+    """Plan a run of every entry of MODELS and TRAINING, and the checks of each command that TRAINING declares.
+
+    Where the specs define no TRAINING, the checks of a command are planned on the package and wait for one.
+    """
+    from validation.training.checks_by_kind import COMMAND_CHECKS, RUN_CHECKS
+
+    settings = settings or TrainingSettings()
+    catalog = collected.catalog
+    package = package_subject(collected)
+    planned = [
+        PlannedCheck(check=declared.CHECK, subject=package, judge=lambda run: declared.judge(catalog)),
+        PlannedCheck(check=declared.TRAINER_CHECK, subject=package, judge=lambda run: declared.judge_trainer(catalog)),
+    ]
+    models = catalog.models or {} if isinstance(catalog, Catalog) else {}
+    training = catalog.training if isinstance(catalog, Catalog) else None
+    if not models and not training:
+        planned += _waiting(RUN_CHECKS, package, requires=declared.CHECK.id)
+    if training is None:
+        planned += _waiting(COMMAND_CHECKS, package, requires=declared.TRAINER_CHECK.id)
+    groups = [Group(subject=package, planned=tuple(planned))]
+    for name, entry in sorted(models.items()):
+        groups.append(_group(collected, "MODELS", name, entry, settings))
+    for name, trained in sorted((training or {}).items()):
+        groups.append(_group(collected, "TRAINING", name, trained, settings))
+    return tuple(groups)
+
+
+def _waiting(checks: "tuple[TrainingCheck, ...]", package: Subject, *, requires: str) -> Iterator[PlannedCheck]:
+    for each in checks:
+        yield PlannedCheck.waiting(each.check, package, requires=requires)
+
+
+def _group(collected: Collected, section: str, name: str, entry: SpecEntry, settings: TrainingSettings) -> Group:
+    from validation.training.trainee import Trainee
+
+    specs = collected.target.settings.specs
+    assert specs is not None
+    kind = SubjectKind.TRAINING if section == "TRAINING" else SubjectKind.MODEL
+    subject = declared_subject(collected, name, entry, kind)
+    trainee = Trainee(name=name, specs=specs, section=section, entry=entry, subject=subject, settings=settings)
+    return Group(subject=subject, planned=tuple(_planned(trainee, each) for each in _checks(entry)))
+
+
+def _checks(entry: SpecEntry) -> "Iterator[TrainingCheck]":
+    from validation.training.checks_by_kind import COMMAND_CHECKS, COMMAND_RANKS_CHECK, RUN_CHECKS, SPEED_CHECK
+
+    yield from RUN_CHECKS
+    if isinstance(entry, TrainingEntry):
+        if entry.min_steps_per_s is not None:
+            yield SPEED_CHECK
+        yield from COMMAND_CHECKS
+        if entry.has_ranks:
+            yield COMMAND_RANKS_CHECK
+
+
+def _planned(trainee: "Trainee", each: "TrainingCheck") -> PlannedCheck:
+    from validation.training.checks.command_repeats import CHECK as FIRST_OF_COMMAND
+    from validation.training.checks.command_repeats import without_command
+
+    def judge(run: Run) -> Judgement:
+        entry = trainee.entry
+        lacks_command = isinstance(entry, TrainingEntry) and not entry.has_command and not entry.problem
+        if lacks_command and each.check.id == FIRST_OF_COMMAND.id:
+            return without_command(trainee)
+        return each.judge(trainee, run)
+
+    return PlannedCheck(check=each.check, subject=trainee.subject, judge=judge, requires=each.requires)
+
+
+def planner_of(settings: TrainingSettings) -> "functools.partial[Plan]":
+    """Return the planner for what the options were set to."""
+    return functools.partial(plan_training, settings=settings)

@@ -1,0 +1,252 @@
+"""A model or an entry of TRAINING as the training checks see it, with the one run that most of them look at."""
+
+import shutil
+import tempfile
+import threading
+import weakref
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from audit.catalog import SpecEntry
+from audit.gateway import ProbeFailure
+from audit.gateway.client import Plain
+from audit.plan import Run
+from audit.results import Subject
+from validation.training.settings import COMMAND_CHECKPOINT_EVERY, COMMAND_STEPS, TrainingSettings
+
+_SLACK_S = 120.0  # to build, to save, and to measure on held-out batches
+_TOLD_EVERY_S = 0.5
+PREFIX = "astrobio-audit-train-"
+
+
+@dataclass(frozen=True, kw_only=True)
+class FirstRun:
+    """The uninterrupted run.
+
+    Attributes:
+        losses: of each step.
+        seconds: of each step.
+        checkpoints: after which steps there is one.
+        digests: of the weights, after some steps.
+        validation: step and mean loss on held-out batches.
+        memory: step and resident bytes.
+        ended: why it ended before the last step.
+    """
+
+    losses: tuple[float, ...]
+    seconds: tuple[float, ...]
+    checkpoints: tuple[int, ...]
+    digests: Mapping[int, str]
+    validation: tuple[tuple[float, float], ...]
+    memory: tuple[tuple[float, float], ...]
+    ended: str | None
+
+
+@dataclass(kw_only=True)
+class Trainee:
+    """One entry of MODELS or TRAINING. `first` is filled by the check that carries the run out."""
+
+    name: str
+    specs: str
+    section: str
+    entry: SpecEntry
+    subject: Subject
+    settings: TrainingSettings
+    first: FirstRun | None = None
+    reference: "Reference | None" = None
+    _folder: str | None = field(default=None, repr=False)
+
+    @property
+    def declared_as(self) -> str:
+        """Where the specs declare it."""
+        return f"{self.section}[{self.name!r}]"
+
+    @property
+    def run_done(self) -> FirstRun:
+        """The uninterrupted run, which the checks that need it require to have passed."""
+        assert self.first is not None
+        return self.first
+
+    @property
+    def folder(self) -> str:
+        """Where the checkpoints of the run are; removed with `forget`, or at the latest when the auditor ends."""
+        if self._folder is None:
+            self._folder = tempfile.mkdtemp(prefix=PREFIX)
+            self._removal = weakref.finalize(self, shutil.rmtree, self._folder, ignore_errors=True)
+        return self._folder
+
+    def forget(self) -> None:
+        """Remove the checkpoints."""
+        if self._folder is not None:
+            self._removal()
+            self._folder = None
+
+    def call(self, run: Run, procedure: str, **given: Plain) -> Mapping[str, Plain]:
+        """Run one of the probe's training procedures on it."""
+        return run.probe.call(
+            procedure,
+            timeout_s=self.settings.limit_s + _SLACK_S,
+            specs=self.specs,
+            section=self.section,
+            name=self.name,
+            seed=run.seed,
+            **given,
+        )
+
+    def call_command(
+        self, run: Run, procedure: str, *, checkpoint_every: int = COMMAND_CHECKPOINT_EVERY, **given: Plain
+    ) -> Mapping[str, Plain]:
+        """Run one of the probe's procedures on the target's own command, in a folder of its own."""
+        with tempfile.TemporaryDirectory(prefix=PREFIX) as folder:
+            return run.probe.call(
+                procedure,
+                timeout_s=self.settings.limit_s + _SLACK_S,
+                specs=self.specs,
+                name=self.name,
+                seed=run.seed,
+                steps=COMMAND_STEPS,
+                checkpoint_every=checkpoint_every,
+                folder=folder + "/runs",
+                root=str(run.target.root),
+                source=str(run.target.source),
+                seconds=self.settings.limit_s,
+                **given,
+            )
+
+    @contextmanager
+    def told(self, run: Run) -> Iterator[None]:
+        """Show while a run is going on which step it is at."""
+        over = threading.Event()
+        progress = Path(self.folder) / "progress"
+
+        def look() -> None:
+            while not over.wait(_TOLD_EVERY_S):
+                try:
+                    done = int(progress.read_text())
+                except (OSError, ValueError):  # not there yet, or half written
+                    continue
+                run.tell(f"step {done}/{self.settings.steps}")
+
+        watcher = threading.Thread(target=look, name="training-progress", daemon=True)
+        watcher.start()
+        try:
+            yield
+        finally:
+            over.set()
+            watcher.join()
+
+
+@dataclass(frozen=True, kw_only=True)
+class CommandRun:
+    """One run of the target's own command.
+
+    Attributes:
+        status: exit status, negative after a signal; None where it is not known.
+        checksums: of the weights after each optimizer step.
+        times: in seconds, after each optimizer step.
+        said: the end of its output.
+        named: the parameter that was harmed.
+        in_time: whether it ended by itself within its time.
+    """
+
+    status: int | None
+    checksums: tuple[int, ...]
+    times: tuple[float, ...]
+    said: str
+    named: str | None
+    in_time: bool
+
+
+@dataclass(frozen=True, kw_only=True)
+class Reference:
+    """An uninterrupted run of the command, and what is known from it."""
+
+    run: CommandRun
+    forks: bool
+    largest_file_bytes: int
+
+    def position(self, run: CommandRun) -> int | None:
+        """Return from which step another run went on; None where its weights are not those of this one."""
+        if not run.checksums or run.checksums[0] not in self.run.checksums:
+            return None
+        begun = self.run.checksums.index(run.checksums[0])
+        same = self.run.checksums[begun : begun + len(run.checksums)] == run.checksums
+        return begun if same else None
+
+
+def first_run_of(reply: Mapping[str, Plain]) -> FirstRun:
+    """Read the reply to `train_run`.
+
+    Raises:
+        ProbeFailure: it is not of that form.
+    """
+    digests, ended = reply.get("digests"), reply.get("ended")
+    if not isinstance(digests, dict) or not (ended is None or isinstance(ended, str)):
+        raise ProbeFailure("the target's process sent a malformed account of its training")
+    return FirstRun(
+        losses=numbers_of(reply, "losses"),
+        seconds=numbers_of(reply, "seconds"),
+        checkpoints=tuple(int(step) for step in numbers_of(reply, "checkpoints")),
+        digests={int(step): str(digest) for step, digest in digests.items()},
+        validation=pairs_of(reply, "validation"),
+        memory=pairs_of(reply, "memory"),
+        ended=ended,
+    )
+
+
+def command_run_of(reply: Plain) -> CommandRun:
+    """Read what a reply says of one run of the command.
+
+    Raises:
+        ProbeFailure: it is not of that form.
+    """
+    if not isinstance(reply, dict):
+        raise ProbeFailure("the target's process sent a malformed account of a run")
+    status, named = reply.get("status"), reply.get("named")
+    return CommandRun(
+        status=status if isinstance(status, int) else None,
+        checksums=tuple(int(value) for value in numbers_of(reply, "checksums")),
+        times=numbers_of(reply, "times"),
+        said=str(reply.get("said")),
+        named=named if isinstance(named, str) else None,
+        in_time=reply.get("in_time") is not False,
+    )
+
+
+def command_runs_of(reply: Mapping[str, Plain], key: str) -> list[CommandRun]:
+    """Read a list of such."""
+    runs = reply.get(key)
+    if not isinstance(runs, list):
+        raise ProbeFailure("the target's process sent no account of its runs")
+    return [command_run_of(each) for each in runs]
+
+
+def numbers_of(reply: Mapping[str, Plain], key: str) -> tuple[float, ...]:
+    """Return the numbers that a reply holds under `key`.
+
+    Raises:
+        ProbeFailure: they are not of that form.
+    """
+    values = reply.get(key)
+    if not isinstance(values, list) or not all(type(value) in (int, float) for value in values):
+        raise ProbeFailure(f"the target's process sent a reply without {key}")
+    return tuple(value for value in values if isinstance(value, int | float))
+
+
+def pairs_of(reply: Mapping[str, Plain], key: str) -> tuple[tuple[float, float], ...]:
+    """Return the pairs of numbers that a reply holds under `key`.
+
+    Raises:
+        ProbeFailure: they are not of that form.
+    """
+    values = reply.get(key)
+    pairs = []
+    for value in values if isinstance(values, list) else [None]:
+        match value:
+            case [int() | float() as first, int() | float() as second]:
+                pairs.append((float(first), float(second)))
+            case _:
+                raise ProbeFailure(f"the target's process sent a reply without {key}")
+    return tuple(pairs)
