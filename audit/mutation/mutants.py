@@ -22,7 +22,6 @@ class Mutant:
         operator: name of the operator.
         path: of the file, relative to the target.
         line: first line that the edit changes, from 1.
-        end_line: last line of the statement that it changes.
         lines: lines of the original of which one must run for the edit to be reached.
         text: the whole file with the edit.
         diff: the edit, without the names of files.
@@ -36,10 +35,10 @@ class Mutant:
     diff: str
 
     @property
-    def id(self) -> str:
-        """Digest of what it is, for a file name and for a person who wants to name it."""
+    def digest(self) -> str:
+        """SHA-256 of what it is."""
         content = f"{self.operator}\0{self.path}\0{self.text}"
-        return hashlib.sha256(content.encode("utf-8", "surrogateescape")).hexdigest()[:16]
+        return hashlib.sha256(content.encode("utf-8", "surrogateescape")).hexdigest()
 
 
 def mutants_of(source: str, *, path: str, operators: Sequence[Operator]) -> list[Mutant]:
@@ -57,11 +56,10 @@ def mutants_of(source: str, *, path: str, operators: Sequence[Operator]) -> list
     tree = ast.parse(source)
     seen = {ast.dump(tree)}
     module = cst.parse_module(source)
+    parts = _Parts(module)
     found = []
-    for operator, node, replacement in _edits(module, operators):
-        changed = module.deep_replace(node, replacement)
-        assert isinstance(changed, cst.Module)
-        text = changed.code
+    for operator, node, replacement, top in _edits(module, operators):
+        text = parts.text_with(top, node, replacement)
         try:
             form = ast.dump(ast.parse(text))
             compile(text, path, "exec", dont_inherit=True)
@@ -74,7 +72,34 @@ def mutants_of(source: str, *, path: str, operators: Sequence[Operator]) -> list
     return sorted(found, key=lambda mutant: (mutant.line, mutant.operator))
 
 
-def _edits(module: cst.Module, operators: Sequence[Operator]) -> Iterator[tuple[Operator, cst.CSTNode, cst.CSTNode]]:
+class _Parts:
+    """The text of each top statement of a file: an edit writes one of them anew, and not the whole file."""
+
+    def __init__(self, module: cst.Module) -> None:
+        self._module = module
+        self._codes = [module.code_for_node(statement) for statement in module.body]
+        whole, body = module.code, "".join(self._codes)
+        if not whole.endswith(("\n", "\r")):  # the last statement is written with a line break all the same
+            whole += module.default_newline
+        start = whole.index(body)
+        self._before, self._after = whole[:start], whole[start + len(body) :]
+
+    def text_with(self, top: cst.CSTNode, node: cst.CSTNode, replacement: cst.CSTNode) -> str:
+        """Return the text with `replacement` in the place of `node`, which is or lies in the statement `top`."""
+        changed = replacement if node is top else top.deep_replace(node, replacement)
+        assert isinstance(changed, cst.CSTNode)
+        codes = list(self._codes)
+        codes[next(index for index, each in enumerate(self._module.body) if each is top)] = self._module.code_for_node(
+            changed
+        )
+        return "".join((self._before, *codes, self._after))
+
+
+_Edit = tuple[Operator, cst.CSTNode, cst.CSTNode, cst.CSTNode]
+
+
+def _edits(module: cst.Module, operators: Sequence[Operator]) -> Iterator[_Edit]:
+    """Yield each operator with the node, what takes its place, and the top statement around it."""
     by_type: dict[type[cst.CSTNode], list[Operator]] = defaultdict(list)
     for operator in operators:
         for kind in operator.nodes:
@@ -84,7 +109,7 @@ def _edits(module: cst.Module, operators: Sequence[Operator]) -> Iterator[tuple[
         node, ancestors = pending.pop()
         for operator in by_type.get(type(node), ()):
             for replacement in operator.edits(node, Around(ancestors)):
-                yield operator, node, replacement
+                yield operator, node, replacement, ancestors[1] if len(ancestors) > 1 else node
         if isinstance(node, cst.Annotation):  # what it says is for readers and type checkers
             continue
         below = (*ancestors, node)

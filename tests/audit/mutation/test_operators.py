@@ -63,3 +63,23 @@ def test_what_a_class_says_in_annotations_is_not_mutated() -> None:
         mutants_of("def f(x: 'a @ b.mT * scale') -> 'q * scale':\n    pass\n", path="a.py", operators=all_operators())
         == []
     )
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "x = q * scale",
+        "\n# first\nx = q * scale  # last\n\n# end",
+        "x = q * scale\r\ny = 1\r\n",
+        "y = 1\r\nx = q * scale",
+    ],
+)
+def test_the_rest_of_a_file_stays_as_it_is(source: str) -> None:
+    drop = operators_by_name()["drop_scale"]
+    (mutant,) = mutants_of(source, path="a.py", operators=[drop])
+    assert mutant.text.rstrip() == source.replace("q * scale", "q").rstrip()
+
+
+@pytest.mark.parametrize("source", ["", "# nothing\n", '"""Only words."""\n'])
+def test_a_file_without_code_has_no_mutants(source: str) -> None:
+    assert mutants_of(source, path="a.py", operators=all_operators()) == []
