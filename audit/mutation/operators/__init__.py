@@ -1,0 +1,1 @@
+"""One operator per file, with what it does, why it matters, and examples that are its tests."""

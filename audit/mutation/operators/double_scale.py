@@ -1,0 +1,32 @@
+"""Scores that are scaled twice."""
+
+from collections.abc import Iterator
+
+import libcst as cst
+
+from audit.mutation.forms import is_scale
+from audit.mutation.operator import Around, Operator
+
+
+class DoubleScale(Operator):
+    """What is multiplied by a scale, or divided by a square root, is so a second time."""
+
+    name = "double_scale"
+    title = "attention scores are scaled twice"
+    why = "the weights become nearly even: every query attends to everything a little"
+    equivalent = "where the scale is 1, or all scores of a row are equal"
+    nodes = (cst.BinaryOperation,)
+    EXAMPLES = (
+        ("scores = q @ k.mT * scale\n", ("scores = q @ k.mT * scale * scale\n",)),
+        ("q = q / math.sqrt(d)\n", ("q = q / math.sqrt(d) / math.sqrt(d)\n",)),
+        ("q = q * d ** -0.5\n", ("q = q * d ** -0.5 * d ** -0.5\n",)),
+    )
+    UNCHANGED = ("y = a * b\n", "scale = 1.0 / math.sqrt(d)\n", "scale = d ** -0.5\n")
+
+    def edits(self, node: cst.CSTNode, around: Around) -> Iterator[cst.CSTNode]:
+        """Yield the operation with its right side once more."""
+        assert isinstance(node, cst.BinaryOperation)
+        is_number = isinstance(node.left, cst.Float | cst.Integer)
+        if isinstance(node.operator, cst.Multiply | cst.Divide) and is_scale(node.right) and not is_number:
+            inner = node.with_changes(lpar=[], rpar=[])
+            yield cst.BinaryOperation(inner, node.operator, node.right, lpar=node.lpar, rpar=node.rpar)

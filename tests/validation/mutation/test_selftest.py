@@ -1,0 +1,25 @@
+"""`astrobio-audit selftest` on a small package with specs."""
+
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+FIXTURE = Path(__file__).parents[2] / "fixtures" / "attention" / "clean"
+
+
+@pytest.mark.slow
+def test_the_audit_finds_a_mistake_in_attention_and_leaves_the_target_alone(
+    run: Callable[..., Any], tmp_path: Path
+) -> None:
+    root = tmp_path / "target"
+    shutil.copytree(FIXTURE, root, ignore=shutil.ignore_patterns("__pycache__"))
+    before = {path: path.read_bytes() for path in root.rglob("*.py")}
+    ended = run(root, "--only", "drop_scale", "--only", "softmax_axis", command="selftest")
+    assert ended.report.results
+    assert {result.outcome.value for result in ended.report.results} == {"passed"}
+    assert ended.code == 0
+    assert ended.report.results[0].evidence.unit == "failing checks"
+    assert {path: path.read_bytes() for path in root.rglob("*.py")} == before

@@ -1,0 +1,127 @@
+"""Copies of the target in which mutants are tried. The target itself is never written to.
+
+A copy holds what git tracks and what it does not ignore, and beside that compiled extensions in the package, without
+which it could not be imported; without git it holds everything but version control, caches and environments.
+"""
+
+import os
+import shutil
+import stat
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+
+from audit.provenance import git_output
+from audit.static.discovery import ENVIRONMENT_MARKERS, SKIPPED_NAMES
+from audit.target import Target
+
+_COMPILED = (".so", ".pyd", ".dylib")
+_OURS = ("__pycache__", ".pytest_cache")
+_State = tuple[int, int, int]  # mode, size, time of the last change
+
+
+def files_of(target: Target) -> list[str]:
+    """Return the files and links to copy, relative to the target's root, sorted.
+
+    Raises:
+        OSError: a folder cannot be read.
+    """
+    root = target.root
+    listed = git_output(root, "ls-files", "-z", "--cached", "--others", "--exclude-standard", "--", ".")
+    found: set[str] = set()
+    for name in [os.fsdecode(each) for each in listed.split(b"\0") if each] if listed is not None else ["."]:
+        path = root / name
+        if path.is_dir() and not path.is_symlink():  # the whole, or a submodule
+            found.update(_below(root, path))
+        elif os.path.lexists(path):  # it may be tracked and deleted
+            found.add(name)
+    package = target.package_path
+    if package.is_dir():
+        found.update(name for name in _below(root, package) if name.endswith(_COMPILED))
+    return sorted(found)
+
+
+def _below(root: Path, folder: Path) -> Iterator[str]:
+    for path, folders, names in os.walk(folder):
+        here = Path(path)
+        links = [name for name in folders if (here / name).is_symlink()]
+        folders[:] = sorted(name for name in folders if name not in links and _is_wanted(here / name))
+        for name in (*names, *links):
+            yield (here / name).relative_to(root).as_posix()
+
+
+def _is_wanted(folder: Path) -> bool:
+    vendored = folder.name in ("_vendor", "vendor", "third_party")
+    if folder.name in SKIPPED_NAMES and not vendored:
+        return False
+    return not any(os.path.lexists(folder / marker) for marker in ENVIRONMENT_MARKERS)
+
+
+class Copy:
+    """One copy, which is put back to what it was after each mutant."""
+
+    def __init__(self, origin: Path, names: list[str], folder: Path) -> None:
+        """Copy the files `names` of `origin` into `folder`, which must not exist.
+
+        Raises:
+            OSError: something cannot be read or written.
+        """
+        self._origin = origin
+        self.root = folder
+        folder.mkdir(parents=True)
+        for name in names:
+            self._copy(name)
+        self._states = self._look()
+
+    def _copy(self, name: str) -> None:
+        source, place = self._origin / name, self.root / name
+        place.parent.mkdir(parents=True, exist_ok=True)
+        if source.is_symlink():
+            # One that leads into the target leads to the same place of the copy: tests may write through it.
+            leads = Path(os.path.normpath(source.parent / os.readlink(source)))
+            inside = leads.is_relative_to(self._origin)
+            place.symlink_to(
+                os.path.relpath(self.root / leads.relative_to(self._origin), place.parent) if inside else leads
+            )
+        elif stat.S_ISREG(source.stat().st_mode):  # a pipe has no end, a socket no content
+            shutil.copy2(source, place)
+            os.chmod(place, stat.S_IMODE(place.stat().st_mode) | stat.S_IWUSR)
+
+    def write(self, name: str, text: str) -> None:
+        """Put another text in the place of a file; a link is replaced, not followed."""
+        place = self.root / name
+        place.unlink()
+        place.write_text(text, encoding="utf-8", newline="")
+
+    def restore(self) -> list[str]:
+        """Put everything back; return what had changed, apart from caches."""
+        now = self._look()
+        changed = sorted(name for name in now.keys() | self._states.keys() if now.get(name) != self._states.get(name))
+        for name in changed:
+            place = self.root / name
+            if name in self._states:
+                if place.is_dir() and not place.is_symlink():
+                    shutil.rmtree(place)
+                place.unlink(missing_ok=True)
+                self._copy(name)
+                self._states[name] = _state(place)
+            elif os.path.lexists(place):
+                place.unlink()
+        return changed
+
+    def _look(self) -> dict[str, _State]:
+        found = {}
+        for path, folders, names in os.walk(self.root):
+            here = Path(path)
+            for name in [name for name in folders if name in _OURS]:
+                shutil.rmtree(here / name, ignore_errors=True)
+            folders[:] = [name for name in folders if name not in _OURS]
+            for name in (*names, *(name for name in folders if (here / name).is_symlink())):
+                with suppress(OSError):
+                    found[(here / name).relative_to(self.root).as_posix()] = _state(here / name)
+        return found
+
+
+def _state(path: Path) -> _State:
+    seen = path.lstat()
+    return (seen.st_mode, seen.st_size, seen.st_mtime_ns)

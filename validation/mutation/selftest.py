@@ -1,0 +1,234 @@
+"""The audit judged by the same mutants: what it passes without a mistake, it must not pass with one."""
+
+import threading
+import time
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from pathlib import Path
+from queue import SimpleQueue
+
+from audit.attention.plan import plan_attention
+from audit.command import conduct_shown, deliver, prepare_output
+from audit.errors import UsageError
+from audit.execute import Execution
+from audit.judgement import Judgement, Measured, error, judged, skipped
+from audit.mutation.mutants import Mutant
+from audit.mutation.registry import operators_by_name
+from audit.plan import Group, Plan
+from audit.results import Check, Comparison, Frozen, Location, Outcome, Result, Severity, SubjectKind
+from audit.session import Collected, Request
+from audit.stopping import stop_if_wanted
+from audit.target import Target
+from validation.mutation.command import SelftestOptions
+from validation.mutation.copies import Copy, files_of
+from validation.mutation.kept import KeptVerdicts, digests_of
+from validation.mutation.plan import mutants_to_try, plan_of, sampled, split_only
+from validation.mutation.reach import modules_reaching
+from validation.mutation.run import limits_of, load_target, working_folder
+from validation.smoke.plan import plan_smoke
+
+CHECK = Check(
+    id="selftest.mutation",
+    title="The audit finds a mistake in the code",
+    proves="With one mistake in attention or model code a check of the areas `attention` or `smoke` fails that passes "
+    "without it.",
+    defect="a check that passes whatever the code computes",
+    severity=Severity.MAJOR,
+)
+_ORIGIN = "a check that passes on code and on the same code with a mistake does not tell the two apart"
+_OF_CODE = (SubjectKind.ATTENTION, SubjectKind.KERNEL, SubjectKind.MODEL)
+_Key = tuple[str, str]
+
+
+class Seen(Frozen):
+    """What the audit says of one mutant: the check that failed and its subject, or how much passed."""
+
+    failed: str | None
+    detail: str
+    unjudged: int = 0
+
+
+class Passing(Frozen):
+    """The checks that pass without a mutant, with their subjects."""
+
+    passed: frozenset[_Key]
+    others: int
+
+
+@dataclass
+class Audit:
+    """The areas `attention` and `smoke` of the target, repeated in copies of it."""
+
+    target: Target
+    folder: Path
+    workers: int
+    kept: KeptVerdicts
+    names: Sequence[str]
+    time_limit_s: float | None
+    begun: float = field(default_factory=time.monotonic)
+    _idle: SimpleQueue[Copy] = field(default_factory=SimpleQueue)
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def prepare(self) -> None:
+        """Make the copies and the plan.
+
+        Raises:
+            UsageError: the target cannot be copied.
+        """
+        for number in range(self.workers):
+            try:
+                copy = Copy(self.target.root, list(self.names), self.folder / str(number) / self.target.root.name)
+            except OSError as problem:
+                raise UsageError(f"{self.target.root}: cannot be copied: {problem}") from problem
+            self._idle.put(copy)
+
+    def judge(self, mutant: Mutant) -> Judgement:
+        """Return whether the audit finds a mutant.
+
+        Raises:
+            KeyboardInterrupt: the user asked to stop.
+        """
+        with self._lock:
+            passing = self._passing
+        if not passing.passed:
+            return error("without a mutant no check of the areas attention and smoke passes")
+        key = f"{self.kept.whole}\0{mutant.digest}"
+        seen = self.kept.get(key, Seen)
+        if seen is None:
+            if self.time_limit_s is not None and time.monotonic() - self.begun > self.time_limit_s:
+                return skipped(f"not tried: the time limit of {self.time_limit_s:g} s was reached")
+            seen = self._try(mutant, passing)
+            self.kept.put(key, seen)
+        return _concluded(mutant, seen)
+
+    @cached_property
+    def _collected(self) -> Collected:
+        return Collected(self.target, cache=True)
+
+    @cached_property
+    def _plan(self) -> Plan:
+        """The checks of single models and mechanisms, and not those of the package as a whole."""
+        try:
+            groups = (*plan_attention(self._collected), *plan_smoke(self._collected))
+        finally:
+            self._collected.close()
+        return tuple(replace(group, conclude=None) for group in groups if group.subject.kind in _OF_CODE)
+
+    @cached_property
+    def _passing(self) -> Passing:
+        key = f"passing\0{self.kept.whole}"
+        known = self.kept.get(key, Passing)
+        if known is None:
+            results = self._carried_out(self.target, self._plan, workers=self.workers, fail_fast=False)
+            passed = frozenset(_key(result) for result in results if result.outcome is Outcome.PASSED)
+            known = Passing(passed=passed, others=len(results) - len(passed))
+            self.kept.put(key, known)
+        return known
+
+    def _try(self, mutant: Mutant, passing: Passing) -> Seen:
+        plan = tuple(self._concerned(mutant, passing))
+        copy = self._idle.get()
+        try:
+            copy.write(mutant.path, mutant.text)
+            results = self._carried_out(self._target_in(copy), plan, workers=1, fail_fast=True)
+        finally:
+            copy.restore()
+            self._idle.put(copy)
+        found = next((result for result in results if result.outcome is Outcome.FAILED), None)
+        if found:
+            return Seen(failed=found.check, detail=f"{found.check} on {found.subject.name}")
+        unjudged = sum(result.outcome in (Outcome.ERROR, Outcome.SKIPPED) for result in results)
+        return Seen(failed=None, detail=f"{len(results) - unjudged} checks pass with it", unjudged=unjudged)
+
+    def _target_in(self, copy: Copy) -> Target:
+        target = self.target
+        settings = target.settings.model_copy(update={"workers": 1})
+        source = copy.root / target.source.relative_to(target.root)
+        return target.model_copy(update={"root": copy.root, "source": source, "settings": settings})
+
+    def _concerned(self, mutant: Mutant, passing: Passing) -> Iterable[Group]:
+        """Yield the groups whose subject's module reaches the mutated one by imports, the nearest first.
+
+        Of each group only those checks are left that pass without a mutant, for the others say nothing of one.
+        """
+        near = modules_reaching(self._collected.analysis, mutant.path, self._collected.rooted)
+        groups = []
+        for group in self._plan:
+            left = tuple(each for each in group.planned if (each.check.id, each.subject.name) in passing.passed)
+            module = group.subject.module or ""
+            if left and module in near:
+                groups.append((near[module], group.subject.name, replace(group, planned=left)))
+        for _, _, group in sorted(groups, key=lambda each: each[:2]):
+            yield group
+
+    def _carried_out(self, target: Target, plan: Plan, *, workers: int, fail_fast: bool) -> list[Result]:
+        settings = target.settings.model_copy(update={"workers": workers})
+        run = Execution(target.model_copy(update={"settings": settings}), plan, fail_fast=fail_fast, one_thread=True)
+        if plan:
+            run.run()
+        stop_if_wanted()
+        return run.results
+
+
+def _key(result: Result) -> _Key:
+    return (result.check, result.subject.name)
+
+
+def _concluded(mutant: Mutant, seen: Seen) -> Judgement:
+    operator = operators_by_name()[mutant.operator]
+    measured = Measured(
+        value=int(seen.failed is not None),
+        bound=1,
+        comparison=Comparison.AT_LEAST,
+        origin=_ORIGIN,
+        unit="failing checks",
+    )
+    lines = [f"{operator.title}, and {seen.detail}", mutant.diff, operator.why]
+    if seen.unjudged:
+        lines.append(f"{seen.unjudged} checks that pass without it came to no conclusion")
+    if operator.equivalent:
+        lines.append(f"the mutant is no mistake {operator.equivalent}")
+    return judged(measured, otherwise="\n".join(lines), location=Location(path=mutant.path, line=mutant.line))
+
+
+def run_selftest(options: SelftestOptions) -> None:
+    """Try the mutants of the target on this audit.
+
+    Raises:
+        UsageError: the options or the configuration need correcting, or there is nothing to mutate.
+        typer.Exit: always at the end, with the report's exit code.
+    """
+    operators, checks = split_only(options.only or ())
+    target = load_target(options)
+    looked = Collected(target, cache=options.cache)
+    try:
+        pairs = mutants_to_try(looked, operators, training=False)
+    finally:
+        looked.close()
+    chosen = sampled(pairs, options.max_mutants, target.settings.seed)
+    prepare_output(options)
+    with working_folder() as folder:
+        try:
+            names = files_of(target)
+        except OSError as problem:
+            raise UsageError(f"{target.root}: cannot be copied: {problem}") from problem
+        kept = KeptVerdicts(target, "selftest", digests_of(target.root, names), enabled=options.cache)
+        audit = Audit(
+            target=target,
+            folder=folder,
+            workers=min(target.workers, len(chosen)),
+            kept=kept,
+            names=names,
+            time_limit_s=options.time_limit,
+        )
+        audit.prepare()
+        request = Request(
+            command="selftest",
+            planners=[lambda collected: plan_of(CHECK, chosen, lambda mutant, run: audit.judge(mutant))],
+            only=checks,
+            subjects=options.subject or (),
+            limits=limits_of(options, chosen, len(pairs)),
+        )
+        report = conduct_shown(target, request, quiet=options.quiet)
+    deliver(report, form=options.form, quiet=options.quiet, output=options.output)
