@@ -19,13 +19,17 @@ from .outputs_alike import moved_runs, run
 _MOST_TOLD = 300
 
 
-def compiles(specs: str, name: str, seed: int, batch_size: int, backend: str) -> dict[str, object]:
+def compiles(specs: str, name: str, seed: int, batch_size: int, backend: str, whole_graph: bool) -> dict[str, object]:
     """Run a batch through the model and through what `torch.compile` makes of it, in eval mode.
+
+    With `whole_graph` a break of the graph is refused. The same code may be captured more than once all the same: a
+    later call can differ in what the graph was made for.
 
     Returns:
         `whole` and, of a second run, `again`; `moved.<i>`; `compiled`; `plain` and `learned`: loss and gradients
         without and with it; `shaken.<i>`: those of the model and its inputs moved by one unit in the last place;
-        `frames` that were captured, of those `tried`, `breaks` of the graph and `why`; `refused`: what was raised.
+        `frames` that were captured, of those `tried` (with `whole_graph` they are not counted), in so many `graphs`,
+        `breaks` of the graph and `why`; `refused`: what was raised.
     """
     model = built(specs, name, seed).eval()
     inputs = inputs_of(specs, name, seed, batch_size)
@@ -43,7 +47,7 @@ def compiles(specs: str, name: str, seed: int, batch_size: int, backend: str) ->
 
         dynamo.reset()
         dynamo.utils.counters.clear()
-        compiled = torch.compile(model, backend=backend)
+        compiled = torch.compile(model, backend=backend, fullgraph=whole_graph)
         assert isinstance(compiled, nn.Module)
         try:
             # With gradients on, so that what is compiled is what a training step runs, and once for both.
@@ -54,6 +58,7 @@ def compiles(specs: str, name: str, seed: int, batch_size: int, backend: str) ->
             return reply | {"refused": f"{type(error).__name__}: {str(error)[:_MOST_TOLD]}"}
         breaks = dict(dynamo.utils.counters["graph_break"])
         frames = dict(dynamo.utils.counters["frames"])
+        graphs = int(dynamo.utils.counters["stats"]["unique_graphs"])
         dynamo.reset()
     renamed = {key.replace("gradient._orig_mod.", "gradient."): tensor for key, tensor in learned.items()}
     return reply | {
@@ -62,6 +67,7 @@ def compiles(specs: str, name: str, seed: int, batch_size: int, backend: str) ->
         "refused": None,
         "frames": int(frames.get("ok", 0)),
         "tried": int(frames.get("total", 0)),
+        "graphs": graphs,
         "breaks": sum(breaks.values()),
         "why": str(next(iter(breaks), ""))[:_MOST_TOLD],
     }

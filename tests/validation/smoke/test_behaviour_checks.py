@@ -80,6 +80,7 @@ WRONG: dict[str, tuple[str, str, str, str]] = {
         "y = self.mixed(x, attention_mask); return self.head(y * 2 if torch.compiler.is_dynamo_compiling() else y)",
         "", "compile",
     ),
+    "breaks_the_graph": ("", f"torch._dynamo.graph_break(); {ELSE}", "'compiles': True", "compile"),
     "compiles_not_as_declared": ("", f"refuse_to_compile(); {ELSE}", "'compiles': True", "compile"),
     "another_for_exports": (
         "", "y = self.mixed(x, attention_mask); return self.head(y * 2 if torch.compiler.is_exporting() else y)", "",
@@ -130,6 +131,7 @@ UNJUDGED: dict[str, tuple[str, str, str, str, str]] = {
 # Right in another way than the first, and passed by the check named.
 RIGHT: dict[str, tuple[str, str, str, str]] = {
     "right": ("", ELSE, "", "compile"),
+    "right_as_declared": ("", ELSE, "'compiles': True", "compile"),
     "drops_out": (
         "self.dropout = nn.Dropout(0.5)", "return self.head(self.dropout(self.mixed(x, attention_mask)))", "",
         "train_eval",

@@ -1,8 +1,12 @@
 """What torch.compile makes of the model computes what the model does."""
 
+from collections.abc import Mapping
+
 import torch
+from torch import Tensor
 
 from audit.gateway import TargetRaised
+from audit.gateway.client import Plain
 from audit.judgement import Judgement, error, failed, not_applicable
 from audit.plan import Run
 from audit.raised import describe_raised
@@ -33,7 +37,7 @@ def judge(model: RegisteredModel, run: Run) -> Judgement:
     if isinstance(declared, str):
         return not_applicable(f"the specs leave it to {declared}, another model of the same class")
     try:
-        reply = model.call_on_batch(run, "model_compiles", backend=BACKEND)
+        reply = model.call_on_batch(run, "model_compiles", backend=BACKEND, whole_graph=bool(declared))
     except TargetRaised as raised:
         return error(describe_raised(raised, run.target))
     whole, plain = tensors_of(reply, "whole"), tensors_of(reply, "plain")
@@ -43,17 +47,28 @@ def judge(model: RegisteredModel, run: Run) -> Judgement:
         return error("no reference to compare with: two passes of the model itself differ")
     if reply.get("refused") is not None:
         reason = f"torch.compile refuses it: {text_of(reply, 'refused')}"
-        return failed(reason) if declared else not_applicable(f"{reason}; the specs do not promise that it compiles")
+        if declared:
+            return failed(
+                f"the specs declare that it compiles, and it is not captured as one graph: {reason}",
+                fix="rewrite what breaks the graph, or declare nothing: then what is captured is compared all the same",
+            )
+        return not_applicable(f"{reason}; the specs do not promise that it compiles")
+    if declared:
+        graphs = number_of(reply, "graphs")
+        if not graphs:
+            return failed("the specs declare that it compiles, and torch.compile captures nothing of it")
+        return _compared(reply, whole, plain, f"captured whole, as it is promised, for {graphs:g} forms of the call")
     captured, tried, breaks = (number_of(reply, key) for key in ("frames", "tried", "breaks"))
-    if not captured and not declared:
+    if not captured:
         return not_applicable("torch.compile captures nothing of it and runs it as it is; the specs promise no more")
     why = f", the first break for: {text_of(reply, 'why')}" if breaks else ""
     pieces = f"captured in {captured:g} of {tried:g} pieces, graph breaks: {breaks:g}{why}"
-    if declared and (captured, tried) != (1, 1):
-        return failed(
-            f"the specs declare that it compiles, and it is not captured as one graph: {pieces}",
-            fix="rewrite what breaks the graph, or declare nothing: then what is captured is compared all the same",
-        )
+    return _compared(reply, whole, plain, pieces)
+
+
+def _compared(
+    reply: Mapping[str, Plain], whole: Mapping[str, Tensor], plain: Mapping[str, Tensor], pieces: str
+) -> Judgement:
     how = f"backend {BACKEND!r}, which needs no C++ compiler: the graph is compared, not generated code; {pieces}"
     found = gaps(whole, tensors_of(reply, "compiled"), moved_of(reply))
     found += gaps(plain, tensors_of(reply, "learned"), moved_of(reply, "shaken"))
