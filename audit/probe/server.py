@@ -81,7 +81,18 @@ def procedures_by_name() -> dict[str, Procedure]:
     """Import torch and all of the probe, and nothing else; return what can be called."""
     import torch  # noqa: F401  # before all else
 
-    from . import attention, branches, branches_survey, environment, libraries, models, reproducing, specs
+    from . import (
+        attention,
+        branches,
+        branches_survey,
+        claim_figures,
+        claim_pairs,
+        environment,
+        libraries,
+        models,
+        reproducing,
+        specs,
+    )
     from .guess import find
     from .tracing import trace
 
@@ -96,6 +107,12 @@ def procedures_by_name() -> dict[str, Procedure]:
         "model_save": models.save,
         "model_load": models.load,
         "model_reached": models.reached,
+        "claim_outputs": claim_pairs.outputs,
+        "claim_times": claim_pairs.times,
+        "claim_peaks": claim_pairs.peaks,
+        "claim_outcomes": claim_figures.outcomes,
+        "claim_figure": claim_figures.figure,
+        "claim_command": claim_figures.command,
         "attention_run": branches.forcing(attention.run),
         "attention_branches": branches.forcing(branches_survey.survey),
         "attention_find": find.find,
