@@ -25,6 +25,10 @@ def slow(x):
     time.sleep(0.005)  # a thousand times what the other takes, so that a busy machine changes nothing
     return x + x
 
+def very_slow(x):
+    time.sleep(0.3)
+    return x * 2
+
 def fast(x):
     return x * 2
 

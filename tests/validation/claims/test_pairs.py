@@ -99,8 +99,8 @@ def test_a_baseline_that_knows_float32_alone_needs_another_that_is_exact(measure
 
 
 def test_too_little_time_for_the_samples_is_undecided(measured: Measure) -> None:
-    # 64 calls of 5 ms are 0.32 s a pair, and a second less what it took to warm up leaves fewer than six of them.
-    found = measured(speed("slow", "fast", more="at_least = 2.0\ntimeout_s = 2.0", pairs=10_000))
+    # Six pairs take 3.6 s, after 3 s for comparing the two and warming them up.
+    found = measured(speed("very_slow", "very_slow", more="at_least = 2.0\ntimeout_s = 5.0", pairs=10_000))
     assert found.outcome == "error"
     assert any(words in (found.reason or "") for words in ("needs more samples", "timed out"))
 
