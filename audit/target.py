@@ -11,14 +11,15 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
+from audit.claims import AnyClaim, distinct, problem_of
 from audit.errors import UsageError
 
 _TABLE_NAME = "astrobio-audit"
 TABLE = f"[tool.{_TABLE_NAME}]"
 _MAX_MIB = 2**30  # a petabyte: the byte count still fits what the kernel takes as a limit
-_MAX_SHOWN = 80
+_MAX_SHOWN = 76
 _MAX_PATHS = 10
 DottedName = Annotated[str, Field(pattern=r"^[A-Za-z_]\w*(\.[A-Za-z_]\w*)*$")]
 
@@ -62,6 +63,14 @@ class Settings(BaseModel):
         True
     )
     seed: Annotated[int, Field(ge=0, lt=2**63, description="Seed of weights and inputs.")] = 0
+    claims: Annotated[
+        tuple[AnyClaim, ...], Field(strict=False, description="What the owners publish, and how it is measured.")
+    ] = ()
+
+    @field_validator("claims")
+    @classmethod
+    def _have_ids_of_their_own(cls, claims: tuple[AnyClaim, ...]) -> tuple[AnyClaim, ...]:
+        return distinct(claims)
 
 
 class Target(BaseModel):
@@ -302,6 +311,8 @@ def _validated(table: Mapping[str, object], flags: Mapping[str, object]) -> Sett
 def _first_problem(error: ValidationError) -> str:
     first = error.errors()[0]
     key = _shortened(".".join(str(part) for part in first["loc"]) or "value")
+    if first["loc"][:1] == ("claims",) and (problem := problem_of(first["type"], first["loc"])):
+        return f"{key}: {problem}, got {_shown(first['input'])}"
     if first["type"] == "extra_forbidden":
         close = difflib.get_close_matches(key, Settings.model_fields, n=1)
         known = f"did you mean {close[0]!r}?" if close else f"known keys: {', '.join(sorted(Settings.model_fields))}"
@@ -309,6 +320,7 @@ def _first_problem(error: ValidationError) -> str:
     if first["type"] == "string_pattern_mismatch":
         return f"{key}: should be a dotted name, as in an import statement, got {_shown(first['input'])}"
     message = "input should be a list" if first["type"] == "tuple_type" else first["msg"].lower()
+    message = message.removeprefix("value error, ")
     return f"{key}: {message}, got {_shown(first['input'])}"
 
 

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 
 from audit.report.document import Report
 from audit.report.text import cell_code, number, one_line
-from audit.results import Result, Series
+from audit.results import Outcome, Result, Series
 
 WIDTH = 48
 _BLOCKS = "▁▂▃▄▅▆▇█"
@@ -45,9 +45,13 @@ def drawn(report: Report) -> Iterator[tuple[Result, Series]]:
                 yield result, series
 
 
-def curve_lines(report: Report) -> list[str]:
-    """Return a line for each curve: subject, name, blocks, first and last value, and what is counted."""
-    rows = list(drawn(report))
+def curve_lines(report: Report, *, of_passes: bool = True) -> list[str]:
+    """Return a line for each curve: subject, name, blocks, first and last value, and what is counted.
+
+    Without those `of_passes` only what did not pass is drawn: where there are many, they hide what matters.
+    """
+    every = drawn(report)
+    rows = [(result, series) for result, series in every if of_passes or result.outcome is not Outcome.PASSED]
     subject_width = max((len(one_line(result.subject.name, 40)) for result, _ in rows), default=0)
     name_width = max((len(one_line(series.name, 40)) for _, series in rows), default=0)
     return [

@@ -78,7 +78,7 @@ def test_the_configuration_digest_does_not_depend_on_where_the_interpreter_lies(
         ("packge = 'zoo'", r"packge: unknown key; did you mean 'package'?"),
         (
             "xyzzy = 1",
-            "xyzzy: unknown key; known keys: baseline, disable, enable, exclude, forks, memory_mb, notebooks",
+            "xyzzy: unknown key; known keys: baseline, claims, disable, enable, exclude, forks, memory_mb, notebooks",
         ),
         ("package = 3", "package: input should be a valid string, got 3"),
         ("package = 'zoo-1'", "package: should be a dotted name"),

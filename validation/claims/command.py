@@ -1,7 +1,60 @@
 """Adds `astrobio-audit claims`."""
 
+import functools
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Annotated
+
 import typer
+
+from audit.errors import UsageError
+from audit.options import Options, add_command
+
+if TYPE_CHECKING:
+    from audit.target import Target
+
+SlowOption = Annotated[bool, typer.Option("--slow", help="Measure the claims that take long too.")]
+
+
+@dataclass(frozen=True, kw_only=True)
+class ClaimsOptions(Options):
+    """What the options of `claims` were set to."""
+
+    slow: SlowOption = False
+
+
+def _claims(options: ClaimsOptions) -> None:
+    from audit.command import run_area
+    from validation.claims.plan import plan_claims
+
+    if options.workers not in (None, 1):
+        raise UsageError("--workers: claims are measured one after another, for one would slow down another")
+    run_area(
+        options,
+        command="claims",
+        planners=[functools.partial(plan_claims, slow=options.slow)],
+        prepared=functools.partial(alone, slow=options.slow),
+    )
+
+
+def alone(target: "Target", *, slow: bool) -> "Target":
+    """Return the target with one process at a time, and with `--slow` in what repeats a result."""
+    settings = target.settings.model_copy(update={"workers": 1})
+    flags = (*target.flags, *(("--slow",) if slow else ()))
+    return target.model_copy(update={"settings": settings, "flags": flags})
 
 
 def register(app: typer.Typer) -> None:
     """Add the command to `app`."""
+    add_command(
+        app,
+        ClaimsOptions,
+        name="claims",
+        summary="Measure what the target's owners publish of it, and verify or refute it with an interval. Claims are "
+        "declared in its pyproject.toml.",
+        examples_of=[
+            "astrobio-audit claims",
+            "astrobio-audit claims --slow --output build/claims",
+            "astrobio-audit claims --subject flash_is_twice_as_fast",
+        ],
+        run=_claims,
+    )
