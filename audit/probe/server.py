@@ -119,7 +119,6 @@ def procedures_by_name() -> dict[str, Procedure]:
         "model_save": models.save,
         "model_load": models.load,
         "model_reached": models.reached,
-<<<<<<< HEAD
         **behaving.PROCEDURES,
         "model_meta_build": construction.meta_build,
         "model_initialisation": construction.initialisation,
@@ -138,14 +137,12 @@ def procedures_by_name() -> dict[str, Procedure]:
         "data_splits": data.splits,
         "import_file": standalone.import_file,
         "devices": standalone.devices,
-=======
         "claim_outputs": claim_pairs.outputs,
         "claim_times": claim_pairs.times,
         "claim_peaks": claim_pairs.peaks,
         "claim_outcomes": claim_figures.outcomes,
         "claim_figure": claim_figures.figure,
         "claim_command": claim_figures.command,
->>>>>>> claims
         "attention_run": branches.forcing(attention.run),
         "attention_branches": branches.forcing(branches_survey.survey),
         "attention_find": find.find,

@@ -10,6 +10,7 @@ from audit.results import Outcome, Result, Series
 WIDTH = 48
 _BLOCKS = "▁▂▃▄▅▆▇█"
 _NOT_FINITE = "x"
+_TRAINING = "train."
 _DRAWN = ("loss", "validation loss")  # series whose names begin so
 
 
@@ -45,13 +46,16 @@ def drawn(report: Report) -> Iterator[tuple[Result, Series]]:
                 yield result, series
 
 
-def curve_lines(report: Report, *, of_passes: bool = True) -> list[str]:
+def curve_lines(report: Report) -> list[str]:
     """Return a line for each curve: subject, name, blocks, first and last value, and what is counted.
 
-    Without those `of_passes` only what did not pass is drawn: where there are many, they hide what matters.
+    Of passes only those of trainings are drawn: the others are many, and hide what matters.
     """
-    every = drawn(report)
-    rows = [(result, series) for result, series in every if of_passes or result.outcome is not Outcome.PASSED]
+    rows = [
+        (result, series)
+        for result, series in drawn(report)
+        if result.check.startswith(_TRAINING) or result.outcome is not Outcome.PASSED
+    ]
     subject_width = max((len(one_line(result.subject.name, 40)) for result, _ in rows), default=0)
     name_width = max((len(one_line(series.name, 40)) for _, series in rows), default=0)
     return [

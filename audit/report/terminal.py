@@ -43,7 +43,7 @@ def print_report(report: Report, console: Console) -> None:
         console.print(Text(one_line(line, limit=None), style="yellow"), soft_wrap=True)
     print_defects(report, console)
     console.print(_table(report))
-    for line in curve_lines(report, of_passes=report.command == "train"):
+    for line in curve_lines(report):
         console.print(Text(line), soft_wrap=True)
     asked_for = report.partial and not report.interrupted and len(report.results) <= _MAX_SHOWN_WHOLE
     outcomes = _LISTING if asked_for else _NEEDING_ATTENTION

@@ -4,11 +4,11 @@ from collections.abc import Callable
 
 from rich.console import Console
 
-from audit.report.curves import curve_lines, curves_section, spark_line
+from audit.report.curves import curve_lines, curves_section, drawn, spark_line
 from audit.report.document import Report
 from audit.report.markdown import render_markdown
 from audit.report.terminal import print_report
-from audit.results import Evidence, Result, Series, Subject, SubjectKind
+from audit.results import Evidence, Outcome, Result, Series, Subject, SubjectKind
 
 MakeReport = Callable[..., Report]
 MakeResult = Callable[..., Result]
@@ -55,6 +55,14 @@ def test_the_curve_is_in_the_terminal_and_in_markdown_with_its_ends(
 def test_a_curve_that_several_checks_carry_is_drawn_once(make_report: MakeReport, make_result: MakeResult) -> None:
     results = [with_series(make_result(check=check), series(1.0, 0.0)) for check in ("train.learns", "train.run")]
     assert len(curve_lines(make_report(results))) == 1
+
+
+def test_of_other_passes_no_curve_is_drawn_in_the_terminal(make_report: MakeReport, make_result: MakeResult) -> None:
+    passed = with_series(make_result(check="smoke.overfits"), series(1.0, 0.0))
+    assert curve_lines(make_report([passed])) == []
+    assert len(list(drawn(make_report([passed])))) == 1
+    failed = with_series(make_result(Outcome.FAILED, check="smoke.overfits"), series(1.0, 0.0))
+    assert len(curve_lines(make_report([failed]))) == 1
 
 
 def test_a_report_without_curves_has_no_section(make_report: MakeReport, make_result: MakeResult) -> None:
