@@ -189,9 +189,7 @@ def _tensored(value: object) -> object:
     if isinstance(value, list | tuple):
         return [_tensored(item) for item in value]
     if hasattr(value, "__array__") and not isinstance(value, type):
-        import numpy  # there, or nothing would have this method
-
-        array = numpy.array(value)
+        array = value.__array__().copy()  # its own: a tensor of an array that cannot be written to warns
         return torch.from_numpy(array) if array.dtype.kind in "biufc" and array.dtype.isnative else array.tolist()
     return value
 

@@ -18,6 +18,8 @@ PROBE_MAY_TRY = {
     "audit/probe/branches.py": {"triton.runtime.interpreter", "triton.runtime.jit"},
     "audit/probe/guess/caches.py": {"transformers.cache_utils"},
 }
+# Copies a model by way of a pickle within the target's process: what is read is what it has written just before.
+READS_ITS_OWN_PICKLES = {"audit/probe/state.py"}
 # What parts of the zoo ask for beside torch: dependencies of this project, extras, and kernels where there are any.
 ZOO_MAY_ASK_FOR = {
     "astrobio/attention": {"triton", "flash_attn", "flash_attn_interface"},
@@ -145,4 +147,5 @@ def test_models_and_tasks_are_there_with_torch_alone() -> None:
 
 @pytest.mark.parametrize("path", SOURCES, ids=id_of)
 def test_nothing_is_unpickled(path: Path) -> None:
-    assert offences(path, ("pickle", "dill", "cloudpickle", "marshal", "shelve")) == []
+    found = offences(path, ("pickle", "dill", "cloudpickle", "marshal", "shelve"))
+    assert found == (["pickle"] if id_of(path) in READS_ITS_OWN_PICKLES else [])
