@@ -29,6 +29,16 @@ class RegisteredModel:
         """Run one of the probe's model procedures on this model."""
         return run.probe.call(procedure, specs=self.specs, name=self.name, seed=run.seed)
 
+    def stand_in(self, reply: Mapping[str, Plain]) -> str | None:
+        """Return what was built in the model's place, by the `class` of a reply; None where it is the model.
+
+        For checks that do not wait for smoke.build.
+        """
+        built = text_of(reply, "class")
+        if built == self.entry.declared and self.subject.digest is not None:
+            return None
+        return f"what is built is {built}, another class than the one declared: see smoke.build"
+
     def call_on_batch(self, run: Run, procedure: str, **arguments: Plain) -> Mapping[str, Plain]:
         """The same with a batch of inputs, and what else the procedure takes."""
         given: dict[str, Plain] = {"specs": self.specs, "name": self.name, "seed": run.seed, "batch_size": BATCH_SIZE}

@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 from ..outputs import flatten
-from ..parts import built, inputs_of
+from ..parts import built, class_path, inputs_of
 from ..phases import phase
 from ..tensors import dump
 from .batches import Inputs, copied, per_sample, tensors_of
@@ -33,7 +33,8 @@ def compiles(specs: str, name: str, seed: int, batch_size: int, backend: str, wh
     """
     model = built(specs, name, seed).eval()
     inputs = inputs_of(specs, name, seed, batch_size)
-    reply: dict[str, object] = {"whole": run(model, copied(inputs)), "again": run(model, copied(inputs))}
+    reply: dict[str, object] = {"class": class_path(model)}
+    reply |= {"whole": run(model, copied(inputs)), "again": run(model, copied(inputs))}
     reply |= moved_runs(model, inputs, seed)
     reply["plain"] = dump(gradients_of(model, specs, name, copied(inputs), seed))
 
@@ -82,7 +83,8 @@ def exports(specs: str, name: str, seed: int, batch_size: int, *, dynamic: bool)
     """
     model = built(specs, name, seed).eval()
     inputs = inputs_of(specs, name, seed, batch_size)
-    reply: dict[str, object] = {"whole": run(model, copied(inputs)), "again": run(model, copied(inputs))}
+    reply: dict[str, object] = {"class": class_path(model)}
+    reply |= {"whole": run(model, copied(inputs)), "again": run(model, copied(inputs))}
     reply |= moved_runs(model, inputs, seed) | {"refused": None}
     with phase("export"):
         try:

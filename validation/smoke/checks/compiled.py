@@ -40,6 +40,8 @@ def judge(model: RegisteredModel, run: Run) -> Judgement:
         reply = model.call_on_batch(run, "model_compiles", backend=BACKEND, whole_graph=bool(declared))
     except TargetRaised as raised:
         return error(describe_raised(raised, run.target))
+    if stand_in := model.stand_in(reply):
+        return error(stand_in)
     whole, plain = tensors_of(reply, "whole"), tensors_of(reply, "plain")
     if problem := unusable(whole) or _unusable_gradients(plain):
         return error(f"no reference to compare with: {problem}")

@@ -37,6 +37,8 @@ def judge(model: RegisteredModel, run: Run) -> Judgement:
         if raised.phase == "run the export":
             return failed(f"the exported program cannot be run: {describe_raised(raised, run.target)}")
         return error(describe_raised(raised, run.target))
+    if stand_in := model.stand_in(reply):
+        return error(stand_in)
     whole = tensors_of(reply, "whole")
     if problem := unusable(whole):
         return error(f"no reference to compare with: {problem}")

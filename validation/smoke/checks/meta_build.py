@@ -7,7 +7,7 @@ from audit.judgement import Judgement, Measured, error, judged, not_applicable
 from audit.plan import Run
 from audit.raised import judge_raised
 from audit.results import Check, Comparison, Severity
-from validation.smoke.model import RegisteredModel, listed, names_of, number_of, table_of, text_of
+from validation.smoke.model import RegisteredModel, listed, names_of, number_of, table_of
 
 CHECK = Check(
     id="smoke.meta_build",
@@ -29,10 +29,8 @@ def judge(model: RegisteredModel, run: Run) -> Judgement:
         reply = run.probe.call_unharmed("model_meta_build", specs=model.specs, name=model.name, seed=run.seed)
     except TargetRaised as raised:
         return judge_raised(raised, run.target, phases=("build on meta",))
-    if text_of(reply, "class") != model.entry.declared or model.subject.digest is None:
-        return error(
-            f"what is built is {text_of(reply, 'class')}, another class than the one declared: see smoke.build"
-        )
+    if stand_in := model.stand_in(reply):
+        return error(stand_in)
     usual, meta = ({name: str(form) for name, form in table_of(reply, key).items()} for key in ("usual", "meta"))
     wrong = [
         f"{name} is {meta.get(name, 'absent')} on meta and {usual.get(name, 'absent')} elsewhere"
