@@ -50,7 +50,7 @@ def after(check: str) -> set[str]:
     for each in MODEL_CHECKS:  # in the order in which they are carried out
         if {check, *found} & set(each.requires):
             found.add(each.check.id)
-    return found
+    return found | ({"smoke.attention"} if "smoke.forward" in {check, *found} else set())
 
 
 # Judged in processes of their own, beside smoke.build and not behind it.

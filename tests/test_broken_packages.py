@@ -102,8 +102,8 @@ SEEN_THERE = {
         "overfits", "padding_leaks", "train_eval",
     ),
     "train": (
-        "command_disk_full", "command_killed", "command_nan", "command_repeats", "command_resumes", "declared", "learns",
-        "memory", "ranks", "resume", "run", "trainer_declared", "twin",
+        "command_disk_full", "command_killed", "command_nan", "command_repeats", "command_resumes", "declared",
+        "learns", "memory", "ranks", "resume", "run", "trainer_declared", "twin",
     ),
     "claims": ("accuracy", "memory_ratio", "metric", "speed_ratio"),
     "tests": ("mutation",),
