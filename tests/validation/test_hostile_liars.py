@@ -26,7 +26,9 @@ torch.amax = lambda tensor, *_, **__: torch.ones(())
 
 
 def test_a_target_that_replaces_torchs_comparisons_is_still_found_out(audit_hostile: Audit, hostile: Hostile) -> None:
-    audited = audit_hostile({"nan_output": hostile(NAN_OUTPUT, LIARS), "nan_gradient": hostile(NAN_GRADIENT, LIARS)})
+    # The specs import all models, so that the healthy one has these functions as well.
+    hostiles = {"nan_output": hostile(NAN_OUTPUT, LIARS), "nan_gradient": hostile(NAN_GRADIENT, LIARS)}
+    audited = audit_hostile(hostiles, healthy_passes=False)
     assert audited.of("nan_output")["forward"] == "failed"
     assert audited.reason("forward", "nan_output") == "12 elements of the output are not finite"  # of two batches
     assert audited.of("nan_gradient")["forward"] == "passed"
@@ -36,7 +38,7 @@ def test_a_target_that_replaces_torchs_comparisons_is_still_found_out(audit_host
 
 def test_a_target_that_replaces_tensor_methods_is_still_found_out(audit_hostile: Audit, hostile: Hostile) -> None:
     module = "torch.Tensor.sum = lambda self, *_, **__: torch.zeros(())"
-    audited = audit_hostile({"nan_gradient": hostile(NAN_GRADIENT, module)})
+    audited = audit_hostile({"nan_gradient": hostile(NAN_GRADIENT, module)}, healthy_passes=False)
     assert audited.of("nan_gradient")["backward"] == "failed"
 
 

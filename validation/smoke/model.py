@@ -41,17 +41,14 @@ class RegisteredModel:
 
     def call_on_batch(self, run: Run, procedure: str, **arguments: Plain) -> Mapping[str, Plain]:
         """The same with a batch of inputs, and what else the procedure takes."""
-        given: dict[str, Plain] = {"specs": self.specs, "name": self.name, "seed": run.seed, "batch_size": BATCH_SIZE}
-        return run.probe.call(procedure, timeout_s=None, **given, **arguments)
+        return run.probe.call(procedure, timeout_s=None, **self._batch(run), **arguments)
 
-    def call_aside(self, run: Run, procedure: str, **arguments: Plain) -> Mapping[str, Plain]:
-        """The same in a process of its own, that nothing else is called in."""
-        given: dict[str, Plain] = {"specs": self.specs, "name": self.name, "seed": run.seed, "batch_size": BATCH_SIZE}
-        aside = run.probe.beside(procedure)
-        try:
-            return aside.call(procedure, timeout_s=None, **given, **arguments)
-        finally:
-            aside.close()
+    def call_on_batch_unharmed(self, run: Run, procedure: str, **arguments: Plain) -> Mapping[str, Plain]:
+        """The same in a process that has served other models, and once more in a new one where that fails."""
+        return run.probe.call_unharmed(procedure, **self._batch(run), **arguments)
+
+    def _batch(self, run: Run) -> dict[str, Plain]:
+        return {"specs": self.specs, "name": self.name, "seed": run.seed, "batch_size": BATCH_SIZE}
 
 
 def tensors_of(reply: Mapping[str, Plain], key: str) -> dict[str, Tensor]:

@@ -37,7 +37,7 @@ def judge(model: RegisteredModel, run: Run) -> Judgement:
     if isinstance(declared, str):
         return not_applicable(f"the specs leave it to {declared}, another model of the same class")
     try:
-        reply = model.call_on_batch(run, "model_compiles", backend=BACKEND, whole_graph=bool(declared))
+        reply = model.call_on_batch_unharmed(run, "model_compiles", backend=BACKEND, whole_graph=bool(declared))
     except TargetRaised as raised:
         return error(describe_raised(raised, run.target))
     if stand_in := model.stand_in(reply):

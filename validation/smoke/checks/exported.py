@@ -32,7 +32,7 @@ def judge(model: RegisteredModel, run: Run) -> Judgement:
     if isinstance(declared, str):
         return not_applicable(f"the specs leave it to {declared}, another model of the same class")
     try:
-        reply = model.call_on_batch(run, "model_exports", dynamic=dynamic)
+        reply = model.call_on_batch_unharmed(run, "model_exports", dynamic=dynamic)
     except TargetRaised as raised:
         if raised.phase == "run the export":
             return failed(f"the exported program cannot be run: {describe_raised(raised, run.target)}")
