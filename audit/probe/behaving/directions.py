@@ -9,6 +9,7 @@ from .. import specs as specs_
 from ..parts import SpecError, built, inputs_of
 from ..phases import phase
 from .batches import Inputs, changed, copied, in_dtype
+from .cuts import Cuts
 from .gradients import loss_on
 from .moving import moved
 
@@ -26,7 +27,8 @@ def along_directions(specs: str, name: str, seed: int, batch_size: int) -> dict[
     Returns:
         `directions`: of each, what it is `of`, its `slope` by backward, its `steps`, each half the one before, and the
         `differences` over them; `moved`: how far the loss is from itself with every number moved by one unit in the
-        last place; `loss`; `inner`: the dtype of the loss; `tiny`: whether the specs' smallest model was built.
+        last place; `loss`; `inner`: the coarsest dtype on the way to the loss; `tiny`: whether the specs' smallest model
+        was built.
     """
     model, is_tiny = _smallest(specs, name, seed)
     model.double().eval()
@@ -42,7 +44,8 @@ def along_directions(specs: str, name: str, seed: int, batch_size: int) -> dict[
 
     given = changed(inputs, leaf)
     # What the target writes into must not reach the differences below.
-    loss = loss_on(model, specs, name, changed(given, lambda path, t: t if t.requires_grad else t.clone()))
+    with Cuts() as cuts:
+        loss = loss_on(model, specs, name, changed(given, lambda path, t: t if t.requires_grad else t.clone()))
     with phase("backward"):
         found = torch.autograd.grad(loss, [*parameters, *leaves], allow_unused=True)
 
@@ -72,7 +75,7 @@ def along_directions(specs: str, name: str, seed: int, batch_size: int) -> dict[
         "directions": directions,
         "moved": max(rounded),
         "loss": value,
-        "inner": str(loss.dtype).removeprefix("torch."),
+        "inner": str(cuts.dtype or loss.dtype).removeprefix("torch."),
         "tiny": is_tiny,
     }
 

@@ -49,7 +49,9 @@ def judge(model: RegisteredModel, run: Run) -> Judgement:
             return failed(f"the specs declare float64, and {reason}")
         return not_applicable(f"it does not run in float64, which the specs do not promise: {reason}")
     if text_of(reply, "inner") != "float64":
-        return not_applicable(f"in float64 its loss is {text_of(reply, 'inner')}, too coarse for differences")
+        return not_applicable(
+            f"on the way to its loss numbers in float64 become {text_of(reply, 'inner')}, too coarse for differences"
+        )
     directions = _directions(reply, number_of(reply, "moved"))
     flat = [each for each in directions if each.slope == 0 and each.error == 0]
     sharp = [each for each in directions if each not in flat and each.bound <= _SHARP * _size(each)]
