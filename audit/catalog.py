@@ -102,7 +102,7 @@ def read_catalog(target: Target, probe: Probe) -> Catalog:
     except TargetRaised as raised:
         reason = f"specs {target.settings.specs}: {describe_raised(raised, target)}"
         place = location_of(raised, target)
-        judge = error if raised.is_out_of_memory else failed
+        judge = error if raised.is_of_the_machine else failed
         raise Undeclared(judge(reason, location=place)) from raised
     except ValidationError as invalid:
         raise Undeclared(

@@ -17,6 +17,8 @@ def describe_raised(raised: TargetRaised, target: Target) -> str:
     """Return one sentence: the phase, the exception's type and its message."""
     if raised.is_out_of_memory:
         return f"out of memory during {raised.phase}: {_short(str(raised), target)}"
+    if raised.is_out_of_disk:
+        return f"out of disk space during {raised.phase}: {_short(str(raised), target)}"
     return f"{raised.phase} raised {_short(str(raised), target)}"
 
 
@@ -39,10 +41,10 @@ def location_of(raised: TargetRaised, target: Target) -> Location | None:
 def judge_raised(raised: TargetRaised, target: Target, *, phases: Iterable[str]) -> Judgement:
     """Fail when the exception came from one of `phases`, which the check is about; else the check was not carried out.
 
-    A refused allocation is never a failure: it says something about the memory limit.
+    A refused allocation and a full disk are never a failure: they say something about the machine.
     """
     reason, place = describe_raised(raised, target), location_of(raised, target)
-    if raised.phase in phases and not raised.is_out_of_memory:
+    if raised.phase in phases and not raised.is_of_the_machine:
         return failed(reason, location=place)
     return error(reason, location=place)
 

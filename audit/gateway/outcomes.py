@@ -46,3 +46,16 @@ class TargetRaised(Exception):
         return self.type_name in ("MemoryError", "OutOfMemoryError") or (
             self.type_name in ("RuntimeError", "OSError") and any(text in self.message.lower() for text in texts)
         )
+
+    @property
+    def is_out_of_disk(self) -> bool:
+        """Whether something could not be written for want of space, which says something about the machine."""
+        texts = ("no space left on device", "file too large", "disk quota exceeded")
+        return self.type_name in ("OSError", "SafetensorError", "RuntimeError") and any(
+            text in self.message.lower() for text in texts
+        )
+
+    @property
+    def is_of_the_machine(self) -> bool:
+        """Whether the machine refused something, so that nothing is known of the target."""
+        return self.is_out_of_memory or self.is_out_of_disk

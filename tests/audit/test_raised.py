@@ -108,3 +108,19 @@ def test_a_relative_path_is_taken_from_the_current_folder(
     monkeypatch.chdir(tmp_path)
     assert make_target().relative("project/zoo/__init__.py") == "zoo/__init__.py"
     assert make_target().relative(tmp_path) is None
+
+
+@pytest.mark.parametrize(
+    ("type_name", "message"),
+    [
+        ("OSError", "[Errno 28] No space left on device: '/tmp/x'"),
+        ("OSError", "[Errno 27] File too large"),
+        ("SafetensorError", "Error while serializing: I/O error: No space left on device (os error 28)"),
+    ],
+)
+def test_a_full_disk_is_not_the_targets_failure(make_target: MakeTarget, type_name: str, message: str) -> None:
+    full = raised(type_name, message, phase="save")
+    judgement = judge_raised(full, make_target(), phases=("save",))
+    assert judgement.outcome is Outcome.ERROR
+    assert judgement.reason == f"out of disk space during save: {type_name}: {message}"
+    assert judge_raised(raised(type_name, "other", "save"), make_target(), phases=("save",)).outcome is Outcome.FAILED

@@ -27,8 +27,8 @@ def along_directions(specs: str, name: str, seed: int, batch_size: int) -> dict[
     Returns:
         `directions`: of each, what it is `of`, its `slope` by backward, its `steps`, each half the one before, and the
         `differences` over them; `moved`: how far the loss is from itself with every number moved by one unit in the
-        last place; `loss`; `inner`: the coarsest dtype on the way to the loss; `tiny`: whether the specs' smallest model
-        was built.
+        last place; `loss`; `inner`: the coarsest dtype on the way to it; `tiny`: whether the specs' smallest model was
+        built.
     """
     model, is_tiny = _smallest(specs, name, seed)
     model.double().eval()

@@ -45,7 +45,7 @@ def judge(model: RegisteredModel, run: Run) -> Judgement:
         )
     except TargetRaised as raised:
         reason = describe_raised(raised, run.target)
-        if declared is not None and not raised.is_out_of_memory:
+        if declared is not None and not raised.is_of_the_machine:
             return failed(f"the specs declare float64, and {reason}")
         return not_applicable(f"it does not run in float64, which the specs do not promise: {reason}")
     if text_of(reply, "inner") != "float64":
