@@ -46,7 +46,7 @@ def decode_lines(choices: Mapping[str, Any], *, qualname: str, suffix: str = "")
     lines += [f"        {line}" for line in _call(form, cached=True)]
     if cache["path"] is not None:
         lines += [f"        cache = {_at('answer', cache['path'])}"]
-    lines += [f"        outputs.append({TAKEN[form['out']].format(y=_at('answer', form['pick']))})"]
+    lines += [f"        outputs.append({TAKEN[form['out']].format(y=_at('answer', cache['pick']))})"]
     return [*lines, "        start += length", "    return torch.cat(outputs, dim=1)", "", ""]
 
 

@@ -14,6 +14,7 @@ from audit.report.defects import counted_defects, print_defects
 from audit.report.document import Report
 from audit.report.earlier import earlier_lines
 from audit.report.text import number, one_line, percent, plain
+from audit.report.undeclared import undeclared_line
 from audit.results import Evidence, Outcome, Result
 from audit.score import Verdict
 
@@ -43,9 +44,11 @@ def print_report(report: Report, console: Console) -> None:
         console.print(Text(one_line(line, limit=None), style="yellow"), soft_wrap=True)
     print_defects(report, console)
     console.print(_table(report))
+    asked_for = report.partial and not report.interrupted and len(report.results) <= _MAX_SHOWN_WHOLE
+    if not asked_for and (undeclared := undeclared_line(report)):
+        console.print(Text(undeclared, style="yellow"), soft_wrap=True)
     for line in curve_lines(report):
         console.print(Text(line), soft_wrap=True)
-    asked_for = report.partial and not report.interrupted and len(report.results) <= _MAX_SHOWN_WHOLE
     outcomes = _LISTING if asked_for else _NEEDING_ATTENTION
     # What comes from a defect is told there, unless few results were asked for.
     counting = [r for r in report.results if not r.set_apart and (asked_for or r.defect is None)]

@@ -259,7 +259,7 @@ def located(answer: object, form: Form, leaves: Mapping[str, torch.Tensor | None
     """Return the form with the place and layout of the output in what was returned; None where there is none."""
     function = form["canonical"] == "function"
     outs = layouts.FUNCTION_LAYOUTS if function else (form["layout"], "BLC", *layouts.MODULE_LAYOUTS)
-    for pick in _places(answer):
+    for pick in places(answer):
         for out in dict.fromkeys((form["layout"], *outs)):
             trial = form | {"pick": pick, "out": out}
             try:
@@ -276,7 +276,7 @@ def _has_others(answer: object, pick: list[object]) -> bool:
     picked = cast(Any, answer)
     for part in pick:
         picked = _part(picked, part)
-    others = (_part(answer, place[0]) for place in _places(answer) if place and place != pick)
+    others = (_part(answer, place[0]) for place in places(answer) if place and place != pick)
     return any(
         isinstance(each, torch.Tensor)
         and each.is_floating_point()
@@ -289,7 +289,7 @@ def _has_others(answer: object, pick: list[object]) -> bool:
 _PREFERRED = ("hidden_states", "last_hidden_state", "output", "out", "x", "attn_output", "attention_output", "context")
 
 
-def _places(answer: object) -> list[list[object]]:
+def places(answer: object) -> list[list[object]]:
     """Return the paths to tensors in what was returned, the likeliest first."""
     if isinstance(answer, torch.Tensor):
         return [[]]

@@ -6,8 +6,9 @@ A convention is plain data, kept in the form under `cache`:
 - `first`: what it is given first: None, `dict`, `list`, `pair` (`[None, None]`), `dynamic` (of transformers), or
   `{"$call": ...}`, an object of the target's own class;
 - `path`: where the next cache is in what is returned; None where the first one is written into;
-- `flags`: further arguments of every call; `starts`: arguments that get the number of tokens that were cached,
-  `positions`: those that get the positions of the new tokens, each with its recipe;
+- `pick`: where the output is in what a call with the cache returns: `return (out, cache) if use_cache else out`;
+- `flags`: further arguments of every such call, set to True; `starts`: arguments that get the number of tokens that
+  were cached, `positions`: those that get the positions of the new tokens, each with its recipe;
 - `reset`: the method that empties what the module keeps; `mask`: whether a causal mask has to be passed;
 - `makes positions`: whether the call makes positions itself where those that it takes are left out.
 """
@@ -21,8 +22,8 @@ from typing import Any, cast
 
 import torch
 
-from . import masks, structure, trying
-from .adapting import Form, called
+from . import cache_places, masks, structure, trying
+from .adapting import Form, Misfit, called, output, places
 from .constructing import Constructor
 from .conventions import Sizes
 from .problems import told
@@ -39,8 +40,9 @@ _NAMES = re.compile(
     r"incremental_state|inference_params|prev_kvs?|attn_cache|decode_cache|cached_kv|prev_key_values?)$"
 )
 _FLAGS = re.compile(
-    r"^(use_cache|use_kv_cache|use_past|return_(kv_)?caches?|return_past(_key_values?)?|return_kv|return_present|"
-    r"cache_kv|save_cache|output_caches?|update_cache|with_cache)$"
+    r"^(use_(kv_)?caches?|use_caching|use_past|(return|output)_(new_|kv_)?caches?|"
+    r"(return|output)_(past|present)s?(_(kvs?|key_values?))?|(return|output)_(kvs?|key_values?)|"
+    r"cache_kv|save_cache|update_cache|with_cache)$"
 )
 _STARTS = re.compile(
     r"^(start_pos|offset|past_length|start_position|cur_pos|current_pos|start_index|pos_offset|position_offset|"
@@ -96,10 +98,11 @@ def decoded(
         if cache["parameter"] and not uncached:
             more[cache["parameter"]] = state
         own = form | {"start": start, "arguments": form["arguments"] | positions}
+        own = own if uncached else own | {"pick": cache["pick"]}
         answers: list[object] = []
         outputs.append(called(function, own, part, is_causal=False, namespace=namespace, more=more, answers=answers))
         if cache["path"] is not None and not uncached:
-            state = _at(answers[0], cache["path"])
+            state = cache_places.at(answers[0], cache["path"])
         start = end
     return torch.cat(outputs, dim=1)
 
@@ -123,8 +126,13 @@ def with_cache(target: Target, form: Form, source: Source, sizes: Sizes) -> tupl
     reason: str | None = None
     for option in options[:_MOST_TRIALS]:
         trial = form | {"cache": option | {"mask": needs_mask}}
-        for path in (None,) if option["path"] is None else _paths(target, trial, sizes):
-            ready = trial | {"cache": trial["cache"] | {"path": path}}
+        try:
+            found = list(_places(target, trial, sizes))
+        except Exception as error:  # it cannot be called so, or returns no output then
+            reason = reason or told(error, within=target.path)
+            continue
+        for pick, path in found:
+            ready = trial | {"cache": trial["cache"] | {"pick": pick, "path": path}}
             try:
                 first, whole, reads = _tried(target, ready, sizes)
             except Exception as error:  # not this convention; which one it is, the others tell
@@ -296,61 +304,80 @@ def _makes_positions(target: Target, form: Form, source: Source, sizes: Sizes) -
     return float((made - given).abs().max()) <= _AGREES * float(given.abs().max())
 
 
-def _paths(target: Target, form: Form, sizes: Sizes) -> Iterator[list[object]]:
-    """Yield the places of what may be a cache in the answer to a first chunk, the likeliest first."""
-    answers: list[object] = []
-    leaves = trying.inputs(form, sizes, length=_FIRST)
+def _places(target: Target, form: Form, sizes: Sizes) -> Iterator[tuple[list[object], list[object] | None]]:
+    """Yield the places of the output and of what may be a cache in the answer to a first chunk, the likeliest first.
+
+    The second is None where the cache is one that is written into.
+
+    Raises:
+        Misfit: there is no output in it; and whatever the target raises.
+    """
     cache = form["cache"]
-    more: dict[str, object] = dict.fromkeys(cache["flags"], True) | dict.fromkeys(cache["starts"], 0)
-    more[cache["parameter"]] = _first(cache["first"], target.namespace)
+    leaves = trying.inputs(form, sizes, length=_FIRST)
     own = _masked(form, cache)
     own = own | {"arguments": own["arguments"] | cache["positions"]}
-    try:
-        with torch.no_grad():
-            called(
-                target.function, own, leaves, is_causal=False, namespace=target.namespace, more=more, answers=answers
-            )
-    except Exception:  # it cannot be called with these, or returns its output elsewhere then
+    answer = _first_answer(target, own, leaves)
+    pick = _pick(target, own, leaves, answer)
+    if cache["path"] is None:
+        yield pick, None
         return
     found: list[tuple[bool, list[object]]] = []
-    for path, value in _parts(answers[0]):
-        if path == form["pick"] or value is None:
+    for path, value in cache_places.parts(answer):
+        if path == pick or value is None:
             continue
-        tensors = [value] if isinstance(value, torch.Tensor) else _tensors(value)
+        tensors = [value] if isinstance(value, torch.Tensor) else cache_places.tensors(value)
         # Keys and values are two; of a window's there may be fewer than tokens.
         if any(_FIRST in tensor.shape for tensor in tensors) or len(tensors) == 2:
             named = any(isinstance(part, str) and re.search(r"past|present|cache|kv", part) for part in path)
             found.append((not (named or len(tensors) > 1), path))
     for _, path in sorted(found, key=lambda each: each[0]):
-        yield path
+        yield pick, path
 
 
-def _parts(answer: object) -> Iterator[tuple[list[object], object]]:
-    if isinstance(answer, Mapping):
-        yield from ((list[object]([key]), value) for key, value in answer.items())
-    elif isinstance(answer, list | tuple):
-        yield from ((list[object]([index]), value) for index, value in enumerate(answer))
-        if len(answer) > 2:
-            yield [{"from": 1}], tuple(answer[1:])
-    elif not isinstance(answer, torch.Tensor):
-        yield from ((list[object]([f".{key}"]), value) for key, value in getattr(answer, "__dict__", {}).items())
+def _first_answer(target: Target, form: Form, leaves: Leaves) -> object:
+    """Return all that a call with the first cache returns."""
+    cache = form["cache"]
+    if cache["reset"]:
+        getattr(target.function, cache["reset"])()
+    more: dict[str, object] = dict.fromkeys(cache["flags"], True) | dict.fromkeys(cache["starts"], 0)
+    if cache["parameter"]:
+        more[cache["parameter"]] = _first(cache["first"], target.namespace)
+    answers: list[object] = []
+    with torch.no_grad():
+        try:
+            called(
+                target.function, form, leaves, is_causal=False, namespace=target.namespace, more=more, answers=answers
+            )
+        except Exception:
+            if not answers:
+                raise  # of the target; else the output is elsewhere, which `_pick` finds
+    return answers[0]
 
 
-def _tensors(value: object) -> list[torch.Tensor]:
-    if isinstance(value, torch.Tensor):
-        return [value]
-    inner = value.values() if isinstance(value, Mapping) else value if isinstance(value, list | tuple) else ()
-    inner = inner or getattr(value, "__dict__", {}).values()
-    return [tensor for each in inner for tensor in _tensors(each)]
+def _pick(target: Target, form: Form, leaves: Leaves, answer: object) -> list[object]:
+    """Return where the output is in a call with the cache: where it was without, or what is closest to it.
 
+    What is compared is the first chunk, before which nothing was cached.
 
-def _at(answer: object, path: Sequence[object]) -> object:
-    value: Any = answer
-    for part in path:
-        if isinstance(part, Mapping):
-            value = tuple(value[int(part["from"]) :])
-        elif isinstance(part, str) and part.startswith(".") and not isinstance(value, Mapping):
-            value = getattr(value, part[1:])
-        else:
-            value = value[part]
-    return value
+    Raises:
+        Misfit: no tensor has the output's shape; and whatever the target raises.
+    """
+    with torch.no_grad():
+        plain = called(
+            target.function, form, leaves, is_causal=False, namespace=target.namespace,
+            more=dict.fromkeys(form["cache"]["starts"], 0),
+        )  # fmt: skip
+    found: list[tuple[float, list[object]]] = []
+    before: list[object] = form["pick"]
+    for pick in (before, *places(answer)):
+        try:
+            tensor = output(answer, form | {"pick": pick}, leaves)
+        except (Misfit, LookupError, TypeError, AttributeError):  # there is none at this place
+            continue
+        if tensor.shape == plain.shape:
+            if pick == before:
+                return before
+            found.append((float((tensor - plain).abs().max()), pick))
+    if not found:
+        raise Misfit("a call with the cache returns no tensor that has the shape of the output without it")
+    return min(found, key=lambda each: each[0])[1]

@@ -173,3 +173,29 @@ def test_many_checks_skipped_for_one_reason_are_one_line(make_report: MakeReport
     assert shown.count("a file was not read") == 1
     shown = printed(make_report(many[:5]))
     assert shown.count("a file was not read") == 5
+
+
+def test_what_is_undeclared_is_one_line_below_the_table(make_report: MakeReport, make_result: MakeResult) -> None:
+    none = Outcome.NOT_APPLICABLE
+    results = [
+        make_result(none, "area.forms", name="a", reason="undeclared: whether it is causal"),
+        make_result(none, "area.forms", name="b", reason="undeclared: the width"),
+        make_result(none, "area.cache", name="a", reason="undeclared: how its cache is called; TypeError: no"),
+        make_result(none, "area.window", name="a", reason="no window is declared"),
+        make_result(),
+    ]
+    lines = printed(make_report(results)).splitlines()
+    table_end = max(index for index, line in enumerate(lines) if line.startswith("└"))
+    assert lines[table_end + 1] == (
+        "not judged, as undeclared: area.cache (1 subject: how its cache is called; TypeError: no), "
+        "area.forms (2 subjects)"
+    )
+    assert "not judged" not in printed(make_report(results[3:]))
+
+
+def test_what_is_undeclared_is_harmless(make_report: MakeReport, make_result: MakeResult, hostile: str) -> None:
+    result = make_result(Outcome.NOT_APPLICABLE, reason=f"undeclared: how it is called; {hostile}", name=hostile or "-")
+    shown = printed(make_report([result, make_result()]))
+    assert sum(line.startswith("not judged") for line in shown.splitlines()) == 1
+    assert sum(line.startswith("verdict:") for line in re.split(r"[\n\r]+", shown)) == 1
+    assert "\x1b" not in shown
