@@ -20,6 +20,7 @@ from audit.attention.defects.mask_causes import of_mask, of_masked_positions, of
 from audit.attention.defects.usual import PLAIN
 from audit.attention.defects.weights import weights_of
 from audit.attention.oracle import FAITHFUL, Departure
+from audit.attention.properties.causality import EMPTY
 from audit.attention.properties.oracle import usual_mistakes
 from audit.attention.properties.runs import compared
 from audit.attention.subject import LENGTH, AttentionSubject
@@ -281,6 +282,8 @@ def _later(subject: AttentionSubject, run: Run, failed: Mapping[str, Result]) ->
     reason = str(failed["causality"].reason)
     if "of two documents in " in reason and " on in " not in reason:
         return Cause(bug="later_tokens", says="later tokens are seen only where the documents of tokens are numbered")
+    if EMPTY in reason:
+        return Cause(bug="empty_rows", says="the causal mask hides from a query its own key as well")
     whole = plain_case(subject, subject.generator(run.seed))
     weights = weights_of(subject, run, whole)
     if weights is not None:

@@ -59,6 +59,13 @@ _ROWS: dict[str, tuple[str, str, str, tuple[str, ...]]] = {
             "lucidrains/halonet-pytorch/issues/4",
         ),
     ),
+    "causal_inverted": (
+        "Causal mask inverted",
+        "each token sees those after it and none before it, which cannot be there when tokens are generated",
+        "turn the causal mask round: `tril()` is what may be seen; `masked_fill` and the masks of "
+        "`nn.MultiheadAttention` take what may not, `triu(diagonal=1)`",
+        (),
+    ),
     "mask_added": (
         "Bool or 0/1 mask added to the scores",
         "True counts as 1, so that a masked key is less likely by a factor of e and not left out",

@@ -10,6 +10,7 @@ from audit.attention.contract import Contract
 from audit.attention.defects.cause import Cause
 from audit.attention.defects.causes import cause_of
 from audit.attention.defects.classes import bug_class
+from audit.attention.defects.direction import SHOWN_BY, direction_cause
 from audit.attention.defects.follows import OF_THE_ORACLE, UNREPEATABLE, follow
 from audit.attention.defects.pictures import picture_of
 from audit.attention.defects.usual import ORDER
@@ -72,6 +73,10 @@ def _grouped(subject: AttentionSubject, run: Run, failed: Mapping[str, Result]) 
     left = sorted(failed, key=lambda check: (ORDER.index(check) if check in ORDER else len(ORDER), check))
     groups: list[_Grouped] = []
     looked: dict[str, Cause] = {}
+    if direction := _direction(subject, run, failed):
+        shown = next(check for check in SHOWN_BY if check in failed)
+        looked[shown] = direction
+        left.sort(key=lambda each: each != shown)
     while left:
         check = left.pop(0)
         if groups and check in OF_THE_ORACLE and (how := _all_together(subject, run, check, groups)):
@@ -111,6 +116,13 @@ def _looked_into(check: str, subject: AttentionSubject, run: Run, failed: Mappin
         return cause_of(check, subject, run, failed)
     except (TargetRaised, ProbeFailure):  # a call that is made only to look closer may be one that it refuses
         return Cause(bug=None)
+
+
+def _direction(subject: AttentionSubject, run: Run, failed: Mapping[str, Result]) -> Cause | None:
+    try:
+        return direction_cause(subject, run, failed)
+    except (TargetRaised, ProbeFailure):
+        return None
 
 
 def _comes_from(subject: AttentionSubject, run: Run, group: _Grouped, check: str) -> str | None:

@@ -28,6 +28,11 @@ FOLLOWS: Mapping[str, frozenset[str]] = {
     "later_tokens": OF_THE_ORACLE | {"causality", "prefix", "kv_cache", "noop_mask", "window_width", "train_eval"},
     "causality": OF_THE_ORACLE | {"causality", "prefix", "kv_cache", "noop_mask", "train_eval", "permutation"},
     "mask_inverted": OF_THE_ORACLE | _OF_MASKS | {"arguments_used", "kv_cache"},
+    "causal_inverted": OF_THE_ORACLE
+    | _OF_MASKS
+    | _OF_ROWS
+    | _OF_RUNS
+    | {"window_width", "softmax_axis", "attended_axis", "alibi", "soft_cap", "derivatives", "swallowed_errors"},
     "mask_added": OF_THE_ORACLE | _OF_MASKS | {"kv_cache"},
     "mask_axis": OF_THE_ORACLE | _OF_MASKS | {"kv_cache"},
     "mask_heads": OF_THE_ORACLE | _OF_MASKS | {"kv_cache"},

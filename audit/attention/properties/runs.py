@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import torch
 from torch import Tensor
 
 from audit.attention.answers import Answers
@@ -38,6 +39,7 @@ def compared(
     differentiated: Sequence[Case] = (),
     chunkings: Sequence[Sequence[int]] = (),
     afresh: bool = False,
+    finite_only: bool = False,
 ) -> Runs:
     """Run all cases in one call, gates opened, with what is needed to bound them.
 
@@ -52,6 +54,8 @@ def compared(
         chunkings: how the first case is decoded besides; these outputs come last.
         afresh: whether what bounds are derived from is run by modules of its own, built under the same seed: where
             calls may leave something behind, or draw random numbers.
+        finite_only: whether a bound that is not of the oracle is derived from the positions at which the output
+            holds a number: a query that no key is left to has none.
     """
     calls = [("forward", case) for case in cases]
     calls += [("backward", case) for case in differentiated]
@@ -71,8 +75,17 @@ def compared(
         ]
     else:
         groups = [answers.outputs[start : start + DRAWS] for start in range(own, len(calls), DRAWS)]
-        bounds = [two_runs_allowance(answers.outputs[i], group) for i, group in zip(bounded, groups, strict=True)]
+        rows = [finite_rows(answers.outputs[i]) if finite_only else slice(None) for i in bounded]
+        bounds = [
+            two_runs_allowance(answers.outputs[i][..., kept, :], [each[..., kept, :] for each in group])
+            for i, group, kept in zip(bounded, groups, rows, strict=True)
+        ]
     return Runs(outputs=answers.outputs[:own], bounds=tuple(bounds), answers=answers)
+
+
+def finite_rows(output: Tensor) -> Tensor:
+    """Return the positions at which any sample, head or feature has a finite output: bool, (L,)."""
+    return torch.isfinite(output).any(dim=-1).flatten(0, -2).any(dim=0)
 
 
 def _one_by_one(

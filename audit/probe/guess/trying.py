@@ -96,7 +96,7 @@ def fitted(target: Target, form: Form, sizes: Sizes) -> Form:
             f"the call returned {_shapes(returned)}, and no tensor begins with batch and positions {(BATCH, LENGTH)}"
         )
     output = answer(target, found, leaves)
-    if not torch.isfinite(output).all():
+    if not torch.isfinite(output).all() and not _is_empty_rows(found, output):
         raise Misfit("the output of a normal input is not finite")
     if form["canonical"] == "module" and output.shape[-1] != sizes.embed:
         raise Misfit(
@@ -105,6 +105,23 @@ def fitted(target: Target, form: Form, sizes: Sizes) -> Form:
     if form.get("filled") and torch.equal(output, output[:, :1].expand_as(output)):
         raise Misfit(f"every position has the same output where {form['filled']} is a value that was made up")
     return found
+
+
+def _is_empty_rows(form: Form, output: torch.Tensor) -> bool:
+    """Whether some positions of a module are finite in every sample, and the others in none: its own mask hides all.
+
+    A mask that was made up may hide too much itself.
+    """
+    nested = [inner for each in form["arguments"].values() if isinstance(each, Mapping) for inner in each.values()]
+    given = [
+        *form["arguments"].values(),
+        *(each for inner in nested if isinstance(inner, Mapping) for each in inner.values()),
+    ]
+    if form["canonical"] != "module" or form.get("filled") or "kept" in given:
+        return False
+    finite = torch.isfinite(output)
+    kept = finite.all(dim=-1)
+    return bool((kept == finite.any(dim=-1)).all() and (kept == kept[:1]).all() and kept[0].any())
 
 
 def _shapes(returned: object) -> str:
@@ -145,7 +162,7 @@ def attends(target: Target, form: Form, sizes: Sizes) -> bool:
     assert tensor is not None
     other = tensor.clone()
     other[:, 0] = torch.randn(other[:, 0].shape, generator=torch.Generator().manual_seed(4)) * 2
-    before, after = answer(target, form, leaves), answer(target, form, {**leaves, name: other})
+    before, after = (_finite(answer(target, form, {**leaves, name: each})) for each in (tensor, other))
     return _moved(after[:, 1:], before[:, 1:]) > _HIDDEN * _spread(before)
 
 
@@ -159,7 +176,7 @@ def mixes_batch(target: Target, form: Form, sizes: Sizes) -> bool:
     other = tensor.clone()
     other[1] = torch.randn(other[1].shape, generator=torch.Generator().manual_seed(1))
     moved[name] = other
-    before, after = answer(target, form, leaves), answer(target, form, moved)
+    before, after = _finite(answer(target, form, leaves)), _finite(answer(target, form, moved))
     return bool(_moved(after[0], before[0]) > 1e-4 * _spread(before))
 
 
@@ -170,19 +187,24 @@ def future_share(target: Target, form: Form, sizes: Sizes, *, is_causal: bool = 
     name = "hidden_states" if form["canonical"] == "module" else "key"
     tensor = leaves[name]
     assert tensor is not None
-    before = answer(target, trial, leaves, is_causal=is_causal)
+    before = _finite(answer(target, trial, leaves, is_causal=is_causal))
     seen = pairs = 0
     axis = tensor.dim() - 2
     for position in range(1, tensor.shape[axis]):
         other = tensor.clone()
         changed = other.select(axis, position)
         changed.copy_(torch.randn(changed.shape, generator=torch.Generator().manual_seed(position)))
-        after = answer(target, trial, {**leaves, name: other}, is_causal=is_causal)
+        after = _finite(answer(target, trial, {**leaves, name: other}, is_causal=is_causal))
         difference = (after - before).abs()
         rows = difference.amax(dim=[d for d in range(difference.dim()) if d != axis])
         seen += int((rows[:position] > 1e-5 * _spread(before)).sum())
         pairs += position
     return seen / pairs
+
+
+def _finite(output: torch.Tensor) -> torch.Tensor:
+    """Return the output with zeros where there is no number: a row without keys has none in any call."""
+    return torch.nan_to_num(output, nan=0.0, posinf=0.0, neginf=0.0)
 
 
 def _moved(after: torch.Tensor, before: torch.Tensor) -> float:
