@@ -57,6 +57,7 @@ class HabitabilityTask(TrainingTask):
         this one decides.
         """
         _, held_out = self.datasets
+        model.eval()  # for callers other than the trainer, which has done so
         device = next(model.parameters()).device
         generator = step_generator(self.seed, _HELD_OUT_STEP)
         parts = []
