@@ -12,6 +12,8 @@ from typing import Any
 
 import pytest
 
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]  # each runs the tests of a package once for each mutant
+
 COMMAND = Path(sys.executable).with_name("astrobio-audit")
 Write = Callable[..., Path]
 Run = Callable[..., Any]
