@@ -16,6 +16,7 @@ from audit.attention.cases import key_length, oracle_cases, plain_case, replaced
 from audit.attention.contract import Contract
 from audit.attention.defects.cache_causes import of_cache
 from audit.attention.defects.cause import Cause
+from audit.attention.defects.direction import ROTATED
 from audit.attention.defects.mask_causes import of_mask, of_masked_positions, of_noop_mask
 from audit.attention.defects.usual import PLAIN
 from audit.attention.defects.weights import weights_of
@@ -143,8 +144,7 @@ def _order(subject: AttentionSubject, run: Run, failed: Mapping[str, Result]) ->
     core = _core(subject, run, lambda core: core.rotated)
     if core is None:
         return Cause(bug="heads")
-    says = "queries and keys are rotated by their positions, which the contract does not declare"
-    return Cause(bug="undeclared_positions", says=says, location=core.location(run.target))
+    return Cause(bug="undeclared_positions", says=ROTATED, location=core.location(run.target))
 
 
 def _window(subject: AttentionSubject, run: Run, failed: Mapping[str, Result]) -> Cause:

@@ -10,10 +10,12 @@ from audit.attention.cases import plain_case
 from audit.attention.defects.cause import Cause
 from audit.attention.properties.influence import cases_of_each_key
 from audit.attention.subject import AttentionSubject
+from audit.attention.traced import Core, cores_of, traces_of
 from audit.plan import Run
 from audit.results import Result
 
 SHOWN_BY = ("causality", "permutation", "oracle")  # the first says most
+ROTATED = "queries and keys are rotated by their positions, which the contract does not declare"
 _INVERTED = "each token sees every later one and no earlier one: the causal mask hides what it is to keep"
 _UNDECLARED_CAUSAL = "it is causal although declared not to be: each token sees every earlier one and no later one"
 
@@ -54,6 +56,17 @@ def side_of(subject: AttentionSubject, run: Run) -> Side | None:
     return None
 
 
+def _rotated(subject: AttentionSubject, run: Run) -> Core | None:
+    """Return the attention whose queries and keys are rotated where no rotation is declared."""
+    if subject.contract.rotary_base is not None:
+        return None
+    try:
+        cores = cores_of(traces_of(subject, run, subject.finest_dtype).first)
+    except Settled:
+        return None
+    return next((core for core in cores if core.rotated), None)
+
+
 def direction_cause(subject: AttentionSubject, run: Run, failed: Mapping[str, Result]) -> Cause | None:
     """Return the cause where tokens look to one side, and it is not the declared one; None where that is not so.
 
@@ -71,6 +84,10 @@ def direction_cause(subject: AttentionSubject, run: Run, failed: Mapping[str, Re
         return None
     if side is Side.LATER:
         return Cause(bug="causal_inverted", says=f"{_INVERTED}, and it is declared not to be causal")
+    rotated = _rotated(subject, run)
+    if rotated is not None:  # two things that are not declared: the positions say more of what else fails
+        says = f"{ROTATED}; {_UNDECLARED_CAUSAL}"
+        return Cause(bug="undeclared_positions", says=says, location=rotated.location(run.target))
     return Cause(
         bug="causality",
         says=_UNDECLARED_CAUSAL,
