@@ -8,7 +8,7 @@ import torch
 from . import circumstances, devices, unread, watching
 from .branches import arranged
 from .callee import Leaves, callee_of
-from .models import SpecError
+from .parts import SpecError
 from .phases import phase
 from .tensors import digest, dump, load
 

@@ -13,7 +13,7 @@ import torch
 from . import devices
 from . import specs as specs_
 from .guess.rebuilding import rebuilt
-from .models import SpecError
+from .parts import SpecError
 from .phases import phase
 
 Leaves = Mapping[str, torch.Tensor | None]

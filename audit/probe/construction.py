@@ -11,7 +11,7 @@ from torch.utils import deterministic
 
 from . import specs as specs_
 from .outputs import attributes
-from .parts import SpecError, built, class_path, inputs_of, loss_of
+from .parts import SpecError, built, identity, inputs_of, loss_of
 from .phases import phase
 
 # Bound before the target's code runs, like those in `tensors`.
@@ -41,11 +41,11 @@ def meta_build(specs: str, name: str, seed: int) -> dict[str, object]:
             raise SpecError(f"'build' returned {type(model).__name__}, not a torch.nn.Module")
     real = [key for key, parameter in model.named_parameters() if parameter.device.type != "meta"]
     return {
+        **identity(first),
+        "class": identity(model)["class"],
         "usual": {key: _form(tensor) for key, tensor in usual.items()},
         "meta": {key: _form(tensor) for key, tensor in _tensors_of(model).items()},
         "real": real,
-        "parameters": sum(parameter.numel() for parameter in first.parameters() if not is_lazy(parameter)),
-        "class": class_path(model),
     }
 
 

@@ -10,39 +10,27 @@ from collections.abc import Mapping
 
 import torch
 
-from . import specs as specs_
 from .outputs import flatten
+from .parts import built, class_of, forward, gradient_of, inputs_of, model_loss, optimizer_of, train_once
 from .phases import phase
 from .tensors import digest, dump
 
 # Bound before the target's code runs, like those in `tensors`.
-_isfinite = torch.isfinite
-_amax = torch.amax
-_abs = torch.abs
-_count_nonzero = torch.count_nonzero
-_item = torch.Tensor.item
-_double = torch.Tensor.double
-_numel = torch.Tensor.numel
 _save = torch.save
 _load = torch.load
 
-_LEARNING_RATE = 1e-3
 _REPEATS = 7  # an unguarded stochastic depth of 0.1 shows in 8 runs of 3 samples with a probability of 92 %
 _MAX_BATCHES = 8
 
 
-class SpecError(TypeError):
-    """The spec returned something that is not what the procedure needs."""
-
-
 def build(specs: str, name: str, seed: int) -> dict[str, object]:
     """Build a model and tell what it is: its class and numbers of parameters."""
-    model = _built(specs, name, seed)
-    built = type(getattr(model, "_orig_mod", model))  # what `torch.compile` wraps
+    model = built(specs, name, seed)
+    made = class_of(model)
     return {
-        "class_module": built.__module__,
-        "class_qualname": built.__qualname__,
-        "another_of_that_name": _is_another(built),
+        "class_module": made.__module__,
+        "class_qualname": made.__qualname__,
+        "another_of_that_name": _is_another(made),
         "parameters": sum(p.numel() for p in model.parameters()),
         "trainable": sum(p.numel() for p in model.parameters() if p.requires_grad),
     }
@@ -56,25 +44,25 @@ def repeat(specs: str, name: str, seed: int, batch_size: int) -> dict[str, objec
     give the same output, `first_disturbed` and `other_disturbed` are those of the model with noise on its parameters:
     a last layer that begins as zero hides what comes before it.
     """
-    model = _built(specs, name, seed).eval()
-    inputs = _inputs(specs, name, seed, batch_size)
+    model = built(specs, name, seed).eval()
+    inputs = inputs_of(specs, name, seed, batch_size)
     before = {key: digest(tensor) for key, tensor in flatten(inputs, "inputs").items()}
-    first = dump(flatten(_forward(model, inputs)))  # taken before the next run, which may write into the same memory
+    first = dump(flatten(forward(model, inputs)))  # taken before the next run, which may write into the same memory
     overwritten = [key for key, tensor in flatten(inputs, "inputs").items() if before.get(key) != digest(tensor)]
     same = True
     second = first
     for _ in range(_REPEATS):
-        again = _inputs(specs, name, seed, batch_size)
+        again = inputs_of(specs, name, seed, batch_size)
         same = same and before == {key: digest(tensor) for key, tensor in flatten(again, "inputs").items()}
-        second = dump(flatten(_forward(model, again)))
+        second = dump(flatten(forward(model, again)))
         if second != first:
             break
     reply: dict[str, object] = {"first": first, "second": second, "overwritten": overwritten, "same_inputs": same}
-    reply["other"] = dump(flatten(_forward(model, _inputs(specs, name, seed + 1, batch_size))))
+    reply["other"] = dump(flatten(forward(model, inputs_of(specs, name, seed + 1, batch_size))))
     if reply["other"] == first:
         _disturb(model, seed)
         for key, each in (("first_disturbed", seed), ("other_disturbed", seed + 1)):
-            reply[key] = dump(flatten(_forward(model, _inputs(specs, name, each, batch_size))))
+            reply[key] = dump(flatten(forward(model, inputs_of(specs, name, each, batch_size))))
     return reply
 
 
@@ -84,23 +72,23 @@ def backward(specs: str, name: str, seed: int, batch_size: int) -> dict[str, obj
     Where nothing arrived, further batches are tried, with an optimizer step between: a branch that begins as zero, or
     an expert that the first batch does not choose, learns later.
     """
-    model = _built(specs, name, seed).train()
+    model = built(specs, name, seed).train()
     found: dict[str, dict[str, object]] = {}
     first_loss = 0.0
     for batch in range(_MAX_BATCHES):
         model.zero_grad()
-        loss = _loss(model, specs, name, seed + batch, batch_size)
+        loss = model_loss(model, specs, name, seed + batch, batch_size)
         with phase("backward"):
             loss.backward()  # type: ignore[no-untyped-call]
         first_loss = first_loss if batch else float(loss.detach())
         trainable = {key: p for key, p in model.named_parameters() if p.requires_grad}
         for key, p in trainable.items():
             if not _has_arrived(found.get(key)):
-                found[key] = _gradient(p)
+                found[key] = gradient_of(p)
         if all(map(_has_arrived, found.values())):
             break
         with phase("step"):
-            _optimizer(trainable).step()
+            optimizer_of(trainable).step()
     return {"loss": first_loss, "gradients": found, "batches": batch + 1}
 
 
@@ -110,11 +98,11 @@ def step(specs: str, name: str, seed: int, batch_size: int) -> dict[str, object]
     A trainable parameter is looked at after a forward and after the one that follows the step: one that forward
     overwrites is the same there, whatever the step did to it.
     """
-    model = _built(specs, name, seed).train()
+    model = built(specs, name, seed).train()
     trainable = {key: p for key, p in model.named_parameters() if p.requires_grad}
     frozen = {key: p for key, p in model.named_parameters() if not p.requires_grad}
     before = {key: digest(p) for key, p in frozen.items()}
-    loss = _loss(model, specs, name, seed, batch_size)
+    loss = model_loss(model, specs, name, seed, batch_size)
     before |= {key: digest(p) for key, p in trainable.items()}
     losses = [float(loss.detach())]
     for batch in range(_MAX_BATCHES):
@@ -122,8 +110,8 @@ def step(specs: str, name: str, seed: int, batch_size: int) -> dict[str, object]
         with phase("backward"):
             loss.backward()  # type: ignore[no-untyped-call]
         with phase("step"):
-            _optimizer(trainable).step()
-        loss = _loss(model, specs, name, seed + batch, batch_size)
+            optimizer_of(trainable).step()
+        loss = model_loss(model, specs, name, seed + batch, batch_size)
         losses.append(float(loss.detach()))
         if all(before[key] != digest(p) for key, p in trainable.items()):
             break
@@ -140,26 +128,26 @@ def save(specs: str, name: str, seed: int, batch_size: int) -> dict[str, object]
 
     Trained, for what changes in training must be saved too.
     """
-    model = _built(specs, name, seed)
+    model = built(specs, name, seed)
     try:
-        _train(model, specs, name, seed, batch_size)
+        train_once(model, specs, name, seed, batch_size)
     except Exception:  # smoke.backward and smoke.optimizer_step say what is wrong with it
-        model = _built(specs, name, seed)
+        model = built(specs, name, seed)
     model.eval()
     buffer = io.BytesIO()
     with phase("save"):
         _save(model.state_dict(), buffer)
-    saved = dump(flatten(_forward(model, _inputs(specs, name, seed, batch_size))))
+    saved = dump(flatten(forward(model, inputs_of(specs, name, seed, batch_size))))
     return {"saved": saved, "state": buffer.getvalue(), "entries": len(model.state_dict())}
 
 
 def load(specs: str, name: str, seed: int, batch_size: int, state: bytes) -> dict[str, object]:
     """Build the model under another seed and return its outputs before and after loading `state`."""
-    model = _built(specs, name, seed + 1).eval()
-    before = dump(flatten(_forward(model, _inputs(specs, name, seed, batch_size))))
+    model = built(specs, name, seed + 1).eval()
+    before = dump(flatten(forward(model, inputs_of(specs, name, seed, batch_size))))
     with phase("load"):
         model.load_state_dict(_load(io.BytesIO(state), weights_only=True))
-    return {"before": before, "loaded": dump(flatten(_forward(model, _inputs(specs, name, seed, batch_size))))}
+    return {"before": before, "loaded": dump(flatten(forward(model, inputs_of(specs, name, seed, batch_size))))}
 
 
 def reached(specs: str, name: str, seed: int, batch_size: int) -> dict[str, object]:
@@ -167,7 +155,7 @@ def reached(specs: str, name: str, seed: int, batch_size: int) -> dict[str, obje
 
     Of a module without a forward any other method counts: it can be used in no other way.
     """
-    model = _built(specs, name, seed).eval()
+    model = built(specs, name, seed).eval()
     classes: set[tuple[str, str]] = set()
 
     def note(module: torch.nn.Module, _: object = None) -> None:
@@ -181,75 +169,14 @@ def reached(specs: str, name: str, seed: int, batch_size: int) -> dict[str, obje
                 note(module)
 
     handle = torch.nn.modules.module.register_module_forward_pre_hook(note)
-    inputs = _inputs(specs, name, seed, batch_size)
+    inputs = inputs_of(specs, name, seed, batch_size)
     sys.setprofile(watch)
     try:
-        _forward(model, inputs)
+        forward(model, inputs)
     finally:
         sys.setprofile(None)
         handle.remove()
     return {"classes": [list(pair) for pair in sorted(classes)]}
-
-
-def _built(specs: str, name: str, seed: int) -> torch.nn.Module:
-    spec = specs_.entry(specs, "MODELS", name)
-    specs_.seed_everything(seed)
-    with phase("build"):
-        model = specs_.function(spec, "build")()
-        if not isinstance(model, torch.nn.Module):
-            raise SpecError(f"'build' returned {type(model).__name__}, not a torch.nn.Module")
-    return model
-
-
-def _inputs(specs: str, name: str, seed: int, batch_size: int) -> Mapping[str, object]:
-    spec = specs_.entry(specs, "MODELS", name)
-    with phase("inputs"):
-        inputs = specs_.function(spec, "inputs")(batch_size, torch.Generator().manual_seed(seed))
-        if not isinstance(inputs, Mapping):
-            raise SpecError(f"'inputs' returned {type(inputs).__name__}, not a dict of forward's arguments")
-    return inputs
-
-
-def _forward(model: torch.nn.Module, inputs: Mapping[str, object]) -> object:
-    # Global random state is not reset between runs: a model that draws random numbers in eval mode must show it.
-    with phase("forward"), torch.no_grad():
-        return model(**inputs)
-
-
-def _loss(model: torch.nn.Module, specs: str, name: str, seed: int, batch_size: int) -> torch.Tensor:
-    inputs = _inputs(specs, name, seed, batch_size)
-    with phase("forward"):
-        output = model(**inputs)
-    return _loss_of(specs, name, output, inputs)
-
-
-def _loss_of(specs: str, name: str, output: object, inputs: Mapping[str, object]) -> torch.Tensor:
-    spec = specs_.entry(specs, "MODELS", name)
-    with phase("loss"):
-        loss = specs_.function(spec, "loss")(output, inputs)
-        if not isinstance(loss, torch.Tensor) or loss.numel() != 1:
-            raise SpecError("'loss' must return a tensor with one element")
-    return loss
-
-
-def _train(model: torch.nn.Module, specs: str, name: str, seed: int, batch_size: int) -> None:
-    """Take one step; raises where a gradient is not finite, for such a step would leave nothing to compare."""
-    model.train()
-    loss = _loss(model, specs, name, seed, batch_size)
-    loss.backward()  # type: ignore[no-untyped-call]
-    parameters = {key: p for key, p in model.named_parameters() if p.requires_grad}
-    if any(_gradient(p)["nonfinite"] for p in parameters.values()):
-        raise FloatingPointError("a gradient is not finite")
-    _optimizer(parameters).step()
-
-
-def _optimizer(parameters: Mapping[str, torch.nn.Parameter]) -> torch.optim.Optimizer:
-    """Return Adam, whose first step has the size of the learning rate whatever the gradient's size.
-
-    So a small gradient still moves a float32 parameter. Adam takes no sparse gradients; plain descent does.
-    """
-    sparse = any(p.grad is not None and p.grad.is_sparse for p in parameters.values())
-    return (torch.optim.SGD if sparse else torch.optim.Adam)(parameters.values(), lr=_LEARNING_RATE)
 
 
 def _disturb(model: torch.nn.Module, seed: int) -> None:
@@ -265,22 +192,9 @@ def _has_arrived(gradient: Mapping[str, object] | None) -> bool:
     return gradient is not None and (gradient["max_abs"] != 0 or bool(gradient["nonfinite"]))
 
 
-def _gradient(parameter: torch.nn.Parameter) -> dict[str, object]:
-    gradient = parameter.grad
-    if gradient is None:
-        return {"present": False, "nonfinite": 0, "max_abs": 0.0, "elements": parameter.numel()}
-    dense = gradient.detach().to_dense() if gradient.is_sparse else gradient.detach()
-    return {
-        "present": True,
-        "nonfinite": _numel(dense) - int(_item(_count_nonzero(_isfinite(dense)))),
-        "max_abs": float(_item(_amax(_double(_abs(dense))))) if _numel(dense) else 0.0,
-        "elements": parameter.numel(),
-    }
-
-
-def _is_another(built: type) -> bool:
+def _is_another(made: type) -> bool:
     """Whether the module that the class names as its home holds another class under that name."""
-    found: object = sys.modules.get(built.__module__)
-    for part in built.__qualname__.split("."):
+    found: object = sys.modules.get(made.__module__)
+    for part in made.__qualname__.split("."):
         found = getattr(found, part, None)
-    return isinstance(found, type) and found is not built
+    return isinstance(found, type) and found is not made

@@ -1,19 +1,123 @@
 """The steps that procedures on a registered model are made of: building it, its batches, its forward and its loss."""
 
-from torch import nn
+from collections.abc import Mapping
 
-from .models import SpecError
-from .models import _built as built
-from .models import _forward as forward
-from .models import _inputs as inputs_of
-from .models import _loss as model_loss
-from .models import _loss_of as loss_of
-from .models import _train as train_once
+import torch
+from torch.nn.parameter import is_lazy
 
-__all__ = ["SpecError", "built", "forward", "inputs_of", "loss_of", "model_loss", "train_once"]
+from . import specs as specs_
+from .phases import phase
+
+# Bound before the target's code runs, like those in `tensors`.
+_isfinite = torch.isfinite
+_amax = torch.amax
+_abs = torch.abs
+_count_nonzero = torch.count_nonzero
+_item = torch.Tensor.item
+_double = torch.Tensor.double
+_numel = torch.Tensor.numel
+
+_LEARNING_RATE = 1e-3
 
 
-def class_path(model: nn.Module) -> str:
-    """Return the class of a model, `module:qualname`; of one that `torch.compile` wraps, that of what it wraps."""
-    made = type(getattr(model, "_orig_mod", model))
-    return f"{made.__module__}:{made.__qualname__}"
+class SpecError(TypeError):
+    """The spec returned something that is not what the procedure needs."""
+
+
+def built(specs: str, name: str, seed: int) -> torch.nn.Module:
+    """Build a model of the specs, under the seed."""
+    spec = specs_.entry(specs, "MODELS", name)
+    specs_.seed_everything(seed)
+    with phase("build"):
+        model = specs_.function(spec, "build")()
+        if not isinstance(model, torch.nn.Module):
+            raise SpecError(f"'build' returned {type(model).__name__}, not a torch.nn.Module")
+    return model
+
+
+def inputs_of(specs: str, name: str, seed: int, batch_size: int) -> Mapping[str, object]:
+    """Return a batch that the specs make with the seed."""
+    spec = specs_.entry(specs, "MODELS", name)
+    with phase("inputs"):
+        inputs = specs_.function(spec, "inputs")(batch_size, torch.Generator().manual_seed(seed))
+        if not isinstance(inputs, Mapping):
+            raise SpecError(f"'inputs' returned {type(inputs).__name__}, not a dict of forward's arguments")
+    return inputs
+
+
+def forward(model: torch.nn.Module, inputs: Mapping[str, object]) -> object:
+    """Run a model without gradients."""
+    # Global random state is not reset between runs: a model that draws random numbers in eval mode must show it.
+    with phase("forward"), torch.no_grad():
+        return model(**inputs)
+
+
+def model_loss(model: torch.nn.Module, specs: str, name: str, seed: int, batch_size: int) -> torch.Tensor:
+    """Return the loss of a model on a batch that the specs make."""
+    inputs = inputs_of(specs, name, seed, batch_size)
+    with phase("forward"):
+        output = model(**inputs)
+    return loss_of(specs, name, output, inputs)
+
+
+def loss_of(specs: str, name: str, output: object, inputs: Mapping[str, object]) -> torch.Tensor:
+    """Return the loss that the specs say an output has."""
+    return loss_by(specs_.entry(specs, "MODELS", name), output, inputs)
+
+
+def loss_by(spec: Mapping[str, object], output: object, inputs: Mapping[str, object]) -> torch.Tensor:
+    """Return the loss that an entry of the specs says an output has; nothing is looked up, for it may be timed."""
+    with phase("loss"):
+        loss = specs_.function(spec, "loss")(output, inputs)
+        if not isinstance(loss, torch.Tensor) or loss.numel() != 1:
+            raise SpecError("'loss' must return a tensor with one element")
+    return loss
+
+
+def train_once(model: torch.nn.Module, specs: str, name: str, seed: int, batch_size: int) -> None:
+    """Take one step; raises where a gradient is not finite, for such a step would leave nothing to compare."""
+    model.train()
+    loss = model_loss(model, specs, name, seed, batch_size)
+    loss.backward()  # type: ignore[no-untyped-call]
+    parameters = {key: p for key, p in model.named_parameters() if p.requires_grad}
+    if any(gradient_of(p)["nonfinite"] for p in parameters.values()):
+        raise FloatingPointError("a gradient is not finite")
+    optimizer_of(parameters).step()
+
+
+def optimizer_of(parameters: Mapping[str, torch.nn.Parameter]) -> torch.optim.Optimizer:
+    """Return Adam, whose first step has the size of the learning rate whatever the gradient's size.
+
+    So a small gradient still moves a float32 parameter. Adam takes no sparse gradients; plain descent does.
+    """
+    sparse = any(p.grad is not None and p.grad.is_sparse for p in parameters.values())
+    return (torch.optim.SGD if sparse else torch.optim.Adam)(parameters.values(), lr=_LEARNING_RATE)
+
+
+def gradient_of(parameter: torch.nn.Parameter) -> dict[str, object]:
+    """Return whether a gradient arrived at a parameter, and of what size."""
+    gradient = parameter.grad
+    if gradient is None:
+        return {"present": False, "nonfinite": 0, "max_abs": 0.0, "elements": parameter.numel()}
+    dense = gradient.detach().to_dense() if gradient.is_sparse else gradient.detach()
+    return {
+        "present": True,
+        "nonfinite": _numel(dense) - int(_item(_count_nonzero(_isfinite(dense)))),
+        "max_abs": float(_item(_amax(_double(_abs(dense))))) if _numel(dense) else 0.0,
+        "elements": parameter.numel(),
+    }
+
+
+def class_of(model: torch.nn.Module) -> type:
+    """Return the class of a model; of one that `torch.compile` wraps, that of what it wraps."""
+    return type(getattr(model, "_orig_mod", model))
+
+
+def identity(model: torch.nn.Module) -> dict[str, object]:
+    """Return what a result is bound to: the `class` of a model, `module:qualname`, and its number of `parameters`.
+
+    Those whose size is not known yet count for nothing.
+    """
+    made = class_of(model)
+    sizes = (parameter.numel() for parameter in model.parameters() if not is_lazy(parameter))
+    return {"class": f"{made.__module__}:{made.__qualname__}", "parameters": sum(sizes)}

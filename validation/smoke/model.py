@@ -1,7 +1,7 @@
 """A registered model as the smoke checks see it."""
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from safetensors import SafetensorError
 from safetensors.torch import load as load_safetensors
@@ -10,6 +10,7 @@ from torch import Tensor
 from audit.catalog import SpecEntry
 from audit.gateway import ProbeFailure
 from audit.gateway.client import Plain
+from audit.judgement import Judgement
 from audit.plan import Run
 from audit.results import Subject
 
@@ -38,6 +39,11 @@ class RegisteredModel:
         if built == self.entry.declared and self.subject.digest is not None:
             return None
         return f"what is built is {built}, another class than the one declared: see smoke.build"
+
+    def sized(self, judgement: Judgement, reply: Mapping[str, Plain]) -> Judgement:
+        """Bind a judgement to the size of what was judged, by the `parameters` of a reply."""
+        subject = self.subject.model_copy(update={"parameters": int(number_of(reply, "parameters"))})
+        return replace(judgement, subject=subject)
 
     def call_on_batch(self, run: Run, procedure: str, **arguments: Plain) -> Mapping[str, Plain]:
         """The same with a batch of inputs, and what else the procedure takes."""

@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 from ..outputs import flatten
-from ..parts import built, class_path, inputs_of
+from ..parts import built, identity, inputs_of
 from ..phases import phase
 from ..tensors import dump
 from .batches import Inputs, copied, per_sample, tensors_of
@@ -33,7 +33,7 @@ def compiles(specs: str, name: str, seed: int, batch_size: int, backend: str, wh
     """
     model = built(specs, name, seed).eval()
     inputs = inputs_of(specs, name, seed, batch_size)
-    reply: dict[str, object] = {"class": class_path(model)}
+    reply: dict[str, object] = identity(model)
     reply |= {"whole": run(model, copied(inputs)), "again": run(model, copied(inputs))}
     reply |= moved_runs(model, inputs, seed)
     reply["plain"] = dump(gradients_of(model, specs, name, copied(inputs), seed))
@@ -83,7 +83,7 @@ def exports(specs: str, name: str, seed: int, batch_size: int, *, dynamic: bool)
     """
     model = built(specs, name, seed).eval()
     inputs = inputs_of(specs, name, seed, batch_size)
-    reply: dict[str, object] = {"class": class_path(model)}
+    reply: dict[str, object] = identity(model)
     reply |= {"whole": run(model, copied(inputs)), "again": run(model, copied(inputs))}
     reply |= moved_runs(model, inputs, seed) | {"refused": None}
     with phase("export"):

@@ -2,13 +2,14 @@
 
 import torch
 
-from ..parts import built, forward, inputs_of
+from ..parts import built, forward, identity, inputs_of
 
 
 def contents(specs: str, name: str, seed: int, batch_size: int) -> dict[str, object]:
     """Return the classes of the modules that run in one forward, each with those it is derived from, the nearest first.
 
-    `modules` has `[name of the module, [[home, qualname], ...]]`; `fused` counts the calls of torch's own attention.
+    With what a result is bound to. `modules` has `[name of the module, [[home, qualname], ...]]`; `fused` counts the
+    calls of torch's own attention.
     """
     model = built(specs, name, seed).eval()
     names = {id(module): key for key, module in model.named_modules()}
@@ -25,7 +26,8 @@ def contents(specs: str, name: str, seed: int, batch_size: int) -> dict[str, obj
             forward(model, inputs_of(specs, name, seed, batch_size))
     finally:
         handle.remove()
-    return {"modules": [[key, bases] for key, bases in sorted(ran.items())], "fused": fused[0]}
+    modules = [[key, bases] for key, bases in sorted(ran.items())]
+    return {**identity(model), "modules": modules, "fused": fused[0]}
 
 
 class _Counting(torch.overrides.TorchFunctionMode):

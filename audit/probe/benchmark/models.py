@@ -1,14 +1,14 @@
 """Times the target's registered models: a forward pass in eval mode, or a training step."""
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 
 import torch
 
 from .. import devices
 from .. import specs as specs_
-from ..models import SpecError
 from ..outputs import flatten
+from ..parts import built, inputs_of, loss_by
 from ..phases import phase
 from ..tensors import digest
 from .clock import clock
@@ -23,19 +23,17 @@ class _Timed:
     """A model with its next batch; every batch is another one."""
 
     def __init__(self, specs: str, name: str, seed: int, batch: int, mode: str) -> None:
+        self._specs, self._name = specs, name
         self._spec = specs_.entry(specs, "MODELS", name)
         self._batch, self._seed = batch, seed
-        self.model = devices.placed_module(_built(self._spec, seed)).train(mode == TRAINING_STEP)
+        self.model = devices.placed_module(built(specs, name, seed)).train(mode == TRAINING_STEP)
         trainable = [p for p in self.model.parameters() if p.requires_grad]
         self._optimizer = torch.optim.Adam(trainable, lr=_LEARNING_RATE) if mode == TRAINING_STEP else None
 
     def inputs(self) -> dict[str, object]:
         """Return the next batch, on the device."""
         self._seed += 1
-        with phase("inputs"):
-            made = specs_.function(self._spec, "inputs")(self._batch, torch.Generator().manual_seed(self._seed))
-            if not isinstance(made, Mapping):
-                raise SpecError(f"'inputs' returned {type(made).__name__}, not a dict of forward's arguments")
+        made = inputs_of(self._specs, self._name, self._seed, self._batch)
         return {key: devices.placed_in(value) for key, value in made.items()}
 
     def action(self, inputs: dict[str, object]) -> Callable[[], object]:
@@ -55,10 +53,7 @@ class _Timed:
         self._optimizer.zero_grad(set_to_none=True)
         with phase("forward"):
             output = self.model(**inputs)
-        with phase("loss"):
-            loss = specs_.function(self._spec, "loss")(output, inputs)
-            if not isinstance(loss, torch.Tensor) or loss.numel() != 1:
-                raise SpecError("'loss' must return a tensor with one element")
+        loss = loss_by(self._spec, output, inputs)
         with phase("backward"):
             loss.backward()  # type: ignore[no-untyped-call]
         with phase("step"):
@@ -83,15 +78,6 @@ class _Timed:
             "outputs": [{key: digest(tensor) for key, tensor in tensors.items()} for tensors in outputs],
             "parameters": sum(p.numel() for p in self.model.parameters()),
         }
-
-
-def _built(spec: Mapping[str, object], seed: int) -> torch.nn.Module:
-    specs_.seed_everything(seed)
-    with phase("build"):
-        model = specs_.function(spec, "build")()
-        if not isinstance(model, torch.nn.Module):
-            raise SpecError(f"'build' returned {type(model).__name__}, not a torch.nn.Module")
-    return model
 
 
 def check(specs: str, name: str, seed: int, batch: int, mode: str) -> dict[str, object]:

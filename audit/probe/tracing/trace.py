@@ -9,8 +9,9 @@ from contextlib import ExitStack, contextmanager
 import torch
 from torch.nn.modules.dropout import _DropoutNd
 
-from .. import devices, models
+from .. import devices
 from ..callee import Callee, Leaves, callee_of
+from ..parts import built, inputs_of
 from ..phases import phase
 from ..specs import seed_everything
 from ..tensors import load
@@ -67,8 +68,8 @@ def attention_trace(
 
 def attention_cores(specs: str, name: str, seed: int, batch_size: int) -> dict[str, object]:
     """Trace a forward of a model of the specs and describe every attention in it, without its axes."""
-    model = devices.placed_module(models._built(specs, name, seed)).eval()
-    inputs: Mapping[str, object] = devices.placed_in(models._inputs(specs, name, seed, batch_size))
+    model = devices.placed_module(built(specs, name, seed)).eval()
+    inputs: Mapping[str, object] = devices.placed_in(inputs_of(specs, name, seed, batch_size))
     leaves: Leaves = {key: value for key, value in inputs.items() if isinstance(value, torch.Tensor)}
     run = _runner(lambda given: model(**{**inputs, **given}), seed)
     return traced(run, leaves, model, owners=False, seed=seed)

@@ -13,7 +13,7 @@ from typing import Any
 import torch
 
 from .. import specs as specs_
-from ..models import SpecError
+from ..parts import SpecError
 from ..phases import phase
 from .loop import Loop, losses_of
 from .problem import Problem, problem_of

@@ -7,7 +7,7 @@ from typing import cast
 import torch
 
 from .. import specs as specs_
-from ..models import SpecError
+from ..parts import SpecError
 from ..phases import phase
 
 BATCH_SIZE = 4  # of a model of MODELS, which declares none

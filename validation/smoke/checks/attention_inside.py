@@ -41,6 +41,10 @@ def judge(model: RegisteredModel, run: Run, known: Judged) -> Judgement:
         reply = model.call_on_batch(run, "model_contents")
     except TargetRaised as raised:
         return judge_raised(raised, run.target, phases=("forward",))
+    return model.sized(_judged(reply, known), reply)
+
+
+def _judged(reply: Mapping[str, Plain], known: Judged) -> Judgement:
     declared = known.declared or {}
     covered: dict[Class, Sequence[str]] = {}
     missing: list[Class] = []

@@ -49,5 +49,4 @@ def judge(model: RegisteredModel, run: Run) -> Judgement:
         ),
         otherwise=f"{built} has no trainable parameters",
     )
-    subject = model.subject.model_copy(update={"parameters": int(number_of(reply, "parameters"))})
-    return Judgement(outcome=judgement.outcome, reason=judgement.reason, measured=judgement.measured, subject=subject)
+    return model.sized(judgement, reply)

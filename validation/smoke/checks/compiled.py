@@ -42,6 +42,11 @@ def judge(model: RegisteredModel, run: Run) -> Judgement:
         return error(describe_raised(raised, run.target))
     if stand_in := model.stand_in(reply):
         return error(stand_in)
+    return model.sized(_judged(model, reply), reply)
+
+
+def _judged(model: RegisteredModel, reply: Mapping[str, Plain]) -> Judgement:
+    declared = model.entry.compiles
     whole, plain = tensors_of(reply, "whole"), tensors_of(reply, "plain")
     if problem := unusable(whole) or _unusable_gradients(plain):
         return error(f"no reference to compare with: {problem}")

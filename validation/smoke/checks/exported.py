@@ -1,8 +1,10 @@
 """What torch.export makes of the model computes what the model does."""
 
+from collections.abc import Mapping
 from dataclasses import replace
 
 from audit.gateway import TargetRaised
+from audit.gateway.client import Plain
 from audit.judgement import Judgement, error, failed, not_applicable
 from audit.plan import Run
 from audit.raised import describe_raised
@@ -39,6 +41,11 @@ def judge(model: RegisteredModel, run: Run) -> Judgement:
         return error(describe_raised(raised, run.target))
     if stand_in := model.stand_in(reply):
         return error(stand_in)
+    return model.sized(_judged(model, reply), reply)
+
+
+def _judged(model: RegisteredModel, reply: Mapping[str, Plain]) -> Judgement:
+    declared, dynamic = model.entry.exports, model.entry.dynamic_batch
     whole = tensors_of(reply, "whole")
     if problem := unusable(whole):
         return error(f"no reference to compare with: {problem}")

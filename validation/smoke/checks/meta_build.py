@@ -1,13 +1,11 @@
 """The model can be built without memory for its weights, and is the same then."""
 
-from dataclasses import replace
-
 from audit.gateway import TargetRaised
 from audit.judgement import Judgement, Measured, error, judged, not_applicable
 from audit.plan import Run
 from audit.raised import judge_raised
 from audit.results import Check, Comparison, Severity
-from validation.smoke.model import RegisteredModel, listed, names_of, number_of, table_of
+from validation.smoke.model import RegisteredModel, listed, names_of, table_of
 
 CHECK = Check(
     id="smoke.meta_build",
@@ -50,5 +48,4 @@ def judge(model: RegisteredModel, run: Run) -> Judgement:
         fix="make parameters with torch's factories, without naming a device, and read no value in the constructor; "
         "where the model needs values, declare 'meta': False",
     )
-    subject = model.subject.model_copy(update={"parameters": int(number_of(reply, "parameters"))})
-    return replace(judgement, subject=subject)
+    return model.sized(judgement, reply)
