@@ -12,6 +12,7 @@ from audit.gateway import ProbeFailure
 from audit.gateway.client import Plain
 from audit.judgement import Judgement
 from audit.plan import Run
+from audit.replies import bytes_of, number_of, text_of
 from audit.results import Subject
 
 BATCH_SIZE = 3
@@ -75,87 +76,6 @@ def tensors_of(reply: Mapping[str, Plain], key: str) -> dict[str, Tensor]:
         return load_safetensors(bytes_of(reply, key))
     except SafetensorError as problem:
         raise ProbeFailure(f"the target's process sent malformed tensors: {problem}") from problem
-
-
-def number_of(reply: Mapping[str, Plain], key: str) -> float:
-    """Return the number that a reply holds under `key`.
-
-    Raises:
-        ProbeFailure: the reply is not of that form.
-    """
-    value = reply.get(key)
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        raise ProbeFailure(f"the target's process sent a reply without {key}")
-    return value
-
-
-def text_of(reply: Mapping[str, Plain], key: str) -> str:
-    """Return the text that a reply holds under `key`.
-
-    Raises:
-        ProbeFailure: the reply is not of that form.
-    """
-    value = reply.get(key)
-    if not isinstance(value, str):
-        raise ProbeFailure(f"the target's process sent a reply without {key}")
-    return value
-
-
-def bytes_of(reply: Mapping[str, Plain], key: str) -> bytes:
-    """Return the bytes that a reply holds under `key`.
-
-    Raises:
-        ProbeFailure: the reply is not of that form.
-    """
-    value = reply.get(key)
-    if not isinstance(value, bytes):
-        raise ProbeFailure(f"the target's process sent a reply without {key}")
-    return value
-
-
-def names_of(reply: Mapping[str, Plain], key: str) -> list[str]:
-    """Return the list of names that a reply holds under `key`.
-
-    Raises:
-        ProbeFailure: the reply is not of that form.
-    """
-    value = reply.get(key)
-    if not isinstance(value, list):
-        raise ProbeFailure(f"the target's process sent a reply without {key}")
-    return [str(name) for name in value]
-
-
-def table_of(reply: Mapping[str, Plain], key: str) -> Mapping[str, Plain]:
-    """Return what a reply holds by names under `key`.
-
-    Raises:
-        ProbeFailure: the reply is not of that form.
-    """
-    value = reply.get(key)
-    if not isinstance(value, dict):
-        raise ProbeFailure(f"the target's process sent a reply without {key}")
-    return value
-
-
-def list_of(reply: Mapping[str, Plain], key: str) -> list[Plain]:
-    """Return the list that a reply holds under `key`.
-
-    Raises:
-        ProbeFailure: the reply is not of that form.
-    """
-    value = reply.get(key)
-    if not isinstance(value, list):
-        raise ProbeFailure(f"the target's process sent a reply without {key}")
-    return value
-
-
-def numbers_of(reply: Mapping[str, Plain], key: str) -> list[float]:
-    """Return the list of numbers that a reply holds under `key`.
-
-    Raises:
-        ProbeFailure: the reply is not of that form.
-    """
-    return [number_of({key: item}, key) for item in list_of(reply, key)]
 
 
 def listed(names: Iterable[str], limit: int = 8) -> str:

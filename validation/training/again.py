@@ -6,8 +6,9 @@ from dataclasses import dataclass
 from audit.gateway import ProbeFailure
 from audit.judgement import Judgement, Measured, error, judged
 from audit.plan import Run
+from audit.replies import numbers_of
 from audit.results import Comparison
-from validation.training.trainee import Trainee, numbers_of
+from validation.training.trainee import Trainee
 
 
 @dataclass(frozen=True, kw_only=True)

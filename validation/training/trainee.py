@@ -13,6 +13,7 @@ from audit.catalog import SpecEntry
 from audit.gateway import ProbeFailure
 from audit.gateway.client import Plain
 from audit.plan import Run
+from audit.replies import numbers_of
 from audit.results import Subject
 from validation.training.settings import COMMAND_CHECKPOINT_EVERY, COMMAND_STEPS, TrainingSettings
 
@@ -186,8 +187,8 @@ def first_run_of(reply: Mapping[str, Plain]) -> FirstRun:
     if not isinstance(digests, dict) or not (ended is None or isinstance(ended, str)):
         raise ProbeFailure("the target's process sent a malformed account of its training")
     return FirstRun(
-        losses=numbers_of(reply, "losses"),
-        seconds=numbers_of(reply, "seconds"),
+        losses=tuple(numbers_of(reply, "losses")),
+        seconds=tuple(numbers_of(reply, "seconds")),
         checkpoints=tuple(int(step) for step in numbers_of(reply, "checkpoints")),
         digests={int(step): str(digest) for step, digest in digests.items()},
         validation=pairs_of(reply, "validation"),
@@ -208,7 +209,7 @@ def command_run_of(reply: Plain) -> CommandRun:
     return CommandRun(
         status=status if isinstance(status, int) else None,
         checksums=tuple(int(value) for value in numbers_of(reply, "checksums")),
-        times=numbers_of(reply, "times"),
+        times=tuple(numbers_of(reply, "times")),
         said=str(reply.get("said")),
         named=named if isinstance(named, str) else None,
         in_time=reply.get("in_time") is not False,
@@ -221,18 +222,6 @@ def command_runs_of(reply: Mapping[str, Plain], key: str) -> list[CommandRun]:
     if not isinstance(runs, list):
         raise ProbeFailure("the target's process sent no account of its runs")
     return [command_run_of(each) for each in runs]
-
-
-def numbers_of(reply: Mapping[str, Plain], key: str) -> tuple[float, ...]:
-    """Return the numbers that a reply holds under `key`.
-
-    Raises:
-        ProbeFailure: they are not of that form.
-    """
-    values = reply.get(key)
-    if not isinstance(values, list) or not all(type(value) in (int, float) for value in values):
-        raise ProbeFailure(f"the target's process sent a reply without {key}")
-    return tuple(value for value in values if isinstance(value, int | float))
 
 
 def pairs_of(reply: Mapping[str, Plain], key: str) -> tuple[tuple[float, float], ...]:

@@ -12,7 +12,8 @@ import audit
 import validation
 from audit.gateway import ProbeFailure, TargetRaised
 from audit.gateway.client import _unpacked
-from validation.smoke.model import number_of, tensors_of, text_of
+from audit.replies import number_of, text_of
+from validation.smoke.model import tensors_of
 
 RAISED = {"phase": "forward", "type": "ValueError", "message": "bad", "frames": [("/a/b.py", 3)], "traceback": "..."}
 

@@ -3,11 +3,11 @@
 from audit.claims import Accuracy
 from audit.gateway import ProbeFailure
 from audit.judgement import Judgement, error
+from audit.replies import number_of
 from audit.results import Check, Severity
 from validation.claims.call import Measuring
 from validation.claims.intervals import verdict, wilson
 from validation.claims.kinds.figures import of_command
-from validation.smoke.model import number_of
 
 CHECK = Check(
     id="claims.accuracy",

@@ -2,11 +2,11 @@
 
 from audit.claims import Metric, finite
 from audit.judgement import Judgement, failed
+from audit.replies import number_of
 from audit.results import Check, Series, Severity
 from validation.claims.call import Measuring
 from validation.claims.intervals import range_of, verdict
 from validation.claims.kinds.figures import of_command
-from validation.smoke.model import number_of
 
 CHECK = Check(
     id="claims.metric",

@@ -8,9 +8,10 @@ from audit.gateway.client import Plain
 from audit.judgement import Judgement, Measured, error, judged, not_applicable
 from audit.plan import Run
 from audit.raised import judge_raised
+from audit.replies import list_of, number_of
 from audit.results import Check, Comparison, Severity
 from validation.smoke.checks import forward
-from validation.smoke.model import RegisteredModel, number_of
+from validation.smoke.model import RegisteredModel
 
 CHECK = Check(
     id="smoke.attention",
@@ -93,11 +94,8 @@ def _listed(classes: Sequence[Class]) -> str:
 
 
 def _modules(reply: Mapping[str, Plain]) -> list[list[Class]]:
-    modules = reply.get("modules")
-    if not isinstance(modules, list):
-        raise ProbeFailure("the target's process sent a reply without modules")
     found = []
-    for each in modules:
+    for each in list_of(reply, "modules"):
         match each:
             case [str(), list() as bases]:
                 found.append([(str(base[0]), str(base[1])) for base in bases if isinstance(base, list)])

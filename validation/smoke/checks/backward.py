@@ -8,9 +8,10 @@ from audit.gateway.client import Plain
 from audit.judgement import Judgement, Measured, failed, judged
 from audit.plan import Run
 from audit.raised import judge_raised
+from audit.replies import number_of
 from audit.results import Check, Comparison, Severity
 from validation.smoke.checks import forward
-from validation.smoke.model import RegisteredModel, number_of
+from validation.smoke.model import RegisteredModel
 
 CHECK = Check(
     id="smoke.backward",

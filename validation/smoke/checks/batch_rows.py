@@ -7,11 +7,12 @@ from audit.gateway import TargetRaised
 from audit.judgement import Judgement, error, failed, not_applicable
 from audit.plan import Run
 from audit.raised import judge_raised
+from audit.replies import names_of
 from audit.results import Check, Severity
 from validation.smoke.alike import ORIGIN, Gap, gaps, judge_gaps, moved_of
 from validation.smoke.checks import output_forms
 from validation.smoke.compare import unusable
-from validation.smoke.model import BATCH_SIZE, RegisteredModel, names_of, tensors_of
+from validation.smoke.model import BATCH_SIZE, RegisteredModel, tensors_of
 
 CHECK = Check(
     id="smoke.batch_rows",

@@ -4,8 +4,9 @@ from audit.gateway import TargetRaised
 from audit.judgement import Judgement, Measured, error, failed, judged
 from audit.plan import Run
 from audit.raised import judge_raised
+from audit.replies import number_of, text_of
 from audit.results import Check, Comparison, Severity
-from validation.smoke.model import RegisteredModel, number_of, text_of
+from validation.smoke.model import RegisteredModel
 
 CHECK = Check(
     id="smoke.build",

@@ -6,10 +6,11 @@ from audit.gateway import TargetRaised
 from audit.judgement import Judgement, Measured, error, failed, judged, not_applicable
 from audit.plan import Run
 from audit.raised import judge_raised
+from audit.replies import number_of, text_of
 from audit.results import Check, Comparison, Severity
 from validation.smoke.checks import optimizer_step
 from validation.smoke.compare import difference
-from validation.smoke.model import RegisteredModel, number_of, tensors_of, text_of
+from validation.smoke.model import RegisteredModel, tensors_of
 
 CHECK = Check(
     id="smoke.checkpointing",

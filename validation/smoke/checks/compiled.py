@@ -10,10 +10,11 @@ from audit.gateway.client import Plain
 from audit.judgement import Judgement, error, failed, not_applicable
 from audit.plan import Run
 from audit.raised import describe_raised
+from audit.replies import number_of, text_of
 from audit.results import Check, Severity
 from validation.smoke.alike import ORIGIN, gaps, judge_gaps, moved_of
 from validation.smoke.compare import difference, unusable
-from validation.smoke.model import RegisteredModel, number_of, tensors_of, text_of
+from validation.smoke.model import RegisteredModel, tensors_of
 
 CHECK = Check(
     id="smoke.compile",

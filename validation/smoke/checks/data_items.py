@@ -4,9 +4,10 @@ from audit.gateway import TargetRaised
 from audit.judgement import Judgement, Measured, error, failed, judged
 from audit.plan import Run
 from audit.raised import judge_raised
+from audit.replies import number_of, table_of
 from audit.results import Check, Comparison, Severity
 from validation.smoke.dataset import DeclaredData
-from validation.smoke.model import listed, number_of, table_of
+from validation.smoke.model import listed
 
 CHECK = Check(
     id="smoke.data_items",

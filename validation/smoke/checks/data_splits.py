@@ -6,10 +6,10 @@ from audit.gateway import TargetRaised
 from audit.judgement import Judgement, Measured, error, judged, not_applicable
 from audit.plan import Run
 from audit.raised import judge_raised
+from audit.replies import names_of, table_of
 from audit.results import Check, Comparison, Severity
 from validation.smoke.checks import data_items
 from validation.smoke.dataset import DeclaredData
-from validation.smoke.model import names_of, table_of
 
 CHECK = Check(
     id="smoke.data_splits",

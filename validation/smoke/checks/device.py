@@ -2,8 +2,9 @@
 
 from audit.judgement import Judgement, Measured, error, judged, skipped
 from audit.plan import Run
+from audit.replies import table_of, text_of
 from audit.results import Check, Comparison, Severity
-from validation.smoke.model import RegisteredModel, table_of, text_of
+from validation.smoke.model import RegisteredModel
 
 CHECK = Check(
     id="smoke.device",

@@ -6,11 +6,12 @@ from audit.gateway import TargetRaised
 from audit.judgement import Judgement, Measured, error, judged, not_applicable, skipped
 from audit.plan import Run
 from audit.raised import judge_raised
+from audit.replies import list_of, names_of
 from audit.results import Check, Severity
 from audit.static.inventory import InventoryItem
 from audit.static.kinds import InventoryKind
 from validation.smoke.compare import difference, unusable
-from validation.smoke.model import RegisteredModel, list_of, listed, names_of, tensors_of
+from validation.smoke.model import RegisteredModel, listed, tensors_of
 
 CHECK = Check(
     id="smoke.extensions",

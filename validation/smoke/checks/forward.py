@@ -7,10 +7,11 @@ from audit.gateway.client import Plain
 from audit.judgement import Judgement, Measured, error, failed, judged
 from audit.plan import Run
 from audit.raised import judge_raised
+from audit.replies import names_of
 from audit.results import Check, Comparison, Severity
 from validation.smoke.checks import build
 from validation.smoke.compare import difference, nonfinite, unusable
-from validation.smoke.model import RegisteredModel, names_of, tensors_of
+from validation.smoke.model import RegisteredModel, tensors_of
 
 CHECK = Check(
     id="smoke.forward",

@@ -4,9 +4,10 @@ from audit.gateway import TargetRaised
 from audit.judgement import Judgement, Measured, judged
 from audit.plan import Run
 from audit.raised import judge_raised
+from audit.replies import names_of
 from audit.results import Check, Comparison, Severity
 from validation.smoke.checks import optimizer_step
-from validation.smoke.model import RegisteredModel, names_of
+from validation.smoke.model import RegisteredModel
 
 CHECK = Check(
     id="smoke.frozen",

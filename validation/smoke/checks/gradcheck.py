@@ -9,9 +9,10 @@ from audit.gateway.client import Plain
 from audit.judgement import Judgement, Measured, error, failed, judged, not_applicable
 from audit.plan import Run
 from audit.raised import describe_raised
+from audit.replies import number_of, text_of
 from audit.results import Check, Comparison, Severity
 from validation.smoke.checks import optimizer_step
-from validation.smoke.model import RegisteredModel, number_of, text_of
+from validation.smoke.model import RegisteredModel
 
 CHECK = Check(
     id="smoke.gradcheck",

@@ -7,9 +7,10 @@ from audit.gateway import TargetRaised
 from audit.judgement import Judgement, Measured, error, judged, not_applicable
 from audit.plan import Run
 from audit.raised import judge_raised
+from audit.replies import numbers_of
 from audit.results import Check, Severity
 from validation.smoke.checks import forward
-from validation.smoke.model import RegisteredModel, numbers_of
+from validation.smoke.model import RegisteredModel
 
 CHECK = Check(
     id="smoke.initial_loss",

@@ -8,9 +8,10 @@ from audit.gateway.client import Plain
 from audit.judgement import Judgement, Measured, error, failed, judged
 from audit.plan import Run
 from audit.raised import judge_raised
+from audit.replies import number_of, table_of
 from audit.results import Check, Comparison, Severity
 from validation.smoke.checks import build
-from validation.smoke.model import RegisteredModel, listed, number_of, table_of
+from validation.smoke.model import RegisteredModel, listed
 
 CHECK = Check(
     id="smoke.initialisation",

@@ -7,11 +7,12 @@ from audit.gateway import ProbeFailure, TargetRaised
 from audit.judgement import Judgement, error, failed, not_applicable
 from audit.plan import Run
 from audit.raised import describe_raised
+from audit.replies import text_of
 from audit.results import Check, Severity
 from validation.smoke.alike import Gap, gaps, judge_gaps, loaded
 from validation.smoke.checks import determinism
 from validation.smoke.compare import unusable
-from validation.smoke.model import RegisteredModel, tensors_of, text_of
+from validation.smoke.model import RegisteredModel, tensors_of
 
 CHECK = Check(
     id="smoke.low_precision",

@@ -6,9 +6,10 @@ from audit.gateway import TargetRaised
 from audit.judgement import Judgement, Measured, error, judged
 from audit.plan import Run
 from audit.raised import judge_raised
+from audit.replies import numbers_of
 from audit.results import Check, Comparison, Series, Severity
 from validation.smoke.checks import backward
-from validation.smoke.model import RegisteredModel, numbers_of
+from validation.smoke.model import RegisteredModel
 
 CHECK = Check(
     id="smoke.memory",

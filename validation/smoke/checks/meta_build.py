@@ -4,8 +4,9 @@ from audit.gateway import TargetRaised
 from audit.judgement import Judgement, Measured, error, judged, not_applicable
 from audit.plan import Run
 from audit.raised import judge_raised
+from audit.replies import names_of, table_of
 from audit.results import Check, Comparison, Severity
-from validation.smoke.model import RegisteredModel, listed, names_of, table_of
+from validation.smoke.model import RegisteredModel, listed
 
 CHECK = Check(
     id="smoke.meta_build",

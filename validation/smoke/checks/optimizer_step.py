@@ -8,9 +8,10 @@ from audit.gateway.client import Plain
 from audit.judgement import Judgement, Measured, failed, judged
 from audit.plan import Run
 from audit.raised import judge_raised
+from audit.replies import number_of, table_of
 from audit.results import Check, Comparison, Severity
 from validation.smoke.checks import backward
-from validation.smoke.model import RegisteredModel, number_of
+from validation.smoke.model import RegisteredModel
 
 CHECK = Check(
     id="smoke.optimizer_step",
@@ -51,11 +52,8 @@ def judge(model: RegisteredModel, run: Run) -> Judgement:
 
 
 def _digests(reply: Mapping[str, Plain], key: str) -> dict[str, tuple[str, str]]:
-    pairs = reply.get(key)
-    if not isinstance(pairs, dict):
-        raise ProbeFailure(f"the target's process sent a reply without {key}")
     digests: dict[str, tuple[str, str]] = {}
-    for name, pair in pairs.items():
+    for name, pair in table_of(reply, key).items():
         match pair:
             case [str() as before, str() as after]:
                 digests[name] = (before, after)

@@ -9,9 +9,10 @@ from audit.gateway.client import Plain
 from audit.judgement import Judgement, Measured, error, failed, judged
 from audit.plan import Run
 from audit.raised import judge_raised
+from audit.replies import numbers_of, text_of
 from audit.results import Check, Comparison, Series, Severity
 from validation.smoke.checks import optimizer_step
-from validation.smoke.model import RegisteredModel, text_of
+from validation.smoke.model import RegisteredModel
 
 CHECK = Check(
     id="smoke.overfits",
@@ -98,8 +99,7 @@ def _series(name: str, curve: list[float]) -> Series:
 
 
 def _curve(reply: Mapping[str, Plain], key: str) -> list[float]:
-    curve = reply.get(key)
-    numbers = [each for each in curve if isinstance(each, int | float)] if isinstance(curve, list) else []
+    numbers = numbers_of(reply, key)
     if not numbers:
         raise ProbeFailure(f"the target's process sent a reply without {key}")
     return [float(each) for each in numbers]

@@ -4,10 +4,11 @@ from audit.gateway import TargetRaised
 from audit.judgement import Judgement, Measured, error, judged, not_applicable, skipped
 from audit.plan import Run
 from audit.raised import judge_raised
+from audit.replies import names_of, text_of
 from audit.results import Check, Comparison, Severity
 from validation.smoke.checks import determinism
 from validation.smoke.compare import difference, unusable
-from validation.smoke.model import RegisteredModel, listed, names_of, tensors_of, text_of
+from validation.smoke.model import RegisteredModel, listed, tensors_of
 
 CHECK = Check(
     id="smoke.safetensors",

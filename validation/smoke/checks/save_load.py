@@ -4,10 +4,11 @@ from audit.gateway import TargetRaised
 from audit.judgement import Judgement, Measured, error, failed, judged
 from audit.plan import Run
 from audit.raised import judge_raised
+from audit.replies import bytes_of
 from audit.results import Check, Comparison, Severity
 from validation.smoke.checks import determinism
 from validation.smoke.compare import difference, unusable
-from validation.smoke.model import RegisteredModel, bytes_of, tensors_of
+from validation.smoke.model import RegisteredModel, tensors_of
 
 CHECK = Check(
     id="smoke.save_load",

@@ -6,8 +6,8 @@ from audit.gateway import TargetRaised
 from audit.judgement import Judgement, Measured, error, judged, not_applicable
 from audit.plan import Run
 from audit.raised import judge_raised
+from audit.replies import number_of
 from audit.results import Check, Comparison, Severity
-from validation.smoke.model import number_of
 
 CHECK = Check(
     id="smoke.standalone",

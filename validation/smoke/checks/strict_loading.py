@@ -4,9 +4,10 @@ from audit.gateway import TargetRaised
 from audit.judgement import Judgement, Measured, error, judged
 from audit.plan import Run
 from audit.raised import judge_raised
+from audit.replies import table_of
 from audit.results import Check, Comparison, Severity
 from validation.smoke.checks import build
-from validation.smoke.model import RegisteredModel, listed, table_of
+from validation.smoke.model import RegisteredModel, listed
 
 CHECK = Check(
     id="smoke.strict_loading",

@@ -4,9 +4,10 @@ from audit.gateway import TargetRaised
 from audit.judgement import Judgement, Measured, error, failed, judged, skipped
 from audit.plan import Run
 from audit.raised import judge_raised
+from audit.replies import numbers_of
 from audit.results import Check, Comparison, Severity
 from validation.training.settings import COMMAND_STEPS
-from validation.training.trainee import CommandRun, Reference, Trainee, command_run_of, numbers_of
+from validation.training.trainee import CommandRun, Reference, Trainee, command_run_of
 
 CHECK = Check(
     id="train.command_repeats",

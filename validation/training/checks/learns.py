@@ -8,12 +8,13 @@ from audit.gateway import ProbeFailure, TargetRaised
 from audit.judgement import Judgement, Measured, error, failed, judged
 from audit.plan import Run
 from audit.raised import judge_raised
+from audit.replies import numbers_of
 from audit.results import Check, Comparison, Severity
 from validation.training.checks import run as run_check
 from validation.training.series import loss_series
 from validation.training.settings import STEPS
 from validation.training.statistics import upper_limit_of_mean
-from validation.training.trainee import FirstRun, Trainee, numbers_of
+from validation.training.trainee import FirstRun, Trainee
 
 CHECK = Check(
     id="train.learns",
