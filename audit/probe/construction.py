@@ -1,7 +1,7 @@
 """Builds models on the meta device and in poisoned memory, and measures the loss that they begin with."""
 
-import copy
-from collections.abc import Callable, Iterator, Mapping
+import functools
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 import torch
@@ -10,7 +10,7 @@ from torch.nn.parameter import is_lazy
 from torch.utils import deterministic
 
 from . import specs as specs_
-from .outputs import attributes
+from .outputs import replaced
 from .parts import SpecError, built, identity, inputs_of, loss_of
 from .phases import phase
 
@@ -95,8 +95,8 @@ def initial_loss(specs: str, name: str, seed: int, batch_size: int) -> dict[str,
         found["losses"].append(float(loss_of(specs, name, output, inputs).detach()))
         with phase("loss of replaced outputs"), torch.no_grad():
             for key, make in (("silent", torch.zeros_like), ("noise", normal)):
-                replaced = _replaced(output, make, ())
-                found[key].append(float(loss_of(specs, name, replaced, inputs).detach()))
+                without = replaced(output, functools.partial(_in_place_of, make))
+                found[key].append(float(loss_of(specs, name, without, inputs).detach()))
     return dict(found)
 
 
@@ -168,26 +168,6 @@ def _layers(model: nn.Module) -> Iterator[tuple[str, dict[str, object]]]:
         )
 
 
-def _replaced(value: object, make: Callable[[torch.Tensor], torch.Tensor], above: tuple[int, ...]) -> object:
-    """Return a copy of an output in which `make` gives every floating tensor that depends on the parameters."""
-    if isinstance(value, torch.Tensor):
-        return make(value) if value.requires_grad and _is_number(value) else value
-    if id(value) in above:
-        return value
-    above = (*above, id(value))
-    if isinstance(value, Mapping):
-        changed = copy.copy(value)
-        for key, item in value.items():
-            changed[key] = _replaced(item, make, above)  # type: ignore[index]
-        return changed
-    if isinstance(value, list | tuple):
-        items = [_replaced(item, make, above) for item in value]
-        of_type: Callable[..., object] = type(value)
-        return of_type(*items) if hasattr(value, "_fields") else of_type(items)
-    found = list(attributes(value)) if not isinstance(value, type | nn.Module) and not callable(value) else []
-    if not found:
-        return value
-    changed_object = copy.copy(value)
-    for key, item in found:
-        object.__setattr__(changed_object, key, _replaced(item, make, above))
-    return changed_object
+def _in_place_of(make: Callable[[torch.Tensor], torch.Tensor], _: str, tensor: torch.Tensor) -> torch.Tensor:
+    """Return what `make` gives for a tensor that depends on the parameters; any other is left."""
+    return make(tensor) if tensor.requires_grad and _is_number(tensor) else tensor

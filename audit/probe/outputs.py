@@ -1,7 +1,8 @@
 """Finds the tensors in whatever a model takes or returns."""
 
+import copy
 import types
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 
 import torch
 
@@ -40,6 +41,41 @@ def _tensors(value: object, path: str, above: tuple[int, ...]) -> Iterator[tuple
         above = (*above, id(value))
     for key, item in items:
         yield from _tensors(item, f"{path}.{key}", above)
+
+
+def replaced(output: object, change: Callable[[str, torch.Tensor], object], prefix: str = "output") -> object:
+    """Return a copy of an output with `change(path, tensor)` in place of every tensor that `flatten` finds in it.
+
+    What holds no tensor is the object itself, and so is a container on its second turn within itself.
+    """
+    return _replaced(output, change, prefix, ())
+
+
+def _replaced(
+    value: object, change: Callable[[str, torch.Tensor], object], path: str, above: tuple[int, ...]
+) -> object:
+    if isinstance(value, torch.Tensor):
+        return change(path, value)
+    if isinstance(value, _OPAQUE) or id(value) in above:
+        return value
+    above = (*above, id(value))
+    if isinstance(value, Mapping):
+        mapping = copy.copy(value)
+        for key, item in value.items():
+            mapping[key] = _replaced(item, change, f"{path}.{key}", above)  # type: ignore[index]
+        return mapping
+    if isinstance(value, list | tuple):
+        items = [_replaced(item, change, f"{path}.{index}", above) for index, item in enumerate(value)]
+        of_type: Callable[..., object] = type(value)
+        return of_type(*items) if hasattr(value, "_fields") else of_type(items)
+    pairs = [(key, item, _replaced(item, change, f"{path}.{key}", above)) for key, item in attributes(value)]
+    changed = {key: new for key, item, new in pairs if new is not item}
+    if not changed:
+        return value
+    holder = copy.copy(value)
+    for key, item in changed.items():
+        object.__setattr__(holder, key, item)
+    return holder
 
 
 def attributes(value: object) -> Iterator[tuple[str, object]]:

@@ -5,14 +5,13 @@ differs between batches, for every place along that dimension. The constants are
 which they are compared, by L-BFGS from two starts: the mean of the model's outputs, and zero.
 """
 
-import copy
-from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 import torch
 
 from .. import specs as specs_
+from ..outputs import replaced
 from ..parts import SpecError
 from ..phases import phase
 from .loop import Loop, losses_of
@@ -121,10 +120,10 @@ class _Recorded(torch.nn.Module):
         if key not in self._outputs:
             with phase("forward"), torch.enable_grad():
                 output = self.__dict__["_of"](*arguments, **named)
-            self._outputs[key] = _changed(output, self._note, f"{key[1]}")
-        return _changed(self._outputs[key], self._constant, f"{key[1]}") if self.constants else self._outputs[key]
+            self._outputs[key] = replaced(output, self._note, f"{key[1]}")
+        return replaced(self._outputs[key], self._constant, f"{key[1]}") if self.constants else self._outputs[key]
 
-    def _note(self, tensor: torch.Tensor, path: str) -> torch.Tensor:
+    def _note(self, path: str, tensor: torch.Tensor) -> torch.Tensor:
         if tensor.requires_grad and tensor.is_floating_point() and tensor.dim():
             self._shapes.setdefault(path, []).append(tuple(tensor.shape))
             self._sums.setdefault(path, []).append(tensor.detach().float())
@@ -141,7 +140,7 @@ class _Recorded(torch.nn.Module):
             start = torch.stack([_reduced(each, common) for each in self._sums[path]]).mean(0)
             self.constants[path] = (torch.zeros_like(start) if from_zero else start).requires_grad_()
 
-    def _constant(self, tensor: torch.Tensor, path: str) -> torch.Tensor:
+    def _constant(self, path: str, tensor: torch.Tensor) -> torch.Tensor:
         constant = self.constants.get(path)
         return tensor if constant is None else constant.to(tensor.dtype).expand(tensor.shape)
 
@@ -149,23 +148,3 @@ class _Recorded(torch.nn.Module):
 def _reduced(tensor: torch.Tensor, shape: list[int]) -> torch.Tensor:
     dims = [dim for dim, size in enumerate(shape) if size != tensor.shape[dim]]
     return tensor.mean(dim=dims, keepdim=True) if dims else tensor
-
-
-def _changed(value: Any, change: Callable[[torch.Tensor, str], torch.Tensor], path: str) -> Any:
-    """Return a copy of what a model returned with each tensor changed; other objects are copied one level deep."""
-    if isinstance(value, torch.Tensor):
-        return change(value, path)
-    if isinstance(value, Mapping):
-        copied = copy.copy(value) if not isinstance(value, dict) or type(value) is not dict else dict(value)
-        for key, item in value.items():
-            copied[key] = _changed(item, change, f"{path}.{key}")  # type: ignore[index]
-        return copied
-    if isinstance(value, tuple | list):
-        items = [_changed(item, change, f"{path}.{index}") for index, item in enumerate(value)]
-        return type(value)(*items) if hasattr(value, "_fields") else type(value)(items)
-    if hasattr(value, "__dict__") and not isinstance(value, type | torch.nn.Module):
-        copied = copy.copy(value)
-        for key, item in vars(value).items():
-            object.__setattr__(copied, key, _changed(item, change, f"{path}.{key}"))
-        return copied
-    return value
