@@ -1,15 +1,7 @@
-"""How an auditor builds each model of this package, and what its attention promises.
+"""What each attention mechanism and each backend promises."""
 
-Plain Python and torch. `MODELS` has one entry for every registered model, `DATA` one for every kind of simulated data
-set; `ATTENTION` one for every mechanism and backend that runs on every device, and for our Triton kernels where
-`TRITON_INTERPRET=1` lets them run on a CPU; `BENCHMARKS` one for every backend of `attention`, which says itself what
-it does not support. Sizes are small, and differ from one another so that swapped dimensions do not go unnoticed.
-"""
-
-import math
 from collections.abc import Callable
-from functools import cache, partial
-from typing import Any
+from functools import partial
 
 import torch
 from torch import Tensor, nn
@@ -33,118 +25,6 @@ from astrobio.attention.backends.libraries import is_installed
 from astrobio.attention.linear import elu_plus_one
 from astrobio.attention.state_space import selective_scan
 from astrobio.attention.triton_kernels.interpreter import is_interpreting
-from astrobio.data.climate_dataset import make_climate_dataset, split_by_planet
-from astrobio.data.cubes import make_cube_dataset
-from astrobio.data.fold import make_fold_dataset
-from astrobio.data.habitability import make_habitability_dataset
-from astrobio.data.metabolic_networks import generate_networks
-from astrobio.data.sequences import VOCABULARY
-from astrobio.data.spectra_dataset import make_spectra_dataset
-from astrobio.registry import list_models, registered_model
-from astrobio.training.schedules import learning_rate_factor
-from astrobio.training.task import Batch, TrainingTask
-from astrobio.training.tasks import TASKS, create_task
-
-# What the losses are of models that know nothing, in the order of the classes: an even distribution over the tokens; a
-# velocity of zero, for a target of unit variance; an even chance for each pair of compounds.
-_INITIAL_LOSSES = {
-    "astrobio.models.sequence_decoder:SequenceDecoder": math.log(len(VOCABULARY)),
-    "astrobio.models.climate_diffusion:ClimateDiffusion": 1.0,
-    "astrobio.models.metabolic_graph_vae:MetabolicGraphVAE": math.log(2),
-}
-
-
-def _model_spec(name: str) -> dict[str, object]:
-    entry = registered_model(name)
-    spec: dict[str, object] = {
-        "class": entry.class_path,
-        "build": entry.build,
-        "inputs": entry.sample_inputs,
-        "loss": entry.loss,
-        **_behaviour(name),
-    }
-    if entry.class_path in _INITIAL_LOSSES:
-        spec["initial_loss"] = _INITIAL_LOSSES[entry.class_path]
-    return spec
-
-
-def _behaviour(name: str) -> dict[str, object]:
-    """What a model promises beside its outputs, by the name of its family."""
-    family, _, size = name.rpartition("_")
-    promised = {**_EVERY_MODEL, **_FAMILIES.get(family, {})}
-    if size == "small":
-        return {**promised, **_OF_SMALL}
-    # The larger ones differ by their sizes alone; capturing them takes several times as long and shows no more.
-    small = f"{family}_small"
-    return {**promised, **dict.fromkeys(_OF_SMALL, small), "tiny": registered_model(small).build}
-
-
-def _data_spec(make: Callable[[int, int], Any], class_: str) -> dict[str, object]:
-    """A data set of planets or networks, simulated once, and its parts as training splits it."""
-
-    @cache
-    def build() -> Any:
-        return make(_NUM_SIMULATED, 0)
-
-    def splits() -> dict[str, object]:
-        dataset = build()
-        if isinstance(dataset, list):  # networks, which are made one after the other and all different
-            return {"train": dataset[2:], "held_out": dataset[:2]}
-        train, held_out = split_by_planet(dataset, held_out_fraction=0.25, seed=0)
-        return {"train": train, "held_out": held_out}
-
-    return {"class": class_, "build": build, "item": _item, "splits": splits}
-
-
-def _item(dataset: Any, index: int) -> object:
-    """One planet or one network; data sets of planets are indexed by tensors."""
-    return dataset[index] if isinstance(dataset, list) else dataset[torch.tensor([index])]
-
-
-def _training_spec(name: str) -> dict[str, object]:
-    """A learning task with its preset "fast", in an auditor's loop and by our own command."""
-    preset = create_task(name, "fast").preset
-    tasks: dict[int, TrainingTask] = {}  # by seed: a task keeps the data that it has simulated
-
-    def task_of(seed: int) -> TrainingTask:
-        if seed not in tasks:
-            tasks[seed] = create_task(name, "fast", seed=seed)
-        return tasks[seed]
-
-    def batches(seed: int, start_step: int) -> Callable[[int], Batch]:
-        return lambda step: task_of(seed).batch(step, preset.batch_size)
-
-    def loss(model: nn.Module, batch: Batch) -> Tensor:
-        return task_of(_ANY_SEED).loss(model, batch)["loss"]
-
-    def optimizer(model: nn.Module) -> torch.optim.Optimizer:
-        return torch.optim.AdamW(model.parameters(), lr=preset.learning_rate, weight_decay=preset.weight_decay)
-
-    def scheduler(optimizer: torch.optim.Optimizer) -> torch.optim.lr_scheduler.LRScheduler:
-        factor = partial(
-            learning_rate_factor, steps=preset.steps, warm_up_steps=preset.warm_up_steps, schedule="constant"
-        )
-        return torch.optim.lr_scheduler.LambdaLR(optimizer, factor)
-
-    options = (
-        f"train {name} --preset fast --seed {{seed}} --steps {{steps}} --checkpoint-every {{checkpoint_every}} "
-        "--output {checkpoint_dir} --threads 1"
-    )
-    ranks: dict[str, object] = {
-        "torchrun": f"{{python}} -m torch.distributed.run --standalone --nproc-per-node 2 -m astrobio.cli {options}",
-        "one_process": f"{{python}} -m astrobio.cli {options} --accumulate 2",
-        "curve": "log.jsonl",
-    }
-    return {
-        "class": registered_model(_LEARNED[name]).class_path,
-        "build": lambda: task_of(_ANY_SEED).build_model(),
-        "batches": batches,
-        "loss": loss,
-        "optimizer": optimizer,
-        "scheduler": scheduler,
-        "command": f"{{python}} -m astrobio.cli {options} {{resume}}",
-        **({} if name in _DRAWING else ranks),
-    }
 
 
 def _path(item: Callable[..., object]) -> str:
@@ -254,38 +134,6 @@ def _library_spec(name: str, library: str) -> dict[str, object]:
     }
 
 
-def _benchmark_spec(name: str) -> dict[str, object]:
-    """A backend as it is timed: through `attention`, whose checks are part of a call."""
-    backend = BACKENDS[name]
-
-    def forward(query: Tensor, key: Tensor, value: Tensor, is_causal: bool, window: int | None) -> Tensor:
-        return attention(query, key, value, is_causal=is_causal, window=window, backend=name)
-
-    def unsupported(query: Tensor, key: Tensor, value: Tensor, is_causal: bool, window: int | None) -> str | None:
-        scale = query.shape[-1] ** -0.5
-        call = AttentionCall(query=query, key=key, value=value, scale=scale, is_causal=is_causal, window=window)
-        return backend.unsupported_reason(call)
-
-    return {
-        "function": f"{type(backend).__module__}:{type(backend).__qualname__}.run",
-        "forward": forward,
-        "unsupported": unsupported,
-    }
-
-
-_EVERY_MODEL: dict[str, object] = {
-    "random_in_training": False,
-    "dtypes": ["float64", "bfloat16", "float16", "autocast bfloat16", "autocast float16"],
-}
-_OF_SMALL: dict[str, object] = {"compiles": True, "exports": True}
-_NODES = {"mask": "node_mask", "content": ["compositions"]}
-_EDGES = {"mask": "edge_mask", "content": ["edges"]}
-_FAMILIES: dict[str, dict[str, object]] = {
-    # In training it draws its latent vectors. Its pairs are listed with the given edges first, so that a prediction
-    # which knows no more than their places is right about every network.
-    "metabolic_graph_vae": {"random_in_training": True, "padding": [_NODES, _EDGES], "targets_differ": False},
-    "habitability_fusion": {"padding": [_NODES, _EDGES]},
-}
 _PROJECTIONS = {"query": "q_proj", "key": "k_proj", "value": "v_proj", "output": "out_proj"}
 _WINDOW = 4
 
@@ -389,32 +237,7 @@ def _scan_spec() -> dict[str, object]:
 
 # Our kernels run on a CPU only where Triton is told to interpret them.
 _INTERPRETED_BACKENDS = ("triton",) if is_interpreting() and is_installed("triton") else ()
-_NUM_SIMULATED = 8  # planets or networks of a data set
-# The model that the preset "fast" of each task learns.
-_LEARNED = {
-    "climate": "climate_surrogate_small",
-    "climate_diffusion": "climate_diffusion_small",
-    "datacube": "datacube_unet_small",
-    "habitability": "habitability_fusion_small",
-    "metabolic_graph_vae": "metabolic_graph_vae_small",
-    "sequence_decoder": "sequence_decoder_small",
-    "spectral_autoencoder": "spectral_autoencoder_small",
-}
-_DRAWING = ("metabolic_graph_vae",)  # draws in its forward pass, and each rank draws otherwise
-_ANY_SEED = 0  # neither a model nor a loss depends on the seed of a task, which is that of its data
 _LONGEST = 32  # tokens of the longest input of an audit in float32, with room to spare
-
-MODELS: dict[str, dict[str, object]] = {name: _model_spec(name) for name in list_models()}
-
-DATA: dict[str, dict[str, object]] = {
-    "climates": _data_spec(make_climate_dataset, "astrobio.data.climate_dataset:ClimateDataset"),
-    "climates_near_the_fold": _data_spec(make_fold_dataset, "astrobio.data.climate_dataset:ClimateDataset"),
-    "cubes": _data_spec(make_cube_dataset, "astrobio.data.cubes:CubeDataset"),
-    "spectra": _data_spec(make_spectra_dataset, "astrobio.data.spectra_dataset:SpectraDataset"),
-    "habitability": _data_spec(make_habitability_dataset, "astrobio.data.habitability:HabitabilityDataset"),
-    "metabolic_networks": _data_spec(generate_networks, "astrobio.data.metabolic_networks:MetabolicNetwork"),
-}
-TRAINING: dict[str, dict[str, object]] = {name: _training_spec(name) for name in sorted(TASKS)}
 
 ATTENTION: dict[str, dict[str, object]] = {
     **{
@@ -444,5 +267,3 @@ ATTENTION: dict[str, dict[str, object]] = {
     "selective_scan": _scan_spec(),
     "ring_attention_on_one_process": _layer_spec(RingAttention, _grouped(is_causal=True, rotary_base=100.0)),
 }
-
-BENCHMARKS: dict[str, dict[str, object]] = {f"astrobio_{name}": _benchmark_spec(name) for name in BACKENDS}

@@ -1,0 +1,56 @@
+"""How each registered model is built, fed and scored, and what it promises."""
+
+import math
+
+from astrobio.data.sequences import VOCABULARY
+from astrobio.registry import list_models, registered_model
+
+# What the losses are of models that know nothing, in the order of the classes: an even distribution over the tokens; a
+# velocity of zero, for a target of unit variance; an even chance for each pair of compounds.
+_INITIAL_LOSSES = {
+    "astrobio.models.sequence_decoder:SequenceDecoder": math.log(len(VOCABULARY)),
+    "astrobio.models.climate_diffusion:ClimateDiffusion": 1.0,
+    "astrobio.models.metabolic_graph_vae:MetabolicGraphVAE": math.log(2),
+}
+
+
+def _model_spec(name: str) -> dict[str, object]:
+    entry = registered_model(name)
+    spec: dict[str, object] = {
+        "class": entry.class_path,
+        "build": entry.build,
+        "inputs": entry.sample_inputs,
+        "loss": entry.loss,
+        **_behaviour(name),
+    }
+    if entry.class_path in _INITIAL_LOSSES:
+        spec["initial_loss"] = _INITIAL_LOSSES[entry.class_path]
+    return spec
+
+
+def _behaviour(name: str) -> dict[str, object]:
+    """What a model promises beside its outputs, by the name of its family."""
+    family, _, size = name.rpartition("_")
+    promised = {**_EVERY_MODEL, **_FAMILIES.get(family, {})}
+    if size == "small":
+        return {**promised, **_OF_SMALL}
+    # The larger ones differ by their sizes alone; capturing them takes several times as long and shows no more.
+    small = f"{family}_small"
+    return {**promised, **dict.fromkeys(_OF_SMALL, small), "tiny": registered_model(small).build}
+
+
+_EVERY_MODEL: dict[str, object] = {
+    "random_in_training": False,
+    "dtypes": ["float64", "bfloat16", "float16", "autocast bfloat16", "autocast float16"],
+}
+_OF_SMALL: dict[str, object] = {"compiles": True, "exports": True}
+_NODES = {"mask": "node_mask", "content": ["compositions"]}
+_EDGES = {"mask": "edge_mask", "content": ["edges"]}
+_FAMILIES: dict[str, dict[str, object]] = {
+    # In training it draws its latent vectors. Its pairs are listed with the given edges first, so that a prediction
+    # which knows no more than their places is right about every network.
+    "metabolic_graph_vae": {"random_in_training": True, "padding": [_NODES, _EDGES], "targets_differ": False},
+    "habitability_fusion": {"padding": [_NODES, _EDGES]},
+}
+
+MODELS: dict[str, dict[str, object]] = {name: _model_spec(name) for name in list_models()}
