@@ -10,9 +10,8 @@ from .branches import arranged
 from .callee import Leaves, callee_of
 from .parts import SpecError
 from .phases import phase
+from .plain import said_by
 from .tensors import digest, dump, load
-
-_MOST_TOLD = 300  # characters of what a tolerated call raised
 
 
 def run(
@@ -76,7 +75,7 @@ def run(
                 except Exception as error:
                     if not call.get("tolerated"):
                         raise
-                    refused[str(index)] = f"{type(error).__name__}: {str(error)[:_MOST_TOLD]}"
+                    refused[str(index)] = said_by(error)
                     continue
             observed |= {str(index): seen} if call.get("watched") else {}
             if not isinstance(output, torch.Tensor):

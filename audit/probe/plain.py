@@ -1,6 +1,6 @@
 """Plain data: what execnet can carry, which is exact builtin types and no subclass of them."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 # execnet writes integers up to 2**31 - 1 in four bytes with a sign and larger ones as decimal digits.
 _SMALLEST, _LARGEST = -(2**31), 2**63 - 1
@@ -41,3 +41,16 @@ def plain(value: object, where: str = "value") -> object:
 def encodable(text: str) -> str:
     """Return the text as an exact `str` that UTF-8 can encode: lone surrogates, as in file names, become escapes."""
     return str.encode(text, "utf-8", "backslashreplace").decode()
+
+
+def readable(text: Callable[[], str]) -> str:
+    """Return a text of an exception; its own `__str__` is the target's code and may raise in turn."""
+    try:
+        return encodable(text())
+    except BaseException as inner:
+        return f"(its message could not be read: {type(inner).__name__})"
+
+
+def said_by(error: BaseException, most: int = 300) -> str:
+    """Return the type of an exception and at most so many letters of its message."""
+    return f"{encodable(type(error).__name__)}: {readable(lambda: str(error))[:most]}"

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Protocol, cast
 
 from . import opened, paths, phases
-from .plain import encodable, plain
+from .plain import encodable, plain, readable
 
 _MAX_FRAMES = 200
 _MAX_TEXT = 20_000
@@ -188,15 +188,7 @@ def _raised(error: BaseException) -> Answer:
     return "raised", {
         "phase": phases.current(),
         "type": encodable(type(error).__name__)[:_MAX_TEXT],
-        "message": _readable(lambda: str(error))[:_MAX_TEXT],
+        "message": readable(lambda: str(error))[:_MAX_TEXT],
         "frames": frames,
-        "traceback": _readable(lambda: "".join(traceback.format_exception(error, limit=-30)))[-_MAX_TEXT:],
+        "traceback": readable(lambda: "".join(traceback.format_exception(error, limit=-30)))[-_MAX_TEXT:],
     }
-
-
-def _readable(text: Callable[[], str]) -> str:
-    """Return a text of the exception; its own `__str__` is the target's code and may raise in turn."""
-    try:
-        return encodable(text())
-    except BaseException as inner:
-        return f"(its message could not be read: {type(inner).__name__})"

@@ -7,7 +7,7 @@ import sys
 import torch
 
 from .phases import phase
-from .plain import encodable
+from .plain import said_by
 
 _NAME = "_astrobio_audit_standalone"
 _SIZE = 8
@@ -55,5 +55,5 @@ def _computes(device: str) -> dict[str, object]:
         product = matrix.float().to(device) @ matrix.float().to(device)
         is_right = bool((product.cpu().long() == (matrix[:, :, None] * matrix[None]).sum(dim=1)).all())
     except Exception as error:  # a device that does not answer is a result
-        return {"called": called, "right": False, "raised": encodable(f"{type(error).__name__}: {error}")[:300]}
+        return {"called": called, "right": False, "raised": said_by(error)}
     return {"called": called, "right": is_right, "raised": None}

@@ -177,7 +177,7 @@ def _changed(
 def _is_told(model: nn.Module, key: str, state: Mapping[str, object]) -> bool:
     try:
         answer = model.load_state_dict(state)
-    except Exception:
+    except Exception:  # which is how strict loading tells it
         return True
     told = [*getattr(answer, "missing_keys", ()), *getattr(answer, "unexpected_keys", ())]
     return key in told

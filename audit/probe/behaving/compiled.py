@@ -10,13 +10,14 @@ from torch import nn
 from ..outputs import flatten
 from ..parts import built, identity, inputs_of
 from ..phases import phase
+from ..plain import said_by
 from ..tensors import dump
 from .batches import Inputs, copied, per_sample, tensors_of
 from .gradients import gradients_of
 from .moving import moved
 from .outputs_alike import moved_runs, run
 
-_MOST_TOLD = 300
+_MOST_TOLD = 300  # letters of why a graph breaks
 
 
 def compiles(specs: str, name: str, seed: int, batch_size: int, backend: str, whole_graph: bool) -> dict[str, object]:
@@ -56,7 +57,7 @@ def compiles(specs: str, name: str, seed: int, batch_size: int, backend: str, wh
             with torch.enable_grad():
                 output = flatten(compiled(**copied(inputs)))
         except Exception as error:
-            return reply | {"refused": f"{type(error).__name__}: {str(error)[:_MOST_TOLD]}"}
+            return reply | {"refused": said_by(error)}
         breaks = dict(dynamo.utils.counters["graph_break"])
         frames = dict(dynamo.utils.counters["frames"])
         graphs = int(dynamo.utils.counters["stats"]["unique_graphs"])
@@ -90,7 +91,7 @@ def exports(specs: str, name: str, seed: int, batch_size: int, *, dynamic: bool)
         try:
             program = torch.export.export(model, (), dict(copied(inputs)), strict=False)
         except Exception as error:
-            return reply | {"refused": f"{type(error).__name__}: {str(error)[:_MOST_TOLD]}"}
+            return reply | {"refused": said_by(error)}
     with phase("run the export"), torch.no_grad():
         reply["exported"] = dump(flatten(program.module()(**copied(inputs))))
     if dynamic:
@@ -115,7 +116,7 @@ def _any_batch(
         with phase("run the export"), torch.no_grad():
             exported = dump(flatten(program.module()(**copied(other))))
     except Exception as error:
-        return {"refused_dynamic": f"{type(error).__name__}: {str(error)[:_MOST_TOLD]}"}
+        return {"refused_dynamic": said_by(error)}
     return {
         "exported.dynamic": exported,
         "whole.dynamic": run(model, other),

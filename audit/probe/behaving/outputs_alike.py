@@ -8,6 +8,7 @@ from torch import nn
 from ..outputs import flatten
 from ..parts import built, forward, inputs_of, loss_of
 from ..phases import phase
+from ..plain import said_by
 from ..tensors import digest, dump
 from .batches import Inputs, changed, per_sample, samples, tensors_of
 from .moving import moved
@@ -66,7 +67,7 @@ def layouts(specs: str, name: str, seed: int, batch_size: int) -> dict[str, obje
         try:
             reply[f"laid.{layout}"] = run(model, given)
         except Exception as error:
-            refused[layout] = f"{type(error).__name__}: {str(error)[:300]}"
+            refused[layout] = said_by(error)
     with phase("call"):  # what the refusals left behind
         return reply | {"refused": refused, "laid_out": laid_out} | moved_runs(model, inputs, seed)
 

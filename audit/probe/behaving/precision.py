@@ -7,12 +7,12 @@ import torch
 from .. import devices
 from ..outputs import flatten
 from ..parts import built, forward, inputs_of
+from ..plain import said_by
 from ..tensors import dump
 from .batches import Inputs, copied, in_dtype
 from .moving import moved
 
 _DTYPES = {"bfloat16": torch.bfloat16, "float16": torch.float16}
-_MOST_TOLD = 300
 
 
 def lower(specs: str, name: str, seed: int, batch_size: int, dtypes: Sequence[str]) -> dict[str, object]:
@@ -46,7 +46,7 @@ def lower(specs: str, name: str, seed: int, batch_size: int, dtypes: Sequence[st
                         output = flatten(forward(model, copied(inputs)))
                 low[way] = dump(output)
             except Exception as error:
-                refused[way] = f"{type(error).__name__}: {str(error)[:_MOST_TOLD]}"
+                refused[way] = said_by(error)
                 continue
             key = f"{each}, with inputs" if way == each and with_inputs else each
             if key not in moves:

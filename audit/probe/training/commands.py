@@ -9,7 +9,7 @@ import shutil
 import sys
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 
 from .. import specs as specs_
@@ -93,24 +93,21 @@ class Commands:
         return {**running.described(), "in_time": in_time}
 
 
-def whole(**given: object) -> dict[str, object]:
+def whole(commands: Commands) -> dict[str, object]:
     """Run the command twice from beginning to end in new interpreters, and begin it in a fork.
 
     Returns:
         `first`, `second`, `fork`: what each did. `largest_file_bytes` of what the first left.
     """
-    commands = Commands(**given)  # type: ignore[arg-type]
     runs = {name: commands.finished(commands.start(commands.place / name, forks=False)) for name in ("first", "second")}
     sizes = [path.stat().st_size for path in (commands.place / "first").rglob("*") if path.is_file()]
-    commands.forks = True
-    commands.__post_init__()
-    begun = commands.start(commands.place / "fork", harm=harness.KILL, after=commands.checkpoint_every)
+    forking = replace(commands, forks=True)
+    begun = forking.start(commands.place / "fork", harm=harness.KILL, after=commands.checkpoint_every)
     return {**runs, "fork": commands.finished(begun), "largest_file_bytes": max(sizes, default=0)}
 
 
-def resumed(**given: object) -> dict[str, object]:
+def resumed(commands: Commands) -> dict[str, object]:
     """Kill the run in the step behind each checkpoint in turn, and resume it from there; return what each run did."""
-    commands = Commands(**given)  # type: ignore[arg-type]
     every = commands.checkpoint_every
     run = commands.place / "resumed"
     runs = [commands.finished(commands.start(run, harm=harness.KILL, after=every + 1))]
@@ -122,21 +119,20 @@ def resumed(**given: object) -> dict[str, object]:
     return {"runs": runs}
 
 
-def killed(reference: list[int], write_s: float, step_s: float, kills: int, **given: object) -> dict[str, object]:
+def killed(commands: Commands, reference: list[int], write_s: float, step_s: float, kills: int) -> dict[str, object]:
     """Kill runs at random points of the time in which they write a checkpoint, each time resuming the one before.
 
     Args:
+        commands: those of the entry.
         reference: checksums of an uninterrupted run.
         write_s: how long a step with a checkpoint takes longer than another.
         step_s: how long another takes.
         kills: how often; one more run is resumed behind the last.
-        **given: of `Commands`.
 
     Returns:
         `runs`: what each did; `fresh` for those that did not resume; `delay_s` between the last step before the
         checkpoint and the kill.
     """
-    commands = Commands(**given)  # type: ignore[arg-type]
     every = commands.checkpoint_every
     chance = random.Random(commands.seed)
     where = {checksum: index for index, checksum in enumerate(reference)}
@@ -194,9 +190,8 @@ def _sleep(seconds: float) -> None:
         time.sleep(min(left, _POLL_S) if left > _POLL_S else 0)
 
 
-def poisoned(**given: object) -> dict[str, object]:
+def poisoned(commands: Commands) -> dict[str, object]:
     """Turn a weight, and in another run its gradient, into NaN; then resume. Return what each run did."""
-    commands = Commands(**given)  # type: ignore[arg-type]
     every = commands.checkpoint_every
     runs: dict[str, object] = {}
     for harm, after in ((harness.WEIGHT, 2 * every), (harness.GRADIENT, 2 * every + 1)):
@@ -206,9 +201,8 @@ def poisoned(**given: object) -> dict[str, object]:
     return runs
 
 
-def full(max_file_bytes: int, **given: object) -> dict[str, object]:
+def full(commands: Commands, max_file_bytes: int) -> dict[str, object]:
     """Let a run fail to write its second checkpoint, then resume it where there is room; return what each run did."""
-    commands = Commands(**given)  # type: ignore[arg-type]
     run = commands.place / "full"
     begun = commands.finished(commands.start(run, harm=harness.KILL, after=commands.checkpoint_every + 1))
     without_room = commands.finished(commands.start(run, resumes=True, max_file_bytes=max_file_bytes))
@@ -216,9 +210,8 @@ def full(max_file_bytes: int, **given: object) -> dict[str, object]:
     return {"begun": begun, "full": without_room, "resumed": with_room}
 
 
-def two_ranks(**given: object) -> dict[str, object]:
+def two_ranks(commands: Commands) -> dict[str, object]:
     """Run the commands with two ranks and with one process; return what each did, and its losses by step."""
-    commands = Commands(**given)  # type: ignore[arg-type]
     return {key: _with_curve(commands, key) for key in ("torchrun", "one_process")}
 
 
@@ -231,12 +224,13 @@ def _with_curve(commands: Commands, key: str) -> dict[str, object]:
 
 
 def tidied(procedure: Callable[..., dict[str, object]]) -> Callable[..., dict[str, object]]:
-    """Remove what the runs of a procedure have written once it is over."""
+    """Return a procedure that takes the fields of `Commands` by name, and removes what the runs have written."""
 
     def run(**given: object) -> dict[str, object]:
+        own = {field.name: given.pop(field.name) for field in fields(Commands) if field.name in given}
         try:
-            return procedure(**given)
+            return procedure(Commands(**own), **given)  # type: ignore[arg-type]  # the parent's word
         finally:
-            shutil.rmtree(str(given["folder"]), ignore_errors=True)
+            shutil.rmtree(str(own["folder"]), ignore_errors=True)
 
     return run

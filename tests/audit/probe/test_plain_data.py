@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from audit.probe import phases, specs
 from audit.probe.phases import phase
-from audit.probe.plain import NotPlain, plain
+from audit.probe.plain import NotPlain, plain, said_by
 
 TEXTS = st.text(st.characters(exclude_categories=["Cs"]))
 SCALARS = (
@@ -166,3 +166,12 @@ def test_what_is_not_there_is_an_error_and_no_silence(specs_module: Any) -> None
         specs.entry(specs_module.__name__, "ATTENTION", "absent")
     with pytest.raises(ModuleNotFoundError):
         specs.describe("specs_that_nobody_wrote")
+
+
+def test_what_an_exception_says_is_cut_and_may_raise_itself() -> None:
+    class Unsayable(Exception):
+        def __str__(self) -> str:
+            raise RuntimeError("no words")
+
+    assert said_by(ValueError("a" * 400)) == "ValueError: " + "a" * 300
+    assert said_by(Unsayable()) == "Unsayable: (its message could not be read: RuntimeError)"
