@@ -21,22 +21,16 @@ FIXTURES = Path(__file__).with_name("fixtures")
 COMMAND = Path(sys.executable).with_name("astrobio-audit")
 UNJUDGED = ("error", "skipped")
 
-# Every property is seen failing by tests of its own; here some packages are enough to see the command do it.
-FAST = {
-    "clean",
-    "wrong_scale",
-    "ignores_mask",
-    "branch_differs",
-    "model_core",
-    "build_raises",
-    "specs_fail",
-    "undeclared",
+# Every check is seen failing by tests of its own; here some packages are enough to see the command do it.
+QUICK = {
+    "attention": {"clean", "wrong_scale", "specs_fail", "undeclared"},
+    "smoke": {"clean", "nonfinite_output", "weight_reset", "stand_in", "import_fails", "no_models_declared"},
 }
 LONG = [pytest.mark.slow, pytest.mark.timeout(600)]
 
 
 def _is_slow(area: str, folder: str, name: str) -> bool:
-    return name == "kinds" or (area == "attention" and name not in FAST)
+    return area in QUICK and name not in QUICK[area]
 
 
 MARKED = [pytest.param(*case, marks=LONG if _is_slow(*case) else []) for case in CASES]

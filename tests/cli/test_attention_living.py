@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from ..slow_cases import slow
+
 Run = Callable[..., subprocess.CompletedProcess[str]]
 Outcomes = dict[tuple[str, str], tuple[str, str | None]]
 
@@ -99,6 +101,7 @@ def test_a_failure_of_an_earlier_run_fails_this_one(attention: Run) -> None:
     assert [attention("layers.py::Overwrites").returncode for _ in range(2)] == [1, 1]
 
 
+@pytest.mark.slow
 def test_the_summary_says_that_results_are_of_an_earlier_run(attention: Run, folder: Path, tmp_path: Path) -> None:
     assert attention("layers.py::First").returncode == 0
     done = attention("layers.py::First", "--format", "json", "--output", str(tmp_path / "out"))
@@ -107,7 +110,7 @@ def test_the_summary_says_that_results_are_of_an_earlier_run(attention: Run, fol
     assert f"2 results of 2 were measured at {when}, by earlier runs" in markdown.read_text()
 
 
-@pytest.mark.parametrize("change", ["neighbour", "seed", "no_cache"])
+@pytest.mark.parametrize("change", ["neighbour", *slow("seed", "no_cache")])
 def test_what_may_have_changed_is_measured_again(attention: Run, folder: Path, change: str) -> None:
     attention("layers.py::First")
     if change == "neighbour":
@@ -125,7 +128,7 @@ class Reads(First):
 """
 
 
-@pytest.mark.parametrize("change", [None, "data", "outside", "environment"])
+@pytest.mark.parametrize("change", ["data", *slow(None, "outside", "environment")])
 def test_what_the_target_read_elsewhere_may_have_changed(
     run: Run, folder: Path, tmp_path: Path, change: str | None
 ) -> None:
@@ -148,6 +151,7 @@ def test_what_the_target_read_elsewhere_may_have_changed(
     assert (dates == {None}) is (change is not None)
 
 
+@pytest.mark.slow
 def test_what_could_not_be_judged_is_tried_again(attention: Run, folder: Path) -> None:
     raising = MODEL.replace("here = pathlib", "raise OSError('no space left on device')\n        here = pathlib")
     (folder / "layers.py").write_text(raising)

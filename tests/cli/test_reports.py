@@ -14,6 +14,8 @@ import pytest
 
 from audit.report.document import Report
 
+from ..slow_cases import slow
+
 Run = Callable[..., subprocess.CompletedProcess[str]]
 ROOT = Path(__file__).parents[2]
 TIMES = re.compile(r'"(duration_s|started_at|finished_at)": [^\n]*')
@@ -74,7 +76,7 @@ def test_a_real_report_that_was_edited_does_not_read(reports: Callable[[str], tu
         Report.model_validate_json(json.dumps(document))
 
 
-@pytest.mark.parametrize("name", ["static broken", "smoke clean", SLOW])
+@pytest.mark.parametrize("name", ["static broken", *slow("smoke clean"), SLOW])
 def test_another_run_gives_the_same_report_apart_from_times(
     reports: Callable[[str], tuple[Path, str]], run: Run, name: str
 ) -> None:

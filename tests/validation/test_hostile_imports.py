@@ -12,6 +12,7 @@ import pytest
 
 from validation.smoke.checks import MODEL_CHECKS
 
+from ..slow_cases import slow
 from .conftest import BESIDE, NOT_CONCERNED
 
 Audit = Callable[..., Any]
@@ -115,6 +116,7 @@ def test_the_target_imports_its_own_packages_of_the_auditors_names(audit_hostile
     assert audited.outcomes["smoke.import", "zoo.uses"] == "passed"
 
 
+@pytest.mark.slow
 def test_the_auditors_packages_are_absent_where_the_target_has_none(audit_hostile: Audit) -> None:
     audited = audit_hostile(
         modules={
@@ -146,6 +148,7 @@ def other_python(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder / "bin" / "python"
 
 
+@pytest.mark.slow
 def test_another_virtual_environment_is_the_one_that_is_used(
     audit: Audit, write_package: Callable[..., Path], tmp_path: Path, other_python: Path
 ) -> None:
@@ -174,7 +177,7 @@ def test_files_named_like_the_standard_library_are_not_loaded_by_the_probe(audit
     assert audited.exit_code == 0
 
 
-@pytest.mark.parametrize("name", ["profile.py", "secrets.py"])
+@pytest.mark.parametrize("name", ["secrets.py", *slow("profile.py")])
 def test_a_file_that_stands_in_torchs_way_is_named_with_its_place(audit_hostile: Audit, name: str) -> None:
     """torch's optimizers import these when they are first used, and would in any script of the target too."""
     audited = audit_hostile(modules={name: "raise RuntimeError('shadowed')\n"}, healthy_passes=False)

@@ -12,6 +12,8 @@ import safetensors.torch
 import torch
 from execnet.gateway_base import Message, dumps_internal
 
+from ..slow_cases import slow
+
 Audit = Callable[..., Any]
 Hostile = Callable[..., Any]
 
@@ -36,12 +38,14 @@ def test_a_target_that_replaces_torchs_comparisons_is_still_found_out(audit_host
     assert "elements not finite" in audited.reason("backward", "nan_gradient")
 
 
+@pytest.mark.slow
 def test_a_target_that_replaces_tensor_methods_is_still_found_out(audit_hostile: Audit, hostile: Hostile) -> None:
     module = "torch.Tensor.sum = lambda self, *_, **__: torch.zeros(())"
     audited = audit_hostile({"nan_gradient": hostile(NAN_GRADIENT, module)}, healthy_passes=False)
     assert audited.of("nan_gradient")["backward"] == "failed"
 
 
+@pytest.mark.slow
 def test_a_target_that_replaces_the_digest_is_still_found_out(audit_hostile: Audit, hostile: Hostile) -> None:
     module = """
     import hashlib, itertools, types
@@ -71,7 +75,7 @@ def write(data):
 """
 
 
-@pytest.mark.parametrize("ending", ["pass", "os._exit(0)"], ids=["goes on", "exits"])
+@pytest.mark.parametrize("ending", ["pass", *slow("os._exit(0)")], ids=["goes on", "exits"])
 def test_an_answer_written_by_the_target_is_not_taken_for_the_probes(
     audit_hostile: Audit, hostile: Hostile, ending: str
 ) -> None:
@@ -94,17 +98,14 @@ STAYING = {
 }
 
 
-QUICK = {"daemon"}
-
-
-@pytest.mark.parametrize(
-    "kind", [each if each in QUICK else pytest.param(each, marks=pytest.mark.slow) for each in STAYING]
-)
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", STAYING)
 def test_no_process_of_the_target_outlives_the_run(audit_hostile: Audit, hostile: Hostile, kind: str) -> None:
     audited = audit_hostile({kind: hostile(STAYING[kind])}, settings="timeout_s = 10")
     assert audited.of(kind)["build"] == "passed"
 
 
+@pytest.mark.slow
 def test_two_processes_that_answer_one_call_do_not_mix_up_the_answers(audit_hostile: Audit, hostile: Hostile) -> None:
     """After a fork both processes go on through the probe and send; the second answer belongs to no call."""
     audited = audit_hostile({"forker": hostile("os.fork()")}, settings="timeout_s = 10")

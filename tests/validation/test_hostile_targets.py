@@ -6,6 +6,8 @@ from typing import Any
 
 import pytest
 
+from ..slow_cases import slow_unless
+
 Audit = Callable[..., Any]
 AFTER_FORWARD = ("initial_loss", "registered", "determinism", "backward", "optimizer_step", "save_load")
 
@@ -175,12 +177,10 @@ DAMAGING: Mapping[str, str] = {
 }
 
 
-QUICK = {"modules", "late_exit"}
+QUICK = {"late_exit"}
 
 
-@pytest.mark.parametrize(
-    "damage", [each if each in QUICK else pytest.param(each, marks=pytest.mark.slow) for each in DAMAGING]
-)
+@pytest.mark.parametrize("damage", slow_unless(QUICK, DAMAGING))
 def test_damage_to_the_process_reaches_no_other_model(
     audit_hostile: Audit, hostile: Callable[..., Any], damage: str
 ) -> None:

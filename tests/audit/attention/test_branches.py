@@ -7,6 +7,7 @@ import pytest
 from audit.judgement import Judgement
 from audit.results import Outcome
 
+from ...slow_cases import slow_unless
 from .judged_branches import FOLDER, Edit, edited, judged
 
 NAMES = {
@@ -90,7 +91,7 @@ def reasons(found: list[Judgement]) -> list[str]:
     return [f"{each.outcome}: {each.reason}" for each in found]
 
 
-@pytest.mark.parametrize("style", [pytest.param(s, marks=[] if s == "fallback" else pytest.mark.slow) for s in NAMES])
+@pytest.mark.parametrize("style", slow_unless({"fallback"}, NAMES))
 def test_branches_that_agree_pass(tmp_path: Path, style: str) -> None:
     found = judged(tmp_path, (FOLDER / f"{style}.py").read_text(), NAMES[style])
     assert {each.outcome for each in found} == {Outcome.PASSED}, reasons(found)

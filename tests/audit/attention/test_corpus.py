@@ -1,12 +1,12 @@
 """Correct attention in many styles raises no alarm, and each single edit that makes it wrong is found."""
 
-from collections.abc import Collection, Iterable, Iterator
-from typing import Any
+from collections.abc import Iterator
 
 import pytest
 
 from audit.results import Outcome
 
+from ...slow_cases import slow_unless
 from .corpus import BUG_CLASSES, CORRECT, Correct, Mutant
 from .corpus_mutants import MUTANTS, NOT_FOUND_YET
 from .judged_corpus import UNCHANGED, JudgedCorpus, Variant, failing
@@ -18,10 +18,6 @@ _FIRST = {mutant.bug: mutant for mutant in reversed(_FOUND)}.values()
 _FIRST_OF = {mutant.of for mutant in _FIRST}
 
 
-def _unless_slow(values: Iterable[Any], fast: Collection[Any]) -> list[Any]:
-    return [each if each in fast else pytest.param(each, marks=pytest.mark.slow) for each in values]
-
-
 @pytest.fixture(scope="module")
 def corpus(tmp_path_factory: pytest.TempPathFactory) -> Iterator[JudgedCorpus]:
     written = JudgedCorpus(tmp_path_factory.mktemp("corpus"), CORRECT, MUTANTS)
@@ -29,7 +25,7 @@ def corpus(tmp_path_factory: pytest.TempPathFactory) -> Iterator[JudgedCorpus]:
     written.close()
 
 
-@pytest.mark.parametrize("correct", _unless_slow(CORRECT, _FIRST_OF), ids=lambda correct: correct.label)
+@pytest.mark.parametrize("correct", slow_unless(_FIRST_OF, CORRECT), ids=lambda correct: correct.label)
 def test_a_correct_implementation_raises_no_alarm(corpus: JudgedCorpus, correct: Correct) -> None:
     judged = corpus.judge(Variant(UNCHANGED, correct))
     reasons = {check: [each.reason for each in judged[check]] for check in failing(judged)}
@@ -40,7 +36,7 @@ def test_a_correct_implementation_raises_no_alarm(corpus: JudgedCorpus, correct:
     assert passed - {"attention.built"}
 
 
-@pytest.mark.parametrize("mutant", _unless_slow(_FOUND, _FIRST), ids=lambda mutant: mutant.name)
+@pytest.mark.parametrize("mutant", slow_unless(_FIRST, _FOUND), ids=lambda mutant: mutant.name)
 def test_one_edit_is_found(corpus: JudgedCorpus, mutant: Mutant) -> None:
     judged = corpus.judge(Variant(mutant.name, mutant.of), *mutant.checks, until_failed=True)
     assert set(failing(judged)) & set(mutant.checks), {

@@ -121,6 +121,7 @@ def test_a_cache_that_cannot_be_made_is_not_judged_and_says_why(sources: JudgedS
     assert reason.startswith("undeclared: how its cache is called; TypeError: 'NoneType' object is not subscriptable")
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(300)
 @pytest.mark.parametrize("name", ["positions restart", "diagonal restarts"])
 def test_the_mistake_has_its_class_and_a_script_that_shows_it(name: str, tmp_path: Path) -> None:

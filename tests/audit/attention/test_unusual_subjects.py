@@ -11,6 +11,8 @@ from audit.results import Outcome
 from audit.session import Request, conduct
 from audit.target import Target
 
+pytestmark = pytest.mark.slow  # the first test waits for a run over all of them
+
 FIXTURES = Path(__file__).parents[2] / "fixtures" / "attention"
 CLEAN = FIXTURES / "clean" / "zoo"
 LAST_LAYER = "self.out_proj = nn.Linear(num_heads * head_dim, embed_dim)"

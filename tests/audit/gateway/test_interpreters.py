@@ -10,6 +10,8 @@ import pytest
 
 from audit.gateway import client, forks
 
+from ...slow_cases import slow
+
 MakeChild = Callable[..., Any]
 
 
@@ -46,7 +48,7 @@ def test_what_is_no_python_is_refused(
 
 
 @pytest.mark.parametrize(
-    "text", ["exec sleep 300", "sleep 300 & wait", "trap '' TERM INT HUP; while true; do sleep 1; done"]
+    "text", ["exec sleep 300", *slow("sleep 300 & wait", "trap '' TERM INT HUP; while true; do sleep 1; done")]
 )
 def test_an_interpreter_that_stays_silent_is_given_up(
     make_child: MakeChild, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, is_gone: Callable[[int], bool], text: str

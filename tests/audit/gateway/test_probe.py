@@ -12,6 +12,8 @@ import pytest
 
 from audit.gateway import Limits, Probe, ProbeFailure, TargetRaised
 
+from ...slow_cases import slow_unless
+
 Child = Any
 MakeChild = Callable[..., Child]
 
@@ -40,7 +42,7 @@ FAILURES = {
 }
 
 
-@pytest.mark.parametrize("kind", FAILURES)
+@pytest.mark.parametrize("kind", slow_unless({"exit", "segfault", "loop", "flood", "closed descriptors"}, FAILURES))
 def test_after_a_failure_the_next_call_has_another_process(
     make_child: MakeChild, is_gone: Callable[[int], bool], kind: str
 ) -> None:
@@ -82,6 +84,7 @@ def test_close_ends_the_process_and_the_probe_can_be_used_again(
     assert int(child.tell("os.getpid()")) != first
 
 
+@pytest.mark.slow
 def test_the_time_limit_of_one_call_replaces_the_probes(make_child: MakeChild) -> None:
     short = make_child(timeout_s=2)
     short.run("import time; time.sleep(3)", timeout_s=60)
@@ -198,6 +201,7 @@ def test_a_call_is_made_twice_at_most_and_once_where_its_time_was_up(
     assert len(count.read_text()) == starts
 
 
+@pytest.mark.slow
 def test_sending_to_a_process_that_no_longer_reads_ends_in_time(make_child: MakeChild, tmp_path: Path) -> None:
     child = make_child(timeout_s=3)
     child.run("import os, signal, threading; threading.Timer(0.3, os.kill, (os.getpid(), signal.SIGSTOP)).start()")

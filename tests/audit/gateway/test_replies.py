@@ -15,6 +15,8 @@ from audit.gateway.client import _unpacked
 from audit.replies import number_of, text_of
 from validation.smoke.model import tensors_of
 
+from ...slow_cases import slow_unless
+
 RAISED = {"phase": "forward", "type": "ValueError", "message": "bad", "frames": [("/a/b.py", 3)], "traceback": "..."}
 
 
@@ -129,9 +131,7 @@ FRAMES = {
 QUICK = {"text", "closed", "closed with an empty error", "an answer of no form"}
 
 
-@pytest.mark.parametrize(
-    "kind", [each if each in QUICK else pytest.param(each, marks=pytest.mark.slow) for each in FRAMES]
-)
+@pytest.mark.parametrize("kind", slow_unless(QUICK, FRAMES))
 def test_what_the_target_writes_into_the_channel_ends_its_own_call(child: Any, kind: str) -> None:
     """The target shares its descriptors with the probe, so it can write there; the parent must not stumble over it."""
     first = child.tell("os.getpid()")

@@ -154,6 +154,7 @@ def test_a_failure_to_read_that_may_pass_is_not_kept(
     assert found() == found() == (0, ["SEC003"])
 
 
+@pytest.mark.slow
 def test_a_chain_of_calls_costs_at_most_its_own_file(tree: Tree) -> None:
     chain, branches = "x = q" + ".add(1)" * 400, "if a:\n    pass\n" + "elif b:\n    pass\n" * 2500
     root = tree({"deep.py": f"{chain}\n", "deeper.py": branches, "zoo.py": BASE})

@@ -93,6 +93,7 @@ def test_a_file_is_not_blamed_for_one_death(tree: Tree, importable: Callable[[st
     assert mark.exists()
 
 
+@pytest.mark.slow
 def test_a_file_that_takes_too_long_is_given_up(
     tree: Tree, importable: Callable[[str], None], monkeypatch: pytest.MonkeyPatch
 ) -> None:

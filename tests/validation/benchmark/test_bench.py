@@ -123,6 +123,7 @@ def test_a_backend_without_an_answer_is_a_row_with_its_reason(
     assert found.exit_code == (3 if outcome.is_incomplete else 0)
 
 
+@pytest.mark.slow
 def test_a_backend_that_hangs_costs_its_own_row(bench: Callable, bench_package: Callable) -> None:
     root = bench_package({"hangs": HANGS})
     found = bench(root, "--backend", "hangs", "--backend", "right", "--timeout", "5")

@@ -66,6 +66,7 @@ def test_what_computes_something_else_is_refuted_before_it_is_measured(
     assert found.evidence.unit == "largest difference"
 
 
+@pytest.mark.slow
 def test_what_computes_something_else_once_it_is_timed_is_refuted(measured: Measure) -> None:
     found = measured(speed("slow", "wrong_later"))
     assert found.outcome == "failed"
@@ -98,6 +99,7 @@ def test_a_baseline_that_knows_float32_alone_needs_another_that_is_exact(measure
     assert again.outcome == "passed"
 
 
+@pytest.mark.slow
 def test_too_little_time_for_the_samples_is_undecided(measured: Measure) -> None:
     # Six pairs take 3.6 s, after 3 s for comparing the two and warming them up.
     found = measured(speed("very_slow", "very_slow", more="at_least = 2.0\ntimeout_s = 5.0", pairs=10_000))

@@ -3,6 +3,8 @@ import sys
 import time
 from pathlib import Path
 
+import pytest
+
 from validation.mutation.running import Ended, run_limited
 
 MIB = 1024 * 1024
@@ -30,6 +32,7 @@ def test_a_flood_of_output_is_read_to_its_end_and_only_its_tail_kept(tmp_path: P
     assert len(ended.tail) < 100_000
 
 
+@pytest.mark.slow
 def test_what_does_not_end_is_ended_with_all_that_it_started(tmp_path: Path) -> None:
     program = (
         "import subprocess, sys, time, pathlib\n"

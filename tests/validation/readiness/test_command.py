@@ -51,6 +51,7 @@ def test_the_judged_model_is_the_real_one(ready: Ready) -> None:
     assert [(result.subject.parameters, result.location.path) for result in built] == [(162, "zoo/model.py")]
 
 
+@pytest.mark.slow
 def test_a_package_without_models_is_not_ready_however_good_its_attention(ready: Ready) -> None:
     run = ready("attention/clean")
     assert (run.code, run.report.verdict) == (1, "not ready")
@@ -64,6 +65,7 @@ def test_a_package_without_models_is_not_ready_however_good_its_attention(ready:
     assert failed == ["smoke.declared"]
 
 
+@pytest.mark.slow
 def test_another_run_in_the_same_folder_gives_the_same_report_apart_from_times(ready: Ready, again: Ready) -> None:
     first = ready("models/clean")
     json, markdown = first.json, first.markdown

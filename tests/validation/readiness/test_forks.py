@@ -6,11 +6,14 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 ROOT = Path(__file__).parents[3]
 TIMES = re.compile(r'"(duration_s|started_at|finished_at)": [^\n]*')
 TABLE = '[tool.astrobio-audit]\npackage = "astrobio"\nspecs = "astrobio.specs"\n'
 
 
+@pytest.mark.slow
 def test_the_report_of_a_model_is_the_same_with_forks_and_without(tmp_path: Path, again: Callable[..., Any]) -> None:
     root = tmp_path / "project"
     shutil.copytree(ROOT / "astrobio", root / "astrobio", ignore=shutil.ignore_patterns("__pycache__"))

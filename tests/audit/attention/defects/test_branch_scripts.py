@@ -17,6 +17,7 @@ from audit.plan import Run
 from audit.results import Reproducer
 from audit.target import Target
 
+from ....slow_cases import slow_unless
 from ..judged_branches import FOLDER, edited
 from ..test_branches import NAMES, WRONG
 
@@ -58,7 +59,7 @@ def exit_code(script: Path, folder: Path) -> int:
 
 
 @pytest.mark.timeout(600)
-@pytest.mark.parametrize("name", [pytest.param(each, marks=[] if each in FAST else pytest.mark.slow) for each in SHOWN])
+@pytest.mark.parametrize("name", slow_unless(FAST, SHOWN))
 def test_the_script_fails_on_the_branch_and_passes_without_the_mistake(name: str, tmp_path: Path) -> None:
     (edit,) = (each for each in WRONG if each.name == name)
     right, wrong = tmp_path / "right", tmp_path / "wrong"

@@ -185,11 +185,13 @@ def test_each_way_to_write_it_is_one_defect_of_its_class(found: Concluded, name:
     assert [defect.bug for defect in found.defects(name)] == [WRONG[name][1]]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", [name for name, (text, _) in WRONG.items() if "nn.MultiheadAttention" not in text])
 def test_specs_that_declare_it_give_the_same_class(declared: Concluded, name: str) -> None:
     assert [defect.bug for defect in declared.defects(name)] == [WRONG[name][1]]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", _SAID_OTHERWISE)
 def test_a_direction_that_is_declared_away_is_the_contradiction(declared: Concluded, name: str) -> None:
     (defect,) = declared.defects(name)

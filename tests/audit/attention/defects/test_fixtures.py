@@ -38,7 +38,7 @@ BUGS = {
 }
 # The mistake is one of its specs: code and script of its twin are the same, and what it shows is there too.
 NO_TWIN = {"positions_undeclared", "empty_row_not_zero"}
-FAST = {"wrong_scale", "ignores_mask", "cache_off_by_one"}
+FAST = {"wrong_scale"}
 
 
 @dataclass(frozen=True)
@@ -87,6 +87,7 @@ def test_a_broken_package_has_one_defect_that_its_script_shows(name: str, bug: s
         assert exit_code(script, FIXTURES / "clean") == 0
 
 
+@pytest.mark.slow
 def test_a_script_cannot_tell_where_there_is_no_target(tmp_path: Path) -> None:
     (defect,) = judged(FIXTURES / "overwrites_mask").defects
     assert defect.reproducer is not None

@@ -13,6 +13,8 @@ from audit.results import Defect
 from audit.session import Collected
 from audit.target import Target
 
+from ....slow_cases import slow_unless
+
 CORPUS = Path(__file__).parents[3] / "fixtures" / "attention" / "corpus"
 # File, class, what is replaced by what, and the class of the mistake that makes; no oracle knows the first three, nor
 # what decodes.
@@ -39,7 +41,7 @@ EDITS = {
         "k[:, :, 2 - self.window :], v[:, :, 2 - self.window :]", "rolling_cache",
     ),
 }  # fmt: skip
-FAST = {"one ahead", "scale of the width"}
+FAST = {"one ahead"}
 
 
 def defects_of(folder: Path, style: str, name: str) -> list[Defect]:
@@ -60,7 +62,7 @@ def exit_code(script: Path, folder: Path) -> int:
 
 
 @pytest.mark.timeout(600)
-@pytest.mark.parametrize("name", [pytest.param(each, marks=[] if each in FAST else pytest.mark.slow) for each in EDITS])
+@pytest.mark.parametrize("name", slow_unless(FAST, EDITS))
 def test_the_script_fails_on_the_mistake_and_passes_without_it(name: str, tmp_path: Path) -> None:
     style, qualname, before, after, bug = EDITS[name]
     right, wrong = tmp_path / "right", tmp_path / "wrong"

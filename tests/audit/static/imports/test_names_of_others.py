@@ -16,6 +16,8 @@ from audit.static.imports.patched import Asked, Patched, asked_again, patches_of
 from audit.static.store import FactStore
 from audit.static.tree import TreeIndex
 
+from ....slow_cases import slow
+
 Write = Callable[[Mapping[str, str]], Path]
 RowsOf = Callable[..., dict[str, ImportRow]]
 ReallyFailing = Callable[[Path, list[str]], dict[str, str]]
@@ -164,7 +166,7 @@ def test_a_file_in_place_of_a_standard_module_is_not_judged_by_the_standard_one(
     "module",
     ["math", "os", "re", "sys", "typing", "types", "enum", "inspect", "itertools", "functools", "time", "asyncio",
      "ast", "socket", "signal", "concurrent.futures", "importlib.metadata", "unittest.mock", "numpy", "numpy.linalg",
-     "numpy.dtypes", "torch", "torch.nn", "torch.cuda", "torch.sparse", "torch.distributed", "torch.utils.data",
+     "numpy.dtypes", *slow("torch"), "torch.nn", "torch.cuda", "torch.sparse", "torch.distributed", "torch.utils.data",
      "torch.jit", "torch.optim", "torch.onnx", "torch.fx", "pydantic", "packaging.version"],
 )  # fmt: skip
 def test_no_name_that_a_module_has_is_called_missing(module: str, facts: InterpreterFacts) -> None:
