@@ -95,6 +95,7 @@ RESULT = one(
     level=LEVEL,
     message=MESSAGE,
     locations=many(LOCATION),
+    baselineState={"enum": ["new", "unchanged", "updated", "absent"]},
     partialFingerprints={"type": "object", "additionalProperties": TEXT},
     suppressions=many(SUPPRESSION, unique=True),
 )
@@ -209,6 +210,34 @@ def test_the_same_finding_twice_has_two_fingerprints_that_no_line_number_is_in(
 
     assert prints(3, 9) == ["a" * 32 + ":1", "a" * 32 + ":2"]
     assert prints(3, 9) == prints(40, 77)
+
+
+def test_a_failure_that_no_static_check_found_has_a_fingerprint_of_its_check_and_subject(
+    make_report: MakeReport, make_result: MakeResult
+) -> None:
+    def printed(*results: Result) -> list[str]:
+        return [each["partialFingerprints"]["astrobioAudit/v1"] for each in run_of(make_report(results))["results"]]
+
+    one = make_result(Outcome.FAILED, name="a", reason="it was off by 0.1")
+    moved = make_result(Outcome.FAILED, name="a", reason="it was off by 0.2", location=Location(path="a.py", line=9))
+    assert printed(one) == printed(moved)
+    others = [one, make_result(Outcome.FAILED, name="b"), make_result(Outcome.FAILED, "area.second", name="a")]
+    assert len(set(printed(*others))) == 3
+    assert printed(one, one) == [printed(one)[0], printed(one)[0].replace(":1", ":2")]
+
+
+def test_beside_a_baseline_each_result_is_new_or_unchanged_and_without_one_neither(
+    report_of: ReportOf, make_report: MakeReport, make_result: MakeResult
+) -> None:
+    assert [each["baselineState"] for each in run_of(report_of("zoo/a.py"))["results"]] == ["new", "unchanged"]
+    assert "baselineState" not in run_of(make_report([failed_at(make_result, line=1)]))["results"][0]
+
+
+def test_passes_and_what_does_not_apply_are_nowhere_in_the_log(report_of: ReportOf) -> None:
+    run = run_of(report_of("zoo/a.py"))
+    told = {each["ruleId"] for each in run["results"]}
+    told |= {each["associatedRule"]["id"] for each in run["invocations"][0]["toolExecutionNotifications"]}
+    assert told == {"area.second", "area.third", "area.fourth", "area.fifth"}
 
 
 def test_paths_are_those_of_the_repository(make_report: MakeReport, make_result: MakeResult) -> None:
