@@ -1,8 +1,8 @@
 """The report as SARIF 2.1.0 (OASIS, 27 March 2020), the form in which code hosts and editors take findings.
 
 Failures are results. What could not be judged is a notification of the run: it is no finding, and it is not silence.
-Where the run was compared with a baseline or a revision, each result says whether it was there before. What is gone since
-is no failure, and has no result.
+Where the run was compared with a baseline or a revision, each result says whether it was there before. What is gone
+since is no failure, and has no result.
 """
 
 import json

@@ -95,10 +95,8 @@ def _not_judged(report: Report) -> Iterator[str]:
     yield from ("", "## Not judged, and what would be needed", "")
     for group in groups[:_MOST_REASONS]:
         gates = ", keeps a release from being ready" if group.gates else ""
-        yield (
-            f"- {group.area}, {group.counted}{gates}: {markdown(group.reason, _LONGEST)} "
-            f"(needed: {markdown(group.needed, _LONGEST)})"
-        )
+        needed = f" (needed: {markdown(group.needed, _LONGEST)})" if group.needed else ""
+        yield f"- {group.area}, {group.counted}{gates}: {markdown(group.reason, _LONGEST)}{needed}"
     yield from _more(len(groups) - _MOST_REASONS)
 
 

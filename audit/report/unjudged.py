@@ -9,9 +9,7 @@ from audit.report.undeclared import UNDECLARED
 from audit.results import Outcome, Result
 
 _ORDER = (Outcome.ERROR, Outcome.SKIPPED, Outcome.NOT_APPLICABLE)
-_DECLARE = "a declaration of it in the specs; then"
-_MEND = "the cause that the reason names put right; then"
-_PROVIDE = "what the reason names; then"
+_DECLARE = "a declaration of it in the specs"
 
 
 @dataclass(frozen=True)
@@ -39,12 +37,12 @@ class Unjudged:
         return tuple(dict.fromkeys(each.subject.name for each in self.results))
 
     @property
-    def needed(self) -> str:
-        """What would let it be judged."""
+    def needed(self) -> str | None:
+        """What would let it be judged; None where the reason itself tells what is missing."""
         fixes = dict.fromkeys(each.fix for each in self.results if each.fix)
         if fixes:
             return "; ".join(fixes)
-        return {Outcome.ERROR: _MEND, Outcome.SKIPPED: _PROVIDE}.get(self.outcome, _DECLARE)
+        return _DECLARE if self.outcome is Outcome.NOT_APPLICABLE else None
 
     @property
     def repeat(self) -> str | None:

@@ -84,5 +84,5 @@ def _digest(content: str) -> str:
 
 
 def asset(name: str) -> str:
-    """Return a file of this folder, with the line ends that a browser makes of any: those are what it takes a digest of."""
+    """Return a file of this folder, with the line ends that a browser makes of any before it takes a digest."""
     return files("audit.report.html").joinpath(name).read_text("utf-8").replace("\r\n", "\n")

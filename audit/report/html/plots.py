@@ -1,4 +1,4 @@
-"""Curves as SVG that stands in a page: lines that differ in dashes as well as in colour, and say in words what they show."""
+"""Curves as SVG in a page: lines differ in dashes as well as in colour, and say in words what they show."""
 
 import math
 from collections.abc import Iterable, Sequence
@@ -26,7 +26,7 @@ class Line:
 
 @dataclass(frozen=True)
 class Axes:
-    """What is along the axes. With `doubling`, equal distances are equal ratios; with `from_zero`, values start at 0."""
+    """What is along the axes. `doubling`: equal distances are equal ratios; `from_zero`: values start at 0."""
 
     x: str
     y: str
@@ -156,7 +156,7 @@ def _label(words: str, *, x: float, y: float, anchor: str) -> Html:
 
 
 def _thinned(points: Sequence[tuple[float, float]]) -> Iterable[tuple[float, float]]:
-    """Yield the points; of more than can be told apart the lowest and the highest of each column, and one not finite."""
+    """Yield the points; of more than can be told apart, the lowest, the highest and one not finite of each column."""
     if len(points) <= 2 * _COLUMNS:
         yield from points
         return

@@ -118,13 +118,14 @@ def _unjudged(group: Unjudged) -> Html:
     checks = [*group.checks[:_MOST_NAMES], *(["..."] if len(group.checks) > _MOST_NAMES else [])]
     what = tag("details", tag("summary", text(group.counted)), tag("p", text(", ".join(checks))),
                tag("p", text(one_line(", ".join(names), 1000))))  # fmt: skip
+    then = (text("; then"), copied(group.repeat)) if group.repeat else ()
     return tag(
         "tr",
         tag("td", tag("span", text(word), class_=f"outcome {group.outcome.value}")),
         tag("td", text(group.area), class_="name"),
         tag("td", what, gates, class_="what"),
         tag("td", text(group.reason), class_="long"),
-        tag("td", text(group.needed), copied(group.repeat) if group.repeat else NOTHING, class_="long"),
+        tag("td", text(group.needed or "what the reason names"), *then, class_="long"),
     )
 
 
