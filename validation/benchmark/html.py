@@ -161,7 +161,7 @@ def _provenance(document: BenchmarkDocument) -> Html:
         f"standard error is {method.relative_error:.2%}; seed {method.seed}",
         "measured ceilings": ceilings or "-",
         "data sheet": document.peak.source if document.peak else "unknown for this device",
-        **{name.replace("_", " "): formula for name, formula in method.formulas.items()},
+        **{name.replace("_", " "): formula for name, formula in sorted(method.formulas.items())},
     }
     pairs = (tag("div", tag("dt", text(key)), tag("dd", text(value))) for key, value in rows.items())
     return joined((tag("dl", *pairs, class_="facts"), copied(origin.command)))

@@ -48,7 +48,7 @@ def page(title: str, header: Html, sections: Sequence[Section], data: Html = NOT
         tag("header", header),
         tag("nav", tag("ul", joined(links)), aria_label="Parts of the report"),
         tag("main", *map(_section, sections), id="content", tabindex="-1"),
-        tag("noscript", tag("p", text(_LATER), class_="note")),
+        tag("noscript", tag("p", text(_LATER), class_="note")) if data else NOTHING,
         tag("p", id="told", class_="unseen", role="status", aria_live="polite"),
         data,
         Html(f"<script>{code}</script>"),

@@ -12,6 +12,7 @@ WIDTH, HEIGHT = 420, 210
 _LEFT, _RIGHT, _TOP, _BOTTOM = 74, 12, 18, 34
 _COLUMNS = 300  # of the picture, about a pixel each: more values than that are drawn as the span of each column
 _STYLES = 6  # that the page's style tells apart
+_MOST_PLACES = 7
 _MARKED = 40  # points, up to which each has a mark
 _TEXT = 40
 
@@ -91,13 +92,16 @@ class _Frame:
     low: float
     high: float
     doubling: bool
+    marked: tuple[float, ...]  # places along the axis that have their number
 
     @classmethod
-    def around(cls, lines: Iterable[Line], axes: Axes) -> "_Frame":
+    def around(cls, lines: Sequence[Line], axes: Axes) -> "_Frame":
         xs = [_scaled(x, axes.doubling) for line in lines for x, _ in line.points]
         ys = [y for line in lines for _, y in line.points if math.isfinite(y)] or [0.0]
         low, high = (min(0.0, *ys) if axes.from_zero else min(ys)), max(ys)
-        return cls(min(xs), max(xs), low, high, axes.doubling)
+        places = sorted({x for line in lines for x, _ in line.points})
+        marked = places if axes.doubling and len(places) <= _MOST_PLACES else dict.fromkeys((places[0], places[-1]))
+        return cls(min(xs), max(xs), low, high, axes.doubling, tuple(marked))
 
     def x(self, value: float) -> float:
         return _LEFT + _share(_scaled(value, self.doubling), self.left, self.right) * (WIDTH - _LEFT - _RIGHT)
@@ -112,10 +116,9 @@ class _Frame:
         yield tag("path", d=f"M{_LEFT} {_TOP}H{right}M{_LEFT} {(_TOP + bottom) / 2:g}H{right}", class_="grid")
         for value in dict.fromkeys((self.low, self.low / 2 + self.high / 2, self.high)):
             yield _label(number(value), x=_LEFT - 6, y=self.y(value) + 4, anchor="end")
-        first, last = (2**each if self.doubling else each for each in (self.left, self.right))
-        yield _label(f"{first:g}", x=_LEFT, y=bottom + 14, anchor="start")
-        if last != first:
-            yield _label(f"{last:g}", x=right, y=bottom + 14, anchor="end")
+        for place in self.marked:
+            anchor = "start" if place == self.marked[0] else "end" if place == self.marked[-1] else "middle"
+            yield _label(f"{place:g}", x=self.x(place), y=bottom + 14, anchor=anchor)
         yield _label(one_line(axes.x, _TEXT), x=(_LEFT + right) / 2, y=HEIGHT - 6, anchor="middle")
         yield _label(one_line(axes.y, _TEXT), x=_LEFT, y=_TOP - 6, anchor="start")
 

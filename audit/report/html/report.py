@@ -20,8 +20,8 @@ def render_html(report: Report, *, script: str = "") -> str:
     templates, names = _drawn(results)
     sections = [
         Section("areas", "Areas", areas(report)),
-        Section("not-judged", "Not judged, and what would be needed", not_judged(report)),
         Section("defects", f"Defects ({len(report.defects)})", defects(report)),
+        Section("not-judged", "Not judged, and what would be needed", not_judged(report)),
         Section("curves", "Curves", curves(report)),
         Section(
             "results",

@@ -75,7 +75,7 @@ def _area(area: Area) -> Html:
     numbers = [percent(area.score), percent(area.coverage), *(str(area_count(area, each)) for each in ORDER)]
     return tag(
         "tr",
-        tag("th", tag("a", text(area.name), href=f"#area={area.name}"), scope="row"),
+        tag("th", tag("a", text(area.name), href=f"#area={area.name}"), scope="row", class_="name"),
         *(tag("td", text(each), class_="number") for each in numbers),
         tag("td", _bar(area)),
     )
