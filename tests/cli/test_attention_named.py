@@ -109,8 +109,9 @@ def test_a_name_that_names_nothing_is_one_line_and_exit_code_2(
 
 
 @pytest.mark.parametrize("ending", ["os._exit(0)", "os._exit(2)", "os.abort()"])
-def test_a_file_that_ends_the_process_leaves_a_spec_unfinished(run: Run, file: Path, ending: str) -> None:
-    file.write_text(f"import os\n{ending}\n{MODEL}")
+@pytest.mark.parametrize("form", ["import os\n{ending}\n{model}", "import os\n{model}\n{ending}\n"])
+def test_a_file_that_ends_the_process_leaves_a_spec_unfinished(run: Run, file: Path, ending: str, form: str) -> None:
+    file.write_text(form.format(ending=ending, model=MODEL))
     done = run("spec", "layers.py::SelfAttention", cwd=file.parent)
     assert done.returncode == 3
     assert done.stdout == ""
