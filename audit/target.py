@@ -15,6 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 
 from audit.claims import AnyClaim, distinct, problem_of
 from audit.errors import UsageError
+from audit.missing_module import missing_module
 
 _TABLE_NAME = "astrobio-audit"
 TABLE = f"[tool.{_TABLE_NAME}]"
@@ -151,6 +152,8 @@ class Target(BaseModel):
                 + _candidates(root)
             )
         source = _find_source(root, settings.source, settings.package)
+        if settings.specs and (missing := missing_module(source, settings.specs)):
+            raise UsageError(f"{root / 'pyproject.toml'}: {TABLE} specs: {_shortened(settings.specs)}: {missing}")
         return cls(
             root=root,
             source=source,

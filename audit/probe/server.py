@@ -105,7 +105,7 @@ def procedures_by_name() -> dict[str, Procedure]:
     from .benchmark import ceilings, machine
     from .benchmark import models as benchmark_models
     from .guess import find
-    from .tracing import trace
+    from .tracing import not_finite, trace
     from .training.procedures import PROCEDURES as TRAINING
 
     return {
@@ -150,6 +150,7 @@ def procedures_by_name() -> dict[str, Procedure]:
         "attention_library_versions": libraries.versions,
         "attention_trace": branches.forcing(trace.attention_trace),
         "attention_cores": trace.attention_cores,
+        "attention_not_finite": branches.forcing(not_finite.first_not_finite),
         "attention_reproduce": reproducing.reproduce,
         "benchmark_device": machine.device,
         "benchmark_ceilings": ceilings.measured,

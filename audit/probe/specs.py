@@ -42,13 +42,15 @@ def import_module(name: str) -> dict[str, object]:
 def describe(module: str) -> dict[str, object]:
     """Return what the specs declare, as plain data: a key for each section, in lower case.
 
-    A section that is absent is None; an entry that cannot be used carries a `problem`.
+    A section that is absent is None, and `misnamed` has the name that was nearly it, where there is one; an entry that
+    cannot be used carries a `problem`.
     """
     with phase("import"):
         specs = importlib.import_module(module)
     found: dict[str, object] = {section.lower(): _section(specs, section) for section in _SECTIONS}
     found["training"] = training.described(getattr(specs, "TRAINING", None))
-    return {**found, "path": getattr(specs, "__file__", None)}
+    near = spec_keys.misnamed(vars(specs), (*_SECTIONS, "TRAINING"))
+    return {**found, "misnamed": near, "path": getattr(specs, "__file__", None)}
 
 
 def entry(module: str, section: str, name: str) -> Mapping[str, object]:
@@ -101,9 +103,8 @@ def _is_path(value: object) -> bool:
 def _described(section: str, spec: object) -> dict[str, object]:
     if not isinstance(spec, Mapping):
         return {"problem": f"the entry must be a dict, not {type(spec).__name__}"}
-    unknown = [repr(key) for key in spec if key not in _KNOWN[section]]
-    if unknown:
-        return {"problem": f"unknown key {', '.join(unknown)}; known are {', '.join(map(repr, _KNOWN[section]))}"}
+    if unknown := spec_keys.unknown_problem(spec, _KNOWN[section]):
+        return {"problem": unknown}
     missing = [key for key in _REQUIRED[section] if key not in spec]
     if section == "ATTENTION":
         missing += [] if "function" in spec else [key for key in ("class", "build") if key not in spec]
