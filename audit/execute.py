@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from queue import SimpleQueue
 
-from audit.gateway import Limits, Probe, ProbeFailure, TargetRaised
+from audit.gateway import Limits, Probe, ProbeFailure, TargetRaised, templates
 from audit.judgement import Judgement, error, skipped
 from audit.kept import KeptResults
 from audit.plan import Group, Plan, PlanKey, PlannedCheck, Run
@@ -36,6 +36,16 @@ def open_probe(target: Target, *, side_by_side: int = 1) -> Probe:
         forks=settings.forks,
         device=target.device,
     )
+
+
+def prepare_forks(target: Target, ahead: Sequence[str]) -> None:
+    """Begin to start what forks processes that have imported these modules; returns at once."""
+
+    def start() -> None:
+        templates.ready(target.python, lambda: True, ahead)
+
+    if target.settings.forks:
+        threading.Thread(target=start, name="audit-prepare", daemon=True).start()
 
 
 class Execution:
@@ -120,6 +130,7 @@ class Execution:
         probe = self._idle.get()
         try:
             probe.close()  # what one subject does to its process is not done to the next
+            probe.ahead = group.ahead
             probe.read.forget()
             name = group.subject.name
             run = Run(

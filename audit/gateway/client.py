@@ -15,6 +15,7 @@ from execnet.gateway_base import DumpError
 from execnet.gateway_bootstrap import bootstrap
 
 from audit.gateway import templates
+from audit.gateway.forks import Template
 from audit.gateway.limits import Limits
 from audit.gateway.outcomes import ProbeFailure, RaisedAt, TargetRaised
 from audit.gateway.processes import TargetProcess
@@ -90,6 +91,7 @@ class Probe:
         self._killed = threading.Event()
         self._beside: dict[str, Self] = {}
         self.read = FilesRead()
+        self.ahead: tuple[str, ...] = ()  # modules that a fork has imported before it is one; of the next child
 
     def __enter__(self) -> Self:
         """Return the probe itself."""
@@ -183,7 +185,7 @@ class Probe:
     def _start(self) -> None:
         name = self._python.name
         self._calls = 0
-        template = templates.ready(self._python, lambda: not self._killed.is_set()) if self._forks else None
+        template = self._template() if self._forks else None
         if self._killed.is_set():
             raise self._failure(None)
         self._process = process = TargetProcess(self._python, self._limits, template)
@@ -217,6 +219,14 @@ class Probe:
             raise ended.failure from ended
         except TargetRaised as error:
             raise self._failure(f"the probe cannot run in {name}: {error}") from error
+
+    def _template(self) -> Template | None:
+        def is_wanted() -> bool:
+            return not self._killed.is_set()
+
+        template = templates.ready(self._python, is_wanted, self.ahead)
+        # One that has imported more may not be able to fork.
+        return template or (templates.ready(self._python, is_wanted) if self.ahead else None)
 
     def _ask(self, question: tuple[object, ...], procedure: str, limits: Limits) -> Mapping[str, Plain]:
         """Send a question and return the answer to it, within the limits."""

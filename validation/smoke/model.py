@@ -16,6 +16,8 @@ from audit.replies import bytes_of, number_of, text_of
 from audit.results import Subject
 
 BATCH_SIZE = 3
+# What the process of a model imports anyhow: the first optimizer loads torch's compiler, for a second.
+AHEAD = ("torch._dynamo",)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -13,6 +13,8 @@ from .batches import Inputs, changed, copied, per_sample
 
 _FEWEST_STEPS = 8  # before which no curve says anything
 _MARGIN = 1e-6  # relative: the twins' losses must differ by more than float32 rounds
+_BATCHES = 8  # of which one may have targets that tell its samples apart
+_DRAWS = 16  # of steps by chance: the best of so many is below what is learned by chance once in 17 times
 
 
 def overfit(
@@ -27,32 +29,42 @@ def overfit(
 ) -> dict[str, object]:
     """Take steps of Adam on one batch until the model has learned it, the steps are used up, or the time is.
 
-    The twin has the same weights, and the same targets in its loss, and what it is given does not tell the samples
-    apart: each is the first of the batch. So what it reaches is what a prediction can that does not look at its input.
+    The batch is the first of several whose targets tell its samples apart: all of a small one may be of one class. The
+    twin has the same weights, and the same targets in its loss, and what it is given does not tell the samples apart:
+    each is the first of the batch. So what it reaches is what a prediction can that does not look at its input.
     Randomness of train mode falls alike in every step and in both.
+
+    Where no batch has such targets, no prediction needs its input, and a twin would say nothing. There the model is
+    compared with itself after steps by chance: each number as far from where it began, up or down as drawn.
 
     Returns:
         `losses` and `norms` (of the whole gradient) at each step, `twin`: the twin's losses, or None where the loss
-        does not look at the batch beside the output; `ended`: `learned`, `steps` or `time`.
+        does not look at the batch beside the output; there `chance` holds the losses after steps by chance; `ended`:
+        `learned`, `steps` or `time`.
     """
     begun = time.process_time()
-    inputs = inputs_of(specs, name, seed, batch_size)
     batched = per_sample(specs, name, seed, batch_size)
     model = built(specs, name, seed).train()
+    inputs, has_targets = inputs_of(specs, name, seed, batch_size), False
+    for each in range(seed, seed + _BATCHES) if targets_differ and batched else ():
+        tried = inputs_of(specs, name, each, batch_size)
+        if _looks_at_the_batch(model, specs, name, tried, batched, seed):
+            inputs, has_targets = tried, True
+            break
+    model = built(specs, name, seed).train()  # what it was asked for may have left traces
     alike = changed(inputs, lambda path, tensor: tensor[:1].expand_as(tensor).clone() if path in batched else tensor)
-    has_targets = targets_differ and bool(batched) and _looks_at_the_batch(model, specs, name, inputs, batched, seed)
     twin = built(specs, name, seed).train() if has_targets else None
+    start = None if has_targets else [p.detach().clone() for p in _trainable(model)]
+    chance: list[float] = []
     losses: list[float] = []
     norms: list[float] = []
     of_twin: list[float] = []
     walkers = [(model, inputs, losses, norms)]
     if twin is not None:
         walkers.append((twin, alike, of_twin, []))
-    optimizers = [
-        torch.optim.Adam([p for p in each.parameters() if p.requires_grad], lr=learning_rate) for each, *_ in walkers
-    ]
+    optimizers = [torch.optim.Adam(_trainable(each), lr=learning_rate) for each, *_ in walkers]
     ended = "steps"
-    for _ in range(steps):
+    for step in range(steps):
         for (each, given, loss_curve, norm_curve), optimizer in zip(walkers, optimizers, strict=True):
             optimizer.zero_grad()
             specs_.seed_everything(seed)
@@ -61,9 +73,11 @@ def overfit(
                 loss.backward()  # type: ignore[no-untyped-call]
             loss_curve.append(float(loss.detach()))
             norm_curve.append(_norm(each))
+            if start is not None and (step + 1 == steps or (step + 1) % _FEWEST_STEPS == 0):
+                chance = _by_chance(model, start, specs, name, inputs, seed)
             with phase("step"):
                 optimizer.step()
-        if has_learned(losses, norms, of_twin if twin is not None else None):
+        if has_learned(losses, norms, of_twin if twin is not None else chance):
             ended = "learned"
             break
         if time.process_time() - begun > budget_s:
@@ -73,14 +87,40 @@ def overfit(
         "losses": losses,
         "norms": norms,
         "twin": of_twin if twin is not None else None,
+        "chance": chance,
         "ended": ended,
     }
 
 
-def has_learned(losses: list[float], norms: list[float], twin: list[float] | None) -> bool:
-    """Whether nothing more need be done: the parent judges the same numbers again."""
-    bound = min([losses[0], *(twin or [])])
-    return losses[-1] < bound - _MARGIN * abs(bound) and norms[-1] < norms[0] and len(losses) >= _FEWEST_STEPS
+def has_learned(losses: list[float], norms: list[float], others: list[float]) -> bool:
+    """Whether nothing more need be done: the parent judges the same numbers again. `others` are to be beaten."""
+    bound = min([losses[0], *others])
+    is_known = bool(others) and len(losses) >= _FEWEST_STEPS
+    return is_known and losses[-1] < bound - _MARGIN * abs(bound) and norms[-1] < norms[0]
+
+
+def _trainable(model: nn.Module) -> list[nn.Parameter]:
+    return [p for p in model.parameters() if p.requires_grad]
+
+
+def _by_chance(
+    model: nn.Module, start: list[torch.Tensor], specs: str, name: str, inputs: Inputs, seed: int
+) -> list[float]:
+    """Return the losses where each number went as far as the model's from its start, in a direction drawn by chance."""
+    held = _trainable(model)
+    now = [p.detach().clone() for p in held]
+    generator = torch.Generator().manual_seed(seed)
+    found = []
+    with torch.no_grad():
+        for _ in range(_DRAWS):
+            for p, first, last in zip(held, start, now, strict=True):
+                signs = torch.randint(0, 2, p.shape, generator=generator, dtype=torch.int8) * 2 - 1
+                p.copy_(first + (last - first) * signs.to(p.device, p.dtype))
+            specs_.seed_everything(seed)
+            found.append(float(_loss(model, specs, name, inputs)))
+        for p, last in zip(held, now, strict=True):
+            p.copy_(last)
+    return found
 
 
 def _looks_at_the_batch(
