@@ -64,13 +64,13 @@ def repeat(specs: str, name: str, seed: int, batch_size: int) -> dict[str, objec
     gave every run the batch of the first.
     """
     model = built(specs, name, seed).eval()
-    inputs = inputs_of(specs, name, seed, batch_size)
+    inputs = inputs_of(specs, name, seed, batch_size, anew=True)
     before = _digests(inputs)
     first = dump(flatten(forward(model, inputs)))
     same = True
     second = first
     for _ in range(_REPEATS):
-        again = inputs_of(specs, name, seed, batch_size)
+        again = inputs_of(specs, name, seed, batch_size, anew=True)
         same = same and before == _digests(again)
         second = dump(flatten(forward(model, again)))
         if second != first:
