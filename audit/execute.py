@@ -1,5 +1,6 @@
 """Carries out a plan: groups side by side, each in a probe of its own, every planned check ending in a result."""
 
+import functools
 import itertools
 import shlex
 import threading
@@ -41,10 +42,8 @@ def open_probe(target: Target, *, side_by_side: int = 1) -> Probe:
 def prepare_forks(target: Target, ahead: Sequence[str]) -> None:
     """Begin to start what forks processes that have imported these modules; returns at once."""
 
-    def start() -> None:
-        templates.ready(target.python, lambda: True, ahead)
-
     if target.settings.forks:
+        start = functools.partial(templates.ready, target.python, lambda: True, ahead)
         threading.Thread(target=start, name="audit-prepare", daemon=True).start()
 
 
@@ -115,7 +114,7 @@ class Execution:
                 probe.kill()
             pool.shutdown(wait=True)
             for probe in self._probes:
-                probe.close()
+                probe.end()
 
     def _run_group(self, group: Group) -> None:
         known = self._kept.of(group) if self._kept else None

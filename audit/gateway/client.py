@@ -90,6 +90,7 @@ class Probe:
         self._unusable: ProbeFailure | None = None
         self._killed = threading.Event()
         self._beside: dict[str, Self] = {}
+        self._lasting: dict[str, Self] = {}
         self.read = FilesRead()
         self.ahead: tuple[str, ...] = ()  # modules that a fork has imported before it is one; of the next child
 
@@ -98,8 +99,8 @@ class Probe:
         return self
 
     def __exit__(self, *_: object) -> None:
-        """End the child."""
-        self.close()
+        """End the child, and those of probes that last."""
+        self.end()
 
     def call(self, procedure: str, /, *, timeout_s: float | None = None, **arguments: Plain) -> Mapping[str, Plain]:
         """Run `procedure` in the child and return its reply.
@@ -140,12 +141,20 @@ class Probe:
 
     def beside(self, name: str) -> Self:
         """Return a probe with a child of its own, the same for the same name; `kill` and `close` end both."""
-        if name not in self._beside:
-            other = copy.copy(self)
-            other._process = other._channel = other._unusable = None
-            other._beside = {}
-            self._beside[name] = other
-        return self._beside[name]
+        return self._beside.setdefault(name, self._another())
+
+    def lasting(self, name: str) -> Self:
+        """Return one that `close` leaves alone: for what is slow to begin, and is asked of one subject after another.
+
+        What one of them does to the process may reach the next: what looks wrong there must be seen in a new one.
+        """
+        return self._lasting.setdefault(name, self._another())
+
+    def _another(self) -> Self:
+        other = copy.copy(self)
+        other._process = other._channel = other._unusable = None
+        other._beside, other._lasting = {}, {}
+        return other
 
     def kill(self) -> None:
         """End the child at once, from any thread; a call in flight raises ProbeFailure."""
@@ -165,6 +174,13 @@ class Probe:
             process.end()
         if channel:
             channel.gateway.join(timeout=_END_TIMEOUT_S)
+
+    def end(self) -> None:
+        """Close this probe and all that it has given."""
+        self.close()
+        for other in self._lasting.values():
+            other.end()
+        self._lasting.clear()
 
     def _make_ready(self) -> None:
         """Start a child where there is none, or where the last has ended or has spoken without being asked."""

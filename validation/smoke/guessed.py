@@ -88,7 +88,7 @@ class _Guessed:
             (meta_build.CHECK, (), meta_build.judge),
             *((check, (), judge) for check, judge in CAPTURING.items()),
         ]
-        for check, requires, judge in (*own[:-1], *beside, own[-1]):  # the last ends the process
+        for check, requires, judge in (*own, *beside):
             yield PlannedCheck(
                 check=check,
                 subject=self.subject,

@@ -1,11 +1,13 @@
 """Which smoke checks should be carried out on a target."""
 
 import functools
+import threading
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from audit.catalog import Catalog, Undeclared
+from audit.execute import prepare_forks
 from audit.judgement import Judgement, skipped
 from audit.plan import Group, Plan, PlannedCheck, Run
 from audit.results import Outcome, Subject, SubjectKind
@@ -26,6 +28,7 @@ def plan_smoke(collected: Collected) -> Plan:
     Where the specs declare no model, its checks are planned on the package, where they wait for what cannot pass: what
     was not looked at must not leave the report.
     """
+    load_ahead(collected)
     catalog = collected.catalog
     package = package_subject(collected)
     declares = PlannedCheck(check=declared.CHECK, subject=package, judge=lambda run: declared.judge(catalog))
@@ -39,6 +42,18 @@ def plan_smoke(collected: Collected) -> Plan:
     classes = tuple(_reach(collected, catalog)) if models and isinstance(catalog, Catalog) else ()
     groups += [Group(subject=package, planned=classes)] if classes else []
     return tuple(groups)
+
+
+def load_ahead(collected: Collected) -> None:
+    """Begin to load what the checks need here and in the target's processes, while these read the specs."""
+
+    def load() -> None:
+        from validation.smoke.checks import MODEL_CHECKS  # noqa: F401  # with torch, which takes longest
+        from validation.smoke.model import AHEAD
+
+        prepare_forks(collected.target, AHEAD)
+
+    threading.Thread(target=load, name="smoke-load", daemon=True).start()
 
 
 def plan_imports(collected: Collected) -> Group:
@@ -108,9 +123,7 @@ def _models(
     yield captured(models, package)  # first, for it takes the longest
     known = attention_known(collected, catalog)
     for model in models:
-        planned = [_planned(model, each) for each in MODEL_CHECKS]
-        planned.insert(-1, inside(model, known))  # the last ends the process
-        every = tuple(planned)
+        every = (*(_planned(model, each) for each in MODEL_CHECKS), inside(model, known))
         yield Group(
             subject=model.subject,
             planned=every if model.entry.device is None else _where_it_runs(model, every),

@@ -11,7 +11,7 @@ from audit.static.paths import find_root, paths_inside
 from audit.target import Target
 from validation.smoke.command import SmokeOptions
 from validation.smoke.guessed import guessed_groups
-from validation.smoke.plan import plan_imports, plan_smoke
+from validation.smoke.plan import load_ahead, plan_imports, plan_smoke
 
 
 def run_smoke(options: SmokeOptions) -> None:
@@ -52,6 +52,7 @@ def plan_with_or_without_specs(collected: Collected) -> Plan:
     models = [item for item in collected.analysis.models if item.resolved]
     if collected.target.settings.specs is not None or not models:
         return plan_smoke(collected)
+    load_ahead(collected)
     return (plan_imports(collected), *guessed_groups(collected, models))
 
 
