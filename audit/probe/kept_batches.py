@@ -5,6 +5,7 @@ another. What is handed out is a copy, so that nothing that is written into it i
 """
 
 from collections.abc import Callable
+from typing import cast
 
 import torch
 
@@ -44,7 +45,7 @@ def _sizes(value: object) -> dict[int, int] | None:
     if type(value) in _PLAIN:
         return {}
     if type(value) in (dict, list, tuple):
-        items = value.values() if isinstance(value, dict) else value  # type: ignore[attr-defined]
+        items = list(value.values()) if isinstance(value, dict) else list(cast("list[object]", value))
         found: dict[int, int] = {}
         for item in items:
             inner = _sizes(item)

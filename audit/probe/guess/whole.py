@@ -133,8 +133,9 @@ def _tries(constructor: Constructor) -> Iterator[tuple[Slots, Mapping[tuple[str,
         yield from ((slots, choice, sizes) for choice in (variations(slots) if vary else [{}]))
         if defaults:
             required = {each.name for each in constructor.parameters if each.default is each.empty}
-            kept = {at: values if at[0] in required else [DEFAULT] for at, values in slots.items()}
-            yield {at: values for at, values in kept.items() if len(at) == 1 or at[0] in required}, {}, SIZES[0]
+            kept: Slots = {at: values for at, values in slots.items() if at[0] in required}
+            kept |= {at: [DEFAULT] for at in slots if at not in kept and len(at) == 1}
+            yield kept, {}, SIZES[0]
             defaults = False
 
 
