@@ -62,13 +62,13 @@ class RegisteredModel:
 
     def call_on_batch_unharmed(self, run: Run, procedure: str, **arguments: Plain) -> Mapping[str, Plain]:
         """The same in a process that has served other models, and once more in a new one where that fails."""
-        return run.probe.call_unharmed(procedure, **self._batch(run), **arguments)
+        return run.probe.call_unharmed(procedure, **self._batch(run) | arguments)
 
     def call_aside(self, run: Run, procedure: str, **arguments: Plain) -> Mapping[str, Plain]:
         """The same in a process of its own, that nothing else is called in."""
         aside = run.probe.beside(procedure)
         try:
-            return aside.call(procedure, timeout_s=None, **self._batch(run), **arguments)
+            return aside.call(procedure, timeout_s=None, **self._batch(run) | arguments)
         finally:
             aside.close()
 
