@@ -57,12 +57,14 @@ class PlannedCheck:
 class Group:
     """Checks carried out in order by one process; most groups are the checks of one subject.
 
-    `conclude` is called with all their results where some have failed.
+    `conclude` is called with all their results where some have failed. `ahead` names modules of the interpreter that
+    the process will import anyhow: in a fork they are there. No check that is about imports may be among them.
     """
 
     subject: Subject
     planned: tuple[PlannedCheck, ...]
     conclude: Conclude | None = None
+    ahead: tuple[str, ...] = ()
 
 
 Plan = tuple[Group, ...]

@@ -104,7 +104,7 @@ def procedures_by_name() -> dict[str, Procedure]:
     from .benchmark import attention as benchmark_attention
     from .benchmark import ceilings, machine
     from .benchmark import models as benchmark_models
-    from .guess import find
+    from .guess import find, whole
     from .tracing import not_finite, trace
     from .training.procedures import PROCEDURES as TRAINING
 
@@ -112,7 +112,9 @@ def procedures_by_name() -> dict[str, Procedure]:
         "environment": environment.environment,
         "import_module": specs.import_module,
         "describe_specs": specs.describe,
+        "model_find": whole.find,
         "model_build": models.build,
+        "model_once": models.once,
         "model_repeat": models.repeat,
         "model_backward": models.backward,
         "model_step": models.step,
