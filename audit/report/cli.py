@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from audit.options import FormatOption, JsonOption, QuietOption, examples, format_of, leaving
+from audit.report.comparing.cli import register as register_comparing
 from audit.report.text import one_line
 
 report_app = typer.Typer(
@@ -77,3 +78,6 @@ def publish(
         elif not quiet:
             for path in written:
                 typer.echo(f"written: {one_line(str(path), limit=None)}")
+
+
+register_comparing(report_app)

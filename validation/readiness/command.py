@@ -6,6 +6,7 @@ from pathlib import Path
 import typer
 
 from audit.options import Options, OutputOption, add_command
+from validation.parts.cli import register as register_parts
 
 LATEST = Path("reports/latest")
 
@@ -34,7 +35,7 @@ def _readiness(options: ReadinessOptions) -> None:
 
 
 def register(app: typer.Typer) -> None:
-    """Add the command to `app`."""
+    """Add the command to `app`, and those that carry it out in parts."""
     add_command(
         app,
         ReadinessOptions,
@@ -47,3 +48,4 @@ def register(app: typer.Typer) -> None:
         ],
         run=_readiness,
     )
+    register_parts(app)
