@@ -5,14 +5,14 @@ from pathlib import Path
 
 import typer
 
-from audit.options import Options, OutputOption, add_command
+from audit.options import ElsewhereOptions, OutputOption, add_command
 from validation.parts.cli import register as register_parts
 
 LATEST = Path("reports/latest")
 
 
 @dataclass(frozen=True, kw_only=True)
-class ReadinessOptions(Options):
+class ReadinessOptions(ElsewhereOptions):
     """What the options of `readiness` were set to."""
 
     output: OutputOption = LATEST
