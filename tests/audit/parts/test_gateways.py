@@ -21,7 +21,8 @@ from audit.parts.running import PartHere, request_for
 from audit.parts.shards import groups_of_part
 from audit.report.document import Report
 from audit.results import Outcome
-from audit.session import Request, conduct
+from audit.session import STOPPED, Request, conduct
+from audit.stopping import want_stop
 from audit.target import Target
 
 Committed = Callable[..., Target]
@@ -206,3 +207,27 @@ def test_a_part_here_and_one_on_a_gateway_are_merged(committed: Committed, cheap
     whole = merged(target, cheap, tmp_path, *reports)
     assert [machine.name for machine in whole.machines] == ["shard 1/2", "shard 2/2: popen"]
     assert without_times_and_places(whole) == without_times_and_places(in_one_run(target, cheap))
+
+
+def test_a_run_that_is_stopped_ends_every_process_and_keeps_what_it_has(
+    committed: Committed, cheap: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    target = committed()
+    mark = tmp_path / "mark"
+    monkeypatch.setenv("CHEAP_MARK", str(mark))
+    monkeypatch.setattr("audit.stopping._wanted", threading.Event())
+
+    def stop() -> None:
+        while not mark.exists():
+            time.sleep(0.02)
+        want_stop()
+
+    stopper = threading.Thread(target=stop, daemon=True)
+    stopper.start()
+    part = over_gateways(target, cheap, "popen")
+    assert (part.partial_reason, part.interrupted, part.exit_code) == (STOPPED, True, 3)
+    assert [result.outcome for result in part.results].count(Outcome.PASSED) == 8
+    with pytest.raises(ProcessLookupError):
+        os.kill(int(mark.read_text()), 0)
+    assert part.part is not None
+    assert merged(target, cheap, tmp_path, part).verdict is None
