@@ -8,6 +8,7 @@ from audit.report.defects import defects_section
 from audit.report.document import Report
 from audit.report.earlier import earlier_lines
 from audit.report.imports import import_section
+from audit.report.machines import machine_rows
 from audit.report.text import cell_code, code, markdown, number, percent
 from audit.results import Outcome, Result
 from audit.static.inventory import Fact, InventoryItem
@@ -190,4 +191,5 @@ def _provenance(report: Report) -> str:
         rows["target's interpreter"] = (
             f"Python {environment.python}, torch {environment.torch}, accelerators: {devices}"
         )
-    return "\n".join(["## Provenance", "", *(f"- {key}: {markdown(value)}" for key, value in rows.items())])
+    rows |= machine_rows(report)
+    return "\n".join(["## Provenance", "", *(f"- {markdown(key)}: {markdown(value)}" for key, value in rows.items())])
