@@ -47,6 +47,8 @@ class PartElsewhere(PartHere):
         Raises:
             UsageError: a gateway cannot be used.
         """
+        if probe:  # it has told what the plan needs; whoever asks it again starts it again
+            probe.close()
         self.gateways = open_gateways(self._specs, self.written, target, module=self._module, cache=self._cache)
         self._execution = GatewayExecution(self.written, self._groups, self.gateways, notify=notify)
         return self._execution

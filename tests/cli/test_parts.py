@@ -1,8 +1,10 @@
 """`plan`, `run`, `report merge` and `report diff` as processes."""
 
 import json
+import os
+import signal
 import subprocess
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import pytest
@@ -106,3 +108,61 @@ def test_a_report_that_got_worse_leaves_with_1(planned: Path, run: Run, tmp_path
 
 def test_the_schema_of_plans_is_printed(run: Run) -> None:
     assert json.loads(run("plan", "--schema").stdout)["title"].startswith("astrobio-audit plan ")
+
+
+def gateways_of(pid: int) -> list[int]:
+    """Return the ids of the gateways' processes that a run has started."""
+    children = Path(f"/proc/{pid}/task/{pid}/children")
+    every = [int(word) for path in (children.parent.parent).glob("*/children") for word in path.read_text().split()]
+    commands = {each: Path(f"/proc/{each}/cmdline").read_bytes() for each in every}
+    # The target's own processes have the same last words behind those of their supervisor.
+    return [each for each, said in commands.items() if b"exec(eval(sys.stdin" in said and b"supervisor" not in said]
+
+
+def told_of(path: Path) -> object:
+    """Return what a report says but for times, the command line and the machines."""
+    content = json.loads(path.read_text())
+    content.pop("machines")
+    for key in ("command", "started_at", "finished_at"):
+        content["provenance"].pop(key)
+    for result in content["results"]:
+        for key in ("duration_s", "measured_at", "machine"):
+            result["evidence"].pop(key)
+    return content
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not os.path.isdir("/proc/self/task"), reason="finds the processes to kill in /proc")
+def test_models_are_judged_over_four_gateways_one_of_which_is_killed(
+    planned: Path, run: Run, tmp_path: Path, program: Sequence[str], program_environment: Mapping[str, str]
+) -> None:
+    run("plan", "--command", "smoke", "--quiet", cwd=planned)
+    words = ("run", PLAN, "--gateway", "4*popen", "--no-cache", "--output", str(tmp_path))
+    environment = {**program_environment, "ASTROBIO_AUDIT_PROGRESS": "lines"}
+    with subprocess.Popen(
+        [*program, *words], cwd=planned, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
+    ) as running:
+        assert running.stderr
+        assert running.stderr.readline().startswith("1/39: ")
+        gateways = gateways_of(running.pid)
+        assert len(gateways) == 4
+        os.kill(gateways[0], signal.SIGKILL)
+        rest = running.stderr.read()
+    assert "39/39: " in rest
+    part = tmp_path / "smoke.all-groups.json"
+    told = run("report", "merge", str(part), "--plan", PLAN, "--output", str(tmp_path / "whole"), cwd=planned)
+    assert told.returncode == 0, told.stdout
+    run("smoke", "--quiet", "--output", str(tmp_path / "plain"), cwd=planned)
+    assert told_of(tmp_path / "whole" / "smoke.json") == told_of(tmp_path / "plain" / "smoke.json")
+
+
+@pytest.mark.slow
+def test_a_benchmark_runs_elsewhere_and_is_written_here(project: Project, run: Run, tmp_path: Path) -> None:
+    grid = ("--length=64", "--batch=1", "--heads=1", "--head-dim=16", "--dtype=float32", "--mode=forward", "--full")
+    effort = ("--no-models", "--backend=eager", "--seconds=0.01", "--rounds=1")
+    told = run("bench", *grid, *effort, "--gateway", "popen", "--output", str(tmp_path / "bench"), cwd=project())
+    assert told.returncode == 0, told.stderr
+    assert "attention-b1-h1-kv1-l64-d16-full-float32-forward eager: " in told.stderr
+    content = json.loads((tmp_path / "bench" / "bench.json").read_text())
+    assert [row["outcome"] for row in content["rows"]] == ["measured"]
+    assert (tmp_path / "bench" / "bench.md").exists()
