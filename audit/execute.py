@@ -60,6 +60,7 @@ class Execution:
         kept: KeptResults | None = None,
         fail_fast: bool = False,
         one_thread: bool = False,
+        beside: int = 0,
     ) -> None:
         """Prepare to run `plan`.
 
@@ -71,6 +72,7 @@ class Execution:
             kept: results of earlier runs, which are taken over, and to which those of this one are added.
             fail_fast: whether nothing more is begun after the first failure.
             one_thread: whether torch has one thread in each process, however few run side by side.
+            beside: how many other runs share this machine's processors.
         """
         self._target = target
         self._plan = plan
@@ -81,7 +83,7 @@ class Execution:
         self._idle: SimpleQueue[Probe] = SimpleQueue()
         self._probes = [probe] if probe else []
         self._probes += [
-            open_probe(target, side_by_side=available_cores() if one_thread else self._workers)
+            open_probe(target, side_by_side=available_cores() if one_thread else self._workers * (1 + beside))
             for _ in range(self._workers - len(self._probes))
         ]
         for each in self._probes:

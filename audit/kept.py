@@ -17,7 +17,7 @@ from typing import NamedTuple
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from audit import __version__, provenance
-from audit.plan import Group
+from audit.plan import Group, PlannedCheck
 from audit.results import Defect, Outcome, Result
 from audit.static.discovery import discover
 from audit.static.environment import site_folders
@@ -47,7 +47,7 @@ _OF_THE_SHELL = frozenset(
 
 
 class _Kept(BaseModel):
-    """What a file holds. Results are by check; one without any result was never finished."""
+    """What a file holds. Results are by check and subject; a check without any result was never finished."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -91,12 +91,12 @@ class KeptResults:
     def of(self, group: Group) -> Known | None:
         """Return what is known of a group; None where a planned check is missing."""
         kept = self._read(group)
-        if kept is None or any(planned.check.id not in kept.results for planned in group.planned):
+        if kept is None or any(_key(group, planned) not in kept.results for planned in group.planned):
             return None
         if any(_state(path) != state for path, state in kept.files.items()):
             return None
         results = tuple(
-            tuple(_dated(result, kept.measured_at) for result in kept.results[planned.check.id])
+            tuple(_dated(result, kept.measured_at) for result in kept.results[_key(group, planned)])
             for planned in group.planned
         )
         return Known(results, kept.defects)
@@ -115,7 +115,7 @@ class KeptResults:
         """
         if not self._usable or any(result.outcome is Outcome.ERROR for each in results for result in each):
             return
-        by_check = {planned.check.id: tuple(each) for planned, each in zip(group.planned, results, strict=True)}
+        by_check = {_key(group, planned): tuple(each) for planned, each in zip(group.planned, results, strict=True)}
         files = {path: _state(path) for path in sorted(read)}
         text = _Kept(
             measured_at=provenance.now(), results=by_check, defects=tuple(defects), files=files
@@ -146,6 +146,11 @@ class KeptResults:
             return _Kept.model_validate_json(self._path(group).read_bytes())
         except (OSError, ValidationError):  # not there; or cut off, or edited: as good as not there
             return None
+
+
+def _key(group: Group, planned: PlannedCheck) -> str:
+    """Return the check's id, which is not alone in a group of several subjects."""
+    return planned.check.id if planned.subject == group.subject else "\0".join(planned.key)
 
 
 def digest_of_neighbours(target: Target) -> str | None:

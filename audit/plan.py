@@ -30,12 +30,16 @@ Conclude = Callable[[Run, Sequence[Result]], Concluded]
 
 @dataclass(frozen=True, kw_only=True)
 class PlannedCheck:
-    """One check on one subject. `requires` names checks on the same subject that must have passed first."""
+    """One check on one subject. `requires` names checks on the same subject that must have passed first.
+
+    `gpus` counts the GPUs without which it cannot be carried out.
+    """
 
     check: Check
     subject: Subject
     judge: Judge
     requires: tuple[str, ...] = ()
+    gpus: int = 0
 
     @classmethod
     def waiting(cls, check: Check, subject: Subject, *, requires: str) -> "PlannedCheck":

@@ -11,6 +11,7 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from audit import provenance
+from audit.carrying import Carrying, PartOfPlan
 from audit.catalog import Catalog, Undeclared, read_catalog
 from audit.execute import Execution, Notify, open_probe, reproduce_command
 from audit.gateway import Probe, ProbeFailure, TargetRaised
@@ -208,6 +209,7 @@ class Request:
     limits: Sequence[str] = ()
     compare: Compare = _nothing_known
     explain: bool = True
+    part: PartOfPlan | None = None
     notify: Notify = field(default=lambda subject, results: None)
     planned: Callable[[int], None] = field(default=lambda total: None)
 
@@ -225,7 +227,7 @@ def conduct(target: Target, request: Request) -> Report:
         target, cache=request.cache, only=only, forecasts=request.needs_inventory and not only and not request.subjects
     )
     plan: Plan = ()
-    execution: Execution | None = None
+    execution: Carrying | None = None
     limits = [*([limited_to(target.root, target.paths)] if target.paths else []), *request.limits]
     partial_reason = ", ".join(limits) or None
     environment: Environment | None = None
@@ -235,20 +237,14 @@ def conduct(target: Target, request: Request) -> Report:
         plan = select(complete, only=only, subjects=request.subjects)
         if plan != complete:
             partial_reason = ", ".join([*limits, _selection(request)])
+        if request.part:
+            plan = request.part.choose(collected, plan, state)
+            partial_reason = ", ".join([*limits, request.part.limit])
         if not request.explain:
             plan = tuple(replace(group, conclude=None) for group in plan)
         request.planned(sum(len(group.planned) for group in plan))
         environment = collected.environment
-        kept = _kept(target, collected) if request.cache and request.keeps_results else None
-        execution = Execution(
-            target,
-            plan,
-            probe=collected.probe,
-            notify=request.notify,
-            kept=kept,
-            fail_fast=request.fail_fast,
-            one_thread=request.one_thread,
-        )
+        execution = _execution(target, request, collected, plan)
         execution.run()
         stop_if_wanted()
         if execution.has_failed_fast:
@@ -259,7 +255,7 @@ def conduct(target: Target, request: Request) -> Report:
         collected.close()
     results = list(execution.results) if execution else []
     cut_short = partial_reason if partial_reason in (STOPPED, FAILED_FAST) else None
-    results += _never_reported(target, plan, execution, cut_short)
+    results += _never_reported(target, plan, execution, cut_short, request.part)
     results = with_cells(with_fingerprints(results, target.root), target.root)
     baselines: tuple[Baseline, ...] = ()
     if cut_short is None:
@@ -267,6 +263,8 @@ def conduct(target: Target, request: Request) -> Report:
             results, baselines = request.compare(collected, results)
         except KeyboardInterrupt:
             partial_reason = STOPPED
+    if request.part and request.needs_inventory and "analysis" in vars(collected) and cut_short is None:
+        _ = collected.imports  # whichever part has the check that asks for them, they are the same in all
     rows: tuple[SkippedTreeRow, ...] = ()
     if request.needs_inventory and "analysis" in vars(collected):
         rows = tuple(
@@ -286,6 +284,23 @@ def conduct(target: Target, request: Request) -> Report:
         imports=(collected.imports or ()) if request.needs_inventory and "imports" in vars(collected) else (),
         baselines=baselines,
         defects=execution.defects if execution else (),
+        part=request.part.described if request.part else None,
+        machines=request.part.machines if request.part else (),
+    )
+
+
+def _execution(target: Target, request: Request, collected: Collected, plan: Plan) -> Carrying:
+    if request.part:
+        content = f"{collected.analysis.digest} {digest_of_neighbours(target)}"
+        return request.part.carrying(target, plan, probe=collected.probe, content=content, notify=request.notify)
+    return Execution(
+        target,
+        plan,
+        probe=collected.probe,
+        notify=request.notify,
+        kept=_kept(target, collected) if request.cache and request.keeps_results else None,
+        fail_fast=request.fail_fast,
+        one_thread=request.one_thread,
     )
 
 
@@ -304,12 +319,16 @@ def _selection(request: Request) -> str:
     return f"limited to {' '.join(filters)}"
 
 
-def _never_reported(target: Target, plan: Plan, execution: Execution | None, why: str | None) -> Iterator[Result]:
+def _never_reported(
+    target: Target, plan: Plan, execution: Carrying | None, why: str | None, part: PartOfPlan | None
+) -> Iterator[Result]:
     """Yield an error for every planned check without a result: the plan says what should exist, not the run."""
     reported = execution.reported if execution else set()
     seed = target.settings.seed
     for planned in (planned for group in plan for planned in group.planned if planned.key not in reported):
-        yield error(f"never reported: {why or 'the run ended without a result for it'}").result(
+        known = part.absent(planned.key) if part and why is None else None
+        reason = why or known or "the run ended without a result for it"
+        yield error(f"never reported: {reason}").result(
             planned.check,
             planned.subject,
             seed=seed,

@@ -8,6 +8,7 @@ import typer
 
 from audit.options import (
     CacheOption,
+    GatewayOption,
     JsonOption,
     PackageOption,
     PythonOption,
@@ -36,6 +37,7 @@ class BenchOptions:
     quiet: QuietOption = False
     seed: SeedOption = None
     cache: CacheOption = True
+    gateway: GatewayOption = None
     output: Annotated[
         Path, typer.Option("--output", "-o", metavar="DIR", help="Where JSON, Markdown, HTML and plots are written.")
     ] = LATEST

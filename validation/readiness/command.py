@@ -5,13 +5,14 @@ from pathlib import Path
 
 import typer
 
-from audit.options import Options, OutputOption, add_command
+from audit.options import ElsewhereOptions, OutputOption, add_command
+from validation.parts.cli import register as register_parts
 
 LATEST = Path("reports/latest")
 
 
 @dataclass(frozen=True, kw_only=True)
-class ReadinessOptions(Options):
+class ReadinessOptions(ElsewhereOptions):
     """What the options of `readiness` were set to."""
 
     output: OutputOption = LATEST
@@ -34,7 +35,7 @@ def _readiness(options: ReadinessOptions) -> None:
 
 
 def register(app: typer.Typer) -> None:
-    """Add the command to `app`."""
+    """Add the command to `app`, and those that carry it out in parts."""
     add_command(
         app,
         ReadinessOptions,
@@ -47,3 +48,4 @@ def register(app: typer.Typer) -> None:
         ],
         run=_readiness,
     )
+    register_parts(app)

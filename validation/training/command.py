@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from audit.options import Options, add_command
+from audit.options import ElsewhereOptions, add_command
 from validation.training.settings import KILLS, LIMIT_S, STEPS, VALIDATE_EVERY, TrainingSettings
 
 if TYPE_CHECKING:
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, kw_only=True)
-class TrainOptions(Options):
+class TrainOptions(ElsewhereOptions):
     """What the options of `train` were set to."""
 
     steps: Annotated[int, typer.Option("--steps", min=1, metavar="N", help="Optimizer steps of each run.")] = STEPS
