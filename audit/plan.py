@@ -29,12 +29,16 @@ Conclude = Callable[[Run, Sequence[Result]], Concluded]
 
 @dataclass(frozen=True, kw_only=True)
 class PlannedCheck:
-    """One check on one subject. `requires` names checks on the same subject that must have passed first."""
+    """One check on one subject. `requires` names checks on the same subject that must have passed first.
+
+    `flags` are the options of the check's own command that repeat it as it is planned.
+    """
 
     check: Check
     subject: Subject
     judge: Judge
     requires: tuple[str, ...] = ()
+    flags: tuple[str, ...] = ()
 
     @classmethod
     def waiting(cls, check: Check, subject: Subject, *, requires: str) -> "PlannedCheck":
@@ -56,12 +60,14 @@ class PlannedCheck:
 class Group:
     """Checks carried out in order by one process; most groups are the checks of one subject.
 
-    `conclude` is called with all their results where some have failed.
+    `conclude` is called with all their results where some have failed. One that is `alone` measures what others that
+    run beside it would change, and is carried out when these are done.
     """
 
     subject: Subject
     planned: tuple[PlannedCheck, ...]
     conclude: Conclude | None = None
+    alone: bool = False
 
 
 Plan = tuple[Group, ...]
@@ -84,10 +90,10 @@ def select(plan: Plan, *, only: Iterable[str] = (), subjects: Iterable[str] = ()
     checks = {planned.check.id for planned in everything}
     for wanted in subjects:
         if wanted not in names:
-            raise UsageError(f"--subject {wanted}: no such subject; there are: {_listed(names)}")
+            raise UsageError(f"--subject {wanted}: no such subject; there are: {listed(names)}")
     for wanted in only:
         if not any(_matches(check, wanted) for check in checks):
-            raise UsageError(f"--only {wanted}: no such check or area; there are: {_listed(checks)}")
+            raise UsageError(f"--only {wanted}: no such check or area; there are: {listed(checks)}")
     groups = (_reduced(group, only, subjects) for group in plan)
     selected = tuple(group for group in groups if group.planned)
     if not selected:
@@ -112,7 +118,8 @@ def _matches(check: str, wanted: str) -> bool:
     return check == wanted or check.startswith(wanted + ".")
 
 
-def _listed(names: Iterable[str], limit: int = 12) -> str:
+def listed(names: Iterable[str], limit: int = 12) -> str:
+    """Return names as a list for a reader, cut where it is long."""
     ordered = sorted(names)
     more = f" and {len(ordered) - limit} more" if len(ordered) > limit else ""
     return (", ".join(ordered[:limit]) or "none") + more

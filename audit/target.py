@@ -67,6 +67,13 @@ class Settings(BaseModel):
         tuple[AnyClaim, ...], Field(strict=False, description="What the owners publish, and how it is measured.")
     ] = ()
 
+    tests: Annotated[
+        str | None, Field(min_length=1, description="What runs your tests; `readiness` and `mutate` judge them then.")
+    ] = None
+    tests_limit_s: Annotated[
+        float, Field(gt=0, le=86_400, description="Seconds after which `readiness` begins no further mutant.")
+    ] = 600.0
+
     @field_validator("claims")
     @classmethod
     def _have_ids_of_their_own(cls, claims: tuple[AnyClaim, ...]) -> tuple[AnyClaim, ...]:

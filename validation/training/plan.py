@@ -21,22 +21,26 @@ if TYPE_CHECKING:
 def plan_training(collected: Collected, settings: TrainingSettings | None = None) -> Plan:
     """Plan a run of every entry of MODELS and TRAINING, and the checks of each command that TRAINING declares.
 
-    Where the specs define no TRAINING, the checks of a command are planned on the package and wait for one.
+    Where files of the sources train and the specs define no TRAINING, the checks of a command are planned on the
+    package and wait for one.
     """
     from validation.training.checks_by_kind import COMMAND_CHECKS, RUN_CHECKS
 
     settings = settings or TrainingSettings()
     catalog = collected.catalog
     package = package_subject(collected)
+    files = _files_that_train(collected)
     planned = [
         PlannedCheck(check=declared.CHECK, subject=package, judge=lambda run: declared.judge(catalog)),
-        PlannedCheck(check=declared.TRAINER_CHECK, subject=package, judge=lambda run: declared.judge_trainer(catalog)),
+        PlannedCheck(
+            check=declared.TRAINER_CHECK, subject=package, judge=lambda run: declared.judge_trainer(catalog, files)
+        ),
     ]
     models = catalog.models or {} if isinstance(catalog, Catalog) else {}
     training = catalog.training if isinstance(catalog, Catalog) else None
     if not models and not training:
         planned += _waiting(RUN_CHECKS, package, requires=declared.CHECK.id)
-    if training is None:
+    if training is None and (files or not isinstance(catalog, Catalog)):
         planned += _waiting(COMMAND_CHECKS, package, requires=declared.TRAINER_CHECK.id)
     groups = [Group(subject=package, planned=tuple(planned))]
     for name, entry in sorted(models.items()):
@@ -44,6 +48,11 @@ def plan_training(collected: Collected, settings: TrainingSettings | None = None
     for name, trained in sorted((training or {}).items()):
         groups.append(_group(collected, "TRAINING", name, trained, settings))
     return tuple(groups)
+
+
+def _files_that_train(collected: Collected) -> list[str]:
+    facts = collected.analysis.records.by_path("facts")
+    return sorted(collected.rooted(path) for path, each in facts.items() if each.training)
 
 
 def _waiting(checks: "tuple[TrainingCheck, ...]", package: Subject, *, requires: str) -> Iterator[PlannedCheck]:
@@ -85,7 +94,9 @@ def _planned(trainee: "Trainee", each: "TrainingCheck") -> PlannedCheck:
             return without_command(trainee)
         return each.judge(trainee, run)
 
-    return PlannedCheck(check=each.check, subject=trainee.subject, judge=judge, requires=each.requires)
+    return PlannedCheck(
+        check=each.check, subject=trainee.subject, judge=judge, requires=each.requires, flags=trainee.settings.flags
+    )
 
 
 def planner_of(settings: TrainingSettings) -> "functools.partial[Plan]":

@@ -56,3 +56,7 @@ class TrainingSettings:
             ("--kills", self.kills, KILLS),
         ]
         return tuple(word for name, value, usual in given if value != usual for word in (name, f"{value:g}"))
+
+
+# For a release that is looked at often: each check is carried out, on runs that are just long enough for it.
+BRIEF = TrainingSettings(steps=40, validate_every=40, kills=4)

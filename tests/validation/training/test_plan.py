@@ -20,8 +20,21 @@ def outcomes(report: Report) -> Mapping[tuple[str, str], tuple[Outcome, str]]:
 def test_specs_without_training_leave_the_trainer_unjudged(trained: Trained) -> None:
     found = outcomes(trained(only=[*DECLARED, FIRST_OF_COMMAND], specs="MODELS = {}\n"))
     assert found["train.declared", "zoo"] == (Outcome.FAILED, "MODELS and TRAINING are empty")
-    assert found["train.trainer_declared", "zoo"] == (Outcome.ERROR, "the specs do not define TRAINING")
+    outcome, reason = found["train.trainer_declared", "zoo"]
+    assert outcome is Outcome.ERROR
+    assert "the specs do not define TRAINING, so what trains is not looked at: " in reason
+    assert "zoo/right_trainer.py" in reason
     assert found[FIRST_OF_COMMAND, "zoo"][0] is Outcome.SKIPPED
+
+
+def test_where_no_file_trains_no_training_need_be_declared(trained: Trained) -> None:
+    specs = "MODELS = {}\n"
+    found = outcomes(trained(only=["train"], specs=specs, trains=False))
+    assert found["train.trainer_declared", "zoo"] == (
+        Outcome.NOT_APPLICABLE,
+        "no file of the sources trains, and the specs declare no TRAINING",
+    )
+    assert (FIRST_OF_COMMAND, "zoo") not in found
 
 
 def test_an_empty_training_says_that_nothing_is_trained(trained: Trained, usual_specs: str) -> None:
