@@ -84,6 +84,29 @@ def test_a_run_that_is_cut_short_by_its_time_concludes_nothing_and_keeps_its_cur
     assert by_check["train.memory"].outcome is Outcome.SKIPPED
 
 
+def test_a_brief_run_leaves_out_what_is_long_and_says_what_runs_it(trained: Trained, usual_specs: str) -> None:
+    specs = usual_specs + "TRAINING = {'t': TRAINING['right_trainer']}\n"
+    report = trained(subjects=["t"], only=["train.run", "train.command_resumes"], specs=specs, steps=12, brief=True)
+    by_check = {result.check: result for result in report.results}
+    assert by_check.keys() == {"train.run", "train.command_resumes"}
+    assert by_check["train.run"].outcome is Outcome.PASSED
+    assert "train --steps 12 --only train.run" in (by_check["train.run"].evidence.reproduce or "")
+    left_out = by_check["train.command_resumes"]
+    assert left_out.outcome is Outcome.SKIPPED
+    assert left_out.reason == "not run: slow; `astrobio-audit train --subject t` runs it"
+    assert left_out.evidence.reproduce == "astrobio-audit train --only train.command_resumes --subject t --seed 0"
+
+
+def test_a_brief_run_trains_models_only_where_no_training_is_declared(trained: Trained, usual_specs: str) -> None:
+    one = "MODELS = {'Right': MODELS['Right']}\n"
+    few = {"only": ["train.run"], "steps": 12, "brief": True}
+    alone = outcomes(trained(specs=f"{usual_specs}{one}TRAINING = {{}}\n", **few))
+    assert alone["train.run", "Right"][0] is Outcome.PASSED
+    beside = outcomes(trained(specs=f"{usual_specs}{one}TRAINING = {{'t': TRAINING['right_trainer']}}\n", **few))
+    assert ("train.run", "Right") not in beside
+    assert beside["train.run", "t"][0] is Outcome.PASSED
+
+
 def test_flags_repeat_a_run_of_the_same_length() -> None:
     assert TrainingSettings().flags == ()
     assert TrainingSettings(steps=50, kills=3).flags == ("--steps", "50", "--kills", "3")
