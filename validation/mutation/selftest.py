@@ -143,7 +143,9 @@ class Audit:
         return Seen(failed=None, detail=detail, unjudged=unjudged, is_run=is_run)
 
     def _is_run(self, mutant: Mutant, plan: Plan) -> bool | None:
-        """Return whether a check says anything else where the mutated statement raises."""
+        """Return whether a check says anything else where the mutated statement raises; None where none can be put."""
+        if not plan:
+            return False  # nothing that is judged imports the file
         text = refusing((self.target.root / mutant.path).read_bytes().decode("utf-8-sig"), mutant.line)
         if text is None:
             return None
@@ -196,8 +198,8 @@ def _concluded(mutant: Mutant, seen: Seen) -> Judgement:
     operator = operators_by_name()[mutant.operator]
     if seen.failed is None and seen.is_run is False:
         return skipped(
-            f"no check of the areas attention and smoke runs the statement on this machine: {seen.detail}, and with an "
-            f"exception in its place\n{mutant.diff}"
+            f"no check of the areas attention and smoke runs the statement on this machine: {seen.detail}, and as many "
+            f"with an exception in its place\n{mutant.diff}"
         )
     measured = Measured(
         value=int(seen.failed is not None),
