@@ -19,7 +19,7 @@ from audit.errors import UsageError
 _TABLE_NAME = "astrobio-audit"
 TABLE = f"[tool.{_TABLE_NAME}]"
 _MAX_MIB = 2**30  # a petabyte: the byte count still fits what the kernel takes as a limit
-_MAX_SHOWN = 76
+_MAX_SHOWN = 50  # of a key or value that is refused; with the list of all keys the message stays within 300
 _MAX_PATHS = 10
 DottedName = Annotated[str, Field(pattern=r"^[A-Za-z_]\w*(\.[A-Za-z_]\w*)*$")]
 
