@@ -10,7 +10,6 @@ import stat
 import tempfile
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
-from functools import cache
 from pathlib import Path
 from typing import NamedTuple
 
@@ -72,11 +71,11 @@ class KeptResults:
 
         Args:
             target: what is audited.
-            content: a digest of the target's files.
+            content: a digest of the target's files, and of the code of all who plan and judge.
             folder: in place of the user's cache folder.
         """
         given = (
-            __version__, _tool_digest(), content, str(target.root), str(target.source), str(target.python),
+            __version__, content, str(target.root), str(target.source), str(target.python),
             target.config_digest, target.device, target.device_seen, *target.flags, str(target.settings.seed),
             _installed(target.python),
             *provenance.machine(), _environment(),
@@ -136,7 +135,9 @@ class KeptResults:
 
     def _path(self, group: Group) -> Path:
         subject = group.subject
-        text = f"{self._base}\0{subject.kind}\0{subject.name}\0{subject.path}\0{subject.line}\0{subject.digest}"
+        flags = [flag for flags in sorted({planned.flags for planned in group.planned}) for flag in flags]
+        given = (subject.kind, subject.name, subject.path, subject.line, subject.digest, *flags)
+        text = "\0".join((self._base, *map(str, given)))
         return self._folder / f"{hashlib.sha256(text.encode('utf-8', 'surrogateescape')).hexdigest()[:40]}.json"
 
     def _read(self, group: Group) -> _Kept | None:
@@ -192,15 +193,6 @@ def _state(path: str) -> str:
 def _environment() -> str:
     """Return the variables that the target's process takes over."""
     return "\n".join(f"{name}={value}" for name, value in sorted(os.environ.items()) if name not in _OF_THE_SHELL)
-
-
-@cache
-def _tool_digest() -> str:
-    total = hashlib.sha256()
-    folder = Path(__file__).parent
-    for path in sorted(folder.rglob("*.py")):
-        total.update(f"{path.relative_to(folder)}\0".encode() + hashlib.sha256(path.read_bytes()).digest())
-    return total.hexdigest()
 
 
 def _installed(python: Path) -> str:

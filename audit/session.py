@@ -17,9 +17,11 @@ from audit.execute import Execution, Notify, open_probe, reproduce_command
 from audit.gateway import Probe, ProbeFailure, TargetRaised
 from audit.judgement import error
 from audit.kept import KeptResults, digest_of_neighbours
+from audit.own_code import digest_of_packages, packages_of
 from audit.plan import Plan, select
 from audit.report.document import Baseline, Environment, Provenance, Report, SkippedTreeRow, build_report
 from audit.results import Result
+from audit.scratch import sweep
 from audit.static.analysis import StaticAnalysis, analyse
 from audit.static.cells import with_cells
 from audit.static.environment import site_folders
@@ -221,6 +223,7 @@ def conduct(target: Target, request: Request) -> Report:
         UsageError: a filter selects nothing.
     """
     started_at = provenance.now()
+    sweep()
     state = provenance.git_state(target.root)
     only = checks_named(request.only)
     collected = Collected(
@@ -244,7 +247,7 @@ def conduct(target: Target, request: Request) -> Report:
             plan = tuple(replace(group, conclude=None) for group in plan)
         request.planned(sum(len(group.planned) for group in plan))
         environment = collected.environment
-        execution = _execution(target, request, collected, plan)
+        execution = _execution(target, request, collected, plan, complete)
         execution.run()
         stop_if_wanted()
         if execution.has_failed_fast:
@@ -289,7 +292,7 @@ def conduct(target: Target, request: Request) -> Report:
     )
 
 
-def _execution(target: Target, request: Request, collected: Collected, plan: Plan) -> Carrying:
+def _execution(target: Target, request: Request, collected: Collected, plan: Plan, complete: Plan) -> Carrying:
     if request.part:
         content = f"{collected.analysis.digest} {digest_of_neighbours(target)}"
         return request.part.carrying(target, plan, probe=collected.probe, content=content, notify=request.notify)
@@ -298,18 +301,23 @@ def _execution(target: Target, request: Request, collected: Collected, plan: Pla
         plan,
         probe=collected.probe,
         notify=request.notify,
-        kept=_kept(target, collected) if request.cache and request.keeps_results else None,
+        kept=_kept(target, collected, request, complete) if request.cache and request.keeps_results else None,
         fail_fast=request.fail_fast,
         one_thread=request.one_thread,
     )
 
 
-def _kept(target: Target, collected: Collected) -> KeptResults | None:
-    """Return the results of earlier runs on the same files; None where that cannot be told."""
+def _kept(target: Target, collected: Collected, request: Request, plan: Plan) -> KeptResults | None:
+    """Return the results of earlier runs on the same files; None where that cannot be told.
+
+    They hold as long as the code of all who plan and judge is the same.
+    """
+    judges = (planned.judge for group in plan for planned in group.planned)
+    code = digest_of_packages(packages_of((*request.planners, *judges)))
     beside = digest_of_neighbours(target)
-    if beside is None:
+    if beside is None or code is None:
         return None
-    kept = KeptResults(target, f"{collected.analysis.digest} {beside}")
+    kept = KeptResults(target, f"{collected.analysis.digest} {beside} {code}")
     kept.tidy()
     return kept
 
@@ -333,7 +341,7 @@ def _never_reported(
             planned.subject,
             seed=seed,
             duration_s=None,
-            reproduce=reproduce_command(target, planned.check.id, planned.subject, seed),
+            reproduce=reproduce_command(target, planned.check.id, planned.subject, seed, flags=planned.flags),
         )
 
 

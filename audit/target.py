@@ -20,7 +20,7 @@ from audit.missing_module import missing_module
 _TABLE_NAME = "astrobio-audit"
 TABLE = f"[tool.{_TABLE_NAME}]"
 _MAX_MIB = 2**30  # a petabyte: the byte count still fits what the kernel takes as a limit
-_MAX_SHOWN = 76
+_MAX_SHOWN = 50  # of a key or value that is refused; with the list of all keys the message stays within 300
 _MAX_PATHS = 10
 DottedName = Annotated[str, Field(pattern=r"^[A-Za-z_]\w*(\.[A-Za-z_]\w*)*$")]
 
@@ -67,6 +67,13 @@ class Settings(BaseModel):
     claims: Annotated[
         tuple[AnyClaim, ...], Field(strict=False, description="What the owners publish, and how it is measured.")
     ] = ()
+
+    tests: Annotated[
+        str | None, Field(min_length=1, description="What runs your tests; `readiness` and `mutate` judge them then.")
+    ] = None
+    tests_limit_s: Annotated[
+        float, Field(gt=0, le=86_400, description="Seconds after which `readiness` begins no further mutant.")
+    ] = 600.0
 
     @field_validator("claims")
     @classmethod
