@@ -52,6 +52,7 @@ def _readiness(options: ReadinessOptions) -> None:
             ],
             release=True,
             needs_inventory=True,
+            keeps_results=True,
         )
 
 
