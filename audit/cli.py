@@ -4,6 +4,7 @@ A command's body is imported when it runs: `--help` must load neither torch nor 
 """
 
 import errno
+import functools
 import importlib.metadata
 import signal
 import sys
@@ -95,7 +96,9 @@ def doctor(
         examine(python, target or Path("."), as_json=as_json, quiet=quiet)
 
 
-def _load_command_groups() -> None:
+@functools.cache
+def load_command_groups() -> None:
+    """Add to `app` what the installed packages offer, once."""
     for entry in sorted(importlib.metadata.entry_points(group=COMMAND_GROUP), key=lambda each: each.name):
         entry.load()(app)
 
@@ -127,7 +130,7 @@ def main() -> None:
     prepare_streams()
     try:
         try:
-            _load_command_groups()
+            load_command_groups()
             app()
         finally:
             sys.stdout.flush()  # here, where a full disk can still be reported

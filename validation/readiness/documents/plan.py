@@ -1,0 +1,23 @@
+"""Which checks are carried out on the documents of a project."""
+
+import functools
+
+from audit.plan import Plan
+from audit.session import Collected
+from validation.readiness.documents import commands_parse, commands_run, figures_backed, links_lead
+from validation.readiness.planning import ProjectCheck, plan_project
+from validation.readiness.project import Project
+
+
+def plan_documents(collected: Collected, project: Project, *, runs: bool) -> Plan:
+    """Plan the checks of all documents; `runs` says whether commands that they mark so are run."""
+    checks = (
+        ProjectCheck(check=commands_parse.CHECK, judge=commands_parse.judge),
+        ProjectCheck(check=commands_run.CHECK, judge=functools.partial(commands_run.judge, runs=runs)),
+        ProjectCheck(
+            check=figures_backed.CHECK,
+            judge=functools.partial(figures_backed.judge, collected.target.settings.claims, collected.target),
+        ),
+        ProjectCheck(check=links_lead.CHECK, judge=links_lead.judge),
+    )
+    return plan_project(collected, project, checks)
