@@ -28,15 +28,14 @@ _MAX_LINE = 4000
 class CommandLine:
     """A command in words, the first one the program. `is_whole` says that it stands in a block of code.
 
-    `is_plain` says that no operator of the shell stands around it. `source` is the whole line.
+    `source` is the whole line, and `block` the block of code that it stands in.
     """
 
     line: int
     words: tuple[str, ...]
     is_whole: bool
-    is_plain: bool
     source: str
-    marked: Block | None = None
+    block: Block | None = None
 
 
 def command_lines(document: Document, programs: Iterable[str]) -> Iterator[CommandLine]:
@@ -63,21 +62,18 @@ def _in_block(block: Block, wanted: frozenset[str]) -> Iterator[CommandLine]:
             continue
         text = _OF_YAML.sub("", _PROMPT.sub("", joined))
         for command in _commands(text, begun, wanted, is_whole=True):
-            yield CommandLine(
-                command.line, command.words, is_whole=True, is_plain=command.is_plain, source=text, marked=block
-            )
+            yield CommandLine(command.line, command.words, is_whole=True, source=text, block=block)
         joined = ""
 
 
 def _commands(text: str, line: int, wanted: frozenset[str], *, is_whole: bool) -> Iterator[CommandLine]:
     if len(text) > _MAX_LINE or not any(program in text for program in wanted):
         return
-    segments = words_of(_BRACKETS.sub(" ", text))
-    for words in segments or ():
+    for words in words_of(_BRACKETS.sub(" ", text)) or ():
         while words and _ASSIGNMENT.match(words[0]):
             words = words[1:]
         if words and (program := _FOLDER.sub("", words[0])) in wanted:
-            yield CommandLine(line, (program, *words[1:]), is_whole, len(segments or ()) == 1, text)
+            yield CommandLine(line, (program, *words[1:]), is_whole, text)
 
 
 def words_of(text: str) -> list[list[str]] | None:

@@ -28,6 +28,7 @@ CHECK = Check(
 _MARK = re.compile(r"<!--\s*astrobio-audit:\s*run(?:\s+exit=(?P<code>\d{1,3}))?\s*-->")
 _INSIDE = "ASTROBIO_AUDIT_RUNS_DOCUMENTS"  # a marked command may be the one that runs the marked commands
 _TIMEOUT_S = 600.0
+_FOR_A_SHELL = frozenset("|&;<>()$`*?")
 
 
 def judge(project: Project, run: Run, *, runs: bool) -> Sequence[Judgement]:
@@ -35,7 +36,7 @@ def judge(project: Project, run: Run, *, runs: bool) -> Sequence[Judgement]:
     marked = [
         (document, command, int(mark["code"] or 0))
         for document, command in commands_of(project)
-        if command.marked and (mark := _MARK.fullmatch(command.marked.above))
+        if command.block and (mark := _MARK.fullmatch(command.block.above))
     ]
     if marked and not runs:
         return [skipped(f"{len(marked)} commands are marked; give --run-documents to run what the documents say")]
@@ -64,7 +65,7 @@ def judge(project: Project, run: Run, *, runs: bool) -> Sequence[Judgement]:
 
 def _started(command: CommandLine, run: Run) -> list[str] | str:
     """Return the program and its arguments, or why it cannot be started."""
-    if not command.is_plain or "$" in command.source:
+    if _FOR_A_SHELL & {*command.source}:
         return "a line for a shell, which is not started"
     program, *arguments = command.words
     if program == PROGRAM:

@@ -8,7 +8,7 @@ from audit.results import Check, Severity
 from validation.readiness.documents.command_lines import words_of
 from validation.readiness.documents.own_line import PROGRAM, problem_of
 from validation.readiness.infrastructure.scripts import shell_scripts_of
-from validation.readiness.infrastructure.shell import Call, Uses, calls_of, is_target, make_targets
+from validation.readiness.infrastructure.shell import Call, Uses, calls_of, from_program, is_target, make_targets
 from validation.readiness.infrastructure.workflows import ShellPart, shell_of, workflows_of
 from validation.readiness.places import Place, judge_places
 from validation.readiness.project import Project
@@ -57,8 +57,8 @@ def _calls(part: ShellPart) -> Iterator[Call]:
 def _own_commands(part: ShellPart) -> Iterator[tuple[int, list[str]]]:
     for number, line in enumerate(part.text.split("\n"), start=1):
         if PROGRAM in line:
-            for words in words_of(line) or ():
-                if words[0].rpartition("/")[2] == PROGRAM and not any("$" in word for word in words):
+            for words in map(from_program, words_of(line) or ()):
+                if words and words[0].rpartition("/")[2] == PROGRAM and not any("$" in word for word in words):
                     yield number, [PROGRAM, *words[1:]]
 
 
@@ -73,6 +73,8 @@ def _missing(project: Project, calls: Sequence[tuple[ShellPart, Call]]) -> Itera
         line = part.line and part.line + call.line - 1
         match call.kind:
             case Uses.FILE:
+                if not project.exists(call.folder):
+                    continue  # a folder that an earlier command makes
                 own = part.path.rpartition("/")[0]
                 is_there = project.exists(call.name) or (own and project.exists(f"{own}/{call.name}"))
                 if project.is_inside(call.name) and not is_there:
@@ -92,7 +94,7 @@ def _no_target(project: Project, call: Call) -> str | None:
         text = project.text(folder + name)
         if text is not None:
             targets, patterns, includes = make_targets(text.content)
-            if includes or is_target(call.name, targets, patterns) or project.exists(folder + call.name):
+            if includes or is_target(call.name, targets, patterns):
                 return None
             return f"{folder}{name} has no target {call.name[:200]!r}"
     if not project.exists(folder or "."):

@@ -20,6 +20,7 @@ _PREFIXES = frozenset({
 })  # fmt: skip
 _SHELLS = frozenset({"bash", "sh", "source", ".", "zsh", "dash"})
 _PYTHON = re.compile(r"^(?:\S*/)?python[\d.]*$|^\$\{?\(?(?:PYTHON|python)\)?\}?$")
+_INSTALLED = re.compile(r"(?:^|/)(?:bin|Scripts)/[^/]+$")
 _PIP = re.compile(r"^(?:\S*/)?pip[\d.]*$")
 _MADE = ("venv/", ".venv/", "env/", "build/", "dist/", "target/", "node_modules/", "_build/", "out/", "bin/", "/", "~")
 _MAX_LINES = 5000
@@ -94,12 +95,20 @@ def _moved(line: str, here: str | None, own_folder: str) -> str | None:
     return _joined(here, rest)
 
 
-def _called(words: list[str], here: str) -> Iterator[Call]:
+def from_program(words: list[str]) -> list[str]:
+    """Return the words of a command from its program on, without what stands before it."""
     while words and (words[0] in _PREFIXES or _ASSIGNMENT.match(words[0])):
         words = words[1:]
+    return words
+
+
+def _called(words: list[str], here: str) -> Iterator[Call]:
+    words = from_program(words)
     if not words:
         return
     program, arguments = words[0].lstrip("@-"), words[1:]
+    if _INSTALLED.search(program):
+        program = program.rpartition("/")[2]
     plain = [word for word in arguments if not word.startswith("-")]
     if program in _SHELLS:
         if plain and not any(word.startswith("-") and "c" in word for word in arguments[:1]):
@@ -179,7 +188,7 @@ def _is_made(call: Call, text: str, line: int) -> bool:
         return False
     name = PurePosixPath(call.name).name
     before = "\n".join(text.split("\n")[: line - 1])
-    tested = re.search(rf"(?:-[efxdrs]|test -\w)\s+[\"']?\S*{re.escape(name)}", text)
+    tested = re.search(rf"(?:\[|\btest)\s+(?:!\s+)?-\w\s+[\"']?\S*{re.escape(name)}", text)
     return bool(tested) or name in before or f"> {name}" in text or f"-o {name}" in text or f"-O {name}" in text
 
 
