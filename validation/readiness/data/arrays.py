@@ -3,6 +3,7 @@
 import ast
 import io
 import math
+import re
 import zlib
 from typing import BinaryIO
 
@@ -13,6 +14,7 @@ from validation.readiness.checkpoints.forms import Malformed, NotRead, shape_of
 
 _MAGIC = b"\x93NUMPY"
 _MAX_HEADER_BYTES = 64 * 1024  # NumPy itself reads 10,000 characters of a file that it does not trust
+_LONG = re.compile(r"(\d)L\b")  # as Python 2 wrote its numbers on some machines
 _KEYS = {"descr", "fortran_order", "shape"}
 
 
@@ -63,7 +65,8 @@ def _header(file: BinaryIO) -> tuple[int, int | None]:
     if len(content) < length:
         raise Malformed("the file ends within its header: it was cut off")
     try:
-        header = ast.literal_eval(content.decode("latin-1").strip())
+        text = _LONG.sub(r"\1", content.decode("latin-1").strip())
+        header = ast.literal_eval(text)
         if not isinstance(header, dict) or header.keys() != _KEYS:
             raise Malformed("the header does not have descr, fortran_order and shape")
         dtype = np.dtype(_described(header["descr"]))

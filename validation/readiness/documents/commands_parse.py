@@ -1,5 +1,6 @@
 """The commands that documents show exist."""
 
+import re
 from collections.abc import Iterator, Sequence
 
 from audit.judgement import Judgement
@@ -17,23 +18,35 @@ CHECK = Check(
     title="Commands in documents exist",
     proves="Every command of astrobio-audit in a document parses: click's parser took its words, and nothing was run."
     " Of the project's own commands ([project.scripts]), the sources name each option, and each command where "
-    "there are several. Words in capital letters stand for values.",
+    "there are several. Words in capital letters stand for values; change logs and the commands of programs "
+    "that take plug-ins are not judged.",
     defect="an option in the README that the command does not have",
     severity=Severity.MINOR,
+)
+_OF_TESTS = re.compile(
+    r"(?:^|/)(?:fixtures?|testdata|test[_-]data|snapshots?)/|(?:^|/)tests?/(?:.*/)?(?:data|cases|expected)/"
+)
+_OF_THE_PAST = re.compile(
+    r"(?:^|/)(?:change(?:s|log)?|history|news|releases?|release[_-]notes|announce|whats-?new)\b", re.I
 )
 
 
 def documents_of(project: Project) -> Iterator[Document]:
-    """Yield the documents of a project, with up to 1 MiB of each."""
+    """Yield the documents of a project, with up to 1 MiB of each; those that tests read are not meant for people."""
     for path in project.texts.documents:
-        if (text := project.text(path)) is not None:
+        if not _OF_TESTS.search(path) and (text := project.text(path)) is not None:
             yield Document(text)
 
 
 def commands_of(project: Project) -> list[tuple[Document, CommandLine]]:
     """Return the commands in documents that can be judged: this tool's, and those that the project declares."""
     programs = {PROGRAM, *project.scripts}
-    return [(document, command) for document in documents_of(project) for command in command_lines(document, programs)]
+    return [
+        (document, command)
+        for document in documents_of(project)
+        if not _OF_THE_PAST.search(document.path)
+        for command in command_lines(document, programs)
+    ]
 
 
 def judge(project: Project, run: Run) -> Sequence[Judgement]:

@@ -35,7 +35,9 @@ _RST = (
     re.compile(r"`[^`<]{0,200}<([^>`\s]{1,300})>`_"),
     re.compile(r"^\s*\.\.\s+(?:image|figure|include|literalinclude)::\s+(\S{1,300})", re.MULTILINE),
 )
-_ELSEWHERE = re.compile(r"^(?:[a-zA-Z][\w+.-]*:|//|\\|mailto)|[{}<>$|]|^\.\.\.$")
+_ELSEWHERE = re.compile(
+    r"^(?:[a-zA-Z][\w+.-]*:|//|\\|mailto)|[{}<>$|]|^(?:\.\.\.|url|link|path|href|target|file|filename)$"
+)
 _LINES = re.compile(r"^L(\d+)(?:C\d+)?(?:-L?(\d+)(?:C\d+)?)?$")
 _SITES: tuple[str, ...] = (
     "mkdocs.yml",

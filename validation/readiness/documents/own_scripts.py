@@ -6,12 +6,14 @@ from functools import cached_property
 
 from validation.readiness.project import Project
 
-_OPTION = re.compile(r"^--?([A-Za-z][\w-]*)(?:=.*)?$")
+_OPTION = re.compile(r"^--([A-Za-z][\w-]*)(?:=.*)?$")
 _WORD = re.compile(r"[A-Za-z_][\w-]*")
 _IDENTIFIER = re.compile(r"[a-z][a-z0-9_-]*")
 _HAS_COMMANDS = re.compile(
     r"add_subparsers\(|add_parser\(|\.command\(|\.add_command\(|add_typer\(|\.group\(|fire\.Fire\("
 )
+_PLUG_INS = re.compile(r"\bentry_points\(|load_setuptools_entrypoints|stevedore")
+_TESTS = re.compile(r"(?:^|/)(?:tests?|testing|docs?|examples?)/")
 # Words that a parser knows by itself.
 _BUILT_IN = frozenset({"help", "h", "version", "install-completion", "show-completion", "no"})
 _MAX_BYTES = 2 * 1024 * 1024
@@ -29,21 +31,28 @@ class OwnScripts:
     def _words(self) -> frozenset[str]:
         """Every word of the package's files, with `-` in place of `_`."""
         found: set[str] = set()
-        for content in self._sources():
+        for content in self._sources.values():
             found.update(word.replace("_", "-").strip("-") for word in set(_WORD.findall(content)))
         return frozenset(found)
 
     @cached_property
     def _has_commands(self) -> bool:
-        return any(_HAS_COMMANDS.search(content) for content in self._sources())
+        own = (content for path, content in self._sources.items() if not _TESTS.search(path))
+        return any(map(_HAS_COMMANDS.search, own))
 
-    def _sources(self) -> "list[str]":
-        found = []
-        for path in self._project.modules.values():
+    @cached_property
+    def _takes_plug_ins(self) -> bool:
+        return any(_PLUG_INS.search(content) for content in self._sources.values())
+
+    @cached_property
+    def _sources(self) -> dict[str, str]:
+        found = {}
+        beside = (path for path in self._project.files if path.endswith(".py"))
+        for path in dict.fromkeys((*self._project.modules.values(), *beside)):
             place = self._project.root / path
             try:
                 if place.is_file() and place.stat().st_size <= _MAX_BYTES:
-                    found.append(place.read_text(encoding="utf-8", errors="replace"))
+                    found[path] = place.read_text(encoding="utf-8", errors="replace")
             except OSError:
                 continue  # a file that cannot be read fails `static.parses`
         return found
@@ -53,11 +62,13 @@ class OwnScripts:
 
         An option or a command that the sources name nowhere does not exist. One that they name may.
         """
+        if self._takes_plug_ins:  # which may bring options and commands of their own
+            return None
         program, *others = words
         positional = next((word for word in others if not word.startswith("-")), None)
         for word in others:
             option = _OPTION.match(word)
-            if option and len(option[1]) > 1 and not self._is_named(option[1]):
+            if option and not self._is_named(option[1]):
                 return f"`{program}`: no source of {self._project.package} names the option {word.partition('=')[0]}"
         is_first = bool(others) and others[0] == positional
         may_be_command = positional and is_first and _IDENTIFIER.fullmatch(positional) and self._has_commands

@@ -8,6 +8,8 @@ from functools import cached_property
 from audit.static.rules.project_texts import Text
 
 _FENCE = re.compile(r"^(?P<indent>\s*)(?P<fence>`{3,}|~{3,})\s*(?P<info>[^`]*)$")
+# What stands above a block of code in reStructuredText: a directive, or any words that end with two colons.
+_CODE = re.compile(r"^\.\. (?:code-block|code|sourcecode|prompt)::\s*(\S*)|^(?!\.\. ).*::$")
 _INLINE = re.compile(r"(?<!`)(`+)(?!`)(.{1,500}?)(?<!`)\1(?!`)", re.DOTALL)
 _COMMENT = re.compile(r"<!--.{0,2000}?-->", re.DOTALL)
 _BLANK = re.compile(r"[^\n]")
@@ -41,7 +43,7 @@ class Document:
 
     @cached_property
     def blocks(self) -> tuple[Block, ...]:
-        """The fenced blocks, and those indented by four spaces or more in a document that is no Markdown."""
+        """The fenced blocks, and those that reStructuredText says are code."""
         return tuple(_fenced(self.text.lines)) if self.is_markdown else tuple(_indented(self.text.lines))
 
     @cached_property
@@ -95,6 +97,6 @@ def _indented(lines: tuple[str, ...]) -> Iterator[Block]:
         if line.startswith(("   ", "\t")):
             begin = begin or number
         elif line.strip():
-            if begin is not None:
-                yield Block("", begin, lines[begin - 1 : number - 1], above)
+            if begin is not None and (code := _CODE.search(above)):
+                yield Block((code[1] or "").lower(), begin, lines[begin - 1 : number - 1], above)
             begin, above = None, line.strip()

@@ -102,13 +102,19 @@ def _steps(project: Project, path: str) -> Iterator[tuple[str, dict[str, Any]]]:
         return
     whole = _folder(content, ".")
     for job in map(table, table(content.get("jobs")).values()):
-        if "windows" in str(job.get("runs-on", "")):
+        if "windows" in str(job.get("runs-on", "")) or _is_about_another(job):
             continue
         if "uses" in job:
             yield ".", job
         folder = _folder(job, whole)
         for step in tables(job.get("steps")):
             yield folder, step
+
+
+def _is_about_another(job: dict[str, Any]) -> bool:
+    """Return whether a job works in the files of another repository, which it fetches in place of these."""
+    fetched = (table(step.get("with")) for step in tables(job.get("steps")) if "checkout" in str(step.get("uses", "")))
+    return any("repository" in options and "path" not in options for options in fetched)
 
 
 def _folder(content: dict[str, Any], otherwise: str) -> str:

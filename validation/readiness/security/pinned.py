@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from audit.judgement import Judgement
 from audit.plan import Run
 from audit.results import Check, Severity
+from validation.readiness.listing import listed
 from validation.readiness.places import Place, judge_places
 from validation.readiness.project import Project
 
@@ -45,19 +46,24 @@ def judge(project: Project, run: Run) -> Sequence[Judgement]:
     """Look for a version of each distribution that is required."""
     required = list(_required(project))[:_MAX_DEPENDENCIES]
     pinned = {name for name, _, _, is_one in required if is_one} | _locked(project)
-    wrong: dict[str, Place] = {}
+    wrong: dict[str, list[tuple[str, int]]] = {}
     for name, path, line, _ in required:
         if name not in pinned and not path.rpartition("/")[2].startswith("constraint"):
-            wrong.setdefault(name, Place(path, line, f"{name}: no file of the project names one version of it"))
+            wrong.setdefault(path, []).append((name, line))
     return judge_places(
         project,
-        wrong.values(),
+        [_place(path, names) for path, names in wrong.items()],
         looked_at=len({name for name, *_ in required}),
         unit="dependencies",
         origin="a new release of a dependency reaches every installation untested",
         fix="add a lock or constraint file with the versions that were tested, and install with it",
         nothing="the project requires no distribution",
     )
+
+
+def _place(path: str, names: Sequence[tuple[str, int]]) -> Place:
+    shown = dict.fromkeys(name for name, _ in names)
+    return Place(path, names[0][1], f"no file of the project names one version of {len(shown)}: {listed(shown)}")
 
 
 def _required(project: Project) -> Iterator[tuple[str, str, int, bool]]:

@@ -99,6 +99,12 @@ def test_a_command_of_the_projects_own_is_judged_by_its_sources(
     assert outcome(tmp_path, PARSE, files)[0] is expected
 
 
+@pytest.mark.parametrize("edit", [("CHANGELOG.md", CLI), ("README.md", CLI + "\nx = metadata.entry_points()\n")])
+def test_change_logs_and_programs_with_plug_ins_are_not_judged(tmp_path: Path, edit: tuple[str, str]) -> None:
+    files = {"pyproject.toml": SCRIPT, "zoo/cli.py": edit[1], edit[0]: block("zoo trian")}
+    assert outcome(tmp_path, PARSE, files)[0] is not Outcome.FAILED
+
+
 MARK = "<!-- astrobio-audit: run -->"
 
 

@@ -89,7 +89,7 @@ def test_a_dependency_that_nothing_pins_fails(tmp_path: Path) -> None:
     (result,) = results(tmp_path, "security.pinned", files)
     assert (result.outcome, result.reason) == (
         Outcome.FAILED,
-        "numpy: no file of the project names one version of it",
+        "no file of the project names one version of 1: numpy",
     )
     assert result.location is not None
     assert (result.location.path, result.location.line) == ("pyproject.toml", 4)
