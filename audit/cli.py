@@ -4,7 +4,6 @@ A command's body is imported when it runs: `--help` must load neither torch nor 
 """
 
 import errno
-import functools
 import importlib.metadata
 import signal
 import sys
@@ -96,9 +95,7 @@ def doctor(
         examine(python, target or Path("."), as_json=as_json, quiet=quiet)
 
 
-@functools.cache
-def load_command_groups() -> None:
-    """Add to `app` what the installed packages offer, once."""
+def _load_command_groups() -> None:
     for entry in sorted(importlib.metadata.entry_points(group=COMMAND_GROUP), key=lambda each: each.name):
         entry.load()(app)
 
@@ -130,7 +127,7 @@ def main() -> None:
     prepare_streams()
     try:
         try:
-            load_command_groups()
+            _load_command_groups()
             app()
         finally:
             sys.stdout.flush()  # here, where a full disk can still be reported
@@ -154,6 +151,13 @@ def main() -> None:
         _leave_with_line(f"output could not be written: {error.strerror}", EXIT_INCOMPLETE)
     except Exception:  # a defect of ours; uncaught it would leave with 1, which says "not ready"
         _leave_with_traceback()
+
+
+def complete_app() -> typer.Typer:
+    """Return the application with the commands of installed packages, for what asks which commands there are."""
+    if "readiness" not in {command.name for command in app.registered_commands}:  # which `main` adds
+        _load_command_groups()
+    return app
 
 
 if __name__ == "__main__":

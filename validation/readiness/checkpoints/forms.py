@@ -5,9 +5,9 @@ from dataclasses import dataclass
 
 MIB = 1024 * 1024
 MAX_PICKLE_BYTES = 64 * MIB  # of what describes the tensors; the tensors are not among it
-MAX_OPCODES = 4_000_000  # of a pickle: some fifty for each tensor
+MAX_OPCODES = 2_000_000  # of a pickle: some fifty for each tensor
 MAX_TENSORS = 200_000
-MAX_HEADER_BYTES = 32 * MIB  # of JSON, which takes ten times that when it is read
+MAX_HEADER_BYTES = 8 * MIB  # of JSON, which takes up to twenty times that when it is read; some 80,000 tensors
 MAX_DIRECTORY_BYTES = 32 * MIB  # of the list of files in a zip archive
 MAX_ENTRIES = 200_000
 MAX_DIMENSIONS = 64

@@ -35,6 +35,7 @@ _TENSOR_V3 = "torch._utils._rebuild_tensor_v3"
 _PARAMETERS = frozenset({"torch._utils._rebuild_parameter", "torch._utils._rebuild_parameter_with_state"})
 _MAX_DEPTH = 64
 _MAX_VISITS = 4_000_000
+_END = object()
 _Storage = tuple[str, str, int]  # its key, its dtype, its number of elements
 _Places = Mapping[str, tuple[int, int]]  # by key, where the bytes of a storage begin and how many there are
 
@@ -138,30 +139,40 @@ class _Walk:
         self._unread: list[str] = []
 
     def run(self, value: object) -> None:
-        """Go through everything, each container once on the way to it."""
-        pending: list[tuple[str, object, int]] = [("", value, 0)]
+        """Go through everything below a value, depth first; a container is met as often as others hold it."""
+        # Iterators, not lists: a pickle of a few bytes for each can hold one list of a million parts in many others.
+        pending: list[Iterator[tuple[str, object]]] = [iter([("", value)])]
         visits = 0
         while pending:
-            name, each, depth = pending.pop()
-            visits += 1
-            if visits > _MAX_VISITS or len(self._found) > MAX_TENSORS:
-                raise NotRead(f"what is pickled has more than {_MAX_VISITS} parts or {MAX_TENSORS} tensors")
-            if depth > _MAX_DEPTH:
-                raise NotRead(f"what is pickled is nested more than {_MAX_DEPTH} deep, or holds itself")
-            if isinstance(each, Called) and isinstance(each.function, Named):
-                full = each.function.full
-                if full in _TENSORS or full == _TENSOR_V3:
-                    self._found.append((name, each))
-                    self._note_storage(each)
-                    continue
-                if full in _PARAMETERS and isinstance(each.arguments, tuple) and each.arguments:
-                    pending.append((name, each.arguments[0], depth + 1))
-                    continue
-            if isinstance(each, Outside):
-                self._unread.append(f"{_shown(name)} is of a form that is not followed to its bytes")
-                self._note(each)
+            name, each = next(pending[-1], ("", _END))
+            if each is _END:
+                pending.pop()
                 continue
-            pending += [(_joined(name, key), part, depth + 1) for key, part in reversed(_parts(each))]
+            visits += 1
+            if visits > _MAX_VISITS or len(self._found) + len(self._unread) > MAX_TENSORS:
+                raise NotRead(f"what is pickled has more than {_MAX_VISITS} parts or {MAX_TENSORS} tensors")
+            if len(pending) > _MAX_DEPTH:
+                raise NotRead(f"what is pickled is nested more than {_MAX_DEPTH} deep, or holds itself")
+            if (below := self._visited(name, each)) is not None:
+                pending.append(below)
+
+    def _visited(self, name: str, each: object) -> Iterator[tuple[str, object]] | None:
+        """Note what a part of the value is; return the parts of it, if any."""
+        if isinstance(each, Called) and isinstance(each.function, Named):
+            full = each.function.full
+            if full in _TENSORS or full == _TENSOR_V3:
+                self._found.append((name, each))
+                self._note_storage(each)
+                return None
+            if full in _PARAMETERS and isinstance(each.arguments, tuple) and each.arguments:
+                return iter([(name, each.arguments[0])])
+        if isinstance(each, Outside):
+            self._unread.append(f"{_shown(name)} is of a form that is not followed to its bytes")
+            self._note(each)
+            return None
+        if isinstance(each, Table | list | tuple | Called):
+            return ((_joined(name, key), part) for key, part in _parts(each))
+        return None
 
     def placed(
         self, places: _Places, packed: frozenset[str] | set[str]
@@ -191,17 +202,18 @@ class _Walk:
             self.storages[storage[0]] = storage
 
 
-def _parts(value: object) -> list[tuple[object, object]]:
+def _parts(value: Table | list[object] | tuple[object, ...] | Called) -> Iterator[tuple[object, object]]:
     if isinstance(value, Table):
-        return value.items
-    if isinstance(value, list | tuple):
-        return list(enumerate(value))
-    if isinstance(value, Called):
-        state = value.state
-        inside = state.items if isinstance(state, Table) else list(enumerate(state)) if isinstance(state, tuple) else []
-        arguments = list(enumerate(value.arguments)) if isinstance(value.arguments, tuple) else []
-        return [*value.items, *inside, *arguments]
-    return []
+        yield from value.items
+    elif isinstance(value, list | tuple):
+        yield from enumerate(value)
+    else:
+        yield from value.items
+        for inside in (value.state, value.arguments):
+            if isinstance(inside, Table):
+                yield from inside.items
+            elif isinstance(inside, tuple):
+                yield from enumerate(inside)
 
 
 def _joined(name: str, key: object) -> str:

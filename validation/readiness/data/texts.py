@@ -10,7 +10,7 @@ from audit.stopping import stop_if_wanted
 from validation.readiness.checkpoints.forms import MIB, Malformed, NotRead
 
 MAX_TEXT_BYTES = 512 * MIB  # of a table or of JSON lines; at some 50 MB a second
-MAX_JSON_BYTES = 64 * MIB  # of one JSON value, which takes ten times that when it is read
+MAX_JSON_BYTES = 32 * MIB  # of one JSON value, which takes up to twenty times that when it is read
 MAX_LINE_BYTES = 16 * MIB
 _DELIMITERS = (",", ";", "\t", "|")
 _SAMPLE_ROWS = 50

@@ -64,8 +64,7 @@ class _Command(Protocol):
 def _command_line() -> _Command:
     from audit import cli
 
-    cli.load_command_groups()
-    return cast(_Command, typer.main.get_command(cli.app))
+    return cast(_Command, typer.main.get_command(cli.complete_app()))
 
 
 def problem_of(words: Sequence[str], *, is_whole: bool) -> str | None:

@@ -8,6 +8,7 @@ from audit.judgement import Judgement
 from audit.plan import Run
 from audit.results import Check, Severity
 from validation.readiness.documents.own_line import PROGRAM, problem_of
+from validation.readiness.infrastructure.shell import INSTALLED, MADE
 from validation.readiness.infrastructure.yaml_files import NoYaml, table, tables, yaml_of
 from validation.readiness.places import Place, judge_places
 from validation.readiness.project import Project, normalised
@@ -70,6 +71,8 @@ def _places(project: Project, path: str, hook: dict[str, Any]) -> Iterator[Place
         return
     if not words or hook.get("language") in ("fail", "pygrep", "docker_image", "docker"):
         return
+    if INSTALLED.search(words[0]):
+        words[0] = words[0].rpartition("/")[2]
     if words[0] == PROGRAM:
         if problem := problem_of(words, is_whole=False):
             yield Place(path, line, f"hook {name}: {problem}")
@@ -80,5 +83,5 @@ def _places(project: Project, path: str, hook: dict[str, Any]) -> Iterator[Place
     ]
     for each in called:
         place = normalised(each)
-        if not each.startswith(("/", "~", "$")) and project.is_inside(place) and not project.exists(place):
+        if not each.startswith((*MADE, "$")) and project.is_inside(place) and not project.exists(place):
             yield Place(path, line, f"hook {name} starts {each[:200]}, which does not exist")

@@ -20,9 +20,9 @@ _PREFIXES = frozenset({
 })  # fmt: skip
 _SHELLS = frozenset({"bash", "sh", "source", ".", "zsh", "dash"})
 _PYTHON = re.compile(r"^(?:\S*/)?python[\d.]*$|^\$\{?\(?(?:PYTHON|python)\)?\}?$")
-_INSTALLED = re.compile(r"(?:^|/)(?:bin|Scripts)/[^/]+$")
+INSTALLED = re.compile(r"(?:^|/)(?:bin|Scripts)/[^/]+$")
 _PIP = re.compile(r"^(?:\S*/)?pip[\d.]*$")
-_MADE = ("venv/", ".venv/", "env/", "build/", "dist/", "target/", "node_modules/", "_build/", "out/", "bin/", "/", "~")
+MADE = ("venv/", ".venv/", "env/", "build/", "dist/", "target/", "node_modules/", "_build/", "out/", "bin/", "/", "~")
 _MAX_LINES = 5000
 
 
@@ -107,7 +107,7 @@ def _called(words: list[str], here: str) -> Iterator[Call]:
     if not words:
         return
     program, arguments = words[0].lstrip("@-"), words[1:]
-    if _INSTALLED.search(program):
+    if INSTALLED.search(program):
         program = program.rpartition("/")[2]
     plain = [word for word in arguments if not word.startswith("-")]
     if program in _SHELLS:
@@ -178,7 +178,7 @@ def _made(arguments: list[str], here: str) -> Iterator[Call]:
 
 
 def _file(word: str, here: str) -> Iterator[Call]:
-    if not _UNKNOWN.search(word) and not word.startswith(_MADE) and ":" not in word:
+    if not _UNKNOWN.search(word) and not word.startswith(MADE) and ":" not in word:
         yield Call(0, Uses.FILE, _joined(here, word), here)
 
 

@@ -128,9 +128,16 @@ def doubled(times: int) -> bytes:
     return b"\x80\x02]" + b"2\x86" * times + b"."  # t = (t, t), again and again
 
 
+def wide(parts: int, times: int) -> bytes:
+    """A list of many parts whose last one is such a list of the same parts, and so on."""
+    many = b"(" + b"K\x01" * parts + b"l"
+    return b"\x80\x02" + b"".join(many + b"q" + bytes([number]) for number in range(times)) + b"a" * (times - 1) + b"."
+
+
 @pytest.mark.parametrize(
     "body",
     [
+        wide(2000, 100),
         nested(100_000),
         doubled(500),
         b"\x80\x02]q\x00h\x00a.",  # a list that holds itself

@@ -39,6 +39,10 @@ repos:
         name: check
         entry: scripts/check.sh
         language: script
+      - id: audit
+        name: audit
+        entry: .venv/bin/astrobio-audit static
+        language: system
   - repo: https://example.org/hooks
     rev: v1
     hooks:
@@ -116,6 +120,7 @@ def test_a_project_without_any_is_not_concerned(tmp_path: Path, check: str) -> N
         ("entry_points", without("zoo/train.py"), "no module zoo.train"),
         ("hooks_exist", changed(".pre-commit-config.yaml", "scripts/check.sh", "scripts/chek.sh"), "scripts/chek.sh"),
         ("hooks_exist", changed(".pre-commit-config.yaml", "        language: script\n", ""), "has no language"),
+        ("hooks_exist", changed(".pre-commit-config.yaml", "audit static", "audit statik"), "no command 'statik'"),
         ("hooks_exist", changed(".pre-commit-config.yaml", "repos:", "repos: ["), "no YAML"),
         ("container_files", without("requirements.txt"), "COPY of requirements.txt"),
         ("container_files", changed("Dockerfile", "tests/*/", "test/*/"), "COPY of test/*/"),
