@@ -3,6 +3,7 @@
 import io
 import math
 import struct
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from typing import BinaryIO
 
@@ -184,7 +185,10 @@ class _Walk:
         """
         found: list[StoredTensor] = []
         unread = list(self._unread)
-        for name, called in self._found:
+        used: Counter[str] = Counter()
+        for given, called in self._found:
+            used[given] += 1  # a dict may have a key twice in a pickle, and names are cut
+            name = given if used[given] == 1 else f"{given} (no. {used[given]})"
             tensor = _tensor(name, called, places)
             if tensor is None or _storage_of(called)[0] in packed:
                 unread.append(f"{_shown(name)} is packed, or of a dtype that is not read")

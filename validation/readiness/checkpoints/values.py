@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from audit.stopping import stop_if_wanted
-from validation.readiness.checkpoints.forms import ITEM_BYTES, MIB, Layout, StoredTensor
+from validation.readiness.checkpoints.forms import ITEM_BYTES, MIB, Layout, NotRead, StoredTensor
 
 CHUNK_BYTES = 4 * MIB
 MAX_VALUE_BYTES = 64 * 1024 * MIB  # of one file; at some 500 MB a second
@@ -54,6 +54,7 @@ def values_of(file: BinaryIO, layout: Layout, tell: Callable[[str], None], *, li
     """Read every tensor of a file that is open; one that several names share is read once.
 
     Raises:
+        NotRead: the file became shorter since its layout was read.
         KeyboardInterrupt: the user stopped the run.
     """
     seen: dict[str, Seen] = {}
@@ -87,7 +88,7 @@ def _seen(file: BinaryIO, tensor: StoredTensor) -> Seen:
         stop_if_wanted()
         content = file.read(min(left, CHUNK_BYTES))  # whole elements: both are multiples of the sizes there are
         if not content:
-            break  # shortened while it was read; what is missing was there when the layout was judged
+            raise NotRead("the file became shorter while it was read")
         left -= len(content)
         first = first if first is not None else content[:item]
         constant = constant and content == first * (len(content) // item)
@@ -129,7 +130,7 @@ def _damaged(file: BinaryIO, layout: Layout, limit: int) -> list[str]:
             stop_if_wanted()
             content = file.read(min(left, CHUNK_BYTES))
             if not content:
-                break
+                raise NotRead("the file became shorter while it was read")
             left -= len(content)
             crc = zlib.crc32(content, crc)
         if crc != record.crc:

@@ -15,10 +15,10 @@ from validation.readiness.project import Project
 
 CHECK = Check(
     id="infrastructure.commands_exist",
-    title="Workflows and scripts call what is there",
-    proves="Every script, requirement file, test path, make target and module of the package that a workflow or a "
-    "shell script of the project names in a command exists, and commands of astrobio-audit parse. What is "
-    "named by a variable or a pattern, or written by an earlier command, is not judged.",
+    title="Workflows, scripts and Makefiles call what is there",
+    proves="Every script, requirement file, test path, make target and module of the package that a workflow, a shell"
+    " script or a Makefile of the project names in a command exists, and commands of astrobio-audit parse. "
+    "What is named by a variable or a pattern, or written by an earlier command, is not judged.",
     defect="a workflow that runs a script which was moved",
     severity=Severity.MINOR,  # the folder that a command runs in is not always known from the text
 )
@@ -47,6 +47,12 @@ def _parts(project: Project) -> Iterator[ShellPart]:
     for path in shell_scripts_of(project):
         if (text := project.text(path)) is not None:
             yield ShellPart(path, 1, text.content)
+    for path in project.files:
+        if path.rpartition("/")[2] in _MAKEFILES and (text := project.text(path)) is not None:
+            folder = path.rpartition("/")[0] or "."
+            for line, recipe in enumerate(text.lines, start=1):  # each line of a recipe has a shell of its own
+                if recipe.startswith("\t"):
+                    yield ShellPart(path, line, recipe.strip().lstrip("@-+"), folder)
 
 
 def _calls(part: ShellPart) -> Iterator[Call]:

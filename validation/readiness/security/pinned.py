@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from audit.judgement import Judgement
 from audit.plan import Run
 from audit.results import Check, Severity
+from audit.static.imports.requirement_files import of_setup_py
 from validation.readiness.listing import listed
 from validation.readiness.places import Place, judge_places
 from validation.readiness.project import Project
@@ -14,8 +15,9 @@ from validation.readiness.project import Project
 CHECK = Check(
     id="security.pinned",
     title="Dependencies are pinned somewhere",
-    proves="Of every distribution that the project requires ([project.dependencies], requirement files) some lock, "
-    "constraint or requirement file names one version. Extras and build requirements are not judged.",
+    proves="Of every distribution that the project requires ([project.dependencies], Poetry, setup.py, requirement "
+    "files) some lock, constraint or requirement file names one version. Extras and build requirements are not"
+    " judged.",
     defect="a requirement without a version, and no lock file",
     severity=Severity.MINOR,
 )
@@ -73,6 +75,8 @@ def _required(project: Project) -> Iterator[tuple[str, str, int, bool]]:
         for requirement in _of_pyproject(text.content):
             line = next((number for number, each in enumerate(text.lines, start=1) if requirement in each), 0)
             yield from _read(requirement, "pyproject.toml", line)
+    for requirement in of_setup_py(project.root):
+        yield from _read(requirement, "setup.py", 0)
     for path in project.files:
         if _REQUIREMENTS.search(path) and (text := project.text(path)) is not None:
             for line, content in enumerate(text.lines, start=1):
@@ -81,11 +85,19 @@ def _required(project: Project) -> Iterator[tuple[str, str, int, bool]]:
 
 def _of_pyproject(content: str) -> Iterator[str]:
     try:
-        table = tomllib.loads(content).get("project")
+        document = tomllib.loads(content)
     except (ValueError, RecursionError):
         return  # whoever reads the settings in it says what is wrong
-    listed = table.get("dependencies") if isinstance(table, dict) else None
-    yield from (each for each in listed or () if isinstance(each, str))
+    listed = _at(document, "project", "dependencies")
+    yield from (each for each in (listed if isinstance(listed, list) else ()) if isinstance(each, str))
+    poetry = _at(document, "tool", "poetry", "dependencies")
+    yield from (str(name) for name in (poetry if isinstance(poetry, dict) else ()) if name != "python")
+
+
+def _at(document: object, *keys: str) -> object:
+    for key in keys:
+        document = document.get(key) if isinstance(document, dict) else None
+    return document
 
 
 def _read(requirement: str, path: str, line: int) -> Iterator[tuple[str, str, int, bool]]:

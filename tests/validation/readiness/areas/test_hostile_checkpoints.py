@@ -200,6 +200,28 @@ def test_a_tensor_that_repeats_its_elements_is_read_once(tmp_path: Path) -> None
         assert values_of(file, layout, lambda text: None).bytes_read == 16
 
 
+def test_a_tensor_does_not_hide_behind_another_of_its_name(tmp_path: Path) -> None:
+    body = rebuilt(0, (4,), (1,))
+    tensor = body[body.index(b"ctorch") : -2]
+    twice = b"\x80\x02}(U\x01w" + tensor + b"U\x01w" + tensor.replace(b"U\x010", b"U\x011") + b"u."
+    path = tmp_path / "model.pt"
+    numbers = struct.pack("<4f", 1, float("nan"), 2, 3)
+    path.write_bytes(archive(("a/data.pkl", twice), ("a/data/0", bytes(16)), ("a/data/1", numbers)))
+    layout = layout_of(path)
+    with path.open("rb") as file:
+        seen = values_of(file, layout, lambda text: None).seen
+    assert {name: each.nan for name, each in seen.items()} == {"w": 0, "w (no. 2)": 1}
+
+
+def test_a_file_that_becomes_shorter_is_not_judged(tmp_path: Path) -> None:
+    path = tmp_path / "model.pt"
+    path.write_bytes(saved({"a": torch.ones(4000)}))
+    layout = layout_of(path)
+    path.write_bytes(path.read_bytes()[:3000])
+    with path.open("rb") as file, pytest.raises(NotRead, match="shorter"):
+        values_of(file, layout, lambda text: None)
+
+
 def test_numbers_beyond_the_limit_are_named_and_not_read(tmp_path: Path) -> None:
     path = tmp_path / "model.pt"
     path.write_bytes(saved({"a": torch.ones(4), "b": torch.ones(40)}))

@@ -109,6 +109,7 @@ def test_a_project_without_any_is_not_concerned(tmp_path: Path, check: str) -> N
         ("workflows_parse", without("actions/publish/action.yml"), "uses ./actions/publish"),
         ("commands_exist", changed(CI, "make test", "make tests"), "no target 'tests'"),
         ("commands_exist", changed("Makefile", "zoo:", "zoos:"), "no target 'zoo'"),
+        ("commands_exist", changed("Makefile", "\techo\nzoo", "\t@bash tools/gone.sh\nzoo"), "tools/gone.sh"),
         ("commands_exist", changed(CI, "scripts/check.sh", "scripts/chek.sh"), "scripts/chek.sh does not exist"),
         ("commands_exist", without("requirements.txt"), "requirements.txt does not exist"),
         ("commands_exist", without("tools/make.py"), "tools/make.py does not exist"),

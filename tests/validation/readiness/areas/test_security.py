@@ -95,5 +95,18 @@ def test_a_dependency_that_nothing_pins_fails(tmp_path: Path) -> None:
     assert (result.location.path, result.location.line) == ("pyproject.toml", 4)
 
 
+@pytest.mark.parametrize(
+    ("path", "content"),
+    [
+        ("setup.py", "from setuptools import setup\nsetup(install_requires=['numpy>=2'])\n"),
+        ("requirements/base.txt", "numpy\n"),
+        ("pyproject.toml", f"{SETTINGS}[tool.poetry.dependencies]\npython = '^3.11'\nnumpy = '^2'\n"),
+    ],
+)
+def test_requirements_are_read_wherever_they_are_declared(tmp_path: Path, path: str, content: str) -> None:
+    found = outcome(tmp_path, "security.pinned", {path: content})
+    assert found == (Outcome.FAILED, "no file of the project names one version of 1: numpy")
+
+
 def test_a_project_without_requirements_is_not_concerned(tmp_path: Path) -> None:
     assert outcome(tmp_path, "security.pinned", {})[0] is Outcome.NOT_APPLICABLE
