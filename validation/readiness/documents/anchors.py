@@ -5,6 +5,7 @@ from collections import Counter
 
 from validation.readiness.documents.writing import Document
 
+_MAX_HEADING = 400
 _HEADING = re.compile(r"^ {0,3}#{1,6}\s+(.*?)\s*#*\s*$")
 _UNDERLINE = re.compile(r"^ {0,3}(?:=+|-{2,})\s*$")
 _WRITTEN = re.compile(r"\b(?:id|name)\s*=\s*[\"']([^\"']{1,200})[\"']|\{#([\w-]{1,200})\}", re.IGNORECASE)
@@ -15,7 +16,7 @@ _DROPPED = re.compile(r"[^\w\- ]")
 
 def anchors_of(document: Document) -> frozenset[str]:
     """Return the anchors in small letters."""
-    lines = document.outside.split("\n")
+    lines = [line[:_MAX_HEADING] for line in document.outside.split("\n")]
     found: set[str] = set()
     used: Counter[str] = Counter()
     for number, line in enumerate(lines):

@@ -33,7 +33,7 @@ _MARKDOWN = (
 )
 _RST = (
     re.compile(r"`[^`<]{0,200}<([^>`\s]{1,300})>`_"),
-    re.compile(r"^\s*\.\.\s+(?:image|figure|include|literalinclude)::\s+(\S{1,300})", re.MULTILINE),
+    re.compile(r"^[ \t]{0,40}\.\.[ \t]+(?:image|figure|include|literalinclude)::\s+(\S{1,300})", re.MULTILINE),
 )
 _ELSEWHERE = re.compile(
     r"^(?:[a-zA-Z][\w+.-]*:|//|\\|mailto)|[{}<>$|]|^(?:\.\.\.|url|link|path|href|target|file|filename)$"
@@ -63,11 +63,14 @@ class _Links:
     def wrong(self) -> Iterator[Place]:
         """Yield those that lead nowhere."""
         for document in documents_of(self._project):
+            known: dict[str, str | None] = {}
             for line, link in _links(document):
                 if _ELSEWHERE.search(link):
                     continue
                 self.looked_at += 1
-                if problem := self._problem(document, link):
+                if link not in known:
+                    known[link] = self._problem(document, link)
+                if problem := known[link]:
                     yield Place(document.path, line, problem)
 
     def _problem(self, document: Document, link: str) -> str | None:

@@ -11,7 +11,8 @@ _FENCE = re.compile(r"^(?P<indent>\s*)(?P<fence>`{3,}|~{3,})\s*(?P<info>[^`]*)$"
 # What stands above a block of code in reStructuredText: a directive, or any words that end with two colons.
 _CODE = re.compile(r"^\.\. (?:code-block|code|sourcecode|prompt)::\s*(\S*)|^(?!\.\. ).*::$")
 _INLINE = re.compile(r"(?<!`)(`+)(?!`)(.{1,500}?)(?<!`)\1(?!`)", re.DOTALL)
-_COMMENT = re.compile(r"<!--.{0,2000}?-->", re.DOTALL)
+_COMMENT = re.compile(r"<!--(?:(?!<!--|-->).){0,2000}-->", re.DOTALL)
+_MAX_FENCE = 200
 _BLANK = re.compile(r"[^\n]")
 
 
@@ -78,7 +79,7 @@ def _fenced(lines: tuple[str, ...]) -> Iterator[Block]:
     opened: tuple[int, str, str, str] | None = None
     above = ""
     for number, line in enumerate(lines, start=1):
-        fence = _FENCE.match(line)
+        fence = _FENCE.match(line) if len(line) <= _MAX_FENCE else None
         if opened is None:
             if fence:
                 info = fence["info"].strip().split(" ")[0].strip("{}").lower()

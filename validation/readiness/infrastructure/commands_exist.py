@@ -1,5 +1,6 @@
 """What workflows and scripts call is there."""
 
+import functools
 from collections.abc import Iterator, Sequence
 
 from audit.judgement import Judgement
@@ -75,6 +76,7 @@ def _unparsed(commands: Sequence[tuple[ShellPart, int, list[str]]]) -> Iterator[
 
 
 def _missing(project: Project, calls: Sequence[tuple[ShellPart, Call]]) -> Iterator[Place]:
+    no_target = functools.cache(functools.partial(_no_target, project))
     for part, call in calls:
         line = part.line and part.line + call.line - 1
         match call.kind:
@@ -86,7 +88,7 @@ def _missing(project: Project, calls: Sequence[tuple[ShellPart, Call]]) -> Itera
                 if project.is_inside(call.name) and not is_there:
                     yield Place(part.path, line, f"{call.name[:200]} does not exist")
             case Uses.TARGET:
-                if problem := _no_target(project, call):
+                if problem := no_target(call.name, call.folder):
                     yield Place(part.path, line, problem)
             case Uses.MODULE:
                 top = call.name.partition(".")[0]
@@ -94,18 +96,18 @@ def _missing(project: Project, calls: Sequence[tuple[ShellPart, Call]]) -> Itera
                     yield Place(part.path, line, f"the package has no module {call.name[:200]}")
 
 
-def _no_target(project: Project, call: Call) -> str | None:
-    folder = "" if call.folder == "." else f"{call.folder}/"
+def _no_target(project: Project, target: str, started_in: str) -> str | None:
+    folder = "" if started_in == "." else f"{started_in}/"
     for name in _MAKEFILES:
         text = project.text(folder + name)
         if text is not None:
             targets, patterns, includes = make_targets(text.content)
-            if includes or is_target(call.name, targets, patterns):
+            if includes or is_target(target, targets, patterns):
                 return None
-            return f"{folder}{name} has no target {call.name[:200]!r}"
+            return f"{folder}{name} has no target {target[:200]!r}"
     if not project.exists(folder or "."):
         return None  # a folder that an earlier command makes
-    return f"{folder or 'the project '}has no Makefile for `make {call.name[:200]}`" if not folder else None
+    return f"{folder or 'the project '}has no Makefile for `make {target[:200]}`" if not folder else None
 
 
 def _is_module(project: Project, name: str) -> bool:

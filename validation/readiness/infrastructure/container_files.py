@@ -58,7 +58,7 @@ def _places(project: Project, path: str) -> Iterator[Place]:
     folder = path.rpartition("/")[0]
     for line, name, rest in instructions:
         if name in ("COPY", "ADD"):
-            for source in _sources(rest):
+            for source in dict.fromkeys(_sources(rest)):
                 if not _is_there(project, folder, source):
                     yield Place(path, line, f"{name} of {source[:200]}, which does not exist")
 

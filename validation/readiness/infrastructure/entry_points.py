@@ -1,5 +1,6 @@
 """The commands that a project declares start something that is there."""
 
+import itertools
 import re
 from collections.abc import Iterator, Sequence
 
@@ -17,6 +18,7 @@ CHECK = Check(
     defect="a command whose function was renamed",
     severity=Severity.MAJOR,
 )
+_MAX_COMMANDS = 500
 _DECLARED_IN = "pyproject.toml"
 
 
@@ -25,7 +27,7 @@ def judge(project: Project, run: Run) -> Sequence[Judgement]:
     return judge_places(
         project,
         _places(project),
-        looked_at=len(project.scripts),
+        looked_at=min(len(project.scripts), _MAX_COMMANDS),
         unit="commands",
         origin="a command that starts nothing fails where it is typed",
         fix="name the module and the function as they are now",
@@ -36,7 +38,7 @@ def judge(project: Project, run: Run) -> Sequence[Judgement]:
 def _places(project: Project) -> Iterator[Place]:
     declared = project.text(_DECLARED_IN)
     lines = declared.lines if declared else ()
-    for command, started in project.scripts.items():
+    for command, started in itertools.islice(project.scripts.items(), _MAX_COMMANDS):
         module, _, name = started.partition(":")
         pattern = re.compile(rf"^\s*[\"']?{re.escape(command)}[\"']?\s*=")
         line = next((number for number, text in enumerate(lines, start=1) if pattern.match(text)), 0)

@@ -23,7 +23,7 @@ _PYTHON = re.compile(r"^(?:\S*/)?python[\d.]*$|^\$\{?\(?(?:PYTHON|python)\)?\}?$
 INSTALLED = re.compile(r"(?:^|/)(?:bin|Scripts)/[^/]+$")
 _PIP = re.compile(r"^(?:\S*/)?pip[\d.]*$")
 MADE = ("venv/", ".venv/", "env/", "build/", "dist/", "target/", "node_modules/", "_build/", "out/", "bin/", "/", "~")
-_MAX_LINES = 5000
+_MAX_LINES, _MAX_LINE, _MAX_CHARACTERS = 5000, 4000, 256 * 1024  # of a piece; people write less
 
 
 class Uses:
@@ -45,7 +45,7 @@ class Call:
 
 
 def calls_of(text: str, *, folder: str, own_folder: str) -> Iterator[Call]:
-    """Yield what a piece of shell calls, as far as the text tells it.
+    """Yield what a piece of shell calls, each once, as far as the text tells it.
 
     Args:
         text: the shell.
@@ -53,9 +53,13 @@ def calls_of(text: str, *, folder: str, own_folder: str) -> Iterator[Call]:
         own_folder: where its file lies, for `cd "$(dirname "$0")"`.
     """
     here: str | None = folder
+    seen: set[tuple[str, str, str]] = set()
     ends_with = ""
     joined, begun = "", 0
+    text = text[:_MAX_CHARACTERS]
     for number, line in enumerate(text.split("\n")[:_MAX_LINES], start=1):
+        if len(line) > _MAX_LINE:
+            continue
         if ends_with:
             ends_with = "" if line.strip() == ends_with else ends_with
             continue
@@ -74,7 +78,11 @@ def calls_of(text: str, *, folder: str, own_folder: str) -> Iterator[Call]:
         if here is None:
             continue
         for words in words_of(_EXPRESSION.sub(PLACEHOLDER, whole)) or ():
-            yield from (replace(call, line=begun) for call in _called(words, here) if not _is_made(call, text, begun))
+            for call in _called(words, here):
+                key = (call.kind, call.name, call.folder)
+                if key not in seen and not _is_made(call, text, begun):
+                    yield replace(call, line=begun)
+                seen.add(key)
 
 
 _STAYS = "\0"

@@ -39,7 +39,8 @@ _LOCKS = frozenset(
 _LINE = re.compile(r"^\s*([A-Za-z0-9][A-Za-z0-9._-]*)\s*(?:\[[^\]]*\])?\s*([^;#]*)")
 _ONE_VERSION = re.compile(r"^===?\s*[\w.!+-]+$|^@\s*\S+@[0-9a-f]{40}\b|^@\s*\S+\.whl")
 _LOCKED = re.compile(
-    r"^\s*(?:-\s+)?(?:name\s*[=:]\s*)?[\"']?([A-Za-z0-9][A-Za-z0-9._-]*)[\"']?\s*(?:$|:\s*\{|==)", re.MULTILINE
+    r"^[ \t]{0,40}(?:-[ \t]+)?(?:name\s*[=:]\s*)?[\"']?([A-Za-z0-9][A-Za-z0-9._-]*)[\"']?\s*(?:$|:\s*\{|==)",
+    re.MULTILINE,
 )
 _MAX_DEPENDENCIES = 5000
 
