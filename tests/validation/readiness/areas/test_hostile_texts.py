@@ -1,12 +1,17 @@
 """Texts that were made to keep a search busy are read in the time of any other, and so are odd names and links."""
 
+import io
 from pathlib import Path
 from typing import Any
 
 import pytest
+from rich.console import Console
 
+from audit.report.markdown import render_markdown
+from audit.report.terminal import print_report
 from audit.results import Outcome
 
+from .test_hostile_checkpoints import safetensors
 from .written import SETTINGS, report_of, write
 
 MANY = 2**20 - 100
@@ -70,3 +75,21 @@ def test_a_loop_of_links_and_names_that_are_no_text_are_passed_over(tmp_path: Pa
     assert all("internal error" not in (each.reason or "") for each in report.results)
     links = [each for each in report.results if each.check == "documents.links_lead"]
     assert {each.outcome for each in links} == {Outcome.FAILED}
+
+
+def test_escapes_of_a_terminal_and_markup_in_what_is_named_do_not_reach_the_reader(tmp_path: Path) -> None:
+    evil = "\x1b]0;owned\x07<script>alert(1)</script>"
+    files: dict[str, Any] = {
+        "README.md": f"[a](<{evil.replace('>', '')}.md>)\n\n```bash\nastrobio-audit '{evil}'\n```\n",
+        "run.sh": f"#!/bin/sh\nbash 'x{evil}.sh'\nif\n",
+        "w.safetensors": safetensors({evil: {"dtype": "X", "shape": [1], "data_offsets": [0, 1]}}),
+        "x.pkl": b"\x80\x02cos\n" + evil.encode() + b"\n.",
+    }
+    report = report_of(write(tmp_path, files))
+    assert sum(each.outcome is Outcome.FAILED for each in report.results) >= 4
+    shown = io.StringIO()
+    print_report(report, Console(file=shown, width=200))
+    for text in (shown.getvalue(), render_markdown(report), report.model_dump_json()):
+        assert "\x1b" not in text
+        assert "\x07" not in text
+    assert "<script>" not in render_markdown(report)
