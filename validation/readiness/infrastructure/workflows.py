@@ -18,6 +18,7 @@ _OTHERS = (
     "bitbucket-pipelines.yml",
 )
 _SCRIPTS = ("before_script", "script", "after_script")
+_ACTIONS = ("action.yml", "action.yaml")
 _SHELLS = ("bash", "sh", "")
 
 
@@ -32,11 +33,13 @@ class ShellPart:
 
 
 def workflows_of(project: Project) -> tuple[str, ...]:
-    """Return the paths of the workflows, of any service."""
+    """Return the paths of the workflows, of any service, and of the project's own actions."""
     return tuple(
         path
         for path in project.files
-        if path in _GITLAB or path in _OTHERS or (path.startswith(_GITHUB) and path.endswith((".yml", ".yaml")))
+        if path in (*_GITLAB, *_OTHERS)
+        or (path.startswith(_GITHUB) and path.endswith((".yml", ".yaml")))
+        or _is_action(path)
     )
 
 
@@ -48,7 +51,28 @@ def problem_of(project: Project, path: str) -> tuple[int, str] | None:
         return problem.line, str(problem)
     if not content:
         return 0, "the workflow is empty, or no mapping"
+    if _is_action(path):
+        return _problem_of_action(content)
     return _problem_on_github(content) if path.startswith(_GITHUB) else None
+
+
+def _is_action(path: str) -> bool:
+    return path.rpartition("/")[2] in _ACTIONS and ("/" not in path or path.startswith((".github/", "actions/")))
+
+
+def _problem_of_action(content: dict[str, Any]) -> tuple[int, str] | None:
+    """Judge an action: https://docs.github.com/actions/reference/workflows-and-actions/metadata-syntax."""
+    runs = table(content.get("runs"))
+    if not runs.get("using"):
+        return 0, "the action has no `runs` with `using`"
+    if runs["using"] != "composite":
+        return None
+    for number, step in enumerate(tables(runs.get("steps")), start=1):
+        if not {"uses", "run"} & step.keys():
+            return 0, f"step {number} of the action has neither `run` nor `uses`"
+        if "run" in step and "shell" not in step:
+            return 0, f"step {number} of the action has `run` and no `shell`, which an action needs"
+    return None
 
 
 def _problem_on_github(content: dict[str, Any]) -> tuple[int, str] | None:
@@ -97,8 +121,13 @@ def shell_of(project: Project, path: str) -> Iterator[ShellPart]:
 
 def _steps(project: Project, path: str) -> Iterator[tuple[str, dict[str, Any]]]:
     try:
-        content = table(yaml_of(project, path)) if path.startswith(_GITHUB) else {}
+        is_read = path.startswith(_GITHUB) or _is_action(path)
+        content = table(yaml_of(project, path)) if is_read else {}
     except NoYaml:
+        return
+    if _is_action(path):  # which runs where it is used: in another project, or in this one
+        for step in tables(table(content.get("runs")).get("steps")):
+            yield ".", {key: value for key, value in step.items() if key == "uses"}
         return
     whole = _folder(content, ".")
     for job in map(table, table(content.get("jobs")).values()):

@@ -48,6 +48,7 @@ repos:
     hooks:
       - id: other
 """
+ACTION = "name: publish\nruns:\n  using: composite\n  steps:\n    - run: echo\n      shell: bash\n"
 CI = ".github/workflows/ci.yml"
 DOCKERFILE = """
 ARG VERSION=3.12
@@ -73,7 +74,7 @@ PROJECT: dict[str, Any] = {
     "tools/make.py": "",
     "tests/unit/test_a.py": "",
     "zoo/train.py": "",
-    "actions/publish/action.yml": "name: publish\n",
+    "actions/publish/action.yml": ACTION,
     "pyproject.toml": f'[project]\nname = "zoo"\nversion = "1"\n[project.scripts]\nzoo = "zoo.train:main"\n{SETTINGS}',
 }
 PROJECT["zoo/train.py"] = "def main():\n    pass\n"
@@ -106,6 +107,8 @@ def test_a_project_without_any_is_not_concerned(tmp_path: Path, check: str) -> N
         ("workflows_parse", changed(CI, "on: [push]\n", ""), "no `on`"),
         ("workflows_parse", changed(CI, "needs: test", "needs: tests"), "needs 'tests'"),
         ("workflows_parse", changed(CI, "      - run: make test", "      - name: make test"), "neither `run` nor"),
+        ("workflows_parse", changed("actions/publish/action.yml", "      shell: bash\n", ""), "no `shell`"),
+        ("workflows_parse", changed("actions/publish/action.yml", "using", "use"), "no `runs` with `using`"),
         ("workflows_parse", without("actions/publish/action.yml"), "uses ./actions/publish"),
         ("commands_exist", changed(CI, "make test", "make tests"), "no target 'tests'"),
         ("commands_exist", changed("Makefile", "zoo:", "zoos:"), "no target 'zoo'"),
