@@ -4,6 +4,7 @@ import io
 import os
 import pickle
 import struct
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -249,3 +250,40 @@ def test_declared_weights_that_are_not_there_fail(tmp_path: Path) -> None:
     found = outcome(tmp_path, "checkpoints.whole", files)
     assert found[0] is Outcome.FAILED
     assert "does not hold it" in found[1]
+
+
+@pytest.mark.parametrize("form", [saved, legacy])
+def test_a_checkpoint_of_a_training_run_passes(tmp_path: Path, form: Any) -> None:
+    model = torch.nn.Sequential(torch.nn.Linear(3, 4), torch.nn.BatchNorm1d(4), torch.nn.Linear(4, 2))
+    optimizer = torch.optim.AdamW(model.parameters())
+    model(torch.randn(5, 3)).sum().backward()
+    optimizer.step()
+    tied = torch.nn.Parameter(torch.randn(3, 3))
+    content = {
+        "model": model.state_dict(),
+        "optimizer": optimizer.state_dict(),
+        "parameters": [tied, tied, tied.detach()[1:, :2], tied.detach().expand(2, 3, 3)],
+        "numbers": (1, 2.5, None, True, "text", {"nested": [torch.Size([1, 2]), torch.float16, torch.device("cpu")]}),
+    }
+    report = report_of(write(tmp_path, {"run/last.pt": form(content)}), "checkpoints")
+    assert {each.check: (each.outcome, each.reason) for each in report.results} == dict.fromkeys(
+        [f"checkpoints.{name}" for name in ("whole", "layout", "pickled_names", "finite", "constant")],
+        (Outcome.PASSED, None),
+    )
+
+
+def test_vectors_may_be_constant(tmp_path: Path) -> None:
+    found = outcome(
+        tmp_path, "checkpoints.constant", {"a.pt": saved({"bias": torch.zeros(9), "row": torch.ones(1, 9)})}
+    )
+    assert found[0] is Outcome.NOT_APPLICABLE
+
+
+def test_a_torchscript_archive_is_not_read(tmp_path: Path) -> None:
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w") as made:
+        made.writestr("a/data.pkl", pickle.dumps({}))
+        made.writestr("a/constants.pkl", pickle.dumps(()))
+    found = outcome(tmp_path, "checkpoints.layout", {"a.pt": buffer.getvalue()})
+    assert found[0] is Outcome.SKIPPED
+    assert "TorchScript" in found[1]
