@@ -2,17 +2,14 @@
 
 import os
 import re
-import sys
 from collections.abc import Sequence
-from pathlib import Path
 
 from audit.judgement import Judgement, skipped
 from audit.plan import Run
 from audit.results import Check, Severity
-from validation.mutation.running import run_limited
 from validation.readiness.documents.command_lines import CommandLine
 from validation.readiness.documents.commands_parse import commands_of
-from validation.readiness.documents.own_line import PROGRAM
+from validation.readiness.documents.starting import FLAG, INSIDE, ended_with, words_to_start
 from validation.readiness.places import Place, judge_places
 from validation.readiness.project import Project
 
@@ -26,7 +23,6 @@ CHECK = Check(
     severity=Severity.MINOR,
 )
 _MARK = re.compile(r"<!--\s*astrobio-audit:\s*run(?:\s+exit=(?P<code>\d{1,3}))?\s*-->")
-_INSIDE = "ASTROBIO_AUDIT_RUNS_DOCUMENTS"  # a marked command may be the one that runs the marked commands
 _TIMEOUT_S = 600.0
 _FOR_A_SHELL = frozenset("|&;<>()$`*?")
 
@@ -39,12 +35,12 @@ def judge(project: Project, run: Run, *, runs: bool) -> Sequence[Judgement]:
         if command.block and (mark := _MARK.fullmatch(command.block.above))
     ]
     if marked and not runs:
-        return [skipped(f"{len(marked)} commands are marked; give --run-documents to run what the documents say")]
-    if marked and os.environ.get(_INSIDE):
+        return [skipped(f"{len(marked)} commands are marked; give {FLAG} to run what the documents say")]
+    if marked and os.environ.get(INSIDE):
         return [skipped("this run was itself started by a document")]
     wrong, unread = [], []
     for document, command, code in marked:
-        started = _started(command, run)
+        started = _started(command, project, run)
         if isinstance(started, str):
             unread.append(f"{document.path}:{command.line}: {started}")
             continue
@@ -63,33 +59,15 @@ def judge(project: Project, run: Run, *, runs: bool) -> Sequence[Judgement]:
     )
 
 
-def _started(command: CommandLine, run: Run) -> list[str] | str:
+def _started(command: CommandLine, project: Project, run: Run) -> list[str] | str:
     """Return the program and its arguments, or why it cannot be started."""
     if _FOR_A_SHELL & {*command.source}:
         return "a line for a shell, which is not started"
-    program, *arguments = command.words
-    if program == PROGRAM:
-        # -P: the folder that it runs in may hold a package of the same name as this tool's.
-        return [sys.executable, "-P", "-m", "audit.cli", *arguments]
-    place = run.target.python.parent / program
-    return (
-        [str(place), *arguments] if os.access(place, os.X_OK) else f"{program} is not installed beside the interpreter"
-    )
+    return words_to_start(command.words, project, run) or f"nothing is known to start {command.words[0]}"
 
 
-def _problem(started: Sequence[str], code: int, run: Run) -> str | None:
-    settings = run.target.settings
-    path = os.pathsep.join(filter(None, (str(run.target.python.parent), os.environ.get("PATH"))))
-    ended = run_limited(
-        started,
-        cwd=Path(run.target.root),
-        env={**os.environ, "PATH": path, _INSIDE: "1"},
-        timeout_s=max(_TIMEOUT_S, settings.timeout_s),
-        memory_bytes=settings.memory_mb * 2**20,
-    )
-    if ended.is_over_time or ended.is_over_memory:
-        return f"the command was ended: it took more than its {'time' if ended.is_over_time else 'memory'}"
-    if ended.status != code:
-        tail = " ".join(ended.tail.split())[-300:]
-        return f"the command ended with {ended.status}, where {code} is expected: {tail or 'nothing printed'}"
-    return None
+def _problem(started: Sequence[str], expected: int, run: Run) -> str | None:
+    code, text = ended_with(started, run, timeout_s=max(_TIMEOUT_S, run.target.settings.timeout_s))
+    if code is None:
+        return f"the command was ended: {text}"
+    return None if code == expected else f"the command ended with {code}, where {expected} is expected: {text}"

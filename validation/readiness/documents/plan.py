@@ -4,14 +4,14 @@ import functools
 
 from audit.plan import Plan
 from audit.session import Collected
-from validation.readiness.documents import commands_parse, commands_run, figures_backed, links_lead
+from validation.readiness.documents import commands_parse, commands_run, figures_backed, links_lead, own_commands_parse
 from validation.readiness.planning import ProjectCheck, plan_project
 from validation.readiness.project import Project
 
 
 def plan_documents(collected: Collected, project: Project, *, runs: bool) -> Plan:
     """Plan the checks of all documents; `runs` says whether commands that they mark so are run."""
-    checks = (
+    checks = [
         ProjectCheck(check=commands_parse.CHECK, judge=commands_parse.judge),
         ProjectCheck(check=commands_run.CHECK, judge=functools.partial(commands_run.judge, runs=runs)),
         ProjectCheck(
@@ -19,5 +19,7 @@ def plan_documents(collected: Collected, project: Project, *, runs: bool) -> Pla
             judge=functools.partial(figures_backed.judge, collected.target.settings.claims, collected.target),
         ),
         ProjectCheck(check=links_lead.CHECK, judge=links_lead.judge),
-    )
+    ]
+    if runs:  # without, the sources alone say of the project's own commands what `commands_parse` says
+        checks.append(ProjectCheck(check=own_commands_parse.CHECK, judge=own_commands_parse.judge))
     return plan_project(collected, project, checks)

@@ -8,7 +8,7 @@ import pytest
 from audit.results import Outcome
 from validation.readiness.documents.own_line import problem_of
 
-from .written import SETTINGS, outcome, results
+from .written import SETTINGS, outcome, report_of, results, write
 
 PARSE, RUN, LINKS, FIGURES = (
     "documents.commands_parse",
@@ -105,6 +105,35 @@ def test_change_logs_and_programs_with_plug_ins_are_not_judged(tmp_path: Path, e
     assert outcome(tmp_path, PARSE, files)[0] is not Outcome.FAILED
 
 
+RUNNING = (
+    CLI
+    + """
+    commands.add_parser("eval")
+    parser.parse_args()
+    open("ran", "w").close()
+"""
+)
+
+
+@pytest.mark.parametrize(
+    ("command", "expected"),
+    [
+        ("zoo train --learning-rate 0.1", Outcome.PASSED),
+        ("zoo evaluate", Outcome.FAILED),
+        ("zoo train --learning-rate high", Outcome.FAILED),
+        ("animals train", Outcome.NOT_APPLICABLE),
+    ],
+)
+def test_the_real_command_line_is_asked_where_the_user_wants_it(
+    tmp_path: Path, command: str, expected: Outcome
+) -> None:
+    check = "documents.own_commands_parse"
+    files = {"pyproject.toml": SCRIPT, "zoo/cli.py": RUNNING, "README.md": block(command)}
+    assert check not in {each.check for each in report_of(write(tmp_path, files), "documents").results}
+    assert outcome(tmp_path, check, None, runs=True)[0] is expected
+    assert not (tmp_path / "ran").exists()
+
+
 MARK = "<!-- astrobio-audit: run -->"
 
 
@@ -134,6 +163,12 @@ def test_marked_commands_are_run_where_the_user_asks(tmp_path: Path) -> None:
 def test_what_is_not_marked_or_needs_a_shell_is_not_run(tmp_path: Path, text: str, expected: Outcome) -> None:
     assert outcome(tmp_path, RUN, {"README.md": text}, runs=True)[0] is expected
     assert not (tmp_path / "made").exists()
+
+
+def test_a_marked_command_of_the_project_is_started_from_its_tree(tmp_path: Path) -> None:
+    files = {"pyproject.toml": SCRIPT, "zoo/cli.py": RUNNING, "README.md": block("zoo train", above=MARK)}
+    assert outcome(tmp_path, RUN, files, runs=True) == (Outcome.PASSED, "")
+    assert (tmp_path / "ran").exists()
 
 
 LINKED: dict[str, Any] = {
