@@ -16,7 +16,7 @@ import typer
 
 from audit import __version__
 from audit.attention.cli import register as register_attention
-from audit.errors import EXIT_INCOMPLETE, ReaderGone, Stopped, UsageError
+from audit.errors import EXIT_INCOMPLETE, ReaderGone, Stopped, Unfinished, UsageError
 from audit.options import JsonOption, PythonOption, QuietOption, TargetOption, leaving
 from audit.options import examples as examples_
 from audit.report.cli import report_app
@@ -133,7 +133,7 @@ def main() -> None:
             sys.stdout.flush()  # here, where a full disk can still be reported
     except UsageError as error:
         _leave_with_line(error, EXIT_USAGE)
-    except WriteError as error:
+    except (WriteError, Unfinished) as error:
         _leave_with_line(error, EXIT_INCOMPLETE)
     except ReaderGone:
         discard_output()

@@ -25,9 +25,13 @@ class Format(StrEnum):
 
     TEXT = "text"
     JSON = "json"
+    HTML = "html"
+    MARKDOWN = "markdown"
+    SUMMARY = "summary"
     SARIF = "sarif"
     GITHUB = "github"
     JUNIT = "junit"
+    BADGE = "badge"
 
 
 TargetOption = Annotated[
@@ -57,11 +61,15 @@ PythonOption = Annotated[
 JsonOption = Annotated[bool, typer.Option("--json", help="Write the report as JSON to standard output.")]
 FormatOption = Annotated[
     Format | None,
-    typer.Option("--format", help="Write the report to standard output in this form; `--json` is short for json."),
+    typer.Option(
+        "--format",
+        help="Write the report to standard output in this form; `--json` is short for json, and github adds a summary "
+        "to the file that GITHUB_STEP_SUMMARY names.",
+    ),
 ]
 QuietOption = Annotated[bool, typer.Option("--quiet", "-q", help="No progress and no summary; the exit code tells.")]
 OutputOption = Annotated[
-    Path | None, typer.Option("--output", "-o", metavar="DIR", help="Write the report as JSON and Markdown here.")
+    Path | None, typer.Option("--output", "-o", metavar="DIR", help="Write the report as JSON, Markdown and HTML here.")
 ]
 OnlyOption = Annotated[
     list[str] | None,
@@ -76,6 +84,15 @@ SubjectOption = Annotated[
 SeedOption = Annotated[int | None, typer.Option("--seed", metavar="N", help="Seed of weights and inputs.")]
 WorkersOption = Annotated[
     int | None, typer.Option("--workers", "-j", metavar="N", help="Target processes side by side.")
+]
+GatewayOption = Annotated[
+    str | None,
+    typer.Option(
+        "--gateway",
+        metavar="SPEC",
+        help="Run it on popen//python=PATH or ssh=HOST//python=PATH//chdir=DIR, which needs this toolkit and a "
+        "checkout at the same commit, and deliver its report here.",
+    ),
 ]
 CacheOption = Annotated[
     bool,
@@ -131,6 +148,13 @@ class Options:
     def output_is_default(self) -> bool:
         """Whether the report is written to a folder that the user did not name."""
         return self.output is not None and self.output == type(self).output
+
+
+@dataclass(frozen=True, kw_only=True)
+class ElsewhereOptions(Options):
+    """Of a command that can run on another machine."""
+
+    gateway: GatewayOption = None
 
 
 def format_of(chosen: Format | None, *, as_json: bool) -> Format:

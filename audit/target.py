@@ -15,12 +15,13 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 
 from audit.claims import AnyClaim, distinct, problem_of
 from audit.errors import UsageError
+from audit.missing_module import missing_module
 from audit.weights import DeclaredWeights
 
 _TABLE_NAME = "astrobio-audit"
 TABLE = f"[tool.{_TABLE_NAME}]"
 _MAX_MIB = 2**30  # a petabyte: the byte count still fits what the kernel takes as a limit
-_MAX_SHOWN = 76
+_MAX_SHOWN = 50  # of a key or value that is refused; with the list of all keys the message stays within 300
 _MAX_PATHS = 10
 DottedName = Annotated[str, Field(pattern=r"^[A-Za-z_]\w*(\.[A-Za-z_]\w*)*$")]
 
@@ -71,6 +72,13 @@ class Settings(BaseModel):
         tuple[DeclaredWeights, ...],
         Field(strict=False, description="Files of weights and the models that they are for."),
     ] = ()
+
+    tests: Annotated[
+        str | None, Field(min_length=1, description="What runs your tests; `readiness` and `mutate` judge them then.")
+    ] = None
+    tests_limit_s: Annotated[
+        float, Field(gt=0, le=86_400, description="Seconds after which `readiness` begins no further mutant.")
+    ] = 600.0
 
     @field_validator("claims")
     @classmethod
@@ -156,6 +164,8 @@ class Target(BaseModel):
                 + _candidates(root)
             )
         source = _find_source(root, settings.source, settings.package)
+        if settings.specs and (missing := missing_module(source, settings.specs)):
+            raise UsageError(f"{root / 'pyproject.toml'}: {TABLE} specs: {_shortened(settings.specs)}: {missing}")
         return cls(
             root=root,
             source=source,

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from audit.options import Options, PythonOption, SeedOption, TargetAroundOption, add_command
+from audit.options import ElsewhereOptions, PythonOption, SeedOption, TargetAroundOption, add_command
 
 NamesArgument = Annotated[
     list[str] | None,
@@ -46,7 +46,7 @@ _SPEC_HELP = (
 
 
 @dataclass(frozen=True, kw_only=True)
-class AttentionOptions(Options):
+class AttentionOptions(ElsewhereOptions):
     """What the options of `attention` were set to."""
 
     names: NamesArgument = None

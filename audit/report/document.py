@@ -13,7 +13,7 @@ from audit.score import Area, Verdict, summarise, verdict
 from audit.static.imports.causes import ImportRow
 from audit.static.inventory import InventoryItem
 
-SCHEMA_VERSION: Final = "1.0"
+SCHEMA_VERSION: Final = "1.1"
 TOOL_NAME: Final = "astrobio-audit"
 # A linter that leaves with 0 is read as one that found nothing: here minor findings count for the exit code too.
 _EVERY_FAILURE_COUNTS: Final = ("static",)
@@ -100,10 +100,31 @@ class Baseline(Frozen):
     unneeded: tuple[Unneeded, ...] = ()
 
 
+class Machine(Frozen):
+    """Where results of a report were measured that was put together from several machines."""
+
+    name: Annotated[str, Field(min_length=1, description="As `machine` of the evidence has it.")]
+    python: Annotated[str, Field(description="The auditor's interpreter there.")]
+    torch: str | None
+    platform: str
+    machine: str
+    environment: Environment | None
+
+
+class Part(Frozen):
+    """Which part of a plan a report holds."""
+
+    plan: Annotated[str, Field(description="Digest of the plan.")]
+    label: Annotated[str, Field(min_length=1, description="The part in words, such as `shard 1/3`.")]
+    groups: Annotated[tuple[str, ...], Field(min_length=1, description="Ids of the plan's groups in it.")]
+
+
 class Report(Frozen):
     """A finished report. Its summary is recomputed on reading: a document that was edited does not validate."""
 
-    schema_version: Literal["1.0"]  # no default: a document that does not name its version is not one of this version
+    # No default: a document that does not name its version is not one of this version. 1.1 has parts and machines
+    # besides, which a document of 1.0 lacks: it is read all the same.
+    schema_version: Literal["1.0", "1.1"]
     tool: Tool
     command: str
     provenance: Provenance
@@ -126,6 +147,10 @@ class Report(Frozen):
     imports: tuple[ImportRow, ...] = ()
     skipped_trees: tuple[SkippedTreeRow, ...] = ()
     baselines: tuple[Baseline, ...] = ()
+    part: Annotated[Part | None, Field(description="Of a report on a part of a plan; None for every other.")] = None
+    machines: Annotated[
+        tuple[Machine, ...], Field(description="Those that evidence names; none where it names none.")
+    ] = ()
 
     @model_validator(mode="after")
     def _summary_follows_from_results(self) -> Self:
@@ -148,7 +173,11 @@ class Report(Frozen):
         silent = sorted(known - {result.check for result in self.results})
         if silent:
             raise ValueError(f"checks that the report lists and that have no result: {', '.join(silent)}")
-        if problem := _defects_contradict(self.defects, self.results):
+        if problem := defects_contradict(self.defects, self.results):
+            raise ValueError(problem)
+        if self.part and not self.partial:
+            raise ValueError("a report on a part of a plan is partial")
+        if problem := _machines_contradict(self.machines, self.results):
             raise ValueError(problem)
         severities = {check.id: check.severity for check in self.checks}
         changed = sorted({each.check for each in self.results if each.severity is not severities[each.check]})
@@ -191,7 +220,7 @@ class Report(Frozen):
         return 0 if conclusion is Verdict.CLEAN and not (self.partial and self.release) else 3
 
 
-def _defects_contradict(defects: Sequence[Defect], results: Sequence[Result]) -> str | None:
+def defects_contradict(defects: Sequence[Defect], results: Sequence[Result]) -> str | None:
     """Return where defects and the results that name them disagree; None where they agree."""
     named: dict[str, set[str]] = {}
     for result in results:
@@ -203,6 +232,15 @@ def _defects_contradict(defects: Sequence[Defect], results: Sequence[Result]) ->
     if listed != named:
         return "the results name other defects, or other checks of these, than the report lists"
     return None
+
+
+def _machines_contradict(machines: Sequence[Machine], results: Sequence[Result]) -> str | None:
+    """Return which machine is named by two, or named and not there; None where all is well."""
+    names = {machine.name for machine in machines}
+    if len(names) != len(machines):
+        return "two machines have one name"
+    unknown = sorted({each.evidence.machine for each in results if each.evidence.machine} - names)
+    return f"evidence names machines that the report does not list: {', '.join(unknown)}" if unknown else None
 
 
 def build_report(
@@ -219,6 +257,8 @@ def build_report(
     skipped_trees: tuple[SkippedTreeRow, ...] = (),
     baselines: tuple[Baseline, ...] = (),
     defects: Sequence[Defect] = (),
+    part: Part | None = None,
+    machines: Sequence[Machine] = (),
 ) -> Report:
     """Sort the results, compute summary and verdict, and return the document, which UTF-8 can hold."""
     ordered = tuple(sorted(results, key=lambda result: result.sort_key))
@@ -243,8 +283,10 @@ def build_report(
         imports=imports,
         skipped_trees=skipped_trees,
         baselines=baselines,
+        part=part,
+        machines=tuple(sorted(machines, key=lambda machine: machine.name)),
     )
-    return report if _is_encodable(report) else Report.model_validate(_encodable(report.model_dump()))
+    return report if _is_encodable(report) else Report.model_validate(encodable(report.model_dump()))
 
 
 def _verdict(command: str, results: Sequence[Result], *, release: bool) -> Verdict:
@@ -285,12 +327,12 @@ def _is_encodable(report: Report) -> bool:
     return True
 
 
-def _encodable(value: object) -> object:
+def encodable(value: object) -> object:
     """Return plain data with lone surrogates, which names that are not Unicode hold, written as Python writes them."""
     if isinstance(value, str):
         return str.encode(value, "utf-8", "backslashreplace").decode()
     if isinstance(value, dict):
-        return {_encodable(key): _encodable(each) for key, each in value.items()}
+        return {encodable(key): encodable(each) for key, each in value.items()}
     if isinstance(value, list | tuple):
-        return [_encodable(each) for each in value]
+        return [encodable(each) for each in value]
     return value

@@ -8,6 +8,7 @@ import typer
 
 from audit.options import (
     CacheOption,
+    GatewayOption,
     JsonOption,
     PackageOption,
     PythonOption,
@@ -36,8 +37,9 @@ class BenchOptions:
     quiet: QuietOption = False
     seed: SeedOption = None
     cache: CacheOption = True
+    gateway: GatewayOption = None
     output: Annotated[
-        Path, typer.Option("--output", "-o", metavar="DIR", help="Where JSON, Markdown and plots are written.")
+        Path, typer.Option("--output", "-o", metavar="DIR", help="Where JSON, Markdown, HTML and plots are written.")
     ] = LATEST
     preset: Annotated[Preset, typer.Option("--preset", help="The grid; the flags below replace its axes.")] = (
         Preset.QUICK

@@ -1,5 +1,6 @@
 """Plans the checks of an area that look at a project as a whole."""
 
+import functools
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -15,10 +16,11 @@ ProjectJudge = Callable[[Project, Run], Judgement | Sequence[Judgement]]
 
 @dataclass(frozen=True, kw_only=True)
 class ProjectCheck:
-    """A check and how it judges a project."""
+    """A check and how it judges a project; `flags` are the options of `readiness` that repeat it so."""
 
     check: Check
     judge: ProjectJudge
+    flags: tuple[str, ...] = ()
 
 
 def plan_project(collected: Collected, project: Project, checks: Sequence[ProjectCheck]) -> Plan:
@@ -31,7 +33,7 @@ def plan_project(collected: Collected, project: Project, checks: Sequence[Projec
         return each.judge(project, run)
 
     planned = tuple(
-        PlannedCheck(check=each.check, subject=package, judge=lambda run, each=each: judge(each, run))  # type: ignore[misc]
+        PlannedCheck(check=each.check, subject=package, judge=functools.partial(judge, each), flags=each.flags)
         for each in checks
     )
     return (Group(subject=package, planned=planned),)

@@ -153,13 +153,24 @@ def test_without_matplotlib_the_rest_is_written_and_says_so(
     given = tmp_path / "given.json"
     given.write_text(document(row_of(256), row_of(512)).as_json())
     found = bench(bench_package(), "--from", str(given))
-    assert sorted(path.name for path in found.output.iterdir()) == ["bench.json", "bench.md"]
+    assert sorted(path.name for path in found.output.iterdir()) == ["bench.html", "bench.json", "bench.md"]
 
 
 def test_a_device_has_a_file_of_its_own() -> None:
     assert device_slug("NVIDIA H100 80GB HBM3") == "nvidia-h100-80gb-hbm3"
     assert device_slug("../../etc") == "etc"
     assert device_slug("...") == "unknown"
+
+
+@pytest.mark.parametrize("link", ["reports", "reports/benchmarks"])
+def test_a_target_whose_folder_of_benchmarks_is_a_link_gets_none_elsewhere(tmp_path: Path, link: str) -> None:
+    elsewhere, root = tmp_path / "elsewhere", tmp_path / "root"
+    elsewhere.mkdir()
+    (root / link).parent.mkdir(parents=True)
+    (root / link).symlink_to(elsewhere)
+    with pytest.raises(UsageError, match=f"{link}: is a link to another place; --publish does not go there"):
+        publish(document(row_of(256)), root)
+    assert list(elsewhere.iterdir()) == []
 
 
 def test_a_finished_benchmark_is_published_whole_or_not_at_all(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -22,6 +22,10 @@ def plan_infrastructure(collected: Collected, project: Project, *, builds: bool)
     simple = (workflows_parse, commands_exist, scripts_parse, entry_points, hooks_exist, container_files)
     checks = [ProjectCheck(check=module.CHECK, judge=module.judge) for module in simple]
     checks.append(
-        ProjectCheck(check=container_builds.CHECK, judge=functools.partial(container_builds.judge, builds=builds))
+        ProjectCheck(
+            check=container_builds.CHECK,
+            judge=functools.partial(container_builds.judge, builds=builds),
+            flags=("--build-container",) if builds else (),
+        )
     )
     return plan_project(collected, project, checks)

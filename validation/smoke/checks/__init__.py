@@ -1,6 +1,6 @@
 """One file per check. Those of a model hold `CHECK`, `REQUIRES` and `judge(model, run)`, those of data sets the same.
 
-To add one, write the file and name it in `MODEL_CHECKS`, before the last, or in `DATA_CHECKS`.
+To add one, write the file and name it in `MODEL_CHECKS` or in `DATA_CHECKS`.
 """
 
 from collections.abc import Callable
@@ -86,7 +86,7 @@ MODEL_CHECKS = tuple(
         overfits,
         memory,
         safetensors,
-        save_load,  # last, for it ends the process
+        save_load,
     )
 )
 

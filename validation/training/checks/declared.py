@@ -1,7 +1,10 @@
 """The specs declare something to train, and how the package itself trains."""
 
-from audit.catalog import HOW_TO_DECLARE, Catalog, Undeclared, judge_section
-from audit.judgement import Judgement, Measured, error, judged
+from collections.abc import Sequence
+
+from audit.catalog import HOW_TO_DECLARE, Catalog, Section, Undeclared, judge_section, unusable
+from audit.judgement import Judgement, Measured, error, judged, not_applicable
+from audit.plan import listed
 from audit.results import Check, Comparison, Severity
 
 CHECK = Check(
@@ -11,10 +14,11 @@ CHECK = Check(
     defect="specs with an empty MODELS and no TRAINING",
     severity=Severity.MAJOR,
 )
+_SECTIONS: tuple[Section, ...] = ("models", "training")
 TRAINER_CHECK = Check(
     id="train.trainer_declared",
     title="The specs declare how the package trains",
-    proves="The specs define TRAINING with at least one entry.",
+    proves="The specs define TRAINING with at least one entry, where files of the sources train.",
     defect="specs without TRAINING, whose trainer nobody looks at",
     severity=Severity.MAJOR,
 )
@@ -24,6 +28,8 @@ def judge(catalog: Catalog | Undeclared) -> Judgement:
     """Judge what the specs declare."""
     if isinstance(catalog, Undeclared):
         return catalog.judgement
+    if trouble := unusable(catalog, *_SECTIONS):
+        return trouble
     if catalog.models is None and catalog.training is None:
         return error("the specs define neither MODELS nor TRAINING", fix=HOW_TO_DECLARE)
     return judged(
@@ -38,6 +44,17 @@ def judge(catalog: Catalog | Undeclared) -> Judgement:
     )
 
 
-def judge_trainer(catalog: Catalog | Undeclared) -> Judgement:
-    """Judge whether the specs define TRAINING; an empty one says that the package trains nothing."""
+def judge_trainer(catalog: Catalog | Undeclared, files: Sequence[str]) -> Judgement:
+    """Judge whether the specs define TRAINING; an empty one says that the package trains nothing.
+
+    Args:
+        catalog: what the specs declare, or why that is unknown.
+        files: those of the sources that train.
+    """
+    if isinstance(catalog, Catalog) and catalog.training is None:
+        if not files:
+            return not_applicable("no file of the sources trains, and the specs declare no TRAINING")
+        return error(
+            f"the specs do not define TRAINING, so what trains is not looked at: {listed(files)}", fix=HOW_TO_DECLARE
+        )
     return judge_section(catalog, "training", may_be_empty=True)

@@ -144,6 +144,9 @@ def test_marked_commands_are_run_where_the_user_asks(tmp_path: Path) -> None:
         "1 commands are marked; give --run-documents to run what the documents say",
     )
     assert outcome(tmp_path, RUN, None, runs=True) == (Outcome.PASSED, "")
+    (again,) = results(tmp_path, RUN, runs=True)
+    assert again.evidence.reproduce is not None
+    assert again.evidence.reproduce.startswith("astrobio-audit readiness --run-documents --only documents.commands_run")
     wrong = {"README.md": block("astrobio-audit explain ATT999", above=MARK)}
     found = outcome(tmp_path, RUN, wrong, runs=True)
     assert found[0] is Outcome.FAILED
