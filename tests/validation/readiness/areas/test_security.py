@@ -1,12 +1,18 @@
 """Secrets, rules and pinned dependencies: each with a project that passes, one edit away, and none to judge."""
 
 import subprocess
+import time
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from audit.results import Outcome
+from audit.session import Request, conduct
+from audit.static import analysis
+from audit.static.rules.checks import plan_rules
+from audit.target import Target
+from validation.readiness.areas import plan_areas
 
 from .written import SETTINGS, outcome, report_of, results, write
 
@@ -69,6 +75,27 @@ def test_the_rules_on_security_are_counted(tmp_path: Path) -> None:
     assert outcome(tmp_path / "broken", check, broken)[0] is Outcome.SKIPPED
     off = {**wrong, "pyproject.toml": f'{SETTINGS}disable = ["SEC"]\n'}
     assert outcome(tmp_path / "off", check, off)[0] is Outcome.NOT_APPLICABLE
+
+
+def test_files_are_walked_once_for_the_rules_and_for_their_count(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    walks: list[int] = []
+    walk = analysis.judged_files
+
+    def slowly(*given: Any, **named: Any) -> Any:
+        walks.append(1)
+        time.sleep(0.2)  # the other group asks meanwhile; until Python 3.12 cached_property would make it wait too
+        return walk(*given, **named)
+
+    monkeypatch.setattr(analysis, "judged_files", slowly)
+    root = write(tmp_path, {"pyproject.toml": f"{SETTINGS}workers = 4\n"})
+    request = Request(command="readiness", planners=[plan_rules, plan_areas], release=True, only=["rules", "security"])
+    assert {each.check.partition(".")[0] for each in conduct(Target.load(root), request).results} == {
+        "rules",
+        "security",
+    }
+    assert walks == [1]
 
 
 @pytest.mark.parametrize(
