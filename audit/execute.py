@@ -21,7 +21,9 @@ from audit.target import Target, available_cores
 
 Notify = Callable[[str, Sequence[Result]], None]
 _POLL_S = 0.2
-_COMMANDS = {"rules": "static", "tests": "mutate"}  # areas whose checks belong to a command of another name
+# Areas whose checks belong to a command of another name.
+_COMMANDS = {"rules": "static", "tests": "mutate"}
+_COMMANDS |= dict.fromkeys(("documents", "infrastructure", "checkpoints", "data", "security"), "readiness")
 
 
 def open_probe(target: Target, *, side_by_side: int = 1) -> Probe:

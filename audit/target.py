@@ -16,6 +16,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 from audit.claims import AnyClaim, distinct, problem_of
 from audit.errors import UsageError
 from audit.missing_module import missing_module
+from audit.weights import DeclaredWeights
 
 _TABLE_NAME = "astrobio-audit"
 TABLE = f"[tool.{_TABLE_NAME}]"
@@ -66,6 +67,10 @@ class Settings(BaseModel):
     seed: Annotated[int, Field(ge=0, lt=2**63, description="Seed of weights and inputs.")] = 0
     claims: Annotated[
         tuple[AnyClaim, ...], Field(strict=False, description="What the owners publish, and how it is measured.")
+    ] = ()
+    checkpoints: Annotated[
+        tuple[DeclaredWeights, ...],
+        Field(strict=False, description="Files of weights and the models that they are for."),
     ] = ()
 
     tests: Annotated[
