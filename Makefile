@@ -3,7 +3,7 @@ PYTHON ?= $(shell command -v python3.11 || command -v python3.12 || command -v p
 BIN := .venv/bin
 READY := .venv/.ready
 
-.PHONY: setup audit publish test test-slow test-packages lint schema clean
+.PHONY: setup audit publish test test-slow test-packages lint schema reference clean
 
 # Installed again only when what is installed has changed.
 $(READY): pyproject.toml constraints.txt
@@ -41,6 +41,9 @@ lint: $(READY)
 
 schema: $(READY)
 	$(BIN)/astrobio-audit report schema > audit/report/schema.json
+
+reference: $(READY)
+	$(BIN)/python tests/tools/write_reference.py
 
 clean:
 	rm -rf .venv .mypy_cache .pytest_cache .ruff_cache
