@@ -191,7 +191,7 @@ def _entry(subject: Mapping[str, Any], module: str, qualname: str, suffix: str) 
         [key for key in _UNDECIDED if key not in contract and not (function and key == "projections")], why
     )
     further = [key for key in _FURTHER if key not in contract]
-    lines += [f"            # where it has them: {', '.join(further)}; the README says what each means"]
+    lines += [f"            # where it has them: {', '.join(further)}; docs/writing-specs.md says what each means"]
     return [*lines, "        },", "    },"]
 
 

@@ -35,4 +35,5 @@ def package_files(package: str) -> list[Path]:
 
 
 def test_every_rule_has_a_section() -> None:
-    assert [rule.id for rule in all_rules() if f"\n## {rule.id}\n" not in WRITTEN["rules.md"]] == []
+    own = [rule.id for rule in all_rules() if type(rule).__module__.startswith("audit.")]
+    assert [name for name in own if f"\n## {name}\n" not in WRITTEN["rules.md"]] == []
