@@ -33,6 +33,7 @@ from audit.static.rules.naming import checks_named
 from audit.static.store import FactStore, cache_folder
 from audit.stopping import stop_if_wanted
 from audit.target import Target
+from audit.waivers import Day, WaiverRow, waive
 
 STOPPED = "stopped by the user before the end"
 FAILED_FAST = "stopped at the first failure, as --fail-fast asks"
@@ -267,6 +268,11 @@ def conduct(target: Target, request: Request) -> Report:
             results, baselines = request.compare(collected, results)
         except KeyboardInterrupt:
             partial_reason = STOPPED
+    day = Day.of(provenance.today(), provenance.commit_day(target.root)) if target.settings.waivers else None
+    waivers: tuple[WaiverRow, ...] = ()
+    if day:
+        is_whole = request.release and partial_reason is None
+        results, waivers = waive(results, target.settings.waivers, on=day.day, is_whole=is_whole)
     rows: tuple[SkippedTreeRow, ...] = ()
     if request.needs_inventory and "analysis" in vars(collected):
         rows = tuple(
@@ -286,6 +292,9 @@ def conduct(target: Target, request: Request) -> Report:
         imports=(collected.imports or ()) if request.needs_inventory and "imports" in vars(collected) else (),
         baselines=baselines,
         defects=execution.defects if execution else (),
+        gates=target.settings.gates if request.release else None,
+        waivers=waivers,
+        waivers_by=day,
     )
 
 
