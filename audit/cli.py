@@ -23,6 +23,7 @@ from audit.report.cli import report_app
 from audit.report.files import WriteError
 from audit.report.streams import discard_output, prepare_streams
 from audit.report.text import one_line, plain
+from audit.starting.cli import register as register_init
 from audit.static.cli import register as register_static
 from audit.static.fixes.cli import register as register_fix
 from audit.static.rules.cli import register as register_rules
@@ -75,6 +76,7 @@ register_static(app)
 register_attention(app)
 register_rules(app)
 register_fix(app)
+register_init(app)
 
 
 @app.command(
