@@ -1,5 +1,6 @@
 """From options to an exit code: loads the target, shows progress, prints or writes the report."""
 
+import os
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -11,7 +12,8 @@ from rich.text import Text
 from audit.options import Format, Options
 from audit.report.defects import FOLDER, has_reproducers
 from audit.report.document import Report
-from audit.report.files import WriteError, keep_from_git, prepare_folder
+from audit.report.files import WriteError, keep_from_git, prepare_folder, prepare_own_folder
+from audit.report.github import STEP_SUMMARY, add_to_step_summary
 from audit.report.progress import ProgressDisplay
 from audit.report.rendering import print_rendered
 from audit.report.terminal import print_report
@@ -77,9 +79,11 @@ def prepare_output(options: Options) -> None:
         UsageError: it cannot be created or written to.
     """
     if options.output:
-        prepare_folder(options.output)
         if options.output_is_default:
+            prepare_own_folder(options.output)
             keep_from_git(options.output)
+        else:
+            prepare_folder(options.output)
 
 
 def conduct_shown(target: Target, request: Request, *, quiet: bool) -> Report:
@@ -95,13 +99,15 @@ def deliver(report: Report, *, form: Format, quiet: bool, output: Path | None) -
     unwritten = written(report, output) if output else None
     if form is not Format.TEXT:
         print_rendered(report, form)
+        if form is Format.GITHUB:
+            unwritten = unwritten or summarised(report)
     elif not quiet:
         console = Console()
         print_report(report, console)
         if output and not unwritten:
             place = one_line(str(output / file_stem(report)), limit=None)
             scripts = f", and {one_line(str(output / FOLDER), limit=None)}" if has_reproducers(report) else ""
-            console.print(Text(f"written: {place}.json and .md{scripts}"), soft_wrap=True)
+            console.print(Text(f"written: {place}.json, .md and .html{scripts}"), soft_wrap=True)
     if unwritten:
         raise unwritten
     raise typer.Exit(report.exit_code)
@@ -111,6 +117,18 @@ def written(report: Report, output: Path) -> WriteError | None:
     """Write the report; return what hindered it, for what was measured is still printed."""
     try:
         write_files(report, output)
+    except WriteError as error:
+        return error
+    return None
+
+
+def summarised(report: Report) -> WriteError | None:
+    """Add the summary to what GitHub shows of the step, where there is one; return what hindered it."""
+    path = os.environ.get(STEP_SUMMARY)
+    if not path:
+        return None
+    try:
+        add_to_step_summary(report, Path(path))
     except WriteError as error:
         return error
     return None

@@ -25,9 +25,13 @@ class Format(StrEnum):
 
     TEXT = "text"
     JSON = "json"
+    HTML = "html"
+    MARKDOWN = "markdown"
+    SUMMARY = "summary"
     SARIF = "sarif"
     GITHUB = "github"
     JUNIT = "junit"
+    BADGE = "badge"
 
 
 TargetOption = Annotated[
@@ -57,11 +61,15 @@ PythonOption = Annotated[
 JsonOption = Annotated[bool, typer.Option("--json", help="Write the report as JSON to standard output.")]
 FormatOption = Annotated[
     Format | None,
-    typer.Option("--format", help="Write the report to standard output in this form; `--json` is short for json."),
+    typer.Option(
+        "--format",
+        help="Write the report to standard output in this form; `--json` is short for json, and github adds a summary "
+        "to the file that GITHUB_STEP_SUMMARY names.",
+    ),
 ]
 QuietOption = Annotated[bool, typer.Option("--quiet", "-q", help="No progress and no summary; the exit code tells.")]
 OutputOption = Annotated[
-    Path | None, typer.Option("--output", "-o", metavar="DIR", help="Write the report as JSON and Markdown here.")
+    Path | None, typer.Option("--output", "-o", metavar="DIR", help="Write the report as JSON, Markdown and HTML here.")
 ]
 OnlyOption = Annotated[
     list[str] | None,

@@ -6,7 +6,8 @@ from typing import Annotated
 
 import typer
 
-from audit.options import FormatOption, JsonOption, QuietOption, examples, format_of, leaving
+from audit.errors import UsageError
+from audit.options import Format, FormatOption, JsonOption, QuietOption, examples, format_of, leaving
 from audit.report.text import one_line
 
 report_app = typer.Typer(
@@ -36,22 +37,35 @@ def schema(as_json: JsonOption = True, quiet: QuietOption = False) -> None:
     help="Show a finished report again, in any format: CI makes one run and every view of it."
     + examples(
         "astrobio-audit report render static.json --format sarif > static.sarif",
-        "astrobio-audit report render reports/latest/readiness.json",
+        "astrobio-audit report render reports/latest/readiness.json --format summary",
+        "astrobio-audit report render readiness.json --format html --output readiness.html",
     )
 )
 def render(
     source: Annotated[Path, typer.Argument(metavar="FILE", help="A report as JSON.")],
     as_json: JsonOption = False,
     form: FormatOption = None,
+    output: Annotated[
+        Path | None,
+        typer.Option("--output", "-o", metavar="FILE", help="Write it to this file, not to standard output."),
+    ] = None,
     quiet: QuietOption = False,
 ) -> None:
     """Render a report and leave with the exit code that its run had."""
     from audit.command import deliver
     from audit.report.publish import read_report
+    from audit.report.rendering import write_rendered
 
     with leaving():
         chosen = format_of(form, as_json=as_json)
-        deliver(read_report(source), form=chosen, quiet=quiet, output=None)
+        if output is not None and chosen is Format.TEXT:
+            raise UsageError("--output: text is for a terminal; name another --format")
+        report = read_report(source)
+        if output is None:
+            deliver(report, form=chosen, quiet=quiet, output=None)
+        else:
+            write_rendered(report, chosen, output)
+            raise typer.Exit(report.exit_code)
 
 
 @report_app.command(

@@ -12,6 +12,7 @@ from audit.report.text import code, counted, markdown, number, one_line, plain
 from audit.results import Defect, Outcome, Result
 
 FOLDER = "reproducers"
+MADE_BEFORE = "made before"
 _INDENT = " " * 9
 _MAX_LISTED = 40
 _NARROWEST = 40
@@ -43,21 +44,23 @@ def _print_defect(report: Report, defect: Defect, console: Console) -> None:
     head.append(f"{'defect':8}", style="bold red")
     head.append(f" {one_line(defect.title)}", style="bold")
     head.append(f"  {one_line(defect.subject.name)}")
-    head.append(f"  {_place(defect)}", style="cyan")
+    head.append(f"  {place_of(defect)}", style="cyan")
     console.print(head, soft_wrap=True)
-    for label, text in _told(report, defect):
+    for label, text in told(report, defect):
         console.print(Text(f"{_INDENT}{label}: {one_line(text, limit=1000)}"), soft_wrap=True)
     if defect.picture:
         for line in text_picture(defect.picture, width=max(console.width - len(_INDENT), _NARROWEST)):
             console.print(Text(_INDENT + line), soft_wrap=True)
 
 
-def _place(defect: Defect) -> str:
+def place_of(defect: Defect) -> str:
+    """Return where a defect is, on one line; empty where that is not known."""
     place = defect.location
     return one_line(f"{place.path}:{place.line}" if place and place.line else place.path if place else "")
 
 
-def _told(report: Report, defect: Defect) -> Iterator[tuple[str, str]]:
+def told(report: Report, defect: Defect) -> Iterator[tuple[str, str]]:
+    """Yield what there is to say about a defect, each with its label."""
     yield "seen", defect.explanation
     shown = shown_by(report, defect)
     if shown is not None and shown.evidence.measured is not None:
@@ -70,7 +73,7 @@ def _told(report: Report, defect: Defect) -> Iterator[tuple[str, str]]:
     yield "why it matters", defect.why
     yield "fix", defect.fix
     if defect.related:
-        yield "made before", ", ".join(defect.related)
+        yield MADE_BEFORE, ", ".join(defect.related)
     yield "reproduce", reproduction(defect)
 
 
@@ -102,9 +105,13 @@ def defects_section(report: Report) -> str:
         return ""
     lines = [f"## Defects ({len(report.defects)})", "", f"{counted_defects(report)}."]
     for defect in report.defects:
-        lines += ["", f"### {markdown(defect.title)}: {code(defect.subject.name)} at {code(_place(defect) or '-')}", ""]
-        for label, text in _told(report, defect):
-            lines.append(f"- {label}: {_linked(defect) if label == 'made before' else markdown(text)}")
+        lines += [
+            "",
+            f"### {markdown(defect.title)}: {code(defect.subject.name)} at {code(place_of(defect) or '-')}",
+            "",
+        ]
+        for label, text in told(report, defect):
+            lines.append(f"- {label}: {_linked(defect) if label == MADE_BEFORE else markdown(text)}")
         if defect.picture:
             lines += ["", f"{markdown(defect.picture.of)}:", ""]
             lines += [f"    {line}" for line in text_picture(defect.picture)]
@@ -114,5 +121,10 @@ def defects_section(report: Report) -> str:
     return "\n".join(lines)
 
 
+def is_thread(address: str) -> bool:
+    """Whether an address is one of those that a page may link to."""
+    return _THREAD.fullmatch(address) is not None
+
+
 def _linked(defect: Defect) -> str:
-    return ", ".join(f"<{each}>" if _THREAD.fullmatch(each) else markdown(each) for each in defect.related)
+    return ", ".join(f"<{each}>" if is_thread(each) else markdown(each) for each in defect.related)

@@ -28,6 +28,20 @@ def prepare_folder(folder: Path, *, option: str = "--output") -> None:
         raise UsageError(f"{option} {folder}: not writable; name another folder")
 
 
+def prepare_own_folder(folder: Path, *, option: str = "--output") -> None:
+    """Create a folder whose place no user named, and which another may have laid out, as a checkout can.
+
+    Raises:
+        UsageError: it cannot be created or written to, or a part of its path that is not absolute is a link: reports
+            would be written to where that points.
+    """
+    parts = [folder] if folder.is_absolute() else [folder, *folder.parents]
+    for part in parts:
+        if part.is_symlink():
+            raise UsageError(f"{part}: is a link to another place; remove it, or name a folder with {option}")
+    prepare_folder(folder, option=option)
+
+
 def keep_from_git(folder: Path) -> None:
     """Let git ignore a folder of passing reports, so that writing one does not make the target's checkout dirty.
 

@@ -1,15 +1,20 @@
-"""The report as workflow commands of GitHub Actions: each failure an annotation on its line.
+"""The report as workflow commands of GitHub Actions: each failure an annotation on its line; and a step's summary.
 
 Escaping is that of `actions/toolkit`, packages/core/src/command.ts.
 """
 
+from pathlib import Path
+
 from audit.report.baselines import baseline_lines
 from audit.report.document import Report
+from audit.report.files import WriteError
 from audit.report.places import message_of, path_in_repository
+from audit.report.summary import render_summary
 from audit.report.text import counted, plain
 from audit.report.verdicts import verdict_lines, verdict_text
 from audit.results import Location, Outcome, Result
 
+STEP_SUMMARY = "GITHUB_STEP_SUMMARY"
 _NOTIFIED = {Outcome.ERROR: "error", Outcome.SKIPPED: "warning"}
 _DATA = str.maketrans({"%": "%25", "\r": "%0D", "\n": "%0A", "\u2028": "%0A", "\u2029": "%0A"})
 _PROPERTY = _DATA | str.maketrans({":": "%3A", ",": "%2C"})
@@ -24,6 +29,19 @@ def render_github(report: Report) -> str:
     if report.partial:
         lines.append(_line("notice", {"title": report.tool.name}, f"partial run, no verdict: {report.partial_reason}"))
     return "\n".join([*lines, _summary(report)]) + "\n"
+
+
+def add_to_step_summary(report: Report, path: Path) -> None:
+    """Add the summary to the file that GitHub shows of the step; other steps of the job may have written to it.
+
+    Raises:
+        WriteError: the file does not take it.
+    """
+    try:
+        with path.open("a", encoding="utf-8") as opened:
+            opened.write(f"{render_summary(report)}\n")
+    except (OSError, ValueError) as error:  # a path with a NUL is a ValueError
+        raise WriteError(f"{STEP_SUMMARY} {path}: could not be written: {error}") from error
 
 
 def _is_shown(result: Result) -> bool:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from audit.report.text import code, markdown
 from audit.static.imports.causes import Cause, ImportRow
 
-_MAX_MODULES = 20
+MAX_MODULES = 20
 
 _Key = tuple[Cause, str, str, int]
 
@@ -17,15 +17,15 @@ def import_section(rows: Sequence[ImportRow]) -> str:
         return ""
     failing = [row for row in rows if row.forecast == "fails"]
     guarded = sum(row.guarded and row.forecast == "ok" for row in rows)
-    groups = _grouped(failing)
+    groups = grouped(failing)
     then = {row.module: row.then for row in failing}
     causes = "1 cause" if len(groups) == 1 else f"{len(groups)} causes"
     head = f"{causes}, {len(failing)} of {len(rows)} modules fail to import; {guarded} guard an import that fails."
     lines = [f"## Imports ({len(rows)})", "", head]
     for (cause, name, path, line), members in sorted(groups.items(), key=lambda each: (-len(each[1]), each[0])):
         modules = "1 module" if len(members) == 1 else f"{len(members)} modules"
-        shown = ", ".join(code(member) for member in members[:_MAX_MODULES])
-        more = f" and {len(members) - _MAX_MODULES} more" if len(members) > _MAX_MODULES else ""
+        shown = ", ".join(code(member) for member in members[:MAX_MODULES])
+        more = f" and {len(members) - MAX_MODULES} more" if len(members) > MAX_MODULES else ""
         missed = sorted({each for member in members for each in then[member]})
         next_missed = f"; then {markdown(', '.join(missed))}" if missed else ""
         lines += [
@@ -36,7 +36,7 @@ def import_section(rows: Sequence[ImportRow]) -> str:
     return "\n".join(lines)
 
 
-def _grouped(failing: Sequence[ImportRow]) -> dict[_Key, list[str]]:
+def grouped(failing: Sequence[ImportRow]) -> dict[_Key, list[str]]:
     """Return the failing modules by root cause; a package that is not installed is one, wherever it is missed."""
     places: dict[tuple[Cause, str], tuple[str, int]] = {}
     for row in failing:

@@ -8,6 +8,7 @@ from audit.report.defects import defects_section
 from audit.report.document import Report
 from audit.report.earlier import earlier_lines
 from audit.report.imports import import_section
+from audit.report.origin import SCORE_NOTE, provenance_rows
 from audit.report.text import cell_code, code, markdown, number, percent
 from audit.report.verdicts import verdict_lines, verdict_text
 from audit.results import Outcome, Result
@@ -47,15 +48,10 @@ def _headline(report: Report) -> str:
     if report.partial:
         first = f"**Partial run, no verdict: {markdown(report.partial_reason or '')}**"
     else:
-        first = (
-            f"**Verdict: {verdict_text(report)}** · score {percent(report.score)} · coverage {percent(report.coverage)}"
-        )
-    note = (
-        "Score: the smallest share of checks passed among the areas. Coverage: the smallest share of checks that came "
-        "to a conclusion. Within an area every check weighs the same. Only `passed` earns credit."
-    )
+        shares = f"score {percent(report.score)} · coverage {percent(report.coverage)}"
+        first = f"**Verdict: {verdict_text(report)}** · {shares}"
     beside = "".join(f"\n\n- {markdown(line)}" for line in verdict_lines(report))
-    return f"{first}{beside}\n\n# {report.command.capitalize()} report of {package}\n\n{note}"
+    return f"{first}{beside}\n\n# {report.command.capitalize()} report of {package}\n\n{SCORE_NOTE}"
 
 
 def _areas(report: Report) -> str:
@@ -177,23 +173,5 @@ def _fact(value: Fact) -> str:
 
 
 def _provenance(report: Report) -> str:
-    provenance = report.provenance
-    environment = provenance.environment
-    dirty = " (with uncommitted changes)" if provenance.dirty else ""
-    rows = {
-        "tool": f"{report.tool.name} {report.tool.version}, report schema {report.schema_version}",
-        "command": provenance.command,
-        "commit": f"{provenance.commit or 'not in a git repository'}{dirty}",
-        "package digest": provenance.package_digest or "-",
-        "configuration digest": provenance.config_digest,
-        "seed": str(provenance.seed),
-        "auditor": f"Python {provenance.python}, torch {provenance.torch or 'not used'}",
-        "machine": f"{provenance.platform}, {provenance.machine}",
-        "started, finished": f"{provenance.started_at}, {provenance.finished_at}",
-    }
-    if environment:
-        devices = ", ".join(device.name for device in environment.devices) or "none"
-        rows["target's interpreter"] = (
-            f"Python {environment.python}, torch {environment.torch}, accelerators: {devices}"
-        )
+    rows = provenance_rows(report)
     return "\n".join(["## Provenance", "", *(f"- {key}: {markdown(value)}" for key, value in rows.items())])

@@ -4,20 +4,23 @@ Fuller is larger, against the largest of the row. Both say the same without colo
 they fill, and in SVG every cell carries its number as a title.
 """
 
+import math
 import textwrap
 from collections.abc import Sequence
-from html import escape
 from itertools import zip_longest
 
+from audit.report.html.markup import Html, tag, text
 from audit.report.text import one_line
 from audit.results import Picture
 
 _BLOCKS = " ·░▒▓█"
+_NOT_FINITE = "x"
 _LEGEND = "rows: queries, columns: keys; blank: none, full: the most of its row"
 _NOTHING = 1e-4  # of the largest in its row
 _CELL = 14  # of an SVG, in its own units
 _GAP = 40
 _TOP = 34
+_ALONE = "color:CanvasText;background:Canvas;color-scheme:light dark"
 _MOST = 32  # queries or keys that are drawn
 Matrix = Sequence[Sequence[float]]
 
@@ -45,49 +48,52 @@ def _blocks(matrix: Matrix) -> list[str]:
 
 
 def _shares(row: Sequence[float]) -> list[float]:
-    largest = max((abs(value) for value in row), default=0.0) or 1.0
-    return [abs(value) / largest for value in row[:_MOST]]
+    """Return each number as a share of the largest that is finite; one that is not finite is NaN."""
+    largest = max((abs(value) for value in row if math.isfinite(value)), default=0.0) or 1.0
+    return [abs(value) / largest if math.isfinite(value) else math.nan for value in row[:_MOST]]
 
 
 def _block(share: float) -> str:
+    if math.isnan(share):
+        return _NOT_FINITE
     if share <= _NOTHING:
         return _BLOCKS[0]
     return _BLOCKS[min(int(share * (len(_BLOCKS) - 1) + 1), len(_BLOCKS) - 1)]
 
 
-def svg_picture(picture: Picture) -> str:
-    """Return both tables as one SVG element, which needs nothing else and is read in light and dark."""
+def svg_picture(picture: Picture, *, alone: bool = True) -> Html:
+    """Return both tables as one SVG element, which needs nothing else and is read in light and dark.
+
+    One that does not stand `alone` takes its colours from the page around it.
+    """
     observed, expected = (_cut(each) for each in (picture.observed, picture.expected))
     columns = max((len(row) for row in (*observed, *expected)), default=0)
     rows = max(len(observed), len(expected))
     shift = max(columns * _CELL, 60) + _GAP
     width, height = shift + max(columns * _CELL, 60), _TOP + rows * _CELL
-    spoken = escape(one_line(f"{picture.title}; {picture.of}", limit=None))
-    parts = [
-        f'<svg xmlns="http://www.w3.org/2000/svg" role="img" viewBox="0 0 {width} {height}" width="{width}" '
-        f'height="{height}" style="color:CanvasText;background:Canvas;color-scheme:light dark">',
-        f"<title>{spoken}</title>",
-    ]
+    parts = [tag("title", text(one_line(f"{picture.title}; {picture.of}", limit=None)))]
     for name, matrix, left in (("observed", observed, 0), ("expected", expected, shift)):
-        parts.append(
-            f'<text x="{left}" y="14" font-family="monospace" font-size="12" fill="currentColor">{name}</text>'
-        )
+        parts.append(tag("text", text(name), x=str(left), y="14", font_family="monospace", font_size="12",
+                         fill="currentColor"))  # fmt: skip
         parts += _cells(matrix, left)
-    return "\n".join([*parts, "</svg>"])
+    own = {"xmlns": "http://www.w3.org/2000/svg", "style": _ALONE} if alone else {}
+    box = f"0 0 {width} {height}"
+    return tag("svg", *parts, role="img", viewBox=box, width=str(width), height=str(height), **own)
 
 
 def _cut(matrix: Matrix) -> list[Sequence[float]]:
     return [row[:_MOST] for row in matrix[:_MOST]]
 
 
-def _cells(matrix: Matrix, left: int) -> list[str]:
+def _cells(matrix: Matrix, left: int) -> list[Html]:
     cells = []
     for query, row in enumerate(matrix):
         for key, (value, share) in enumerate(zip(row, _shares(row), strict=True)):
             x, y = left + key * _CELL, _TOP - _CELL + query * _CELL
-            cells.append(
-                f'<rect x="{x}" y="{y}" width="{_CELL - 1}" height="{_CELL - 1}" fill="currentColor" '
-                f'fill-opacity="{max(share, 0.04):.3f}"><title>query {query}, key {key}: {value:.4g}'
-                "</title></rect>"
-            )
+            said = tag("title", text(f"query {query}, key {key}: {value:.4g}"))
+            place = {"x": str(x), "y": str(y), "width": str(_CELL - 1), "height": str(_CELL - 1)}
+            if math.isnan(share):
+                cells.append(tag("rect", said, **place, fill="none", stroke="currentColor", stroke_dasharray="2"))
+            else:
+                cells.append(tag("rect", said, **place, fill="currentColor", fill_opacity=f"{max(share, 0.04):.3f}"))
     return cells

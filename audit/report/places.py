@@ -1,5 +1,6 @@
 """What the formats for other programs share: which results they list, and where."""
 
+import hashlib
 from collections import Counter
 from collections.abc import Iterator
 
@@ -15,11 +16,24 @@ def path_in_repository(report: Report, path: str) -> str:
 
 def numbered_failures(report: Report) -> Iterator[tuple[Result, int]]:
     """Yield every failure with its number among those of the same fingerprint, from 1."""
-    seen: Counter[str | None] = Counter()
+    seen: Counter[str] = Counter()
     for result in report.results:
         if result.outcome is Outcome.FAILED:
-            seen[result.fingerprint] += 1
-            yield result, seen[result.fingerprint]
+            fingerprint = fingerprint_of(result)
+            seen[fingerprint] += 1
+            yield result, seen[fingerprint]
+
+
+def fingerprint_of(result: Result) -> str:
+    """Return what two runs have in common for one failure, wherever its lines have moved and whatever was measured.
+
+    A static check's is that of the result. Another's check has one subject, which stands for the place in the source.
+    """
+    if result.fingerprint:
+        return result.fingerprint
+    subject = result.subject
+    parts = (result.check, subject.kind.value, subject.name, subject.path or "")
+    return hashlib.sha256("\0".join(parts).encode("utf-8", "backslashreplace")).hexdigest()[:32]
 
 
 def message_of(result: Result) -> str:

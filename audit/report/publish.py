@@ -5,8 +5,9 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from audit.errors import UsageError
+from audit.report.badge import render_badge
 from audit.report.document import Report
-from audit.report.files import prepare_folder
+from audit.report.files import prepare_folder, write_atomically
 from audit.report.write import write_files
 
 _MAX_BYTES = 512 * 1024 * 1024  # 6,600 files of four large packages give 21 MB
@@ -14,7 +15,9 @@ _NAME = "readiness.json"
 
 
 def publish_report(source: Path, destination: Path) -> list[Path]:
-    """Validate the report in `source`, write it to `destination` as JSON and Markdown, and return the paths.
+    """Validate the report in `source`, write it to `destination`, and return the paths: JSON, Markdown and a badge.
+
+    No page: it is made again of the JSON at any time, and a history of changes would keep the megabytes of each.
 
     Raises:
         UsageError: there is no valid report, or it is partial, of one area only, or made from uncommitted changes.
@@ -38,8 +41,10 @@ def publish_report(source: Path, destination: Path) -> list[Path]:
     if report.provenance.dirty:
         raise UsageError(f"{path}: was made from uncommitted changes; commit, then run the audit again")
     prepare_folder(destination, option="--to")
-    write_files(report, destination)
-    return [destination / _NAME, destination / "readiness.md"]
+    write_files(report, destination, with_page=False)
+    badge = destination / "readiness.svg"
+    write_atomically(badge, render_badge(report))
+    return [destination / _NAME, destination / "readiness.md", badge]
 
 
 def read_report(path: Path) -> Report:

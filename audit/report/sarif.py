@@ -1,6 +1,8 @@
 """The report as SARIF 2.1.0 (OASIS, 27 March 2020), the form in which code hosts and editors take findings.
 
 Failures are results. What could not be judged is a notification of the run: it is no finding, and it is not silence.
+Where the run was compared with a baseline or a revision, each result says whether it was there before. What is gone
+since is no failure, and has no result.
 """
 
 import json
@@ -9,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from urllib.parse import quote
 
 from audit.report.document import Report
-from audit.report.places import message_of, numbered_failures, path_in_repository
+from audit.report.places import fingerprint_of, message_of, numbered_failures, path_in_repository
 from audit.report.text import plain
 from audit.report.verdicts import verdict_lines
 from audit.results import Check, Location, Outcome, Result, Severity
@@ -100,8 +102,9 @@ def _result(report: Report, result: Result, number: int, index: Mapping[str, int
         "message": {"text": _text(message_of(result))},
         "locations": _locations(report, result.location),
     }
-    if result.fingerprint:
-        found["partialFingerprints"] = dict.fromkeys(_FINGERPRINTS, f"{result.fingerprint}:{number}")
+    found["partialFingerprints"] = dict.fromkeys(_FINGERPRINTS, f"{fingerprint_of(result)}:{number}")
+    if report.baselines:
+        found["baselineState"] = "unchanged" if result.set_apart else "new"
     if apart := [_text(why) for why in (result.set_apart, result.waived) if why]:
         found["suppressions"] = [{"kind": "external", "status": "accepted", "justification": why} for why in apart]
     return found

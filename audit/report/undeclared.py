@@ -4,7 +4,7 @@ from audit.report.document import Report
 from audit.report.text import one_line
 from audit.results import Outcome
 
-_UNDECLARED = "undeclared: "
+UNDECLARED = "undeclared: "
 _CALL = "how "  # begins the reasons of what could not be called at all
 _MAX_REASON = 120
 
@@ -18,7 +18,7 @@ def undeclared_line(report: Report) -> str | None:
     subjects: dict[str, set[tuple[str, str]]] = {}
     reasons: dict[str, str] = {}
     for result in report.results:
-        reason = (result.reason or "").removeprefix(_UNDECLARED)
+        reason = (result.reason or "").removeprefix(UNDECLARED)
         if result.outcome is not Outcome.NOT_APPLICABLE or reason == result.reason:
             continue
         subjects.setdefault(result.check, set()).add((result.subject.path or "", result.subject.name))

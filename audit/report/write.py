@@ -5,7 +5,8 @@ from pathlib import Path
 from audit.errors import UsageError
 from audit.report.defects import FOLDER
 from audit.report.document import Report
-from audit.report.files import WriteError, prepare_folder, write_atomically
+from audit.report.files import WriteError, prepare_own_folder, write_atomically
+from audit.report.html.report import render_html
 from audit.report.markdown import render_markdown
 
 
@@ -23,16 +24,35 @@ def file_stem(report: Report) -> str:
     return f"{report.command}.partial" if report.partial and not report.interrupted else report.command
 
 
-def write_files(report: Report, folder: Path) -> None:
-    """Write the report into `folder` as JSON and as Markdown, and its reproducers, each whole or not at all."""
+def write_files(report: Report, folder: Path, *, with_page: bool = True) -> None:
+    """Write the report into `folder` as JSON, Markdown and HTML, and its reproducers, each whole or not at all.
+
+    The HTML is left out without `with_page`.
+
+    Raises:
+        WriteError: the disk does not take one of them, or its name leads elsewhere; the JSON is written first.
+    """
     stem = file_stem(report)
-    write_atomically(folder / f"{stem}.json", report_json(report))
-    write_atomically(folder / f"{stem}.md", render_markdown(report))
+    write_atomically(inside(folder, f"{stem}.json"), report_json(report))
+    write_atomically(inside(folder, f"{stem}.md"), render_markdown(report))
+    if with_page:
+        write_atomically(inside(folder, f"{stem}.html"), render_html(report))
     for defect in report.defects:
         if defect.reproducer:
             scripts = folder / FOLDER
             try:
-                prepare_folder(scripts)
+                prepare_own_folder(scripts)
             except UsageError as refused:  # the report itself is written; what was measured is printed all the same
                 raise WriteError(str(refused)) from refused
-            write_atomically(scripts / defect.reproducer.file, defect.reproducer.script)
+            write_atomically(inside(scripts, defect.reproducer.file), defect.reproducer.script)
+
+
+def inside(folder: Path, name: str) -> Path:
+    """Return the path of a file right inside a folder.
+
+    Raises:
+        WriteError: the name, which a plug-in or a report that was read gave, leads elsewhere.
+    """
+    if name in ("", ".", "..") or "/" in name or "\\" in name or "\0" in name:
+        raise WriteError(f"{folder}: {name!r} is no name of a file; nothing is written under it")
+    return folder / name

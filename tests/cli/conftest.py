@@ -17,9 +17,8 @@ Project = Callable[..., Path]
 
 def environment(**changes: str) -> dict[str, str]:
     """Return this process's environment without what would change the output of a command."""
-    kept = {
-        key: value for key, value in os.environ.items() if key not in ("COLUMNS", "FORCE_COLOR", "NO_COLOR", "TERM")
-    }
+    changing = ("COLUMNS", "FORCE_COLOR", "GITHUB_STEP_SUMMARY", "NO_COLOR", "TERM")
+    kept = {key: value for key, value in os.environ.items() if key not in changing}
     return kept | changes
 
 

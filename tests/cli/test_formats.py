@@ -1,6 +1,7 @@
 """`--format`, and a finished report rendered again."""
 
 import json
+import re
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
@@ -75,5 +76,78 @@ def test_a_format_that_cannot_be_given_is_one_line(
 
 
 def test_other_areas_have_the_formats_too(run: Run) -> None:
-    for command in ("attention", "smoke", "readiness"):
-        assert "--format" in run(command, "--help").stdout
+    for command in ("attention", "smoke", "train", "readiness"):
+        assert "<text|json|html|markdown|summary|sarif|github|junit|badge>" in run(command, "--help").stdout
+
+
+FIRST = {
+    "json": "{",
+    "html": "<!doctype html>",
+    "markdown": "**Partial run, no verdict: limited to a.py**",
+    "summary": "**Partial run, no verdict: limited to a.py**",
+    "sarif": "{",
+    "github": "::warning file=sub/a.py",
+    "junit": "<?xml version",
+    "badge": "<svg xmlns",
+}
+
+
+@pytest.mark.parametrize("form", FIRST)
+def test_every_format_goes_to_standard_output_or_into_a_file(
+    run: Run, project: Path, tmp_path: Path, form: str
+) -> None:
+    path = tmp_path / "out"
+    printed = run("report", "render", "r.json", "--format", form, cwd=project)
+    written = run("report", "render", "r.json", "--format", form, "--output", str(path), cwd=project)
+    assert (printed.returncode, printed.stderr) == (1, "")
+    assert (written.returncode, written.stdout, written.stderr) == (1, "", "")
+    assert printed.stdout.startswith(FIRST[form])
+    assert path.read_text() == printed.stdout
+    assert [each.name for each in tmp_path.iterdir()] == ["out"]
+
+
+def test_a_run_prints_the_page_that_its_report_gives_later(run: Run, project: Path) -> None:
+    first = run("static", "a.py", "--format", "html", cwd=project)
+    again = run("report", "render", "r.json", "--format", "html", cwd=project)
+    assert first.returncode == again.returncode == 1
+
+    def without_times(page: str) -> str:
+        page = page[: page.index('<script type="application/json"')]  # where every duration is
+        page = re.sub(r"\d{4}-\d\d-\d\dT[\d:]+Z|<dd>[\d.e-]+ s</dd>", "", page)
+        return re.sub("static a.py --(format html|json)", "", page)
+
+    assert without_times(first.stdout) == without_times(again.stdout)
+
+
+def test_a_file_for_text_or_in_no_folder_is_one_line(run: Run, project: Path) -> None:
+    for arguments, code, expected in (
+        (["--output", "x"], 2, "--output: text is for a terminal; name another --format"),
+        (["--output", "absent/x", "--format", "html"], 3, "absent/x: could not be written: No such file or directory"),
+        (["--output", ".", "--format", "html"], 3, "could not be written"),
+    ):
+        done = run("report", "render", "r.json", *arguments, cwd=project)
+        assert (done.returncode, done.stdout) == (code, "")
+        assert expected in done.stderr
+        assert done.stderr.count("\n") == 1
+
+
+def test_annotations_come_with_a_summary_where_github_shows_one(run: Run, project: Path, tmp_path: Path) -> None:
+    summary = run("report", "render", "r.json", "--format", "summary", cwd=project).stdout
+    path = tmp_path / "step.md"
+    path.write_text("before\n")
+    env = {"GITHUB_STEP_SUMMARY": str(path)}
+    plain = run("report", "render", "r.json", "--format", "github", cwd=project)
+    done = run("report", "render", "r.json", "--format", "github", cwd=project, env=env)
+    assert (done.returncode, done.stdout, done.stderr) == (1, plain.stdout, "")
+    assert path.read_text() == f"before\n{summary}\n"
+    run("report", "render", "r.json", "--format", "junit", cwd=project, env=env)
+    assert path.read_text() == f"before\n{summary}\n"
+
+
+def test_a_summary_that_cannot_be_written_is_told_behind_the_annotations(run: Run, project: Path) -> None:
+    env = {"GITHUB_STEP_SUMMARY": str(project / "absent" / "step.md")}
+    done = run("report", "render", "r.json", "--format", "github", cwd=project, env=env)
+    assert done.returncode == 3
+    assert "::warning file=sub/a.py" in done.stdout
+    assert done.stderr.startswith("astrobio-audit: GITHUB_STEP_SUMMARY ")
+    assert done.stderr.count("\n") == 1

@@ -23,7 +23,7 @@ def latest(tmp_path: Path) -> Path:
 def test_a_finished_report_is_published_and_the_paths_are_named(run: Run, latest: Path, tmp_path: Path) -> None:
     done = run("report", "publish", "--from", "latest", "--to", "out", cwd=tmp_path)
     assert (done.returncode, done.stderr) == (0, "")
-    assert done.stdout == "written: out/readiness.json\nwritten: out/readiness.md\n"
+    assert done.stdout == "written: out/readiness.json\nwritten: out/readiness.md\nwritten: out/readiness.svg\n"
     assert read_report(tmp_path / "out" / "readiness.json") == read_report(latest / "readiness.json")
     assert (tmp_path / "out" / "readiness.md").read_text() == (ROOT / "reports" / "readiness.md").read_text()
 

@@ -85,7 +85,9 @@ def partial_report(folder: Path, command: str) -> Report:
     markdown = (folder / f"{command}.md").read_text()
     assert markdown.startswith("**Partial run, no verdict: stopped by the user before the end**\n")
     assert (report.partial, report.interrupted, report.verdict) == (True, True, None)
-    assert sorted(path.name for path in folder.glob("[!.]*")) == [f"{command}.json", f"{command}.md"]
+    assert sorted(path.name for path in folder.glob("[!.]*")) == [
+        f"{command}.{form}" for form in ("html", "json", "md")
+    ]
     return report
 
 

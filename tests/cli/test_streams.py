@@ -55,9 +55,13 @@ def test_the_summary_ends_with_the_verdict_and_where_the_report_is(run: Run, tmp
     done = run(*CLEAN, "--output", str(tmp_path / "out"))
     assert done.stdout.splitlines()[-2:] == [
         "verdict: clean   score 100 %   coverage 100 %",
-        f"written: {tmp_path}/out/static.json and .md",
+        f"written: {tmp_path}/out/static.json, .md and .html",
     ]
-    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["static.json", "static.md"]
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == [
+        "static.html",
+        "static.json",
+        "static.md",
+    ]
 
 
 def test_json_and_the_file_hold_the_same_report(run: Run, tmp_path: Path) -> None:
@@ -69,7 +73,7 @@ def test_json_and_the_file_hold_the_same_report(run: Run, tmp_path: Path) -> Non
 def test_a_folder_of_any_name_holds_the_report(run: Run, tmp_path: Path, folder: str) -> None:
     done = run(*CLEAN, "--output", str(tmp_path / folder))
     assert (done.returncode, done.stderr.strip()) == (0, "")
-    assert done.stdout.splitlines()[-1] == f"written: {tmp_path / folder}/static.json and .md"
+    assert done.stdout.splitlines()[-1] == f"written: {tmp_path / folder}/static.json, .md and .html"
 
 
 def test_a_folder_whose_name_is_no_unicode_holds_the_report(run: Run, tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ from audit import provenance
 from audit.attention.devices import on_device
 from audit.errors import EXIT_INCOMPLETE, UsageError
 from audit.gateway import Probe
-from audit.report.files import keep_from_git, prepare_folder, write_atomically
+from audit.report.files import keep_from_git, prepare_folder, prepare_own_folder, write_atomically
 from audit.report.text import one_line
 from audit.session import Collected
 from audit.target import Target
@@ -22,6 +22,7 @@ from validation.benchmark.command import LATEST, BenchOptions
 from validation.benchmark.compare import compared, read_document
 from validation.benchmark.document import BenchmarkDocument, Hardware, schema_json
 from validation.benchmark.grid import Axes, grid_of
+from validation.benchmark.html import render_page
 from validation.benchmark.journal import NAME, Journal, key_of
 from validation.benchmark.lock import DeviceBusy, device_lock
 from validation.benchmark.markdown import render
@@ -57,9 +58,11 @@ def run_bench(options: BenchOptions) -> NoReturn:
     target = Target.load(options.target or Path("."), package=options.package, python=options.python, seed=options.seed)
     if options.publish and not options.from_file:
         refuse_unpublishable(*provenance.git_state(target.root))
-    prepare_folder(options.output)
     if options.output == LATEST:
+        prepare_own_folder(options.output)
         keep_from_git(options.output)
+    else:
+        prepare_folder(options.output)
     # Read first: what cannot be compared with costs no measurement.
     old = read_document(options.compare, option="--compare") if options.compare else None
     document = read_document(options.from_file, option="--from") if options.from_file else _measured(options, target)
@@ -76,9 +79,10 @@ def run_bench(options: BenchOptions) -> NoReturn:
 
 
 def _deliver(document: BenchmarkDocument, options: BenchOptions, target: Target) -> None:
-    written = [options.output / f"{_STEM}.json", options.output / f"{_STEM}.md"]
+    written = [options.output / f"{_STEM}.{form}" for form in ("json", "md", "html")]
     write_atomically(written[0], document.as_json())
     write_atomically(written[1], render(document))
+    write_atomically(written[2], render_page(document))
     plots, why = write_plots(document, options.output)
     written += plots
     if not options.from_file and not document.partial:

@@ -37,7 +37,7 @@ class BenchOptions:
     seed: SeedOption = None
     cache: CacheOption = True
     output: Annotated[
-        Path, typer.Option("--output", "-o", metavar="DIR", help="Where JSON, Markdown and plots are written.")
+        Path, typer.Option("--output", "-o", metavar="DIR", help="Where JSON, Markdown, HTML and plots are written.")
     ] = LATEST
     preset: Annotated[Preset, typer.Option("--preset", help="The grid; the flags below replace its axes.")] = (
         Preset.QUICK

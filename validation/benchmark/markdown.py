@@ -22,7 +22,7 @@ def _lines(document: BenchmarkDocument) -> Iterator[str]:
     hardware, method, origin = document.hardware, document.method, document.origin
     yield f"# Benchmark of {markdown(origin.package)} on {markdown(hardware.where)}"
     yield ""
-    yield f"{_conclusion(document)}"
+    yield f"{conclusion(document)}"
     yield ""
     for warning in document.warnings:
         yield from (f"**{markdown(warning)}**", "")
@@ -52,7 +52,8 @@ def _lines(document: BenchmarkDocument) -> Iterator[str]:
     yield from (f"- {name.replace('_', ' ')}: {markdown(text)}" for name, text in method.formulas.items())
 
 
-def _conclusion(document: BenchmarkDocument) -> str:
+def conclusion(document: BenchmarkDocument) -> str:
+    """Return in a sentence how the benchmark ended, with the state in bold where it is not good."""
     counts = {outcome: sum(row.outcome is outcome for row in document.rows) for outcome in RowOutcome}
     told = ", ".join(f"{number} {outcome.value.replace('_', ' ')}" for outcome, number in counts.items() if number)
     state = {0: "Complete", 1: "**Wrong, or slower than before**", 3: "**Incomplete**"}[document.exit_code]

@@ -32,14 +32,14 @@ def write_plots(document: BenchmarkDocument, folder: Path) -> tuple[list[Path], 
         return [], MISSING
     # Ids in an SVG are drawn at random otherwise, and the same benchmark would give another file each time.
     settings = {"svg.hashsalt": "astrobio-audit", "font.family": "DejaVu Sans"}
-    panels = _panels(document)
+    panels = panels_of(document)
     if not panels:
         return [], "no plots: no backend has times at two lengths"
     shown = list(panels.items())[:_MOST_PANELS]
     with matplotlib.rc_context(settings):
         figures = {
-            "bench-speed": _figure(pyplot, document, shown, "TFLOP/s", _speed),
-            "bench-memory": _figure(pyplot, document, shown, "peak memory of a call, MiB", _memory),
+            "bench-speed": _figure(pyplot, document, shown, "TFLOP/s", speed),
+            "bench-memory": _figure(pyplot, document, shown, "peak memory of a call, MiB", memory),
         }
         written = [
             _saved(figure, folder / f"{name}.{form}", form) for name, figure in figures.items() for form in _FORMATS
@@ -47,15 +47,17 @@ def write_plots(document: BenchmarkDocument, folder: Path) -> tuple[list[Path], 
     return written, f"{len(panels) - len(shown)} panels are not drawn" if len(panels) > len(shown) else None
 
 
-def _speed(row: Row) -> float | None:
+def speed(row: Row) -> float | None:
+    """Return TFLOP/s; None where they are not known."""
     return row.rates.tflops_per_s if row.rates else None
 
 
-def _memory(row: Row) -> float | None:
+def memory(row: Row) -> float | None:
+    """Return the peak memory of a call in MiB; None where it is not known."""
     return None if row.memory is None or row.memory.peak_bytes is None else row.memory.peak_bytes / 2**20
 
 
-def _panels(document: BenchmarkDocument) -> dict[str, dict[str, list[Row]]]:
+def panels_of(document: BenchmarkDocument) -> dict[str, dict[str, list[Row]]]:
     """Return rows with times by everything but the length, then by backend; panels with one length are left out."""
     panels: dict[str, dict[str, list[Row]]] = {}
     for row in document.rows:

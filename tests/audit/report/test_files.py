@@ -127,15 +127,20 @@ def test_a_folder_that_may_not_be_written_is_a_usage_error(tmp_path: Path) -> No
         prepare_folder(tmp_path)
 
 
-def test_a_report_is_two_files_that_say_the_same(
+def test_a_report_is_three_files_that_say_the_same(
     tmp_path: Path, make_report: MakeReport, make_result: MakeResult
 ) -> None:
     report = make_report([make_result()])
     write_files(report, tmp_path)
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["readiness.json", "readiness.md"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == [
+        "readiness.html",
+        "readiness.json",
+        "readiness.md",
+    ]
     assert Report.model_validate_json((tmp_path / "readiness.json").read_text()) == report
     assert (tmp_path / "readiness.json").read_text() == report_json(report)
     assert (tmp_path / "readiness.md").read_text().startswith("**Verdict: ready**")
+    assert ">Verdict: ready</h1>" in (tmp_path / "readiness.html").read_text()
 
 
 def test_a_report_with_a_name_that_is_no_unicode_can_be_written(

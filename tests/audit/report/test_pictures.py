@@ -1,3 +1,4 @@
+import math
 import xml.etree.ElementTree as ElementTree
 
 import pytest
@@ -29,6 +30,20 @@ def test_what_is_not_attended_to_is_blank_and_little_is_a_dot() -> None:
 def test_no_line_is_wider_than_asked_for(width: int) -> None:
     wide = tuple(tuple(1.0 for _ in range(30)) for _ in range(3))
     assert all(len(line) <= width for line in text_picture(picture(wide), width=width))
+
+
+def test_what_is_not_finite_is_marked_and_the_rest_is_measured_against_what_is() -> None:
+    lost = picture(((math.nan, 1.0, math.inf), (0.0, 0.5, 0.5), (math.nan, math.nan, math.nan)))
+    lines = text_picture(lost)
+    assert [line.split("|")[1] for line in lines[1:4]] == ["xx██xx", "  ████", "xxxxxx"]
+    cells = ElementTree.fromstring(svg_picture(lost)).findall("{http://www.w3.org/2000/svg}rect")[:3]
+    assert [cell.get("fill") for cell in cells] == ["none", "currentColor", "none"]
+    assert cells[1].get("fill-opacity") == "1.000"
+
+
+def test_in_a_page_it_has_no_style_of_its_own() -> None:
+    root = ElementTree.fromstring(svg_picture(picture(), alone=False))
+    assert "style" not in root.attrib
 
 
 def test_svg_is_well_formed_whatever_the_title_and_has_a_cell_for_each_number() -> None:

@@ -42,9 +42,11 @@ def refused(source: Path, destination: Path) -> str:
 
 def test_a_finished_report_is_published_as_it_is_even_if_not_ready(source: Path, tmp_path: Path) -> None:
     written = publish_report(source, tmp_path / "reports")
-    assert written == [tmp_path / "reports" / "readiness.json", tmp_path / "reports" / "readiness.md"]
-    for path in written:
+    assert [path.name for path in written] == ["readiness.json", "readiness.md", "readiness.svg"]
+    assert sorted(path.name for path in (tmp_path / "reports").iterdir()) == [path.name for path in written]
+    for path in written[:2]:
         assert path.read_text() == (source / path.name).read_text()
+    assert "readiness: not ready, coverage 100 %" in written[2].read_text()
 
 
 def test_markdown_is_made_anew_from_the_json(source: Path, tmp_path: Path) -> None:
@@ -112,8 +114,9 @@ def test_a_refusal_keeps_what_was_published(source: Path, tmp_path: Path) -> Non
 
 def test_publishing_in_place_changes_nothing(source: Path) -> None:
     before = {path.name: path.read_bytes() for path in source.iterdir()}
-    publish_report(source, source)
-    assert {path.name: path.read_bytes() for path in source.iterdir()} == before
+    (badge,) = set(publish_report(source, source)) - {source / name for name in before}
+    assert badge.name == "readiness.svg"
+    assert {name: (source / name).read_bytes() for name in before} == before
 
 
 def test_the_repositorys_own_published_report_is_valid() -> None:

@@ -11,11 +11,14 @@ from pydantic import ValidationError
 from rich.console import Console
 
 from audit.gates import Gates
+from audit.report.badge import render_badge
 from audit.report.document import Report
 from audit.report.github import render_github
+from audit.report.html.report import render_html
 from audit.report.junit import render_junit
 from audit.report.markdown import render_markdown
 from audit.report.sarif import render_sarif
+from audit.report.summary import render_summary
 from audit.report.terminal import print_report
 from audit.report.verdicts import verdict_lines, verdict_text
 from audit.report.write import report_json
@@ -63,6 +66,9 @@ RENDERERS = {
     "github": render_github,
     "sarif": render_sarif,
     "junit": render_junit,
+    "html": render_html,
+    "summary": lambda report: render_summary(report).replace("\\", ""),
+    "badge": render_badge,
 }
 
 

@@ -153,7 +153,7 @@ def test_without_matplotlib_the_rest_is_written_and_says_so(
     given = tmp_path / "given.json"
     given.write_text(document(row_of(256), row_of(512)).as_json())
     found = bench(bench_package(), "--from", str(given))
-    assert sorted(path.name for path in found.output.iterdir()) == ["bench.json", "bench.md"]
+    assert sorted(path.name for path in found.output.iterdir()) == ["bench.html", "bench.json", "bench.md"]
 
 
 def test_a_device_has_a_file_of_its_own() -> None:

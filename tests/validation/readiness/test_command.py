@@ -15,7 +15,7 @@ def test_a_clean_model_is_ready(ready: Ready) -> None:
     run = ready("models/clean")
     assert run.code == 0, run.stdout + run.stderr
     assert run.stdout.splitlines()[-2] == "verdict: ready   score 100 %   coverage 100 %"
-    assert run.stdout.splitlines()[-1] == "written: reports/latest/readiness.json and .md"
+    assert run.stdout.splitlines()[-1] == "written: reports/latest/readiness.json, .md and .html"
     assert (run.report.verdict, run.report.score, run.report.coverage) == ("ready", 1, 1)
 
 
@@ -31,7 +31,8 @@ def test_the_report_is_written_to_the_default_folder_and_nothing_else_is(ready: 
     root: Path = ready("models/clean").root
     written = {path.relative_to(root).as_posix() for path in root.rglob("*") if path.is_file()}
     ours = {path for path in written if not path.startswith("zoo/") and path != "pyproject.toml"}
-    assert ours == {f"reports/latest/{name}" for name in (".gitignore", "readiness.json", "readiness.md")}
+    names = (".gitignore", "readiness.html", "readiness.json", "readiness.md")
+    assert ours == {f"reports/latest/{name}" for name in names}
     assert (root / "reports/latest/.gitignore").read_text() == "*\n"
 
 

@@ -1,0 +1,34 @@
+"""What every page of a report says about its own numbers: how the score is reached, and where and when it was made."""
+
+from collections.abc import Mapping
+
+from audit.report.document import Report
+
+SCORE_NOTE = (
+    "Score: the smallest share of checks passed among the areas. Coverage: the smallest share of checks that came "
+    "to a conclusion. Within an area every check weighs the same. Only `passed` earns credit."
+)
+
+
+def provenance_rows(report: Report) -> Mapping[str, str]:
+    """Return what the report was made of, by name. The texts may be the target's."""
+    provenance = report.provenance
+    environment = provenance.environment
+    dirty = " (with uncommitted changes)" if provenance.dirty else ""
+    rows = {
+        "tool": f"{report.tool.name} {report.tool.version}, report schema {report.schema_version}",
+        "command": provenance.command,
+        "commit": f"{provenance.commit or 'not in a git repository'}{dirty}",
+        "package digest": provenance.package_digest or "-",
+        "configuration digest": provenance.config_digest,
+        "seed": str(provenance.seed),
+        "auditor": f"Python {provenance.python}, torch {provenance.torch or 'not used'}",
+        "machine": f"{provenance.platform}, {provenance.machine}",
+        "started, finished": f"{provenance.started_at}, {provenance.finished_at}",
+    }
+    if environment:
+        devices = ", ".join(device.name for device in environment.devices) or "none"
+        rows["target's interpreter"] = (
+            f"Python {environment.python}, torch {environment.torch}, accelerators: {devices}"
+        )
+    return rows
