@@ -40,7 +40,8 @@ def _head(report: Report) -> Iterator[str]:
     if report.partial:
         yield f"**Partial run, no verdict: {markdown(report.partial_reason or '', _LONGEST)}**"
     else:
-        yield f"**Verdict: {verdict_text(report)}** · score {percent(report.score)} · coverage {percent(report.coverage)}"
+        shares = f"score {percent(report.score)} · coverage {percent(report.coverage)}"
+        yield f"**Verdict: {verdict_text(report)}** · {shares}"
     for line in verdict_lines(report)[:_MOST_BESIDE]:
         yield from ("", f"- {markdown(line, _LONGEST)}")
     yield from _more(len(report.missed_gates) + len(report.waivers) - _MOST_BESIDE)
