@@ -17,7 +17,7 @@ import typer
 from audit import __version__
 from audit.attention.cli import register as register_attention
 from audit.errors import EXIT_INCOMPLETE, ReaderGone, Stopped, UsageError
-from audit.options import JsonOption, PythonOption, QuietOption, TargetOption, leaving
+from audit.options import ConfigOption, JsonOption, PythonOption, QuietOption, TargetOption, leaving
 from audit.options import examples as examples_
 from audit.report.cli import report_app
 from audit.report.files import WriteError
@@ -87,6 +87,7 @@ register_init(app)
 def doctor(
     target: TargetOption = None,
     python: PythonOption = None,
+    config: ConfigOption = None,
     as_json: JsonOption = False,
     quiet: QuietOption = False,
 ) -> None:
@@ -94,7 +95,7 @@ def doctor(
     from audit.doctor import examine
 
     with leaving():
-        examine(python, target or Path("."), as_json=as_json, quiet=quiet)
+        examine(python, target or Path("."), as_json=as_json, quiet=quiet, config=config)
 
 
 def _load_command_groups() -> None:

@@ -17,6 +17,7 @@ from typing import NamedTuple
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from audit import __version__, provenance
+from audit.options import VARIABLES
 from audit.plan import Group
 from audit.results import Defect, Outcome, Result
 from audit.static.discovery import discover
@@ -42,6 +43,7 @@ _OF_THE_SHELL = frozenset(
         "WINDOWID",
         "TMUX_PANE",
         "ASTROBIO_AUDIT_CACHE",
+        *VARIABLES,  # what they say counts where it is obeyed: among the settings
     )
 )
 

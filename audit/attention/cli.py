@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from audit.options import Options, PythonOption, SeedOption, TargetAroundOption, add_command
+from audit.options import ConfigOption, Options, PythonOption, SeedOption, TargetAroundOption, add_command
 
 NamesArgument = Annotated[
     list[str] | None,
@@ -63,6 +63,7 @@ class SpecOptions:
     name: NameArgument
     target: TargetAroundOption = None
     python: PythonOption = None
+    config: ConfigOption = None
     seed: SeedOption = None
 
 

@@ -32,6 +32,7 @@ def load_target(options: SelftestOptions, *flags: str) -> Target:
         workers=options.workers,
         notebooks=options.notebooks,
         probe=options.probe,
+        config=options.config,
     )
     return target.model_copy(update={"flags": (*target.flags, *flags)})
 
