@@ -4,7 +4,6 @@ A command's body is imported when it runs: `--help` must load neither torch nor 
 """
 
 import errno
-import importlib.metadata
 import signal
 import sys
 import traceback
@@ -19,6 +18,7 @@ from audit.attention.cli import register as register_attention
 from audit.errors import EXIT_INCOMPLETE, ReaderGone, Stopped, UsageError
 from audit.options import ConfigOption, JsonOption, PythonOption, QuietOption, TargetOption, leaving
 from audit.options import examples as examples_
+from audit.plugins import COMMANDS, plugins
 from audit.report.cli import report_app
 from audit.report.files import WriteError
 from audit.report.streams import discard_output, prepare_streams
@@ -29,7 +29,6 @@ from audit.static.fixes.cli import register as register_fix
 from audit.static.rules.cli import register as register_rules
 from audit.stopping import is_stop_wanted, want_stop
 
-COMMAND_GROUP = "astrobio_audit.commands"
 EXIT_USAGE = 2
 # CI that cancels a job, and a terminal that is closed, get the same partial report as Ctrl-C.
 _STOPPING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
@@ -99,8 +98,31 @@ def doctor(
 
 
 def _load_command_groups() -> None:
-    for entry in sorted(importlib.metadata.entry_points(group=COMMAND_GROUP), key=lambda each: each.name):
-        entry.load()(app)
+    """Add the commands of other modules, our own first; of a plug-in that does not load, tell, and go on without it."""
+    for plugin in plugins(COMMANDS):
+        if plugin.is_own:
+            plugin.entry.load()(app)
+            continue
+        commands, groups = list(app.registered_commands), list(app.registered_groups)
+        if problem := plugin.read(_add_commands_of).problem:
+            app.registered_commands[:], app.registered_groups[:] = commands, groups
+            typer.echo(f"astrobio-audit: {one_line(problem, limit=None)}", err=True)
+
+
+def _add_commands_of(plugin: object) -> None:
+    """Have a plug-in add its commands.
+
+    Raises:
+        ValueError: it is no function, or a name of its commands is taken.
+    """
+    if not callable(plugin):
+        raise ValueError("it must name a function that takes the application")
+    plugin(app)
+    names = [each.name or getattr(each.callback, "__name__", "").replace("_", "-") for each in app.registered_commands]
+    names += [str(each.name) for each in app.registered_groups]
+    taken = [name for name in names if names.count(name) > 1]
+    if taken:
+        raise ValueError(f"there is a command {taken[0]} already")
 
 
 def _leave(message: str, code: int) -> NoReturn:

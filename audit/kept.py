@@ -16,7 +16,7 @@ from typing import NamedTuple
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from audit import __version__, provenance
+from audit import __version__, plugins, provenance
 from audit.options import VARIABLES
 from audit.plan import Group
 from audit.results import Defect, Outcome, Result
@@ -80,7 +80,7 @@ class KeptResults:
         given = (
             __version__, _tool_digest(), content, str(target.root), str(target.source), str(target.python),
             target.config_digest, target.device, target.device_seen, *target.flags, str(target.settings.seed),
-            _installed(target.python),
+            _installed(target.python), plugins.digest(),
             *provenance.machine(), _environment(),
         )  # fmt: skip
         self._base = "\0".join(given)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from audit.catalog import Catalog, Undeclared
 from audit.judgement import Judgement, skipped
 from audit.plan import Group, Plan, PlannedCheck, Run
+from audit.plugin_checks import plugin_checks
 from audit.results import Outcome, Subject, SubjectKind
 from audit.session import Collected
 from audit.static.inventory import InventoryItem
@@ -37,14 +38,22 @@ def plan_smoke(collected: Collected) -> Plan:
     groups.append(_of_the_whole(collected, catalog, models, package))
     classes = tuple(_reach(collected, catalog)) if models and isinstance(catalog, Catalog) else ()
     groups += [Group(subject=package, planned=classes)] if classes else []
+    plugged = tuple(_plugged())
+    groups += [Group(subject=package, planned=plugged)] if plugged else []
     return tuple(groups)
+
+
+def _plugged() -> Iterator[PlannedCheck]:
+    from validation.smoke.checks import plugged_checks
+
+    return plugin_checks("smoke", plugged_checks())
 
 
 def _waiting(package: Subject) -> Iterator[PlannedCheck]:
     from validation.smoke.beside_models import CHECKS
-    from validation.smoke.checks import MODEL_CHECKS, meta_build
+    from validation.smoke.checks import all_model_checks, meta_build
 
-    for check in (*(each.check for each in MODEL_CHECKS), *CHECKS, meta_build.CHECK):
+    for check in (*(each.check for each in all_model_checks()), *CHECKS, meta_build.CHECK):
         yield PlannedCheck.waiting(check, package, requires=declared.CHECK.id)
 
 
@@ -96,12 +105,12 @@ def _models(
     collected: Collected, catalog: Catalog | Undeclared, models: "Sequence[RegisteredModel]", package: Subject
 ) -> Iterator[Group]:
     from validation.smoke.beside_models import attention_known, captured, inside
-    from validation.smoke.checks import MODEL_CHECKS
+    from validation.smoke.checks import all_model_checks
 
     yield captured(models, package)  # first, for it takes the longest
     known = attention_known(collected, catalog)
     for model in models:
-        planned = [_planned(model, each) for each in MODEL_CHECKS]
+        planned = [_planned(model, each) for each in all_model_checks()]
         planned.insert(-1, inside(model, known))  # the last ends the process
         every = tuple(planned)
         yield Group(
