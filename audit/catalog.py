@@ -13,6 +13,9 @@ from audit.target import TABLE, Target
 
 Section = Literal["models", "attention", "data", "training"]
 
+_MAX_LISTED = 3  # entries that cannot be used
+_HOW_TO_CORRECT = "correct it in the specs; see 'Your own package' in the README"
+
 HOW_TO_DECLARE = (
     f"write a module that defines MODELS and ATTENTION and name it as `specs` in {TABLE}; "
     "see 'Your own package' in the README"
@@ -74,7 +77,30 @@ class Catalog(Frozen):
     benchmarks: dict[str, SpecEntry] | None = None  # backends of attention to be timed
     data: dict[str, SpecEntry] | None = None
     training: dict[str, TrainingEntry] | None = None
+    # For a section that is not defined, a table that is nearly called so.
+    misnamed: dict[str, str] = Field(default_factory=dict)
     path: str | None = None
+
+    def problems(self, *sections: Section) -> list[str]:
+        """Say what is wrong with each of these sections that has another name, and each entry that cannot be used."""
+        misnamed = [self.undefined(section) for section in sections if section in self.misnamed]
+        return misnamed + [
+            f"{section.upper()}[{name!r}]: {entry.problem}"
+            for section in sections
+            for name, entry in sorted(_entries(self, section).items())
+            if entry.problem
+        ]
+
+    def undefined(self, section: Section) -> str:
+        """Say that a section is not defined, and what is nearly called so."""
+        near = self.misnamed.get(section)
+        hint = f"; {near} is no section, did you mean {section.upper()}?" if near else ""
+        return f"the specs do not define {section.upper()}{hint}"
+
+
+def _entries(catalog: Catalog, section: Section) -> Mapping[str, SpecEntry]:
+    entries: Mapping[str, SpecEntry] | None = getattr(catalog, section)
+    return entries or {}
 
 
 class Undeclared(Exception):
@@ -96,18 +122,49 @@ def read_catalog(target: Target, probe: Probe) -> Catalog:
         raise Undeclared(error("the target declares no specs, so no model was built", fix=HOW_TO_DECLARE))
     try:
         reply = probe.call("describe_specs", module=target.settings.specs)
-        return Catalog.model_validate(reply)
+        return _with_contracts_read(Catalog.model_validate(reply))
     except ProbeFailure as failure:
         raise Undeclared(error(f"specs {target.settings.specs}: {describe_failure(failure, target)}")) from failure
     except TargetRaised as raised:
         reason = f"specs {target.settings.specs}: {describe_raised(raised, target)}"
         place = location_of(raised, target)
-        judge = error if raised.is_of_the_machine else failed
+        # That there is no such module is a mistake in the configuration, and nothing that the specs do.
+        judge = error if raised.is_of_the_machine or _is_missing(target.settings.specs, raised) else failed
         raise Undeclared(judge(reason, location=place)) from raised
     except ValidationError as invalid:
         raise Undeclared(
             error(f"specs {target.settings.specs}: unreadable reply: {invalid.errors()[0]['msg']}")
         ) from invalid
+
+
+def _is_missing(specs: str, raised: TargetRaised) -> bool:
+    """Whether an exception says that the specs module, or a package around it, is not there."""
+    parts = specs.split(".")
+    names = {".".join(parts[:count]) for count in range(1, len(parts) + 1)}
+    said = raised.message.partition(";")[0]  # behind it: a package around it is a module
+    return raised.type_name == "ModuleNotFoundError" and said in {f"No module named {name!r}" for name in names}
+
+
+def _with_contracts_read(catalog: Catalog) -> Catalog:
+    """Return the catalogue, in which an entry of ATTENTION whose contract cannot be read says why."""
+    from audit.attention.contract import read_contract  # which reads entries of this module
+
+    read = {
+        name: entry
+        if entry.problem or not isinstance(problem := read_contract(entry), str)
+        else entry.model_copy(update={"problem": problem})
+        for name, entry in (catalog.attention or {}).items()
+    }
+    return catalog if catalog.attention is None else catalog.model_copy(update={"attention": read})
+
+
+def unusable(catalog: Catalog, *sections: Section) -> Judgement | None:
+    """Return the error that what cannot be used in these sections is due to; None where all can be."""
+    problems = catalog.problems(*sections)
+    if not problems:
+        return None
+    more = f"; {len(problems) - _MAX_LISTED} more" if len(problems) > _MAX_LISTED else ""
+    return error("; ".join(problems[:_MAX_LISTED]) + more, fix=_HOW_TO_CORRECT)
 
 
 def judge_section(catalog: Catalog | Undeclared, section: Section, *, may_be_empty: bool) -> Judgement:
@@ -123,7 +180,9 @@ def judge_section(catalog: Catalog | Undeclared, section: Section, *, may_be_emp
     entries: Mapping[str, SpecEntry] | None = getattr(catalog, section)
     name = section.upper()
     if entries is None:
-        return error(f"the specs do not define {name}", fix=HOW_TO_DECLARE)
+        return error(catalog.undefined(section), fix=HOW_TO_DECLARE)
+    if trouble := unusable(catalog, section):
+        return trouble
     if not entries and may_be_empty:
         return not_applicable(f"the specs declare that there is nothing of this kind: {name} is empty")
     return judged(

@@ -15,7 +15,7 @@ import typer
 
 from audit import __version__
 from audit.attention.cli import register as register_attention
-from audit.errors import EXIT_INCOMPLETE, ReaderGone, Stopped, UsageError
+from audit.errors import EXIT_INCOMPLETE, ReaderGone, Stopped, Unfinished, UsageError
 from audit.options import ConfigOption, JsonOption, PythonOption, QuietOption, TargetOption, leaving
 from audit.options import examples as examples_
 from audit.plugins import COMMANDS, plugins
@@ -158,7 +158,7 @@ def main() -> None:
             sys.stdout.flush()  # here, where a full disk can still be reported
     except UsageError as error:
         _leave_with_line(error, EXIT_USAGE)
-    except WriteError as error:
+    except (WriteError, Unfinished) as error:
         _leave_with_line(error, EXIT_INCOMPLETE)
     except ReaderGone:
         discard_output()

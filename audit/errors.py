@@ -7,6 +7,10 @@ class UsageError(Exception):
     """Something the user can correct: what is wrong, where, and what to do, in one line; exit code 2."""
 
 
+class Unfinished(Exception):
+    """Nothing could be concluded, and neither the options nor the configuration are why; exit code 3."""
+
+
 class Stopped(Exception):
     """The user stopped the command where there was nothing to report yet; exit code 3."""
 

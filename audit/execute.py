@@ -1,5 +1,6 @@
 """Carries out a plan: groups side by side, each in a probe of its own, every planned check ending in a result."""
 
+import functools
 import itertools
 import shlex
 import threading
@@ -9,7 +10,7 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from queue import SimpleQueue
 
-from audit.gateway import Limits, Probe, ProbeFailure, TargetRaised
+from audit.gateway import Limits, Probe, ProbeFailure, TargetRaised, templates
 from audit.judgement import Judgement, error, skipped
 from audit.kept import KeptResults
 from audit.plan import Group, Plan, PlanKey, PlannedCheck, Run
@@ -36,6 +37,14 @@ def open_probe(target: Target, *, side_by_side: int = 1) -> Probe:
         forks=settings.forks,
         device=target.device,
     )
+
+
+def prepare_forks(target: Target, ahead: Sequence[str]) -> None:
+    """Begin to start what forks processes that have imported these modules; returns at once."""
+
+    if target.settings.forks:
+        start = functools.partial(templates.ready, target.python, lambda: True, ahead)
+        threading.Thread(target=start, name="audit-prepare", daemon=True).start()
 
 
 class Execution:
@@ -105,7 +114,7 @@ class Execution:
                 probe.kill()
             pool.shutdown(wait=True)
             for probe in self._probes:
-                probe.close()
+                probe.end()
 
     def _run_group(self, group: Group) -> None:
         known = self._kept.of(group) if self._kept else None
@@ -120,6 +129,7 @@ class Execution:
         probe = self._idle.get()
         try:
             probe.close()  # what one subject does to its process is not done to the next
+            probe.ahead = group.ahead
             probe.read.forget()
             name = group.subject.name
             run = Run(

@@ -1,6 +1,7 @@
 """The list of checks that should be carried out, made before any of them runs."""
 
-from collections.abc import Callable, Iterable, Sequence
+import difflib
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
 
 from audit.errors import UsageError
@@ -56,12 +57,14 @@ class PlannedCheck:
 class Group:
     """Checks carried out in order by one process; most groups are the checks of one subject.
 
-    `conclude` is called with all their results where some have failed.
+    `conclude` is called with all their results where some have failed. `ahead` names modules of the interpreter that
+    the process will import anyhow: in a fork they are there. No check that is about imports may be among them.
     """
 
     subject: Subject
     planned: tuple[PlannedCheck, ...]
     conclude: Conclude | None = None
+    ahead: tuple[str, ...] = ()
 
 
 Plan = tuple[Group, ...]
@@ -72,7 +75,7 @@ def select(plan: Plan, *, only: Iterable[str] = (), subjects: Iterable[str] = ()
 
     Args:
         plan: the whole plan.
-        only: check ids or areas.
+        only: check ids, areas, or ids without their area, which mean the checks of every area that are called so.
         subjects: names of subjects.
 
     Raises:
@@ -85,9 +88,7 @@ def select(plan: Plan, *, only: Iterable[str] = (), subjects: Iterable[str] = ()
     for wanted in subjects:
         if wanted not in names:
             raise UsageError(f"--subject {wanted}: no such subject; there are: {_listed(names)}")
-    for wanted in only:
-        if not any(_matches(check, wanted) for check in checks):
-            raise UsageError(f"--only {wanted}: no such check or area; there are: {_listed(checks)}")
+    only = tuple(check for wanted in only for check in _checks_called(wanted, checks))
     groups = (_reduced(group, only, subjects) for group in plan)
     selected = tuple(group for group in groups if group.planned)
     if not selected:
@@ -106,6 +107,23 @@ def _reduced(group: Group, only: Sequence[str], subjects: Sequence[str]) -> Grou
         if planned.check.id in wanted:
             wanted.update(planned.requires)
     return replace(group, planned=tuple(p for p in of_subject if p.check.id in wanted))
+
+
+def _checks_called(wanted: str, checks: Collection[str]) -> tuple[str, ...]:
+    """Return the area or checks that `wanted` means.
+
+    Raises:
+        UsageError: it means none; the message names the nearest, or what there is where nothing is near.
+    """
+    if any(_matches(check, wanted) for check in checks):
+        return (wanted,)
+    if found := sorted(check for check in checks if check.partition(".")[2] == wanted):
+        return tuple(found)
+    whole = {check.partition(".")[2]: check for check in sorted(checks)} | {check: check for check in checks}
+    names = whole | {check.partition(".")[0]: check.partition(".")[0] for check in checks}
+    near = dict.fromkeys(names[each] for each in difflib.get_close_matches(wanted.lower(), names))
+    hint = f"did you mean {' or '.join(near)}?" if near else f"there are: {_listed(checks)}"
+    raise UsageError(f"--only {wanted}: no such check or area; {hint}")
 
 
 def _matches(check: str, wanted: str) -> bool:

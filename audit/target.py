@@ -15,6 +15,7 @@ from audit.configuration import TABLE as TABLE
 from audit.configuration import Table, first_problem, read_table, shortened
 from audit.errors import UsageError
 from audit.gates import Gates
+from audit.missing_module import missing_module
 from audit.waivers import Waiver
 
 _MAX_MIB = 2**30  # a petabyte: the byte count still fits what the kernel takes as a limit
@@ -154,6 +155,10 @@ class Target(BaseModel):
                 + _candidates(root)
             )
         source = _find_source(root, settings.source, settings.package)
+        if settings.specs and (missing := missing_module(source, settings.specs)):
+            raise UsageError(
+                f"{config or root / 'pyproject.toml'}: {TABLE} specs: {shortened(settings.specs)}: {missing}"
+            )
         return cls(
             root=root,
             source=source,

@@ -94,6 +94,7 @@ class Answered:
     outputs: dict[int, Tensor] = field(default_factory=dict)
     reasons: dict[int, str] = field(default_factory=dict)
     raised: dict[int, TargetRaised] = field(default_factory=dict)
+    settled: dict[int, Settled] = field(default_factory=dict)
     state: Mapping[str, Tensor] = field(default_factory=dict)
     called: frozenset[int] = frozenset()  # cases in which a stand-in was called
     dtypes: frozenset[str] = frozenset()
@@ -118,17 +119,24 @@ def versions(run: Run) -> Mapping[str, str]:
 
 
 def surveyed(subject: AttentionSubject, run: Run, dtype: Dtype, case: Case) -> Survey:
-    """Ask the probe which branches the subject has; raises what `Probe.call` does."""
+    """Ask the probe which branches the subject has.
+
+    Raises:
+        Settled: another class is built than was declared.
+        ProbeFailure, TargetRaised: as `Probe.call` does.
+    """
     tensors = subject.as_sent(case, dtype).tensors
     keys: dict[str, Plain] = {name: name for name in tensors}
     reply = run.probe.call(
         "attention_branches",
         subject=dict(subject.source),
+        declared=subject.declared,
         seed=run.seed,
         dtype=dtype,
         calls=[{"kind": "forward", "is_causal": case.is_causal, **keys}],
         tensors=save_safetensors({name: tensor.contiguous() for name, tensor in tensors.items()}),
     )
+    subject.refuse_another(reply)
     try:
         return Survey.model_validate(reply)
     except ValidationError as invalid:
@@ -202,6 +210,7 @@ def answered(subject: AttentionSubject, run: Run, dtype: Dtype, branch: Branch, 
             found.reasons[index] = f"it raised {raised}"
             continue
         except Settled as settled:
+            found.settled[index] = settled
             found.reasons[index] = str(settled)
             continue
         except ProbeFailure as failure:

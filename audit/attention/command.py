@@ -13,7 +13,7 @@ from audit.attention.named import Named, item_named, read_names
 from audit.attention.plan import plan_attention, plan_named
 from audit.attention.spec_stub import spec_stub
 from audit.command import conduct_shown, deliver, prepare_output, run_area
-from audit.errors import UsageError
+from audit.errors import Unfinished, UsageError
 from audit.execute import open_probe
 from audit.gateway import ProbeFailure, TargetRaised
 from audit.session import Collected, Request
@@ -87,6 +87,7 @@ def print_spec(options: SpecOptions) -> None:
 
     Raises:
         UsageError: the name or the configuration needs correcting.
+        Unfinished: the target's process ended before it could tell anything.
         typer.Exit: 0 where it can be built and called as printed, 1 where something is left to write.
     """
     (named,) = read_names([options.name])
@@ -98,7 +99,7 @@ def print_spec(options: SpecOptions) -> None:
         with open_probe(tree, side_by_side=1) as probe:
             reply = ask(probe, place, named.qualname, seed=tree.settings.seed)
     except (ProbeFailure, TargetRaised) as failure:
-        raise UsageError(f"{options.name}: {failure}") from failure
+        raise Unfinished(f"{options.name}: {failure}") from failure
     finally:
         collected.close()
     typer.echo(spec_stub(reply, root=tree.root, settings=tree.settings), nl=False)

@@ -1,5 +1,6 @@
 """What an attention mechanism promises: everything that the oracle must know to compute the same function."""
 
+import difflib
 from typing import Annotated, Literal, Self
 
 from pydantic import Field, FiniteFloat, ValidationError, model_validator
@@ -10,6 +11,7 @@ from audit.results import Frozen
 PositiveInt = Annotated[int, Field(gt=0)]
 PositiveFinite = Annotated[FiniteFloat, Field(gt=0)]
 Dtype = Literal["float32", "bfloat16", "float16"]
+_MAX_SHOWN = 60  # letters of a value that is refused
 
 
 class Projections(Frozen):
@@ -167,18 +169,43 @@ def published_slopes(heads: int) -> tuple[float, ...]:
 
 def read_contract(entry: SpecEntry) -> Contract | str:
     """Return the contract of a specs' entry, or one line that says what is wrong with it."""
+    # Strictly: read kindly, "no" is False and "yes" True, and any other text that is meant to be one is neither.
+    given = {key: tuple(each) if isinstance(each, list) else each for key, each in (entry.contract or {}).items()}
     try:
-        contract = Contract.model_validate(entry.contract)
+        contract = Contract.model_validate(given, strict=True)
     except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(_on_one_line(str(part)) for part in first["loc"])
-        return f"contract: {where + ': ' if where else ''}{first['msg']}"
+        return f"contract: {_problem(error)}"
     if entry.declared_class and contract.embed_dim is None:
         return "contract: embed_dim: a module's contract needs the width of its input"
     for name in ("num_heads", "num_kv_heads", "head_dim", "is_causal"):
         if getattr(contract, name) is None:
             return f"contract: {name}: Field required"
     return contract
+
+
+def _problem(error: ValidationError) -> str:
+    """Return what is wrong with a contract, in one line: all unknown keys, else the first value."""
+    errors = error.errors()
+    unknown = [each["loc"] for each in errors if each["type"] == "extra_forbidden"]
+    if unknown:
+        return "unknown key " + ", ".join(map(_with_nearest, unknown))
+    first = errors[0]
+    where = ".".join(_on_one_line(str(part)) for part in first["loc"])
+    # What several fields say together is told of the whole contract.
+    return f"{where}: {first['msg']}, got {_shortened(repr(first['input']))}" if where else first["msg"]
+
+
+def _with_nearest(place: tuple[int | str, ...]) -> str:
+    """Return an unknown key, where it is, and the known one that is most like it."""
+    *around, key = map(str, place)
+    known = Projections.model_fields if around else Contract.model_fields
+    near = difflib.get_close_matches(key, known, n=1)
+    shown = ".".join(map(_on_one_line, (*around, key)))
+    return f"{shown} (did you mean {near[0]}?)" if near else shown
+
+
+def _shortened(text: str) -> str:
+    return text if len(text) <= _MAX_SHOWN else text[: _MAX_SHOWN - 3] + "..."
 
 
 def _on_one_line(key: str) -> str:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from audit.errors import UsageError
 from audit.session import Collected
-from audit.static.definitions import find_function
+from audit.static.definitions import find_class, find_function
 from audit.static.inventory import InventoryItem, InventoryKind
 
 _MARK = "::"
@@ -65,6 +65,8 @@ def item_named(collected: Collected, name: Named) -> InventoryItem:
         line, digest, form = found.line, found.digest, "class"
     elif function := find_function(file, name.qualname):
         line, digest, form = function.line, function.digest, "function"
+    elif behind := find_class(file, name.qualname):  # an exit before it, of which its import tells
+        line, digest, form = behind.line, behind.digest, "class"
     else:
         there = sorted(classes)
         listed = ", ".join(there[:_MOST_LISTED]) + (

@@ -68,6 +68,7 @@ class Built:
     unread: frozenset[str] = frozenset()  # those that no source of the module reads
     seen: tuple[frozenset[str], ...] = ()  # in each call, the functions of stand-ins that were called
     seen_dtypes: frozenset[str] = frozenset()  # of what they were called with
+    not_finite: str | None = None  # the check that told where the output is no number; empty where it is one
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -192,10 +193,7 @@ class AttentionSubject:
             tensors=_bytes(blob),
             opened=opened,
         )
-        built = reply.get("class")
-        if not self.is_function and built != self.declared:
-            what = f"the specs declare {self.declared} and build {built!s}: a stand-in is not judged"
-            raise Settled(error(what, fix="build the declared class"))
+        self.refuse_another(reply)
         count = reply.get("parameters")
         self.built.parameters = count if isinstance(count, int) else None
         self.built.layers, self.built.detached, self.built.unread = (
@@ -212,6 +210,17 @@ class AttentionSubject:
         )
         check_weights(self.contract, answers.state)
         return answers
+
+    def refuse_another(self, reply: Mapping[str, Plain]) -> None:
+        """Read which class the probe has built.
+
+        Raises:
+            Settled: it is another one than was declared, which the probe has not called.
+        """
+        built = reply.get("class")
+        if not self.is_function and built != self.declared:
+            what = f"the specs declare {self.declared} and build {built!s}: a stand-in is not judged"
+            raise Settled(error(what, fix="build the declared class"))
 
     def _shape(self, case: Case) -> tuple[int, ...]:
         """Return the shape that the output must have; that of a module without specs may have any width, -1."""

@@ -17,7 +17,7 @@ from audit.attention.contract import Dtype
 from audit.attention.subject import BATCH_SIZE, LENGTH, SHORT, AttentionSubject, Case
 from audit.gateway import Probe, ProbeFailure, TargetRaised
 from audit.gateway.client import Plain
-from audit.judgement import Judgement, error, not_applicable, skipped
+from audit.judgement import Judgement, not_applicable, skipped
 from audit.plan import Run
 from audit.raised import judge_raised
 from audit.results import Location
@@ -186,9 +186,7 @@ def _traced(
         )
     except TargetRaised as raised:  # what a call that raises means, other properties say
         raise Settled(judge_raised(raised, run.target, phases=())) from raised
-    built = reply.get("class")
-    if not subject.is_function and built != subject.declared:
-        raise Settled(error(f"the specs declare {subject.declared} and build {built!s}: a stand-in is not judged"))
+    subject.refuse_another(reply)
     count = reply.get("parameters")
     subject.built.parameters = count if isinstance(count, int) else None
     return read_traces(reply, [bool(extra.get("may_raise")) for _, extra in calls])

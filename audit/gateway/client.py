@@ -15,6 +15,7 @@ from execnet.gateway_base import DumpError
 from execnet.gateway_bootstrap import bootstrap
 
 from audit.gateway import templates
+from audit.gateway.forks import Template
 from audit.gateway.limits import Limits
 from audit.gateway.outcomes import ProbeFailure, RaisedAt, TargetRaised
 from audit.gateway.processes import TargetProcess
@@ -89,15 +90,17 @@ class Probe:
         self._unusable: ProbeFailure | None = None
         self._killed = threading.Event()
         self._beside: dict[str, Self] = {}
+        self._lasting: dict[str, Self] = {}
         self.read = FilesRead()
+        self.ahead: tuple[str, ...] = ()  # modules that a fork has imported before it is one; of the next child
 
     def __enter__(self) -> Self:
         """Return the probe itself."""
         return self
 
     def __exit__(self, *_: object) -> None:
-        """End the child."""
-        self.close()
+        """End the child, and those of probes that last."""
+        self.end()
 
     def call(self, procedure: str, /, *, timeout_s: float | None = None, **arguments: Plain) -> Mapping[str, Plain]:
         """Run `procedure` in the child and return its reply.
@@ -138,12 +141,20 @@ class Probe:
 
     def beside(self, name: str) -> Self:
         """Return a probe with a child of its own, the same for the same name; `kill` and `close` end both."""
-        if name not in self._beside:
-            other = copy.copy(self)
-            other._process = other._channel = other._unusable = None
-            other._beside = {}
-            self._beside[name] = other
-        return self._beside[name]
+        return self._beside.setdefault(name, self._another())
+
+    def lasting(self, name: str) -> Self:
+        """Return one that `close` leaves alone: for what is slow to begin, and is asked of one subject after another.
+
+        What one of them does to the process may reach the next: what looks wrong there must be seen in a new one.
+        """
+        return self._lasting.setdefault(name, self._another())
+
+    def _another(self) -> Self:
+        other = copy.copy(self)
+        other._process = other._channel = other._unusable = None
+        other._beside, other._lasting = {}, {}
+        return other
 
     def kill(self) -> None:
         """End the child at once, from any thread; a call in flight raises ProbeFailure."""
@@ -164,6 +175,13 @@ class Probe:
         if channel:
             channel.gateway.join(timeout=_END_TIMEOUT_S)
 
+    def end(self) -> None:
+        """Close this probe and all that it has given."""
+        self.close()
+        for other in self._lasting.values():
+            other.end()
+        self._lasting.clear()
+
     def _make_ready(self) -> None:
         """Start a child where there is none, or where the last has ended or has spoken without being asked."""
         if self._killed.is_set():
@@ -183,7 +201,7 @@ class Probe:
     def _start(self) -> None:
         name = self._python.name
         self._calls = 0
-        template = templates.ready(self._python, lambda: not self._killed.is_set()) if self._forks else None
+        template = self._template() if self._forks else None
         if self._killed.is_set():
             raise self._failure(None)
         self._process = process = TargetProcess(self._python, self._limits, template)
@@ -217,6 +235,14 @@ class Probe:
             raise ended.failure from ended
         except TargetRaised as error:
             raise self._failure(f"the probe cannot run in {name}: {error}") from error
+
+    def _template(self) -> Template | None:
+        def is_wanted() -> bool:
+            return not self._killed.is_set()
+
+        template = templates.ready(self._python, is_wanted, self.ahead)
+        # One that has imported more may not be able to fork.
+        return template or (templates.ready(self._python, is_wanted) if self.ahead else None)
 
     def _ask(self, question: tuple[object, ...], procedure: str, limits: Limits) -> Mapping[str, Plain]:
         """Send a question and return the answer to it, within the limits."""

@@ -12,7 +12,7 @@ import socket
 import subprocess
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import IO
 
@@ -92,8 +92,9 @@ class Forked:
 class Template:
     """A process that has imported what the target's processes begin with, and forks them."""
 
-    def __init__(self, python: Path, environment: dict[str, str]) -> None:
-        """Start it."""
+    def __init__(self, python: Path, environment: dict[str, str], ahead: Sequence[str] = ()) -> None:
+        """Start it; it imports the modules in `ahead` beside torch."""
+        self._ahead = tuple(ahead)
         self._connection, theirs = socket.socketpair()
         said, says = os.pipe()
         self._said = said
@@ -120,7 +121,7 @@ class Template:
 
     def _describe(self) -> None:
         with contextlib.suppress(OSError):  # it has ended
-            self._connection.sendall(template_line(self._said))
+            self._connection.sendall(template_line(self._said, self._ahead))
 
     def _says(self, word: bytes, within_s: float, is_wanted: Callable[[], bool]) -> bool:
         deadline = time.monotonic() + within_s

@@ -1,6 +1,7 @@
 """The probe's sources, as they are sent into the child."""
 
 import functools
+from collections.abc import Sequence
 from pathlib import Path
 
 from audit import probe
@@ -28,11 +29,12 @@ def bootstrap_source() -> str:
     return (_FOLDER / "bootstrap.py").read_text()
 
 
-def template_line(said: int) -> bytes:
+def template_line(said: int, ahead: Sequence[str] = ()) -> bytes:
     """Return the line that makes a Python that waits for execnet's first line a template of such.
 
     Args:
         said: descriptor, in that process, from which what it prints can be read.
+        ahead: modules that it imports beside torch.
     """
     program = f"""
 def _template():
@@ -43,7 +45,7 @@ def _template():
     from types import SimpleNamespace
     serve = executed({(_FOLDER / "template.py").read_text()!r})["serve"]
     supervisor = SimpleNamespace(**executed({Path(supervisor.__file__).read_text()!r}))
-    serve(supervisor, executed({bootstrap_source()!r}), {sources()!r}, {said})
+    serve(supervisor, executed({bootstrap_source()!r}), {sources()!r}, {said}, {tuple(ahead)!r})
 _template()
 del _template
 globals().pop("__warningregistry__", None)

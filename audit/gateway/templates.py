@@ -1,10 +1,11 @@
-"""The templates of this process: one for each interpreter and environment, started when it is first asked for."""
+"""The templates of this process: one for each interpreter, environment and set of modules, once it is asked for."""
 
 import atexit
 import os
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 from audit.gateway.commands import environment
@@ -13,41 +14,58 @@ from audit.gateway.forks import Template
 _MOST = 4  # each holds torch in memory
 _POLL_S = 0.05
 
-_templates: dict[tuple[object, ...], Template | None] = {}  # None: such a one cannot fork
+_Key = tuple[object, ...]
+
+_templates: dict[_Key, Template | None] = {}  # None: such a one cannot fork
 _retired: list[Template] = []
-_lock = threading.Lock()
+_lock = threading.Lock()  # of the two above; held for moments
+_starting: dict[_Key, threading.Lock] = {}  # one template of a kind starts at a time, beside those of other kinds
 
 
-def ready(python: Path, is_wanted: Callable[[], bool]) -> Template | None:
+def ready(python: Path, is_wanted: Callable[[], bool], ahead: Sequence[str] = ()) -> Template | None:
     """Return a template that can fork; None where there can be none, or where it is not wanted any more.
 
     What torch and Python read when they start, they read in the template: whoever has another environment, or may run
-    on other cores, has another template.
+    on other cores, has another template. So has who wants other modules imported ahead.
     """
     if not _can_fork():
         return None
-    while not _lock.acquire(timeout=_POLL_S):
-        if not is_wanted():
+    variables = environment()
+    cores = frozenset(os.sched_getaffinity(0))
+    key = (os.getpid(), _identity(python), cores, tuple(ahead), *sorted(variables.items()))
+    with _lock:
+        own = _starting.setdefault(key, threading.Lock())
+    with _held(own, is_wanted) as is_held:
+        if not is_held:
             return None
-    try:
-        variables = environment()
-        key = (os.getpid(), _identity(python), frozenset(os.sched_getaffinity(0)), *sorted(variables.items()))
-        known = _templates.get(key)
-        if key in _templates and (known is None or known.is_alive):
-            return known
+        with _lock:
+            known = _templates.get(key)
+            if key in _templates and (known is None or known.is_alive):
+                return known
         if known:
             known.end()
-        _retire_all_but(_MOST - 1)
-        template = Template(python, variables)
-        if template.becomes_ready(is_wanted):
-            _templates[key] = template
-        else:
+        template = Template(python, variables, ahead)
+        is_ready = template.becomes_ready(is_wanted)
+        if not is_ready:
             template.end()
-            if is_wanted():
-                _templates[key] = None
-        return _templates.get(key)
+        with _lock:
+            if is_ready or is_wanted():
+                _templates.pop(key, None)
+                _retire_all_but(_MOST - 1)
+                _templates[key] = template if is_ready else None
+            return _templates.get(key)
+
+
+@contextmanager
+def _held(lock: threading.Lock, is_wanted: Callable[[], bool]) -> Iterator[bool]:
+    """Hold a lock; False where it is not wanted any more before it can be had."""
+    while not (is_held := lock.acquire(timeout=_POLL_S)) and is_wanted():
+        pass
+    try:
+        yield is_held
     finally:
-        _lock.release()
+        if is_held:
+            lock.release()
 
 
 def end() -> None:

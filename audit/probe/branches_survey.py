@@ -77,11 +77,14 @@ class _Counting(TorchFunctionMode):
 
 
 def survey(
-    subject: dict[str, object], seed: int, dtype: str, calls: list[dict[str, object]], tensors: bytes
+    subject: dict[str, object], declared: str, seed: int, dtype: str, calls: list[dict[str, object]], tensors: bytes
 ) -> dict[str, object]:
     """Build the subject, make the calls, and tell what other branches its source names.
 
+    A module of another class than `declared` is not called.
+
     Returns:
+        `class`: of the module that was built;
         `sdpa`: how often torch's fused attention was called, `sdpa_dtypes`: in which dtypes; `libraries`: those that
         the source names, `cuda`: whether
         it asks for a GPU; `guards_sdpa`: None, or where it asks whether torch has fused attention, `import` or `call`;
@@ -90,6 +93,8 @@ def survey(
         that have no stand-in here and are not installed.
     """
     callee = callee_of(subject, seed, dtype)
+    if callee.identity["class"] not in (None, declared):
+        return callee.identity
     inputs = load_tensors(tensors)
     counting = _Counting()
     with phase("forward"), torch.no_grad(), counting:
@@ -102,6 +107,7 @@ def survey(
     texts = sorted({_file_text(each) for each in owned})
     libraries = [name for name, pattern in _MENTIONS.items() if any(pattern.search(text) for text in texts)]
     return {
+        "class": callee.identity["class"],
         "sdpa": counting.count,
         "sdpa_dtypes": sorted(counting.dtypes),
         "libraries": libraries,

@@ -36,34 +36,46 @@ def build(specs: str, name: str, seed: int) -> dict[str, object]:
     }
 
 
-def repeat(specs: str, name: str, seed: int, batch_size: int) -> dict[str, object]:
-    """Run the model several times on one batch and once on another, all in eval mode; return tensors of the runs.
+def once(specs: str, name: str, seed: int, batch_size: int) -> dict[str, object]:
+    """Run the model on one batch and on another, in eval mode; return tensors of both runs.
 
-    `second` is the first run that differs from `first` in a bit, else the last. `overwritten` names the inputs that the
-    first run changed; `same_inputs` tells whether the specs gave every run the batch of the first. Where both batches
-    give the same output, `first_disturbed` and `other_disturbed` are those of the model with noise on its parameters:
-    a last layer that begins as zero hides what comes before it.
+    `overwritten` names the inputs that the first run changed. Where both batches give the same output,
+    `first_disturbed` and `other_disturbed` are those of the model with noise on its parameters: a last layer that
+    begins as zero hides what comes before it.
     """
     model = built(specs, name, seed).eval()
     inputs = inputs_of(specs, name, seed, batch_size)
-    before = {key: digest(tensor) for key, tensor in flatten(inputs, "inputs").items()}
+    before = _digests(inputs)
     first = dump(flatten(forward(model, inputs)))  # taken before the next run, which may write into the same memory
-    overwritten = [key for key, tensor in flatten(inputs, "inputs").items() if before.get(key) != digest(tensor)]
-    same = True
-    second = first
-    for _ in range(_REPEATS):
-        again = inputs_of(specs, name, seed, batch_size)
-        same = same and before == {key: digest(tensor) for key, tensor in flatten(again, "inputs").items()}
-        second = dump(flatten(forward(model, again)))
-        if second != first:
-            break
-    reply: dict[str, object] = {"first": first, "second": second, "overwritten": overwritten, "same_inputs": same}
+    after = _digests(inputs)
+    reply: dict[str, object] = {"first": first, "overwritten": [key for key in after if before.get(key) != after[key]]}
     reply["other"] = dump(flatten(forward(model, inputs_of(specs, name, seed + 1, batch_size))))
     if reply["other"] == first:
         _disturb(model, seed)
         for key, each in (("first_disturbed", seed), ("other_disturbed", seed + 1)):
             reply[key] = dump(flatten(forward(model, inputs_of(specs, name, each, batch_size))))
     return reply
+
+
+def repeat(specs: str, name: str, seed: int, batch_size: int) -> dict[str, object]:
+    """Run the model several times on one batch, in eval mode; return tensors of the runs.
+
+    `second` is the first run that differs from `first` in a bit, else the last. `same_inputs` tells whether the specs
+    gave every run the batch of the first.
+    """
+    model = built(specs, name, seed).eval()
+    inputs = inputs_of(specs, name, seed, batch_size, anew=True)
+    before = _digests(inputs)
+    first = dump(flatten(forward(model, inputs)))
+    same = True
+    second = first
+    for _ in range(_REPEATS):
+        again = inputs_of(specs, name, seed, batch_size, anew=True)
+        same = same and before == _digests(again)
+        second = dump(flatten(forward(model, again)))
+        if second != first:
+            break
+    return {"first": first, "second": second, "same_inputs": same}
 
 
 def backward(specs: str, name: str, seed: int, batch_size: int) -> dict[str, object]:
@@ -177,6 +189,10 @@ def reached(specs: str, name: str, seed: int, batch_size: int) -> dict[str, obje
         sys.setprofile(None)
         handle.remove()
     return {"classes": [list(pair) for pair in sorted(classes)]}
+
+
+def _digests(inputs: Mapping[str, object]) -> dict[str, str]:
+    return {key: digest(tensor) for key, tensor in flatten(inputs, "inputs").items()}
 
 
 def _disturb(model: torch.nn.Module, seed: int) -> None:

@@ -5,7 +5,9 @@ from collections.abc import Mapping
 import torch
 from torch.nn.parameter import is_lazy
 
+from . import kept_batches
 from . import specs as specs_
+from .kept_batches import made
 from .phases import phase
 
 # Bound before the target's code runs, like those in `tensors`.
@@ -35,11 +37,11 @@ def built(specs: str, name: str, seed: int) -> torch.nn.Module:
     return model
 
 
-def inputs_of(specs: str, name: str, seed: int, batch_size: int) -> Mapping[str, object]:
-    """Return a batch that the specs make with the seed."""
-    spec = specs_.entry(specs, "MODELS", name)
+def inputs_of(specs: str, name: str, seed: int, batch_size: int, *, anew: bool = False) -> Mapping[str, object]:
+    """Return a batch that the specs make with the seed; `anew`, or a copy of the one that they made before."""
+    make = specs_.function(specs_.entry(specs, "MODELS", name), "inputs")
     with phase("inputs"):
-        inputs = specs_.function(spec, "inputs")(batch_size, torch.Generator().manual_seed(seed))
+        inputs = made(make, batch_size, seed) if anew else kept_batches.batch(make, batch_size, seed)
         if not isinstance(inputs, Mapping):
             raise SpecError(f"'inputs' returned {type(inputs).__name__}, not a dict of forward's arguments")
     return inputs

@@ -104,15 +104,17 @@ def procedures_by_name() -> dict[str, Procedure]:
     from .benchmark import attention as benchmark_attention
     from .benchmark import ceilings, machine
     from .benchmark import models as benchmark_models
-    from .guess import find
-    from .tracing import trace
+    from .guess import find, whole
+    from .tracing import not_finite, trace
     from .training.procedures import PROCEDURES as TRAINING
 
     return {
         "environment": environment.environment,
         "import_module": specs.import_module,
         "describe_specs": specs.describe,
+        "model_find": whole.find,
         "model_build": models.build,
+        "model_once": models.once,
         "model_repeat": models.repeat,
         "model_backward": models.backward,
         "model_step": models.step,
@@ -150,6 +152,7 @@ def procedures_by_name() -> dict[str, Procedure]:
         "attention_library_versions": libraries.versions,
         "attention_trace": branches.forcing(trace.attention_trace),
         "attention_cores": trace.attention_cores,
+        "attention_not_finite": branches.forcing(not_finite.first_not_finite),
         "attention_reproduce": reproducing.reproduce,
         "benchmark_device": machine.device,
         "benchmark_ceilings": ceilings.measured,

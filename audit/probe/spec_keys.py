@@ -1,7 +1,8 @@
-"""The keys that an entry of MODELS or DATA may have beside those it must have."""
+"""The keys that an entry of MODELS or DATA may have beside those it must have, and what is said of unknown ones."""
 
+import difflib
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 
 from . import spec_behaviour
 from .plain import plain
@@ -11,6 +12,40 @@ DATA_KEYS = ("class", "build", "item", "splits", "random")
 DATA_REQUIRED = ("class", "build")
 DATA_CALLABLE = ("item", "splits")
 _KINDS_OF_DEVICE = ("cpu", "cuda")
+# Of ten letters two may be others: ATENTION and MODLES are found, DATASETS is no DATA.
+_ALIKE = 0.8
+
+
+def unknown_problem(given: Iterable[object], known: Sequence[str]) -> str | None:
+    """Return what is said of keys that are not known, each with the nearest that is; None where all are."""
+    unknown = [key for key in given if key not in known]
+    if not unknown:
+        return None
+    return f"unknown key {', '.join(_with_nearest(key, known) for key in unknown)}; known are {_quoted(known)}"
+
+
+def misnamed(names: Mapping[str, object], sections: Sequence[str]) -> dict[str, str]:
+    """Return for each section that a specs module lacks the name of a dict in it that is nearly called so.
+
+    A module may hold tables of its own: one that is like a section which is there as well is none.
+    """
+    tables = [name for name, value in names.items() if isinstance(value, Mapping) and not name.startswith("_")]
+    found: dict[str, str] = {}
+    for section in sections:
+        if section not in names:
+            capitals = {name.upper(): name for name in tables if name not in sections}
+            if near := difflib.get_close_matches(section, capitals, n=1, cutoff=_ALIKE):
+                found[section.lower()] = capitals[near[0]]
+    return found
+
+
+def _with_nearest(key: object, known: Sequence[str]) -> str:
+    near = difflib.get_close_matches(key, known, n=1) if isinstance(key, str) else []
+    return f"{key!r} (did you mean {near[0]!r}?)" if near else repr(key)
+
+
+def _quoted(names: Iterable[str]) -> str:
+    return ", ".join(map(repr, names))
 
 
 def model_problem(spec: Mapping[str, object]) -> str | None:

@@ -15,6 +15,7 @@ from .plain import NotPlain, encodable, plain
 from .standins.installing import DECLARABLE
 from .training import entries as training
 
+GUESS = "guess:"  # begins what stands in the place of the module of specs where there are none
 _SECTIONS = ("MODELS", "ATTENTION", "BENCHMARKS", "DATA")
 _REQUIRED = {
     "MODELS": ("class", "build", "inputs", "loss"),
@@ -42,17 +43,23 @@ def import_module(name: str) -> dict[str, object]:
 def describe(module: str) -> dict[str, object]:
     """Return what the specs declare, as plain data: a key for each section, in lower case.
 
-    A section that is absent is None; an entry that cannot be used carries a `problem`.
+    A section that is absent is None, and `misnamed` has the name that was nearly it, where there is one; an entry that
+    cannot be used carries a `problem`.
     """
     with phase("import"):
         specs = importlib.import_module(module)
     found: dict[str, object] = {section.lower(): _section(specs, section) for section in _SECTIONS}
     found["training"] = training.described(getattr(specs, "TRAINING", None))
-    return {**found, "path": getattr(specs, "__file__", None)}
+    near = spec_keys.misnamed(vars(specs), (*_SECTIONS, "TRAINING"))
+    return {**found, "misnamed": near, "path": getattr(specs, "__file__", None)}
 
 
 def entry(module: str, section: str, name: str) -> Mapping[str, object]:
-    """Return one entry of the specs."""
+    """Return one entry of the specs; of what was guessed in their place where `module` is such a text."""
+    if module.startswith(GUESS):
+        from .guess import whole  # which imports this
+
+        return whole.entry(module.removeprefix(GUESS))
     with phase("import"):
         specs = importlib.import_module(module)
     return cast(Mapping[str, object], getattr(specs, section)[name])
@@ -101,9 +108,8 @@ def _is_path(value: object) -> bool:
 def _described(section: str, spec: object) -> dict[str, object]:
     if not isinstance(spec, Mapping):
         return {"problem": f"the entry must be a dict, not {type(spec).__name__}"}
-    unknown = [repr(key) for key in spec if key not in _KNOWN[section]]
-    if unknown:
-        return {"problem": f"unknown key {', '.join(unknown)}; known are {', '.join(map(repr, _KNOWN[section]))}"}
+    if unknown := spec_keys.unknown_problem(spec, _KNOWN[section]):
+        return {"problem": unknown}
     missing = [key for key in _REQUIRED[section] if key not in spec]
     if section == "ATTENTION":
         missing += [] if "function" in spec else [key for key in ("class", "build") if key not in spec]

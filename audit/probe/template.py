@@ -12,7 +12,7 @@ import importlib
 import os
 import socket
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Protocol, cast
 
 HERE, READY, UNFIT = b"here\n", b"ready\n", b"unfit\n"
@@ -27,7 +27,9 @@ class _Supervisor(Protocol):
     stand_alone: Callable[[int], None]
 
 
-def serve(supervisor: _Supervisor, boot: dict[str, object], sources: dict[str, str], said: int) -> None:
+def serve(
+    supervisor: _Supervisor, boot: dict[str, object], sources: dict[str, str], said: int, ahead: Sequence[str]
+) -> None:
     """Import the probe, then fork for each request; returns in the forks alone.
 
     Standard input is a socket: by it come requests, a limit of data in bytes with four descriptors: the fork's standard
@@ -38,6 +40,7 @@ def serve(supervisor: _Supervisor, boot: dict[str, object], sources: dict[str, s
         boot: that of `audit.probe.bootstrap`.
         sources: the probe's modules.
         said: where what is written to standard output and standard error can be read.
+        ahead: modules of the interpreter's that its forks will import anyhow.
     """
     connection = socket.socket(fileno=os.dup(0))
     connection.sendall(HERE)
@@ -45,6 +48,9 @@ def serve(supervisor: _Supervisor, boot: dict[str, object], sources: dict[str, s
     finder = cast(Callable[[dict[str, str]], object], boot["ProbeModules"])(sources)
     sys.meta_path.insert(0, finder)  # type: ignore[arg-type]
     importlib.import_module(f"{boot['NAME']}.server").procedures_by_name()
+    for name in ahead:
+        with contextlib.suppress(ImportError):  # another version's; what needs it says so in the fork
+            importlib.import_module(name)
     if not _is_fit({0, 1, 2, said, connection.fileno()}):
         connection.sendall(UNFIT)
         os._exit(1)

@@ -3,6 +3,7 @@
 import os
 import stat
 import tempfile
+from itertools import takewhile
 from pathlib import Path
 
 from audit.errors import UsageError
@@ -28,17 +29,18 @@ def prepare_folder(folder: Path, *, option: str = "--output") -> None:
         raise UsageError(f"{option} {folder}: not writable; name another folder")
 
 
-def prepare_own_folder(folder: Path, *, option: str = "--output") -> None:
-    """Create a folder whose place no user named, and which another may have laid out, as a checkout can.
+def prepare_own_folder(folder: Path, *, root: Path = Path("."), option: str = "--output") -> None:
+    """Create a folder below `root` whose place no user named, and which another may have laid out, as a checkout can.
 
     Raises:
-        UsageError: it cannot be created or written to, or a part of its path that is not absolute is a link: reports
-            would be written to where that points.
+        UsageError: it cannot be created or written to, or a part of its path below `root` is a link: reports would be
+            written to where that points.
     """
-    parts = [folder] if folder.is_absolute() else [folder, *folder.parents]
-    for part in parts:
+    for part in takewhile(lambda each: each != root, [folder, *folder.parents]):
         if part.is_symlink():
-            raise UsageError(f"{part}: is a link to another place; remove it, or name a folder with {option}")
+            raise UsageError(
+                f"{part}: is a link to another place; {option} does not go there; remove it, or name a folder"
+            )
     prepare_folder(folder, option=option)
 
 

@@ -75,7 +75,9 @@ def svg_picture(picture: Picture, *, alone: bool = True) -> Html:
     for name, matrix, left in (("observed", observed, 0), ("expected", expected, shift)):
         parts.append(tag("text", text(name), x=str(left), y="14", font_family="monospace", font_size="12",
                          fill="currentColor"))  # fmt: skip
-        parts += _cells(matrix, left)
+        # In a page the title and the caption are read out, and not hundreds of numbers; a pointer still finds them.
+        cells = _cells(matrix, left)
+        parts += cells if alone else [tag("g", *cells, aria_hidden="true")]
     own = {"xmlns": "http://www.w3.org/2000/svg", "style": _ALONE} if alone else {}
     box = f"0 0 {width} {height}"
     return tag("svg", *parts, role="img", viewBox=box, width=str(width), height=str(height), **own)

@@ -64,6 +64,9 @@ def read_report(path: Path) -> Report:
             f"{path}: cannot be read: {error.strerror}; name a report that a command wrote as JSON"
         ) from error
     except ValidationError as error:
-        first = error.errors()[0]
+        errors = error.errors()
+        if any((each["loc"], each["input"]) == (("kind",), "benchmark") for each in errors):
+            raise UsageError(f"{path}: is a benchmark; `astrobio-audit bench --from` makes its views") from error
+        first = errors[0]
         where = ".".join(str(part) for part in first["loc"]) or "document"
         raise UsageError(f"{path}: not a valid report: {where}: {first['msg']}") from error

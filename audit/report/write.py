@@ -41,7 +41,7 @@ def write_files(report: Report, folder: Path, *, with_page: bool = True) -> None
         if defect.reproducer:
             scripts = folder / FOLDER
             try:
-                prepare_own_folder(scripts)
+                prepare_own_folder(scripts, root=folder)
             except UsageError as refused:  # the report itself is written; what was measured is printed all the same
                 raise WriteError(str(refused)) from refused
             write_atomically(inside(scripts, defect.reproducer.file), defect.reproducer.script)

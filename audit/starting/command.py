@@ -37,17 +37,17 @@ def begin(options: InitOptions) -> None:
     package = options.package or _text(said, "package") or find_package(root, document)
     target = Target.load_tree(root)
     place = _package_place(root, package, _text(said, "source"))
-    specs = _text(said, "specs") or specs_module(package, place.is_dir(), _modules(place))
+    specs = _text(said, "specs") or specs_module(package, place)
     files = list(_new_files(target, place, package, specs))
     needs_table = not has_table(document)
     text = appended(content or "", table_text(package, specs)) if needs_table else ""
     for line in _written(root, content, text, files, options):
         if not options.quiet:
             typer.echo(line)
-    if "specs" not in said and not needs_table and not options.quiet:
-        typer.echo(f'to do: {TABLE} in {_PYPROJECT} says no `specs`; add: specs = "{one_line(specs)}"')
     if not options.quiet:
-        typer.echo("next: astrobio-audit static; then fill in the specs, and: astrobio-audit smoke")
+        typer.echo("next: astrobio-audit static, smoke and attention")
+        if "specs" not in said:
+            typer.echo(f'once the specs are filled in, {TABLE} has to say: specs = "{one_line(specs)}"')
 
 
 def _refused(folder: Path) -> Path:
@@ -79,11 +79,6 @@ def _package_place(root: Path, package: str, source: str | None) -> Path:
             if place.exists() and place.resolve().is_relative_to(root):
                 return root / place.relative_to(root)
     raise UsageError(f"package {package!r} not found in {root} or {root / 'src'}; pass --package NAME")
-
-
-def _modules(place: Path) -> Sequence[str]:
-    folder = place if place.is_dir() else place.parent
-    return [each.stem for each in folder.iterdir() if each.suffix == ".py" or each.is_dir()]
 
 
 def _new_files(target: Target, place: Path, package: str, specs: str) -> Iterator[NewFile]:

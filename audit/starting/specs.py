@@ -14,8 +14,9 @@ from audit.static.inventory import InventoryItem, InventoryKind, Signature
 _MOST_LISTED = 40
 _HEAD = '''"""How the models and the attention of {package} are built and fed, and what they promise.
 
-Read by `astrobio-audit smoke`, `attention`, `train` and `readiness`. Nothing is declared yet: each line that begins
-with a number sign and a space is Python without these two. Keep the entries that are to be audited, fill in the dots.
+Read by `astrobio-audit smoke`, `attention`, `train` and `readiness` as soon as `specs` in the configuration names this
+module. Nothing is declared yet: each line that begins with a number sign and a space is Python without these two. Keep
+the entries that are to be audited, and fill in the dots.
 """
 '''
 

@@ -1,9 +1,10 @@
 """The table `[tool.astrobio-audit]` of a project that has none."""
 
 import json
+import os
 import re
 import tomllib
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 
 from audit.configuration import TABLE, TABLE_NAME
@@ -12,13 +13,16 @@ from audit.errors import UsageError
 _SOURCE_FOLDERS = (".", "src")  # where a package is found without being told
 _NOT_THE_PACKAGE = frozenset(("test", "tests", "docs", "examples", "scripts", "benchmarks", "build", "dist"))
 _INIT = "__init__.py"
+_SPECS = ("specs", "audit_specs")
 
 
 def table_text(package: str, specs: str) -> str:
     """Return the table, with what else can be said as comments."""
     return f"""{TABLE}
 package = {json.dumps(package)}
-specs = {json.dumps(specs)}
+# What is audited, and how it is built, once that file is filled in; until then models and attention are built and fed
+# as their own source suggests:
+# specs = {json.dumps(specs)}
 
 # What a release needs beside the absence of critical and major failures:
 # [tool.astrobio-audit.gates]
@@ -73,8 +77,19 @@ def _project_name(document: Mapping[str, object]) -> str:
     return re.sub(r"[-.]+", "_", name).lower() if isinstance(name, str) else ""
 
 
-def specs_module(package: str, is_folder: bool, taken: Sequence[str]) -> str:
-    """Return the name of a module for the specs that no other module of the package has."""
-    names = ("specs", "audit_specs") if is_folder else (f"{package}_specs",)
-    name = next((each for each in names if each not in taken), names[-1])
-    return f"{package}.{name}" if is_folder else name
+def specs_module(package: str, place: Path) -> str:
+    """Return the name of a module for the specs: one that is there and speaks of MODELS, or that no other one has.
+
+    `place` is the folder of the package, or its file where it is a single module.
+    """
+    if not place.is_dir():
+        return f"{package}_specs"
+    name = next((each for each in _SPECS if _is_free(place, each)), _SPECS[-1])
+    return f"{package}.{name}"
+
+
+def _is_free(folder: Path, name: str) -> bool:
+    file = folder / f"{name}.py"
+    if not file.is_file():
+        return not os.path.lexists(file) and not (folder / name).exists()
+    return b"MODELS" in file.read_bytes()

@@ -1,4 +1,5 @@
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import cast
 
 import pytest
@@ -39,7 +40,10 @@ def undeclared(target: Target, answer: object) -> Undeclared:
 
 
 @pytest.fixture
-def target(make_target: MakeTarget) -> Target:
+def target(make_target: MakeTarget, tmp_path: Path) -> Target:
+    package = tmp_path / "project" / "zoo"
+    package.mkdir(parents=True)
+    (package / "specs.py").touch()
     return make_target('specs = "zoo.specs"')
 
 
@@ -129,6 +133,46 @@ def test_a_section_that_is_not_defined_is_an_error_even_where_it_may_be_empty(ma
     judgement = judge_section(Catalog(models={}), "attention", may_be_empty=may_be_empty)
     assert judgement.outcome is Outcome.ERROR
     assert judgement.reason == "the specs do not define ATTENTION"
+
+
+def test_a_section_that_is_nearly_defined_is_told_with_its_name() -> None:
+    judgement = judge_section(Catalog(models={}, misnamed={"attention": "ATENTION"}), "attention", may_be_empty=True)
+    assert judgement.outcome is Outcome.ERROR
+    assert judgement.reason == "the specs do not define ATTENTION; ATENTION is no section, did you mean ATTENTION?"
+
+
+def test_a_section_with_an_entry_that_cannot_be_used_does_not_pass(target: Target) -> None:
+    contract = {"num_hedas": 4, "num_kv_heads": 4, "head_dim": 8, "is_causal": True, "embed_dim": 32}
+    good = {"num_heads": 4, "num_kv_heads": 4, "head_dim": 8, "is_causal": True, "embed_dim": 32}
+    entries = {"good": ENTRY | {"contract": good}, "misspelt": ENTRY | {"contract": contract}}
+    catalog = read(target, {"attention": entries, "models": {"one": ENTRY}})
+    judgement = judge_section(catalog, "attention", may_be_empty=True)
+    assert judgement.outcome is Outcome.ERROR
+    said = "ATTENTION['misspelt']: contract: unknown key num_hedas (did you mean num_heads?)"
+    assert judgement.reason == said
+    assert judge_section(catalog, "models", may_be_empty=False).outcome is Outcome.PASSED
+    right = read(target, {"attention": {"good": entries["good"]}})
+    assert judge_section(right, "attention", may_be_empty=True).outcome is Outcome.PASSED
+
+
+def test_of_many_unusable_entries_a_few_are_named_and_the_others_counted() -> None:
+    bad = {"problem": "the entry lacks 'build'"}
+    catalog = Catalog.model_validate({"models": {f"m{index}": bad for index in range(5)}})
+    judgement = judge_section(catalog, "models", may_be_empty=False)
+    assert (judgement.reason or "").endswith("MODELS['m2']: the entry lacks 'build'; 2 more")
+
+
+@pytest.mark.parametrize("missing", ["zoo", "zoo.specs"])
+def test_specs_that_are_not_there_are_an_error_and_no_failure_of_the_package(target: Target, missing: str) -> None:
+    said = f"No module named {missing!r}"
+    raised = TargetRaised(phase="import", type_name="ModuleNotFoundError", message=said, frames=(), traceback="")
+    assert undeclared(target, raised).judgement.outcome is Outcome.ERROR
+
+
+def test_a_module_that_the_specs_need_and_that_is_not_there_is_their_failure(target: Target) -> None:
+    said = "No module named 'zoo.specs_of_others'"
+    raised = TargetRaised(phase="import", type_name="ModuleNotFoundError", message=said, frames=(), traceback="")
+    assert undeclared(target, raised).judgement.outcome is Outcome.FAILED
 
 
 @pytest.mark.parametrize("may_be_empty", [True, False])

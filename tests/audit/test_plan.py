@@ -1,3 +1,4 @@
+import re
 from collections.abc import Callable
 
 import pytest
@@ -64,10 +65,41 @@ def test_every_selected_group_has_something_to_do() -> None:
     assert [group.subject.name for group in select(PLAN, only=["smoke.build"])] == ["first", "second"]
 
 
-@pytest.mark.parametrize("wanted", ["smok", "smoke.", "smoke.buil", "smoke.build.more", "", "SMOKE", "*", "smoke*"])
+@pytest.mark.parametrize("wanted", ["", "*", "xyzzy"])
 def test_a_name_that_is_not_a_check_or_area_is_refused(wanted: str) -> None:
     with pytest.raises(UsageError, match=r"no such check or area; there are: smoke\.backward, smoke\.build"):
         select(PLAN, only=[wanted])
+
+
+@pytest.mark.parametrize(
+    ("wanted", "nearest"),
+    [
+        ("smok", "smoke"),
+        ("smoke.", "smoke"),
+        ("smoke.buil", "smoke.build"),
+        ("smoke.build.more", "smoke.build"),
+        ("SMOKE", "smoke"),
+        ("smoke*", "smoke"),
+        ("bakward", "smoke.backward"),
+        ("modles", "static.models"),
+    ],
+)
+def test_a_name_that_is_nearly_one_is_refused_with_the_nearest(wanted: str, nearest: str) -> None:
+    with pytest.raises(UsageError, match=rf"no such check or area; did you mean {re.escape(nearest)}\b"):
+        select(PLAN, only=[wanted])
+
+
+def test_a_check_may_be_named_without_its_area() -> None:
+    assert select(PLAN, only=["parses"]) == select(PLAN, only=["static.parses"])
+    assert select(PLAN, only=["backward", "static"]) == select(PLAN, only=["smoke.backward", "static"])
+
+
+def test_a_name_without_an_area_means_the_checks_of_every_area_that_are_called_so() -> None:
+    other = planned("attention.build", PACKAGE)
+    plan = (*PLAN, Group(subject=PACKAGE, planned=(other,)))
+    assert keys(select(plan, only=["build"])) == [
+        ("first", "smoke.build"), ("second", "smoke.build"), ("zoo", "attention.build"),
+    ]  # fmt: skip
 
 
 @pytest.mark.parametrize("wanted", ["firs", "", "FIRST", "zoo.first"])

@@ -140,6 +140,37 @@ def test_a_wrong_key_or_value_is_named(project: Path, table: str, message: str) 
 
 
 @pytest.mark.parametrize(
+    ("specs", "said"),
+    [
+        ("zoo.spces", "zoo.spces: there is no module spces in zoo; did you mean zoo.specs?"),
+        ("zoo.inner.specs", "zoo.inner.specs: there is no module specs in zoo/inner"),
+        ("zoo.xyzzy.specs", "zoo.xyzzy.specs: there is no module xyzzy in zoo"),
+    ],
+)
+def test_specs_that_have_no_file_are_refused_before_any_work(project: Path, specs: str, said: str) -> None:
+    for name in ("__init__.py", "specs.py", "inner/__init__.py"):
+        (project / "zoo" / name).parent.mkdir(exist_ok=True)
+        (project / "zoo" / name).touch()
+    line = refusal(configured(project, f"package = 'zoo'\nspecs = {specs!r}"))
+    assert line.endswith(f"pyproject.toml: [tool.astrobio-audit] specs: {said}")
+
+
+@pytest.mark.parametrize(
+    "specs", ["zoo.specs", "zoo.inner", "zoo.built", "zoo_specs", "elsewhere.specs", "space.specs"]
+)
+def test_specs_that_have_a_file_or_may_be_elsewhere_are_not(project: Path, specs: str) -> None:
+    for name in ("zoo/__init__.py", "zoo/specs.py", "zoo/inner/one.py", "zoo/built.cpython-312.so", "space/one.py"):
+        (project / name).parent.mkdir(exist_ok=True)
+        (project / name).touch()
+    assert Target.load(configured(project, f"package = 'zoo'\nspecs = {specs!r}")).settings.specs == specs
+
+
+def test_a_package_that_looks_for_its_modules_elsewhere_is_left_to_the_import(project: Path) -> None:
+    (project / "zoo" / "__init__.py").write_text("__path__.append('/opt/zoo')\n")
+    assert Target.load(configured(project, "package = 'zoo'\nspecs = 'zoo.specs'")).settings.specs == "zoo.specs"
+
+
+@pytest.mark.parametrize(
     ("content", "message"),
     [
         (b"\xff\xfe", "pyproject.toml: not UTF-8 at byte 0; save it as UTF-8"),

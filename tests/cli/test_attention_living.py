@@ -236,5 +236,5 @@ def test_without_a_failure_nothing_is_left_out(run: Run, folder: Path) -> None:
 def test_a_property_that_does_not_exist_is_one_line(run: Run, folder: Path) -> None:
     done = run("attention", "layers.py::First", "--only", "causalty", cwd=folder)
     assert done.returncode == 2
-    assert "--only attention.causalty: no such check or area; there are: attention." in done.stderr
+    assert "--only attention.causalty: no such check or area; did you mean attention.causality?" in done.stderr
     assert done.stderr.count("\n") == 1

@@ -108,6 +108,17 @@ def test_a_name_that_names_nothing_is_one_line_and_exit_code_2(
     assert done.stderr.count("\n") == 1
 
 
+@pytest.mark.parametrize("ending", ["os._exit(0)", "os._exit(2)", "os.abort()"])
+@pytest.mark.parametrize("form", ["import os\n{ending}\n{model}", "import os\n{model}\n{ending}\n"])
+def test_a_file_that_ends_the_process_leaves_a_spec_unfinished(run: Run, file: Path, ending: str, form: str) -> None:
+    file.write_text(form.format(ending=ending, model=MODEL))
+    done = run("spec", "layers.py::SelfAttention", cwd=file.parent)
+    assert done.returncode == 3
+    assert done.stdout == ""
+    assert "layers.py::SelfAttention: " in done.stderr
+    assert done.stderr.count("\n") == 1
+
+
 def test_a_package_and_names_together_are_refused(run: Run, file: Path) -> None:
     done = run("attention", "layers.py::SelfAttention", "--package", "zoo", cwd=file.parent)
     assert done.returncode == 2

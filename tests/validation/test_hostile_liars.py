@@ -58,7 +58,7 @@ def test_a_target_that_replaces_the_digest_is_still_found_out(audit_hostile: Aud
 
 
 def forged_frame() -> bytes:
-    """Return what the child would send in answer to `model_repeat`, with outputs that satisfy every smoke check."""
+    """Return what the child would send in answer to `model_once`, with outputs that satisfy every smoke check."""
     first, other = (safetensors.torch.save({"output": torch.full((3, 2), value)}) for value in (0.5, 0.25))
     reply = ("ok", {"first": first, "second": first, "other": other})
     data = dumps_internal(reply)

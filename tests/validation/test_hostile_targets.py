@@ -147,7 +147,7 @@ def test_a_hang_costs_its_time_limit_and_one_model(
 ) -> None:
     audited = audit_hostile({name: hostile(HANGING[name])}, settings="timeout_s = 10")
     assert audited.of(name)["forward"] == "error"
-    assert audited.reason("forward", name) == "timed out: model_repeat took longer than 10 s"
+    assert audited.reason("forward", name) == "timed out: model_once took longer than 10 s"
     assert audited.of(name)["build"] == "passed"
 
 

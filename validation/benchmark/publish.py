@@ -4,7 +4,7 @@ import re
 from pathlib import Path
 
 from audit.errors import UsageError
-from audit.report.files import prepare_folder, write_atomically
+from audit.report.files import prepare_own_folder, write_atomically
 from validation.benchmark.document import BenchmarkDocument
 from validation.benchmark.markdown import render
 
@@ -28,7 +28,7 @@ def publish(document: BenchmarkDocument, root: Path) -> list[Path]:
     """Write the document as JSON and Markdown under the target's root; return the paths.
 
     Raises:
-        UsageError: it is partial, has no times, or is of changes that no commit has.
+        UsageError: it is partial, has no times, is of changes that no commit has, or the target's folder is a link.
         WriteError: the disk does not take it; what stood there is unchanged.
     """
     refuse_unpublishable(document.origin.commit, document.origin.dirty)
@@ -37,7 +37,7 @@ def publish(document: BenchmarkDocument, root: Path) -> list[Path]:
     if not document.benchmarks:
         raise UsageError("--publish: no row has a time; there is nothing to publish")
     folder = root / FOLDER
-    prepare_folder(folder, option="--publish")
+    prepare_own_folder(folder, root=root, option="--publish")
     stem = device_slug(document.hardware.name)
     texts = {folder / f"{stem}.json": document.as_json(), folder / f"{stem}.md": render(document)}
     for path, text in texts.items():

@@ -11,7 +11,7 @@ from audit.results import Check, Subject
 from audit.session import Collected
 from validation.smoke.checks import CAPTURING, attention_inside
 from validation.smoke.checks.attention_inside import Class, Judged
-from validation.smoke.model import RegisteredModel
+from validation.smoke.model import AHEAD, RegisteredModel
 
 CHECKS: tuple[Check, ...] = (attention_inside.CHECK, *CAPTURING)
 
@@ -33,7 +33,7 @@ def captured(models: Sequence[RegisteredModel], package: Subject) -> Group:
         for model in models
         for check, judge in CAPTURING.items()
     )
-    return Group(subject=package, planned=tuple(planned))
+    return Group(subject=package, planned=tuple(planned), ahead=AHEAD)
 
 
 def inside(model: RegisteredModel, known: Judged) -> PlannedCheck:

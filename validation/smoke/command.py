@@ -1,24 +1,50 @@
 """Adds `astrobio-audit smoke`."""
 
+from dataclasses import dataclass
+from typing import Annotated
+
 import typer
 
-from audit.options import Options, add_command
+from audit.options import Options, TargetAroundOption, add_command
+
+NamesArgument = Annotated[
+    list[str] | None,
+    typer.Argument(
+        metavar="[FILE::NAME]...",
+        help="Model classes to judge, in any file, without specs; none: those of the target.",
+    ),
+]
+_SUMMARY = (
+    "Import every module; build, run, differentiate, step, save and load every registered model. Without specs, the "
+    "models of the inventory, built and fed as their own source suggests."
+)
 
 
-def _smoke(options: Options) -> None:
-    from audit.command import run_area
-    from validation.smoke.plan import plan_smoke
+@dataclass(frozen=True, kw_only=True)
+class SmokeOptions(Options):
+    """What the options of `smoke` were set to."""
 
-    run_area(options, command="smoke", planners=[plan_smoke])
+    names: NamesArgument = None
+    target: TargetAroundOption = None
+
+
+def _smoke(options: SmokeOptions) -> None:
+    from validation.smoke.running import run_smoke
+
+    run_smoke(options)
 
 
 def register(app: typer.Typer) -> None:
     """Add the command to `app`."""
     add_command(
         app,
-        Options,
+        SmokeOptions,
         name="smoke",
-        summary="Import every module; build, run, differentiate, step, save and load every registered model.",
-        examples_of=["astrobio-audit smoke", "astrobio-audit smoke --subject my_model --json"],
+        summary=_SUMMARY,
+        examples_of=[
+            "astrobio-audit smoke",
+            "astrobio-audit smoke mypackage/nets.py::Classifier",
+            "astrobio-audit smoke --subject my_model --json",
+        ],
         run=_smoke,
     )

@@ -16,6 +16,9 @@ from audit.replies import bytes_of, number_of, text_of
 from audit.results import Subject
 
 BATCH_SIZE = 3
+PAIR = 2  # samples, for what is about numbers and not about a batch, and costs many runs
+# What the process of a model imports anyhow: the first optimizer loads torch's compiler, for a second.
+AHEAD = ("torch._dynamo",)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,17 +51,24 @@ class RegisteredModel:
 
     def call_on_batch(self, run: Run, procedure: str, **arguments: Plain) -> Mapping[str, Plain]:
         """The same with a batch of inputs, and what else the procedure takes."""
-        return run.probe.call(procedure, timeout_s=None, **self._batch(run), **arguments)
+        return run.probe.call(procedure, timeout_s=None, **self._batch(run) | arguments)
+
+    def call_lasting(self, run: Run, procedure: str, *, anew: bool, **arguments: Plain) -> Mapping[str, Plain]:
+        """The same in another process, one that has served other models; or `anew`, in a new one."""
+        other = run.probe.lasting(procedure)
+        if anew:
+            other.close()
+        return other.call_unharmed(procedure, **self._batch(run) | arguments)
 
     def call_on_batch_unharmed(self, run: Run, procedure: str, **arguments: Plain) -> Mapping[str, Plain]:
         """The same in a process that has served other models, and once more in a new one where that fails."""
-        return run.probe.call_unharmed(procedure, **self._batch(run), **arguments)
+        return run.probe.call_unharmed(procedure, **self._batch(run) | arguments)
 
     def call_aside(self, run: Run, procedure: str, **arguments: Plain) -> Mapping[str, Plain]:
         """The same in a process of its own, that nothing else is called in."""
         aside = run.probe.beside(procedure)
         try:
-            return aside.call(procedure, timeout_s=None, **self._batch(run), **arguments)
+            return aside.call(procedure, timeout_s=None, **self._batch(run) | arguments)
         finally:
             aside.close()
 

@@ -1,14 +1,17 @@
 """Which smoke checks should be carried out on a target."""
 
 import functools
+import threading
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from audit.catalog import Catalog, Undeclared
+from audit.execute import prepare_forks
 from audit.judgement import Judgement, skipped
 from audit.plan import Group, Plan, PlannedCheck, Run
 from audit.plugin_checks import plugin_checks
+from audit.plugins import SMOKE_CHECKS, plugins
 from audit.results import Outcome, Subject, SubjectKind
 from audit.session import Collected
 from audit.static.inventory import InventoryItem
@@ -27,6 +30,7 @@ def plan_smoke(collected: Collected) -> Plan:
     Where the specs declare no model, its checks are planned on the package, where they wait for what cannot pass: what
     was not looked at must not leave the report.
     """
+    load_ahead(collected)
     catalog = collected.catalog
     package = package_subject(collected)
     declares = PlannedCheck(check=declared.CHECK, subject=package, judge=lambda run: declared.judge(catalog))
@@ -35,18 +39,38 @@ def plan_smoke(collected: Collected) -> Plan:
     groups = [Group(subject=package, planned=(declares, *_imports(collected), *waiting))]
     groups += _models(collected, catalog, models, package) if models else ()
     groups += _data(collected, catalog)
+    groups += [_on_meta(models, package)] if models else []
     groups.append(_of_the_whole(collected, catalog, models, package))
     classes = tuple(_reach(collected, catalog)) if models and isinstance(catalog, Catalog) else ()
     groups += [Group(subject=package, planned=classes)] if classes else []
-    plugged = tuple(_plugged())
-    groups += [Group(subject=package, planned=plugged)] if plugged else []
+    groups += plugged_group(collected)
     return tuple(groups)
 
 
-def _plugged() -> Iterator[PlannedCheck]:
+def plugged_group(collected: Collected) -> Plan:
+    """Plan that the plug-ins of the area load; nothing where there are none."""
+    if not plugins(SMOKE_CHECKS):
+        return ()
     from validation.smoke.checks import plugged_checks
 
-    return plugin_checks("smoke", plugged_checks())
+    return (Group(subject=package_subject(collected), planned=tuple(plugin_checks("smoke", plugged_checks()))),)
+
+
+def load_ahead(collected: Collected) -> None:
+    """Begin to load what the checks need here and in the target's processes, while these read the specs."""
+
+    def load() -> None:
+        from validation.smoke.checks import MODEL_CHECKS  # noqa: F401  # with torch, which takes longest
+        from validation.smoke.model import AHEAD
+
+        prepare_forks(collected.target, AHEAD)
+
+    threading.Thread(target=load, name="smoke-load", daemon=True).start()
+
+
+def plan_imports(collected: Collected) -> Group:
+    """Plan the import of every module alone."""
+    return Group(subject=package_subject(collected), planned=tuple(_imports(collected)))
 
 
 def _waiting(package: Subject) -> Iterator[PlannedCheck]:
@@ -106,15 +130,16 @@ def _models(
 ) -> Iterator[Group]:
     from validation.smoke.beside_models import attention_known, captured, inside
     from validation.smoke.checks import all_model_checks
+    from validation.smoke.model import AHEAD
 
     yield captured(models, package)  # first, for it takes the longest
     known = attention_known(collected, catalog)
     for model in models:
-        planned = [_planned(model, each) for each in all_model_checks()]
-        planned.insert(-1, inside(model, known))  # the last ends the process
-        every = tuple(planned)
+        every = (*(_planned(model, each) for each in all_model_checks()), inside(model, known))
         yield Group(
-            subject=model.subject, planned=every if model.entry.device is None else _where_it_runs(model, every)
+            subject=model.subject,
+            planned=every if model.entry.device is None else _where_it_runs(model, every),
+            ahead=AHEAD,
         )
 
 
@@ -163,15 +188,10 @@ def _data(collected: Collected, catalog: Catalog | Undeclared) -> Iterator[Group
 def _of_the_whole(
     collected: Collected, catalog: Catalog | Undeclared, models: "Sequence[RegisteredModel]", package: Subject
 ) -> Group:
-    """Plan what is about the whole: devices, compiled extensions, data sets, models on meta, and files to start."""
-    from validation.smoke.checks import data_declared, device, extensions, meta_build
+    """Plan what is about the whole: devices, compiled extensions, data sets, and files to start."""
+    from validation.smoke.checks import data_declared, device, extensions
 
     native = extensions.native(collected.inventory)
-    # One process for all: what torch needs on the meta device takes a second to load.
-    builds = (
-        PlannedCheck(check=meta_build.CHECK, subject=model.subject, judge=functools.partial(meta_build.judge, model))
-        for model in models
-    )
     planned = (
         PlannedCheck(check=device.CHECK, subject=package, judge=device.judge),
         PlannedCheck(
@@ -182,10 +202,21 @@ def _of_the_whole(
             subject=package,
             judge=lambda run: data_declared.judge(catalog, collected.inventory),
         ),
-        *builds,
         *_scripts(collected),
     )
     return Group(subject=package, planned=planned)
+
+
+def _on_meta(models: "Sequence[RegisteredModel]", package: Subject) -> Group:
+    """Plan the builds on the meta device, in one process: what torch needs for that takes a second to load."""
+    from validation.smoke.checks import meta_build
+    from validation.smoke.model import AHEAD
+
+    planned = (
+        PlannedCheck(check=meta_build.CHECK, subject=model.subject, judge=functools.partial(meta_build.judge, model))
+        for model in models
+    )
+    return Group(subject=package, planned=tuple(planned), ahead=AHEAD)
 
 
 def _started_by(item: InventoryItem) -> tuple[str, ...]:

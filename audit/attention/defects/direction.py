@@ -1,6 +1,7 @@
 """On which side of itself a token looks, measured by replacing one key after the other."""
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from enum import Enum
 
 import torch
@@ -16,7 +17,7 @@ from audit.results import Result
 
 SHOWN_BY = ("causality", "permutation", "oracle")  # the first says most
 ROTATED = "queries and keys are rotated by their positions, which the contract does not declare"
-_INVERTED = "each token sees every later one and no earlier one: the causal mask hides what it is to keep"
+_INVERTED = "each token sees {later} and no earlier one: the causal mask hides what it is to keep"
 _UNDECLARED_CAUSAL = "it is causal although declared not to be: each token sees every earlier one and no later one"
 
 
@@ -24,11 +25,27 @@ class Side(Enum):
     """Where the keys lie that move the output of a query, beside its own."""
 
     EARLIER = "every earlier key, and no later one"
-    LATER = "every later key, and no earlier one"
+    LATER = "later keys, and no earlier one"
 
 
-def side_of(subject: AttentionSubject, run: Run) -> Side | None:
-    """Return on which side all queries see all keys, and none on the other; None where it is neither.
+@dataclass(frozen=True, kw_only=True)
+class Seen:
+    """On which side queries see keys, beside their own, and how many of them; None where they see all on that side."""
+
+    side: Side
+    within: int | None = None
+
+    @property
+    def inverted(self) -> str:
+        """What is said of tokens that see later ones."""
+        later = "every later one" if self.within is None else f"the next {self.within}, as its window lets it,"
+        return _INVERTED.format(later="the next one" if self.within == 1 else later)
+
+
+def side_of(subject: AttentionSubject, run: Run) -> Seen | None:
+    """Return on which side all queries see keys, and none on the other; None where it is neither.
+
+    Of later keys that may be as many as a window lets them see; of earlier ones all, for fewer are another mistake.
 
     The first and the last query are left out: a mask may leave either without a key, and what it then gives is NaN,
     zeros, or the mean of all values.
@@ -50,10 +67,17 @@ def side_of(subject: AttentionSubject, run: Run) -> Side | None:
     earlier = torch.ones_like(seen).tril(diagonal=-1)[1:-1]
     later = torch.ones_like(seen).triu(diagonal=1)[1:-1]
     if inner[earlier].all() and not inner[later].any():
-        return Side.EARLIER
-    if inner[later].all() and not inner[earlier].any():
-        return Side.LATER
-    return None
+        return Seen(side=Side.EARLIER)
+    if inner[earlier].any() or not inner[later].any():
+        return None
+    length = len(seen)
+    apart = torch.arange(length) - torch.arange(length)[:, None]
+    width = int(apart[1:-1][inner].max())
+    inside = (apart > 0) & (apart <= width)
+    if not inner[inside[1:-1]].all():
+        return None
+    # The second query has as many later keys as any that is looked at.
+    return Seen(side=Side.LATER, within=None if width == length - 2 else width)
 
 
 def _rotated(subject: AttentionSubject, run: Run) -> Core | None:
@@ -75,15 +99,16 @@ def direction_cause(subject: AttentionSubject, run: Run, failed: Mapping[str, Re
     if not set(SHOWN_BY) & set(failed):
         return None
     try:
-        side = side_of(subject, run)
+        seen = side_of(subject, run)
     except Settled:
         return None
     if "causality" in failed:
-        return Cause(bug="causal_inverted", says=_INVERTED) if side is Side.LATER else None
-    if subject.is_function or subject.contract.is_causal is not False or side is None:
+        is_inverted = seen is not None and seen.side is Side.LATER
+        return Cause(bug="causal_inverted", says=seen.inverted) if seen and is_inverted else None
+    if subject.is_function or subject.contract.is_causal is not False or seen is None:
         return None
-    if side is Side.LATER:
-        return Cause(bug="causal_inverted", says=f"{_INVERTED}, and it is declared not to be causal")
+    if seen.side is Side.LATER:
+        return Cause(bug="causal_inverted", says=f"{seen.inverted}, and it is declared not to be causal")
     rotated = _rotated(subject, run)
     if rotated is not None:  # two things that are not declared: the positions say more of what else fails
         says = f"{ROTATED}; {_UNDECLARED_CAUSAL}"

@@ -29,6 +29,7 @@ from audit.attention.properties import (
     mask_forms,
     noncontiguous,
     noop_mask,
+    not_finite,
     oracle,
     permutation,
     prefix,
@@ -74,6 +75,7 @@ class Property:
             judgement = settled.judgement
             if judgement.outcome is Outcome.FAILED and not subject.is_declared:
                 judgement = error(str(judgement.reason))
+        judgement = not_finite.waiting(self.check.id, judgement, subject, run)
         if run.target.on_gpu and judgement.measured is not None:
             measured = judgement.measured
             judgement = replace(

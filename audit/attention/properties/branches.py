@@ -74,6 +74,8 @@ def judge_branches(subject: AttentionSubject, run: Run, *, real: bool) -> Judgem
         plain = branching.answered(subject, run, dtype, Branch(name="plain"), cases)
         if raised := plain.raised.get(0):
             raise raised
+        if settled := plain.settled.get(0):  # as every other property has it
+            raise settled
         if 0 not in plain.outputs:
             return error(plain.why_not)
         compared = _compared(subject, run, dtype, survey, cases, plain, installed=installed)

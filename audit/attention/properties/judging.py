@@ -26,6 +26,7 @@ _MAX_LISTED = 6
 UNDECLARED = "undeclared: sizes, projections or causality could not be inferred, so there is no oracle"
 # What of torch's layers joins tokens, or with them their neighbours, beside any attention.
 _JOINING = ("GroupNorm", "InstanceNorm", "LocalResponseNorm", "Conv", "Pool", "Fold", "Unfold", "RNN", "LSTM", "GRU")
+NOT_FINITE = "no usable reference: the output for normal inputs is not finite"
 NO_ORACLE = "the contract does not name the module's projections, so there is no oracle to derive a bound from"
 
 # An exception in one of these is the subject's own; one while it is built says nothing about the property.
@@ -99,7 +100,7 @@ def call_raised(subject: AttentionSubject, run: Run, raised: TargetRaised) -> Ju
 def no_reference(output: Tensor, bound: float, *, may_be_constant: bool = False) -> Judgement | None:
     """Return why nothing can be told from comparisons with this output; None where something can."""
     if not bool(torch.isfinite(output).all()) or not math.isfinite(bound):
-        return error("no usable reference: the output for normal inputs is not finite")
+        return error(NOT_FINITE)
     if not may_be_constant and is_constant(output, bound):
         return error("no usable reference: every token has the same output, whatever the input: nothing was tested")
     return None

@@ -36,7 +36,20 @@ def paths_of(subject: AttentionSubject, target: Target) -> list[str]:
     if source["kind"] == "guess" and not source["module"]:
         folders = [_relative(Path(source["path"]).parent, target.root)]
     lines = ['FOLDER = sys.argv[1] if len(sys.argv) > 1 else "."  # where the target is']
+    if file := _file_of(subject, source, target):
+        lines += [f"if not os.path.isfile(os.path.join(FOLDER, {file!r})):"]
+        lines += [f'    print("cannot be told: no file", {file!r}, "in", FOLDER, "- give the folder of the target")']
+        lines += ["    sys.exit(2)"]
     return lines + [f"sys.path.insert(0, os.path.join(FOLDER, {folder!r}))" for folder in folders]
+
+
+def _file_of(subject: AttentionSubject, source: Mapping[str, Any], target: Target) -> str | None:
+    """Return the file that holds the subject, or builds it, in the target's folder; None where it is not known."""
+    if source["kind"] == "guess":
+        return _relative(Path(source["path"]), target.root)
+    module = target.source.joinpath(*str(source["specs"]).split("."))
+    files = (module.with_name(f"{module.name}.py"), module / "__init__.py")
+    return next((_relative(file, target.root) for file in files if file.is_file()), None)
 
 
 def _relative(folder: Path, root: Path) -> str:

@@ -37,6 +37,7 @@ LATER = Relation(
     lines=lines.causality_lines,
     settings=all_settings,
     applies=is_causal,
+    some_rows=True,
 )
 PREFIX = Relation(
     says="the first outputs are those of a shorter input",

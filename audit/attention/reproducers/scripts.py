@@ -84,6 +84,7 @@ def script_of(
         _bound(relation, setting, rounded or dtype),
         texts.MAIN.format(
             gradient=relation.with_gradient,
+            numbers="any" if relation.some_rows else "all",
             says=f"{subject.name}: {relation.says}",
             relation="above" if relation.differs else "at most that",
             verdict="int(error <= bound)" if relation.differs else "int(not error <= bound)",

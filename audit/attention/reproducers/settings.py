@@ -36,7 +36,8 @@ class Relation:
     """`bound` is what may come between both sides: rounding of `steps`, of the `result` alone, a
     `thousandth` of what is expected, or `nothing`.
 
-    `differs` says that both sides must differ, and not agree.
+    `differs` says that both sides must differ, and not agree. With `some_rows` the output may lack numbers in rows that
+    are not compared, as that of a query to which an inverted mask leaves no key.
     """
 
     says: str
@@ -47,6 +48,7 @@ class Relation:
     differs: bool = False
     with_gradient: bool = False
     needs_reference: bool = False
+    some_rows: bool = False
 
 
 def all_settings(

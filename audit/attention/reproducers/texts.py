@@ -3,7 +3,7 @@
 DOCUMENTATION = '''"""Shows a defect of attention: exits 1 while the defect is there, and 0 when it is gone.
 
 It needs torch and the target. Run it in the folder of the target, or give that folder: python SCRIPT FOLDER
-It exits 2 when the target cannot be built or called, so that nothing can be told.
+It exits 2 when the target is not found, or cannot be built or called, so that nothing can be told.
 """
 '''
 OPEN_GATES = '''
@@ -137,7 +137,7 @@ def main():
         traceback.print_exc()
         print("cannot be told: it cannot be built or called")
         return 2
-    if not plain.isfinite().all() or not expected.isfinite().all() or not bound < float("inf"):
+    if not plain.isfinite().{numbers}() or not expected.isfinite().all() or not bound < float("inf"):
         print("cannot be told: the output for plain inputs, or what is compared with, is not finite")
         return 2
     error = distance(observed, expected)

@@ -1,5 +1,9 @@
 """Compares train mode with eval mode, and tells which modules of a model behave differently in them."""
 
+import math
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 import torch
 from torch import nn
 from torch.nn.modules.batchnorm import _NormBase
@@ -21,15 +25,18 @@ def modes(specs: str, name: str, seed: int, batch_size: int) -> dict[str, object
 
     Returns:
         `eval` and `train`: outputs; `other`: that of the first train run which differs from `train`, else of the last.
-        `dropouts`: modules with a dropout above zero; `learning`: modules whose buffers a train run changes, with
-        their classes; `statistics`: normalisation layers that take their statistics from the batch in train mode.
+        `dropouts`: modules with a dropout above zero; `shows`: how likely those of torch's own that ran would have
+        changed a number in one of the train runs, 1 where others ran, 0 where none did; `learning`: modules whose
+        buffers a train run changes, with their classes; `statistics`: normalisation layers that take their statistics
+        from the batch in train mode.
     """
     inputs = inputs_of(specs, name, seed, batch_size)
     model = built(specs, name, seed)
     before = {key: digest(buffer) for key, buffer in model.named_buffers()}
     evaluated = dump(flatten(forward(model.eval(), inputs)))
     specs_.seed_everything(seed)
-    train = dump(flatten(forward(model.train(), inputs)))
+    with _watching(model) as kept:
+        train = dump(flatten(forward(model.train(), inputs)))
     learning = {key.rpartition(".")[0] for key, buffer in model.named_buffers() if before.get(key) != digest(buffer)}
     modules = dict(model.named_modules())
     other = train
@@ -44,9 +51,31 @@ def modes(specs: str, name: str, seed: int, batch_size: int) -> dict[str, object
         "train": train,
         "other": other,
         "dropouts": [f"{key} ({type(each).__name__})" for key, each in modules.items() if dropout_of(each) > 0],
+        "shows": -math.expm1(_DRAWS * sum(kept)),
         "learning": [f"{key} ({type(modules[key]).__name__})" for key in sorted(learning)],
         "statistics": [f"{key} ({type(each).__name__})" for key, each in modules.items() if takes_statistics(each)],
     }
+
+
+@contextmanager
+def _watching(model: nn.Module) -> Iterator[list[float]]:
+    """Yield a list that fills with the logarithms of how likely each dropout that runs keeps all that it is given."""
+    kept: list[float] = []
+
+    def note(module: nn.Module, given: tuple[object, ...], output: object) -> None:
+        first = given[0] if given else None
+        share = dropout_of(module)
+        if type(module) is nn.Dropout and isinstance(first, torch.Tensor) and share < 1:
+            kept.append(first.numel() * math.log1p(-share))
+        else:
+            kept.append(-math.inf)
+
+    handles = [each.register_forward_hook(note) for each in model.modules() if dropout_of(each) > 0]
+    try:
+        yield kept
+    finally:
+        for handle in handles:
+            handle.remove()
 
 
 def dropout_of(module: nn.Module) -> float:

@@ -53,7 +53,8 @@ def rows(specs: str, name: str, seed: int, batch_size: int) -> dict[str, object]
 def layouts(specs: str, name: str, seed: int, batch_size: int) -> dict[str, object]:
     """Run a batch whose tensors are contiguous, the same one laid out otherwise in memory, and moved.
 
-    `refused` says which layouts forward raised on, and what.
+    `refused` says which layouts forward raised on, and what; `laid_out` counts the tensors that lie otherwise, and
+    `beside` those of the others that could: they are in objects, which are given as they are.
     """
     model = built(specs, name, seed).eval()
     inputs = inputs_of(specs, name, seed, batch_size)
@@ -68,8 +69,9 @@ def layouts(specs: str, name: str, seed: int, batch_size: int) -> dict[str, obje
             reply[f"laid.{layout}"] = run(model, given)
         except Exception as error:
             refused[layout] = said_by(error)
+    beside = sum(tensor.numel() > 1 for tensor in tensors_of(inputs).values()) if not laid_out else 0
     with phase("call"):  # what the refusals left behind
-        return reply | {"refused": refused, "laid_out": laid_out} | moved_runs(model, inputs, seed)
+        return reply | {"refused": refused, "laid_out": laid_out, "beside": beside} | moved_runs(model, inputs, seed)
 
 
 def _laid_out(tensor: torch.Tensor, layout: str) -> torch.Tensor:

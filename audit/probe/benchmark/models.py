@@ -33,7 +33,7 @@ class _Timed:
     def inputs(self) -> dict[str, object]:
         """Return the next batch, on the device."""
         self._seed += 1
-        made = inputs_of(self._specs, self._name, self._seed, self._batch)
+        made = inputs_of(self._specs, self._name, self._seed, self._batch, anew=True)
         return {key: devices.placed_in(value) for key, value in made.items()}
 
     def action(self, inputs: dict[str, object]) -> Callable[[], object]:

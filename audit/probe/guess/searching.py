@@ -221,7 +221,7 @@ def _search(
         NotGuessed: none does.
     """
     worst = _Worst()
-    for classes, planned, vary in _plans(constructor, like):
+    for classes, planned, vary in plans(constructor, like):
         sizes = worst.sizes or planned if vary else planned  # varied are those that came furthest
         slots = constructor.slots(sizes, classes)
         for option, value in options.items():
@@ -238,7 +238,7 @@ def _search(
                 return way
     if worst.stage == 1 and _OF_SIZES.search(worst.reason) and like is None:
         # Heads that are merged without moving axes fit where there are as many heads as tokens.
-        for classes, _, _ in itertools.islice(_plans(constructor, like), 1):
+        for classes, _, _ in itertools.islice(plans(constructor, like), 1):
             way = _attempt(
                 constructor, constructor.slots(HEADS_OF_LENGTH, classes), {}, HEADS_OF_LENGTH, path, seed, worst
             )
@@ -247,7 +247,7 @@ def _search(
     raise NotGuessed(worst.reason or "nothing could be tried")
 
 
-def _plans(constructor: Constructor, like: Way | None) -> Iterator[tuple[dict[str, str | None], Sizes, bool]]:
+def plans(constructor: Constructor, like: Way | None) -> Iterator[tuple[dict[str, str | None], Sizes, bool]]:
     """Yield classes of the configurations, sizes, and whether to vary one argument at a time."""
     many: list[dict[str, str | None]] = [dict.fromkeys(constructor.configs)]
     for name, classes in constructor.configs.items():

@@ -120,7 +120,7 @@ class Counting(TorchDispatchMode):  # type: ignore[no-untyped-call]
             if result is not NotImplemented:
                 return result
         # A new tensor that is held here is detached before it reaches the caller, so these do not count.
-        counts = _name(func) != "detach"
+        counts = name_of(func) != "detach"
         index = self.count if counts else UNNUMBERED
         self.count += counts
         if self.count > MAX_NODES:
@@ -199,9 +199,9 @@ class Recording(Counting):  # type: ignore[no-untyped-call]
         named = _with_values(args, self.value, held), {k: _with_values(v, self.value, held) for k, v in kwargs.items()}
         assert callable(func)
         assert isinstance(named[0], tuple)
-        name = _name(func)
+        name = name_of(func)
         placed = name in _PLACED or name.startswith("_scaled_dot_product")
-        node = Node(index, name, func, named[0], named[1], held, [], _frames(self._names) if placed else ())
+        node = Node(index, name, func, named[0], named[1], held, [], frames_of(self._names) if placed else ())
         of_input = not name.startswith(_SHAPE_ONLY) and any(value.of_input for value in held)
         for position, tensor in enumerate(tensors_in(result)):
             self._output(node, tensor, position, of_input=of_input)
@@ -242,7 +242,8 @@ def _storage(tensor: torch.Tensor) -> int:
         return id(tensor)
 
 
-def _name(func: object) -> str:
+def name_of(func: object) -> str:
+    """Return the name of an operation, without its overload."""
     packet = getattr(func, "_overloadpacket", None)
     name = getattr(packet, "__name__", None) or getattr(func, "__name__", None) or str(func)
     return str(name)
@@ -280,7 +281,7 @@ def _with_values(item: object, value: Callable[[torch.Tensor], Value], held: lis
     return item
 
 
-def _frames(names: Mapping[int, str]) -> tuple[Frame, ...]:
+def frames_of(names: Mapping[int, str]) -> tuple[Frame, ...]:
     """Return the lines that are running, innermost first, without torch's and the probe's own."""
     found: list[Frame] = []
     frame: FrameType | None = sys._getframe(2)

@@ -22,7 +22,7 @@ from .ends import ends_of_core, ends_of_flex, ends_of_fused, ends_of_native, fle
 from .recording import RANDOM, Counting, Node, Recording
 from .scales import Scale, scale_of, scale_of_fused
 
-_LEAVES = ("hidden_states", "context", "key_mask", "query", "key", "value", "mask")
+LEAVES = ("hidden_states", "context", "key_mask", "query", "key", "value", "mask")
 _RAISED = 0.25  # a dropout that must not act in eval
 _DROPOUT = re.compile(r"(^|_)(p_)?(drop|dropout)(_p|_rate|_prob|out)?$")
 _MOST_CORES = 64
@@ -54,8 +54,8 @@ def attention_trace(
         return callee.identity
     found: list[dict[str, object] | None] = []
     for call in calls:
-        leaves: Leaves = {name: devices.placed(inputs[str(call[name])]) if call.get(name) else None for name in _LEAVES}
-        run = _runner(functools.partial(_called, callee, call), seed)
+        leaves: Leaves = {name: devices.placed(inputs[str(call[name])]) if call.get(name) else None for name in LEAVES}
+        run = runner_of(functools.partial(_called, callee, call), seed)
         with _raised_dropout(callee.module, is_wanted=bool(call.get("raise_dropout"))):
             try:
                 found.append(traced(run, leaves, callee.module, owners=call.get("owners") is not False, seed=seed))
@@ -71,7 +71,7 @@ def attention_cores(specs: str, name: str, seed: int, batch_size: int) -> dict[s
     model = devices.placed_module(built(specs, name, seed)).eval()
     inputs: Mapping[str, object] = devices.placed_in(inputs_of(specs, name, seed, batch_size))
     leaves: Leaves = {key: value for key, value in inputs.items() if isinstance(value, torch.Tensor)}
-    run = _runner(lambda given: model(**{**inputs, **given}), seed)
+    run = runner_of(lambda given: model(**{**inputs, **given}), seed)
     return traced(run, leaves, model, owners=False, seed=seed)
 
 
@@ -82,7 +82,9 @@ def _called(callee: Callee, call: Mapping[str, object], leaves: Leaves) -> objec
 Run = Callable[[Leaves, Counting | None], None]
 
 
-def _runner(call: Callable[[Leaves], object], seed: int) -> Run:
+def runner_of(call: Callable[[Leaves], object], seed: int) -> Run:
+    """Return what carries the call out on copies of its inputs, under a mode where there is one."""
+
     def run(leaves: Leaves, mode: Counting | None) -> None:
         # Copies, so that a forward that overwrites its inputs is given the same the next time.
         given = {name: None if x is None else x.clone() for name, x in leaves.items()}

@@ -4,6 +4,7 @@ import shlex
 from collections.abc import Mapping
 
 from ..plain import encodable
+from ..spec_keys import unknown_problem
 
 KNOWN = (
     "class", "build", "batches", "loss", "optimizer", "scheduler", "validation",
@@ -42,10 +43,9 @@ def _described(spec: object) -> dict[str, object]:
 
 
 def _problem(spec: Mapping[object, object]) -> str | None:
-    unknown = [repr(key) for key in spec if key not in KNOWN]
     missing = [repr(key) for key in _REQUIRED if key not in spec]
-    if unknown:
-        return f"unknown key {', '.join(unknown)}; known are {', '.join(map(repr, KNOWN))}"
+    if unknown := unknown_problem(spec, KNOWN):
+        return unknown
     if missing:
         return f"the entry lacks {', '.join(missing)}"
     declared = spec["class"]

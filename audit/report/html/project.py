@@ -18,15 +18,20 @@ def imports(report: Report) -> Html:
     failing = [row for row in report.imports if row.forecast == "fails"]
     if not report.imports:
         return NOTHING
-    head = tag("p", text(f"{len(failing)} of {counted(len(report.imports), 'module')} fail to import."))
+    guarded = sum(row.guarded and row.forecast == "ok" for row in report.imports)
+    modules = counted(len(report.imports), "module")
+    head = tag("p", text(f"{len(failing)} of {modules} fail to import; {guarded} guard an import that fails."))
+    then = {row.module: row.then for row in failing}
     items = []
     for (cause, name, path, line), members in sorted(grouped(failing).items(), key=lambda each: -len(each[1])):
         more = f" and {len(members) - MAX_MODULES} more" if len(members) > MAX_MODULES else ""
+        missed = sorted({each for member in members for each in then[member]})
+        next_missed = f"; then {', '.join(missed)}" if missed else ""
         items.append(
             tag(
                 "li",
                 tag("strong", text(counted(len(members), "module"))),
-                text(f": {cause.in_words} {name} at {path}:{line}"),
+                text(f": {cause.in_words} {name} at {path}:{line}{next_missed}"),
                 tag("p", text(", ".join(members[:MAX_MODULES]) + more)),
             )
         )

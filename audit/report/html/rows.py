@@ -92,8 +92,9 @@ def row_markup(row: Row) -> Html:
     line = tag(
         "summary",
         tag("span", text(row.outcome.replace("_", " ")), class_=f"outcome {row.outcome}".strip()),
+        # A space between them, for whoever copies the line or has it read out.
         *(
-            tag("span", text(getattr(row, name)), class_=name)
+            Html(f" {tag('span', text(getattr(row, name)), class_=name)}")
             for name in ("check", "subject", "severity", "place", "reason")
         ),
     )

@@ -97,7 +97,7 @@ def _bar(area: Area) -> Html:
 
 def scrolled(table: Html, name: str) -> Html:
     """Return a table that scrolls by itself where it is wider than the window, with the keyboard too."""
-    return tag("div", table, class_="scrolled", tabindex="0", role="region", aria_label=name)
+    return tag("div", table, class_="scrolled", tabindex="0", role="region", aria_label=f"Table: {name}")
 
 
 def not_judged(report: Report) -> Html:

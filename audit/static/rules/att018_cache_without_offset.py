@@ -1,21 +1,28 @@
 """ATT018: positions that start at 0 in every step of a decoding with a cache."""
 
 import ast
+import math
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from audit.severity import Severity
 from audit.static.rules.context import FileContext
 from audit.static.rules.rule import FixSafety, Rule, Spot
-from audit.static.rules.syntax import Function, argument, last_name, method, number, receiver
+from audit.static.rules.syntax import Function, argument, last_name, method, number, receiver, unpacks
 
 _CACHE = re.compile(r"(?:^|_)(?:past|cache|prev|kv_?cache)")
 _JOINS = frozenset({"torch.cat", "torch.concat", "torch.concatenate"})
 _POSITIONAL = re.compile(r"(?:^|_)(?:pos|position|positions|positional|rope|rotary|rot|wpe|freqs?|cos|sin)(?:_|\d|$)")
+_ROTATES = re.compile(r"rotat|rotary|rope(?:_|$)|(?:^|_)rot(?:_|$)")
+_START = re.compile(
+    r"^(?:start|offset|(?:start|begin)_?(?:pos|position|idx|index|at)|(?:pos|position|seq|past)_?offset)$"
+)
 _OFFSET = re.compile(
     r"offset|start_?pos|start_?idx|past_\w*len|cache_?len|cached_len|cache_position|get_seq_length|kv_seq|kv_len|"
     r"total_len|full_len|input_pos|position_ids|seen_tokens|(?:past|cache|prev)[\w.\[\]-]*\.(?:shape|size)|cur_?len|step"
 )
+
+_ZERO_START = re.compile(r"\b(?:start|offset)\w*=0\b")
 
 
 class CacheWithoutOffset(Rule):
@@ -26,7 +33,8 @@ class CacheWithoutOffset(Rule):
     severity = Severity.MAJOR
     what = (
         "Reports `arange(length)`, `table[:length]` and `rotary(length)` for positions, where `length` is that of "
-        "the new tokens, in a function that concatenates a cache with the new keys and mentions no offset."
+        "the new tokens, and keys that are rotated with `start=0` or a `start` left at its 0, in a function that "
+        "concatenates a cache with the new keys afterwards and mentions no offset."
     )
     why = "With a cache of n tokens the next one stands at position n; here it is encoded as if it stood at 0."
     fix = "add the length of the cache to the positions: torch.arange(past, past + length)"
@@ -67,6 +75,40 @@ class CacheWithoutOffset(Rule):
             k = torch.cat([cache[0], self.k(x)], dim=1)
             return self.rope(x.shape[1], cache_position) @ k.mT
         """,
+        """
+        import torch
+
+
+        def forward(self, x, cache=None):
+            past = 0 if cache is None else cache[0].shape[2]
+            q, k = rotate(self.q(x), start=past), rotate(self.k(x), start=past)
+            if cache is not None:
+                k = torch.cat([cache[0], k], dim=2)
+            return q @ k.mT
+        """,
+        """
+        import torch
+
+
+        def forward(self, x, cache=None):
+            k = self.k(x)
+            if cache is not None:
+                k = torch.cat([cache[0], k], dim=2)
+            cache = [k]
+            k = rotate(k, start=0)
+            return self.q(x) @ k.mT
+        """,
+        """
+        import torch
+
+
+        def forward(self, x, cache=None):
+            k = rotate(self.k(x), start=0)
+            if cache is not None:
+                k = rotate(self.k(x), start=cache[0].numel())
+                k = torch.cat([cache[0], k], dim=2)
+            return self.q(x) @ k.mT
+        """,
     )
     INVALID = (
         """
@@ -105,6 +147,32 @@ class CacheWithoutOffset(Rule):
                 k = torch.cat((layer_cache['k'], k), dim=1)
             return q @ k.mT
         """,
+        """
+        import torch
+
+
+        def forward(self, x, cache=None):
+            q, k = self.q(x), self.k(x)
+            q = rotate(q, start=0)
+            k = rotate(k, start=0)
+            if cache is not None:
+                k = torch.cat([cache[0], k], dim=2)
+            return q @ k.mT
+        """,
+        """
+        import torch
+
+
+        def apply_rope(x, offset=0):
+            return x * (torch.arange(x.shape[-2]) + offset)[:, None]
+
+
+        def forward(self, x, kv_cache=None):
+            q, k = apply_rope(self.q(x)), apply_rope(self.k(x))
+            if kv_cache is not None:
+                k = torch.cat((kv_cache[0], k), dim=2)
+            return q @ k.mT
+        """,
     )
 
     def candidates(self, context: FileContext) -> list[ast.AST]:
@@ -116,14 +184,75 @@ class CacheWithoutOffset(Rule):
         """Yield where a function that joins keys to a cache computes positions of the new tokens alone."""
         assert isinstance(node, Function)
         nodes = context.index.own(node)
-        joined = {name for each in nodes if isinstance(each, ast.Assign) for name in _joined_keys(each, context)}
-        if not joined or _OFFSET.search(ast.unparse(node)):
+        joins = [(each, name) for each in nodes if isinstance(each, ast.Assign) for name in _joined_keys(each, context)]
+        joined = {name for _, name in joins}
+        text = ast.unparse(node) if joined else ""
+        if spot := _rotated_from_zero(text, joins, context):
+            yield spot
+            return
+        if not joined or _OFFSET.search(text):
             return
         for each in nodes:
             length = _length_for_positions(each, context)
             if length is not None and _of_new_tokens(length, context) and not _mentions(length, joined):
                 yield Spot(each, f"positions end at `{ast.unparse(length)}`, whatever the cache holds already")
                 return
+
+
+def _rotated_from_zero(text: str, joins: Sequence[tuple[ast.Assign, str]], context: FileContext) -> Spot | None:
+    """Return where keys are rotated as if they began at 0, and are joined to a cache after that.
+
+    Args:
+        text: of the function.
+        joins: statements that join keys to a cache, with the names that they bind.
+        context: the file.
+    """
+    if not joins or _OFFSET.search(_ZERO_START.sub("", text)):
+        return None
+    rotations = [
+        each
+        for each in context.index.own(context.index.scope(joins[0][0]))
+        if isinstance(each, ast.Call) and _ROTATES.search(last_name(each.func)) and not unpacks(each)
+    ]
+    starts = {each: _start(each, context) for each in rotations}
+    if any(start != 0 for start in starts.values() if start is not None):
+        return None
+    for call in (each for each in rotations if starts[each] is not None):
+        statement = context.statement_of(call)
+        bound = {
+            last_name(name)
+            for target in (statement.targets if isinstance(statement, ast.Assign) else ())
+            for name in (target.elts if isinstance(target, ast.Tuple) else [target])
+        }
+        if any(name in bound and statement.lineno < join.lineno for join, name in joins):
+            shown = ast.unparse(call)
+            return Spot(call, f"`{shown}` begins at position 0, whatever the cache that the keys are joined to holds")
+    return None
+
+
+def _start(call: ast.Call, context: FileContext) -> float | None:
+    """Return the position from which a rotation counts, NaN where it is no literal; None where it has no such one."""
+    for keyword in call.keywords:
+        if keyword.arg and _START.match(keyword.arg):
+            written = number(keyword.value)
+            return math.nan if written is None else written
+    defined = context.functions_by_name.get(last_name(call.func), ())
+    if len(defined) != 1:
+        return None
+    arguments = defined[0].args
+    by_position = [each.arg for each in (*arguments.posonlyargs, *arguments.args) if each.arg != "self"]
+    defaults = dict(zip(reversed(by_position), reversed(arguments.defaults), strict=False))
+    defaults |= {
+        each.arg: value
+        for each, value in zip(arguments.kwonlyargs, arguments.kw_defaults, strict=True)
+        if value is not None
+    }
+    for name, default in defaults.items():
+        if _START.match(name):
+            position = by_position.index(name) if name in by_position else len(call.args)
+            found = number(call.args[position] if position < len(call.args) else default)
+            return math.nan if found is None else found
+    return None
 
 
 def _joined_keys(node: ast.AST, context: FileContext) -> Iterator[str]:

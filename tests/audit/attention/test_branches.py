@@ -4,8 +4,11 @@ from pathlib import Path
 
 import pytest
 
+from audit.attention.plan import plan_attention
 from audit.judgement import Judgement
 from audit.results import Outcome
+from audit.session import Request, conduct
+from audit.target import Target
 
 from ...slow_cases import slow_unless
 from .judged_branches import FOLDER, Edit, edited, judged
@@ -420,3 +423,44 @@ def test_another_function_is_found_beside_kernels_that_round(tmp_path: Path) -> 
     found = outcome_of(tmp_path, HEAD.replace("is_causal = True", "use_fused = True") + ROUNDS.replace(*OTHERWISE))
     assert found.outcome is Outcome.FAILED, found
     assert "use_fused = False" in str(found.reason)
+
+
+_SPECS = """import torch
+from torch import nn
+from torch.nn import functional as F
+
+
+class Attention(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.qkv = nn.Linear(24, 72)
+
+    def forward(self, x):
+        q, k, v = (each.unflatten(-1, (4, 6)).transpose(1, 2) for each in self.qkv(x).chunk(3, dim=-1))
+        return F.scaled_dot_product_attention(q, k, v).transpose(1, 2).flatten(2)
+
+
+ATTENTION = {
+    "attention": {
+        "class": "zoo.specs:Attention",
+        "build": Attention,
+        "forward": lambda module, x, key_mask: module(x)CHANGE,
+        "contract": {"embed_dim": 24, "num_heads": 4, "num_kv_heads": 4, "head_dim": 6, "is_causal": False},
+    }
+}
+"""
+
+
+@pytest.mark.parametrize(("change", "outcome"), [("", "passed"), (".long()", "failed"), (".sum((1, 2))", "failed")])
+def test_an_output_that_is_none_is_to_branches_what_it_is_to_other_checks(
+    tmp_path: Path, change: str, outcome: str
+) -> None:
+    (tmp_path / "zoo").mkdir()
+    (tmp_path / "zoo" / "__init__.py").touch()
+    (tmp_path / "zoo" / "specs.py").write_text(_SPECS.replace("CHANGE", change))
+    (tmp_path / "pyproject.toml").write_text('[tool.astrobio-audit]\npackage = "zoo"\nspecs = "zoo.specs"\n')
+    only = ["attention.branches", "attention.repeatable"]
+    request = Request(command="attention", planners=[plan_attention], only=only, subjects=["attention"], explain=False)
+    found = {result.check: result for result in conduct(Target.load(tmp_path), request).results}
+    assert [found[check].outcome.value for check in only] == [outcome, outcome]
+    assert found[only[0]].reason == found[only[1]].reason

@@ -24,13 +24,13 @@ VALID: dict[str, Any] = {
 REQUIRED = ("num_heads", "num_kv_heads", "head_dim", "is_causal")
 # Values that no reading turns into one of the right kind.
 WRONG: dict[str, list[Any]] = {
-    "num_heads": [0, -6, 2.5, "six", None, [6]],
+    "num_heads": [0, -6, 2.5, 6.0, True, "6", "six", None, [6]],
     "num_kv_heads": [0, -1, 4, 6.5, "three", None],
     "head_dim": [0, -8, 7, "eight", None],
-    "is_causal": [None, "perhaps", 2, []],
+    "is_causal": [None, "perhaps", "yes", "no", "true", 0, 1, 2, []],
     "embed_dim": [0, -1, 2.5, "wide"],
     "scale": ["large", [1.0], float("nan"), float("inf")],
-    "key_mask": ["perhaps", None, 2],
+    "key_mask": ["perhaps", "on", None, 1, 2],
     "causal_alignment": ["left", None, 1],
     "head_grouping": ["grouped", None],
     "rotary_base": ["10k", [], float("nan"), -500.0, 0.0],
@@ -40,7 +40,7 @@ WRONG: dict[str, list[Any]] = {
     "window_counts_query": ["perhaps", 2],
     "soft_cap": [0.0, -2.0, "soft", float("inf")],
     "sinks": [3, ["sinks"]],
-    "value_scale": ["large", None, float("nan")],
+    "value_scale": ["large", "0.5", True, None, float("nan")],
     "rows_sum_to_one": ["perhaps", 2],
     "positions": ["rotary", True],
     "approximation_error": [0.0, -1.0, "small"],
@@ -84,6 +84,23 @@ def test_a_wrong_value_is_refused_by_name(key: str, value: Any) -> None:
     assert "\n" not in problem
 
 
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ({"num_hedas": 4}, "contract: unknown key num_hedas (did you mean num_heads?)"),
+        ({"xyzzy": 4, "windw": 2}, "contract: unknown key xyzzy, windw (did you mean window?)"),
+        (
+            {"projections": {**VALID["projections"], "qeury": "q"}},
+            "contract: unknown key projections.qeury (did you mean query?)",
+        ),
+        ({"is_causal": "no"}, "contract: is_causal: Input should be a valid boolean, got 'no'"),
+        ({"embed_dim": 0}, "contract: embed_dim: Input should be greater than 0, got 0"),
+    ],
+)
+def test_a_wrong_key_or_value_is_told_with_the_nearest_key_or_what_was_given(given: dict[str, Any], said: str) -> None:
+    assert read_contract(entry(VALID | given)) == said
+
+
 @given(lacking=st.sets(st.sampled_from(sorted(VALID))))
 def test_only_what_has_no_default_must_be_there(lacking: set[str]) -> None:
     found = read_contract(entry({key: value for key, value in VALID.items() if key not in lacking}))
@@ -124,6 +141,32 @@ def test_any_entries_are_described_and_one_does_not_hide_the_others(attention: d
     assert isinstance(read_contract(catalog.attention["good entry"]), Contract)
     for each in catalog.attention.values():
         assert each.problem or isinstance(read_contract(each), Contract | str)
+
+
+def test_an_unknown_key_of_an_entry_is_told_with_the_nearest() -> None:
+    catalog = described({"misspelt": ENTRY | {"dekode": len, "xyzzy": 1}})
+    assert catalog.attention is not None
+    problem = catalog.attention["misspelt"].problem or ""
+    assert problem.startswith("unknown key 'dekode' (did you mean 'decode'?), 'xyzzy'; known are 'class', 'build'")
+
+
+@pytest.mark.parametrize(
+    ("tables", "found"),
+    [
+        ({"ATENTION": {}}, {"attention": "ATENTION"}),
+        ({"attention": {}}, {"attention": "attention"}),
+        ({"MODEL": {}, "TRAINNING": {}, "ATTENTION": {}}, {"models": "MODEL", "training": "TRAINNING"}),
+        ({"ATENTION": {}, "ATTENTION": {}}, {}),
+        ({"ATENTION": 3, "SIZES": {}, "DATASETS": {}, "_MODELS": {}}, {}),
+    ],
+)
+def test_a_table_that_is_nearly_called_like_a_section_is_told(
+    tables: dict[str, Any], found: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    module = types.ModuleType("misnamed_specs")
+    vars(module).update(tables)
+    monkeypatch.setitem(sys.modules, module.__name__, module)
+    assert Catalog.model_validate(probe_specs.describe(module.__name__)).misnamed == found
 
 
 @pytest.mark.parametrize("contract", [[1], "causal", 3, None])

@@ -1,6 +1,8 @@
 """The text of scripts: Python, whatever the target's names, and only with torch and the target."""
 
 import ast
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -110,6 +112,25 @@ def test_choices_that_are_names_are(target: Target) -> None:
     lines = calling(guess(), target, is_class=True)
     assert "    from zoo.a import A" in lines
     assert any("dim=24" in line for line in lines)
+
+
+@pytest.mark.parametrize("declared", [True, False])
+@pytest.mark.parametrize("place", ["absent", "."])
+def test_a_script_that_is_given_another_folder_says_so_in_one_line(
+    declared: bool, place: str, target: Target, tmp_path: Path
+) -> None:
+    given = subject() if declared else guess()
+    script = tmp_path / "script.py"
+    lines = calling(given, target, is_class=True)
+    script.write_text(script_of(given, ORACLE, ORACLE.settings(given)[0], lines, 0).text)
+    done = subprocess.run(
+        [sys.executable, "-I", script, tmp_path / place], capture_output=True, text=True, timeout=60, check=False
+    )
+    assert done.returncode == 2  # 1 says that the defect is there
+    file = "zoo/specs.py" if declared else "zoo/a.py"
+    assert done.stdout.startswith(f"cannot be told: no file {file} in {tmp_path / place}")
+    assert done.stdout.count("\n") == 1
+    assert done.stderr == ""
 
 
 def test_a_contract_that_says_more_than_the_lines_know_has_no_written_reference() -> None:

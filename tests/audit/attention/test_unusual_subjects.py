@@ -61,6 +61,7 @@ UNUSABLE: dict[str, Entry] = {
     "class_elsewhere": ("", "['class'] = 'zoo.elsewhere:Attention'", ""),
     "class_of_torch": ("", "['class'] = 'torch.nn:MultiheadAttention'", ""),
     "builds_a_stand_in": ("", "['build'] = lambda: torch.nn.Linear(24, 24)", ""),
+    "builds_one_that_raises": ("", "['build'] = lambda: torch.nn.Bilinear(24, 24, 24)", ""),
     "builds_a_tensor": ("", "['build'] = lambda: torch.ones(2)", ""),
     "build_raises": ("", "['build'] = lambda: 1 / 0", ""),
     "forward_raises": ("", "['forward'] = lambda module, x, key_mask: 1 / 0", ""),
@@ -195,6 +196,16 @@ def test_an_unusable_entry_is_told_and_not_passed(results: Callable[[str], dict[
     found = results(name)
     assert found
     assert reasons(found, "failed", "error")
+
+
+@pytest.mark.parametrize("name", ["builds_a_stand_in", "builds_one_that_raises"])
+def test_no_check_of_a_stand_in_says_more_than_that_it_is_one(
+    results: Callable[[str], dict[str, Any]], name: str
+) -> None:
+    judged = {check: result for check, result in results(name).items() if result.outcome is not Outcome.NOT_APPLICABLE}
+    assert {"attention.branches", "attention.oracle", "attention.scale"} <= judged.keys()
+    assert {check for check, result in judged.items() if result.outcome is not Outcome.ERROR} == set()
+    assert all("a stand-in is not judged" in result.reason for result in judged.values())
 
 
 @pytest.mark.parametrize("name", [*NO_REFERENCE, *UNUSABLE])

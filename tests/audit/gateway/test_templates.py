@@ -113,6 +113,26 @@ def test_processes_of_one_interpreter_are_forks_of_one_template(make: Callable[.
     assert template_of(first) == template_of(second)
 
 
+def test_a_fork_has_what_it_is_to_begin_with_and_others_have_not(make: Callable[..., Probe], tell: Tell) -> None:
+    first, second = make(), make()
+    first.ahead = ("torch._dynamo", "no_such_module")
+    assert [tell(each, "'torch._dynamo' in sys.modules") for each in (first, second)] == ["True", "False"]
+    assert is_fork(first)
+    assert template_of(first) != template_of(second)
+
+
+def test_one_that_lasts_is_left_alone_until_the_end(make: Callable[..., Probe], tell: Tell) -> None:
+    probe = make()
+    pids = []
+    for _ in range(2):
+        pids.append(tell(probe.lasting("loads"), "os.getpid()"))
+        probe.close()
+    assert pids[0] == pids[1] != tell(probe, "os.getpid()")
+    lasting = probe.lasting("loads")
+    probe.end()
+    assert lasting._process is None
+
+
 def test_another_environment_has_another_template(
     make: Callable[..., Probe], tell: Tell, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -97,6 +97,11 @@ def test_what_is_not_a_report_is_refused(source: Path, tmp_path: Path, content: 
     assert "not a valid report" in refused(source, tmp_path / "reports")
 
 
+def test_a_benchmark_is_refused_with_the_command_that_shows_it(source: Path, tmp_path: Path) -> None:
+    (source / "readiness.json").write_text('{"kind": "benchmark", "rows": []}')
+    assert "is a benchmark; `astrobio-audit bench --from` makes its views" in refused(source, tmp_path / "reports")
+
+
 def test_a_missing_report_is_refused_with_the_command_that_makes_one(tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
     message = refused(tmp_path / "empty", tmp_path / "reports")

@@ -103,7 +103,7 @@ def test_a_checkout_whose_default_folder_is_a_link_gets_no_report_elsewhere(
     (root / link).parent.mkdir(parents=True)
     (root / link).symlink_to(elsewhere)
     monkeypatch.chdir(root)
-    with pytest.raises(UsageError, match=f"^{link}: is a link to another place; remove it, or name a folder"):
+    with pytest.raises(UsageError, match=f"^{link}: is a link to another place; --output does not go there"):
         prepare_own_folder(Path("reports/latest"))
     assert list(elsewhere.iterdir()) == []
 

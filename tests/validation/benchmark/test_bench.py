@@ -80,10 +80,10 @@ def bursts(query, key, value, is_causal, window):
     ("name", "source", "when"),
     [
         ("no_causal", NO_CAUSAL, "before"),
-        ("last_head", LAST_HEAD, "before"),
-        ("in_place", IN_PLACE, "before"),
-        ("half", HALF, "before"),
-        ("by_identity", BY_IDENTITY, "after"),
+        pytest.param("last_head", LAST_HEAD, "before", marks=pytest.mark.slow),
+        pytest.param("in_place", IN_PLACE, "before", marks=pytest.mark.slow),
+        pytest.param("half", HALF, "before", marks=pytest.mark.slow),
+        pytest.param("by_identity", BY_IDENTITY, "after", marks=pytest.mark.slow),
         ("later_wrong", LATER_WRONG, "after"),
     ],
 )
@@ -106,8 +106,17 @@ def test_a_wrong_backend_gets_no_time_and_fails_the_run(
     ("name", "source", "outcome", "reason"),
     [
         ("raises", RAISES, RowOutcome.RAISED, "forward raised RuntimeError: no kernel image is available"),
-        ("not_yet", NOT_YET, RowOutcome.UNSUPPORTED, "heads of 8 features are not written yet"),
-        ("too_large", TOO_LARGE, RowOutcome.OUT_OF_MEMORY, "out of memory during forward: OutOfMemoryError"),
+        pytest.param(
+            "not_yet",
+            NOT_YET,
+            RowOutcome.UNSUPPORTED,
+            "heads of 8 features are not written yet",
+            marks=pytest.mark.slow,
+        ),
+        pytest.param(
+            *("too_large", TOO_LARGE, RowOutcome.OUT_OF_MEMORY, "out of memory during forward: OutOfMemoryError"),
+            marks=pytest.mark.slow,
+        ),
         ("dies", DIES, RowOutcome.CRASHED, "the target's process exited with status 7 before it answered"),
     ],
 )
@@ -242,6 +251,7 @@ def test_faster_than_is_possible_is_an_error_of_the_measurement(
     assert found.exit_code == 3
 
 
+@pytest.mark.slow
 def test_models_are_timed_and_one_that_ignores_its_input_is_wrong(bench: Callable, bench_package: Callable) -> None:
     more = """
         def inputs(batch_size, generator):

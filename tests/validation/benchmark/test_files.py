@@ -162,6 +162,17 @@ def test_a_device_has_a_file_of_its_own() -> None:
     assert device_slug("...") == "unknown"
 
 
+@pytest.mark.parametrize("link", ["reports", "reports/benchmarks"])
+def test_a_target_whose_folder_of_benchmarks_is_a_link_gets_none_elsewhere(tmp_path: Path, link: str) -> None:
+    elsewhere, root = tmp_path / "elsewhere", tmp_path / "root"
+    elsewhere.mkdir()
+    (root / link).parent.mkdir(parents=True)
+    (root / link).symlink_to(elsewhere)
+    with pytest.raises(UsageError, match=f"{link}: is a link to another place; --publish does not go there"):
+        publish(document(row_of(256)), root)
+    assert list(elsewhere.iterdir()) == []
+
+
 def test_a_finished_benchmark_is_published_whole_or_not_at_all(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     made = document(row_of(256))
     paths = publish(made, tmp_path)

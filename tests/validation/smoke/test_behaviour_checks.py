@@ -11,7 +11,7 @@ from audit.results import Result
 from audit.session import Request, conduct
 from audit.target import Target
 from validation.smoke.beside_models import CHECKS
-from validation.smoke.checks import MODEL_CHECKS
+from validation.smoke.checks import MODEL_CHECKS, overfits
 from validation.smoke.plan import plan_smoke
 
 pytestmark = pytest.mark.timeout(900)  # the first test waits for a run over all models
@@ -127,6 +127,22 @@ UNJUDGED: dict[str, tuple[str, str, str, str, str]] = {
     ),
     "exported_elsewhere": ("", ELSE, "'exports': 'right'", "export", "not_applicable"),
     "steps_on_nothing": ("self.requires_grad_(False)", ELSE, "", "overfits", "skipped"),
+    "drops_out_too_rarely_to_show": (
+        "self.dropout = nn.Dropout(1e-6)", "return self.head(self.dropout(self.mixed(x, attention_mask)))", "",
+        "train_eval", "error",
+    ),
+    "given_an_object": (
+        "", "return self.head(self.mixed(x.values, x.mask))", "'inputs': in_an_object, 'loss': loss_of_object",
+        "noncontiguous", "error",
+    ),
+    "given_lists_of_numbers": (
+        "", "return self.head(torch.tanh(self.layer(torch.tensor(x))).mean(1))",
+        "'inputs': numbers, 'loss': loss_of_numbers", "inputs_untouched", "error",
+    ),
+    "one_parameter": (
+        "del self.layer, self.head; self.weight = nn.Parameter(torch.randn(6, 2) / 3)",
+        "return x.mean(1) @ self.weight", "", "frozen", "not_applicable",
+    ),
 }  # fmt: skip
 # Right in another way than the first, and passed by the check named.
 RIGHT: dict[str, tuple[str, str, str, str]] = {
@@ -149,6 +165,7 @@ RIGHT: dict[str, tuple[str, str, str, str]] = {
         "", "checkpointing",
     ),
     "any_batch": ("", ELSE, "'dynamic_batch': True, 'exports': True", "export"),
+    "rare_targets": ("", ELSE, "'loss': rare_loss", "overfits"),
     "no_targets": ("", ELSE, "'loss': lambda output, inputs: output.square().mean()", "overfits"),
 }  # fmt: skip
 HEAD = """
@@ -197,6 +214,7 @@ class {name}(Base):
         {forward}
 """
 SPECS = """
+from types import SimpleNamespace
 import torch
 from zoo import models
 
@@ -217,6 +235,23 @@ def with_unused(batch_size, generator):
 
 def whole_numbers(batch_size, generator):
     return {"x": torch.randint(9, (batch_size, 5), generator=generator)}
+
+def in_an_object(batch_size, generator):
+    given = inputs(batch_size, generator)
+    return {"x": SimpleNamespace(values=given["x"], mask=given["attention_mask"])}
+
+def loss_of_object(output, inputs):
+    return loss(output, {"x": inputs["x"].values})
+
+def numbers(batch_size, generator):
+    return {"x": unmasked(batch_size, generator)["x"].tolist()}
+
+def loss_of_numbers(output, inputs):
+    return loss(output, {"x": torch.tensor(inputs["x"])})
+
+# Of the first seed all samples have one target, and of one of the next they have not.
+def rare_loss(output, inputs):
+    return (output - (inputs["x"][:, :1, 0] > 1.2).to(output.dtype)).square().mean()
 
 def hiding(batch_size, generator):
     given = inputs(batch_size, generator)
@@ -267,9 +302,7 @@ def test_every_check_is_tried_here() -> None:
     assert set(OURS) <= ids
     failing = {check for *_, checks in WRONG.values() for check in checks.split()}
     assert failing == set(OURS) - {"attention"}
-    assert {check for *_, check, _ in UNJUDGED.values()} == set(OURS) - {
-        "attention", "train_eval", "noncontiguous", "inputs_untouched", "frozen",
-    }  # fmt: skip
+    assert {check for *_, check, _ in UNJUDGED.values()} == set(OURS) - {"attention"}
 
 
 @pytest.mark.parametrize("name", WRONG)
@@ -305,6 +338,23 @@ def test_curves_are_kept(of: Callable[[str], dict[str, Result]]) -> None:
     series = {each.name: each for each in of("right")["overfits"].evidence.series}
     assert set(series) == {"loss", "gradient norm", "loss of the twin"}
     assert series["loss"].x == tuple(range(len(series["loss"].x)))
+
+
+def test_samples_are_told_apart_by_the_first_batch_whose_targets_differ(of: Callable[[str], dict[str, Result]]) -> None:
+    assert "twin" in {each.name.rpartition(" ")[2] for each in of("rare_targets")["overfits"].evidence.series}
+
+
+def test_without_targets_learning_is_compared_with_steps_by_chance(of: Callable[[str], dict[str, Result]]) -> None:
+    found = of("no_targets")["overfits"]
+    assert {each.name for each in found.evidence.series} == {"loss", "gradient norm"}
+    assert "in directions of chance" in (found.evidence.bound_origin or "")
+
+
+def test_a_loss_that_falls_no_further_than_by_chance_is_not_learned() -> None:
+    curve = {"losses": [1.0, 0.9], "norms": [1.0, 0.5], "twin": None, "ended": "steps"}
+    assert overfits._judged(**curve, chance=[1.1, 0.95]).outcome == "passed"  # type: ignore[arg-type]
+    by_chance = overfits._judged(**curve, chance=[1.1, 0.85])  # type: ignore[arg-type]
+    assert (by_chance.outcome, "directions of chance: 0.85" in (by_chance.reason or "")) == ("failed", True)
 
 
 def test_nothing_is_called_a_defect_of_the_tool(results: list[Result]) -> None:

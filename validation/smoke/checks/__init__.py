@@ -1,6 +1,6 @@
 """One file per check. Those of a model hold `CHECK`, `REQUIRES` and `judge(model, run)`, those of data sets the same.
 
-To add one, write the file and name it in `MODEL_CHECKS`, before the last, or in `DATA_CHECKS`.
+To add one, write the file and name it in `MODEL_CHECKS` or in `DATA_CHECKS`.
 """
 
 from collections.abc import Callable
@@ -89,7 +89,7 @@ MODEL_CHECKS = tuple(
         overfits,
         memory,
         safetensors,
-        save_load,  # last, for it ends the process
+        save_load,
     )
 )
 
@@ -129,5 +129,5 @@ def plugged_checks() -> tuple[Loaded[ModelCheck], ...]:
 
 
 def all_model_checks() -> tuple[ModelCheck, ...]:
-    """Return our own and those of plug-ins, before the one that ends the process."""
-    return (*MODEL_CHECKS[:-1], *values(plugged_checks()), MODEL_CHECKS[-1])
+    """Return our own and those of plug-ins."""
+    return (*MODEL_CHECKS, *values(plugged_checks()))

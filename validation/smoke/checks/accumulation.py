@@ -10,7 +10,7 @@ from audit.replies import names_of
 from audit.results import Check, Severity
 from validation.smoke.alike import ORIGIN, gaps, judge_gaps, moved_of
 from validation.smoke.checks import optimizer_step
-from validation.smoke.model import BATCH_SIZE, RegisteredModel, tensors_of
+from validation.smoke.model import PAIR, RegisteredModel, tensors_of
 
 CHECK = Check(
     id="smoke.accumulation",
@@ -26,7 +26,7 @@ REQUIRES = (optimizer_step.CHECK.id,)
 def judge(model: RegisteredModel, run: Run) -> Judgement:
     """Compare the sum over micro-batches with the whole batch."""
     try:
-        reply = model.call_on_batch(run, "model_accumulated")
+        reply = model.call_on_batch(run, "model_accumulated", batch_size=PAIR)
     except TargetRaised as raised:
         return judge_raised(raised, run.target, phases=("forward", "loss", "backward"))
     if coupled := names_of(reply, "coupled"):
@@ -40,12 +40,12 @@ def judge(model: RegisteredModel, run: Run) -> Judgement:
     if loss.error > loss.bound:
         return not_applicable(
             f"the loss is no mean over samples: it is {float(whole['loss']):.6g} for the batch, and "
-            f"{float(parts['loss']):.6g} on average over its {BATCH_SIZE} samples"
+            f"{float(parts['loss']):.6g} on average over its {PAIR} samples"
         )
     mode = "eval mode, for train mode is random" if reply.get("random") else "train mode"
     return judge_gaps(
         gaps(whole, parts, moved),
-        origin=f"{ORIGIN.format(dtype='float32')}; {mode}, {BATCH_SIZE} micro-batches",
+        origin=f"{ORIGIN.format(dtype='float32')}; {mode}, {PAIR} micro-batches",
         otherwise="the gradients of micro-batches do not add up to that of the batch, and their losses do",
         fix="keep nothing from one forward to the next, and leave gradients to the optimizer",
     )

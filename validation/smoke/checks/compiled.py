@@ -14,7 +14,7 @@ from audit.replies import number_of, text_of
 from audit.results import Check, Severity
 from validation.smoke.alike import ORIGIN, gaps, judge_gaps, moved_of
 from validation.smoke.compare import difference, unusable
-from validation.smoke.model import RegisteredModel, tensors_of
+from validation.smoke.model import PAIR, RegisteredModel, tensors_of
 
 CHECK = Check(
     id="smoke.compile",
@@ -38,7 +38,9 @@ def judge(model: RegisteredModel, run: Run) -> Judgement:
     if isinstance(declared, str):
         return not_applicable(f"the specs leave it to {declared}, another model of the same class")
     try:
-        reply = model.call_on_batch_unharmed(run, "model_compiles", backend=BACKEND, whole_graph=bool(declared))
+        reply = model.call_on_batch_unharmed(
+            run, "model_compiles", batch_size=PAIR, backend=BACKEND, whole_graph=bool(declared)
+        )
     except TargetRaised as raised:
         return error(describe_raised(raised, run.target))
     if stand_in := model.stand_in(reply):

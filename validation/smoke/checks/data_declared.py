@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from audit.catalog import Catalog, Undeclared
+from audit.catalog import Catalog, Undeclared, unusable
 from audit.judgement import Judgement, Measured, judged, not_applicable, skipped
 from audit.results import Check, Comparison, Severity
 from audit.static.inventory import InventoryItem
@@ -22,6 +22,8 @@ def judge(catalog: Catalog | Undeclared, inventory: Sequence[InventoryItem]) -> 
     """Compare what the sources define with what the specs declare."""
     found = sorted(f"{item.module}:{item.qualname}" for item in inventory if item.kind is InventoryKind.DATASET)
     data = catalog.data if isinstance(catalog, Catalog) else None
+    if isinstance(catalog, Catalog) and (trouble := unusable(catalog, "data")):
+        return trouble
     if not found and not data:
         return not_applicable("the sources define no class of torch.utils.data.Dataset, and the specs declare no DATA")
     if data is None:

@@ -27,7 +27,7 @@ REQUIRES = (build.CHECK.id,)
 def judge(model: RegisteredModel, run: Run) -> Judgement:
     """Run two different batches."""
     try:
-        reply = model.call_on_batch(run, "model_repeat")
+        reply = model.call_on_batch(run, "model_once")
     except TargetRaised as raised:
         return judge_raised(raised, run.target, phases=("forward",))
     first, other = tensors_of(reply, "first"), tensors_of(reply, "other")

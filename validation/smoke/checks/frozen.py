@@ -1,7 +1,7 @@
 """Frozen parameters get no gradient, and freezing some takes it from no other."""
 
 from audit.gateway import TargetRaised
-from audit.judgement import Judgement, Measured, judged
+from audit.judgement import Judgement, Measured, judged, not_applicable
 from audit.plan import Run
 from audit.raised import judge_raised
 from audit.replies import names_of
@@ -27,6 +27,8 @@ def judge(model: RegisteredModel, run: Run) -> Judgement:
         reply = model.call_on_batch(run, "model_with_frozen")
     except TargetRaised as raised:
         return judge_raised(raised, run.target, phases=("forward", "loss", "backward"))
+    if not names_of(reply, "frozen"):
+        return not_applicable("it has one trainable parameter: freezing it would leave nothing to differentiate")
     wrong = [f"{name} is frozen and gets a gradient" for name in names_of(reply, "with_gradient")]
     wrong += [f"{name} gets none once others are frozen" for name in names_of(reply, "lost")]
     more = f" and {len(wrong) - _MOST_NAMED} more" if len(wrong) > _MOST_NAMED else ""

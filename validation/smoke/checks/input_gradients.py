@@ -10,7 +10,7 @@ from audit.raised import describe_raised
 from audit.replies import number_of
 from audit.results import Check, Comparison, Severity
 from validation.smoke.checks import optimizer_step
-from validation.smoke.model import RegisteredModel
+from validation.smoke.model import PAIR, RegisteredModel
 
 CHECK = Check(
     id="smoke.input_gradients",
@@ -27,7 +27,7 @@ REQUIRES = (optimizer_step.CHECK.id,)
 def judge(model: RegisteredModel, run: Run) -> Judgement:
     """Compare what arrives at the inputs with what they do."""
     try:
-        reply = model.call_on_batch(run, "model_of_inputs")
+        reply = model.call_on_batch(run, "model_of_inputs", batch_size=PAIR)
     except TargetRaised as raised:
         return not_applicable(
             f"it does not run in float64, which the specs do not promise: {describe_raised(raised, run.target)}"

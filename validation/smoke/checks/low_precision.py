@@ -12,7 +12,7 @@ from audit.results import Check, Severity
 from validation.smoke.alike import Gap, gaps, judge_gaps, loaded
 from validation.smoke.checks import determinism
 from validation.smoke.compare import unusable
-from validation.smoke.model import RegisteredModel, tensors_of
+from validation.smoke.model import PAIR, RegisteredModel, tensors_of
 
 CHECK = Check(
     id="smoke.low_precision",
@@ -40,7 +40,7 @@ def judge(model: RegisteredModel, run: Run) -> Judgement:
         return not_applicable(f"the specs declare its dtypes, and none is below float32: {', '.join(declared or [])}")
     wanted = [each for each in _DTYPES if low is None or any(each in way for way in low)]
     try:
-        reply = model.call_on_batch(run, "model_lower", dtypes=list(wanted))
+        reply = model.call_on_batch(run, "model_lower", batch_size=PAIR, dtypes=list(wanted))
     except TargetRaised as raised:
         return error(describe_raised(raised, run.target))
     full = tensors_of(reply, "full")

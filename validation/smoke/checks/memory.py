@@ -9,7 +9,7 @@ from audit.raised import judge_raised
 from audit.replies import numbers_of
 from audit.results import Check, Comparison, Series, Severity
 from validation.smoke.checks import backward
-from validation.smoke.model import RegisteredModel
+from validation.smoke.model import PAIR, RegisteredModel
 
 CHECK = Check(
     id="smoke.memory",
@@ -25,7 +25,7 @@ REQUIRES = (backward.CHECK.id,)
 def judge(model: RegisteredModel, run: Run) -> Judgement:
     """Measure how many tensors a round leaves."""
     try:
-        reply = model.call_on_batch(run, "model_memory")
+        reply = model.call_on_batch(run, "model_memory", batch_size=PAIR)
     except TargetRaised as raised:
         return judge_raised(raised, run.target, phases=())  # once it ran: smoke.backward passed
     tensors, sizes = numbers_of(reply, "tensors"), numbers_of(reply, "bytes")

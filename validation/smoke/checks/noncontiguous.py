@@ -29,6 +29,11 @@ def judge(model: RegisteredModel, run: Run) -> Judgement:
     except TargetRaised as raised:
         return judge_raised(raised, run.target, phases=("forward",))
     if not number_of(reply, "laid_out"):
+        if number_of(reply, "beside"):
+            return error(
+                "the tensors of the inputs lie in objects, which the check does not rebuild",
+                fix="let 'inputs' give tensors, or dicts, lists and tuples of them",
+            )
         return not_applicable("no input is a tensor that can lie in memory in more than one way")
     whole = tensors_of(reply, "whole")
     if problem := unusable(whole):

@@ -18,8 +18,9 @@ CHECK = Check(
     id="smoke.overfits",
     title="Learns one batch, and beats what does not look at its input",
     proves="Trained on one batch for at most 60 steps of Adam, the loss falls, and below what a twin reaches in as "
-    "many steps that is given the same sample in the place of each one, where the loss has targets that tell samples "
-    "apart. The norm of the gradient falls too.",
+    "many steps that is given the same sample in the place of each one. Where no batch has targets that tell samples "
+    "apart, no prediction needs its input: there the loss falls below that of the model after as many steps in "
+    "directions drawn by chance. The norm of the gradient falls too.",
     defect="a loss whose sign is wrong",
     severity=Severity.CRITICAL,
 )
@@ -48,33 +49,36 @@ def judge(model: RegisteredModel, run: Run) -> Judgement:
         return judge_raised(raised, run.target, phases=("forward", "loss", "backward", "step"))
     losses, norms = _curve(reply, "losses"), _curve(reply, "norms")
     twin = None if reply.get("twin") is None else _curve(reply, "twin")
+    chance = [] if twin else [float(each) for each in numbers_of(reply, "chance")]
     series = tuple(_series(name, curve) for name, curve in _named(losses, norms, twin).items())
-    return replace(_judged(losses, norms, twin, text_of(reply, "ended")), series=series)
+    return replace(_judged(losses, norms, twin, chance, text_of(reply, "ended")), series=series)
 
 
-def _judged(losses: list[float], norms: list[float], twin: list[float] | None, ended: str) -> Judgement:
+def _judged(
+    losses: list[float], norms: list[float], twin: list[float] | None, chance: list[float], ended: str
+) -> Judgement:
     if not all(map(math.isfinite, (*losses, *norms))):
         return failed(f"the loss or the gradient is not finite after {len(losses)} steps")
     steps = f"{len(losses)} steps of Adam at {_LEARNING_RATE:g}"
-    bound = min([losses[0], *(twin or [])])
+    others = [loss for loss in chance if math.isfinite(loss)] if twin is None else twin
+    bound = min([losses[0], *others])
     if twin is None:
         origin = (
-            "the loss at the beginning, of the same batch; no twin: nothing in the batch that the loss compares the "
+            f"the least of the loss at the beginning, {losses[0]:.4g}, and after {len(chance)} draws of as many steps "
+            f"in directions of chance, {min(others, default=math.inf):.4g}; no twin: nothing in the batch that the "
+            "loss compares the output with tells its samples apart"
         )
-        origin += "output with tells its samples apart"
     else:
         origin = (
             f"the least of the loss at the beginning, {losses[0]:.4g}, and of what the twin reaches, {min(twin):.4g}"
         )
-    has_learned = losses[-1] < bound and norms[-1] < norms[0]
+    has_learned = bool(others) and losses[-1] < bound and norms[-1] < norms[0]
     if not has_learned and ended == "time":
         return error(f"after {steps} the time was up, {_BUDGET_S:g} s: whether it learns is not known")
     reasons = [] if losses[-1] < losses[0] else [f"the loss does not fall: {losses[0]:.4g}, then {losses[-1]:.4g}"]
     if not reasons and losses[-1] >= bound:
-        reasons.append(
-            f"the loss is {losses[-1]:.4g}, no better than that of a twin which cannot tell the samples apart: "
-            f"{bound:.4g}"
-        )
+        what = "a twin which cannot tell the samples apart" if twin else "steps in directions of chance"
+        reasons.append(f"the loss is {losses[-1]:.4g}, no better than that of {what}: {bound:.4g}")
     reasons += [] if norms[-1] < norms[0] else [f"the gradient does not fall: {norms[0]:.4g}, then {norms[-1]:.4g}"]
     if reasons:
         return failed(f"after {steps} on one batch {'; '.join(reasons)}", fix="look at the loss, its targets and sign")

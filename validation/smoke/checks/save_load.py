@@ -5,7 +5,8 @@ from audit.judgement import Judgement, Measured, error, failed, judged
 from audit.plan import Run
 from audit.raised import judge_raised
 from audit.replies import bytes_of
-from audit.results import Check, Comparison, Severity
+from audit.results import Check, Comparison, Outcome, Severity
+from validation.smoke.alike import Tensors
 from validation.smoke.checks import determinism
 from validation.smoke.compare import difference, unusable
 from validation.smoke.model import RegisteredModel, tensors_of
@@ -31,10 +32,16 @@ def judge(model: RegisteredModel, run: Run) -> Judgement:
             return error(f"no reference to compare with: {problem}")
         if not reply.get("entries"):
             return failed("the state dict is empty")
-        run.probe.close()  # what is loaded must not rest on what the saving process has in memory
-        loaded = model.call_on_batch(run, "model_load", state=bytes_of(reply, "state"))
+        state = bytes_of(reply, "state")
+        # What is loaded must not rest on what the saving process has in memory, nor on what another model has left.
+        judgement = _loaded(model, run, saved, state, anew=False)
+        return _loaded(model, run, saved, state, anew=True) if judgement.outcome is not Outcome.PASSED else judgement
     except TargetRaised as raised:
         return judge_raised(raised, run.target, phases=("save", "load"))
+
+
+def _loaded(model: RegisteredModel, run: Run, saved: Tensors, state: bytes, *, anew: bool) -> Judgement:
+    loaded = model.call_lasting(run, "model_load", anew=anew, state=state)
     if difference(saved, tensors_of(loaded, "before")) == 0:
         return error("an instance built under another seed gives the same outputs before it loads: nothing was tested")
     return judged(

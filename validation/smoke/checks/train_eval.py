@@ -4,7 +4,7 @@ from audit.gateway import TargetRaised
 from audit.judgement import Judgement, Measured, error, judged
 from audit.plan import Run
 from audit.raised import judge_raised
-from audit.replies import names_of
+from audit.replies import names_of, number_of
 from audit.results import Check, Comparison, Severity
 from validation.smoke.checks import determinism
 from validation.smoke.compare import difference, unusable
@@ -20,6 +20,7 @@ CHECK = Check(
 )
 REQUIRES = (determinism.CHECK.id,)
 _MOST_NAMED = 4
+_SURE = 0.999  # how likely randomness that is there must be to show, before its absence is a defect
 
 
 def judge(model: RegisteredModel, run: Run) -> Judgement:
@@ -40,6 +41,12 @@ def judge(model: RegisteredModel, run: Run) -> Judgement:
     expected = bool(dropouts) if declared is None else declared
     source = f"dropouts above zero: {_named(dropouts)}"
     source = source if declared is None else f"the specs declare random_in_training = {declared}"
+    shows = number_of(reply, "shows")
+    if declared is None and expected and not is_random and 0 < shows < _SURE:
+        return error(
+            f"its dropouts are too rare to show: one in {1 / shows:.3g} runs of this check would see any; {source}",
+            fix="declare `random_in_training` in the specs",
+        )
     wrong = None
     if is_random and not expected:
         wrong = f"train passes under other seeds differ, and nothing says so; {source}"

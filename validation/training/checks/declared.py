@@ -1,6 +1,6 @@
 """The specs declare something to train, and how the package itself trains."""
 
-from audit.catalog import HOW_TO_DECLARE, Catalog, Undeclared, judge_section
+from audit.catalog import HOW_TO_DECLARE, Catalog, Section, Undeclared, judge_section, unusable
 from audit.judgement import Judgement, Measured, error, judged
 from audit.results import Check, Comparison, Severity
 
@@ -11,6 +11,7 @@ CHECK = Check(
     defect="specs with an empty MODELS and no TRAINING",
     severity=Severity.MAJOR,
 )
+_SECTIONS: tuple[Section, ...] = ("models", "training")
 TRAINER_CHECK = Check(
     id="train.trainer_declared",
     title="The specs declare how the package trains",
@@ -24,6 +25,8 @@ def judge(catalog: Catalog | Undeclared) -> Judgement:
     """Judge what the specs declare."""
     if isinstance(catalog, Undeclared):
         return catalog.judgement
+    if trouble := unusable(catalog, *_SECTIONS):
+        return trouble
     if catalog.models is None and catalog.training is None:
         return error("the specs define neither MODELS nor TRAINING", fix=HOW_TO_DECLARE)
     return judged(

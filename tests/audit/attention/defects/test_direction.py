@@ -77,10 +77,19 @@ WRONG: dict[str, tuple[str, str]] = {
     "torchs_upper": (_TORCHS.format(hidden="tril(-1)"), "causal_inverted"),
     "filled_inverted": (filled("tril()", _INFINITE), "causal_inverted"),
     "filled_finite_inverted": (filled("tril()", "-1e9"), "causal_inverted"),
+    "kept_upper_window": (kept("triu().tril(3)"), "causal_inverted"),
+    "filled_inverted_window": (filled("tril(-1) | square.triu(3)", "-1e9"), "causal_inverted"),
     "kept_next": (kept("tril(1)"), "later_tokens"),
     "filled_next": (filled("triu(2)", _INFINITE), "later_tokens"),
     "left_out": (kept("bool()"), "later_tokens"),
     "own_hidden": (filled("triu()", _INFINITE), "empty_rows"),
+}
+# Declared to be causal within a window: what each is named, and what is said of it.
+_WINDOWED: dict[str, tuple[str, str, str]] = {
+    "window_inverted": (kept("triu().tril(3)"), "causal_inverted", "the next 3, as its window lets it"),
+    "window_of_two_inverted": (kept("triu().tril(1)"), "causal_inverted", "each token sees the next one and no"),
+    "window_both_sides": (kept("triu(-3).tril(3)"), "later_tokens", ""),
+    "window_with_gaps": (kept("triu(1).tril(4).logical_xor(square.triu(2).tril(2))"), "later_tokens", ""),
 }
 # Declared not to be causal: what each is named, and what is said of it.
 _SAID_OTHERWISE: dict[str, tuple[str, str, str]] = {
@@ -149,13 +158,18 @@ def found(tmp_path_factory: pytest.TempPathFactory, _without_scripts: None) -> C
     return Concluded(execution)
 
 
-def _declared(root: Path, texts: Mapping[str, str], *, is_causal: Mapping[str, bool]) -> Concluded:
+def specs_of(root: Path, texts: Mapping[str, str], *, is_causal: Mapping[str, bool], more: str = "") -> None:
+    """Write a package with a module for each text, and specs that declare them, with `more` in each contract."""
     (root / "zoo").mkdir()
     for name, text in {"__init__": "", **texts}.items():
         (root / "zoo" / f"{name}.py").write_text(text)
-    entries = "\n".join(f'    "{name}": declared({name}, is_causal={is_causal[name]}),' for name in texts)
+    entries = "\n".join(f'    "{name}": declared({name}, is_causal={is_causal[name]}, {more}),' for name in texts)
     (root / "zoo" / "specs.py").write_text(_SPECS.format(names=", ".join(texts), entries=entries))
     (root / "pyproject.toml").write_text('[tool.astrobio-audit]\npackage = "zoo"\nspecs = "zoo.specs"\n')
+
+
+def _declared(root: Path, texts: Mapping[str, str], *, is_causal: Mapping[str, bool], more: str = "") -> Concluded:
+    specs_of(root, texts, is_causal=is_causal, more=more)
     target = Target.load(root)
     collected = Collected(target)
     execution = Execution(target, plan_attention(collected), probe=collected.probe)
@@ -170,6 +184,12 @@ def declared(tmp_path_factory: pytest.TempPathFactory, _without_scripts: None) -
     wrong = {name: text for name, (text, _) in WRONG.items() if "nn.MultiheadAttention" not in text}
     is_causal = {name: name in wrong for name in otherwise | wrong}
     return _declared(tmp_path_factory.mktemp("declared"), otherwise | wrong, is_causal=is_causal)
+
+
+@pytest.fixture(scope="module")
+def windowed(tmp_path_factory: pytest.TempPathFactory, _without_scripts: None) -> Concluded:
+    texts = {name: text for name, (text, _, _) in _WINDOWED.items()}
+    return _declared(tmp_path_factory.mktemp("windowed"), texts, is_causal=dict.fromkeys(texts, True), more="window=4")
 
 
 @pytest.mark.parametrize("name", RIGHT)
@@ -197,3 +217,11 @@ def test_a_direction_that_is_declared_away_is_the_contradiction(declared: Conclu
     (defect,) = declared.defects(name)
     assert defect.bug == _SAID_OTHERWISE[name][1]
     assert _SAID_OTHERWISE[name][2] in defect.explanation
+
+
+@pytest.mark.parametrize("name", _WINDOWED)
+def test_a_mask_that_is_turned_round_within_a_window_is_named_so(windowed: Concluded, name: str) -> None:
+    assert windowed.results(name)["causality"].outcome is Outcome.FAILED
+    (defect,) = [each for each in windowed.defects(name) if each.bug == _WINDOWED[name][1]]
+    assert _WINDOWED[name][2] in defect.explanation
+    assert {each.bug for each in windowed.defects(name)} & {"causal_inverted"} <= {_WINDOWED[name][1]}

@@ -11,7 +11,7 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.nn.functional import elu, normalize, scaled_dot_product_attention
 
 from audit.probe.tracing.recording import Capturing, Recording
-from audit.probe.tracing.trace import _runner, traced
+from audit.probe.tracing.trace import runner_of, traced
 
 BATCH, LENGTH, HEADS, SIZE, WIDTH = 3, 7, 4, 6, 20
 Attend = Callable[[Tensor, Tensor, Tensor], Tensor]
@@ -39,7 +39,7 @@ class Module(nn.Module):
 def trace(module: nn.Module, call: Callable[..., object] | None = None, **leaves: Tensor) -> Any:
     torch.manual_seed(0)
     given: dict[str, Tensor | None] = dict(leaves) or {"hidden_states": torch.randn(BATCH, LENGTH, WIDTH)}
-    run = _runner(lambda inputs: call(**inputs) if call else module(inputs["hidden_states"]), 0)
+    run = runner_of(lambda inputs: call(**inputs) if call else module(inputs["hidden_states"]), 0)
     return traced(run, given, module, owners=True, seed=0)
 
 
@@ -285,7 +285,7 @@ def test_composite_operations_are_followed_in_inference_mode() -> None:
 def test_a_model_shows_every_core_with_its_module() -> None:
     layer = nn.TransformerEncoderLayer(WIDTH, HEADS, 8, batch_first=True)
     model = nn.Sequential(nn.Linear(WIDTH, WIDTH), nn.TransformerEncoder(layer, 2, enable_nested_tensor=False)).train()
-    run = _runner(lambda inputs: model(inputs["x"]), 0)
+    run = runner_of(lambda inputs: model(inputs["x"]), 0)
     found = traced(run, {"x": torch.randn(2, LENGTH, WIDTH)}, model, owners=False, seed=0)
     assert [each["owner"] for each in found["cores"]] == ["1.layers.0.self_attn", "1.layers.1.self_attn"]
     assert all(each["dropout"] == pytest.approx(0.1) for each in found["cores"])

@@ -14,6 +14,8 @@ import pytest
 from audit.report.document import Report
 from audit.results import Defect, Evidence, Explained, Outcome, Result, Series, Severity, Subject, SubjectKind
 
+from .driven import Driven
+
 MakeReport = Callable[..., Report]
 MakeResult = Callable[..., Result]
 VOID = {"meta", "input", "br", "hr"}
@@ -181,6 +183,10 @@ class Browser:
         path.write_text(page)
         done = self.run("--dump-dom", "--virtual-time-budget=5000", *flags, f"{path.as_uri()}{fragment}")
         return Browsed(read_page(done.stdout.decode()), done.stderr.decode(errors="replace"))
+
+    def drive(self, page: Path) -> Driven:
+        """Open a page that is then told what to do."""
+        return Driven(self._program, [*FLAGS, f"--user-data-dir={self._folder / 'driven'}"], page)
 
 
 @pytest.fixture(scope="session")

@@ -5,6 +5,8 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from audit.report.document import Report
 from audit.report.html.report import render_html
@@ -170,6 +172,20 @@ def test_no_text_of_the_target_is_an_element_an_attribute_or_data_of_another_kin
         assert shape(tree) == shape(harmless)
     assert {name for name, _ in shape(tree)} <= {name for name, _ in shape(harmless)}
     assert plain(tree.text) == tree.text
+
+
+@given(data=st.data())
+@settings(deadline=None, max_examples=40)
+def test_whatever_the_texts_are_the_page_is_well_formed(
+    data: st.DataObject, hostile_text: st.SearchStrategy[str], report_of: ReportOf, read: Read
+) -> None:
+    report = report_of(data.draw(hostile_text))
+    tree = read(render_html(report))
+    drawn = report.provenance.package  # in which lone surrogates are written out
+    assert tree.one("header").one("bdi").text == plain(drawn)
+    rows = data_of(tree)
+    assert len(rows) == 6
+    assert {row["facts"].get("fix", "") for row in rows if row["outcome"] == "failed"} == {plain(drawn)}
 
 
 def test_a_page_of_many_results_grows_with_them_and_writes_what_they_share_once(many: Callable[[int], Report]) -> None:

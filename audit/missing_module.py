@@ -1,0 +1,30 @@
+"""Whether a module that the configuration names has a file, as far as files tell."""
+
+import difflib
+from pathlib import Path
+
+
+def missing_module(source: Path, name: str) -> str | None:
+    """Return what is missing of the module `name`, where it is in a package of the folder `source`; else None.
+
+    Only an import can tell of a module that is installed elsewhere, lies in a namespace, or whose package looks for its
+    modules in other places.
+    """
+    first, *inner = name.split(".")
+    place, around = source / first, first
+    for part in inner:
+        if not (place / "__init__.py").is_file() or b"__path__" in _bytes(place / "__init__.py"):
+            return None
+        if not (place / part).is_dir() and not any(place.glob(f"{part}.*")):
+            near = difflib.get_close_matches(part, sorted({each.stem for each in place.iterdir()}), n=1)
+            hint = f"; did you mean {around}.{near[0]}?" if near else ""
+            return f"there is no module {part} in {place.relative_to(source)}{hint}"
+        place, around = place / part, f"{around}.{part}"
+    return None
+
+
+def _bytes(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError:  # whatever imports it says so
+        return b""

@@ -1,0 +1,228 @@
+"""Finds how a whole model is built and fed, where no specs say it, and makes of that an entry as specs would have it.
+
+A model need not keep the shape of what it is given, as an attention does: it works where it gives finite tensors, one
+for each sample.
+"""
+
+import functools
+import json
+import time
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, cast
+
+import torch
+from torch import nn
+
+from .. import specs
+from ..outputs import flatten
+from ..phases import phase
+from .constructing import Constructor, Slots, lacks_setting, variations
+from .conventions import SIZES, Sizes
+from .feeding import feeds_of, inputs_by, shown
+from .loading import load
+from .problems import NotGuessed, told
+from .reading import is_module_class, parameters_of, read
+from .searching import namespace_of, plans
+from .values import DEFAULT, python
+
+_SECONDS = 20.0  # for all trials of one class
+_GROWTH = 80  # settings that a configuration of unknown class may turn out to need
+_SEED = 20_011
+_SAME = 1e-4  # of the largest output: how far a sample may move when another changes, and be called its own
+
+
+def find(path: str, module: str | None, qualname: str, seed: int) -> dict[str, object]:
+    """Return how the model class `qualname` of the file at `path` is built and fed.
+
+    Returns:
+        `problem`: one line, or None; `class`: `module:qualname` of what is built; `guess`: a text that stands where
+        procedures on models take the specs' name; `built` and `fed`: for a reader; `mixes`: whether samples of a batch
+        move one another's outputs.
+    """
+    reply: dict[str, object] = {"problem": None, "class": "", "guess": "", "built": "", "fed": "", "mixes": False}
+    try:
+        with phase("import"):
+            value = load(path, module, qualname).value
+        if not is_module_class(value):
+            raise NotGuessed(f"{qualname} is no class of torch.nn.Module: nothing says how it is built and fed")
+        built = cast(type, value)
+        arguments, feed, mixes = _searched(built, path, seed)
+    except NotGuessed as problem:
+        return reply | {"problem": str(problem)}
+    guess = {"path": path, "module": module, "qualname": qualname, "arguments": arguments, "feed": feed}
+    given = ", ".join(f"{key}={python(each)}" for key, each in arguments.items())
+    return reply | {
+        "class": f"{built.__module__}:{built.__qualname__}",
+        "guess": f"{specs.GUESS}{json.dumps(guess)}",
+        "built": f"{qualname}({given})",
+        "fed": shown(feed),
+        "mixes": mixes,
+    }
+
+
+@functools.lru_cache(maxsize=8)
+def entry(text: str) -> Mapping[str, object]:
+    """Return the entry of specs that a guess stands for; `text` is JSON."""
+    guess = json.loads(text)
+    value = cast(Callable[..., object], load(guess["path"], guess["module"], guess["qualname"]).value)
+    namespace = namespace_of(value)
+    constructor = Constructor(cast(type, value), read(value), namespace)
+
+    def build() -> object:
+        return value(**{key: constructor.decode(each) for key, each in guess["arguments"].items()})
+
+    return {"build": build, "inputs": functools.partial(inputs_by, guess["feed"]), "loss": _loss}
+
+
+def _loss(output: object, inputs: Mapping[str, object]) -> torch.Tensor:
+    """Return the mean of the outputs, each element of a sample weighted by a number drawn once and for all.
+
+    It is a mean over the samples, as losses are, and every output takes part in it.
+    """
+    total: torch.Tensor | None = None
+    for tensor in flatten(output).values():
+        real = torch.view_as_real(tensor) if tensor.is_complex() else tensor
+        if not real.is_floating_point() or not real.numel():
+            continue
+        weights = torch.randn(real.shape[1:], generator=torch.Generator().manual_seed(_SEED))
+        part = (real * weights.to(real.device, real.dtype)).mean()
+        total = part if total is None else total + part
+    if total is None:
+        raise TypeError("the output holds no floating-point number, of which a loss could be made")
+    return total
+
+
+class _Furthest:
+    """The reason to tell where nothing works: that of the attempt that came furthest, the first among those."""
+
+    def __init__(self) -> None:
+        self.stage, self.reason = -1, "nothing could be tried"
+
+    def note(self, stage: int, reason: str) -> None:
+        if stage > self.stage:
+            self.stage, self.reason = stage, reason
+
+
+def _searched(built: type, path: str, seed: int) -> tuple[Mapping[str, object], Mapping[str, object], bool]:
+    """Return arguments and recipes that work, the likeliest first, and whether samples of a batch move one another.
+
+    Raises:
+        NotGuessed: none do.
+    """
+    constructor = Constructor(built, read(built), namespace_of(built))
+    furthest = _Furthest()
+    deadline = time.monotonic() + _SECONDS
+    for slots, choice, sizes in _tries(constructor):
+        if time.monotonic() > deadline:
+            raise NotGuessed(f"{furthest.reason} (the time for trials was up)")
+        made = _made(constructor, slots, choice, sizes, path, seed, furthest)
+        if made is None:
+            continue
+        arguments, model = made
+        fed = _fed(model, sizes, path, f"{built.__qualname__}({_shown(arguments)})", deadline, furthest)
+        if fed is not None:
+            return arguments, *fed
+    raise NotGuessed(furthest.reason)
+
+
+def _tries(constructor: Constructor) -> Iterator[tuple[Slots, Mapping[tuple[str, ...], int], Sizes]]:
+    """Yield slots and the choice for them: the usual sizes, the class's own defaults, other sizes and values."""
+    defaults = True
+    for classes, sizes, vary in plans(constructor, None):
+        slots = constructor.slots(sizes, classes)
+        yield from ((slots, choice, sizes) for choice in (variations(slots) if vary else [{}]))
+        if defaults:
+            required = {each.name for each in constructor.parameters if each.default is each.empty}
+            kept: Slots = {at: values for at, values in slots.items() if at[0] in required}
+            kept |= {at: [DEFAULT] for at in slots if at not in kept and len(at) == 1}
+            yield kept, {}, SIZES[0]
+            defaults = False
+
+
+def _made(
+    constructor: Constructor,
+    slots: Slots,
+    choice: Mapping[tuple[str, ...], int],
+    sizes: Sizes,
+    path: str,
+    seed: int,
+    furthest: _Furthest,
+) -> tuple[Mapping[str, object], nn.Module] | None:
+    """Build the model; a configuration of unknown class grows until it is enough."""
+    for _ in range(_GROWTH):
+        made: dict[str, object] = {}
+        arguments: Mapping[str, object] = {}
+        try:
+            arguments = constructor.assembled(slots, choice)
+            made = {key: constructor.decode(value) for key, value in arguments.items()}
+            specs.seed_everything(seed)
+            model = constructor.built(**made)
+            model.eval()  # not in one line: a class of its own may return nothing
+            return arguments, model
+        except Exception as error:  # whatever the target raises: the next attempt may do better
+            if constructor.grown(slots, made, error, sizes):
+                continue
+            what = f"{constructor.built.__qualname__}({_shown(arguments)}) cannot be built"
+            furthest.note(0, f"{what}: {told(error, within=path)}")
+            return None
+    return None
+
+
+def _fed(
+    model: nn.Module, sizes: Sizes, path: str, name: str, deadline: float, furthest: _Furthest
+) -> tuple[Mapping[str, object], bool] | None:
+    """Return the first recipes with which every sample has an output of its own, else the first that work at all."""
+    mixing: Mapping[str, object] | None = None
+    for feed in feeds_of(model, parameters_of(model.forward), sizes):
+        if time.monotonic() > deadline:
+            break
+        try:
+            outputs = [_ran(model, inputs_by(feed, size, _generator(0)), size) for size in (2, 3)]
+            if not _mixes(model, feed, outputs[0]):
+                return feed, False
+            mixing = mixing or feed
+        except Exception as error:  # whatever the target raises: it may take another input
+            if lacks_setting(error):
+                break
+            furthest.note(1, f"{name} cannot be called with {shown(feed)}: {told(error, within=path)}")
+    return None if mixing is None else (mixing, True)
+
+
+def _ran(model: nn.Module, inputs: Mapping[str, object], size: int) -> dict[str, torch.Tensor]:
+    """Return the outputs of one call.
+
+    Raises:
+        NotGuessed: none has an entry for each sample, or one is not finite.
+    """
+    with torch.no_grad():
+        found = flatten(model(**inputs))
+    if not any(each.dim() and each.shape[0] == size and each.numel() for each in found.values()):
+        shapes = ", ".join(str(tuple(each.shape)) for each in found.values()) or "no tensor"
+        raise NotGuessed(f"a batch of {size} gives {shapes}, and nothing for each sample")
+    if not all(bool(torch.isfinite(each).all()) for each in found.values()):
+        raise NotGuessed("the output of a normal input is not finite")
+    return found
+
+
+def _mixes(model: nn.Module, feed: Mapping[str, object], before: Mapping[str, torch.Tensor]) -> bool:
+    """Whether the first sample's outputs move when the second is another one."""
+    given, other = (inputs_by(feed, 2, _generator(index)) for index in (0, 1))
+    changed: dict[str, object] = {}
+    for key, value in given.items():
+        second: Any = other[key]
+        changed[key] = torch.cat((value[:1], second[1:])) if isinstance(value, torch.Tensor) else value
+    with torch.no_grad():
+        after = flatten(model(**changed))
+    pairs = [(each, after[key]) for key, each in before.items() if each.dim() and each.shape[0] == 2 and key in after]
+    floating = [
+        (one.double(), two.double()) for one, two in pairs if one.is_floating_point() and one.shape == two.shape
+    ]
+    return any(float((one[0] - two[0]).abs().max()) > _SAME * float(one.abs().max()) for one, two in floating)
+
+
+def _generator(seed: int) -> torch.Generator:
+    return torch.Generator().manual_seed(_SEED + seed)
+
+
+def _shown(arguments: Mapping[str, object]) -> str:
+    return ", ".join(f"{key}={python(value)}" for key, value in arguments.items())[:300]

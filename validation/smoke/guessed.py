@@ -1,0 +1,143 @@
+"""Plans the smoke checks of models that no specs declare: built and fed as their own source suggests."""
+
+import functools
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from audit.attention.found import module_of
+from audit.catalog import SpecEntry
+from audit.judgement import Judgement, Measured, error, judged, not_applicable
+from audit.plan import Group, PlannedCheck, Run
+from audit.replies import text_of
+from audit.results import Check, Comparison, Outcome, Severity, Subject, SubjectKind
+from audit.session import Collected
+from audit.static.inventory import InventoryItem
+from validation.smoke.model import AHEAD, RegisteredModel
+
+if TYPE_CHECKING:
+    from validation.smoke.checks.attention_inside import Judged
+
+GUESSED = Check(
+    id="smoke.guessed",
+    title="The model can be built and fed without specs",
+    proves="Without specs, the class was loaded, built from arguments that its own source suggests, and answered two "
+    "batches with finite tensors that have an entry for each sample.",
+    defect="a constructor that raises for every size",
+    severity=Severity.MAJOR,
+)
+_ORIGIN = "what was not built and called is not judged"
+_LOSS = "what it is trained to: MODELS[...]['loss']"
+# What nothing but a declaration says.
+UNDECLARED: Mapping[str, str] = {
+    "smoke.overfits": _LOSS,
+    "smoke.initial_loss": "the loss of a model that knows nothing: MODELS[...]['loss'] and ['initial_loss']",
+    "smoke.padding_leaks": "which inputs a mask hides: MODELS[...]['padding']",
+}
+# What a wrong guess would fail as a wrong model does, and which declaration would tell them apart.
+LEANING: Mapping[str, str] = {
+    "smoke.backward": f"{_LOSS}, in which every parameter takes part",
+    "smoke.optimizer_step": f"{_LOSS}, in which every parameter takes part",
+    "smoke.frozen": f"{_LOSS}, in which every parameter takes part",
+    "smoke.accumulation": _LOSS,
+    "smoke.gradcheck": "a batch on which the model is smooth: MODELS[...]['inputs'] and ['loss']",
+    "smoke.input_gradients": "what its inputs are: MODELS[...]['inputs']",
+    "smoke.batch_rows": "inputs whose first axis is the batch: MODELS[...]['inputs']",
+    "smoke.output_forms": "inputs for any batch size: MODELS[...]['inputs']",
+    "smoke.forward": "inputs that the model is for: MODELS[...]['inputs']",
+    "smoke.train_eval": "whether training is random: MODELS[...]['random_in_training']",
+}
+
+
+def guessed_groups(collected: Collected, items: Sequence[InventoryItem]) -> Iterator[Group]:
+    """Yield the checks of each of these model classes, whose paths are relative to the source folder."""
+    from validation.smoke.beside_models import attention_known
+
+    known = attention_known(collected, collected.catalog)
+    for item in items:
+        subject = Subject(
+            kind=SubjectKind.MODEL,
+            module=item.module,
+            qualname=item.qualname,
+            path=collected.rooted(item.path),
+            line=item.line,
+            digest=item.digest,
+        )
+        guessed = _Guessed(subject, collected.target.source / item.path)
+        yield Group(subject=subject, planned=tuple(guessed.planned(known)), ahead=AHEAD)
+
+
+@dataclass
+class _Guessed:
+    """One model, found out about by its first check; the others are carried out after it by the same process."""
+
+    subject: Subject
+    path: Path
+    model: RegisteredModel | None = field(default=None, init=False)
+
+    def planned(self, known: "Judged") -> Iterator[PlannedCheck]:
+        # Loaded here and not above: the checks need torch, which planning another area does not.
+        from validation.smoke.checks import CAPTURING, all_model_checks, attention_inside, meta_build
+
+        yield PlannedCheck(check=GUESSED, subject=self.subject, judge=self._found)
+        own = [(each.check, each.requires, each.judge) for each in all_model_checks()]
+        inside = functools.partial(attention_inside.judge, known=known)
+        beside: list[tuple[Check, tuple[str, ...], Callable[[RegisteredModel, Run], Judgement]]] = [
+            (attention_inside.CHECK, attention_inside.REQUIRES, inside),
+            (meta_build.CHECK, (), meta_build.judge),
+            *((check, (), judge) for check, judge in CAPTURING.items()),
+        ]
+        for check, requires, judge in (*own, *beside):
+            yield PlannedCheck(
+                check=check,
+                subject=self.subject,
+                judge=functools.partial(self._judged, check, judge),
+                requires=(GUESSED.id, *requires),
+            )
+
+    def _found(self, run: Run) -> Judgement:
+        reply = run.probe.call(
+            "model_find",
+            path=str(self.path),
+            module=module_of(self.path),
+            qualname=self.subject.qualname,
+            seed=run.seed,
+        )
+        if reply.get("problem") is not None:
+            return error(text_of(reply, "problem"), fix=self._hint)
+        self.model = RegisteredModel(
+            name=self.subject.name,
+            specs=text_of(reply, "guess"),
+            entry=SpecEntry.model_validate({"problem": None, "class": text_of(reply, "class")}),
+            subject=self.subject,
+        )
+        return judged(
+            Measured(
+                value=1,
+                bound=1,
+                comparison=Comparison.AT_LEAST,
+                origin=f"{_ORIGIN}; built as {text_of(reply, 'built')}, fed with {text_of(reply, 'fed')}",
+                unit="ways to build and feed it",
+            ),
+            otherwise="no way to build and feed it was found",
+        )
+
+    @property
+    def _hint(self) -> str:
+        place = f"{self.subject.path}::{self.subject.qualname}"
+        return f"write a spec; `astrobio-audit spec {place}` prints one to begin with, and MODELS is for whole models"
+
+    def _judged(self, check: Check, judge: Callable[[RegisteredModel, Run], Judgement], run: Run) -> Judgement:
+        assert self.model is not None  # it waits for the first
+        if missing := UNDECLARED.get(check.id):
+            return not_applicable(f"undeclared: {missing}")
+        judgement = judge(self.model, run)
+        missing = LEANING.get(check.id)
+        if missing and judgement.outcome is Outcome.FAILED:
+            reason = f"undeclared: {missing}; observed with a guess: {judgement.reason}"
+            return replace(error(reason, location=judgement.location, fix=self._hint), subject=judgement.subject)
+        if judgement.measured is None:
+            return judgement
+        origin = f"{judgement.measured.origin}; no specs: inputs are a guess, the loss a weighted mean of the outputs"
+        return replace(judgement, measured=replace(judgement.measured, origin=origin))
