@@ -4,12 +4,13 @@ import os
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import NoReturn
 
 import typer
 from rich.console import Console
 from rich.text import Text
 
-from audit.options import Format, Options
+from audit.options import ElsewhereOptions, Format, Options
 from audit.report.defects import FOLDER, has_reproducers
 from audit.report.document import Report
 from audit.report.files import WriteError, keep_from_git, prepare_folder, prepare_own_folder
@@ -41,6 +42,8 @@ def run_area(
         UsageError: the options or the configuration need correcting.
         typer.Exit: always at the end, with the report's exit code.
     """
+    if isinstance(options, ElsewhereOptions) and options.gateway:
+        deliver_from_elsewhere(options, command=command)
     target = Target.load(
         options.folder,
         package=options.package,
@@ -73,6 +76,20 @@ def run_area(
     )
 
 
+def deliver_from_elsewhere(options: ElsewhereOptions, *, command: str) -> NoReturn:
+    """Have another machine carry out the command, and deliver its report as if it had run here.
+
+    Raises:
+        UsageError: the machine cannot be used, or refuses.
+        typer.Exit: always at the end, with the report's exit code.
+    """
+    from audit.elsewhere.command import report_from
+
+    prepare_output(options)
+    report = report_from(options, command, options.folder)
+    deliver(report, form=options.form, quiet=options.quiet, output=options.output)
+
+
 def prepare_output(options: Options) -> None:
     """Create the folder for the report, before any work is done for it.
 
@@ -95,7 +112,7 @@ def conduct_shown(target: Target, request: Request, *, quiet: bool) -> Report:
         return conduct(target, replace(request, notify=display.notify, planned=display.planned))
 
 
-def deliver(report: Report, *, form: Format, quiet: bool, output: Path | None) -> None:
+def deliver(report: Report, *, form: Format, quiet: bool, output: Path | None) -> NoReturn:
     """Write and print the report, then leave with its exit code."""
     unwritten = written(report, output) if output else None
     if form is not Format.TEXT:

@@ -15,7 +15,7 @@ from audit.errors import UsageError
 
 TABLE_NAME = "astrobio-audit"
 TABLE = f"[tool.{TABLE_NAME}]"
-_MAX_SHOWN = 76
+_MAX_SHOWN = 50
 
 
 @dataclass(frozen=True)

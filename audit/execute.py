@@ -60,6 +60,7 @@ class Execution:
         kept: KeptResults | None = None,
         fail_fast: bool = False,
         one_thread: bool = False,
+        beside: int = 0,
     ) -> None:
         """Prepare to run `plan`.
 
@@ -71,6 +72,7 @@ class Execution:
             kept: results of earlier runs, which are taken over, and to which those of this one are added.
             fail_fast: whether nothing more is begun after the first failure.
             one_thread: whether torch has one thread in each process, however few run side by side.
+            beside: how many other runs share this machine's processors.
         """
         self._target = target
         self._plan = plan
@@ -81,11 +83,14 @@ class Execution:
         self._idle: SimpleQueue[Probe] = SimpleQueue()
         self._probes = [probe] if probe else []
         self._probes += [
-            open_probe(target, side_by_side=available_cores() if one_thread else self._workers)
+            open_probe(target, side_by_side=available_cores() if one_thread else self._workers * (1 + beside))
             for _ in range(self._workers - len(self._probes))
         ]
         for each in self._probes:
             self._idle.put(each)
+        # What is measured alone has all threads, as in a run of its own.
+        self._undisturbed = open_probe(target) if any(group.alone for group in plan) else None
+        self._probes += [self._undisturbed] if self._undisturbed else []
         self._stopping = threading.Event()
         self._lock = threading.Lock()
         self.results: list[Result] = []
@@ -100,13 +105,18 @@ class Execution:
             KeyboardInterrupt: the user stopped the run; `results` holds what was finished.
         """
         pool = ThreadPoolExecutor(max_workers=self._workers, thread_name_prefix="audit")
+        rounds = [[group for group in self._plan if not group.alone]]
+        rounds += [[group] for group in self._plan if group.alone]
         try:
-            pending: set[Future[None]] = {pool.submit(self._run_group, group) for group in self._plan}
-            while pending and not self.has_failed_fast:
-                stop_if_wanted()
-                done, pending = wait(pending, timeout=_POLL_S, return_when=FIRST_COMPLETED)
-                for future in done:
-                    future.result()
+            for groups in rounds:
+                if self.has_failed_fast:
+                    break
+                pending: set[Future[None]] = {pool.submit(self._run_group, group) for group in groups}
+                while pending and not self.has_failed_fast:
+                    stop_if_wanted()
+                    done, pending = wait(pending, timeout=_POLL_S, return_when=FIRST_COMPLETED)
+                    for future in done:
+                        future.result()
         finally:
             self._stopping.set()
             pool.shutdown(wait=False, cancel_futures=True)
@@ -126,7 +136,8 @@ class Execution:
             if self._fail_fast and any(map(_has_failed, known.results)):
                 self._stop_fast()
             return
-        probe = self._idle.get()
+        undisturbed = self._undisturbed if group.alone else None
+        probe = undisturbed or self._idle.get()
         try:
             probe.close()  # what one subject does to its process is not done to the next
             probe.ahead = group.ahead
@@ -161,7 +172,8 @@ class Execution:
             if self._kept and probe.read.is_complete:
                 self._kept.keep(group, measured, defects, read=probe.read.paths)
         finally:
-            self._idle.put(probe)
+            if probe is not undisturbed:
+                self._idle.put(probe)
 
     def _report(self, group: Group, planned: PlannedCheck, results: Sequence[Result]) -> None:
         with self._lock:
@@ -204,7 +216,7 @@ class Execution:
         else:
             judgements = _judged(planned, run)
         duration_s = round(time.perf_counter() - begun, 4)
-        reproduce = reproduce_command(self._target, planned.check.id, subject, run.seed)
+        reproduce = reproduce_command(self._target, planned.check.id, subject, run.seed, flags=planned.flags)
 
         def bound(judgement: Judgement) -> Result:
             return judgement.result(planned.check, subject, seed=run.seed, duration_s=duration_s, reproduce=reproduce)
@@ -218,13 +230,14 @@ class Execution:
         return results
 
 
-def reproduce_command(target: Target, check: str, subject: Subject, seed: int) -> str:
+def reproduce_command(target: Target, check: str, subject: Subject, seed: int, *, flags: Sequence[str] = ()) -> str:
     """Return the command that repeats one check on one subject, to be run in the target's root."""
     area = check.partition(".")[0]
     parts = [
         "astrobio-audit",
         _COMMANDS.get(area, area),
         *target.flags,
+        *flags,
         "--only",
         check,
         "--subject",

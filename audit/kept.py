@@ -10,7 +10,6 @@ import stat
 import tempfile
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
-from functools import cache
 from pathlib import Path
 from typing import NamedTuple
 
@@ -18,7 +17,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from audit import __version__, plugins, provenance
 from audit.options import VARIABLES
-from audit.plan import Group
+from audit.plan import Group, PlannedCheck
 from audit.results import Defect, Outcome, Result
 from audit.static.discovery import discover
 from audit.static.environment import site_folders
@@ -49,7 +48,7 @@ _OF_THE_SHELL = frozenset(
 
 
 class _Kept(BaseModel):
-    """What a file holds. Results are by check; one without any result was never finished."""
+    """What a file holds. Results are by check and subject; a check without any result was never finished."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -74,11 +73,11 @@ class KeptResults:
 
         Args:
             target: what is audited.
-            content: a digest of the target's files.
+            content: a digest of the target's files, and of the code of all who plan and judge.
             folder: in place of the user's cache folder.
         """
         given = (
-            __version__, _tool_digest(), content, str(target.root), str(target.source), str(target.python),
+            __version__, content, str(target.root), str(target.source), str(target.python),
             target.config_digest, target.device, target.device_seen, *target.flags, str(target.settings.seed),
             _installed(target.python), plugins.digest(),
             *provenance.machine(), _environment(),
@@ -93,12 +92,12 @@ class KeptResults:
     def of(self, group: Group) -> Known | None:
         """Return what is known of a group; None where a planned check is missing."""
         kept = self._read(group)
-        if kept is None or any(planned.check.id not in kept.results for planned in group.planned):
+        if kept is None or any(_key(group, planned) not in kept.results for planned in group.planned):
             return None
         if any(_state(path) != state for path, state in kept.files.items()):
             return None
         results = tuple(
-            tuple(_dated(result, kept.measured_at) for result in kept.results[planned.check.id])
+            tuple(_dated(result, kept.measured_at) for result in kept.results[_key(group, planned)])
             for planned in group.planned
         )
         return Known(results, kept.defects)
@@ -117,7 +116,7 @@ class KeptResults:
         """
         if not self._usable or any(result.outcome is Outcome.ERROR for each in results for result in each):
             return
-        by_check = {planned.check.id: tuple(each) for planned, each in zip(group.planned, results, strict=True)}
+        by_check = {_key(group, planned): tuple(each) for planned, each in zip(group.planned, results, strict=True)}
         files = {path: _state(path) for path in sorted(read)}
         text = _Kept(
             measured_at=provenance.now(), results=by_check, defects=tuple(defects), files=files
@@ -138,7 +137,9 @@ class KeptResults:
 
     def _path(self, group: Group) -> Path:
         subject = group.subject
-        text = f"{self._base}\0{subject.kind}\0{subject.name}\0{subject.path}\0{subject.line}\0{subject.digest}"
+        flags = [flag for flags in sorted({planned.flags for planned in group.planned}) for flag in flags]
+        given = (subject.kind, subject.name, subject.path, subject.line, subject.digest, *flags)
+        text = "\0".join((self._base, *map(str, given)))
         return self._folder / f"{hashlib.sha256(text.encode('utf-8', 'surrogateescape')).hexdigest()[:40]}.json"
 
     def _read(self, group: Group) -> _Kept | None:
@@ -148,6 +149,11 @@ class KeptResults:
             return _Kept.model_validate_json(self._path(group).read_bytes())
         except (OSError, ValidationError):  # not there; or cut off, or edited: as good as not there
             return None
+
+
+def _key(group: Group, planned: PlannedCheck) -> str:
+    """Return the check's id, which is not alone in a group of several subjects."""
+    return planned.check.id if planned.subject == group.subject else "\0".join(planned.key)
 
 
 def digest_of_neighbours(target: Target) -> str | None:
@@ -189,15 +195,6 @@ def _state(path: str) -> str:
 def _environment() -> str:
     """Return the variables that the target's process takes over."""
     return "\n".join(f"{name}={value}" for name, value in sorted(os.environ.items()) if name not in _OF_THE_SHELL)
-
-
-@cache
-def _tool_digest() -> str:
-    total = hashlib.sha256()
-    folder = Path(__file__).parent
-    for path in sorted(folder.rglob("*.py")):
-        total.update(f"{path.relative_to(folder)}\0".encode() + hashlib.sha256(path.read_bytes()).digest())
-    return total.hexdigest()
 
 
 def _installed(python: Path) -> str:

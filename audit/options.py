@@ -107,6 +107,15 @@ WorkersOption = Annotated[
     int | None,
     typer.Option("--workers", "-j", metavar="N", envvar=WORKERS_VARIABLE, help="Target processes side by side."),
 ]
+GatewayOption = Annotated[
+    str | None,
+    typer.Option(
+        "--gateway",
+        metavar="SPEC",
+        help="Run it on popen//python=PATH or ssh=HOST//python=PATH//chdir=DIR, which needs this toolkit and a "
+        "checkout at the same commit, and deliver its report here.",
+    ),
+]
 CacheOption = Annotated[
     bool,
     typer.Option(
@@ -162,6 +171,13 @@ class Options:
     def output_is_default(self) -> bool:
         """Whether the report is written to a folder that the user did not name."""
         return self.output is not None and self.output == type(self).output
+
+
+@dataclass(frozen=True, kw_only=True)
+class ElsewhereOptions(Options):
+    """Of a command that can run on another machine."""
+
+    gateway: GatewayOption = None
 
 
 def format_of(chosen: Format | None, *, as_json: bool) -> Format:

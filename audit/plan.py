@@ -30,12 +30,18 @@ Conclude = Callable[[Run, Sequence[Result]], Concluded]
 
 @dataclass(frozen=True, kw_only=True)
 class PlannedCheck:
-    """One check on one subject. `requires` names checks on the same subject that must have passed first."""
+    """One check on one subject. `requires` names checks on the same subject that must have passed first.
+
+    `gpus` counts the GPUs without which it cannot be carried out. `flags` are the options of the check's own command
+    that repeat it as it is planned.
+    """
 
     check: Check
     subject: Subject
     judge: Judge
     requires: tuple[str, ...] = ()
+    gpus: int = 0
+    flags: tuple[str, ...] = ()
 
     @classmethod
     def waiting(cls, check: Check, subject: Subject, *, requires: str) -> "PlannedCheck":
@@ -58,13 +64,15 @@ class Group:
     """Checks carried out in order by one process; most groups are the checks of one subject.
 
     `conclude` is called with all their results where some have failed. `ahead` names modules of the interpreter that
-    the process will import anyhow: in a fork they are there. No check that is about imports may be among them.
+    the process will import anyhow: in a fork they are there. No check that is about imports may be among them. A group
+    that is `alone` measures what others that run beside it would change, and is carried out when these are done.
     """
 
     subject: Subject
     planned: tuple[PlannedCheck, ...]
     conclude: Conclude | None = None
     ahead: tuple[str, ...] = ()
+    alone: bool = False
 
 
 Plan = tuple[Group, ...]
@@ -87,7 +95,7 @@ def select(plan: Plan, *, only: Iterable[str] = (), subjects: Iterable[str] = ()
     checks = {planned.check.id for planned in everything}
     for wanted in subjects:
         if wanted not in names:
-            raise UsageError(f"--subject {wanted}: no such subject; there are: {_listed(names)}")
+            raise UsageError(f"--subject {wanted}: no such subject; there are: {listed(names)}")
     only = tuple(check for wanted in only for check in _checks_called(wanted, checks))
     groups = (_reduced(group, only, subjects) for group in plan)
     selected = tuple(group for group in groups if group.planned)
@@ -122,7 +130,7 @@ def _checks_called(wanted: str, checks: Collection[str]) -> tuple[str, ...]:
     whole = {check.partition(".")[2]: check for check in sorted(checks)} | {check: check for check in checks}
     names = whole | {check.partition(".")[0]: check.partition(".")[0] for check in checks}
     near = dict.fromkeys(names[each] for each in difflib.get_close_matches(wanted.lower(), names))
-    hint = f"did you mean {' or '.join(near)}?" if near else f"there are: {_listed(checks)}"
+    hint = f"did you mean {' or '.join(near)}?" if near else f"there are: {listed(checks)}"
     raise UsageError(f"--only {wanted}: no such check or area; {hint}")
 
 
@@ -130,7 +138,8 @@ def _matches(check: str, wanted: str) -> bool:
     return check == wanted or check.startswith(wanted + ".")
 
 
-def _listed(names: Iterable[str], limit: int = 12) -> str:
+def listed(names: Iterable[str], limit: int = 12) -> str:
+    """Return names as a list for a reader, cut where it is long."""
     ordered = sorted(names)
     more = f" and {len(ordered) - limit} more" if len(ordered) > limit else ""
     return (", ".join(ordered[:limit]) or "none") + more

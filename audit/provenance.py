@@ -1,11 +1,13 @@
 """What a report is about and where it was made: commit, versions, machine, times."""
 
+import hashlib
 import os
 import platform
 import subprocess
 import sys
 from collections.abc import Sequence, Set
 from datetime import UTC, date, datetime
+from functools import cache
 from pathlib import Path
 
 _GIT_TIMEOUT_S = 30
@@ -17,6 +19,7 @@ _GIT_TIMEOUT_S = 30
 _GIT = ("git", "--no-optional-locks", "-c", "core.fsmonitor=false", "-c", "core.hooksPath=/dev/null")
 _FILTER_OFF = ("clean=", "process=", "required=false")
 _SUBMODULE = "160000"  # mode of its entry in the index
+_OWN_PACKAGES = ("audit", "validation")
 _NO_FETCH = {"GIT_ALLOW_PROTOCOL": "none", "GIT_NO_LAZY_FETCH": "1"}
 
 
@@ -138,6 +141,16 @@ def git_output(root: Path, *arguments: str, given: bytes = b"") -> bytes | None:
     except (OSError, ValueError, subprocess.TimeoutExpired):  # ValueError: a NUL in an argument
         return None
     return done.stdout if done.returncode == 0 else None
+
+
+@cache
+def tool_digest() -> str:
+    """Return the SHA-256 over the toolkit's own Python files, `sha256:` and 64 digits."""
+    total = hashlib.sha256()
+    home = Path(__file__).parents[1]
+    for path in sorted(path for name in _OWN_PACKAGES for path in (home / name).rglob("*.py")):
+        total.update(f"{path.relative_to(home)}\0".encode() + hashlib.sha256(path.read_bytes()).digest())
+    return f"sha256:{total.hexdigest()}"
 
 
 def interpreter() -> str:

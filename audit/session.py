@@ -11,14 +11,17 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from audit import provenance
+from audit.carrying import Carrying, PartOfPlan
 from audit.catalog import Catalog, Undeclared, read_catalog
 from audit.execute import Execution, Notify, open_probe, reproduce_command
 from audit.gateway import Probe, ProbeFailure, TargetRaised
 from audit.judgement import error
 from audit.kept import KeptResults, digest_of_neighbours
+from audit.own_code import digest_of_packages, packages_of
 from audit.plan import Plan, select
 from audit.report.document import Baseline, Environment, Provenance, Report, SkippedTreeRow, build_report
 from audit.results import Result
+from audit.scratch import sweep
 from audit.static.analysis import StaticAnalysis, analyse
 from audit.static.cells import with_cells
 from audit.static.environment import site_folders
@@ -33,7 +36,7 @@ from audit.static.rules.naming import checks_named
 from audit.static.store import FactStore, cache_folder
 from audit.stopping import stop_if_wanted
 from audit.target import Target
-from audit.waivers import Day, WaiverRow, waive
+from audit.waivers import IN_NO_PART, IN_NO_RUN, Day, waive
 
 STOPPED = "stopped by the user before the end"
 FAILED_FAST = "stopped at the first failure, as --fail-fast asks"
@@ -209,6 +212,7 @@ class Request:
     limits: Sequence[str] = ()
     compare: Compare = _nothing_known
     explain: bool = True
+    part: PartOfPlan | None = None
     notify: Notify = field(default=lambda subject, results: None)
     planned: Callable[[int], None] = field(default=lambda total: None)
 
@@ -220,13 +224,14 @@ def conduct(target: Target, request: Request) -> Report:
         UsageError: a filter selects nothing.
     """
     started_at = provenance.now()
+    sweep()
     state = provenance.git_state(target.root)
     only = checks_named(request.only)
     collected = Collected(
         target, cache=request.cache, only=only, forecasts=request.needs_inventory and not only and not request.subjects
     )
     plan: Plan = ()
-    execution: Execution | None = None
+    execution: Carrying | None = None
     limits = [*([limited_to(target.root, target.paths)] if target.paths else []), *request.limits]
     partial_reason = ", ".join(limits) or None
     environment: Environment | None = None
@@ -236,20 +241,14 @@ def conduct(target: Target, request: Request) -> Report:
         plan = select(complete, only=only, subjects=request.subjects)
         if plan != complete:
             partial_reason = ", ".join([*limits, _selection(request)])
+        if request.part:
+            plan = request.part.choose(collected, plan, state)
+            partial_reason = ", ".join([*limits, request.part.limit])
         if not request.explain:
             plan = tuple(replace(group, conclude=None) for group in plan)
         request.planned(sum(len(group.planned) for group in plan))
         environment = collected.environment
-        kept = _kept(target, collected) if request.cache and request.keeps_results else None
-        execution = Execution(
-            target,
-            plan,
-            probe=collected.probe,
-            notify=request.notify,
-            kept=kept,
-            fail_fast=request.fail_fast,
-            one_thread=request.one_thread,
-        )
+        execution = _execution(target, request, collected, plan, complete)
         execution.run()
         stop_if_wanted()
         if execution.has_failed_fast:
@@ -260,7 +259,7 @@ def conduct(target: Target, request: Request) -> Report:
         collected.close()
     results = list(execution.results) if execution else []
     cut_short = partial_reason if partial_reason in (STOPPED, FAILED_FAST) else None
-    results += _never_reported(target, plan, execution, cut_short)
+    results += _never_reported(target, plan, execution, cut_short, request.part)
     results = with_cells(with_fingerprints(results, target.root), target.root)
     baselines: tuple[Baseline, ...] = ()
     if cut_short is None:
@@ -268,11 +267,11 @@ def conduct(target: Target, request: Request) -> Report:
             results, baselines = request.compare(collected, results)
         except KeyboardInterrupt:
             partial_reason = STOPPED
+    if request.part and request.needs_inventory and "analysis" in vars(collected) and cut_short is None:
+        _ = collected.imports  # whichever part has the check that asks for them, they are the same in all
     day = Day.of(provenance.today(), provenance.commit_day(target.root)) if target.settings.waivers else None
-    waivers: tuple[WaiverRow, ...] = ()
-    if day:
-        is_whole = request.release and partial_reason is None
-        results, waivers = waive(results, target.settings.waivers, on=day.day, is_whole=is_whole)
+    absent = IN_NO_PART if request.part else IN_NO_RUN if request.release and partial_reason is None else None
+    results, waivers = waive(results, target.settings.waivers, day, absent=absent)
     rows: tuple[SkippedTreeRow, ...] = ()
     if request.needs_inventory and "analysis" in vars(collected):
         rows = tuple(
@@ -295,15 +294,37 @@ def conduct(target: Target, request: Request) -> Report:
         gates=target.settings.gates if request.release else None,
         waivers=waivers,
         waivers_by=day,
+        part=request.part.described if request.part else None,
+        machines=request.part.machines if request.part else (),
     )
 
 
-def _kept(target: Target, collected: Collected) -> KeptResults | None:
-    """Return the results of earlier runs on the same files; None where that cannot be told."""
+def _execution(target: Target, request: Request, collected: Collected, plan: Plan, complete: Plan) -> Carrying:
+    if request.part:
+        content = f"{collected.analysis.digest} {digest_of_neighbours(target)}"
+        return request.part.carrying(target, plan, probe=collected.probe, content=content, notify=request.notify)
+    return Execution(
+        target,
+        plan,
+        probe=collected.probe,
+        notify=request.notify,
+        kept=_kept(target, collected, request, complete) if request.cache and request.keeps_results else None,
+        fail_fast=request.fail_fast,
+        one_thread=request.one_thread,
+    )
+
+
+def _kept(target: Target, collected: Collected, request: Request, plan: Plan) -> KeptResults | None:
+    """Return the results of earlier runs on the same files; None where that cannot be told.
+
+    They hold as long as the code of all who plan and judge is the same.
+    """
+    judges = (planned.judge for group in plan for planned in group.planned)
+    code = digest_of_packages(packages_of((*request.planners, *judges)))
     beside = digest_of_neighbours(target)
-    if beside is None:
+    if beside is None or code is None:
         return None
-    kept = KeptResults(target, f"{collected.analysis.digest} {beside}")
+    kept = KeptResults(target, f"{collected.analysis.digest} {beside} {code}")
     kept.tidy()
     return kept
 
@@ -313,17 +334,21 @@ def _selection(request: Request) -> str:
     return f"limited to {' '.join(filters)}"
 
 
-def _never_reported(target: Target, plan: Plan, execution: Execution | None, why: str | None) -> Iterator[Result]:
+def _never_reported(
+    target: Target, plan: Plan, execution: Carrying | None, why: str | None, part: PartOfPlan | None
+) -> Iterator[Result]:
     """Yield an error for every planned check without a result: the plan says what should exist, not the run."""
     reported = execution.reported if execution else set()
     seed = target.settings.seed
     for planned in (planned for group in plan for planned in group.planned if planned.key not in reported):
-        yield error(f"never reported: {why or 'the run ended without a result for it'}").result(
+        known = part.absent(planned.key) if part and why is None else None
+        reason = why or known or "the run ended without a result for it"
+        yield error(f"never reported: {reason}").result(
             planned.check,
             planned.subject,
             seed=seed,
             duration_s=None,
-            reproduce=reproduce_command(target, planned.check.id, planned.subject, seed),
+            reproduce=reproduce_command(target, planned.check.id, planned.subject, seed, flags=planned.flags),
         )
 
 

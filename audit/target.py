@@ -70,6 +70,13 @@ class Settings(BaseModel):
         tuple[Waiver, ...], Field(strict=False, description="Failures that somebody answers for until a day.")
     ] = ()
 
+    tests: Annotated[
+        str | None, Field(min_length=1, description="What runs your tests; `readiness` and `mutate` judge them then.")
+    ] = None
+    tests_limit_s: Annotated[
+        float, Field(gt=0, le=86_400, description="Seconds after which `readiness` begins no further mutant.")
+    ] = 600.0
+
     @field_validator("claims")
     @classmethod
     def _have_ids_of_their_own(cls, claims: tuple[AnyClaim, ...]) -> tuple[AnyClaim, ...]:

@@ -15,6 +15,8 @@ from audit.results import Frozen, Outcome, Result
 from audit.severity import Severity
 
 _MOST_NAMED = 3
+IN_NO_RUN = "the run has no such check and subject; take it out, or mend its names"
+IN_NO_PART = "this part of the plan has no such check and subject"
 Said = Annotated[str, Field(pattern=r"\S")]
 State = Literal["in force", "unused", "expired", "too wide"]
 
@@ -88,28 +90,33 @@ class WaiverRow(Frozen):
 
 
 def waive(
-    results: Sequence[Result], waivers: Sequence[Waiver], *, on: datetime.date, is_whole: bool
+    results: Sequence[Result], waivers: Sequence[Waiver], by: Day | None, *, absent: str | None = IN_NO_RUN
 ) -> tuple[list[Result], tuple[WaiverRow, ...]]:
-    """Mark the failures that are waived, and say what each waiver came to.
+    """Mark the failures that are waived and no others, and say what each waiver came to.
 
     Args:
         results: of a run.
         waivers: as configured; of several that cover one failure the first counts.
-        on: the day by which they expire.
-        is_whole: whether the run is of everything. In any other a waiver about nothing that was run is left out.
+        by: the day by which they expire; None where there are none.
+        absent: what is said of a waiver about nothing that was run; None leaves it out.
     """
-    marked = list(results)
-    rows = []
+    marked = [result.model_copy(update={"waived": None}) if result.waived else result for result in results]
+    rows: list[WaiverRow] = []
+    if by is None:
+        return marked, ()
+    on = by.day
     for waiver in waivers:
         named = [place for place, result in enumerate(results) if waiver.names(result)]
-        if not named and not is_whole:
+        if not named:
+            rows += [_row(waiver, [], covered=0, waives=0, on=on, absent=absent)] if absent else []
             continue
         failed = [place for place in named if results[place].outcome is Outcome.FAILED]
         covered = [place for place in failed if waiver.covers(results[place])]
         taken = [] if on > waiver.expires else [place for place in covered if marked[place].waived is None]
         for place in taken:
             marked[place] = marked[place].model_copy(update={"waived": _answer(waiver)})
-        rows.append(_row(waiver, [results[place] for place in named], covered=len(covered), waives=len(taken), on=on))
+        of = [results[place] for place in named]
+        rows.append(_row(waiver, of, covered=len(covered), waives=len(taken), on=on))
     return marked, tuple(rows)
 
 
@@ -117,7 +124,9 @@ def _answer(waiver: Waiver) -> str:
     return f"waived by {waiver.owner} until {waiver.expires}: {waiver.reason}"
 
 
-def _row(waiver: Waiver, named: Sequence[Result], *, covered: int, waives: int, on: datetime.date) -> WaiverRow:
+def _row(
+    waiver: Waiver, named: Sequence[Result], *, covered: int, waives: int, on: datetime.date, absent: str | None = None
+) -> WaiverRow:
     failed = [result for result in named if result.outcome is Outcome.FAILED]
     wide = [result for result in failed if not waiver.covers(result)]
     state: State = "in force"
@@ -131,14 +140,12 @@ def _row(waiver: Waiver, named: Sequence[Result], *, covered: int, waives: int, 
     elif not waives and wide:
         state = "too wide"
     elif not waives:
-        state, remark = "unused", _why_unused(named)
+        state, remark = "unused", absent or _why_unused(named)
     return WaiverRow(**waiver.model_dump(), state=state, waives=waives, remark=remark)
 
 
 def _why_unused(named: Sequence[Result]) -> str:
     unjudged = [result for result in named if result.outcome in (Outcome.ERROR, Outcome.SKIPPED)]
-    if not named:
-        return "the run has no such check and subject; take it out, or mend its names"
     if unjudged:
         return f"{_listed(unjudged)} was not judged, which cannot be waived"
     return "nothing that it names fails any more; take it out"
@@ -150,15 +157,20 @@ def _listed(results: Iterable[Result]) -> str:
     return ", ".join(names[:_MOST_NAMED]) + more
 
 
-def contradiction(results: Sequence[Result], rows: Sequence[WaiverRow], day: Day | None) -> str | None:
+def waivers_in(rows: Sequence[WaiverRow]) -> list[Waiver]:
+    """Return the waivers of a report as they were configured."""
+    return [Waiver(**row.model_dump(include=set(Waiver.model_fields))) for row in rows]
+
+
+def contradiction(
+    results: Sequence[Result], rows: Sequence[WaiverRow], day: Day | None, *, is_part: bool = False
+) -> str | None:
     """Return how marks on results and rows of waivers disagree; None where the one follows from the other."""
     if (day is None) != (not rows):
         return "waivers come with the day by which they expire, and that with waivers"
     if day is None:
         return "results are waived, and no waiver is listed" if any(result.waived for result in results) else None
-    bare = [result.model_copy(update={"waived": None}) if result.waived else result for result in results]
-    waivers = [Waiver(**row.model_dump(include=set(Waiver.model_fields))) for row in rows]
-    marked, expected = waive(bare, waivers, on=day.day, is_whole=True)
+    marked, expected = waive(results, waivers_in(rows), day, absent=IN_NO_PART if is_part else IN_NO_RUN)
     if expected != tuple(rows):
         return "what the waivers came to does not follow from the results"
     if [result.waived for result in marked] != [result.waived for result in results]:

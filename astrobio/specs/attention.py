@@ -47,6 +47,21 @@ def _cross_forward(module: nn.Module, hidden_states: Tensor, key_mask: Tensor | 
     return output
 
 
+def _pairs(key_mask: Tensor | None) -> Tensor | None:
+    """A mask of keys as one of pairs, which some layers take beside it: (B, 1, 1, L)."""
+    return None if key_mask is None else key_mask[:, None, None, :]
+
+
+def _pairs_forward(module: nn.Module, hidden_states: Tensor, key_mask: Tensor | None) -> Tensor:
+    output: Tensor = module(hidden_states, attention_mask=_pairs(key_mask))
+    return output
+
+
+def _cross_pairs_forward(module: nn.Module, hidden_states: Tensor, key_mask: Tensor | None) -> Tensor:
+    output: Tensor = module(hidden_states, hidden_states, attention_mask=_pairs(key_mask))
+    return output
+
+
 def _axial_forward(module: nn.Module, hidden_states: Tensor, key_mask: Tensor | None) -> Tensor:
     """What attention along the width adds to one line of a cube."""
     cube = hidden_states.transpose(1, 2)[:, :, None, None, :]
@@ -261,6 +276,8 @@ ATTENTION: dict[str, dict[str, object]] = {
     ),
     "sliding_window_bidirectional_alibi": _layer_spec(SlidingWindowAttention, _grouped(alibi=True, window=_WINDOW)),
     "cross_attention": _cross_spec(),
+    "cross_attention_masked_by_pairs": {**_cross_spec(), "forward": _cross_pairs_forward},
+    "multi_head_masked_by_pairs": {**_layer_spec(MultiHeadAttention, _grouped()), "forward": _pairs_forward},
     "axial_3d": _axial_spec(),
     "block_sparse_causal_rotary": _block_sparse_spec(),
     "linear_causal": _linear_spec(),

@@ -5,7 +5,14 @@ from typing import Annotated
 
 import typer
 
-from audit.options import ConfigOption, Options, PythonOption, SeedOption, TargetAroundOption, add_command
+from audit.options import (
+    ConfigOption,
+    ElsewhereOptions,
+    PythonOption,
+    SeedOption,
+    TargetAroundOption,
+    add_command,
+)
 
 NamesArgument = Annotated[
     list[str] | None,
@@ -46,7 +53,7 @@ _SPEC_HELP = (
 
 
 @dataclass(frozen=True, kw_only=True)
-class AttentionOptions(Options):
+class AttentionOptions(ElsewhereOptions):
     """What the options of `attention` were set to."""
 
     names: NamesArgument = None

@@ -12,7 +12,7 @@ from audit.attention.found import ask
 from audit.attention.named import Named, item_named, read_names
 from audit.attention.plan import plan_attention, plan_named
 from audit.attention.spec_stub import spec_stub
-from audit.command import conduct_shown, deliver, prepare_output, run_area
+from audit.command import conduct_shown, deliver, deliver_from_elsewhere, prepare_output, run_area
 from audit.errors import Unfinished, UsageError
 from audit.execute import open_probe
 from audit.gateway import ProbeFailure, TargetRaised
@@ -31,6 +31,8 @@ def run_attention(options: AttentionOptions) -> None:
         typer.Exit: always at the end, with the report's exit code.
     """
     options = replace(options, only=list(map(_with_area, options.only or ())))
+    if options.gateway:
+        deliver_from_elsewhere(options, command=_AREA)
     if not options.names:
         run_area(
             options,

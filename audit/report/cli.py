@@ -8,6 +8,7 @@ import typer
 
 from audit.errors import UsageError
 from audit.options import Format, FormatOption, JsonOption, QuietOption, examples, format_of, leaving
+from audit.report.comparing.cli import register as register_comparing
 from audit.report.text import one_line
 
 report_app = typer.Typer(
@@ -91,3 +92,6 @@ def publish(
         elif not quiet:
             for path in written:
                 typer.echo(f"written: {one_line(str(path), limit=None)}")
+
+
+register_comparing(report_app)

@@ -102,11 +102,30 @@ class Baseline(Frozen):
     unneeded: tuple[Unneeded, ...] = ()
 
 
+class Machine(Frozen):
+    """Where results of a report were measured that was put together from several machines."""
+
+    name: Annotated[str, Field(min_length=1, description="As `machine` of the evidence has it.")]
+    python: Annotated[str, Field(description="The auditor's interpreter there.")]
+    torch: str | None
+    platform: str
+    machine: str
+    environment: Environment | None
+
+
+class Part(Frozen):
+    """Which part of a plan a report holds."""
+
+    plan: Annotated[str, Field(description="Digest of the plan.")]
+    label: Annotated[str, Field(min_length=1, description="The part in words, such as `shard 1/3`.")]
+    groups: Annotated[tuple[str, ...], Field(min_length=1, description="Ids of the plan's groups in it.")]
+
+
 class Report(Frozen):
     """A finished report. Its summary is recomputed on reading: a document that was edited does not validate."""
 
-    # No default: a document that does not name its version is not one of this version. What 1.1 has besides, a document
-    # of 1.0 lacks: it is read all the same.
+    # No default: a document that does not name its version is not one of this version. 1.1 has parts, machines, gates
+    # and waivers besides, which a document of 1.0 lacks: it is read all the same.
     schema_version: Literal["1.0", "1.1"]
     tool: Tool
     command: str
@@ -136,6 +155,10 @@ class Report(Frozen):
     missed_gates: tuple[MissedGate, ...] = ()
     waivers: tuple[WaiverRow, ...] = ()
     waivers_by: Annotated[Day | None, Field(description="The day by which waivers expire.")] = None
+    part: Annotated[Part | None, Field(description="Of a report on a part of a plan; None for every other.")] = None
+    machines: Annotated[
+        tuple[Machine, ...], Field(description="Those that evidence names; none where it names none.")
+    ] = ()
 
     @model_validator(mode="after")
     def _summary_follows_from_results(self) -> Self:
@@ -152,7 +175,7 @@ class Report(Frozen):
             raise ValueError("a partial report says why it is partial")
         if self.interrupted and not self.partial:
             raise ValueError("an interrupted run is partial")
-        if problem := contradiction(self.results, self.waivers, self.waivers_by):
+        if problem := contradiction(self.results, self.waivers, self.waivers_by, is_part=self.part is not None):
             raise ValueError(problem)
         if sum(each.set_apart for each in self.baselines) != sum(bool(each.set_apart) for each in self.results):
             raise ValueError("the baselines set apart another number of results than are marked")
@@ -163,7 +186,11 @@ class Report(Frozen):
         silent = sorted(known - {result.check for result in self.results})
         if silent:
             raise ValueError(f"checks that the report lists and that have no result: {', '.join(silent)}")
-        if problem := _defects_contradict(self.defects, self.results):
+        if problem := defects_contradict(self.defects, self.results):
+            raise ValueError(problem)
+        if self.part and not self.partial:
+            raise ValueError("a report on a part of a plan is partial")
+        if problem := _machines_contradict(self.machines, self.results):
             raise ValueError(problem)
         severities = {check.id: check.severity for check in self.checks}
         changed = sorted({each.check for each in self.results if each.severity is not severities[each.check]})
@@ -206,7 +233,7 @@ class Report(Frozen):
         return 3 if conclusion is Verdict.INCOMPLETE or (self.partial and self.release) else 0
 
 
-def _defects_contradict(defects: Sequence[Defect], results: Sequence[Result]) -> str | None:
+def defects_contradict(defects: Sequence[Defect], results: Sequence[Result]) -> str | None:
     """Return where defects and the results that name them disagree; None where they agree."""
     named: dict[str, set[str]] = {}
     for result in results:
@@ -218,6 +245,15 @@ def _defects_contradict(defects: Sequence[Defect], results: Sequence[Result]) ->
     if listed != named:
         return "the results name other defects, or other checks of these, than the report lists"
     return None
+
+
+def _machines_contradict(machines: Sequence[Machine], results: Sequence[Result]) -> str | None:
+    """Return which machine is named by two, or named and not there; None where all is well."""
+    names = {machine.name for machine in machines}
+    if len(names) != len(machines):
+        return "two machines have one name"
+    unknown = sorted({each.evidence.machine for each in results if each.evidence.machine} - names)
+    return f"evidence names machines that the report does not list: {', '.join(unknown)}" if unknown else None
 
 
 def build_report(
@@ -237,6 +273,8 @@ def build_report(
     gates: Gates | None = None,
     waivers: tuple[WaiverRow, ...] = (),
     waivers_by: Day | None = None,
+    part: Part | None = None,
+    machines: Sequence[Machine] = (),
 ) -> Report:
     """Sort the results, compute summary and verdict, and return the document, which UTF-8 can hold."""
     ordered = tuple(sorted(results, key=lambda result: result.sort_key))
@@ -266,8 +304,10 @@ def build_report(
         missed_gates=missed,
         waivers=waivers,
         waivers_by=waivers_by if waivers else None,
+        part=part,
+        machines=tuple(sorted(machines, key=lambda machine: machine.name)),
     )
-    return report if _is_encodable(report) else Report.model_validate(_encodable(report.model_dump()))
+    return report if _is_encodable(report) else Report.model_validate(encodable(report.model_dump()))
 
 
 def _verdict(command: str, results: Sequence[Result], *, release: bool, missed: Sequence[MissedGate] = ()) -> Verdict:
@@ -314,12 +354,12 @@ def _is_encodable(report: Report) -> bool:
     return True
 
 
-def _encodable(value: object) -> object:
+def encodable(value: object) -> object:
     """Return plain data with lone surrogates, which names that are not Unicode hold, written as Python writes them."""
     if isinstance(value, str):
         return str.encode(value, "utf-8", "backslashreplace").decode()
     if isinstance(value, dict):
-        return {_encodable(key): _encodable(each) for key, each in value.items()}
+        return {encodable(key): encodable(each) for key, each in value.items()}
     if isinstance(value, list | tuple):
-        return [_encodable(each) for each in value]
+        return [encodable(each) for each in value]
     return value

@@ -174,4 +174,4 @@ def _fact(value: Fact) -> str:
 
 def _provenance(report: Report) -> str:
     rows = provenance_rows(report)
-    return "\n".join(["## Provenance", "", *(f"- {key}: {markdown(value)}" for key, value in rows.items())])
+    return "\n".join(["## Provenance", "", *(f"- {markdown(key)}: {markdown(value)}" for key, value in rows.items())])

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 
 from audit.report.document import Report
+from audit.report.machines import machine_rows
 
 SCORE_NOTE = (
     "Score: the smallest share of checks passed among the areas. Coverage: the smallest share of checks that came "
@@ -31,4 +32,4 @@ def provenance_rows(report: Report) -> Mapping[str, str]:
         rows["target's interpreter"] = (
             f"Python {environment.python}, torch {environment.torch}, accelerators: {devices}"
         )
-    return rows
+    return {**rows, **machine_rows(report)}

@@ -1,5 +1,6 @@
 """A progress bar: the current subjects, checks done of all, failures so far, time."""
 
+import os
 from collections.abc import Sequence
 from typing import Self
 
@@ -26,6 +27,8 @@ class ProgressDisplay:
             transient=True,
         )
         self._failures = 0
+        # Where somebody follows the run from another machine, a line for each finished check stands for the bar.
+        self._in_lines = not console.is_interactive and os.environ.get("ASTROBIO_AUDIT_PROGRESS") == "lines"
         self._task: TaskID = self._progress.add_task(command, total=None, failures=0, subject="collecting")
 
     def __enter__(self) -> Self:
@@ -52,3 +55,9 @@ class ProgressDisplay:
             failures=self._failures,
             subject=one_line(subject, 60),
         )
+        if results and self._in_lines:
+            task = self._progress.tasks[self._task]
+            share = f"{task.completed:.0f}/{task.total:.0f}" if task.total else f"{task.completed:.0f}"
+            failed = f", {self._failures} failed" if self._failures else ""
+            text = f"{share}{failed}: {one_line(subject, 60)}: {results[0].check} {results[0].outcome.value}"
+            self._progress.console.print(text, markup=False, highlight=False, soft_wrap=True)

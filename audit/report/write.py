@@ -1,5 +1,6 @@
 """A report as files."""
 
+import re
 from pathlib import Path
 
 from audit.errors import UsageError
@@ -8,6 +9,8 @@ from audit.report.document import Report
 from audit.report.files import WriteError, prepare_own_folder, write_atomically
 from audit.report.html.report import render_html
 from audit.report.markdown import render_markdown
+
+_NOT_IN_NAMES = re.compile(r"[^A-Za-z0-9]+")
 
 
 def report_json(report: Report) -> str:
@@ -18,9 +21,11 @@ def report_json(report: Report) -> str:
 def file_stem(report: Report) -> str:
     """Return the name of the report's files without their endings.
 
-    A run that was asked for less does not replace a whole one. One that was cut short does: whoever reads the file
-    afterwards must not take an older report for its result.
+    A run that was asked for less does not replace a whole one, nor a part of a plan another part. One that was cut
+    short does: whoever reads the file afterwards must not take an older report for its result.
     """
+    if report.part:
+        return f"{report.command}.{_NOT_IN_NAMES.sub('-', report.part.label)}"
     return f"{report.command}.partial" if report.partial and not report.interrupted else report.command
 
 

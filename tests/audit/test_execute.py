@@ -1,6 +1,7 @@
 import itertools
 import shlex
 import threading
+import time
 from collections.abc import Callable, Iterator, Sequence
 
 import pytest
@@ -10,7 +11,7 @@ from audit.gateway import ProbeFailure, TargetRaised
 from audit.judgement import Judgement, Measured, error, failed, judged, not_applicable, skipped
 from audit.plan import Conclude, Concluded, Group, Plan, PlannedCheck, Run
 from audit.results import Check, Comparison, Outcome, Result, Severity, Subject, SubjectKind
-from audit.target import Target
+from audit.target import Target, available_cores
 
 MakeTarget = Callable[..., Target]
 MODEL = Subject(kind=SubjectKind.MODEL, spec="model")
@@ -306,3 +307,35 @@ def test_the_command_that_reproduces_a_result_survives_a_shell(make_target: Make
 def test_the_command_that_reproduces_a_result_is_one_line(make_target: MakeTarget) -> None:
     subject = Subject(kind=SubjectKind.MODEL, spec="model")
     assert "\n" not in reproduce_command(make_target(), "area.first", subject, 0)
+
+
+def test_the_command_that_reproduces_a_result_has_the_flags_of_its_check(make_target: MakeTarget) -> None:
+    check = Check(id="train.run", title="t", proves="p", defect="d", severity=Severity.MAJOR)
+    short = PlannedCheck(check=check, subject=MODEL, judge=lambda run: PASS, flags=("--steps", "40"))
+    (result,) = run_plan(make_target(), [short])
+    assert result.evidence.reproduce == "astrobio-audit train --steps 40 --only train.run --subject model --seed 0"
+
+
+def test_what_is_measured_alone_begins_when_the_others_are_done_and_has_all_threads(make_target: MakeTarget) -> None:
+    running: set[str] = set()
+    seen: dict[str, set[str]] = {}
+    threads: dict[str, int] = {}
+
+    def group(name: str, *, alone: bool) -> Group:
+        def judge(run: Run) -> Judgement:
+            running.add(name)
+            time.sleep(0.05)
+            seen[name] = running - {name}
+            threads[name] = int(str(run.probe._settings["threads"]))
+            running.remove(name)
+            return PASS
+
+        subject = Subject(kind=SubjectKind.CLAIM, spec=name)
+        return Group(subject=subject, planned=(planned("area.c", judge, subject=subject),), alone=alone)
+
+    plan = (group("first", alone=True), group("b", alone=False), group("c", alone=False), group("last", alone=True))
+    execution = Execution(make_target("workers = 2"), plan)
+    execution.run()
+    assert [result.subject.name for result in execution.results][2:] == ["first", "last"]
+    assert seen["first"] == seen["last"] == set()
+    assert threads["first"] == threads["last"] == available_cores() >= threads["b"]

@@ -11,6 +11,7 @@ from rich.console import Console
 
 from audit import provenance
 from audit.attention.devices import on_device
+from audit.elsewhere.command import refuse_without_document, run_elsewhere, words_of
 from audit.errors import EXIT_INCOMPLETE, UsageError
 from audit.gateway import Probe
 from audit.report.files import keep_from_git, prepare_folder, prepare_own_folder, write_atomically
@@ -19,7 +20,7 @@ from audit.session import Collected
 from audit.target import Target
 from validation.benchmark.asking import Rules
 from validation.benchmark.command import LATEST, BenchOptions
-from validation.benchmark.compare import compared, read_document
+from validation.benchmark.compare import compared, parse_document, read_document
 from validation.benchmark.document import BenchmarkDocument, Hardware, schema_json
 from validation.benchmark.grid import Axes, grid_of
 from validation.benchmark.html import render_page
@@ -43,6 +44,10 @@ from validation.benchmark.run import (
 from validation.benchmark.terminal import BenchProgress, print_document
 
 _STEM = "bench"
+# What is done with the document wherever it was measured, and what names files of this machine.
+_DONE_HERE = frozenset(
+    ("target", "output", "as_json", "quiet", "gateway", "compare", "practical", "other_hardware", "publish")
+)
 
 
 def run_bench(options: BenchOptions) -> NoReturn:
@@ -71,7 +76,7 @@ def run_bench(options: BenchOptions) -> NoReturn:
         prepare_folder(options.output)
     # Read first: what cannot be compared with costs no measurement.
     old = read_document(options.compare, option="--compare") if options.compare else None
-    document = read_document(options.from_file, option="--from") if options.from_file else _measured(options, target)
+    document = _document(options, target)
     if old is not None:
         document = compared(
             document,
@@ -84,6 +89,18 @@ def run_bench(options: BenchOptions) -> NoReturn:
     raise typer.Exit(document.exit_code)
 
 
+def _document(options: BenchOptions, target: Target) -> BenchmarkDocument:
+    if options.from_file:
+        return read_document(options.from_file, option="--from")
+    if options.gateway is None:
+        return _measured(options, target)
+    done = run_elsewhere(
+        options.gateway, words_of(options, _STEM, done_here=_DONE_HERE), folder=target.root, quiet=options.quiet
+    )
+    refuse_without_document(options.gateway, done)
+    return parse_document(done.printed, named=f"--gateway {options.gateway}: what came back")
+
+
 def _deliver(document: BenchmarkDocument, options: BenchOptions, target: Target) -> None:
     written = [options.output / f"{_STEM}.{form}" for form in ("json", "md", "html")]
     write_atomically(written[0], document.as_json())
@@ -91,7 +108,7 @@ def _deliver(document: BenchmarkDocument, options: BenchOptions, target: Target)
     write_atomically(written[2], render_page(document))
     plots, why = write_plots(document, options.output)
     written += plots
-    if not options.from_file and not document.partial:
+    if not options.from_file and not options.gateway and not document.partial:
         (options.output / NAME).unlink(missing_ok=True)  # all of it is in the document now
     if options.publish:
         written += publish(document, target.root)

@@ -9,6 +9,7 @@ import typer
 from audit.options import (
     CacheOption,
     ConfigOption,
+    GatewayOption,
     JsonOption,
     PackageOption,
     PythonOption,
@@ -38,6 +39,7 @@ class BenchOptions:
     quiet: QuietOption = False
     seed: SeedOption = None
     cache: CacheOption = True
+    gateway: GatewayOption = None
     output: Annotated[
         Path, typer.Option("--output", "-o", metavar="DIR", help="Where JSON, Markdown, HTML and plots are written.")
     ] = LATEST

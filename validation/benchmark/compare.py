@@ -29,13 +29,23 @@ def read_document(path: Path, *, option: str) -> BenchmarkDocument:
             content = opened.read(_MAX_BYTES + 1)
         if len(content) > _MAX_BYTES:
             raise UsageError(f"{option} {path}: larger than {_MAX_BYTES} bytes; this is no benchmark")
-        return BenchmarkDocument.model_validate_json(content)
+        return parse_document(content, named=f"{option} {path}")
     except OSError as error:
         raise UsageError(f"{option} {path}: cannot be read: {error.strerror}; name a file that bench wrote") from error
+
+
+def parse_document(content: bytes, *, named: str) -> BenchmarkDocument:
+    """Validate the text of a benchmark, which a message calls `named`.
+
+    Raises:
+        UsageError: it is none.
+    """
+    try:
+        return BenchmarkDocument.model_validate_json(content)
     except ValidationError as invalid:
         first = invalid.errors()[0]
         where = ".".join(str(part) for part in first["loc"]) or "document"
-        raise UsageError(f"{option} {path}: not a valid benchmark: {where}: {first['msg']}") from invalid
+        raise UsageError(f"{named}: not a valid benchmark: {where}: {first['msg']}") from invalid
 
 
 def compared(

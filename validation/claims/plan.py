@@ -2,15 +2,17 @@
 
 import functools
 import time
+from collections.abc import Sequence
 
-from audit.claims import AnyClaim
+from audit.claims import Accuracy, AnyClaim
 from audit.errors import UsageError
 from audit.execute import open_probe
-from audit.judgement import Judgement, error, skipped
+from audit.judgement import Judgement, error, not_applicable, skipped
 from audit.plan import Group, Plan, PlannedCheck, Run
 from audit.report.document import Environment
 from audit.results import Location, Subject, SubjectKind
 from audit.session import Collected
+from audit.subjects import package_subject
 from audit.target import Target
 from validation.claims.hardware import Missing, device_for
 from validation.claims.published import Unpublished, place_of
@@ -27,6 +29,28 @@ def plan_claims(collected: Collected, *, slow: bool) -> Plan:
     claims = collected.target.settings.claims
     if not claims:
         raise UsageError(HOW_TO_DECLARE)
+    return _planned(claims, collected, slow=slow)
+
+
+def plan_released_claims(collected: Collected, *, slow: bool) -> Plan:
+    """Plan the same as a part of a release, where a package need not claim anything of any kind."""
+    from validation.claims.kinds import CHECKS, check_of
+
+    claims = collected.target.settings.claims
+    package = package_subject(collected)
+    absent = sorted(set(CHECKS) - {check_of(claim) for claim in claims}, key=lambda check: check.id)
+
+    def judge(run: Run) -> Judgement:
+        return not_applicable("the package claims nothing of this kind in [[tool.astrobio-audit.claims]]")
+
+    unclaimed = tuple(PlannedCheck(check=check, subject=package, judge=judge) for check in absent)
+    return (
+        *((Group(subject=package, planned=unclaimed),) if unclaimed else ()),
+        *(_planned(claims, collected, slow=slow) if claims else ()),
+    )
+
+
+def _planned(claims: Sequence[AnyClaim], collected: Collected, *, slow: bool) -> Plan:
     if collected.probe is None:
         collected.probe = open_probe(collected.target)  # so that the report names what was measured on
     return tuple(_group(claim, collected, slow=slow) for claim in claims)
@@ -41,7 +65,11 @@ def _group(claim: AnyClaim, collected: Collected, *, slow: bool) -> Group:
     path = known.path if known else None
     subject = Subject(kind=SubjectKind.CLAIM, spec=claim.id, path=path, line=known.line if known else None)
     judge = functools.partial(_judge, claim, place, collected, slow)
-    return Group(subject=subject, planned=(PlannedCheck(check=check_of(claim), subject=subject, judge=judge),))
+    # What is skipped for being slow is repeated with the option that measures it.
+    flags = ("--slow",) if claim.slow and not slow else ()
+    planned = PlannedCheck(check=check_of(claim), subject=subject, judge=judge, flags=flags)
+    # A share of samples is the same however long it takes; any other figure may be one of speed.
+    return Group(subject=subject, planned=(planned,), alone=not isinstance(claim, Accuracy))
 
 
 def _place(claim: AnyClaim, target: Target) -> Location | str:
@@ -59,7 +87,7 @@ def _judge(claim: AnyClaim, place: Location | str, collected: Collected, slow: b
         return error(place, fix="publish what is claimed, or claim what is published")
     limit_s = claim.timeout_s or run.target.settings.timeout_s
     if claim.slow and not slow:
-        return skipped(f"slow: it may take {limit_s:g} s; give --slow to measure it")
+        return skipped(f"not run: slow, it may take {limit_s:g} s; `astrobio-audit claims --slow` measures it")
     environment: Environment | None = collected.environment
     if environment is None:
         return error(

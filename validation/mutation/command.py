@@ -8,11 +8,13 @@ import typer
 from audit.options import Options, add_command
 
 TestsOption = Annotated[
-    str,
+    str | None,
     typer.Option(
         "--tests",
         metavar="COMMAND",
-        help="What runs your tests, in the target's folder and without a shell. Of pytest single tests are known.",
+        help="What runs your tests, in the target's folder and without a shell. Of pytest single tests are known.  "
+        "[default: what `tests` in the configuration says, else pytest]",
+        show_default=False,
     ),
 ]
 OnlyOperatorOption = Annotated[
@@ -60,7 +62,7 @@ class SelftestOptions(Options):
 class MutateOptions(SelftestOptions):
     """What the options of `mutate` were set to."""
 
-    tests: TestsOption = "pytest"
+    tests: TestsOption = None
 
 
 def _mutate(options: MutateOptions) -> None:

@@ -5,15 +5,14 @@ import os
 import tempfile
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
-from functools import cache
 from pathlib import Path
 from typing import TypeVar
 
 from pydantic import ValidationError
 
-import audit
 from audit import provenance
 from audit.mutation.mutants import Mutant
+from audit.own_code import digest_of_packages, packages_of
 from audit.results import Frozen
 from audit.static.environment import site_folders
 from audit.static.store import cache_folder
@@ -40,9 +39,10 @@ class KeptVerdicts:
             enabled: whether anything is kept and taken over.
         """
         self._digests = digests
+        code = digest_of_packages(packages_of((KeptVerdicts,)))
         self._base = "\0".join(
             (
-                _tool_digest(), str(target.root), str(target.python), target.package, command,
+                code or "", str(target.root), str(target.python), target.package, command,
                 target.settings.model_dump_json(exclude={"workers", "forks"}), *provenance.machine(),
                 *_installed(target.python), *_environment(),
             )
@@ -50,7 +50,7 @@ class KeptVerdicts:
         self._folder = cache_folder() / _FOLDER
         self._usable = False
         with suppress(OSError):
-            if enabled:
+            if enabled and code is not None:
                 self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
                 self._usable = self._folder.stat().st_uid == os.geteuid()  # what others can write is not believed
                 self._tidy()
@@ -138,12 +138,3 @@ def _installed(python: Path) -> list[str]:
         with suppress(OSError):
             names += sorted(entry.name for entry in os.scandir(folder) if entry.name.endswith((".dist-info", ".pth")))
     return names
-
-
-@cache
-def _tool_digest() -> str:
-    total = hashlib.sha256()
-    for folder in (Path(audit.__file__).parent, Path(__file__).parent):
-        for path in sorted(folder.rglob("*.py")):
-            total.update(f"{path.relative_to(folder)}\0".encode() + hashlib.sha256(path.read_bytes()).digest())
-    return total.hexdigest()

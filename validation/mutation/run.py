@@ -1,13 +1,12 @@
 """The course of `astrobio-audit mutate`, from its options to its exit code."""
 
-import shutil
-import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
 from audit.command import conduct_shown, deliver, prepare_output
 from audit.plan import Plan
+from audit.scratch import scratch_folder
 from audit.session import Collected, Request
 from audit.target import Target
 from validation.mutation.command import MutateOptions, SelftestOptions
@@ -18,13 +17,13 @@ from validation.mutation.tests_command import read_command
 from validation.mutation.trial import CHECK, Trials
 
 
-def load_target(options: SelftestOptions, *flags: str) -> Target:
-    """Return the target of a command, which is repeated with these flags.
+def load_target(options: SelftestOptions) -> Target:
+    """Return the target of a command.
 
     Raises:
         UsageError: the options or the configuration need correcting.
     """
-    target = Target.load(
+    return Target.load(
         options.folder,
         package=options.package,
         python=options.python,
@@ -34,7 +33,6 @@ def load_target(options: SelftestOptions, *flags: str) -> Target:
         probe=options.probe,
         config=options.config,
     )
-    return target.model_copy(update={"flags": (*target.flags, *flags)})
 
 
 def limits_of(options: SelftestOptions, chosen: Sequence[Pair], of: int) -> list[str]:
@@ -50,11 +48,8 @@ def limits_of(options: SelftestOptions, chosen: Sequence[Pair], of: int) -> list
 @contextmanager
 def working_folder() -> Iterator[Path]:
     """Lend a folder for copies, which is removed afterwards."""
-    folder = Path(tempfile.mkdtemp(prefix="astrobio-audit-mutants-"))
-    try:
-        yield folder.resolve()
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
+    with scratch_folder("mutants") as folder:
+        yield Path(folder).resolve()
 
 
 def run_mutate(options: MutateOptions) -> None:
@@ -65,8 +60,10 @@ def run_mutate(options: MutateOptions) -> None:
         typer.Exit: always at the end, with the report's exit code.
     """
     operators, checks = split_only(options.only or ())
-    target = load_target(options, "--tests", options.tests)
-    command = read_command(options.tests, target)
+    target = load_target(options)
+    text = options.tests or target.settings.tests or "pytest"
+    target = target.model_copy(update={"flags": (*target.flags, "--tests", text)})
+    command = read_command(text, target)
     looked = Collected(target, cache=options.cache)
     try:
         pairs = mutants_to_try(looked, operators, training=True)

@@ -25,6 +25,7 @@ from validation.mutation.copies import Copy, files_of
 from validation.mutation.kept import KeptVerdicts, digests_of
 from validation.mutation.plan import mutants_to_try, plan_of, sampled, split_only
 from validation.mutation.reach import modules_reaching
+from validation.mutation.reached import refusing
 from validation.mutation.run import limits_of, load_target, working_folder
 from validation.smoke.plan import plan_smoke
 
@@ -42,11 +43,15 @@ _Key = tuple[str, str]
 
 
 class Seen(Frozen):
-    """What the audit says of one mutant: the check that failed and its subject, or how much passed."""
+    """What the audit says of one mutant: the check that failed and its subject, or how much passed.
+
+    `is_run` tells whether any check runs the mutated statement; None where that was not tried.
+    """
 
     failed: str | None
     detail: str
     unjudged: int = 0
+    is_run: bool | None = None
 
 
 class Passing(Frozen):
@@ -128,18 +133,32 @@ class Audit:
 
     def _try(self, mutant: Mutant, passing: Passing) -> Seen:
         plan = tuple(self._concerned(mutant, passing))
-        copy = self._idle.get()
-        try:
-            copy.write(mutant.path, mutant.text)
-            results = self._carried_out(self._target_in(copy), plan, workers=1, fail_fast=True)
-        finally:
-            copy.restore()
-            self._idle.put(copy)
+        results = self._with_text(mutant, mutant.text, plan)
         found = next((result for result in results if result.outcome is Outcome.FAILED), None)
         if found:
             return Seen(failed=found.check, detail=f"{found.check} on {found.subject.name}")
         unjudged = sum(result.outcome in (Outcome.ERROR, Outcome.SKIPPED) for result in results)
-        return Seen(failed=None, detail=f"{len(results) - unjudged} checks pass with it", unjudged=unjudged)
+        detail = f"{len(results) - unjudged} checks pass with it"
+        is_run = None if unjudged else self._is_run(mutant, plan)
+        return Seen(failed=None, detail=detail, unjudged=unjudged, is_run=is_run)
+
+    def _is_run(self, mutant: Mutant, plan: Plan) -> bool | None:
+        """Return whether a check says anything else where the mutated statement raises; None where none can be put."""
+        if not plan:
+            return False  # nothing that is judged imports the file
+        text = refusing((self.target.root / mutant.path).read_bytes().decode("utf-8-sig"), mutant.line)
+        if text is None:
+            return None
+        return any(each.outcome is not Outcome.PASSED for each in self._with_text(mutant, text, plan))
+
+    def _with_text(self, mutant: Mutant, text: str, plan: Plan) -> list[Result]:
+        copy = self._idle.get()
+        try:
+            copy.write(mutant.path, text)
+            return self._carried_out(self._target_in(copy), plan, workers=1, fail_fast=True)
+        finally:
+            copy.restore()
+            self._idle.put(copy)
 
     def _target_in(self, copy: Copy) -> Target:
         target = self.target
@@ -177,6 +196,11 @@ def _key(result: Result) -> _Key:
 
 def _concluded(mutant: Mutant, seen: Seen) -> Judgement:
     operator = operators_by_name()[mutant.operator]
+    if seen.failed is None and seen.is_run is False:
+        return skipped(
+            f"no check of the areas attention and smoke runs the statement on this machine: {seen.detail}, and as many "
+            f"with an exception in its place\n{mutant.diff}"
+        )
     measured = Measured(
         value=int(seen.failed is not None),
         bound=1,

@@ -31,7 +31,7 @@ class Trials:
     suite: Suite
     kept: KeptVerdicts
     time_limit_s: float | None = None
-    begun: float = field(default_factory=time.monotonic)
+    _begun: float | None = None
     _lock: threading.Lock = field(default_factory=threading.Lock)
     _baseline: Baseline | NotGreen | None = None
     _is_told: bool = False
@@ -42,13 +42,14 @@ class Trials:
         Raises:
             KeyboardInterrupt: the user asked to stop.
         """
+        self._begun = self._begun or time.monotonic()  # when they are tried, and not when they are planned
         baseline = self._without_mutant()
         if isinstance(baseline, NotGreen):
             return self._refused(baseline)
         key = self.kept.key_of(mutant, selections(mutant, baseline), baseline.record)
         verdict = self.kept.get(key, Verdict)
         if verdict is None:
-            if self.time_limit_s is not None and time.monotonic() - self.begun > self.time_limit_s:
+            if self.time_limit_s is not None and time.monotonic() - self._begun > self.time_limit_s:
                 return skipped(f"not tried: the time limit of {self.time_limit_s:g} s was reached")
             verdict = judge(mutant, self.suite, baseline)
             if verdict.end is not End.UNKNOWN:

@@ -1,20 +1,28 @@
 """Adds `astrobio-audit readiness`."""
 
+import functools
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Annotated
 
 import typer
 
-from audit.options import Options, OutputOption, add_command
+from audit.options import ElsewhereOptions, OutputOption, add_command
+from validation.parts.cli import register as register_parts
 
 LATEST = Path("reports/latest")
+SlowOption = Annotated[
+    bool, typer.Option("--slow", help="Train as long as `train` does, and measure the claims that take long too.")
+]
 
 
 @dataclass(frozen=True, kw_only=True)
-class ReadinessOptions(Options):
+class ReadinessOptions(ElsewhereOptions):
     """What the options of `readiness` were set to."""
 
     output: OutputOption = LATEST
+    slow: SlowOption = False
 
 
 def _readiness(options: ReadinessOptions) -> None:
@@ -22,19 +30,33 @@ def _readiness(options: ReadinessOptions) -> None:
     from audit.command import run_area
     from audit.static.checks import plan_static
     from audit.static.rules.checks import plan_rules
+    from validation.claims.plan import plan_released_claims
+    from validation.mutation.release import plan_tests
     from validation.smoke.plan import plan_smoke
+    from validation.training.plan import planner_of
+    from validation.training.settings import BRIEF, TrainingSettings
 
-    run_area(
-        options,
-        command="readiness",
-        planners=[plan_static, plan_rules, plan_smoke, plan_attention],
-        release=True,
-        needs_inventory=True,
-    )
+    training = TrainingSettings() if options.slow else BRIEF
+    with ExitStack() as during:
+        run_area(
+            options,
+            command="readiness",
+            planners=[
+                plan_static,
+                plan_rules,
+                plan_smoke,
+                plan_attention,
+                planner_of(training),
+                functools.partial(plan_released_claims, slow=options.slow),
+                functools.partial(plan_tests, during=during, keeps=options.cache),
+            ],
+            release=True,
+            needs_inventory=True,
+        )
 
 
 def register(app: typer.Typer) -> None:
-    """Add the command to `app`."""
+    """Add the command to `app`, and those that carry it out in parts."""
     add_command(
         app,
         ReadinessOptions,
@@ -47,3 +69,4 @@ def register(app: typer.Typer) -> None:
         ],
         run=_readiness,
     )
+    register_parts(app)

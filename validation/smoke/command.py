@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from audit.options import Options, TargetAroundOption, add_command
+from audit.options import ElsewhereOptions, TargetAroundOption, add_command
 
 NamesArgument = Annotated[
     list[str] | None,
@@ -21,7 +21,7 @@ _SUMMARY = (
 
 
 @dataclass(frozen=True, kw_only=True)
-class SmokeOptions(Options):
+class SmokeOptions(ElsewhereOptions):
     """What the options of `smoke` were set to."""
 
     names: NamesArgument = None

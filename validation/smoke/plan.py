@@ -156,8 +156,10 @@ def _where_it_runs(model: "RegisteredModel", planned: tuple[PlannedCheck, ...]) 
     """Have every check of a model that needs a device wait for this device."""
     from validation.smoke.checks import device
 
+    gpus = 1 if model.entry.device == "cuda" else 0
     first = PlannedCheck(check=device.CHECK, subject=model.subject, judge=functools.partial(device.judge_model, model))
-    return (first, *(replace(each, requires=(device.CHECK.id, *each.requires)) for each in planned))
+    waiting = (replace(each, requires=(device.CHECK.id, *each.requires)) for each in planned)
+    return tuple(replace(each, gpus=gpus) for each in (first, *waiting))
 
 
 def _data(collected: Collected, catalog: Catalog | Undeclared) -> Iterator[Group]:

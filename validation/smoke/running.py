@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from audit.attention.named import Named, item_named, read_names
-from audit.command import conduct_shown, deliver, prepare_output, run_area
+from audit.command import conduct_shown, deliver, deliver_from_elsewhere, prepare_output, run_area
 from audit.errors import UsageError
 from audit.plan import Plan
 from audit.session import Collected, Planner, Request
@@ -21,6 +21,8 @@ def run_smoke(options: SmokeOptions) -> None:
         UsageError: the options, the names or the configuration need correcting.
         typer.Exit: always at the end, with the report's exit code.
     """
+    if options.gateway:
+        deliver_from_elsewhere(options, command="smoke")
     if not options.names:
         run_area(options, command="smoke", planners=[plan_with_or_without_specs])
         return

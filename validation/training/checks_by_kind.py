@@ -27,11 +27,15 @@ from validation.training.trainee import Trainee
 
 @dataclass(frozen=True, kw_only=True)
 class TrainingCheck:
-    """A check, what must have passed before it, and the function that carries it out."""
+    """A check, what must have passed before it, and the function that carries it out.
+
+    One that is long runs the target's command many times, or on several ranks.
+    """
 
     check: Check
     requires: tuple[str, ...]
     judge: Callable[[Trainee, Run], Judgement]
+    is_long: bool = False
 
 
 RUN_CHECKS = tuple(
@@ -40,9 +44,11 @@ RUN_CHECKS = tuple(
 )
 SPEED_CHECK = TrainingCheck(check=speed.CHECK, requires=speed.REQUIRES, judge=speed.judge)
 COMMAND_CHECKS = tuple(
-    TrainingCheck(check=module.CHECK, requires=module.REQUIRES, judge=module.judge)
+    TrainingCheck(
+        check=module.CHECK, requires=module.REQUIRES, judge=module.judge, is_long=module is not command_repeats
+    )
     for module in (command_repeats, command_resumes, command_killed, command_nan, command_disk_full)
 )
 COMMAND_RANKS_CHECK = TrainingCheck(
-    check=command_ranks.CHECK, requires=command_ranks.REQUIRES, judge=command_ranks.judge
+    check=command_ranks.CHECK, requires=command_ranks.REQUIRES, judge=command_ranks.judge, is_long=True
 )

@@ -1,19 +1,16 @@
 """Adds `astrobio-audit train`."""
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
-from audit.options import Options, add_command
+from audit.options import ElsewhereOptions, add_command
 from validation.training.settings import KILLS, LIMIT_S, STEPS, VALIDATE_EVERY, TrainingSettings
-
-if TYPE_CHECKING:
-    from audit.target import Target
 
 
 @dataclass(frozen=True, kw_only=True)
-class TrainOptions(Options):
+class TrainOptions(ElsewhereOptions):
     """What the options of `train` were set to."""
 
     steps: Annotated[int, typer.Option("--steps", min=1, metavar="N", help="Optimizer steps of each run.")] = STEPS
@@ -53,17 +50,7 @@ def _train(options: TrainOptions) -> None:
     from audit.command import run_area
     from validation.training.plan import planner_of
 
-    def with_flags(target: "Target") -> "Target":
-        # Results say how to repeat them, and are kept for runs of this length alone.
-        return target.model_copy(update={"flags": (*target.flags, *options.settings.flags)})
-
-    run_area(
-        options,
-        command="train",
-        planners=[planner_of(options.settings)],
-        keeps_results=True,
-        prepared=with_flags,
-    )
+    run_area(options, command="train", planners=[planner_of(options.settings)], keeps_results=True)
 
 
 def register(app: typer.Typer) -> None:

@@ -2,16 +2,17 @@
 
 import functools
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from audit.catalog import Catalog, SpecEntry, TrainingEntry
-from audit.judgement import Judgement
+from audit.judgement import Judgement, skipped
 from audit.plan import Group, Plan, PlannedCheck, Run
 from audit.results import Subject, SubjectKind
 from audit.session import Collected
 from audit.subjects import declared_subject, package_subject
 from validation.training.checks import declared
-from validation.training.settings import TrainingSettings
+from validation.training.settings import BRIEF_MODEL_STEPS, TrainingSettings
 
 if TYPE_CHECKING:
     from validation.training.checks_by_kind import TrainingCheck
@@ -21,29 +22,40 @@ if TYPE_CHECKING:
 def plan_training(collected: Collected, settings: TrainingSettings | None = None) -> Plan:
     """Plan a run of every entry of MODELS and TRAINING, and the checks of each command that TRAINING declares.
 
-    Where the specs define no TRAINING, the checks of a command are planned on the package and wait for one.
+    Where files of the sources train and the specs define no TRAINING, the checks of a command are planned on the
+    package and wait for one. What is brief leaves out the models of a package that declares trainings, for `smoke`
+    trains each for some steps; and of what is done to a command all but running it twice, which it reports as skipped.
     """
     from validation.training.checks_by_kind import COMMAND_CHECKS, RUN_CHECKS
 
     settings = settings or TrainingSettings()
     catalog = collected.catalog
     package = package_subject(collected)
+    files = _files_that_train(collected)
     planned = [
         PlannedCheck(check=declared.CHECK, subject=package, judge=lambda run: declared.judge(catalog)),
-        PlannedCheck(check=declared.TRAINER_CHECK, subject=package, judge=lambda run: declared.judge_trainer(catalog)),
+        PlannedCheck(
+            check=declared.TRAINER_CHECK, subject=package, judge=lambda run: declared.judge_trainer(catalog, files)
+        ),
     ]
     models = catalog.models or {} if isinstance(catalog, Catalog) else {}
     training = catalog.training if isinstance(catalog, Catalog) else None
     if not models and not training:
         planned += _waiting(RUN_CHECKS, package, requires=declared.CHECK.id)
-    if training is None:
+    if training is None and (files or not isinstance(catalog, Catalog)):
         planned += _waiting(COMMAND_CHECKS, package, requires=declared.TRAINER_CHECK.id)
     groups = [Group(subject=package, planned=tuple(planned))]
-    for name, entry in sorted(models.items()):
-        groups.append(_group(collected, "MODELS", name, entry, settings))
+    of_models = replace(settings, steps=BRIEF_MODEL_STEPS) if settings.brief else settings
+    for name, entry in sorted(models.items()) if not (settings.brief and training) else ():
+        groups.append(_group(collected, "MODELS", name, entry, of_models))
     for name, trained in sorted((training or {}).items()):
         groups.append(_group(collected, "TRAINING", name, trained, settings))
     return tuple(groups)
+
+
+def _files_that_train(collected: Collected) -> list[str]:
+    facts = collected.analysis.records.by_path("facts")
+    return sorted(collected.rooted(path) for path, each in facts.items() if each.training)
 
 
 def _waiting(checks: "tuple[TrainingCheck, ...]", package: Subject, *, requires: str) -> Iterator[PlannedCheck]:
@@ -85,7 +97,12 @@ def _planned(trainee: "Trainee", each: "TrainingCheck") -> PlannedCheck:
             return without_command(trainee)
         return each.judge(trainee, run)
 
-    return PlannedCheck(check=each.check, subject=trainee.subject, judge=judge, requires=each.requires)
+    if trainee.settings.brief and each.is_long:
+        left_out = skipped(f"not run: slow; `astrobio-audit train --subject {trainee.name}` runs it")
+        return PlannedCheck(check=each.check, subject=trainee.subject, judge=lambda run: left_out)
+    return PlannedCheck(
+        check=each.check, subject=trainee.subject, judge=judge, requires=each.requires, flags=trainee.settings.flags
+    )
 
 
 def planner_of(settings: TrainingSettings) -> "functools.partial[Plan]":

@@ -27,6 +27,8 @@ class TrainingSettings:
         validate_every: steps between measurements on held-out batches.
         limit_s: seconds after which a run begins no further step.
         kills: of a run of the target's own command.
+        brief: whether entries of MODELS are trained only where TRAINING has none, and the target's own command is run,
+            but neither interrupted nor harmed.
     """
 
     steps: int = STEPS
@@ -34,6 +36,7 @@ class TrainingSettings:
     validate_every: int = VALIDATE_EVERY
     limit_s: float = LIMIT_S
     kills: int = KILLS
+    brief: bool = False
 
     @property
     def interval(self) -> int:
@@ -56,3 +59,8 @@ class TrainingSettings:
             ("--kills", self.kills, KILLS),
         ]
         return tuple(word for name, value, usual in given if value != usual for word in (name, f"{value:g}"))
+
+
+# For a release, which is looked at often: steps enough for an interval of the growth of memory, and for checkpoints.
+BRIEF = TrainingSettings(steps=40, validate_every=40, brief=True)
+BRIEF_MODEL_STEPS = 200  # of an entry of MODELS, whose steps take milliseconds, and whose batches are learned by heart

@@ -1,9 +1,6 @@
 """A model or an entry of TRAINING as the training checks see it, with the one run that most of them look at."""
 
-import shutil
-import tempfile
 import threading
-import weakref
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -15,11 +12,12 @@ from audit.gateway.client import Plain
 from audit.plan import Run
 from audit.replies import numbers_of
 from audit.results import Subject
+from audit.scratch import Scratch, scratch_folder
 from validation.training.settings import COMMAND_CHECKPOINT_EVERY, COMMAND_STEPS, TrainingSettings
 
 _SLACK_S = 120.0  # to build, to save, and to measure on held-out batches
 _TOLD_EVERY_S = 0.5
-PREFIX = "astrobio-audit-train-"
+KIND = "train"  # of folders
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,7 +55,7 @@ class Trainee:
     settings: TrainingSettings
     first: FirstRun | None = None
     reference: "Reference | None" = None
-    _folder: str | None = field(default=None, repr=False)
+    _scratch: Scratch | None = field(default=None, repr=False)
 
     @property
     def declared_as(self) -> str:
@@ -73,16 +71,15 @@ class Trainee:
     @property
     def folder(self) -> str:
         """Where the checkpoints of the run are; removed with `forget`, or at the latest when the auditor ends."""
-        if self._folder is None:
-            self._folder = tempfile.mkdtemp(prefix=PREFIX)
-            self._removal = weakref.finalize(self, shutil.rmtree, self._folder, ignore_errors=True)
-        return self._folder
+        if self._scratch is None:
+            self._scratch = Scratch(KIND)
+        return self._scratch.path
 
     def forget(self) -> None:
         """Remove the checkpoints."""
-        if self._folder is not None:
-            self._removal()
-            self._folder = None
+        if self._scratch is not None:
+            self._scratch.remove()
+            self._scratch = None
 
     def call(self, run: Run, procedure: str, **given: Plain) -> Mapping[str, Plain]:
         """Run one of the probe's training procedures on it."""
@@ -100,7 +97,7 @@ class Trainee:
         self, run: Run, procedure: str, *, checkpoint_every: int = COMMAND_CHECKPOINT_EVERY, **given: Plain
     ) -> Mapping[str, Plain]:
         """Run one of the probe's procedures on the target's own command, in a folder of its own."""
-        with tempfile.TemporaryDirectory(prefix=PREFIX) as folder:
+        with scratch_folder(KIND) as folder:
             return run.probe.call(
                 procedure,
                 timeout_s=self.settings.limit_s + _SLACK_S,

@@ -47,7 +47,7 @@ def with_waivers(make_report: MakeReport, make_result: MakeResult) -> WithWaiver
         waiver = Waiver(**given | changes)  # type: ignore[arg-type]
         failure = make_result(Outcome.FAILED, "area.second", severity=Severity.MAJOR, name="bad")
         judged_by = day or Day(day=TODAY, origin="clock")
-        results, rows = waive([make_result(), failure], [waiver], on=judged_by.day, is_whole=True)
+        results, rows = waive([make_result(), failure], [waiver], judged_by)
         return make_report(results, waivers=rows, waivers_by=judged_by, gates=gates, release=release)
 
     return make

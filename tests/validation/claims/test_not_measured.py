@@ -44,7 +44,7 @@ def test_a_slow_claim_is_measured_only_when_asked_for(measured: Measure) -> None
     keys = f"slow = true\ntimeout_s = 30\n{HOLDS}"
     skipped = measured(keys)
     assert skipped.outcome == "skipped"
-    assert (skipped.reason or "").startswith("slow: it may take 30 s")
+    assert (skipped.reason or "").startswith("not run: slow, it may take 30 s")
     asked = measured(keys, slow=True)
     assert asked.outcome == "passed"
     assert "--slow" in (asked.evidence.reproduce or "")

@@ -23,3 +23,19 @@ def test_the_audit_finds_a_mistake_in_attention_and_leaves_the_target_alone(
     assert ended.code == 0
     assert ended.report.results[0].evidence.unit == "failing checks"
     assert {path: path.read_bytes() for path in root.rglob("*.py")} == before
+
+
+def test_a_mistake_in_code_that_no_check_runs_is_skipped_and_not_blamed_on_the_audit(
+    run: Callable[..., Any], tmp_path: Path
+) -> None:
+    root = tmp_path / "target"
+    shutil.copytree(FIXTURE, root, ignore=shutil.ignore_patterns("__pycache__"))
+    module = root / "zoo" / "attention.py"
+    called = sum("softmax" in line for line in module.read_text().splitlines())
+    module.write_text(f"{module.read_text()}\n\ndef never_called(scores):\n    return scores.softmax(dim=-1)\n")
+    ended = run(root, "--only", "softmax_axis", command="selftest")
+    outcomes = [result.outcome.value for result in ended.report.results]
+    assert outcomes == ["passed"] * (len(outcomes) - 1) + ["skipped"]
+    assert len(outcomes) >= called >= 1
+    assert "no check of the areas attention and smoke runs the statement" in ended.report.results[-1].reason
+    assert ended.code == 3

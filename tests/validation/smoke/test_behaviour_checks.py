@@ -3,6 +3,7 @@
 All are models of one package. Each entry says what the edit is, and which of these checks must fail on it, alone.
 """
 
+import functools
 from collections.abc import Callable
 
 import pytest
@@ -13,6 +14,8 @@ from audit.target import Target
 from validation.smoke.beside_models import CHECKS
 from validation.smoke.checks import MODEL_CHECKS, overfits
 from validation.smoke.plan import plan_smoke
+
+from ...slow_cases import slow, slow_unless
 
 pytestmark = pytest.mark.timeout(900)  # the first test waits for a run over all models
 
@@ -213,6 +216,7 @@ class {name}(Base):
     def forward(self, x, attention_mask=None, unused=None):
         {forward}
 """
+SETTINGS = '[tool.astrobio-audit]\npackage = "zoo"\nspecs = "zoo.specs"\nworkers = 2\n'
 SPECS = """
 from types import SimpleNamespace
 import torch
@@ -275,26 +279,37 @@ MODELS = {}
 """
 
 
-@pytest.fixture(scope="module")
-def results(tmp_path_factory: pytest.TempPathFactory) -> list[Result]:
-    """Every result of one run over the whole package."""
-    root = tmp_path_factory.mktemp("behaving")
-    sources, specs = HEAD, SPECS
-    for name, (built, forward, more, *_) in {**WRONG, **UNJUDGED, **RIGHT}.items():
-        sources += CLASS.format(name=name, built=built or "pass", forward=forward)
-        specs += f"MODELS[{name!r}] = entry_of({name!r}, **{{{more}}})\n"
-    (root / "zoo").mkdir()
-    (root / "zoo" / "__init__.py").write_text("")
-    (root / "zoo" / "models.py").write_text(sources)
-    (root / "zoo" / "specs.py").write_text(specs)
-    (root / "pyproject.toml").write_text('[tool.astrobio-audit]\npackage = "zoo"\nspecs = "zoo.specs"\nworkers = 2\n')
-    return list(conduct(Target.load(root), Request(command="smoke", planners=[plan_smoke])).results)
+EVERY = {**WRONG, **UNJUDGED, **RIGHT}
+# One wrong model for each check, and one that is right; a run over all takes more than a minute.
+QUICK = {"right", *{checks: name for name, (*_, checks) in reversed(WRONG.items())}.values()}
 
 
 @pytest.fixture(scope="module")
-def of(results: list[Result]) -> Callable[[str], dict[str, Result]]:
+def judged(tmp_path_factory: pytest.TempPathFactory) -> Callable[[bool], list[Result]]:
+    """Every result of one run over the models that are quick, or over the others."""
+
+    @functools.cache
+    def results(are_quick: bool) -> list[Result]:
+        root = tmp_path_factory.mktemp("behaving")
+        sources, specs = HEAD, SPECS
+        for name in (name for name in EVERY if (name in QUICK) is are_quick or name == "right"):
+            built, forward, more, *_ = EVERY[name]
+            sources += CLASS.format(name=name, built=built or "pass", forward=forward)
+            specs += f"MODELS[{name!r}] = entry_of({name!r}, **{{{more}}})\n"
+        (root / "zoo").mkdir()
+        (root / "zoo" / "__init__.py").write_text("")
+        (root / "zoo" / "models.py").write_text(sources)
+        (root / "zoo" / "specs.py").write_text(specs)
+        (root / "pyproject.toml").write_text(SETTINGS)
+        return list(conduct(Target.load(root), Request(command="smoke", planners=[plan_smoke])).results)
+
+    return results
+
+
+@pytest.fixture(scope="module")
+def of(judged: Callable[[bool], list[Result]]) -> Callable[[str], dict[str, Result]]:
     """The results of one model by the last part of the check's id."""
-    return lambda name: {r.check.partition(".")[2]: r for r in results if r.subject.spec == name}
+    return lambda name: {r.check.partition(".")[2]: r for r in judged(name in QUICK) if r.subject.spec == name}
 
 
 def test_every_check_is_tried_here() -> None:
@@ -305,21 +320,21 @@ def test_every_check_is_tried_here() -> None:
     assert {check for *_, check, _ in UNJUDGED.values()} == set(OURS) - {"attention"}
 
 
-@pytest.mark.parametrize("name", WRONG)
+@pytest.mark.parametrize("name", slow_unless(QUICK, WRONG))
 def test_a_wrong_model_fails_the_check_that_is_about_it(of: Callable[[str], dict[str, Result]], name: str) -> None:
     found = of(name)
     failing = {check for check, result in found.items() if result.outcome == "failed"}
     assert failing == set(WRONG[name][-1].split()), {check: found[check].reason for check in failing}
 
 
-@pytest.mark.parametrize("name", UNJUDGED)
+@pytest.mark.parametrize("name", slow_unless(QUICK, UNJUDGED))
 def test_what_cannot_be_judged_is_not_passed(of: Callable[[str], dict[str, Result]], name: str) -> None:
     *_, check, outcome = UNJUDGED[name]
     result = of(name)[check]
     assert (result.outcome.value, bool(result.reason)) == (outcome, True), result.reason
 
 
-@pytest.mark.parametrize("name", RIGHT)
+@pytest.mark.parametrize("name", slow_unless(QUICK, RIGHT))
 def test_a_right_model_passes(of: Callable[[str], dict[str, Result]], name: str) -> None:
     found = of(name)
     assert found[RIGHT[name][-1]].outcome == "passed", found[RIGHT[name][-1]].reason
@@ -340,10 +355,12 @@ def test_curves_are_kept(of: Callable[[str], dict[str, Result]]) -> None:
     assert series["loss"].x == tuple(range(len(series["loss"].x)))
 
 
+@pytest.mark.slow
 def test_samples_are_told_apart_by_the_first_batch_whose_targets_differ(of: Callable[[str], dict[str, Result]]) -> None:
     assert "twin" in {each.name.rpartition(" ")[2] for each in of("rare_targets")["overfits"].evidence.series}
 
 
+@pytest.mark.slow
 def test_without_targets_learning_is_compared_with_steps_by_chance(of: Callable[[str], dict[str, Result]]) -> None:
     found = of("no_targets")["overfits"]
     assert {each.name for each in found.evidence.series} == {"loss", "gradient norm"}
@@ -357,5 +374,6 @@ def test_a_loss_that_falls_no_further_than_by_chance_is_not_learned() -> None:
     assert (by_chance.outcome, "directions of chance: 0.85" in (by_chance.reason or "")) == ("failed", True)
 
 
-def test_nothing_is_called_a_defect_of_the_tool(results: list[Result]) -> None:
-    assert [r.reason for r in results if "internal error" in (r.reason or "")] == []
+@pytest.mark.parametrize("are_quick", [True, *slow(False)])
+def test_nothing_is_called_a_defect_of_the_tool(judged: Callable[[bool], list[Result]], are_quick: bool) -> None:
+    assert [r.reason for r in judged(are_quick) if "internal error" in (r.reason or "")] == []

@@ -139,6 +139,67 @@ TRAINERS: dict[str, tuple[str, str, str | None]] = {
     "steps_by_hand": ("optimizer.step()", "[p.data.add_(p.grad, alpha=-0.05) for p in model.parameters()]", "unjudged"),
 }
 
+# Trains on the shards of a batch, as many as there are ranks or passes.
+RANKED = '''
+"""[torchrun] python -m zoo.NAME FOLDER --steps N --seed N [--accumulate N] [--resume]"""
+
+import argparse, gc, json, os
+from pathlib import Path
+import torch
+import torch.distributed as dist
+from torch import nn
+from torch.nn.parallel import DistributedDataParallel
+
+def main():
+    parser = argparse.ArgumentParser()
+    parser.add_argument("folder", type=Path)
+    parser.add_argument("--steps", type=int)
+    parser.add_argument("--seed", type=int)
+    parser.add_argument("--accumulate", type=int, default=1)
+    parser.add_argument("--resume", action="store_true")
+    given = parser.parse_args()
+    given.folder.mkdir(parents=True, exist_ok=True)
+    rank, world = int(os.environ.get("RANK", "0")), int(os.environ.get("WORLD_SIZE", "1"))
+    if world > 1:
+        os.environ.setdefault("GLOO_SOCKET_IFNAME", "lo")
+        dist.init_process_group("gloo")
+    torch.manual_seed(given.seed)
+    model = nn.Linear(64, 1)
+    trained = DistributedDataParallel(model) if world > 1 else model
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.05)
+    shards = world * given.accumulate
+    lines = []
+    for step in range(given.steps):
+        optimizer.zero_grad()
+        losses = torch.zeros((), dtype=torch.float64)
+        for index in range(given.accumulate):
+            shard = step * shards + index * world + rank
+            generator = torch.Generator().manual_seed(given.seed * 1000 + shard)
+            x = torch.randn(16 // shards, 64, generator=generator)
+            loss = (trained(x) - x[:, :1]).square().mean()
+            (loss / given.accumulate).backward()
+            losses += loss.detach() / shards
+        if world > 1:
+            dist.all_reduce(losses)
+        optimizer.step()
+        lines.append(json.dumps({"step": step + 1, "loss": float(losses)}))
+    if rank == 0:
+        (given.folder / "log.jsonl").write_text("\\n".join(lines))
+    if world > 1:
+        del trained
+        gc.collect()  # it is part of a cycle, and must be gone before the connection
+        dist.destroy_process_group()
+
+if __name__ == "__main__":
+    main()
+'''
+# The single edit, and what becomes of the comparison of two ranks with one process.
+RANKED_TRAINERS: dict[str, tuple[str, str, str]] = {
+    "ranked": ("", "", "passed"),
+    "same_half": ("index * world + rank", "index * world", "failed"),
+    "logs_nothing": ("if rank == 0:", "if rank == world:", "error"),
+}
+
 SPECS = """
 import torch
 from zoo import models, right_trainer
@@ -177,7 +238,7 @@ TRAINING = {name: trained(name) for name in TRAINERS}
 """
 
 
-def write(root: Path, specs: str) -> Path:
+def write(root: Path, specs: str, *, trains: bool) -> Path:
     package = root / "zoo"
     package.mkdir(parents=True)
     (root / "pyproject.toml").write_text('[tool.astrobio-audit]\npackage = "zoo"\nspecs = "zoo.specs"\nworkers = 2\n')
@@ -186,9 +247,10 @@ def write(root: Path, specs: str) -> Path:
     for name, (built, forward, _) in MODELS.items():
         models += MODEL.format(name=name, built=built, forward=forward)
     (package / "models.py").write_text(models)
-    for name, (before, after, _) in TRAINERS.items():
-        assert before in TRAINER
-        (package / f"{name}.py").write_text(TRAINER.replace(before, after, 1) if before else TRAINER)
+    for text, edits in ((TRAINER, TRAINERS), (RANKED, RANKED_TRAINERS)):
+        for name, (before, after, _) in edits.items() if trains else ():
+            assert before in text
+            (package / f"{name}.py").write_text(text.replace(before, after, 1) if before else text)
     (package / "specs.py").write_text(f"NAMES, TRAINERS = {list(MODELS)}, {list(TRAINERS)}\n{specs}")
     return root
 
@@ -197,8 +259,8 @@ def write(root: Path, specs: str) -> Path:
 def trained(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Report]:
     """Trains what a package declares; what is given replaces or follows the usual specs."""
 
-    def run(*, subjects: Any = (), only: Any = (), specs: str = SPECS, **settings: Any) -> Report:
-        root = write(tmp_path_factory.mktemp("trained") / "project", specs)
+    def run(*, subjects: Any = (), only: Any = (), specs: str = SPECS, trains: bool = True, **settings: Any) -> Report:
+        root = write(tmp_path_factory.mktemp("trained") / "project", specs, trains=trains)
         planner = planner_of(TrainingSettings(**settings))
         request = Request(command="train", planners=[planner], subjects=subjects, only=only)
         return conduct(Target.load(root), request)

@@ -20,8 +20,21 @@ def outcomes(report: Report) -> Mapping[tuple[str, str], tuple[Outcome, str]]:
 def test_specs_without_training_leave_the_trainer_unjudged(trained: Trained) -> None:
     found = outcomes(trained(only=[*DECLARED, FIRST_OF_COMMAND], specs="MODELS = {}\n"))
     assert found["train.declared", "zoo"] == (Outcome.FAILED, "MODELS and TRAINING are empty")
-    assert found["train.trainer_declared", "zoo"] == (Outcome.ERROR, "the specs do not define TRAINING")
+    outcome, reason = found["train.trainer_declared", "zoo"]
+    assert outcome is Outcome.ERROR
+    assert "the specs do not define TRAINING, so what trains is not looked at: " in reason
+    assert "zoo/right_trainer.py" in reason
     assert found[FIRST_OF_COMMAND, "zoo"][0] is Outcome.SKIPPED
+
+
+def test_where_no_file_trains_no_training_need_be_declared(trained: Trained) -> None:
+    specs = "MODELS = {}\n"
+    found = outcomes(trained(only=["train"], specs=specs, trains=False))
+    assert found["train.trainer_declared", "zoo"] == (
+        Outcome.NOT_APPLICABLE,
+        "no file of the sources trains, and the specs declare no TRAINING",
+    )
+    assert (FIRST_OF_COMMAND, "zoo") not in found
 
 
 def test_an_empty_training_says_that_nothing_is_trained(trained: Trained, usual_specs: str) -> None:
@@ -69,6 +82,29 @@ def test_a_run_that_is_cut_short_by_its_time_concludes_nothing_and_keeps_its_cur
     assert "of 1000000 steps were done within 1 s" in (by_check["train.run"].reason or "")
     assert by_check["train.run"].evidence.series[0].name.startswith("loss")
     assert by_check["train.memory"].outcome is Outcome.SKIPPED
+
+
+def test_a_brief_run_leaves_out_what_is_long_and_says_what_runs_it(trained: Trained, usual_specs: str) -> None:
+    specs = usual_specs + "TRAINING = {'t': TRAINING['right_trainer']}\n"
+    report = trained(subjects=["t"], only=["train.run", "train.command_resumes"], specs=specs, steps=12, brief=True)
+    by_check = {result.check: result for result in report.results}
+    assert by_check.keys() == {"train.run", "train.command_resumes"}
+    assert by_check["train.run"].outcome is Outcome.PASSED
+    assert "train --steps 12 --only train.run" in (by_check["train.run"].evidence.reproduce or "")
+    left_out = by_check["train.command_resumes"]
+    assert left_out.outcome is Outcome.SKIPPED
+    assert left_out.reason == "not run: slow; `astrobio-audit train --subject t` runs it"
+    assert left_out.evidence.reproduce == "astrobio-audit train --only train.command_resumes --subject t --seed 0"
+
+
+def test_a_brief_run_trains_models_only_where_no_training_is_declared(trained: Trained, usual_specs: str) -> None:
+    one = "MODELS = {'Right': MODELS['Right']}\n"
+    few = {"only": ["train.run"], "steps": 12, "brief": True}
+    alone = outcomes(trained(specs=f"{usual_specs}{one}TRAINING = {{}}\n", **few))
+    assert alone["train.run", "Right"][0] is Outcome.PASSED
+    beside = outcomes(trained(specs=f"{usual_specs}{one}TRAINING = {{'t': TRAINING['right_trainer']}}\n", **few))
+    assert ("train.run", "Right") not in beside
+    assert beside["train.run", "t"][0] is Outcome.PASSED
 
 
 def test_flags_repeat_a_run_of_the_same_length() -> None:

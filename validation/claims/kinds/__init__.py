@@ -9,6 +9,8 @@ from audit.results import Check
 from validation.claims.call import Measuring
 from validation.claims.kinds import accuracy, memory_ratio, metric, speed_ratio
 
+CHECKS = tuple(kind.CHECK for kind in (accuracy, memory_ratio, metric, speed_ratio))
+
 
 def check_of(claim: AnyClaim) -> Check:
     """Return the check that a claim is measured by."""

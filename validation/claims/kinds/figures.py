@@ -1,10 +1,11 @@
 """What claims on the target's own figures have in common: a callable or a command, for one seed."""
 
-import tempfile
 from collections.abc import Mapping
+from pathlib import Path
 
 from audit.claims import FigureClaim
 from audit.gateway.client import Plain
+from audit.scratch import scratch_folder
 from validation.claims.call import Measuring
 
 
@@ -13,7 +14,9 @@ def of_command(measuring: Measuring, claim: FigureClaim, *, samples: str | None,
     assert claim.command is not None
     assert claim.figure is not None
     target = measuring.run.target
-    with tempfile.TemporaryDirectory(prefix="astrobio-audit-claim-", ignore_cleanup_errors=True) as scratch:
+    with scratch_folder("claim") as folder:
+        scratch = Path(folder, "scratch")  # with nothing of ours in it
+        scratch.mkdir()
         return measuring.call(
             "claim_command",
             arguments=list[Plain](claim.command),
@@ -21,7 +24,7 @@ def of_command(measuring: Measuring, claim: FigureClaim, *, samples: str | None,
             samples=samples,
             figure_file=claim.figure_file,
             seed=seed,
-            scratch=scratch,
+            scratch=str(scratch),
             source=str(target.source),
             root=str(target.root),
         )

@@ -1,7 +1,10 @@
 """The specs declare something to train, and how the package itself trains."""
 
+from collections.abc import Sequence
+
 from audit.catalog import HOW_TO_DECLARE, Catalog, Section, Undeclared, judge_section, unusable
-from audit.judgement import Judgement, Measured, error, judged
+from audit.judgement import Judgement, Measured, error, judged, not_applicable
+from audit.plan import listed
 from audit.results import Check, Comparison, Severity
 
 CHECK = Check(
@@ -15,7 +18,7 @@ _SECTIONS: tuple[Section, ...] = ("models", "training")
 TRAINER_CHECK = Check(
     id="train.trainer_declared",
     title="The specs declare how the package trains",
-    proves="The specs define TRAINING with at least one entry.",
+    proves="The specs define TRAINING with at least one entry, where files of the sources train.",
     defect="specs without TRAINING, whose trainer nobody looks at",
     severity=Severity.MAJOR,
 )
@@ -41,6 +44,17 @@ def judge(catalog: Catalog | Undeclared) -> Judgement:
     )
 
 
-def judge_trainer(catalog: Catalog | Undeclared) -> Judgement:
-    """Judge whether the specs define TRAINING; an empty one says that the package trains nothing."""
+def judge_trainer(catalog: Catalog | Undeclared, files: Sequence[str]) -> Judgement:
+    """Judge whether the specs define TRAINING; an empty one says that the package trains nothing.
+
+    Args:
+        catalog: what the specs declare, or why that is unknown.
+        files: those of the sources that train.
+    """
+    if isinstance(catalog, Catalog) and catalog.training is None:
+        if not files:
+            return not_applicable("no file of the sources trains, and the specs declare no TRAINING")
+        return error(
+            f"the specs do not define TRAINING, so what trains is not looked at: {listed(files)}", fix=HOW_TO_DECLARE
+        )
     return judge_section(catalog, "training", may_be_empty=True)

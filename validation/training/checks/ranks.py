@@ -1,17 +1,16 @@
 """Two ranks learn what one process learns from the same global batch."""
 
-import tempfile
-
 from audit.gateway import TargetRaised
 from audit.judgement import Judgement, Measured, error, failed, judged
 from audit.plan import Run
 from audit.raised import judge_raised
 from audit.results import Check, Comparison, Severity
+from audit.scratch import scratch_folder
 from validation.smoke.compare import difference, unusable
 from validation.smoke.model import tensors_of
 from validation.training.checks import twin
 from validation.training.settings import RANKS_STEPS
-from validation.training.trainee import PREFIX, Trainee
+from validation.training.trainee import KIND, Trainee
 
 CHECK = Check(
     id="train.ranks",
@@ -33,7 +32,7 @@ def judge_ranks(trainee: Trainee, run: Run, *, on_gpus: bool) -> Judgement:
     """The same over gloo on processors, or over NCCL on two GPUs."""
     run.probe.close()  # forks of a process that has computed before would lack its threads
     try:
-        with tempfile.TemporaryDirectory(prefix=PREFIX) as folder:
+        with scratch_folder(KIND) as folder:
             reply = trainee.call(
                 run,
                 "train_ranks",

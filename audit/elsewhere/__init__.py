@@ -1,0 +1,1 @@
+"""Other machines: how they are reached, and running the same command on one of them."""

@@ -1,0 +1,1 @@
+"""Setting one finished report against another."""

@@ -1,0 +1,40 @@
+"""The commands that can be planned here and carried out elsewhere."""
+
+from collections.abc import Mapping, Sequence
+
+from audit.parts.commands import PlannedCommand
+from audit.session import Planner
+
+
+def _static() -> Sequence[Planner]:
+    from audit.static.checks import plan_static
+    from audit.static.rules.checks import plan_rules
+
+    return [plan_static, plan_rules]
+
+
+def _smoke() -> Sequence[Planner]:
+    from validation.smoke.plan import plan_smoke
+
+    return [plan_smoke]
+
+
+def _attention() -> Sequence[Planner]:
+    from audit.attention.plan import plan_attention
+
+    return [plan_attention]
+
+
+def _readiness() -> Sequence[Planner]:
+    return [*_static(), *_smoke(), *_attention()]
+
+
+COMMANDS: Mapping[str, PlannedCommand] = {
+    each.name: each
+    for each in (
+        PlannedCommand(name="readiness", planners=_readiness, release=True, needs_inventory=True),
+        PlannedCommand(name="smoke", planners=_smoke),
+        PlannedCommand(name="attention", planners=_attention, one_thread=True),
+        PlannedCommand(name="static", planners=_static, needs_inventory=True),
+    )
+}
