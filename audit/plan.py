@@ -129,7 +129,9 @@ def _checks_called(wanted: str, checks: Collection[str]) -> tuple[str, ...]:
         return tuple(found)
     whole = {check.partition(".")[2]: check for check in sorted(checks)} | {check: check for check in checks}
     names = whole | {check.partition(".")[0]: check.partition(".")[0] for check in checks}
-    near = dict.fromkeys(names[each] for each in difflib.get_close_matches(wanted.lower(), names))
+    area, _, name = wanted.lower().partition(".")
+    asked = name if name and area in names else wanted.lower()  # all names of an area are alike in its own name
+    near = dict.fromkeys(names[each] for each in difflib.get_close_matches(asked, names))
     hint = f"did you mean {' or '.join(near)}?" if near else f"there are: {listed(checks)}"
     raise UsageError(f"--only {wanted}: no such check or area; {hint}")
 
