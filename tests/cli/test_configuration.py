@@ -13,7 +13,20 @@ import pytest
 Run = Callable[..., subprocess.CompletedProcess[str]]
 Project = Callable[..., Path]
 TABLE = 'package = "zoo"\nspecs = "zoo.specs"\n'
-AREAS = ("static", "attention", "smoke", "train", "claims", "readiness", "mutate", "selftest", "bench", "fix", "doctor")
+AREAS = (
+    "plan",
+    "static",
+    "attention",
+    "smoke",
+    "train",
+    "claims",
+    "readiness",
+    "mutate",
+    "selftest",
+    "bench",
+    "fix",
+    "doctor",
+)
 
 
 @pytest.mark.parametrize("area", AREAS)
