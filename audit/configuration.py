@@ -96,7 +96,7 @@ def first_problem(error: ValidationError, form: type[BaseModel]) -> str:
         known = f"did you mean {close[0]!r}?" if close else f"known keys: {', '.join(sorted(fields))}"
         return f"{key}: unknown key; {known}"
     if first["type"] == "missing":
-        return f"{key}: is missing"
+        return f"{key}: field required"
     if first["type"] == "string_pattern_mismatch" and first["ctx"]["pattern"] == r"\S":
         return f"{key}: should say something, got {_shown(first['input'])}"
     if first["type"] == "string_pattern_mismatch":

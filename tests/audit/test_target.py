@@ -124,7 +124,7 @@ def test_the_configuration_digest_does_not_depend_on_where_the_interpreter_lies(
             GATES + "areas.smoke.xyzzy = 1",
             "gates.areas.smoke.xyzzy: unknown key; known keys: min_coverage, min_score",
         ),
-        (WAIVER.replace("owner", "ownr"), "waivers.0.owner: is missing"),
+        (WAIVER.replace("owner", "ownr"), "waivers.0.owner: field required"),
         (WAIVER + "raison = 'x'", "waivers.0.raison: unknown key; did you mean 'reason'?"),
         (WAIVER.replace("'Ada'", "' '"), "waivers.0.owner: should say something, got ' '"),
         (WAIVER.replace("2027-01-31", "2027-01-31T12:00:00"), "waivers.0.expires: should be a day without a time"),
