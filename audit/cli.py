@@ -178,5 +178,12 @@ def main() -> None:
         _leave_with_traceback()
 
 
+def complete_app() -> typer.Typer:
+    """Return the application with the commands of installed packages, for what asks which commands there are."""
+    if "readiness" not in {command.name for command in app.registered_commands}:  # which `main` adds
+        _load_command_groups()
+    return app
+
+
 if __name__ == "__main__":
     main()

@@ -12,7 +12,7 @@ from queue import SimpleQueue
 
 from audit.gateway import Limits, Probe, ProbeFailure, TargetRaised, templates
 from audit.judgement import Judgement, error, skipped
-from audit.kept import KeptResults
+from audit.kept import KeptResults, Known
 from audit.plan import Group, Plan, PlanKey, PlannedCheck, Run
 from audit.raised import describe_failure, describe_raised
 from audit.results import Defect, Outcome, Result, Subject
@@ -21,7 +21,9 @@ from audit.target import Target, available_cores
 
 Notify = Callable[[str, Sequence[Result]], None]
 _POLL_S = 0.2
-_COMMANDS = {"rules": "static", "tests": "mutate"}  # areas whose checks belong to a command of another name
+# Areas whose checks belong to a command of another name.
+_COMMANDS = {"rules": "static", "tests": "mutate"}
+_COMMANDS |= dict.fromkeys(("documents", "infrastructure", "checkpoints", "data", "security"), "readiness")
 
 
 def open_probe(target: Target, *, side_by_side: int = 1) -> Probe:
@@ -127,7 +129,7 @@ class Execution:
                 probe.end()
 
     def _run_group(self, group: Group) -> None:
-        known = self._kept.of(group) if self._kept else None
+        known = self._known(group)
         if known is not None:
             for planned, earlier in zip(group.planned, known.results, strict=True):
                 self._report(group, planned, earlier)
@@ -169,11 +171,16 @@ class Execution:
                     self._stop_fast()
                     return
             measured, defects = self._conclude(group, measured, run)
-            if self._kept and probe.read.is_complete:
+            if self._kept and self._kept.takes(group) and probe.read.is_complete:
                 self._kept.keep(group, measured, defects, read=probe.read.paths)
         finally:
             if probe is not undisturbed:
                 self._idle.put(probe)
+
+    def _known(self, group: Group) -> Known | None:
+        if not self._kept or not self._kept.takes(group):
+            return None
+        return (self._kept.of(group.whole) if group.whole else None) or self._kept.of(group)
 
     def _report(self, group: Group, planned: PlannedCheck, results: Sequence[Result]) -> None:
         with self._lock:

@@ -89,6 +89,10 @@ class KeptResults:
             self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
             self._usable = self._folder.stat().st_uid == os.geteuid()  # what another user can write is not believed
 
+    def takes(self, group: Group) -> bool:
+        """Return whether what is known of a group may stand in for carrying it out."""
+        return group.is_kept
+
     def of(self, group: Group) -> Known | None:
         """Return what is known of a group; None where a planned check is missing."""
         kept = self._read(group)
@@ -138,7 +142,9 @@ class KeptResults:
     def _path(self, group: Group) -> Path:
         subject = group.subject
         flags = [flag for flags in sorted({planned.flags for planned in group.planned}) for flag in flags]
-        given = (subject.kind, subject.name, subject.path, subject.line, subject.digest, *flags)
+        areas = sorted({planned.check.area for planned in group.planned})  # of one model each has checks of its own
+        left_out = "" if group.whole is None else "in part"
+        given = (*areas, left_out, subject.kind, subject.name, subject.path, subject.line, subject.digest, *flags)
         text = "\0".join((self._base, *map(str, given)))
         return self._folder / f"{hashlib.sha256(text.encode('utf-8', 'surrogateescape')).hexdigest()[:40]}.json"
 

@@ -66,6 +66,10 @@ class Group:
     `conclude` is called with all their results where some have failed. `ahead` names modules of the interpreter that
     the process will import anyhow: in a fork they are there. No check that is about imports may be among them. A group
     that is `alone` measures what others that run beside it would change, and is carried out when these are done.
+
+    What earlier runs have found is taken over only where a group `is_kept`: what depends on other groups, or on files
+    that nobody sees it read, is judged anew. `whole` is the same group where this one leaves something out: what is
+    known of that, counts.
     """
 
     subject: Subject
@@ -73,6 +77,8 @@ class Group:
     conclude: Conclude | None = None
     ahead: tuple[str, ...] = ()
     alone: bool = False
+    is_kept: bool = False
+    whole: "Group | None" = None
 
 
 Plan = tuple[Group, ...]

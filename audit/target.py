@@ -17,6 +17,7 @@ from audit.errors import UsageError
 from audit.gates import Gates
 from audit.missing_module import missing_module
 from audit.waivers import Waiver
+from audit.weights import DeclaredWeights
 
 _MAX_MIB = 2**30  # a petabyte: the byte count still fits what the kernel takes as a limit
 _MAX_PATHS = 10
@@ -68,6 +69,10 @@ class Settings(BaseModel):
     gates: Annotated[Gates | None, Field(description="What a release needs beside the absence of failures.")] = None
     waivers: Annotated[
         tuple[Waiver, ...], Field(strict=False, description="Failures that somebody answers for until a day.")
+    ] = ()
+    checkpoints: Annotated[
+        tuple[DeclaredWeights, ...],
+        Field(strict=False, description="Files of weights and the models that they are for."),
     ] = ()
 
     tests: Annotated[

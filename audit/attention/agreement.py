@@ -59,7 +59,7 @@ def agreement_groups(paths: Iterable[Path]) -> Iterator[Group]:
         if any(map(pattern.search, texts)):
             subject = Subject(kind=SubjectKind.ENVIRONMENT, qualname=library)
             planned = PlannedCheck(check=CHECK, subject=subject, judge=functools.partial(judge, library))
-            yield Group(subject=subject, planned=(planned,))
+            yield Group(subject=subject, planned=(planned,), is_kept=True)
 
 
 def judge(library: str, run: Run) -> list[Judgement]:

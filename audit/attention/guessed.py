@@ -49,7 +49,8 @@ def guessed_groups(
             digest=item.digest,
         )
         mechanism = _Mechanism(subject, collected.target.source / item.path, carried)
-        yield Group(subject=subject, planned=tuple(mechanism.planned()), conclude=mechanism.concluded)
+        planned = tuple(mechanism.planned())
+        yield Group(subject=subject, planned=planned, conclude=mechanism.concluded, is_kept=True)
 
 
 @dataclass

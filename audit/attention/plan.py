@@ -163,7 +163,8 @@ def _model_groups(
     for name, entry in sorted(catalog.models.items()):
         subject = declared_subject(collected, name, entry, SubjectKind.MODEL)
         judge = functools.partial(_judge_model, specs, name, entry, spans)
-        yield Group(subject=subject, planned=(PlannedCheck(check=MODEL_CORES, subject=subject, judge=judge),))
+        planned = PlannedCheck(check=MODEL_CORES, subject=subject, judge=judge)
+        yield Group(subject=subject, planned=(planned,), is_kept=True)
 
 
 def _judge_model(specs: str, name: str, entry: SpecEntry, spans: Sequence[Span], run: Run) -> Judgement:
@@ -189,7 +190,8 @@ def _group(collected: Collected, specs: str, name: str, entry: SpecEntry) -> Gro
     kind = SubjectKind.KERNEL if entry.declared_function else SubjectKind.ATTENTION
     subject = declared_subject(collected, name, entry, kind)
     planned = tuple(_planned(subject, specs, name, entry))
-    return Group(subject=subject, planned=planned, conclude=functools.partial(_concluded, subject, specs, name, entry))
+    conclude = functools.partial(_concluded, subject, specs, name, entry)
+    return Group(subject=subject, planned=planned, conclude=conclude, is_kept=True)
 
 
 def _concluded(

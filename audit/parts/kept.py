@@ -19,6 +19,10 @@ class KeptOfPlan(KeptResults):
         self._plan = plan.digest
         self._names: Mapping[PlanKey, str] = {instance.key: instance.group for instance in plan.instances}
 
+    def takes(self, group: Group) -> bool:
+        """Return True: of one plan in a clean checkout of one commit nothing changes between two runs."""
+        return True
+
     def _path(self, group: Group) -> Path:
         text = f"{self._base}\0{self._plan}\0{self._names[group.planned[0].key]}"
         return self._folder / f"{hashlib.sha256(text.encode('utf-8', 'surrogateescape')).hexdigest()[:40]}.json"

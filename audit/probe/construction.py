@@ -49,6 +49,15 @@ def meta_build(specs: str, name: str, seed: int) -> dict[str, object]:
     }
 
 
+def state_forms(specs: str, name: str, seed: int) -> dict[str, object]:
+    """Build the model; return the dtype and shape of each tensor of its state dict as `forms`."""
+    model = built(specs, name, seed)
+    with phase("state_dict"):
+        state = model.state_dict()
+    forms = {str(key): _form(value) for key, value in state.items() if isinstance(value, torch.Tensor)}
+    return {**identity(model), "forms": forms}
+
+
 def initialisation(specs: str, name: str, seed: int) -> dict[str, object]:
     """Build the model in memory that holds NaN, or the largest integer; tell what of it is still there.
 

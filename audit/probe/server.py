@@ -123,6 +123,7 @@ def procedures_by_name() -> dict[str, Procedure]:
         "model_reached": models.reached,
         **behaving.PROCEDURES,
         "model_meta_build": construction.meta_build,
+        "model_state_forms": construction.state_forms,
         "model_initialisation": construction.initialisation,
         "model_initial_loss": construction.initial_loss,
         "model_unregistered": registered.unregistered,

@@ -72,7 +72,7 @@ def artifacts_of(project: Path, *, left_out: Sequence[str] = ()) -> Artifacts:
 
     Environments, caches and version control are left out, and the top folders named by `left_out`.
     """
-    paths = sorted(_paths(project, frozenset(left_out)))
+    paths = sorted(paths_below(project, frozenset(left_out)))
     compiled = tuple(path for path in paths if path.endswith(_COMPILED))
     files = [_artifact(project, path) for path in paths if _is_checkpoint(path) or _may_be_data(path)]
     crates = [_crate(project, path) for path in paths if _name(path) == "Cargo.toml"]
@@ -90,7 +90,8 @@ def compiled_files(module: str, compiled: Sequence[str]) -> tuple[str, ...]:
     return tuple(path for path in compiled if name and PurePosixPath(path).name.partition(".")[0] == name)
 
 
-def _paths(project: Path, left_out: frozenset[str]) -> Iterator[str]:
+def paths_below(project: Path, left_out: frozenset[str]) -> Iterator[str]:
+    """Yield the files below `project` but for environments, caches, version control and the top folders `left_out`."""
     top = os.fspath(project)
     for folder, folders, files in os.walk(top):
         is_top = folder == top

@@ -77,7 +77,7 @@ def look_around(
 
     Other packages beside the one under audit are not read. None where `project` is a folder of installed packages.
     """
-    others = _left_out(project, package)
+    others = other_packages(project, package)
     if others is None:
         return None
     own = "/".join(map(_escaped, package.relative_to(project).parts))
@@ -112,7 +112,7 @@ def surroundings(
     return tuple(sorted(items, key=sort_key))
 
 
-def _left_out(project: Path, package: Path) -> list[str] | None:
+def other_packages(project: Path, package: Path) -> list[str] | None:
     """Return the top folders that are other packages; None where `project` is a folder of installed packages."""
     try:
         entries = [entry.name for entry in os.scandir(project)]

@@ -85,7 +85,7 @@ def test_the_configuration_digest_does_not_depend_on_where_the_interpreter_lies(
         ("packge = 'zoo'", r"packge: unknown key; did you mean 'package'?"),
         (
             "xyzzy = 1",
-            "xyzzy: unknown key; known keys: baseline, claims, disable, enable, exclude, forks, gates, memory_mb,",
+            "xyzzy: unknown key; known keys: baseline, checkpoints, claims, disable, enable, exclude, forks, gates,",
         ),
         ("package = 3", "package: input should be a valid string, got 3"),
         ("package = 'zoo-1'", "package: should be a dotted name"),

@@ -12,6 +12,10 @@ from audit.options import ElsewhereOptions, OutputOption, add_command
 from validation.parts.cli import register as register_parts
 
 LATEST = Path("reports/latest")
+RunDocumentsOption = Annotated[
+    bool, typer.Option("--run-documents", help="Run the commands that documents mark with `astrobio-audit: run`.")
+]
+BuildContainerOption = Annotated[bool, typer.Option("--build-container", help="Build the project's Dockerfiles.")]
 SlowOption = Annotated[
     bool, typer.Option("--slow", help="Train as long as `train` does, and measure the claims that take long too.")
 ]
@@ -22,6 +26,8 @@ class ReadinessOptions(ElsewhereOptions):
     """What the options of `readiness` were set to."""
 
     output: OutputOption = LATEST
+    run_documents: RunDocumentsOption = False
+    build_container: BuildContainerOption = False
     slow: SlowOption = False
 
 
@@ -32,10 +38,14 @@ def _readiness(options: ReadinessOptions) -> None:
     from audit.static.rules.checks import plan_rules
     from validation.claims.plan import plan_released_claims
     from validation.mutation.release import plan_tests
+    from validation.readiness.areas import plan_areas
     from validation.smoke.plan import plan_smoke
     from validation.training.plan import planner_of
     from validation.training.settings import BRIEF, TrainingSettings
 
+    beside_code = functools.partial(
+        plan_areas, runs_documents=options.run_documents, builds_container=options.build_container
+    )
     training = TrainingSettings() if options.slow else BRIEF
     with ExitStack() as during:
         run_area(
@@ -49,9 +59,11 @@ def _readiness(options: ReadinessOptions) -> None:
                 planner_of(training),
                 functools.partial(plan_released_claims, slow=options.slow),
                 functools.partial(plan_tests, during=during, keeps=options.cache),
+                beside_code,
             ],
             release=True,
             needs_inventory=True,
+            keeps_results=True,
         )
 
 

@@ -47,9 +47,9 @@ def plan_training(collected: Collected, settings: TrainingSettings | None = None
     groups = [Group(subject=package, planned=tuple(planned))]
     of_models = replace(settings, steps=BRIEF_MODEL_STEPS) if settings.brief else settings
     for name, entry in sorted(models.items()) if not (settings.brief and training) else ():
-        groups.append(_group(collected, "MODELS", name, entry, of_models))
+        groups.append(_of(collected, "MODELS", name, entry, of_models))
     for name, trained in sorted((training or {}).items()):
-        groups.append(_group(collected, "TRAINING", name, trained, settings))
+        groups.append(_of(collected, "TRAINING", name, trained, settings))
     return tuple(groups)
 
 
@@ -63,6 +63,13 @@ def _waiting(checks: "tuple[TrainingCheck, ...]", package: Subject, *, requires:
         yield PlannedCheck.waiting(each.check, package, requires=requires)
 
 
+def _of(collected: Collected, section: str, name: str, entry: SpecEntry, settings: TrainingSettings) -> Group:
+    group = _group(collected, section, name, entry, settings)
+    if not settings.brief:
+        return group
+    return replace(group, whole=_group(collected, section, name, entry, TrainingSettings()))
+
+
 def _group(collected: Collected, section: str, name: str, entry: SpecEntry, settings: TrainingSettings) -> Group:
     from validation.training.trainee import Trainee
 
@@ -71,7 +78,7 @@ def _group(collected: Collected, section: str, name: str, entry: SpecEntry, sett
     kind = SubjectKind.TRAINING if section == "TRAINING" else SubjectKind.MODEL
     subject = declared_subject(collected, name, entry, kind)
     trainee = Trainee(name=name, specs=specs, section=section, entry=entry, subject=subject, settings=settings)
-    return Group(subject=subject, planned=tuple(_planned(trainee, each) for each in _checks(entry)))
+    return Group(subject=subject, planned=tuple(_planned(trainee, each) for each in _checks(entry)), is_kept=True)
 
 
 def _checks(entry: SpecEntry) -> "Iterator[TrainingCheck]":

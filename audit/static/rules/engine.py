@@ -1,5 +1,6 @@
 """What the rules that are on find in one file and in all files of a target."""
 
+import threading
 from collections.abc import Iterator, Sequence, Set
 from dataclasses import dataclass
 
@@ -53,6 +54,7 @@ class RuleReport:
 
 
 _CODEC = Codec[RuleReport](RuleReport)
+_one_at_a_time = threading.Lock()  # two groups of a plan ask, and the files are walked for the first of them
 _REPORT = Form("rules", _CODEC.encode, _CODEC.decode)
 
 
@@ -63,13 +65,14 @@ def run_rules(analysis: StaticAnalysis, rules: Sequence[Rule], *, shown: Set[str
     """
     models = [f"{item.path}:{item.line}" for item in analysis.models]  # which files outside of the target decide too
     limits = ["shown", *sorted(shown)] if shown is not None else []
-    return concluded(
-        _REPORT,
-        lambda: (*analysis.given(), *models, *(rule.id for rule in rules), *limits),
-        lambda: _joined(analysis, rules, shown),
-        witnesses=lambda: (),
-        store=analysis.store,
-    )
+    with _one_at_a_time:
+        return concluded(
+            _REPORT,
+            lambda: (*analysis.given(), *models, *(rule.id for rule in rules), *limits),
+            lambda: _joined(analysis, rules, shown),
+            witnesses=lambda: (),
+            store=analysis.store,
+        )
 
 
 def _joined(analysis: StaticAnalysis, rules: Sequence[Rule], shown: Set[str] | None) -> RuleReport:

@@ -1,0 +1,1 @@
+"""Documents: whether their commands parse, their figures are backed, and their links lead somewhere."""

@@ -1,0 +1,1 @@
+"""What builds, checks and starts a project: workflows, scripts, containers, hooks and entry points."""

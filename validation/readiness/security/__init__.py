@@ -1,0 +1,1 @@
+"""Security: committed secrets, what the SEC rules find, and dependencies that are not pinned."""
