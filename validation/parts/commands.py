@@ -1,6 +1,8 @@
 """The commands that can be planned here and carried out elsewhere."""
 
+import atexit
 from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
 
 from audit.parts.commands import PlannedCommand
 from audit.session import Planner
@@ -26,7 +28,11 @@ def _attention() -> Sequence[Planner]:
 
 
 def _readiness() -> Sequence[Planner]:
-    return [*_static(), *_smoke(), *_attention()]
+    from validation.readiness.planners import release_planners
+
+    during = ExitStack()
+    atexit.register(during.close)  # a part does not say when the last of its groups is done
+    return release_planners(during)
 
 
 COMMANDS: Mapping[str, PlannedCommand] = {

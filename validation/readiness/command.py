@@ -1,6 +1,5 @@
 """Adds `astrobio-audit readiness`."""
 
-import functools
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -32,38 +31,19 @@ class ReadinessOptions(ElsewhereOptions):
 
 
 def _readiness(options: ReadinessOptions) -> None:
-    from audit.attention.plan import plan_attention
     from audit.command import run_area
-    from audit.static.checks import plan_static
-    from audit.static.rules.checks import plan_rules
-    from validation.claims.plan import plan_released_claims
-    from validation.mutation.release import plan_tests
-    from validation.readiness.areas import plan_areas
-    from validation.smoke.plan import plan_smoke
-    from validation.training.plan import planner_of
-    from validation.training.settings import BRIEF, TrainingSettings
+    from validation.readiness.planners import release_planners
 
-    beside_code = functools.partial(
-        plan_areas, runs_documents=options.run_documents, builds_container=options.build_container
-    )
-    training = TrainingSettings() if options.slow else BRIEF
     with ExitStack() as during:
+        planners = release_planners(
+            during,
+            slow=options.slow,
+            runs_documents=options.run_documents,
+            builds_container=options.build_container,
+            keeps=options.cache,
+        )
         run_area(
-            options,
-            command="readiness",
-            planners=[
-                plan_static,
-                plan_rules,
-                plan_smoke,
-                plan_attention,
-                planner_of(training),
-                functools.partial(plan_released_claims, slow=options.slow),
-                functools.partial(plan_tests, during=during, keeps=options.cache),
-                beside_code,
-            ],
-            release=True,
-            needs_inventory=True,
-            keeps_results=True,
+            options, command="readiness", planners=planners, release=True, needs_inventory=True, keeps_results=True
         )
 
 

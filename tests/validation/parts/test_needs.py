@@ -16,7 +16,8 @@ from validation.smoke.plan import plan_smoke
 @pytest.mark.parametrize(("device", "gpus"), [(None, 0), ("cpu", 0), ("cuda", 1)])
 def test_the_checks_of_a_model_for_a_gpu_need_one(device: str | None, gpus: int, tmp_path: Path) -> None:
     (tmp_path / "zoo").mkdir()
-    (tmp_path / "zoo" / "__init__.py").write_text("")
+    for name in ("__init__.py", "specs.py"):
+        (tmp_path / "zoo" / name).write_text("")
     (tmp_path / "pyproject.toml").write_text('[tool.astrobio-audit]\npackage = "zoo"\nspecs = "zoo.specs"\n')
     collected = Collected(Target.load(tmp_path))
     collected.catalog = Catalog(models={"m": SpecEntry(problem=None, device=device)})

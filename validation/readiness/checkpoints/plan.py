@@ -46,7 +46,7 @@ def _group(collected: Collected, item: InventoryItem, declared: DeclaredWeights 
     if declared:
         judge = functools.partial(fits_model.judge, declared, _classes(collected), checkpoint)
         planned.append(PlannedCheck(check=fits_model.CHECK, subject=subject, judge=judge, requires=(layout.CHECK.id,)))
-    return Group(subject=subject, planned=tuple(planned))
+    return Group(subject=subject, planned=tuple(planned), is_kept=True)
 
 
 def _classes(collected: Collected) -> dict[str, str | None]:
