@@ -4,7 +4,6 @@ A command's body is imported when it runs: `--help` must load neither torch nor 
 """
 
 import errno
-import importlib.metadata
 import signal
 import sys
 import traceback
@@ -17,18 +16,19 @@ import typer
 from audit import __version__
 from audit.attention.cli import register as register_attention
 from audit.errors import EXIT_INCOMPLETE, ReaderGone, Stopped, Unfinished, UsageError
-from audit.options import JsonOption, PythonOption, QuietOption, TargetOption, leaving
+from audit.options import ConfigOption, JsonOption, PythonOption, QuietOption, TargetOption, leaving
 from audit.options import examples as examples_
+from audit.plugins import COMMANDS, plugins
 from audit.report.cli import report_app
 from audit.report.files import WriteError
 from audit.report.streams import discard_output, prepare_streams
 from audit.report.text import one_line, plain
+from audit.starting.cli import register as register_init
 from audit.static.cli import register as register_static
 from audit.static.fixes.cli import register as register_fix
 from audit.static.rules.cli import register as register_rules
 from audit.stopping import is_stop_wanted, want_stop
 
-COMMAND_GROUP = "astrobio_audit.commands"
 EXIT_USAGE = 2
 # CI that cancels a job, and a terminal that is closed, get the same partial report as Ctrl-C.
 _STOPPING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
@@ -75,6 +75,7 @@ register_static(app)
 register_attention(app)
 register_rules(app)
 register_fix(app)
+register_init(app)
 
 
 @app.command(
@@ -85,6 +86,7 @@ register_fix(app)
 def doctor(
     target: TargetOption = None,
     python: PythonOption = None,
+    config: ConfigOption = None,
     as_json: JsonOption = False,
     quiet: QuietOption = False,
 ) -> None:
@@ -92,12 +94,35 @@ def doctor(
     from audit.doctor import examine
 
     with leaving():
-        examine(python, target or Path("."), as_json=as_json, quiet=quiet)
+        examine(python, target or Path("."), as_json=as_json, quiet=quiet, config=config)
 
 
 def _load_command_groups() -> None:
-    for entry in sorted(importlib.metadata.entry_points(group=COMMAND_GROUP), key=lambda each: each.name):
-        entry.load()(app)
+    """Add the commands of other modules, our own first; of a plug-in that does not load, tell, and go on without it."""
+    for plugin in plugins(COMMANDS):
+        if plugin.is_own:
+            plugin.entry.load()(app)
+            continue
+        commands, groups = list(app.registered_commands), list(app.registered_groups)
+        if problem := plugin.read(_add_commands_of).problem:
+            app.registered_commands[:], app.registered_groups[:] = commands, groups
+            typer.echo(f"astrobio-audit: {one_line(problem, limit=None)}", err=True)
+
+
+def _add_commands_of(plugin: object) -> None:
+    """Have a plug-in add its commands.
+
+    Raises:
+        ValueError: it is no function, or a name of its commands is taken.
+    """
+    if not callable(plugin):
+        raise ValueError("it must name a function that takes the application")
+    plugin(app)
+    names = [each.name or getattr(each.callback, "__name__", "").replace("_", "-") for each in app.registered_commands]
+    names += [str(each.name) for each in app.registered_groups]
+    taken = [name for name in names if names.count(name) > 1]
+    if taken:
+        raise ValueError(f"there is a command {taken[0]} already")
 
 
 def _leave(message: str, code: int) -> NoReturn:

@@ -52,6 +52,7 @@ def run_area(
         workers=options.workers,
         notebooks=options.notebooks,
         probe=options.probe,
+        config=options.config,
     )
     target = prepared(target)
     request = Request(

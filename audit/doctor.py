@@ -62,14 +62,14 @@ _DISABLES = {
 }
 
 
-def examine(python: Path | None, target: Path, *, as_json: bool, quiet: bool) -> None:
+def examine(python: Path | None, target: Path, *, as_json: bool, quiet: bool, config: Path | None = None) -> None:
     """Report on the interpreter that an audit of the folder `target` would use.
 
     Raises:
         UsageError: there is no such interpreter, or the configuration in the folder needs correcting.
         typer.Exit: at the end, with the report's exit code.
     """
-    interpreter = interpreter_of(target, python)
+    interpreter = interpreter_of(target, python, config)
     started_at = provenance.now()
     found = _environment(interpreter.absolute())
     environment = found if isinstance(found, Environment) else None

@@ -15,7 +15,8 @@ from typing import NamedTuple
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from audit import __version__, provenance
+from audit import __version__, plugins, provenance
+from audit.options import VARIABLES
 from audit.plan import Group, PlannedCheck
 from audit.results import Defect, Outcome, Result
 from audit.static.discovery import discover
@@ -41,6 +42,7 @@ _OF_THE_SHELL = frozenset(
         "WINDOWID",
         "TMUX_PANE",
         "ASTROBIO_AUDIT_CACHE",
+        *VARIABLES,  # what they say counts where it is obeyed: among the settings
     )
 )
 
@@ -77,7 +79,7 @@ class KeptResults:
         given = (
             __version__, content, str(target.root), str(target.source), str(target.python),
             target.config_digest, target.device, target.device_seen, *target.flags, str(target.settings.seed),
-            _installed(target.python),
+            _installed(target.python), plugins.digest(),
             *provenance.machine(), _environment(),
         )  # fmt: skip
         self._base = "\0".join(given)

@@ -20,6 +20,15 @@ else:
     Given = TypeVar("Given")
 
 
+# What stands in for a flag that is not given; a flag wins over its variable, and that over the configuration.
+# ASTROBIO_AUDIT_CACHE and NO_COLOR have no flag.
+CONFIG_VARIABLE = "ASTROBIO_AUDIT_CONFIG"
+PYTHON_VARIABLE = "ASTROBIO_AUDIT_PYTHON"
+SEED_VARIABLE = "ASTROBIO_AUDIT_SEED"
+WORKERS_VARIABLE = "ASTROBIO_AUDIT_WORKERS"
+VARIABLES = (CONFIG_VARIABLE, PYTHON_VARIABLE, SEED_VARIABLE, WORKERS_VARIABLE)
+
+
 class Format(StrEnum):
     """How a report is written to standard output."""
 
@@ -56,7 +65,17 @@ PackageOption = Annotated[
     str | None, typer.Option("--package", "-p", metavar="NAME", help="Import name of the package under audit.")
 ]
 PythonOption = Annotated[
-    Path | None, typer.Option("--python", metavar="PATH", help="Interpreter that can import the package.")
+    Path | None,
+    typer.Option("--python", metavar="PATH", envvar=PYTHON_VARIABLE, help="Interpreter that can import the package."),
+]
+ConfigOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--config",
+        metavar="FILE",
+        envvar=CONFIG_VARIABLE,
+        help="TOML file with the keys of [tool.astrobio-audit], in place of the one in pyproject.toml.",
+    ),
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="Write the report as JSON to standard output.")]
 FormatOption = Annotated[
@@ -81,9 +100,12 @@ SubjectOption = Annotated[
     list[str] | None,
     typer.Option("--subject", metavar="NAME", help="Judge this subject only; may be repeated. Gives no verdict."),
 ]
-SeedOption = Annotated[int | None, typer.Option("--seed", metavar="N", help="Seed of weights and inputs.")]
+SeedOption = Annotated[
+    int | None, typer.Option("--seed", metavar="N", envvar=SEED_VARIABLE, help="Seed of weights and inputs.")
+]
 WorkersOption = Annotated[
-    int | None, typer.Option("--workers", "-j", metavar="N", help="Target processes side by side.")
+    int | None,
+    typer.Option("--workers", "-j", metavar="N", envvar=WORKERS_VARIABLE, help="Target processes side by side."),
 ]
 GatewayOption = Annotated[
     str | None,
@@ -114,6 +136,7 @@ class Options:
     target: TargetOption = None
     package: PackageOption = None
     python: PythonOption = None
+    config: ConfigOption = None
     as_json: JsonOption = False
     format: FormatOption = None
     quiet: QuietOption = False

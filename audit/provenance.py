@@ -6,7 +6,7 @@ import platform
 import subprocess
 import sys
 from collections.abc import Sequence, Set
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from functools import cache
 from pathlib import Path
 
@@ -38,6 +38,20 @@ def git_state(root: Path) -> tuple[str | None, bool | None]:
     if commit is None:
         return None, None
     return commit.strip(), _differs(root)
+
+
+def commit_day(root: Path) -> date | None:
+    """Return the day of the commit, in UTC; None where there is none, or git gives no date that a calendar has."""
+    seconds = _git(root, "log", "-1", "--no-show-signature", "--format=%ct")
+    try:
+        return datetime.fromtimestamp(int(seconds), UTC).date() if seconds else None
+    except (ValueError, OverflowError, OSError):
+        return None
+
+
+def today() -> date:
+    """Return the day of the clock, in UTC."""
+    return datetime.now(UTC).date()
 
 
 def prefix_in_repository(root: Path) -> str:

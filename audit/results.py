@@ -290,6 +290,10 @@ class Result(Frozen):
     ] = None
 
     defect: Annotated[Explained | None, Field(description="The defect that a failure comes from.")] = None
+    waived: Annotated[
+        str | None,
+        Field(description="Who answers for a failure that does not count, until when and why; see the waivers."),
+    ] = None
 
     @model_validator(mode="after")
     def _is_honest(self) -> Self:
@@ -308,6 +312,8 @@ class Result(Frozen):
                 raise ValueError("a pass cannot rest on a measurement or a bound that is NaN")
         if self.set_apart is not None and (self.outcome is not Outcome.FAILED or not self.set_apart.strip()):
             raise ValueError("only a failure is set apart, and with a reason")
+        if self.waived is not None and (self.outcome is not Outcome.FAILED or not self.waived.strip()):
+            raise ValueError("only a failure is waived, and with a reason")
         if self.outcome is not Outcome.PASSED and not (self.reason and self.reason.strip()):
             raise ValueError(f"outcome {self.outcome.value!r} needs a reason")
         if evidence.contradicts(self.outcome):

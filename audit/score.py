@@ -16,9 +16,10 @@ _STEPS = 1_000_000  # six digits: reports of the same results are the same text
 
 
 class Verdict(StrEnum):
-    """What a complete run says. The first three are a release's; the area commands say `clean` or `findings`."""
+    """What a complete run says. The first four are a release's; the area commands say `clean` or `findings`."""
 
     READY = "ready"
+    READY_WITH_WAIVERS = "ready with waivers"
     NOT_READY = "not ready"
     INCOMPLETE = "incomplete"
     CLEAN = "clean"
@@ -62,17 +63,22 @@ def verdict(results: Sequence[Result], *, release: bool, every_failure_counts: b
 
     A failed check that gates the release is `not ready`, whatever the score; without a release any failed check can be
     made to count. Otherwise a check that was not judged, or a run in which nothing was judged, is `incomplete`. What is
-    set apart, because it was there before, counts for a release alone.
+    set apart, because it was there before, counts for a release alone. What is waived counts for neither, and a release
+    that rests on that says so; a pass is needed beside it.
     """
     gating = [result for result in results if result.severity.gates_release]
     failed = [result for result in (results if every_failure_counts else gating) if result.outcome is Outcome.FAILED]
-    if any(release or not result.set_apart for result in failed):
+    if any((release or not result.set_apart) and not result.waived for result in failed):
         return Verdict.NOT_READY if release else Verdict.FINDINGS
     unjudged = any(result.outcome in (Outcome.ERROR, Outcome.SKIPPED) for result in gating)
-    concluded = any(each.outcome is Outcome.PASSED or (each.set_apart and not release) for each in results)
+    concluded = any(
+        each.outcome is Outcome.PASSED or ((each.set_apart or each.waived) and not release) for each in results
+    )
     if unjudged or not concluded:
         return Verdict.INCOMPLETE
-    return Verdict.READY if release else Verdict.CLEAN
+    if not release:
+        return Verdict.CLEAN
+    return Verdict.READY_WITH_WAIVERS if any(result.waived for result in failed) else Verdict.READY
 
 
 def _area(name: str, results: Sequence[Result]) -> Area:

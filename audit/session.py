@@ -36,6 +36,7 @@ from audit.static.rules.naming import checks_named
 from audit.static.store import FactStore, cache_folder
 from audit.stopping import stop_if_wanted
 from audit.target import Target
+from audit.waivers import IN_NO_PART, IN_NO_RUN, Day, waive
 
 STOPPED = "stopped by the user before the end"
 FAILED_FAST = "stopped at the first failure, as --fail-fast asks"
@@ -268,6 +269,9 @@ def conduct(target: Target, request: Request) -> Report:
             partial_reason = STOPPED
     if request.part and request.needs_inventory and "analysis" in vars(collected) and cut_short is None:
         _ = collected.imports  # whichever part has the check that asks for them, they are the same in all
+    day = Day.of(provenance.today(), provenance.commit_day(target.root)) if target.settings.waivers else None
+    absent = IN_NO_PART if request.part else IN_NO_RUN if request.release and partial_reason is None else None
+    results, waivers = waive(results, target.settings.waivers, day, absent=absent)
     rows: tuple[SkippedTreeRow, ...] = ()
     if request.needs_inventory and "analysis" in vars(collected):
         rows = tuple(
@@ -287,6 +291,9 @@ def conduct(target: Target, request: Request) -> Report:
         imports=(collected.imports or ()) if request.needs_inventory and "imports" in vars(collected) else (),
         baselines=baselines,
         defects=execution.defects if execution else (),
+        gates=target.settings.gates if request.release else None,
+        waivers=waivers,
+        waivers_by=day,
         part=request.part.described if request.part else None,
         machines=request.part.machines if request.part else (),
     )

@@ -1,27 +1,25 @@
 """What is audited: read from `[tool.astrobio-audit]` in the target's `pyproject.toml`, overridden by flags."""
 
-import difflib
 import hashlib
 import os
 import shutil
-import stat
 import sys
-import tomllib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
-from audit.claims import AnyClaim, distinct, problem_of
+from audit.claims import AnyClaim, distinct
+from audit.configuration import TABLE as TABLE
+from audit.configuration import Table, first_problem, read_table, shortened
 from audit.errors import UsageError
+from audit.gates import Gates
 from audit.missing_module import missing_module
+from audit.waivers import Waiver
 from audit.weights import DeclaredWeights
 
-_TABLE_NAME = "astrobio-audit"
-TABLE = f"[tool.{_TABLE_NAME}]"
 _MAX_MIB = 2**30  # a petabyte: the byte count still fits what the kernel takes as a limit
-_MAX_SHOWN = 50  # of a key or value that is refused; with the list of all keys the message stays within 300
 _MAX_PATHS = 10
 DottedName = Annotated[str, Field(pattern=r"^[A-Za-z_]\w*(\.[A-Za-z_]\w*)*$")]
 
@@ -67,6 +65,10 @@ class Settings(BaseModel):
     seed: Annotated[int, Field(ge=0, lt=2**63, description="Seed of weights and inputs.")] = 0
     claims: Annotated[
         tuple[AnyClaim, ...], Field(strict=False, description="What the owners publish, and how it is measured.")
+    ] = ()
+    gates: Annotated[Gates | None, Field(description="What a release needs beside the absence of failures.")] = None
+    waivers: Annotated[
+        tuple[Waiver, ...], Field(strict=False, description="Failures that somebody answers for until a day.")
     ] = ()
     checkpoints: Annotated[
         tuple[DeclaredWeights, ...],
@@ -119,7 +121,7 @@ class Target(BaseModel):
     @property
     def config_digest(self) -> str:
         """SHA-256 of the settings in force, less those that no result depends on."""
-        text = self.settings.model_dump_json(exclude={"python", "workers", "forks"}) + self.package
+        text = self.settings.model_dump_json(exclude={"python", "workers", "forks", "gates", "waivers"}) + self.package
         return "sha256:" + hashlib.sha256(text.encode()).hexdigest()
 
     @property
@@ -148,6 +150,7 @@ class Target(BaseModel):
         workers: int | None = None,
         notebooks: bool = False,
         probe: bool = False,
+        config: Path | None = None,
     ) -> Self:
         """Read the configuration in `directory`, apply the flags and check that what they name exists.
 
@@ -156,7 +159,7 @@ class Target(BaseModel):
         """
         root = _existing_folder(directory)
         settings = _settings(
-            root, package=package, python=python, seed=seed, workers=workers, notebooks=notebooks or None
+            root, config, package=package, python=python, seed=seed, workers=workers, notebooks=notebooks or None
         )
         if settings.package is None:
             raise UsageError(
@@ -165,7 +168,9 @@ class Target(BaseModel):
             )
         source = _find_source(root, settings.source, settings.package)
         if settings.specs and (missing := missing_module(source, settings.specs)):
-            raise UsageError(f"{root / 'pyproject.toml'}: {TABLE} specs: {_shortened(settings.specs)}: {missing}")
+            raise UsageError(
+                f"{config or root / 'pyproject.toml'}: {TABLE} specs: {shortened(settings.specs)}: {missing}"
+            )
         return cls(
             root=root,
             source=source,
@@ -175,6 +180,7 @@ class Target(BaseModel):
             flags=(
                 *(("--package", package) if package else ()),
                 *(("--python", str(python)) if python else ()),
+                *(("--config", _seen_from(root, config)) if config else ()),
                 *(("--notebooks",) if notebooks else ()),
                 *(("--probe",) if probe else ()),
             ),
@@ -191,6 +197,7 @@ class Target(BaseModel):
         workers: int | None = None,
         notebooks: bool = False,
         probe: bool = False,
+        config: Path | None = None,
     ) -> Self:
         """Read the configuration in `directory`, if any, to analyse the files in it; no package needs to be named.
 
@@ -198,7 +205,7 @@ class Target(BaseModel):
             UsageError: the folder, the configuration or the interpreter is missing or malformed.
         """
         root = _existing_folder(directory)
-        settings = _settings(root, python=python, seed=seed, workers=workers, notebooks=notebooks or None)
+        settings = _settings(root, config, python=python, seed=seed, workers=workers, notebooks=notebooks or None)
         return cls(
             root=root,
             source=root,
@@ -207,6 +214,7 @@ class Target(BaseModel):
             settings=settings,
             flags=(
                 *(("--python", str(python)) if python else ()),
+                *(("--config", _seen_from(root, config)) if config else ()),
                 *(("--notebooks",) if notebooks else ()),
                 *(("--probe",) if probe else ()),
             ),
@@ -229,18 +237,24 @@ class Target(BaseModel):
         return self.model_copy(update={"paths": tuple(paths), "flags": (*words, "--target", ".", *self.flags)})
 
 
-def names_package(directory: Path) -> bool:
+def names_package(directory: Path, config: Path | None = None) -> bool:
     """Return whether the configuration in a folder names a package.
 
     Raises:
         UsageError: the folder is missing, or its configuration malformed.
     """
-    return _settings(_existing_folder(directory)).package is not None
+    return _settings(_existing_folder(directory), config).package is not None
 
 
-def _settings(root: Path, *, python: Path | None = None, **flags: object) -> Settings:
+def _settings(root: Path, config: Path | None, *, python: Path | None = None, **flags: object) -> Settings:
     given = {**flags, "python": str(python) if python else None}
-    return _validated(_read_table(root), {key: value for key, value in given.items() if value is not None})
+    return _validated(read_table(root, config), {key: value for key, value in given.items() if value is not None})
+
+
+def _seen_from(root: Path, config: Path) -> str:
+    """Return the path of a configuration as one that holds in the root, where a result is repeated."""
+    path = Path(os.path.abspath(config))
+    return str(path.relative_to(root)) if path.is_relative_to(root) else str(path)
 
 
 def _existing_folder(directory: Path) -> Path:
@@ -253,24 +267,24 @@ def _existing_folder(directory: Path) -> Path:
     return root
 
 
-def interpreter_of(directory: Path, python: Path | None) -> Path:
+def interpreter_of(directory: Path, python: Path | None, config: Path | None = None) -> Path:
     """Return the interpreter for a folder: the one of the flag, else of its configuration, else the auditor's own.
 
     Raises:
         UsageError: the folder, its configuration or the interpreter is missing or malformed.
     """
     root = _existing_folder(directory)
-    settings = _settings(root, python=python)
+    settings = _settings(root, config, python=python)
     return _find_interpreter(root, settings.python, from_flag=python is not None)
 
 
-def settings_of(directory: Path) -> Settings:
+def settings_of(directory: Path, config: Path | None = None) -> Settings:
     """Return what the configuration in a folder says, for a command that needs no package.
 
     Raises:
         UsageError: the folder or its configuration is missing or malformed.
     """
-    return _validated(_read_table(_existing_folder(directory)), {})
+    return _validated(read_table(_existing_folder(directory), config), {})
 
 
 def available_cores() -> int:
@@ -280,74 +294,13 @@ def available_cores() -> int:
     return os.cpu_count() or 1
 
 
-def _read_table(root: Path) -> Mapping[str, object]:
-    path = root / "pyproject.toml"
-    try:
-        document = tomllib.loads(_content(path).decode())
-    except FileNotFoundError:
-        return {}
-    except UnicodeDecodeError as error:
-        raise UsageError(f"{path}: not UTF-8 at byte {error.start}; save it as UTF-8") from error
-    except tomllib.TOMLDecodeError as error:
-        raise UsageError(f"{path}: not valid TOML: {error}") from error
-    except ValueError as error:  # tomllib lets int() refuse a number of more digits than Python converts
-        raise UsageError(f"{path}: a number in it has too many digits") from error
-    except RecursionError as error:
-        raise UsageError(f"{path}: its values are nested too deeply") from error
-    except OSError as error:
-        raise UsageError(f"{path}: cannot be read: {error.strerror}") from error
-    tool = document.get("tool", {})
-    tool = tool if isinstance(tool, dict) else {}
-    near = difflib.get_close_matches(_TABLE_NAME, tool, n=1)
-    if _TABLE_NAME not in tool and near:
-        raise UsageError(f"{path}: [tool.{_shortened(near[0])}]: did you mean {TABLE}?")
-    table = tool.get(_TABLE_NAME, {})
-    if not isinstance(table, dict):
-        raise UsageError(f"{path}: tool.astrobio-audit must be a table, not {type(table).__name__}")
-    return table
-
-
-def _content(path: Path) -> bytes:
-    mode = path.stat().st_mode
-    if not stat.S_ISREG(mode) and not stat.S_ISDIR(mode):  # a link to a device or a pipe has no end
-        raise UsageError(f"{path}: cannot be read: it is not a file")
-    return path.read_bytes()
-
-
-def _validated(table: Mapping[str, object], flags: Mapping[str, object]) -> Settings:
-    for origin, values in ((f"pyproject.toml: {TABLE} ", table), ("--", flags)):
+def _validated(table: Table, flags: Mapping[str, object]) -> Settings:
+    for origin, values in ((table.origin, table.keys), ("--", flags)):
         try:
             Settings.model_validate(values)
         except ValidationError as error:
-            raise UsageError(origin + _first_problem(error)) from error
-    return Settings.model_validate({**table, **flags})
-
-
-def _first_problem(error: ValidationError) -> str:
-    first = error.errors()[0]
-    key = _shortened(".".join(str(part) for part in first["loc"]) or "value")
-    if first["loc"][:1] == ("claims",) and (problem := problem_of(first["type"], first["loc"])):
-        return f"{key}: {problem}, got {_shown(first['input'])}"
-    if first["type"] == "extra_forbidden":
-        close = difflib.get_close_matches(key, Settings.model_fields, n=1)
-        known = f"did you mean {close[0]!r}?" if close else f"known keys: {', '.join(sorted(Settings.model_fields))}"
-        return f"{key}: unknown key; {known}"
-    if first["type"] == "string_pattern_mismatch":
-        return f"{key}: should be a dotted name, as in an import statement, got {_shown(first['input'])}"
-    message = "input should be a list" if first["type"] == "tuple_type" else first["msg"].lower()
-    message = message.removeprefix("value error, ")
-    return f"{key}: {message}, got {_shown(first['input'])}"
-
-
-def _shown(value: object) -> str:
-    try:
-        return _shortened(repr(value))
-    except (ValueError, RecursionError):  # an integer of more digits than Python prints, or too deep a nesting
-        return f"{type(value).__name__} that is too large to be shown"
-
-
-def _shortened(text: str) -> str:
-    return text if len(text) <= _MAX_SHOWN else text[: _MAX_SHOWN - 3] + "..."
+            raise UsageError(origin + first_problem(error, Settings)) from error
+    return Settings.model_validate({**table.keys, **flags})
 
 
 def _package_path(source: Path, package: str) -> Path | None:
@@ -394,7 +347,7 @@ def _find_interpreter(root: Path, configured: str | None, *, from_flag: bool) ->
     if not from_flag and os.sep not in configured:
         path = Path(shutil.which(configured) or path)
     if not os.path.isfile(path) or not os.access(path, os.X_OK):
-        place = "" if from_flag else f" at {_shortened(str(path))}"
+        place = "" if from_flag else f" at {shortened(str(path))}"
         raise UsageError(f"{origin} {configured}: no such interpreter{place}; name an executable python")
     return path.absolute()
 

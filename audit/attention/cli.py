@@ -5,7 +5,14 @@ from typing import Annotated
 
 import typer
 
-from audit.options import ElsewhereOptions, PythonOption, SeedOption, TargetAroundOption, add_command
+from audit.options import (
+    ConfigOption,
+    ElsewhereOptions,
+    PythonOption,
+    SeedOption,
+    TargetAroundOption,
+    add_command,
+)
 
 NamesArgument = Annotated[
     list[str] | None,
@@ -63,6 +70,7 @@ class SpecOptions:
     name: NameArgument
     target: TargetAroundOption = None
     python: PythonOption = None
+    config: ConfigOption = None
     seed: SeedOption = None
 
 

@@ -53,6 +53,7 @@ def run_attention(options: AttentionOptions) -> None:
         python=options.python,
         seed=options.seed,
         workers=options.workers,
+        config=options.config,
     )
     tree = on_device(tree, options.device)
     located = [Named(place, name.qualname) for name in named for place in paths_inside(tree.root, [name.path])]
@@ -92,7 +93,7 @@ def print_spec(options: SpecOptions) -> None:
         typer.Exit: 0 where it can be built and called as printed, 1 where something is left to write.
     """
     (named,) = read_names([options.name])
-    tree = _tree([named], options.target, python=options.python, seed=options.seed, workers=None)
+    tree = _tree([named], options.target, python=options.python, seed=options.seed, workers=None, config=options.config)
     (place,) = paths_inside(tree.root, [named.path])
     collected = Collected(tree.limited_to((place,)))
     try:
@@ -108,7 +109,13 @@ def print_spec(options: SpecOptions) -> None:
 
 
 def _tree(
-    named: Sequence[Named], target: Path | None, *, python: Path | None, seed: int | None, workers: int | None
+    named: Sequence[Named],
+    target: Path | None,
+    *,
+    python: Path | None,
+    seed: int | None,
+    workers: int | None,
+    config: Path | None,
 ) -> Target:
     root = target or find_root([name.path for name in named])
-    return Target.load_tree(root, python=python, seed=seed, workers=workers)
+    return Target.load_tree(root, python=python, seed=seed, workers=workers, config=config)

@@ -65,12 +65,12 @@ class _Mechanism:
 
     def planned(self) -> Iterator[PlannedCheck]:
         # Loaded here and not above: the properties need torch, which planning another area does not.
-        from audit.attention.properties import PROPERTIES
+        from audit.attention.properties import all_properties
 
         yield PlannedCheck(check=BUILT, subject=self.subject, judge=self._built)
         # What something else carries out does not have to be built, and has no check that waits for that.
         requires = () if self.carried else (BUILT.id,)
-        for prop in PROPERTIES:
+        for prop in all_properties():
             yield PlannedCheck(check=prop.check, subject=self.subject, judge=self._judge_of(prop), requires=requires)
 
     @property

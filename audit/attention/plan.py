@@ -11,6 +11,8 @@ from audit.catalog import Catalog, SpecEntry, judge_section
 from audit.gateway.client import Plain
 from audit.judgement import Judgement, error
 from audit.plan import Concluded, Group, Plan, PlannedCheck, Run
+from audit.plugin_checks import plugin_checks
+from audit.plugins import PROPERTIES, plugins
 from audit.results import Check, Result, Severity, Subject, SubjectKind
 from audit.session import Collected, Planner
 from audit.static.inventory import InventoryItem
@@ -37,10 +39,23 @@ MODEL_CORES = Check(
     severity=Severity.CRITICAL,
 )
 
+_AREA = "attention"
 DECLARE_WHERE_DEFINED = "declare the class or function in the module that defines it"
 
 
 def plan_attention(collected: Collected) -> Plan:
+    """Plan what `_of_target` does, and that the plug-ins of the area load.
+
+    Raises:
+        UsageError: what planning raises.
+    """
+    from audit.attention.properties import plugged_properties
+
+    plugged = tuple(plugin_checks(_AREA, plugged_properties())) if plugins(PROPERTIES) else ()
+    return (*_of_target(collected), *([Group(subject=package_subject(collected), planned=plugged)] if plugged else []))
+
+
+def _of_target(collected: Collected) -> Plan:
     """Plan every property for every attention mechanism in the specs, or without specs for those of the inventory.
 
     Where the specs cannot be read, the properties are planned on the package, where they wait for what cannot pass:
@@ -165,9 +180,9 @@ def _judge_model(specs: str, name: str, entry: SpecEntry, spans: Sequence[Span],
 
 
 def _waiting(package: Subject) -> Iterator[PlannedCheck]:
-    from audit.attention.properties import PROPERTIES
+    from audit.attention.properties import all_properties
 
-    for prop in PROPERTIES:
+    for prop in all_properties():
         yield PlannedCheck.waiting(prop.check, package, requires=DECLARED.id)
 
 
@@ -190,7 +205,7 @@ def _concluded(
 
 def _planned(subject: Subject, specs: str, name: str, entry: SpecEntry) -> Iterator[PlannedCheck]:
     from audit.attention.cases import inputs_mib
-    from audit.attention.properties import PROPERTIES, Property
+    from audit.attention.properties import Property, all_properties
 
     attention = _attention(specs, name, entry)
 
@@ -209,5 +224,5 @@ def _planned(subject: Subject, specs: str, name: str, entry: SpecEntry) -> Itera
             )
         return prop.carried_out(attention, run, named=subject)
 
-    for prop in PROPERTIES:
+    for prop in all_properties():
         yield PlannedCheck(check=prop.check, subject=subject, judge=functools.partial(judge, prop))

@@ -5,6 +5,7 @@ else is made of it here.
 """
 
 import codecs
+import os
 import sys
 from collections.abc import Sequence
 from dataclasses import MISSING, dataclass, fields
@@ -20,6 +21,7 @@ from audit.elsewhere.served_command import STOP
 from audit.elsewhere.specs import read_gateways
 from audit.elsewhere.starting import Wanted, started
 from audit.errors import EXIT_INCOMPLETE, UsageError
+from audit.options import CONFIG_VARIABLE, PYTHON_VARIABLE
 from audit.provenance import git_state
 from audit.report.document import Report
 from audit.report.text import one_line
@@ -36,6 +38,8 @@ _MAX_BYTES = 512 * 1024 * 1024  # as of a report that is read from a file
 _MAX_LINE = 4096
 _EXIT_USAGE = 2
 _LAST_WORDS = "astrobio-audit: "
+# A path that a variable of this machine names, and no flag, says nothing of another machine.
+_OF_THIS_MACHINE = {"python": PYTHON_VARIABLE, "config": CONFIG_VARIABLE}
 # What is done here with the document that comes back, and what names a folder of this machine.
 _DONE_HERE = frozenset(("target", "output", "as_json", "format", "quiet", "gateway"))
 
@@ -97,6 +101,8 @@ def words_of(options: "DataclassInstance", command: str, *, done_here: frozenset
     for each in fields(options):
         value = getattr(options, each.name)
         if each.name in done_here or each.default is MISSING or value == each.default or value is None:
+            continue
+        if each.name in _OF_THIS_MACHINE and os.environ.get(_OF_THIS_MACHINE[each.name]) == str(value):
             continue
         (info,) = (known for known in kinds[each.name].__metadata__ if isinstance(known, OptionInfo | ArgumentInfo))
         if isinstance(info, ArgumentInfo):

@@ -28,6 +28,7 @@ class TargetFlags:
     python: Path | None = None
     seed: int | None = None
     workers: int | None = None
+    config: Path | None = None
 
     def load(self) -> Target:
         """Read the target's configuration.
@@ -35,4 +36,11 @@ class TargetFlags:
         Raises:
             UsageError: the folder, the configuration, the package or the interpreter is missing or malformed.
         """
-        return Target.load(self.folder, package=self.package, python=self.python, seed=self.seed, workers=self.workers)
+        return Target.load(
+            self.folder,
+            package=self.package,
+            python=self.python,
+            seed=self.seed,
+            workers=self.workers,
+            config=self.config,
+        )

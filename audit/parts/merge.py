@@ -14,6 +14,7 @@ from audit.parts.replies import foreign, unreported
 from audit.report.document import Machine, Part, Provenance, Report, build_report
 from audit.report.publish import read_report
 from audit.results import Result
+from audit.waivers import IN_NO_RUN, Day, Waiver, waive, waivers_in
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,19 +50,26 @@ def merge_files(plan: PlanDocument, paths: Sequence[Path]) -> Report:
     if len({defect.id for defect in defects}) != len(defects):
         raise UsageError("two parts name a defect by the same id; they do not belong to one plan")
     first = parts[0].report
+    partial_reason = _partial_reason(plan, parts, held)
+    waivers, day = _waivers(parts)
+    absent = IN_NO_RUN if plan.planned_from.release and partial_reason is None else None
+    results, rows = waive(results, waivers, day, absent=absent)
     return build_report(
         command=plan.planned_from.command,
         provenance=_provenance([each.report for each in parts]),
         checks=plan.checks,
         results=results,
         release=plan.planned_from.release,
-        partial_reason=_partial_reason(plan, parts, held),
+        partial_reason=partial_reason,
         interrupted=any(each.report.interrupted for each in parts),
         inventory=first.inventory,
         imports=first.imports,
         skipped_trees=first.skipped_trees,
         defects=defects,
         machines=list(chain.from_iterable(_machines(each).values() for each in parts)),
+        gates=first.gates,
+        waivers=rows,
+        waivers_by=day,
     )
 
 
@@ -105,6 +113,21 @@ def _refuse_different_facts(parts: Sequence[_Read]) -> None:
     for each in others:
         if each.report.inventory and first.report.inventory and each.report.inventory != first.report.inventory:
             raise UsageError(f"{each.path}: another inventory of the same files than {first.path}")
+
+
+def _waivers(parts: Sequence[_Read]) -> tuple[Sequence[Waiver], Day | None]:
+    """Return the waivers of all parts, and the latest of the days by which they expired there.
+
+    Raises:
+        UsageError: the parts were made under different gates or waivers.
+    """
+    first, *others = parts
+    waivers = waivers_in(first.report.waivers)
+    for each in others:
+        if each.report.gates != first.report.gates or waivers_in(each.report.waivers) != waivers:
+            raise UsageError(f"{each.path}: other gates or waivers than {first.path}; make the parts again")
+    days = [each.report.waivers_by for each in parts if each.report.waivers_by]
+    return waivers, max(days, key=lambda each: each.day, default=None)
 
 
 def _machines(read: _Read) -> Mapping[str | None, Machine]:

@@ -3,6 +3,7 @@
 from audit.report.document import Report
 from audit.report.html.markup import Html, tag, text
 from audit.report.text import percent
+from audit.report.verdicts import verdict_lines, verdict_text
 from audit.score import Verdict
 
 _HEIGHT = 20
@@ -11,6 +12,7 @@ _PADDING = 8
 # Each is dark enough for white letters: a contrast of 4.5 at least, which a test measures.
 COLOURS = {
     Verdict.READY: "#116329",
+    Verdict.READY_WITH_WAIVERS: "#116329",
     Verdict.CLEAN: "#116329",
     Verdict.INCOMPLETE: "#7d4e00",
     Verdict.NOT_READY: "#a40e26",
@@ -23,7 +25,7 @@ _LETTERS = "#ffffff"
 
 def render_badge(report: Report) -> str:
     """Return an SVG document. Verdict and coverage are told together: neither is worth anything without the other."""
-    verdict = "partial run" if report.verdict is None else str(report.verdict)
+    verdict = "partial run" if report.verdict is None else verdict_text(report)
     colour = PARTIAL if report.verdict is None else COLOURS[report.verdict]
     value = f"{verdict}, coverage {percent(report.coverage)}"
     left, right = _width(report.command), _width(value)
@@ -31,6 +33,7 @@ def render_badge(report: Report) -> str:
     svg = tag(
         "svg",
         tag("title", text(said)),
+        *(tag("desc", text(line)) for line in verdict_lines(report)),
         tag("rect", width=f"{left:g}", height=str(_HEIGHT), fill=_LABEL_BACK),
         tag("rect", x=f"{left:g}", width=f"{right:g}", height=str(_HEIGHT), fill=colour),
         _letters(report.command, at=0, width=left),

@@ -8,10 +8,12 @@ from pydantic import Field, model_validator
 from pydantic_core import PydanticSerializationError
 
 from audit import __version__
+from audit.gates import Gates, MissedGate, gated, missed_gates
 from audit.results import Check, Defect, Frozen, Result
-from audit.score import Area, Verdict, summarise, verdict
+from audit.score import Area, Summary, Verdict, summarise, verdict
 from audit.static.imports.causes import ImportRow
 from audit.static.inventory import InventoryItem
+from audit.waivers import Day, WaiverRow, contradiction
 
 SCHEMA_VERSION: Final = "1.1"
 TOOL_NAME: Final = "astrobio-audit"
@@ -122,8 +124,8 @@ class Part(Frozen):
 class Report(Frozen):
     """A finished report. Its summary is recomputed on reading: a document that was edited does not validate."""
 
-    # No default: a document that does not name its version is not one of this version. 1.1 has parts and machines
-    # besides, which a document of 1.0 lacks: it is read all the same.
+    # No default: a document that does not name its version is not one of this version. 1.1 has parts, machines, gates
+    # and waivers besides, which a document of 1.0 lacks: it is read all the same.
     schema_version: Literal["1.0", "1.1"]
     tool: Tool
     command: str
@@ -147,6 +149,12 @@ class Report(Frozen):
     imports: tuple[ImportRow, ...] = ()
     skipped_trees: tuple[SkippedTreeRow, ...] = ()
     baselines: tuple[Baseline, ...] = ()
+    gates: Annotated[Gates | None, Field(description="What the release needs besides; None where nothing is said.")] = (
+        None
+    )
+    missed_gates: tuple[MissedGate, ...] = ()
+    waivers: tuple[WaiverRow, ...] = ()
+    waivers_by: Annotated[Day | None, Field(description="The day by which waivers expire.")] = None
     part: Annotated[Part | None, Field(description="Of a report on a part of a plan; None for every other.")] = None
     machines: Annotated[
         tuple[Machine, ...], Field(description="Those that evidence names; none where it names none.")
@@ -157,13 +165,18 @@ class Report(Frozen):
         summary = summarise(self.results)
         if (summary.areas, summary.score, summary.coverage) != (self.areas, self.score, self.coverage):
             raise ValueError("areas, score or coverage do not follow from the results")
-        expected = None if self.partial else _verdict(self.command, self.results, release=self.release)
+        missed = _missed(self.gates, summary, self.results, applies=self.release and not self.partial)
+        if missed != self.missed_gates:
+            raise ValueError("the gates that were missed do not follow from the results")
+        expected = None if self.partial else _verdict(self.command, self.results, release=self.release, missed=missed)
         if self.verdict is not expected:
             raise ValueError(f"verdict {self.verdict} does not follow from the results, which say {expected}")
         if self.partial and not self.partial_reason:
             raise ValueError("a partial report says why it is partial")
         if self.interrupted and not self.partial:
             raise ValueError("an interrupted run is partial")
+        if problem := contradiction(self.results, self.waivers, self.waivers_by, is_part=self.part is not None):
+            raise ValueError(problem)
         if sum(each.set_apart for each in self.baselines) != sum(bool(each.set_apart) for each in self.results):
             raise ValueError("the baselines set apart another number of results than are marked")
         known = {check.id for check in self.checks}
@@ -214,10 +227,10 @@ class Report(Frozen):
         """
         if self.interrupted:
             return 3
-        conclusion = _verdict(self.command, self.results, release=False)
-        if conclusion is Verdict.FINDINGS:
+        conclusion = self.verdict or _verdict(self.command, self.results, release=False)
+        if conclusion in (Verdict.FINDINGS, Verdict.NOT_READY):
             return 1
-        return 0 if conclusion is Verdict.CLEAN and not (self.partial and self.release) else 3
+        return 3 if conclusion is Verdict.INCOMPLETE or (self.partial and self.release) else 0
 
 
 def defects_contradict(defects: Sequence[Defect], results: Sequence[Result]) -> str | None:
@@ -257,18 +270,22 @@ def build_report(
     skipped_trees: tuple[SkippedTreeRow, ...] = (),
     baselines: tuple[Baseline, ...] = (),
     defects: Sequence[Defect] = (),
+    gates: Gates | None = None,
+    waivers: tuple[WaiverRow, ...] = (),
+    waivers_by: Day | None = None,
     part: Part | None = None,
     machines: Sequence[Machine] = (),
 ) -> Report:
     """Sort the results, compute summary and verdict, and return the document, which UTF-8 can hold."""
     ordered = tuple(sorted(results, key=lambda result: result.sort_key))
     summary = summarise(ordered)
+    missed = _missed(gates, summary, ordered, applies=release and partial_reason is None)
     report = Report(
         schema_version=SCHEMA_VERSION,
         tool=Tool(name=TOOL_NAME, version=__version__),
         command=command,
         provenance=provenance,
-        verdict=None if partial_reason else _verdict(command, ordered, release=release),
+        verdict=None if partial_reason else _verdict(command, ordered, release=release, missed=missed),
         score=summary.score,
         coverage=summary.coverage,
         partial=partial_reason is not None,
@@ -283,14 +300,24 @@ def build_report(
         imports=imports,
         skipped_trees=skipped_trees,
         baselines=baselines,
+        gates=gates,
+        missed_gates=missed,
+        waivers=waivers,
+        waivers_by=waivers_by if waivers else None,
         part=part,
         machines=tuple(sorted(machines, key=lambda machine: machine.name)),
     )
     return report if _is_encodable(report) else Report.model_validate(encodable(report.model_dump()))
 
 
-def _verdict(command: str, results: Sequence[Result], *, release: bool) -> Verdict:
-    return verdict(results, release=release, every_failure_counts=command in _EVERY_FAILURE_COUNTS)
+def _verdict(command: str, results: Sequence[Result], *, release: bool, missed: Sequence[MissedGate] = ()) -> Verdict:
+    return gated(verdict(results, release=release, every_failure_counts=command in _EVERY_FAILURE_COUNTS), missed)
+
+
+def _missed(
+    gates: Gates | None, summary: Summary, results: Sequence[Result], *, applies: bool
+) -> tuple[MissedGate, ...]:
+    return missed_gates(gates, summary, results) if gates and applies else ()
 
 
 class _Last:

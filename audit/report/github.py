@@ -11,6 +11,7 @@ from audit.report.files import WriteError
 from audit.report.places import message_of, path_in_repository
 from audit.report.summary import render_summary
 from audit.report.text import counted, plain
+from audit.report.verdicts import verdict_lines, verdict_text
 from audit.results import Location, Outcome, Result
 
 STEP_SUMMARY = "GITHUB_STEP_SUMMARY"
@@ -22,7 +23,9 @@ _PROPERTY = _DATA | str.maketrans({":": "%3A", ",": "%2C"})
 def render_github(report: Report) -> str:
     """Return one command a line, then a line with the counts. What is set apart is counted and not annotated."""
     lines = [_command(report, result) for result in report.results if _is_shown(result)]
-    lines += [_line("notice", {"title": report.tool.name}, line) for line in baseline_lines(report)]
+    lines += [
+        _line("notice", {"title": report.tool.name}, line) for line in (*baseline_lines(report), *verdict_lines(report))
+    ]
     if report.partial:
         lines.append(_line("notice", {"title": report.tool.name}, f"partial run, no verdict: {report.partial_reason}"))
     return "\n".join([*lines, _summary(report)]) + "\n"
@@ -46,7 +49,8 @@ def _is_shown(result: Result) -> bool:
 
 
 def _command(report: Report, result: Result) -> str:
-    level = _NOTIFIED.get(result.outcome) or ("error" if result.severity.gates_release else "warning")
+    counts = result.severity.gates_release and not result.waived
+    level = _NOTIFIED.get(result.outcome) or ("error" if counts else "warning")
     properties = _place(report, result.location) if result.location else {}
     title = result.check if result.outcome is Outcome.FAILED else f"{result.check} ({result.outcome.value})"
     return _line(level, {**properties, "title": title}, message_of(result))
@@ -78,6 +82,6 @@ def _summary(report: Report) -> str:
     failed = [result for result in report.results if result.outcome is Outcome.FAILED]
     apart = sum(bool(result.set_apart) for result in failed)
     aside = f" ({apart} set apart)" if apart else ""
-    verdict = f", verdict {report.verdict}" if report.verdict else ""
+    verdict = f", verdict {verdict_text(report)}" if report.verdict else ""
     found = f"{counted(len(failed), 'failure')}{aside} in {counted(len(report.checks), 'check')}"
     return f"{report.tool.name}: {found}{verdict}"

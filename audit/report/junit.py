@@ -9,22 +9,33 @@ from xml.etree import ElementTree
 from audit.report.document import Report
 from audit.report.places import message_of
 from audit.report.text import one_line, plain
+from audit.report.verdicts import verdict_lines, verdict_text
 from audit.results import Outcome, Result
 
 _ILLEGAL = re.compile("[^\t\n\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")  # XML 1.0, section 2.2, without CR
 
 
 def render_junit(report: Report) -> str:
-    """Return the document. What is set apart is a skipped case: it is failed, and it does not count."""
+    """Return the document. What is set apart or waived is a skipped case: it is failed, and it does not count."""
     suites = ElementTree.Element("testsuites", _counts(report.results) | {"name": _text(_name(report))})
     for area in report.areas:
         results = [result for result in report.results if result.check.partition(".")[0] == area.name]
         suite = ElementTree.SubElement(suites, "testsuite", _counts(results) | {"name": area.name})
         suite.set("timestamp", report.provenance.started_at.removesuffix("Z"))
+        _add_properties(suite, report)
         for result in results:
             suite.append(_case(result))
     ElementTree.indent(suites)
     return '<?xml version="1.0" encoding="utf-8"?>\n' + ElementTree.tostring(suites, encoding="unicode") + "\n"
+
+
+def _add_properties(suite: ElementTree.Element, report: Report) -> None:
+    """Add what is said beside the verdict, and that, for which the form has no other place."""
+    if beside := verdict_lines(report):
+        properties = ElementTree.SubElement(suite, "properties")
+        for line in (f"verdict: {verdict_text(report)}", *beside):
+            value = _text(one_line(line, limit=None))
+            ElementTree.SubElement(properties, "property", {"name": "beside the verdict", "value": value})
 
 
 def _name(report: Report) -> str:
@@ -47,7 +58,7 @@ def _tag(result: Result) -> str | None:
     if result.outcome is Outcome.PASSED:
         return None
     if result.outcome is Outcome.FAILED:
-        return "skipped" if result.set_apart else "failure"
+        return "skipped" if result.set_apart or result.waived else "failure"
     return "error" if result.outcome is Outcome.ERROR else "skipped"
 
 
@@ -62,7 +73,7 @@ def _case(result: Result) -> ElementTree.Element:
             case.set("line", str(place.line))
     tag = _tag(result)
     if tag:
-        reason = f"{result.set_apart}: {result.reason}" if result.set_apart else result.reason or ""
+        reason = ": ".join(filter(None, (result.set_apart, result.waived, result.reason)))
         kind = {"type": result.severity.value} if tag in ("failure", "error") else {}
         ending = ElementTree.SubElement(case, tag, {"message": _text(one_line(reason)), **kind})
         ending.text = _text(message_of(result))

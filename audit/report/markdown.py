@@ -10,6 +10,7 @@ from audit.report.earlier import earlier_lines
 from audit.report.imports import import_section
 from audit.report.origin import SCORE_NOTE, provenance_rows
 from audit.report.text import cell_code, code, markdown, number, percent
+from audit.report.verdicts import verdict_lines, verdict_text
 from audit.results import Outcome, Result
 from audit.static.inventory import Fact, InventoryItem
 from audit.static.kinds import InventoryKind
@@ -47,8 +48,10 @@ def _headline(report: Report) -> str:
     if report.partial:
         first = f"**Partial run, no verdict: {markdown(report.partial_reason or '')}**"
     else:
-        first = f"**Verdict: {report.verdict}** · score {percent(report.score)} · coverage {percent(report.coverage)}"
-    return f"{first}\n\n# {report.command.capitalize()} report of {package}\n\n{SCORE_NOTE}"
+        shares = f"score {percent(report.score)} · coverage {percent(report.coverage)}"
+        first = f"**Verdict: {verdict_text(report)}** · {shares}"
+    beside = "".join(f"\n\n- {markdown(line)}" for line in verdict_lines(report))
+    return f"{first}{beside}\n\n# {report.command.capitalize()} report of {package}\n\n{SCORE_NOTE}"
 
 
 def _areas(report: Report) -> str:
@@ -83,6 +86,8 @@ def _known_before(report: Report) -> str:
 def _entry(result: Result) -> Iterator[str]:
     subject = code(result.subject.name) + _place(result)
     yield f"- **{result.check}** ({result.severity}) on {subject}: {markdown(result.reason or '')}"
+    if result.waived:
+        yield f"  - {markdown(result.waived)}"
     if result.defect:
         yield f"  - defect: {code(result.defect.id)}: {markdown(result.defect.how)}"
     evidence = result.evidence

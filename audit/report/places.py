@@ -37,6 +37,7 @@ def fingerprint_of(result: Result) -> str:
 
 
 def message_of(result: Result) -> str:
-    """Return what a failure, error or skip says: its reason and how to mend it."""
+    """Return what a failure, error or skip says: who waived it, its reason and how to mend it."""
+    waived = f"{result.waived}\n" if result.waived else ""
     fix = f"\nfix: {result.fix}" if result.fix else ""
-    return f"{result.reason}{fix}"
+    return f"{waived}{result.reason}{fix}"

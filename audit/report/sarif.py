@@ -13,6 +13,7 @@ from urllib.parse import quote
 from audit.report.document import Report
 from audit.report.places import fingerprint_of, message_of, numbered_failures, path_in_repository
 from audit.report.text import plain
+from audit.report.verdicts import verdict_lines
 from audit.results import Check, Location, Outcome, Result, Severity
 
 _SCHEMA = "https://docs.oasis-open.org/sarif/sarif/v2.1.0/errata01/os/schemas/sarif-schema-2.1.0.json"
@@ -56,6 +57,7 @@ def render_sarif(report: Report) -> str:
             "partialReason": report.partial_reason and plain(report.partial_reason),
             "score": report.score,
             "coverage": report.coverage,
+            "besideVerdict": [plain(line) for line in verdict_lines(report)],
             "commit": provenance.commit,
             "package": plain(provenance.package),
             "packageDigest": provenance.package_digest,
@@ -103,8 +105,8 @@ def _result(report: Report, result: Result, number: int, index: Mapping[str, int
     found["partialFingerprints"] = dict.fromkeys(_FINGERPRINTS, f"{fingerprint_of(result)}:{number}")
     if report.baselines:
         found["baselineState"] = "unchanged" if result.set_apart else "new"
-    if result.set_apart:
-        found["suppressions"] = [{"kind": "external", "status": "accepted", "justification": _text(result.set_apart)}]
+    if apart := [_text(why) for why in (result.set_apart, result.waived) if why]:
+        found["suppressions"] = [{"kind": "external", "status": "accepted", "justification": why} for why in apart]
     return found
 
 

@@ -10,8 +10,10 @@ from audit.report.earlier import earlier_lines
 from audit.report.origin import SCORE_NOTE
 from audit.report.text import cell_code, code, counted, markdown, percent
 from audit.report.unjudged import unjudged
+from audit.report.verdicts import verdict_lines, verdict_text
 from audit.results import Outcome, Result, Severity
 
+_MOST_BESIDE = 12  # gates that were missed, and waivers
 _MOST_DEFECTS = 5
 _MOST_FAILED = 8
 _MOST_REASONS = 6
@@ -38,7 +40,11 @@ def _head(report: Report) -> Iterator[str]:
     if report.partial:
         yield f"**Partial run, no verdict: {markdown(report.partial_reason or '', _LONGEST)}**"
     else:
-        yield f"**Verdict: {report.verdict}** · score {percent(report.score)} · coverage {percent(report.coverage)}"
+        shares = f"score {percent(report.score)} · coverage {percent(report.coverage)}"
+        yield f"**Verdict: {verdict_text(report)}** · {shares}"
+    for line in verdict_lines(report)[:_MOST_BESIDE]:
+        yield from ("", f"- {markdown(line, _LONGEST)}")
+    yield from _more(len(report.missed_gates) + len(report.waivers) - _MOST_BESIDE)
     yield from ("", f"# {report.command.capitalize()} of {markdown(provenance.package, _LONGEST)}", "")
     yield f"{_counted(report)}. {SCORE_NOTE}"
     for line in (*baseline_lines(report), *earlier_lines(report)):
@@ -83,7 +89,7 @@ def _failed(report: Report) -> Iterator[str]:
     yield from ("", f"## {title}", "", "| check | severity | results | first |", "|---|---|--:|---|")
     for check, results in ranked[:_MOST_FAILED]:
         first = results[0]
-        said = f"{cell_code(first.subject.name[:_LONGEST])}: {markdown(first.reason or '', _LONGEST)}"
+        said = f"{cell_code(first.subject.name[:_LONGEST])}: {markdown(first.waived or first.reason or '', _LONGEST)}"
         yield f"| {check} | {first.severity} | {len(results)} | {said} |"
     yield from _more(len(ranked) - _MOST_FAILED)
 

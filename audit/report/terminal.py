@@ -15,6 +15,7 @@ from audit.report.document import Report
 from audit.report.earlier import earlier_lines
 from audit.report.text import number, one_line, percent, plain
 from audit.report.undeclared import undeclared_line
+from audit.report.verdicts import verdict_lines, verdict_text
 from audit.results import Evidence, Outcome, Result
 from audit.score import Verdict
 
@@ -40,6 +41,7 @@ def print_report(report: Report, console: Console) -> None:
     """
     if report.partial:
         console.print(_verdict_line(report), soft_wrap=True)
+        _print_beside_verdict(report, console)
     for line in (*baseline_lines(report), *earlier_lines(report)):
         console.print(Text(one_line(line, limit=None), style="yellow"), soft_wrap=True)
     print_defects(report, console)
@@ -66,6 +68,12 @@ def print_report(report: Report, console: Console) -> None:
         console.print(Text(counted, style="bold red"), soft_wrap=True)
     if not report.partial:
         console.print(_verdict_line(report), soft_wrap=True)
+        _print_beside_verdict(report, console)
+
+
+def _print_beside_verdict(report: Report, console: Console) -> None:
+    for line in verdict_lines(report):
+        console.print(Text(f"  {one_line(line, limit=None)}", style="yellow"), soft_wrap=True)
 
 
 def _why_skipped(result: Result) -> tuple[str, str] | None:
@@ -103,6 +111,8 @@ def _print_result(result: Result, console: Console) -> None:
         line.append(f"  {one_line(result.location.path)}:{result.location.line or 1}", style="cyan")
     console.print(line, soft_wrap=True)
     _print_below(result.reason or "", console)
+    if result.waived:
+        _print_below(result.waived, console, style="yellow")
     if result.evidence.measured is not None and result.evidence.bound is not None:
         _print_below(_measured(result.evidence), console, style="dim")
     if result.fix:
@@ -126,7 +136,7 @@ def _verdict_line(report: Report) -> Text:
     if report.partial:
         reason = one_line(report.partial_reason or "", limit=None)
         return Text(f"partial run, no verdict: {reason}", style="bold yellow")
-    good = report.verdict in (Verdict.READY, Verdict.CLEAN)
+    good = report.verdict in (Verdict.READY, Verdict.READY_WITH_WAIVERS, Verdict.CLEAN)
     style = "bold green" if good else "bold yellow" if report.verdict is Verdict.INCOMPLETE else "bold red"
-    parts = [f"verdict: {report.verdict}", counted_defects(report), f"score {percent(report.score)}"]
+    parts = [f"verdict: {verdict_text(report)}", counted_defects(report), f"score {percent(report.score)}"]
     return Text("   ".join([*filter(None, parts), f"coverage {percent(report.coverage)}"]), style=style)

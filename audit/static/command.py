@@ -90,7 +90,7 @@ def load_target(options: StaticOptions) -> Target:
         root = options.target or find_root(options.paths)
         tree = _tree(root, options)
         return tree.limited_to(paths_inside(tree.root, options.paths))
-    if options.package or names_package(options.folder):
+    if options.package or names_package(options.folder, options.config):
         return Target.load(
             options.folder,
             package=options.package,
@@ -99,6 +99,7 @@ def load_target(options: StaticOptions) -> Target:
             workers=options.workers,
             notebooks=options.notebooks,
             probe=options.probe,
+            config=options.config,
         )
     return _tree(options.folder, options)
 
@@ -111,6 +112,7 @@ def _tree(root: Path, options: StaticOptions) -> Target:
         workers=options.workers,
         notebooks=options.notebooks,
         probe=options.probe,
+        config=options.config,
     )
 
 

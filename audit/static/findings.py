@@ -38,7 +38,8 @@ class Judged:
 
     `assumed` are the classes, by line, of which a rule asked whether they are models, and the answer it got: where
     the project's graph says otherwise, the file has to be judged again. `attributes` are the names of the attributes
-    that the file reads, each between line ends. Of a file that is `too_deep` to follow nothing is known.
+    that the file reads, each between line ends. Of a file that is `too_deep` to follow nothing is known, and
+    nothing by the rules of plug-ins that `raised` something on it.
     """
 
     findings: tuple[RawFinding, ...] = ()
@@ -46,3 +47,4 @@ class Judged:
     assumed: tuple[tuple[int, bool], ...] = ()
     attributes: str = ""
     too_deep: bool = False
+    raised: tuple[tuple[str, str], ...] = ()

@@ -21,6 +21,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self, TypeVar
 
+from audit import plugins
+
 FOLDER_VARIABLE = "ASTROBIO_AUDIT_CACHE"
 LIMIT_BYTES = 512 * 1024 * 1024  # 6,606 files of torch, transformers, diffusers and timm take 34 MB
 _NAME = "facts-1.sqlite"  # a change of the tables changes the number
@@ -61,13 +63,16 @@ def cache_folder() -> Path:
 
 @cache
 def analyser_digest() -> bytes:
-    """Return a digest of what facts depend on besides the file: this package's sources and tables, and the Python."""
+    """Return a digest of what facts depend on besides the file: this package's sources and tables, the plug-ins, and
+    the Python.
+    """
     reader = f"{sys.version} {sys.get_int_max_str_digits()}"  # the environment sets the second
     total = hashlib.blake2b(reader.encode(), digest_size=16)
     folder = Path(__file__).parent
     for path in sorted((*folder.rglob("*.py"), *folder.rglob("*.json"))):
         content = path.read_bytes()
         total.update(f"{path.name}\0{len(content)}\0".encode() + content)
+    total.update(plugins.digest().encode())
     return total.digest()
 
 

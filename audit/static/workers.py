@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
 
+from audit.plugins import folders
 from audit.static.per_file import FactFunction
 from audit.static.reading import UnreadableFile
 from audit.static.sources import SourceFile
@@ -74,7 +75,7 @@ class _Worker:
 
     def __init__(self, greeting: bytes) -> None:
         self._greeting = greeting
-        path = json.dumps([_HOUSE, *(os.path.abspath(entry) for entry in sys.path if entry)])
+        path = json.dumps([_HOUSE, *map(str, folders()), *(os.path.abspath(entry) for entry in sys.path if entry)])
         try:
             self.process = subprocess.Popen(
                 [*_COMMAND, _CODE, path], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL

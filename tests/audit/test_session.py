@@ -182,3 +182,26 @@ def test_the_inventory_is_rooted_in_the_target(tmp_path: Path) -> None:
     report = conduct(Target.load(tmp_path), request(static, needs_inventory=True))
     assert [(item.path, item.qualname) for item in report.inventory] == [("src/zoo/__init__.py", "Model")]
     assert report.provenance.package_digest is not None
+
+
+def test_a_gate_that_is_missed_changes_the_verdict_of_a_release_and_of_nothing_else(make_target: MakeTarget) -> None:
+    target = make_target("[tool.astrobio-audit.gates]\njudged = ['other']")
+    report = conduct(target, request(planner(first=passing)))
+    assert (report.verdict, report.exit_code) == (Verdict.INCOMPLETE, 3)
+    assert [gate.says for gate in report.missed_gates] == ["area other has no result in this report"]
+    area = conduct(target, request(planner(first=passing), release=False))
+    assert (area.verdict, area.exit_code, area.missed_gates) == (Verdict.CLEAN, 0, ())
+
+
+def test_a_partial_run_misses_no_gate_and_tells_of_the_waivers_in_it_alone(make_target: MakeTarget) -> None:
+    row = "subject = 'first_model'\nowner = 'Ada'\nreason = 'r'\nexpires = 9999-12-31\n"
+    table = "[tool.astrobio-audit.gates]\nmin_score = 1\n" + "".join(
+        f"[[tool.astrobio-audit.waivers]]\ncheck = 'area.{name}'\n{row}" for name in ("first", "third")
+    )
+    planned = planner(first=lambda run: failed("wrong"), second=passing)
+    whole = conduct(make_target(table), request(planned))
+    assert [row.state for row in whole.waivers] == ["in force", "unused"]
+    assert (whole.verdict, [gate.gate for gate in whole.missed_gates]) == (Verdict.NOT_READY, ["min_score"])
+    part = conduct(make_target(table), request(planned, only=("area.first",)))
+    assert [row.check for row in part.waivers] == ["area.first"]
+    assert (part.verdict, part.missed_gates, part.exit_code) == (None, (), 3)

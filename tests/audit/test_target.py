@@ -8,11 +8,17 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from audit.configuration import Table
 from audit.errors import UsageError
 from audit.target import Settings, Target
 
 MakeTarget = Callable[..., Target]
 HEADER = "[tool.astrobio-audit]\n"
+GATES = "package = 'zoo'\n[tool.astrobio-audit.gates]\n"
+WAIVER = (
+    "package = 'zoo'\n[[tool.astrobio-audit.waivers]]\ncheck = 'a.b'\nsubject = 'c'\nowner = 'Ada'\nreason = 'r'\n"
+    "expires = 2027-01-31\n"
+)
 
 
 @pytest.fixture
@@ -69,6 +75,7 @@ def test_the_configuration_digest_does_not_depend_on_where_the_interpreter_lies(
     plain = Target.load(configured(project, 'package = "zoo"\n'))
     with_python = Target.load(configured(project, f'package = "zoo"\npython = "{sys.executable}"\n'))
     changed = Target.load(configured(project, 'package = "zoo"\nmemory_mb = 4096\n'))
+    assert Target.load(configured(project, WAIVER)).config_digest == plain.config_digest  # no result depends on it
     assert plain.config_digest == with_python.config_digest != changed.config_digest
 
 
@@ -78,7 +85,7 @@ def test_the_configuration_digest_does_not_depend_on_where_the_interpreter_lies(
         ("packge = 'zoo'", r"packge: unknown key; did you mean 'package'?"),
         (
             "xyzzy = 1",
-            "xyzzy: unknown key; known keys: baseline, checkpoints, claims, disable, enable, exclude, forks,",
+            "xyzzy: unknown key; known keys: baseline, checkpoints, claims, disable, enable, exclude, forks, gates,",
         ),
         ("package = 3", "package: input should be a valid string, got 3"),
         ("package = 'zoo-1'", "package: should be a dotted name"),
@@ -103,6 +110,27 @@ def test_the_configuration_digest_does_not_depend_on_where_the_interpreter_lies(
         ("package = 'zoo'\nexclude = [1]", "exclude.0: input should be a valid string"),
         ("package = 'zoo'\nsource = 1", "source: input should be a valid string"),
         ("package = 'zoo'\n[tool.astrobio-audit.limits]\nx = 1", "limits: unknown key"),
+        (GATES + "min_scor = 1", "gates.min_scor: unknown key; did you mean 'min_score'?"),
+        (GATES + "xyzzy = 1", "gates.xyzzy: unknown key; known keys: areas, fail_on, judged, min_coverage, min_score"),
+        (GATES + "min_score = 95", "gates.min_score: input should be less than or equal to 1, got 95"),
+        (GATES + "min_score = '1'", "gates.min_score: input should be a valid number, got '1'"),
+        (GATES + "fail_on = ['small']", "gates.fail_on.0: input should be 'critical', 'major' or 'minor', got 'small'"),
+        (GATES + "judged = 'smoke'", "gates.judged: input should be a list, got 'smoke'"),
+        (
+            GATES + "areas.smoke.min_coverag = 1",
+            "gates.areas.smoke.min_coverag: unknown key; did you mean 'min_coverage'?",
+        ),
+        (
+            GATES + "areas.smoke.xyzzy = 1",
+            "gates.areas.smoke.xyzzy: unknown key; known keys: min_coverage, min_score",
+        ),
+        (WAIVER.replace("owner", "ownr"), "waivers.0.owner: field required"),
+        (WAIVER + "raison = 'x'", "waivers.0.raison: unknown key; did you mean 'reason'?"),
+        (WAIVER.replace("'Ada'", "' '"), "waivers.0.owner: should say something, got ' '"),
+        (WAIVER.replace("2027-01-31", "2027-01-31T12:00:00"), "waivers.0.expires: should be a day without a time"),
+        (WAIVER.replace("2027-01-31", "'soon'"), "waivers.0.expires: should be a day, such as 2027-01-31, got 'soon'"),
+        (WAIVER.replace("2027-01-31", "20270131"), "waivers.0.expires: should be a day, such as 2027-01-31"),
+        ("package = 'zoo'\nwaivers = 3", "waivers: input should be a list, got 3"),
     ],
 )
 def test_a_wrong_key_or_value_is_named(project: Path, table: str, message: str) -> None:
@@ -372,7 +400,7 @@ def test_whatever_the_table_holds_it_loads_or_is_a_usage_error(
     root = tmp_path_factory.getbasetemp() / "fuzzed"
     (root / "zoo").mkdir(parents=True, exist_ok=True)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("audit.target._read_table", lambda folder: table)
+        patch.setattr("audit.target.read_table", lambda folder, config: Table(table))
         loaded = load_or_refusal(root)
     if isinstance(loaded, str):
         assert loaded.strip()

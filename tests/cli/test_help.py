@@ -25,6 +25,7 @@ COMMANDS = (
     ["rules"],
     ["explain"],
     ["fix"],
+    ["init"],
     ["report", "schema"],
     ["report", "render"],
     ["report", "publish"],

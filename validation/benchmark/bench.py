@@ -60,7 +60,13 @@ def run_bench(options: BenchOptions) -> NoReturn:
     if options.schema:
         sys.stdout.write(schema_json())
         raise typer.Exit(0)
-    target = Target.load(options.target or Path("."), package=options.package, python=options.python, seed=options.seed)
+    target = Target.load(
+        options.target or Path("."),
+        package=options.package,
+        python=options.python,
+        seed=options.seed,
+        config=options.config,
+    )
     if options.publish and not options.from_file:
         refuse_unpublishable(*provenance.git_state(target.root))
     if options.output == LATEST:

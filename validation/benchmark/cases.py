@@ -6,6 +6,7 @@ from typing import Annotated, Literal, Self
 from pydantic import Field, model_validator
 
 from audit.gateway.client import Plain
+from audit.plugins import source_of
 from audit.results import Frozen
 
 Positive = Annotated[int, Field(gt=0, lt=2**31)]
@@ -96,11 +97,15 @@ class BackendKind(StrEnum):
 
     BUILT_IN = "built_in"
     SPEC = "spec"
+    PLUGIN = "plugin"
     MODEL = "model"
 
 
 class Backend(Frozen):
-    """What computes a case. A backend of the specs is bound to the source of the function that it names."""
+    """What computes a case. A backend of the specs is bound to the source of the function that it names.
+
+    One of a plug-in is bound to its file, which `declared` names by its module.
+    """
 
     name: str
     kind: BackendKind
@@ -109,4 +114,7 @@ class Backend(Frozen):
 
     def as_plain(self, specs: str | None) -> dict[str, Plain]:
         """Return the backend as the probe takes it."""
-        return {"kind": self.kind.value, "name": self.name, "specs": specs}
+        plain: dict[str, Plain] = {"kind": self.kind.value, "name": self.name, "specs": specs}
+        if self.kind is BackendKind.PLUGIN and self.declared:
+            plain["path"] = str(source_of(self.declared))
+        return plain

@@ -8,6 +8,7 @@ import typer
 
 from audit.options import (
     CacheOption,
+    ConfigOption,
     GatewayOption,
     JsonOption,
     PackageOption,
@@ -33,6 +34,7 @@ class BenchOptions:
     target: TargetOption = None
     package: PackageOption = None
     python: PythonOption = None
+    config: ConfigOption = None
     as_json: JsonOption = False
     quiet: QuietOption = False
     seed: SeedOption = None

@@ -1,10 +1,12 @@
 """Which rows there should be: every case with every backend, and every model."""
 
+import hashlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from audit.catalog import Catalog, SpecEntry, Undeclared
 from audit.errors import UsageError
+from audit.plugins import BACKENDS, plugins, source_of
 from audit.results import SubjectKind
 from audit.session import Collected
 from audit.subjects import declared_subject
@@ -40,14 +42,15 @@ def plan_rows(
     clashing = sorted(set(declared) & set(BUILT_IN))
     if clashing:
         raise UsageError(f"BENCHMARKS names a backend {clashing[0]!r}, as a built-in one is called; name it otherwise")
-    known = [*BUILT_IN, *declared]
+    plugged = _plugged([*BUILT_IN, *declared])
+    known = [*BUILT_IN, *declared, *plugged]
     for name in only:
         if name not in known:
             raise UsageError(f"--backend {name}: no such backend; there are: {', '.join(known)}")
     chosen = [name for name in known if not only or name in only]
     plans: list[CasePlan] = []
     if not (models and not only):  # --model alone asks for models alone
-        backends = tuple(_backend(collected, name, declared.get(name)) for name in chosen)
+        backends = tuple(plugged.get(name) or _backend(collected, name, declared.get(name)) for name in chosen)
         problems = {name: str(entry.problem) for name, entry in declared.items() if entry.problem}
         plans += [CasePlan(case=case, backends=backends, problems=problems) for case in grid.attention_cases()]
     entries = (catalog.models or {}) if catalog else {}
@@ -59,6 +62,27 @@ def plan_rows(
     if not plans:
         raise UsageError("the plan is empty: no case has the mode that is asked for")
     return plans
+
+
+def _plugged(taken: Sequence[str]) -> dict[str, Backend]:
+    """Return the backends of plug-ins, which only the target's process imports.
+
+    Raises:
+        UsageError: one has a name that is taken, or no file.
+    """
+    found: dict[str, Backend] = {}
+    for plugin in plugins(BACKENDS):
+        if plugin.name in (*taken, *found):
+            raise UsageError(f"{plugin}: there is a backend {plugin.name} already; uninstall it, or rename yours")
+        try:
+            content = source_of(plugin.entry.value).read_bytes()
+        except (ValueError, OSError) as error:
+            raise UsageError(f"{plugin}: {error}; mend the plug-in, or uninstall its package") from error
+        digest = f"sha256:{hashlib.sha256(content).hexdigest()}"
+        found[plugin.name] = Backend(
+            name=plugin.name, kind=BackendKind.PLUGIN, declared=plugin.entry.value, digest=digest
+        )
+    return found
 
 
 def _catalog(collected: Collected) -> Catalog | None:

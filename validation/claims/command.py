@@ -12,6 +12,10 @@ from audit.options import Options, add_command
 if TYPE_CHECKING:
     from audit.target import Target
 
+# Without the variable, which says how many there are at most where there can be several.
+OneWorkerOption = Annotated[
+    int | None, typer.Option("--workers", "-j", metavar="1", help="One: claims are measured one after another.")
+]
 SlowOption = Annotated[bool, typer.Option("--slow", help="Measure the claims that take long too.")]
 
 
@@ -19,6 +23,7 @@ SlowOption = Annotated[bool, typer.Option("--slow", help="Measure the claims tha
 class ClaimsOptions(Options):
     """What the options of `claims` were set to."""
 
+    workers: OneWorkerOption = None
     slow: SlowOption = False
 
 

@@ -31,6 +31,7 @@ def load_target(options: SelftestOptions) -> Target:
         workers=options.workers,
         notebooks=options.notebooks,
         probe=options.probe,
+        config=options.config,
     )
 
 

@@ -9,6 +9,7 @@ import typer
 
 from audit.options import (
     CacheOption,
+    ConfigOption,
     FormatOption,
     JsonOption,
     PackageOption,
@@ -46,6 +47,7 @@ class PlanOptions:
     target: TargetOption = None
     package: PackageOption = None
     python: PythonOption = None
+    config: ConfigOption = None
     seed: SeedOption = None
     command: Annotated[Planned, typer.Option("--command", help="What is planned.")] = Planned.READINESS
     output: Annotated[Path, typer.Option("--output", "-o", metavar="PLAN.json", help="Where the plan is written.")] = (
@@ -63,6 +65,7 @@ class RunOptions:
     plan: Annotated[Path, typer.Argument(metavar="PLAN.json", help="What `plan` has written.")]
     target: TargetOption = None
     python: PythonOption = None
+    config: ConfigOption = None
     shard: Annotated[
         str | None, typer.Option("--shard", metavar="i/n", help="The i-th of n disjoint parts; together they are all.")
     ] = None

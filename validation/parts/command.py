@@ -35,7 +35,11 @@ def make_plan(options: PlanOptions) -> None:
         return
     command = COMMANDS[options.command.value]
     target = TargetFlags(
-        folder=options.target or Path("."), package=options.package, python=options.python, seed=options.seed
+        folder=options.target or Path("."),
+        package=options.package,
+        python=options.python,
+        seed=options.seed,
+        config=options.config,
     ).load()
     output = None if options.as_json else options.output
     if output:
@@ -88,6 +92,7 @@ def run_part(options: RunOptions) -> None:
         python=options.python,
         seed=asked.seed,
         workers=options.workers,
+        config=options.config,
     ).load()
     label = label_of(shard, options.needs)
 

@@ -78,10 +78,10 @@ class _Guessed:
 
     def planned(self, known: "Judged") -> Iterator[PlannedCheck]:
         # Loaded here and not above: the checks need torch, which planning another area does not.
-        from validation.smoke.checks import CAPTURING, MODEL_CHECKS, attention_inside, meta_build
+        from validation.smoke.checks import CAPTURING, all_model_checks, attention_inside, meta_build
 
         yield PlannedCheck(check=GUESSED, subject=self.subject, judge=self._found)
-        own = [(each.check, each.requires, each.judge) for each in MODEL_CHECKS]
+        own = [(each.check, each.requires, each.judge) for each in all_model_checks()]
         inside = functools.partial(attention_inside.judge, known=known)
         beside: list[tuple[Check, tuple[str, ...], Callable[[RegisteredModel, Run], Judgement]]] = [
             (attention_inside.CHECK, attention_inside.REQUIRES, inside),

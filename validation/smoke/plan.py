@@ -10,6 +10,8 @@ from audit.catalog import Catalog, Undeclared
 from audit.execute import prepare_forks
 from audit.judgement import Judgement, skipped
 from audit.plan import Group, Plan, PlannedCheck, Run
+from audit.plugin_checks import plugin_checks
+from audit.plugins import SMOKE_CHECKS, plugins
 from audit.results import Outcome, Subject, SubjectKind
 from audit.session import Collected
 from audit.static.inventory import InventoryItem
@@ -41,7 +43,17 @@ def plan_smoke(collected: Collected) -> Plan:
     groups.append(_of_the_whole(collected, catalog, models, package))
     classes = tuple(_reach(collected, catalog)) if models and isinstance(catalog, Catalog) else ()
     groups += [Group(subject=package, planned=classes)] if classes else []
+    groups += plugged_group(collected)
     return tuple(groups)
+
+
+def plugged_group(collected: Collected) -> Plan:
+    """Plan that the plug-ins of the area load; nothing where there are none."""
+    if not plugins(SMOKE_CHECKS):
+        return ()
+    from validation.smoke.checks import plugged_checks
+
+    return (Group(subject=package_subject(collected), planned=tuple(plugin_checks("smoke", plugged_checks()))),)
 
 
 def load_ahead(collected: Collected) -> None:
@@ -63,9 +75,9 @@ def plan_imports(collected: Collected) -> Group:
 
 def _waiting(package: Subject) -> Iterator[PlannedCheck]:
     from validation.smoke.beside_models import CHECKS
-    from validation.smoke.checks import MODEL_CHECKS, meta_build
+    from validation.smoke.checks import all_model_checks, meta_build
 
-    for check in (*(each.check for each in MODEL_CHECKS), *CHECKS, meta_build.CHECK):
+    for check in (*(each.check for each in all_model_checks()), *CHECKS, meta_build.CHECK):
         yield PlannedCheck.waiting(check, package, requires=declared.CHECK.id)
 
 
@@ -117,13 +129,13 @@ def _models(
     collected: Collected, catalog: Catalog | Undeclared, models: "Sequence[RegisteredModel]", package: Subject
 ) -> Iterator[Group]:
     from validation.smoke.beside_models import attention_known, captured, inside
-    from validation.smoke.checks import MODEL_CHECKS
+    from validation.smoke.checks import all_model_checks
     from validation.smoke.model import AHEAD
 
     yield captured(models, package)  # first, for it takes the longest
     known = attention_known(collected, catalog)
     for model in models:
-        every = (*(_planned(model, each) for each in MODEL_CHECKS), inside(model, known))
+        every = (*(_planned(model, each) for each in all_model_checks()), inside(model, known))
         yield Group(
             subject=model.subject,
             planned=every if model.entry.device is None else _where_it_runs(model, every),

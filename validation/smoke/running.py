@@ -11,7 +11,7 @@ from audit.static.paths import find_root, paths_inside
 from audit.target import Target
 from validation.smoke.command import SmokeOptions
 from validation.smoke.guessed import guessed_groups
-from validation.smoke.plan import load_ahead, plan_imports, plan_smoke
+from validation.smoke.plan import load_ahead, plan_imports, plan_smoke, plugged_group
 
 
 def run_smoke(options: SmokeOptions) -> None:
@@ -30,7 +30,9 @@ def run_smoke(options: SmokeOptions) -> None:
         raise UsageError("--package and FILE::NAME are two ways to say what is judged; give one of them")
     named = read_names(options.names)
     root = options.target or find_root([name.path for name in named])
-    tree = Target.load_tree(root, python=options.python, seed=options.seed, workers=options.workers)
+    tree = Target.load_tree(
+        root, python=options.python, seed=options.seed, workers=options.workers, config=options.config
+    )
     located = [Named(place, name.qualname) for name in named for place in paths_inside(tree.root, [name.path])]
     request = Request(
         command="smoke",
@@ -55,7 +57,7 @@ def plan_with_or_without_specs(collected: Collected) -> Plan:
     if collected.target.settings.specs is not None or not models:
         return plan_smoke(collected)
     load_ahead(collected)
-    return (plan_imports(collected), *guessed_groups(collected, models))
+    return (plan_imports(collected), *guessed_groups(collected, models), *plugged_group(collected))
 
 
 def _plan_named(names: Sequence[Named]) -> Planner:

@@ -5,7 +5,9 @@ To add one, write the file and name it in `PROPERTIES`.
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import cache
 
+from audit import plugins
 from audit.attention.answers import Settled
 from audit.attention.properties import (
     alibi,
@@ -50,6 +52,8 @@ from audit.attention.properties import (
 from audit.attention.subject import AttentionSubject
 from audit.judgement import Judgement, error
 from audit.plan import Run
+from audit.plugin_checks import check_in
+from audit.plugins import Loaded, loaded, values
 from audit.results import Check, Outcome, Subject
 
 
@@ -92,3 +96,21 @@ PROPERTIES = tuple(
         row_sums, every_key, soft_cap, alibi, derivatives,
     )
 )  # fmt: skip
+
+
+@cache
+def plugged_properties() -> tuple[Loaded[Property], ...]:
+    """Return the properties of plug-ins, and why some could not be loaded."""
+    taken = [each.check.id for each in PROPERTIES]
+
+    def read(module: object) -> Property:
+        check, judge = check_in(module, "attention", taken)
+        taken.append(check.id)
+        return Property(check=check, judge=judge)
+
+    return loaded(plugins.PROPERTIES, read)
+
+
+def all_properties() -> tuple[Property, ...]:
+    """Return our own and those of plug-ins."""
+    return (*PROPERTIES, *values(plugged_properties()))

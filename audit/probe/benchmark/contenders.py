@@ -8,6 +8,7 @@ import importlib
 import importlib.util
 import inspect
 import math
+import os
 import warnings
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -37,13 +38,18 @@ class Unavailable(Exception):
 
 
 def prepared(backend: Mapping[str, object], case: Case) -> Attend:
-    """Return what attends as the backend does: `{"kind": "built_in", "name"}` or `{"kind": "spec", "specs", "name"}`.
+    """Return what attends as the backend does.
+
+    It is `{"kind": "built_in", "name"}`, `{"kind": "spec", "specs", "name"}`, or `{"kind": "plugin", "name", "path"}`
+    with a file that defines `forward` and may define `unsupported`, as an entry of the specs does.
 
     Raises:
         Unavailable: the backend is absent or does not support the case.
     """
     if backend["kind"] == "built_in":
         return BUILT_IN[str(backend["name"])](case)
+    if backend["kind"] == "plugin":
+        return _of_spec(_defined_in(str(backend["path"])), case)
     return _of_spec(specs_.entry(str(backend["specs"]), "BENCHMARKS", str(backend["name"])), case)
 
 
@@ -64,6 +70,18 @@ def _of_spec(spec: Mapping[str, object], case: Case) -> Attend:
         return cast(Tensor, forward(query, key, value, **rules))
 
     return attend
+
+
+def _defined_in(path: str) -> Mapping[str, object]:
+    """Return what a file defines, which is imported under a name of its own."""
+    name = "astrobio_audit_backend_" + os.path.basename(path).removesuffix(".py")
+    with phase("import"):
+        spec = importlib.util.spec_from_file_location(name, path)
+        assert spec is not None
+        assert spec.loader is not None
+        module = importlib.util.module_from_spec(spec)
+        spec.loader.exec_module(module)
+    return vars(module)
 
 
 def _eager(case: Case) -> Attend:

@@ -13,7 +13,14 @@ from audit.results import Frozen, Outcome, Result
 from audit.score import Verdict
 
 DIFF_VERSION: Final = "1.0"
-_RANK = {Verdict.READY: 2, Verdict.CLEAN: 2, Verdict.INCOMPLETE: 1, Verdict.NOT_READY: 0, Verdict.FINDINGS: 0}
+_RANK = {
+    Verdict.READY: 3,
+    Verdict.CLEAN: 3,
+    Verdict.READY_WITH_WAIVERS: 2,
+    Verdict.INCOMPLETE: 1,
+    Verdict.NOT_READY: 0,
+    Verdict.FINDINGS: 0,
+}
 Key = tuple[str, str, str, str]  # check, kind and name of the subject, fingerprint
 
 

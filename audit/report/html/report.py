@@ -8,6 +8,7 @@ from audit.report.html.project import imports, inventory
 from audit.report.html.rows import list_without_script, ordered, rows_data
 from audit.report.html.sections import areas, curves, curves_of, defects, header, not_judged, provenance
 from audit.report.text import one_line
+from audit.report.verdicts import verdict_text
 from audit.results import Result
 
 _MOST_WITH_CURVES = 1_000  # results whose curves are drawn; a figure takes some ten kilobytes
@@ -32,7 +33,7 @@ def render_html(report: Report, *, script: str = "") -> str:
         Section("inventory", f"Inventory ({len(report.inventory)})", inventory(report)),
         Section("provenance", "Provenance", provenance(report)),
     ]
-    verdict = "partial run" if report.partial else str(report.verdict)
+    verdict = "partial run" if report.partial else verdict_text(report)
     return page(
         one_line(f"{verdict}: {report.command} report of {report.provenance.package}"),
         header(report),

@@ -37,7 +37,11 @@ def ordered(report: Report) -> list[Result]:
     """Return the results with what needs attention first."""
     return sorted(
         report.results,
-        key=lambda each: (ORDER.index(each.outcome), bool(each.set_apart), _SEVERITIES.index(each.severity)),
+        key=lambda each: (
+            ORDER.index(each.outcome),
+            bool(each.set_apart or each.waived),
+            _SEVERITIES.index(each.severity),
+        ),
     )
 
 
@@ -65,6 +69,7 @@ def _place(place: Location | None) -> str:
 def _facts(result: Result, proves: str) -> Iterator[tuple[str, str]]:
     evidence, subject = result.evidence, result.subject
     yield "failed before", result.set_apart or ""
+    yield "waived", result.waived or ""
     if evidence.measured is not None:
         yield "measured", " ".join(filter(None, (number(evidence.measured), evidence.unit)))
     if evidence.bound is not None:

@@ -14,10 +14,11 @@ from audit.report.origin import SCORE_NOTE, provenance_rows
 from audit.report.pictures import svg_picture
 from audit.report.text import one_line, percent
 from audit.report.unjudged import Unjudged, unjudged
+from audit.report.verdicts import verdict_lines, verdict_text
 from audit.results import Defect, Outcome, Result, Series
 from audit.score import Area, Verdict
 
-_GOOD = (Verdict.READY, Verdict.CLEAN)
+_GOOD = (Verdict.READY, Verdict.READY_WITH_WAIVERS, Verdict.CLEAN)
 _MOST_FIGURES = 60  # of curves; the list of results has the others
 _MOST_PICTURES = 100  # of attention: 2,000 cells each, at the most
 _MOST_NAMES = 8
@@ -34,7 +35,7 @@ def header(report: Report) -> Html:
     else:
         good = report.verdict in _GOOD
         state = "good" if good else "open" if report.verdict is Verdict.INCOMPLETE else "bad"
-        first, why = tag("h1", text(f"Verdict: {report.verdict}"), class_=f"verdict {state}"), NOTHING
+        first, why = tag("h1", text(f"Verdict: {verdict_text(report)}"), class_=f"verdict {state}"), NOTHING
     figures = {"score": percent(report.score), "coverage": percent(report.coverage)}
     counts = {in_words(each): str(sum(area_count(area, each) for area in report.areas)) for each in ORDER}
     named = tag("p", text(f"{report.command.capitalize()} report of "), tag("bdi", text(provenance.package)),
@@ -44,6 +45,7 @@ def header(report: Report) -> Html:
         (
             first,
             why,
+            *(tag("p", text(each), class_="why") for each in verdict_lines(report)),
             named,
             _definitions(figures | counts, name="figures"),
             tag("p", text(SCORE_NOTE), class_="note"),

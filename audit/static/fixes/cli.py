@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from audit.options import CacheOption, JsonOption, PythonOption, QuietOption, TargetOption, add_command
+from audit.options import CacheOption, ConfigOption, JsonOption, PythonOption, QuietOption, TargetOption, add_command
 
 _HELP = """Make the edits that findings of the rules call for, or show them; never imports what it edits.
 
@@ -46,6 +46,7 @@ class FixOptions:
     paths: PathsArgument = None
     target: TargetOption = None
     python: PythonOption = None
+    config: ConfigOption = None
     write: FixOption = False
     diff: DiffOption = False
     unsafe: UnsafeOption = False

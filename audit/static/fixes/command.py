@@ -35,7 +35,7 @@ def carry_out(options: FixOptions) -> None:
         typer.Exit: always at the end.
     """
     mode = _mode(options)
-    settings = settings_of(options.folder)
+    settings = settings_of(options.folder, options.config)
     choice = choose(settings, options.select or ())
     trees = trees_of(options.paths or (Path("."),))
     verifier = _verifier(options) if options.verify else None
@@ -46,7 +46,7 @@ def carry_out(options: FixOptions) -> None:
             allowed=_allowed(options, mode),
             exclude=settings.exclude,
             exclude_from=options.folder,
-            installed=site_folders(interpreter_of(options.folder, options.python)),
+            installed=site_folders(interpreter_of(options.folder, options.python, options.config)),
             workers=settings.workers or min(4, available_cores()),
             store=store,
             held_back=verifier.held_back if verifier else lambda path, proposal: None,
@@ -78,7 +78,7 @@ def _ignores(settings: Settings, target: Path) -> Ignores:
 def _verifier(options: FixOptions) -> "Verifier":
     from audit.static.fixes.verify import verifier_of  # loads the probe, which a run without --verify does not need
 
-    return verifier_of(Target.load(options.folder, python=options.python))
+    return verifier_of(Target.load(options.folder, python=options.python, config=options.config))
 
 
 def _mode(options: FixOptions) -> Mode:

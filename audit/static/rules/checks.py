@@ -5,6 +5,8 @@ from dataclasses import replace
 
 from audit.judgement import Judgement, Measured, error, failed, judged, skipped
 from audit.plan import Group, Plan, PlannedCheck
+from audit.plugin_checks import plugin_checks
+from audit.report.text import counted
 from audit.results import Check, Comparison, Location, Subject, SubjectKind
 from audit.session import Collected
 from audit.static.ignores import PathIgnores
@@ -14,6 +16,7 @@ from audit.static.rules.naming import active_rules
 from audit.static.rules.project_checks import judge_project, project_files
 from audit.static.rules.project_files import ProjectFiles
 from audit.static.rules.project_rule import ProjectRule
+from audit.static.rules.registry import plugged_rules
 from audit.static.rules.rule import Rule
 from audit.static.rules.sec006_committed_secret import CommittedSecret
 from audit.subjects import package_subject
@@ -56,6 +59,7 @@ def plan_rules(collected: Collected) -> Plan:
         PlannedCheck(check=check_of(rule), subject=package, judge=lambda run, rule=rule: judge(rule))  # type: ignore[misc]
         for rule in rules
     )
+    planned = (*plugin_checks("rules", plugged_rules()), *planned)
     return (Group(subject=package, planned=planned),) if planned else ()
 
 
@@ -76,6 +80,10 @@ def selected_rules(collected: Collected) -> tuple[Rule, ...]:
 def _judged(rule: Rule, report: RuleReport, collected: Collected, ignores: PathIgnores) -> Sequence[Judgement]:
     if report.too_deep:
         return [error(f"an expression in {collected.rooted(report.too_deep[0])} is nested too deeply to follow")]
+    raised = [(path, said) for name, path, said in report.raised if name == rule.id]
+    if raised:
+        where = f"{counted(len(raised), 'file')}, such as {collected.rooted(raised[0][0])}"
+        return [error(f"the rule, which is a plug-in's, raised something on {where}: {raised[0][1]}")]
     found = [finding for finding in report.findings if finding.rule == rule.id]
     left = [finding for finding in found if not ignores.ignores(collected.rooted(finding.path), rule.id)]
     if left:

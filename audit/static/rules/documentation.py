@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from audit.errors import UsageError
 from audit.static.rules.naming import rules_named
 from audit.static.rules.registry import all_rules, rules_by_id
-from audit.static.rules.rule import FixSafety, Rule, snippet
+from audit.static.rules.rule import Family, FixSafety, Rule, snippet
 
 _WIDTH = 100
 
@@ -62,7 +62,7 @@ def rule_text(rule: Rule) -> str:
     state = "on by default" if rule.default_on else f"off by default: {rule.off_because}"
     parts = [
         f"{rule.id}: {rule.title}",
-        f"family {rule.family.name.lower()}, severity {rule.severity.value}, {state}",
+        f"family {_family(rule)}, severity {rule.severity.value}, {state}",
         _section("What it does", _wrapped(rule.what)),
         _section("Why it is bad", _wrapped(rule.why)),
         _section("Example", _code(rule.INVALID[0])),
@@ -80,7 +80,7 @@ def _summary(rule: Rule) -> dict[str, object]:
         "id": rule.id,
         "check": rule.check_id,
         "title": rule.title,
-        "family": rule.family.value,
+        "family": rule.family,
         "severity": rule.severity.value,
         "default_on": rule.default_on,
     }
@@ -122,3 +122,7 @@ def _code(text: str) -> str:
 
 def _list(lines: Sequence[str]) -> str:
     return "\n".join(f"- {line}" for line in lines)
+
+
+def _family(rule: Rule) -> str:
+    return Family(rule.family).name.lower() if rule.family in set(Family) else rule.family

@@ -50,6 +50,7 @@ class RuleReport:
     findings: tuple[Finding, ...]
     silenced: tuple[tuple[str, int], ...]
     too_deep: tuple[str, ...] = ()
+    raised: tuple[tuple[str, str, str], ...] = ()  # rule, path and what it raised there
 
 
 _CODEC = Codec[RuleReport](RuleReport)
@@ -93,6 +94,7 @@ def _joined(analysis: StaticAnalysis, rules: Sequence[Rule], shown: Set[str] | N
         findings=tuple(sorted(kept)),
         silenced=tuple(sorted(silenced.items())),
         too_deep=tuple(path for path, found in judged.items() if found.too_deep),
+        raised=tuple(sorted((rule, path, said) for path, found in judged.items() for rule, said in found.raised)),
     )
 
 

@@ -17,6 +17,7 @@ from audit.static.standard_library import STANDARD_LIBRARY
 from audit.static.torch_classes import load_torch_classes
 from audit.static.tree import TreeIndex
 
+_MOST_TOLD = 300
 # How classes that are models are named, and no others, in most packages.
 _MODEL_NAME = re.compile(
     r"(Model|Module|ModelMixin|Layer|LayerScale|Block|MLP|Mlp|MoE|Moe|Norm\d?d?|NormGated|Embed|Embedder|Embeddings?"
@@ -59,14 +60,20 @@ def judge(
         context = FileContext(path, index or TreeIndex(parsed.tree), model_lines=models, text=parsed.text)
         lines = _Lines(parsed.text)
         findings = set[RawFinding]()
+        raised: list[tuple[str, str]] = []
         asked: dict[tuple[str, ...], bool] = {(): True}  # many rules have the words of others
         for rule in all_rules() if rules is None else rules:
             if rule.words not in asked:
                 asked[rule.words] = any(map(context.words.__contains__, rule.words))
             if asked[rule.words]:
-                for node in rule.candidates(context):
-                    for spot in rule.judge(node, context):
-                        findings.add(_finding(rule, spot, context=context, lines=lines))
+                try:
+                    for node in rule.candidates(context):
+                        for spot in rule.judge(node, context):
+                            findings.add(_finding(rule, spot, context=context, lines=lines))
+                except Exception as error:
+                    if isinstance(error, RecursionError) or _is_own(rule):
+                        raise
+                    raised.append((rule.id, f"{type(error).__name__}: {error}"[:_MOST_TOLD]))
     except RecursionError:
         return Judged(too_deep=True)
     return Judged(
@@ -74,7 +81,12 @@ def judge(
         comments=tuple(noqa_comments(parsed.text, context.index)),
         assumed=tuple(sorted(models.asked.items())),
         attributes=attributes_read(context),
+        raised=tuple(raised),
     )
+
+
+def _is_own(rule: Rule) -> bool:
+    return type(rule).__module__.startswith(f"{__package__}.")
 
 
 def spots(rule: Rule, context: FileContext) -> Iterator[Spot]:

@@ -36,7 +36,7 @@ def _nearest(wanted: str) -> str | None:
     if any(sign.isdigit() for sign in wanted):
         names, least = list(rules_by_id()), 0.4
     else:
-        names, least = sorted({rule.family.value for rule in all_rules()}), 0.6
+        names, least = sorted({rule.family for rule in all_rules()}), 0.6
     likeness = {name: difflib.SequenceMatcher(None, name, wanted).ratio() for name in names}
     nearest = min(names, key=lambda name: (-likeness[name], name))  # of those equally near the first
     return nearest if likeness[nearest] >= least else None

@@ -1,16 +1,19 @@
 import json
 from collections.abc import Callable, Sequence
+from datetime import date
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from audit.errors import UsageError
+from audit.gates import Gates
 from audit.parts.document import PlanDocument
 from audit.parts.merge import merge_files
 from audit.report.document import Part, Report
 from audit.results import Outcome, Result, Subject, SubjectKind
 from audit.score import Verdict
+from audit.waivers import IN_NO_PART, Day, Waiver, waive
 
 MakePlan = Callable[..., PlanDocument]
 MakeReport = Callable[..., Report]
@@ -35,6 +38,10 @@ def make_part(plan: PlanDocument, make_report: MakeReport, make_result: MakeResu
             for group in groups
             for each in plan.groups[group]
         ]
+        by = Day(day=more.pop("day", date(2026, 11, 26)), origin="clock")
+        if declared := more.pop("declared", ()):
+            results, more["waivers"] = waive(results, declared, by, absent=IN_NO_PART)
+            more["waivers_by"] = by
         checks = tuple(plan.by_check[name] for name in sorted({result.check for result in results}))
         part = Part(plan=plan.digest, label=name, groups=tuple(groups))
         report = make_report(results, **{"checks": checks, "part": part, "partial_reason": "part"} | more)
@@ -133,3 +140,40 @@ def test_a_result_left_out_is_noticed_where_the_check_has_others(
     (tmp_path / "short.json").write_text(report.model_dump_json())
     with pytest.raises(UsageError, match=r"short\.json: holds no result of area\.check_0 on model_2"):
         merge_files(plan, [tmp_path / "short.json"])
+
+
+def waiver(plan: PlanDocument, group: int, **changes: Any) -> Waiver:
+    """Return a waiver of the first check of a group, on its subject."""
+    first = next(iter(plan.groups[groups(plan, group)[0]]))
+    given = {"check": first.check, "subject": first.subject.name, "owner": "Ada", "reason": "r"}
+    return Waiver(**given | {"expires": date(2027, 1, 31)} | changes)
+
+
+def test_waivers_of_the_parts_are_those_of_the_whole(plan: PlanDocument, make_part: MakePart) -> None:
+    declared = [waiver(plan, 0), waiver(plan, 1)]
+    failing = declared[0].subject
+    first = make_part("first", groups(plan, 0), declared=declared, **{failing: Outcome.FAILED})
+    second = make_part("second", groups(plan, 1, 2), declared=declared)
+    whole = merge_files(plan, [first, second])
+    assert [(row.subject, row.state) for row in whole.waivers] == [
+        (failing, "in force"),
+        (declared[1].subject, "unused"),
+    ]
+    assert whole.verdict is Verdict.READY_WITH_WAIVERS
+    later = make_part("later", groups(plan, 1, 2), declared=declared, day=date(2027, 2, 1))
+    expired = merge_files(plan, [first, later])
+    assert (expired.verdict, expired.waivers[0].state) == (Verdict.NOT_READY, "expired")
+
+
+def test_gates_of_the_parts_are_those_of_the_whole(plan: PlanDocument, make_part: MakePart) -> None:
+    gates = Gates(judged=("absent",))
+    paths = [make_part(f"part_{n}", groups(plan, *numbers), gates=gates) for n, numbers in enumerate([(0,), (1, 2)])]
+    assert [gate.gate for gate in merge_files(plan, paths).missed_gates] == ["judged"]
+
+
+@pytest.mark.parametrize("kind", ["gates", "waivers"])
+def test_parts_under_other_gates_or_waivers_are_refused(plan: PlanDocument, make_part: MakePart, kind: str) -> None:
+    other = {"gates": {"gates": Gates(min_score=1)}, "waivers": {"declared": [waiver(plan, 0)]}}[kind]
+    paths = [make_part("first", groups(plan, 0)), make_part("second", groups(plan, 1, 2), **other)]
+    with pytest.raises(UsageError, match=r"second\.json: other gates or waivers than .*first\.json"):
+        merge_files(plan, paths)

@@ -5,9 +5,12 @@ To add one, write the file and name it in `MODEL_CHECKS` or in `DATA_CHECKS`.
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cache
 
 from audit.judgement import Judgement
 from audit.plan import Run
+from audit.plugin_checks import check_in
+from audit.plugins import SMOKE_CHECKS, Loaded, loaded, values
 from audit.results import Check
 from validation.smoke.checks import (
     accumulation,
@@ -107,3 +110,24 @@ DATA_CHECKS = tuple(
 
 # Carried out for all models by one process, beside the others: it loads torch's compiler.
 CAPTURING = {module.CHECK: module.judge for module in (compiled, exported)}
+
+
+@cache
+def plugged_checks() -> tuple[Loaded[ModelCheck], ...]:
+    """Return the checks of plug-ins, and why some could not be loaded."""
+    taken = [each.check.id for each in MODEL_CHECKS] + [each.check.id for each in DATA_CHECKS]
+
+    def read(module: object) -> ModelCheck:
+        check, judge = check_in(module, "smoke", taken)
+        requires = getattr(module, "REQUIRES", None)
+        if not isinstance(requires, tuple) or not all(isinstance(each, str) for each in requires):
+            raise ValueError("the module must have REQUIRES, a tuple of the ids of checks that must have passed")
+        taken.append(check.id)
+        return ModelCheck(check=check, requires=requires, judge=judge)
+
+    return loaded(SMOKE_CHECKS, read)
+
+
+def all_model_checks() -> tuple[ModelCheck, ...]:
+    """Return our own and those of plug-ins."""
+    return (*MODEL_CHECKS, *values(plugged_checks()))

@@ -1,0 +1,92 @@
+"""The specs module that `init` writes: everything in it is a comment until its owner has decided.
+
+An empty MODELS would say that the package has no models, and an entry with guessed inputs that they are right.
+"""
+
+import json
+import re
+import shlex
+from collections.abc import Sequence
+
+from audit.report.text import one_line
+from audit.static.inventory import InventoryItem, InventoryKind, Signature
+
+_MOST_LISTED = 40
+_HEAD = '''"""How the models and the attention of {package} are built and fed, and what they promise.
+
+Read by `astrobio-audit smoke`, `attention`, `train` and `readiness` as soon as `specs` in the configuration names this
+module. Nothing is declared yet: each line that begins with a number sign and a space is Python without these two. Keep
+the entries that are to be audited, and fill in the dots.
+"""
+'''
+
+
+def specs_text(package: str, items: Sequence[InventoryItem]) -> str:
+    """Return the module for a package in which the inventory has found `items`."""
+    items = [item for item in items if all(part.isidentifier() for part in item.module.split("."))]
+    attention = [item for item in items if item.kind is InventoryKind.ATTENTION]
+    places = {(item.path, item.qualname) for item in attention}
+    models = [item for item in items if item.kind is InventoryKind.MODEL and (item.path, item.qualname) not in places]
+    code = [*_imports(models), "", *_models(package, models), *_attention(attention)]
+    return _HEAD.format(package=package) + "\n" + "".join(f"# {line}".rstrip() + "\n" for line in code)
+
+
+def _imports(models: Sequence[InventoryItem]) -> list[str]:
+    modules = sorted({item.module for item in models[:_MOST_LISTED] if item.module})
+    return ["import torch", "", *(f"import {module}" for module in modules)]
+
+
+def _models(package: str, models: Sequence[InventoryItem]) -> list[str]:
+    lines = ["MODELS: dict[str, dict[str, object]] = {"]
+    taken: set[str] = set()
+    for item in models[:_MOST_LISTED]:
+        lines += _model(item, _name(item, taken))
+    if not models:
+        lines += [f"    # No class of {package} was found to derive from torch.nn.Module."]
+    if len(models) > _MOST_LISTED:
+        lines += [f"    # {len(models) - _MOST_LISTED} more classes derive from torch.nn.Module; see the inventory."]
+    return [*lines, "}"]
+
+
+def _model(item: InventoryItem, name: str) -> list[str]:
+    needed = _required(item.constructor)
+    fed = _required(item.forward) or ["..."]
+    inputs = ", ".join(f"{json.dumps(each)}: torch.randn(batch_size, ..., generator=generator)" for each in fed)
+    return [
+        f"    {json.dumps(name)}: {{  # {one_line(item.path)}:{item.line}",
+        f'        "class": "{item.module}:{item.qualname}",',
+        f'        "build": lambda: {item.module}.{item.qualname}({", ".join(f"{each}=..." for each in needed)}),',
+        f'        "inputs": lambda batch_size, generator: {{{inputs}}},',
+        '        "loss": lambda output, inputs: output.square().mean(),',
+        "    },",
+    ]
+
+
+def _required(signature: Signature | None) -> list[str]:
+    parameters = signature.parameters if signature else ()
+    return [each.name for each in parameters if each.default is None and not each.kind.startswith("var_")]
+
+
+def _name(item: InventoryItem, taken: set[str]) -> str:
+    base = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", item.qualname).replace(".", "_").lower()
+    name, number = base, 1
+    while name in taken:
+        number += 1
+        name = f"{base}_{number}"
+    taken.add(name)
+    return name
+
+
+def _place(item: InventoryItem) -> str:
+    return one_line(shlex.quote(f"{item.path}::{item.qualname}"), limit=None)
+
+
+def _attention(attention: Sequence[InventoryItem]) -> list[str]:
+    lines = ["ATTENTION: dict[str, dict[str, object]] = {"]
+    for item in attention[:_MOST_LISTED]:
+        lines.append(f"    # Printed, with the functions it needs, by: astrobio-audit spec {_place(item)}")
+    if not attention:
+        lines.append("    # No class or function was found to compute attention; empty, this says that there is none.")
+    if len(attention) > _MOST_LISTED:
+        lines += [f"    # {len(attention) - _MOST_LISTED} more compute attention; see the inventory."]
+    return [*lines, "}"]
