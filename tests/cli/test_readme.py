@@ -9,6 +9,12 @@ from pathlib import Path
 
 import pytest
 
+from audit.attention.contract import Contract
+from audit.claims import Accuracy, MemoryRatio, Metric, Needs, Published, SpeedRatio
+from audit.probe import spec_keys
+from audit.probe.training import entries
+from audit.target import Settings
+
 Run = Callable[..., subprocess.CompletedProcess[str]]
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text()
@@ -95,6 +101,22 @@ def test_every_make_target_of_the_pages_exists() -> None:
 @pytest.mark.parametrize(("name", "value", "file"), CONSTANTS)
 def test_a_constant_on_the_page_of_bounds_is_that_of_the_code(name: str, value: str, file: str) -> None:
     assert getattr(importlib.import_module(file.replace("/", ".")), name) == float(value)
+
+
+@pytest.mark.parametrize(
+    ("page", "keys"),
+    [
+        ("quick-start", set(Settings.model_fields)),
+        ("writing-specs", set(Contract.model_fields)),
+        ("writing-specs", {"class", "build", "inputs", "loss", *spec_keys.MODEL_KEYS}),
+        ("writing-specs", {*spec_keys.DATA_KEYS, *entries.KNOWN}),
+        ("validation", {key for kind in (SpeedRatio, MemoryRatio, Accuracy, Metric) for key in kind.model_fields}),
+        ("validation", {*Needs.model_fields, *Published.model_fields}),
+    ],
+)
+def test_every_key_that_can_be_written_is_on_its_page(page: str, keys: set[str]) -> None:
+    named = set(re.findall(r"`(\w+)(?:\([\w, ]*\))?`", PAGES[ROOT / "docs" / f"{page}.md"]))
+    assert keys - named == set()
 
 
 @pytest.mark.slow
