@@ -79,12 +79,13 @@ def test_the_checks_are_found_in_the_code() -> None:
 
 
 # What cannot be built without specs is an error: a guess that fails says nothing of the mechanism. Both outcomes are
-# tested in tests/cli/test_attention_named.py.
+# tested in tests/cli/test_attention_named.py and in tests/validation/smoke/test_without_specs.py.
 # Forms of masks and arguments are those of what was found: specs choose one. See
 # tests/audit/attention/test_forms_of_calls.py.
 # A stand-in is compared with its library on a GPU; tests/audit/attention/test_agreement.py has libraries of its own.
 NEVER_FAILS = {
     "attention.built", "attention.mask_forms", "attention.arguments_used", "attention.standin_agreement",
+    "smoke.guessed",
 }  # fmt: skip
 # These have packages of their own in the tests of each part of the validation, where each is seen with all outcomes.
 SEEN_THERE = {
@@ -99,6 +100,14 @@ SEEN_THERE = {
         "command_disk_full", "command_killed", "command_nan", "command_ranks", "command_repeats", "command_resumes",
         "declared", "gpus", "learns", "memory", "ranks", "resume", "run", "speed", "trainer_declared", "twin",
     ),
+    "documents": ("commands_parse", "commands_run", "figures_backed", "links_lead", "own_commands_parse"),
+    "infrastructure": (
+        "commands_exist", "container_builds", "container_files", "entry_points", "hooks_exist", "scripts_parse",
+        "workflows_parse",
+    ),
+    "checkpoints": ("constant", "finite", "fits_model", "layout", "pickled_names", "whole"),
+    "data": ("fetched", "well_formed"),
+    "security": ("pinned", "rules_hold", "secrets"),
     "claims": ("accuracy", "memory_ratio", "metric", "speed_ratio"),
     "tests": ("mutation",),
     "selftest": ("mutation",),

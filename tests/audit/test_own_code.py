@@ -24,7 +24,7 @@ CHECK = Check(id="area.counted", title="t", proves="p", defect="d", severity=Sev
 
 def plan(collected):
     subject = Subject(kind=SubjectKind.PACKAGE, module="zoo")
-    return (Group(subject=subject, planned=(PlannedCheck(check=CHECK, subject=subject, judge=judge),)),)
+    return (Group(subject=subject, planned=(PlannedCheck(check=CHECK, subject=subject, judge=judge),), is_kept=True),)
 """
 JUDGES = """
 from audit.judgement import Measured, judged

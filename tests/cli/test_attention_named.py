@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from ..slow_cases import slow
+
 Run = Callable[..., subprocess.CompletedProcess[str]]
 
 MODEL = """
@@ -67,6 +69,7 @@ def test_a_class_is_built_and_judged_without_specs(run: Run, file: Path) -> None
     assert not [each for each in found.values() if each["outcome"] in ("failed", "error")]
 
 
+@pytest.mark.slow
 def test_a_defect_is_found_and_the_result_says_how_to_repeat_it(run: Run, file: Path) -> None:
     done = run("attention", "layers.py::Overwrites", "--json", cwd=file.parent)
     assert done.returncode == 1, done.stderr
@@ -108,7 +111,7 @@ def test_a_name_that_names_nothing_is_one_line_and_exit_code_2(
     assert done.stderr.count("\n") == 1
 
 
-@pytest.mark.parametrize("ending", ["os._exit(0)", "os._exit(2)", "os.abort()"])
+@pytest.mark.parametrize("ending", ["os._exit(0)", *slow("os._exit(2)", "os.abort()")])
 @pytest.mark.parametrize("form", ["import os\n{ending}\n{model}", "import os\n{model}\n{ending}\n"])
 def test_a_file_that_ends_the_process_leaves_a_spec_unfinished(run: Run, file: Path, ending: str, form: str) -> None:
     file.write_text(form.format(ending=ending, model=MODEL))
@@ -147,6 +150,7 @@ def test_the_printed_spec_is_one_that_the_audit_accepts(run: Run, file: Path) ->
     assert "failed" not in outcomes.values()
 
 
+@pytest.mark.slow
 def test_a_spec_of_what_cannot_be_built_leaves_the_rest_to_the_user(run: Run, file: Path) -> None:
     done = run("spec", "layers.py::Unbuildable", cwd=file.parent)
     assert done.returncode == 1

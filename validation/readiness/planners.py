@@ -29,14 +29,14 @@ def release_planners(
     from validation.claims.plan import plan_released_claims
     from validation.mutation.release import plan_tests
     from validation.readiness.areas import plan_areas
-    from validation.smoke.plan import plan_smoke
+    from validation.smoke.running import plan_with_or_without_specs
     from validation.training.plan import planner_of
     from validation.training.settings import BRIEF, TrainingSettings
 
     return [
         plan_static,
         plan_rules,
-        plan_smoke,
+        plan_with_or_without_specs,
         plan_attention,
         planner_of(TrainingSettings() if slow else BRIEF),
         functools.partial(plan_released_claims, slow=slow),

@@ -124,6 +124,7 @@ def test_without_a_gpu_nothing_was_compared(tmp_path: Path) -> None:
     assert str(found.reason).startswith("no CUDA device: the stand-in for flash_attn was not compared")
 
 
+@pytest.mark.slow
 def test_torch_itself_agrees_with_the_stand_in_for_flex_attention(tmp_path: Path) -> None:
     with run_with(tmp_path, {}) as run:
         (found,) = compared("flex_attention", run)

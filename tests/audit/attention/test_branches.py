@@ -318,6 +318,7 @@ def test_a_function_in_its_own_words_must_join_them(tmp_path: Path) -> None:
     assert "together with is_causal" in str(found.reason)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("before", "after"),
     [
@@ -378,6 +379,7 @@ class Attention(nn.Module):
 """
 
 
+@pytest.mark.slow
 def test_a_window_that_a_model_puts_into_its_mask_is_not_declared_by_one_branch(tmp_path: Path) -> None:
     (found,) = judged(tmp_path, WINDOW_OF_THE_MODEL, "Attention")
     assert found.outcome is Outcome.SKIPPED, found  # for it has no flex attention, which its configuration may choose
@@ -419,6 +421,7 @@ def test_kernels_agree_to_the_rounding_of_what_they_are_given(tmp_path: Path) ->
     assert "SDPA's math kernel" in found.measured.origin
 
 
+@pytest.mark.slow
 def test_another_function_is_found_beside_kernels_that_round(tmp_path: Path) -> None:
     found = outcome_of(tmp_path, HEAD.replace("is_causal = True", "use_fused = True") + ROUNDS.replace(*OTHERWISE))
     assert found.outcome is Outcome.FAILED, found

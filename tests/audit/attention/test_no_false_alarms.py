@@ -39,6 +39,7 @@ def test_passes_under_every_seed(styles: Any, name: str, seeds: Iterable[int]) -
     assert reasons == []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", MODULES)
 def test_modules_are_judged_and_not_excused(styles: Any, name: str) -> None:
     judgements = styles.judge(name)

@@ -133,6 +133,7 @@ def test_one_that_lasts_is_left_alone_until_the_end(make: Callable[..., Probe], 
     assert lasting._process is None
 
 
+@pytest.mark.slow
 def test_another_environment_has_another_template(
     make: Callable[..., Probe], tell: Tell, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -220,6 +221,7 @@ def test_after_the_end_of_a_template_processes_start_nevertheless(
     assert tell(probe, "1 + 1") == "2"
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("no_templates")
 def test_a_template_that_ends_unseen_is_a_plain_start(
     make: Callable[..., Probe], tell: Tell, monkeypatch: pytest.MonkeyPatch
@@ -277,6 +279,7 @@ def test_processes_that_start_at_once_have_one_template(make: Callable[..., Prob
     assert len({template_of(probe) for probe in probes}) == 1
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("no_templates")
 def test_the_least_recent_template_ends_once_its_forks_have(
     make: Callable[..., Probe], tell: Tell, monkeypatch: pytest.MonkeyPatch, is_gone: Callable[[int], bool]

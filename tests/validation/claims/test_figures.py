@@ -75,6 +75,7 @@ def test_a_figure_that_is_not_finite_refutes(measured: Measure) -> None:
     assert measured(metric("not_finite", "at_least = 0.5")).outcome == "failed"
 
 
+@pytest.mark.slow
 def test_a_callable_without_an_end_costs_the_time_of_its_claim(measured: Measure) -> None:
     found = measured(metric("endless", "at_least = 0.5\ntimeout_s = 1.0"))
     assert found.outcome == "error"
@@ -100,6 +101,7 @@ def test_the_file_that_a_command_writes_is_read_and_its_folder_removed(measured:
     assert set(Path(tempfile.gettempdir()).glob("astrobio-audit-claim-*")) <= before
 
 
+@pytest.mark.slow
 def test_a_command_tells_an_accuracy_with_its_samples(measured: Measure) -> None:
     keys = f'kind = "accuracy"\n{COMMAND}\nfigure = "figures.accuracy"\nsamples = "figures.samples"\nat_least = 0.96'
     found = measured(keys)
@@ -107,6 +109,7 @@ def test_a_command_tells_an_accuracy_with_its_samples(measured: Measure) -> None
     assert found.evidence.series[0].y == pytest.approx((0.969310, 0.987016), abs=1e-6)
 
 
+@pytest.mark.slow
 def test_a_share_that_its_samples_cannot_give_is_an_error(measured: Measure) -> None:
     keys = f'kind = "accuracy"\n{COMMAND}\nfigure = "figures.odd"\nsamples = "figures.samples"\nat_least = 0.96'
     assert "is no number of samples" in (measured(keys).reason or "")
@@ -116,8 +119,8 @@ def test_a_share_that_its_samples_cannot_give_is_an_error(measured: Measure) -> 
     ("keys", "words"),
     [
         ('figure = "figures.loss"', "figures.loss is not in what the command wrote"),
-        ('figure = "figures"', "not a number"),
-        ('figure = "loss"\nfigure_file = "elsewhere.json"', "No such file"),
+        pytest.param('figure = "figures"', "not a number", marks=pytest.mark.slow),
+        pytest.param('figure = "loss"\nfigure_file = "elsewhere.json"', "No such file", marks=pytest.mark.slow),
     ],
 )
 def test_a_figure_that_a_command_does_not_write_is_an_error(measured: Measure, keys: str, words: str) -> None:

@@ -20,6 +20,7 @@ from validation.smoke.checks import (
     tied_weights,
 )
 
+from ...slow_cases import slow_unless
 from .written import Model, results_of_models
 
 pytestmark = pytest.mark.timeout(900)  # the first test waits for a run over all models
@@ -330,9 +331,17 @@ def results(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], dict[st
     return of
 
 
+# Each check has a run of its own over its models; all together take a minute.
+QUICK = {"smoke.registered", "smoke.initialisation", "smoke.strict_loading"}
+
+
 @pytest.mark.parametrize(
     ("check", "name", "outcome", "reason"),
-    [(check, name, outcome, reason) for check, cases in CASES.items() for name, _, outcome, reason in cases],
+    [
+        pytest.param(check, name, outcome, reason, marks=[] if check in QUICK else pytest.mark.slow)
+        for check, cases in CASES.items()
+        for name, _, outcome, reason in cases
+    ],
 )
 def test_a_model_is_judged_as_it_is(results: Results, check: str, name: str, outcome: str, reason: str) -> None:
     result = results(check)[name]
@@ -349,7 +358,7 @@ def test_a_check_is_seen_passing_failing_and_unable_to_judge(check: str) -> None
     assert outcomes & {ERROR, SKIPPED}
 
 
-@pytest.mark.parametrize("check", CASES)
+@pytest.mark.parametrize("check", slow_unless(QUICK, CASES))
 def test_a_pass_says_where_its_bound_comes_from(results: Results, check: str) -> None:
     passes = [result for result in results(check).values() if result.outcome == PASSED]
     assert passes
@@ -362,6 +371,7 @@ def test_how_memory_grew_is_kept_as_a_curve(results: Results) -> None:
     assert list(alive.y) == sorted(set(alive.y))
 
 
+@pytest.mark.slow
 def test_a_deep_copy_alone_counts_of_what_torch_does_not_pickle(results: Results) -> None:
     result = results(copies.CHECK.id)["parametrized"]
     assert "torch pickles no parametrized modules" in (result.evidence.bound_origin or "")

@@ -167,6 +167,7 @@ def test_what_cannot_be_built_is_an_error_with_a_hint(named: tuple[int, Outcomes
     assert set(outcomes.values()) == {"error", "skipped"}
 
 
+@pytest.mark.slow
 def test_a_result_says_how_to_repeat_it(
     named: tuple[int, Outcomes], folder: Path, smoke: Callable[..., subprocess.CompletedProcess[str]]
 ) -> None:

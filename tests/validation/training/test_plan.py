@@ -44,6 +44,7 @@ def test_an_empty_training_says_that_nothing_is_trained(trained: Trained, usual_
     assert found["train.trainer_declared", "zoo"][0] is Outcome.NOT_APPLICABLE
 
 
+@pytest.mark.slow
 def test_an_entry_without_a_command_is_trained_in_our_loop_alone(trained: Trained, usual_specs: str) -> None:
     specs = usual_specs + "del TRAINING['right_trainer']['command']\nTRAINING = {'t': TRAINING['right_trainer']}\n"
     found = outcomes(trained(subjects=["t"], only=["train.run", FIRST_OF_COMMAND], specs=specs, steps=12))
@@ -97,6 +98,7 @@ def test_a_brief_run_leaves_out_what_is_long_and_says_what_runs_it(trained: Trai
     assert left_out.evidence.reproduce == "astrobio-audit train --only train.command_resumes --subject t --seed 0"
 
 
+@pytest.mark.slow
 def test_a_brief_run_trains_models_only_where_no_training_is_declared(trained: Trained, usual_specs: str) -> None:
     one = "MODELS = {'Right': MODELS['Right']}\n"
     few = {"only": ["train.run"], "steps": 12, "brief": True}

@@ -58,6 +58,7 @@ def test_another_text_is_read_in_time(tmp_path: Path, name: str) -> None:
     assert all("internal error" not in (each.reason or "") for each in report.results)
 
 
+@pytest.mark.slow
 def test_scripts_of_a_project_without_end_are_looked_up_to_a_limit(tmp_path: Path) -> None:
     scripts = "".join(f'c{number} = "zoo.gone:main"\n' for number in range(20_000))
     table = f'[project]\nname = "zoo"\nversion = "1"\n[project.scripts]\n{scripts}{SETTINGS}'
