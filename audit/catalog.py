@@ -20,6 +20,10 @@ HOW_TO_DECLARE = (
     f"write a module that defines MODELS and ATTENTION and name it as `specs` in {TABLE}; "
     "see 'Your own package' in the README"
 )
+HOW_TO_DECLARE_TRAINING = (
+    "declare under TRAINING in the specs what trains, or TRAINING = {} where nothing is to be trained; "
+    "see docs/writing-specs.md"
+)
 
 
 class Padding(Frozen):

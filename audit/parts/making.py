@@ -101,5 +101,10 @@ def refuse_another(written: PlanDocument, now: PlanDocument) -> None:
     if written.digest == now.digest:
         return
     first, *more = [*differences(written, now), "the order of the checks, or what is known of a subject, differs"]
+    hint = (
+        ", with plan and parts where git ignores them"
+        if written.planned_from.dirty is False and now.planned_from.dirty
+        else ""
+    )
     added = f" ({len(more) - 1} more differences)" if len(more) > 1 else ""
-    raise UsageError(f"the plan is not that of this target: {first}{added}; make the plan again")
+    raise UsageError(f"the plan is not that of this target: {first}{added}; make the plan again{hint}")

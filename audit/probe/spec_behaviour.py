@@ -1,5 +1,6 @@
 """The keys of an entry of MODELS that say how the model behaves: what is random, hidden, compiled, exported."""
 
+import difflib
 from collections.abc import Mapping
 
 KEYS = (
@@ -57,7 +58,10 @@ def _listed(padding: object) -> list[object]:
 
 
 def _padding_problem(padding: object) -> str | None:
-    if not isinstance(padding, Mapping) or not {"mask", "content"} <= padding.keys() <= _PADDING:
+    if isinstance(padding, Mapping) and (unknown := [key for key in padding if key not in _PADDING]):
+        near = difflib.get_close_matches(str(unknown[0]), _PADDING, n=1)
+        return f"in 'padding', unknown key {unknown[0]!r}" + (f" (did you mean {near[0]!r}?)" if near else "")
+    if not isinstance(padding, Mapping) or not {"mask", "content"} <= padding.keys():
         return "'padding' must be a dict of 'mask' and 'content', perhaps 'axis' and 'keeps', or a list of such"
     content = padding["content"]
     if not isinstance(padding["mask"], str) or not isinstance(content, list | tuple) or not content:

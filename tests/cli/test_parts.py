@@ -60,6 +60,7 @@ def test_a_target_that_has_changed_is_refused(planned: Path, run: Run) -> None:
     told = run("run", PLAN, cwd=planned)
     assert (told.returncode, told.stdout) == (2, "")
     assert told.stderr.startswith("astrobio-audit: the plan is not that of this target: whether files differ")
+    assert told.stderr.endswith("; make the plan again, with plan and parts where git ignores them\n")
     assert told.stderr.count("\n") == 1
 
 

@@ -16,6 +16,7 @@ from audit.gateway import TargetRaised
 from audit.plan import Run
 from audit.results import Result
 
+_LATE = "masked keys lose their weight after the softmax, which has counted them: the others' weights stay as they were"
 _QUERIES_HIDDEN = "with a mask, masked queries change, and no key is left out"
 
 
@@ -29,6 +30,7 @@ def of_mask(subject: AttentionSubject, run: Run, failed: Mapping[str, Result]) -
     changes = change_by_mask(subject, run, whole, masked, mask[0])
     words = {
         Change.NOTHING: ("mask_ignored", "the weights with a mask are those without one"),
+        Change.LATE: ("mask_ignored", _LATE),
         Change.INVERTED: ("mask_inverted", "with a mask, masked keys have all the weight"),
         Change.FACTOR: ("mask_added", "with a mask, the weights of masked keys change by a factor of e"),
         Change.QUERIES: ("mask_axis", _QUERIES_HIDDEN),

@@ -20,6 +20,7 @@ class Change(Enum):
 
     NOTHING = "no weight changes"
     HIDDEN = "masked keys have no weight"
+    LATE = "masked keys have no weight, and the weights of the others are those that they have beside them"
     INVERTED = "kept keys have no weight"
     FACTOR = "the weights of masked keys change by a factor of e against the others"
     QUERIES = "the weights of some queries change, and no key is left out"
@@ -59,7 +60,10 @@ def change_by_mask(subject: AttentionSubject, run: Run, whole: Case, masked: Cas
         return None
     rows = after[reaching]
     if float(rows[..., ~kept].abs().max()) <= _SAME:
-        return Change.HIDDEN
+        # Where weights do not sum to one, those of the others need not change.
+        shared = float((before[reaching].sum(dim=-1) - 1).abs().max()) <= _SAME * len(kept)
+        same = float((rows - before[reaching])[..., kept].abs().max()) <= _SAME
+        return Change.LATE if shared and same else Change.HIDDEN
     if float(rows[..., kept].abs().max()) <= _SAME:
         return Change.INVERTED
     changed = (after - before).abs().amax(dim=-1) > _SAME  # (heads, queries)

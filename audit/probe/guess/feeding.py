@@ -106,7 +106,9 @@ def _taken_by(leaf: nn.Module) -> list[Recipe]:
                 for channels in (1, 3)
                 if channels * side * side == leaf.in_features
             ]
-            return [_normal([length, leaf.in_features]) for length in _LENGTHS[:1]] + flat + images
+            # What takes one number may be given a series of them, to which the model adds the axis of channels.
+            series = [_normal([_LENGTHS[0]])] if leaf.in_features == 1 else []
+            return [_normal([length, leaf.in_features]) for length in _LENGTHS[:1]] + series + flat + images
         case nn.RNNBase():
             return [_normal([_LENGTHS[0], leaf.input_size])]
         case nn.BatchNorm1d() | nn.BatchNorm2d() | nn.BatchNorm3d():

@@ -37,7 +37,8 @@ def register(app: typer.Typer) -> None:
         help="Put the reports on the parts of a plan together, with the verdict when all parts are there. Refuses "
         "parts of another commit or plan, and what two parts hold; what no part holds is an error."
         + examples(
-            "astrobio-audit report merge parts/*.json --plan reports/latest/plan.json --output reports/latest",
+            "astrobio-audit report merge reports/latest/parts/*.json --plan reports/latest/plan.json "
+            "--output reports/latest",
         ),
     )(_merge)
 

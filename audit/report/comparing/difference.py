@@ -224,7 +224,7 @@ def _says(
     counts = [
         f"{len(new_failures)} new {_plural('failure', new_failures)} ({_gating(new_failures)} of them gate a release)",
         f"{len(fixed)} fixed",
-        f"{len(lost)} no longer judged",
+        f"{len(lost)} no longer judged{f' ({_gating(lost)} of them gate a release)' if lost else ''}",
         f"{len(gained)} newly judged",
     ]
     shares = (

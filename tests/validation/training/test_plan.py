@@ -18,7 +18,10 @@ def outcomes(report: Report) -> Mapping[tuple[str, str], tuple[Outcome, str]]:
 
 
 def test_specs_without_training_leave_the_trainer_unjudged(trained: Trained) -> None:
-    found = outcomes(trained(only=[*DECLARED, FIRST_OF_COMMAND], specs="MODELS = {}\n"))
+    report = trained(only=[*DECLARED, FIRST_OF_COMMAND], specs="MODELS = {}\n")
+    [trainer] = [result for result in report.results if result.check == "train.trainer_declared"]
+    assert str(trainer.fix).startswith("declare under TRAINING in the specs what trains")
+    found = outcomes(report)
     assert found["train.declared", "zoo"] == (Outcome.FAILED, "MODELS and TRAINING are empty")
     outcome, reason = found["train.trainer_declared", "zoo"]
     assert outcome is Outcome.ERROR

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from audit.catalog import HOW_TO_DECLARE, Catalog, Section, Undeclared, judge_section, unusable
+from audit.catalog import HOW_TO_DECLARE, HOW_TO_DECLARE_TRAINING, Catalog, Section, Undeclared, judge_section, unusable
 from audit.judgement import Judgement, Measured, error, judged, not_applicable
 from audit.plan import listed
 from audit.results import Check, Comparison, Severity
@@ -55,6 +55,7 @@ def judge_trainer(catalog: Catalog | Undeclared, files: Sequence[str]) -> Judgem
         if not files:
             return not_applicable("no file of the sources trains, and the specs declare no TRAINING")
         return error(
-            f"the specs do not define TRAINING, so what trains is not looked at: {listed(files)}", fix=HOW_TO_DECLARE
+            f"the specs do not define TRAINING, so what trains is not looked at: {listed(files)}",
+            fix=HOW_TO_DECLARE_TRAINING,
         )
     return judge_section(catalog, "training", may_be_empty=True)

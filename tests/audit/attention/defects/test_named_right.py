@@ -126,6 +126,21 @@ WRONG: dict[str, tuple[str, str | None]] = {
 }  # fmt: skip
 
 
+_LATE = edited(
+    APART,
+    f'            scores = scores.{_FILLED}("-inf"))\n        out = scores.softmax(dim=-1) @ v',
+    "            pass\n        weights = scores.softmax(dim=-1)\n"
+    "        if mask is not None:\n            weights = weights.masked_fill(~mask[:, None, None, :], 0.0)\n"
+    "        out = weights @ v",
+)
+_CAUSAL = '        scores = scores.masked_fill(~causal, float("-inf"))\n'
+WRONG["hidden_after_softmax"] = (_LATE, "mask_ignored")
+WRONG["all_seen_hidden_after_softmax"] = (
+    edited(edited(_LATE, _CAUSAL, ""), "Causal multi-head", "Multi-head"),
+    "mask_ignored",
+)
+
+
 class Concluded:
     """What was found of each text."""
 

@@ -77,6 +77,9 @@ def test_the_paragraph_says_whether_it_got_better_and_by_what(compare: Compare) 
         "1 fixed, 0 no longer judged, 0 newly judged; the score was 0 % and is 100 %, the coverage was 100 % and is "
         "100 %."
     )
+    lost = compare({"m": F, "n": P}, {"m": P, "n": N}).says
+    assert lost.startswith("The release got worse")
+    assert "1 fixed, 1 no longer judged (1 of them gate a release), 0 newly judged" in lost
     assert compare({"m": P}, {"m": F}).says.startswith("The release got worse: the verdict was ready and is not ready")
     assert compare({"m": P}, {"m": P}).says.startswith("The release is neither better nor worse: ")
 

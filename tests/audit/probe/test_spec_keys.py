@@ -1,0 +1,22 @@
+"""What is said of the keys of an entry that cannot be used."""
+
+import pytest
+
+from audit.probe.spec_keys import model_problem
+
+MASKED = {"mask": "mask", "content": ["x"], "axis": 1}
+
+
+@pytest.mark.parametrize(
+    ("padding", "said"),
+    [
+        (MASKED | {"keeps": True}, None),
+        ([MASKED, MASKED | {"keeps": False}], None),
+        (MASKED | {"keep": True}, "in 'padding', unknown key 'keep' (did you mean 'keeps'?)"),
+        (MASKED | {"zzz": True}, "in 'padding', unknown key 'zzz'"),
+        ({"mask": "mask"}, "'padding' must be a dict of 'mask' and 'content', perhaps 'axis' and 'keeps', or a list"),
+    ],
+)
+def test_a_wrong_key_of_padding_is_named_with_the_nearest(padding: object, said: str | None) -> None:
+    problem = model_problem({"padding": padding})
+    assert problem is None if said is None else str(problem).startswith(said)
