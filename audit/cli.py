@@ -123,6 +123,7 @@ def _add_commands_of(plugin: object) -> None:
     taken = [name for name in names if names.count(name) > 1]
     if taken:
         raise ValueError(f"there is a command {taken[0]} already")
+    typer.main.get_command(app)  # raises where a command's parameters are of kinds that no command line can give
 
 
 def _leave(message: str, code: int) -> NoReturn:

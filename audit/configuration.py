@@ -1,5 +1,6 @@
 """Reads `[tool.astrobio-audit]` from the target's `pyproject.toml`, or a file in its place, and says what is wrong."""
 
+import codecs
 import difflib
 import stat
 import tomllib
@@ -61,7 +62,10 @@ def _table_in(document: Mapping[str, object], path: Path) -> Mapping[str, object
 
 def _document(path: Path) -> dict[str, object]:
     try:
-        return tomllib.loads(_content(path).decode())
+        content = _content(path)
+        if content.startswith(codecs.BOM_UTF8):
+            raise UsageError(f"{path}: begins with a byte order mark, which TOML does not allow; save it without one")
+        return tomllib.loads(content.decode())
     except FileNotFoundError:
         raise
     except UnicodeDecodeError as error:

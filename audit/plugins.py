@@ -4,10 +4,12 @@ A plug-in that does not load costs itself and nothing else: a command is told of
 have checked with it becomes a check that could not be carried out.
 """
 
+import contextlib
 import hashlib
 import importlib.metadata
 import importlib.util
 import re
+import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -53,10 +55,12 @@ class Plugin:
     def read(self, how: Callable[[object], Found]) -> "Loaded[Found]":
         """Import it and make of it what its kind needs; `how` raises ValueError where it is something else."""
         try:
-            return Loaded(self, how(self.entry.load()), None)
-        except (Exception, SystemExit) as error:  # code of another package, which raises what it likes
-            said = " ".join(str(error).split())
-            told = said if type(error) is ValueError else f"{type(error).__name__}: {said}"
+            with contextlib.redirect_stdout(sys.stderr):  # standard output is the report's, and may be read as JSON
+                return Loaded(self, how(self.entry.load()), None)
+        except KeyboardInterrupt:
+            raise
+        except BaseException as error:  # what skips a test, and a panic of Rust, are no Exception
+            told = _told(error)
             return Loaded(self, None, f"{self} ({self.entry.value}) cannot be loaded: {told}"[:_MOST_TOLD])
 
 
@@ -67,6 +71,14 @@ class Loaded(Generic[Found]):
     plugin: Plugin
     value: Found | None
     problem: str | None
+
+
+def _told(error: BaseException) -> str:
+    try:
+        said = " ".join(str(error).split())
+    except Exception:  # the error's own `__str__`
+        said = "its message cannot be read"
+    return said if type(error) is ValueError else f"{type(error).__name__}: {said}"
 
 
 @cache

@@ -330,7 +330,9 @@ def _find_source(root: Path, configured: str | None, package: str) -> Path:
             raise UsageError(f"package {package!r}: {path} is a link to {path.resolve()}, outside the target {root}")
         return resolved
     tried = " and ".join(str(place) for place in places)
-    raise UsageError(f"package {package!r} not found in {tried}; set `package` or `source`{_candidates(root)}")
+    raise UsageError(
+        f"package {shortened(package)!r} not found in {tried}; set `package` or `source`{_candidates(root)}"
+    )
 
 
 def _candidates(root: Path) -> str:

@@ -209,5 +209,5 @@ def _shown(value: object) -> str:
         return "yes" if value else "no"
     if value is None:
         return "unknown"
-    text = str(value)
+    text = one_line(str(value))
     return shown_digest(text) if text.startswith("sha256:") else text

@@ -49,6 +49,12 @@ def merge_files(plan: PlanDocument, paths: Sequence[Path]) -> Report:
     defects = list(chain.from_iterable(each.report.defects for each in parts))
     if len({defect.id for defect in defects}) != len(defects):
         raise UsageError("two parts name a defect by the same id; they do not belong to one plan")
+    machines = [(machine, each.path) for each in parts for machine in _machines(each).values()]
+    named: dict[str, Path] = {}
+    for machine, path in machines:
+        if machine.name in named:
+            raise UsageError(f"{path}: has a machine {machine.name!r}, and so has {named[machine.name]}; make it again")
+        named[machine.name] = path
     first = parts[0].report
     partial_reason = _partial_reason(plan, parts, held)
     waivers, day = _waivers(parts)
@@ -66,7 +72,7 @@ def merge_files(plan: PlanDocument, paths: Sequence[Path]) -> Report:
         imports=first.imports,
         skipped_trees=first.skipped_trees,
         defects=defects,
-        machines=list(chain.from_iterable(_machines(each).values() for each in parts)),
+        machines=[machine for machine, _ in machines],
         gates=first.gates,
         waivers=rows,
         waivers_by=day,

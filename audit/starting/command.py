@@ -1,12 +1,13 @@
 """The course of `astrobio-audit init`."""
 
+import os
 import tomllib
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 import typer
 
-from audit.configuration import TABLE, read_table
+from audit.configuration import TABLE, read_table, shortened
 from audit.errors import UsageError
 from audit.report.files import replace_content
 from audit.report.text import one_line, plain
@@ -30,6 +31,8 @@ def begin(options: InitOptions) -> None:
         UsageError: the folder, the package or the configuration needs correcting.
         WriteError: a file could not be written; the others named before it were.
     """
+    if options.package is not None:
+        _refuse_no_name(options.package)
     root = Target.load_tree(options.folder).root if options.folder.is_dir() else _refused(options.folder)
     content = _content(root)
     document: Mapping[str, object] = tomllib.loads(content or "")
@@ -50,15 +53,30 @@ def begin(options: InitOptions) -> None:
             typer.echo(f'once the specs are filled in, {TABLE} has to say: specs = "{one_line(specs)}"')
 
 
+def _refuse_no_name(package: str) -> None:
+    if not all(part.isidentifier() for part in package.split(".")):
+        shown = shortened(repr(package))
+        raise UsageError(f"--package: should be a dotted name, as in an import statement, got {shown}")
+
+
 def _refused(folder: Path) -> Path:
     raise UsageError(f"--target {folder}: no such folder; name the folder that holds the package")
 
 
 def _content(root: Path) -> str | None:
-    """Return the pyproject.toml, which has been read without a complaint by now; None where there is none."""
+    """Return the pyproject.toml; None where there is none.
+
+    Raises:
+        UsageError: it cannot be read, or is a link to nothing or out of the project.
+    """
+    path = root / _PYPROJECT
+    if path.is_symlink() and not path.resolve().is_relative_to(root.resolve()):
+        raise UsageError(f"{path}: is a link that leads out of the project; write {TABLE} by hand where it leads")
     try:
-        return (root / _PYPROJECT).read_bytes().decode()
+        return path.read_bytes().decode()
     except FileNotFoundError:
+        if path.is_symlink():
+            raise UsageError(f"{path}: is a link to a file that is not there; mend it or remove it") from None
         return None
 
 
@@ -76,9 +94,9 @@ def _package_place(root: Path, package: str, source: str | None) -> Path:
     for folder in (source,) if source else (".", "src"):
         base = root.joinpath(folder, *package.split("."))
         for place in (base, base.with_suffix(".py")):
-            if place.exists() and place.resolve().is_relative_to(root):
+            if os.path.exists(place) and place.resolve().is_relative_to(root):
                 return root / place.relative_to(root)
-    raise UsageError(f"package {package!r} not found in {root} or {root / 'src'}; pass --package NAME")
+    raise UsageError(f"package {shortened(package)!r} not found in {root} or {root / 'src'}; pass --package NAME")
 
 
 def _new_files(target: Target, place: Path, package: str, specs: str) -> Iterator[NewFile]:
@@ -121,7 +139,8 @@ def _written(
         done = write_new(root / _PYPROJECT, text)
         yield f"written: {_PYPROJECT}" if done else f"left: {_PYPROJECT} exists"
     else:
-        replace_content(root / _PYPROJECT, text.encode(), expected=content.encode())
+        # Where it is a link, it stays one.
+        replace_content((root / _PYPROJECT).resolve(), text.encode(), expected=content.encode())
         yield f"added: {TABLE} to {_PYPROJECT}"
     for file in files:
         name = one_line(file.name, limit=None)
@@ -135,4 +154,4 @@ def _written(
 
 
 def _shown(text: str) -> str:
-    return "\n".join(f"    {line}".rstrip() for line in plain(text.strip("\n")).split("\n"))
+    return "\n".join(f"    {line}".rstrip() for line in plain(text.replace("\r\n", "\n").strip("\n")).split("\n"))

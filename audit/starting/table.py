@@ -44,7 +44,9 @@ def appended(content: str, table: str) -> str:
     Raises:
         UsageError: the file is so written that no table can follow.
     """
-    text = content + ("" if not content or content.endswith("\n") else "\n") + ("\n" if content.strip() else "") + table
+    end = "\r\n" if "\r\n" in content else "\n"
+    table = table.replace("\n", end)
+    text = content + ("" if not content or content.endswith("\n") else end) + (end if content.strip() else "") + table
     try:
         tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:

@@ -174,6 +174,7 @@ def test_a_package_that_looks_for_its_modules_elsewhere_is_left_to_the_import(pr
     ("content", "message"),
     [
         (b"\xff\xfe", "pyproject.toml: not UTF-8 at byte 0; save it as UTF-8"),
+        (b"\xef\xbb\xbf[tool]\n", "pyproject.toml: begins with a byte order mark"),
         (b'[tool.astrobio-audit]\npackage = "\xe9"', "pyproject.toml: not UTF-8 at byte 33"),
         (b"[tool.astrobio-audit", "pyproject.toml: not valid TOML"),
         (b"a = 1\na = 2", "pyproject.toml: not valid TOML"),

@@ -189,3 +189,62 @@ def test_nothing_is_written_through_a_link_that_leads_out(run: Run, small: Small
     assert f"left: {WORKFLOW}: .github is a link that leads out of the project" in done.stdout
     assert list((tmp_path / "elsewhere").iterdir()) == []
     assert not (tmp_path / "absent.py").exists()
+
+
+def test_a_pyproject_that_is_a_link_stays_one_and_the_table_is_where_it_leads(run: Run, small: Small) -> None:
+    root = small(real_dot_toml='[project]\nname = "zoo"\nversion = "1"\n')
+    (root / "pyproject.toml").symlink_to("real.toml")
+    done = run("init", cwd=root)
+    assert done.returncode == 0, done.stderr
+    assert (root / "pyproject.toml").is_symlink()
+    assert tomllib.loads((root / "real.toml").read_text())["tool"]["astrobio-audit"] == {"package": "zoo"}
+
+
+@pytest.mark.parametrize(
+    ("leads_to", "expected"),
+    [("../shared.toml", "is a link that leads out of the project"), ("absent.toml", "a file that is not there")],
+)
+def test_a_pyproject_that_is_another_ones_or_nothing_is_refused(
+    run: Run, small: Small, leads_to: str, expected: str
+) -> None:
+    root = small()
+    (root.parent / "shared.toml").write_text('[project]\nname = "zoo"\nversion = "1"\n')
+    (root / "pyproject.toml").symlink_to(leads_to)
+    before = files_in(root.parent)
+    done = run("init", cwd=root)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert expected in done.stderr
+    assert (root / "pyproject.toml").is_symlink()
+    assert files_in(root.parent) == before
+
+
+def test_the_lines_of_the_table_end_as_those_above_it(run: Run, small: Small) -> None:
+    root = small()
+    (root / "pyproject.toml").write_bytes(b'[project]\r\nname = "zoo"\r\nversion = "1"')
+    shown = run("init", "--dry-run", cwd=root)
+    assert '    package = "zoo"\n' in shown.stdout
+    assert run("init", cwd=root).returncode == 0
+    content = (root / "pyproject.toml").read_bytes()
+    assert content.count(b"\n") == content.count(b"\r\n")
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        (".", "dotted name"),
+        ("..", "dotted name"),
+        ("", "dotted name"),
+        ("/etc", "dotted name"),
+        ("a" * 5000, "not found in"),
+    ],
+    ids=["here", "above", "empty", "elsewhere", "long"],
+)
+def test_a_package_that_is_no_name_is_refused(run: Run, small: Small, name: str, expected: str) -> None:
+    root = small()
+    before = files_in(root)
+    done = run("init", "--package", name, cwd=root)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert expected in done.stderr
+    assert len(done.stderr.splitlines()) == 1
+    assert len(done.stderr) < 1000
+    assert files_in(root) == before

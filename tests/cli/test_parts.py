@@ -68,6 +68,7 @@ def test_a_target_that_has_changed_is_refused(planned: Path, run: Run) -> None:
     ("words", "said"),
     [
         (("--shard", "3/2"), "--shard 3/2: should be i/n"),
+        (("--shard", ""), "--shard : should be i/n"),
         (("--shard", "3/3"), "--shard 3/3: the part is empty"),
         (("--needs", "gpu"), "--needs gpu: the plan has no such check"),
         (("--gateway", "socket=x"), "--gateway socket=x: should be popen"),

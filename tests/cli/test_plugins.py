@@ -179,9 +179,19 @@ BROKEN = {
     "raising": ("audit_example.raising:register", "RuntimeError: not today \ufffd[31m"),
     "leaving": ("audit_example.leaving:register", "SystemExit: 0"),
     "a name that is taken": ("audit_example.taking:register", "there is a command smoke already"),
+    "no Exception": ("audit_example.panicking:register", "PanicException: not today"),
+    "no message": ("audit_example.mute:register", "Mute: its message cannot be read"),
+    "no command line": (
+        "audit_example.unreadable:register",
+        "AssertionError: Typer currently doesn't support Union types",
+    ),
 }
 FILES = {
     "raising.py": "raise RuntimeError('not\\ntoday \\x1b[31m')\n",
+    "panicking.py": "class PanicException(BaseException): pass\n\n\nraise PanicException('not today')\n",
+    "mute.py": "class Mute(Exception):\n    def __str__(self):\n        raise ValueError\n\n\nraise Mute\n",
+    "unreadable.py": "def register(app):\n    app.command(name='fine')(other)\n\n\n"
+    "def other(given: int | str) -> None: pass\n",
     "leaving.py": "import sys\nsys.exit(0)\n",
     "taking.py": "def register(app):\n    app.command(name='fine')(lambda: None)\n    app.command()(smoke)\n\n\n"
     "def smoke():\n    print('taken')\n",
@@ -199,6 +209,21 @@ def test_a_broken_command_is_one_line_and_hides_none_of_ours(
     assert "\n  smoke " in done.stdout
     assert "\n  fine " not in done.stdout
     assert "Import every module" in run("smoke", "--help", env=env).stdout
+
+
+def test_what_it_prints_when_it_is_imported_stays_out_of_a_report(
+    run: Run, project: Project, installed: Installed
+) -> None:
+    files = {
+        "talking.py": "print('imported')\n\n\ndef register(app):\n    print('called')\n",
+        "rule.py": RULE + "print('read')\n    id = 'PRT002'\n",
+    }
+    env = installed(
+        files, commands={"talks": "audit_example.talking:register"}, rules={"PRT002": "audit_example.rule:Other"}
+    )
+    done = run("static", "--json", cwd=project(), env=env)
+    assert json.loads(done.stdout)["command"] == "static"
+    assert set(done.stderr.split()) >= {"imported", "called", "read"}
 
 
 RULE = "from audit_example.print_in_forward import PrintInForward\n\n\nclass Other(PrintInForward):\n    "

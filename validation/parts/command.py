@@ -81,7 +81,7 @@ def run_part(options: RunOptions) -> None:
     form = format_of(options.format, as_json=options.as_json)
     written = read_plan(options.plan)
     asked = written.planned_from
-    shard = read_shard(options.shard) if options.shard else None
+    shard = read_shard(options.shard) if options.shard is not None else None
     gateways = read_gateways(options.gateway or ())
     if asked.command not in COMMANDS:
         raise UsageError(f"{options.plan}: a plan of {one_line(asked.command)!r}, which is not carried out in parts")

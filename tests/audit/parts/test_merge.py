@@ -100,6 +100,13 @@ def test_what_two_parts_hold_is_refused(plan: PlanDocument, make_part: MakePart)
         merge_files(plan, paths)
 
 
+def test_two_parts_that_call_their_machine_alike_are_refused(plan: PlanDocument, make_part: MakePart) -> None:
+    first = make_part("first", groups(plan, 0))
+    second = make_part("second", groups(plan, 1, 2), edit=lambda d: d["part"].update(label="first"))
+    with pytest.raises(UsageError, match=r"second\.json: has a machine 'first', and so has .*first\.json"):
+        merge_files(plan, [first, second])
+
+
 OTHERS: dict[str, tuple[Callable[[dict[str, Any]], object], str]] = {
     "commit": (lambda d: d["provenance"].update(commit="1" * 40), "another commit"),
     "uncommitted changes": (lambda d: d["provenance"].update(dirty=True), "another state of the files"),
