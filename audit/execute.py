@@ -2,12 +2,15 @@
 
 import functools
 import itertools
+import os
 import shlex
+import sys
 import threading
 import time
 import traceback
 from collections.abc import Callable, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from contextlib import suppress
 from queue import SimpleQueue
 
 from audit.gateway import Limits, Probe, ProbeFailure, TargetRaised, templates
@@ -16,6 +19,7 @@ from audit.kept import KeptResults, Known
 from audit.plan import Group, Plan, PlanKey, PlannedCheck, Run
 from audit.raised import describe_failure, describe_raised
 from audit.results import Defect, Outcome, Result, Subject
+from audit.static.environment import site_folders
 from audit.stopping import stop_if_wanted
 from audit.target import Target, available_cores
 
@@ -44,9 +48,25 @@ def open_probe(target: Target, *, side_by_side: int = 1) -> Probe:
 def prepare_forks(target: Target, ahead: Sequence[str]) -> None:
     """Begin to start what forks processes that have imported these modules; returns at once."""
 
-    if target.settings.forks:
+    if target.settings.forks and not _hides_modules(target):
         start = functools.partial(templates.ready, target.python, lambda: True, ahead)
         threading.Thread(target=start, name="audit-prepare", daemon=True).start()
+
+
+def _hides_modules(target: Target) -> bool:
+    """Return whether a file of the target has the name of a module of the interpreter, as `secrets.py`.
+
+    Its processes would import that file in the module's place. What a fork has imported before it begins it would not
+    import again, and what stands in the way of the target's scripts would go unnoticed.
+    """
+    known = set(sys.stdlib_module_names)
+    own = {target.source, target.root}  # among the interpreter's folders where it is installed to be edited
+    for folder in set(site_folders(target.python)) - own:
+        with suppress(OSError):
+            known.update(entry.name.partition(".")[0] for entry in os.scandir(folder))
+    known.discard(target.package.partition(".")[0])
+    found = {entry.name.removesuffix(".py") for folder in own for entry in os.scandir(folder)}
+    return not known.isdisjoint(found)
 
 
 class Execution:
@@ -93,6 +113,7 @@ class Execution:
         # What is measured alone has all threads, as in a run of its own.
         self._undisturbed = open_probe(target) if any(group.alone for group in plan) else None
         self._probes += [self._undisturbed] if self._undisturbed else []
+        self._imports_itself = any(group.ahead for group in plan) and _hides_modules(target)
         self._stopping = threading.Event()
         self._lock = threading.Lock()
         self.results: list[Result] = []
@@ -142,7 +163,7 @@ class Execution:
         probe = undisturbed or self._idle.get()
         try:
             probe.close()  # what one subject does to its process is not done to the next
-            probe.ahead = group.ahead
+            probe.ahead = () if self._imports_itself else group.ahead
             probe.read.forget()
             name = group.subject.name
             run = Run(
