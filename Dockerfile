@@ -5,21 +5,22 @@
 # The project that is audited lies in /work; what it needs beside torch is installed into an image made from this one.
 FROM python:3.12-slim
 ARG DEVICE=cpu
+ARG TORCH_INDEX=
 
 # git tells the commit of what is audited; a C++ compiler is what torch.compile and Triton build with.
 RUN apt-get update \
     && apt-get install --yes --no-install-recommends g++ git \
     && rm -rf /var/lib/apt/lists/*
 
-# torch first: it is large and changes seldom. The default index has it with CUDA, this one of PyTorch without.
+# torch first: it is large and changes seldom. TORCH_INDEX names the index that has the build for the device, where it
+# is not the one that pip is configured for.
 WORKDIR /opt/astrobio-audit
 COPY constraints.txt ./
 RUN case "$DEVICE" in \
-      cpu) index=https://download.pytorch.org/whl/cpu ;; \
-      cuda) index=https://pypi.org/simple ;; \
+      cpu|cuda) ;; \
       *) echo "DEVICE is cpu or cuda, not $DEVICE" >&2; exit 2 ;; \
     esac \
-    && pip install --no-cache-dir --constraint constraints.txt --index-url "$index" --extra-index-url https://pypi.org/simple torch
+    && pip install --no-cache-dir --constraint constraints.txt ${TORCH_INDEX:+--extra-index-url "$TORCH_INDEX"} torch
 
 COPY pyproject.toml README.md LICENSE ./
 COPY astrobio ./astrobio
