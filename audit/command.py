@@ -10,6 +10,8 @@ import typer
 from rich.console import Console
 from rich.text import Text
 
+from audit.errors import UsageError
+from audit.named import Named, read_names
 from audit.options import ElsewhereOptions, Format, Options
 from audit.report.defects import FOLDER, has_reproducers
 from audit.report.document import Report
@@ -21,6 +23,7 @@ from audit.report.terminal import print_report
 from audit.report.text import one_line
 from audit.report.write import file_stem, write_files
 from audit.session import Planner, Request, conduct
+from audit.static.paths import find_root, paths_inside
 from audit.target import Target
 
 
@@ -74,6 +77,75 @@ def run_area(
         quiet=options.quiet,
         output=options.output,
     )
+
+
+def tree_around(
+    named: Sequence[Named],
+    target: Path | None,
+    *,
+    python: Path | None,
+    seed: int | None,
+    workers: int | None,
+    config: Path | None,
+) -> Target:
+    """Return the tree that holds what is named: the target of the flag, else the nearest root.
+
+    Raises:
+        UsageError: the folder, the configuration or the interpreter is missing or malformed.
+    """
+    root = target or find_root([name.path for name in named])
+    return Target.load_tree(root, python=python, seed=seed, workers=workers, config=config)
+
+
+def run_named(
+    options: Options,
+    texts: Sequence[str],
+    *,
+    command: str,
+    planner_of: Callable[[Sequence[Named]], Planner],
+    keeps_results: bool = False,
+    fail_fast: bool = False,
+    one_thread: bool = False,
+    prepared: Callable[[Target], Target] = lambda target: target,
+) -> NoReturn:
+    """Judge what is named, in its tree as `prepared` makes it, and leave with the exit code of the report.
+
+    Raises:
+        UsageError: the options, the names or the configuration need correcting.
+        typer.Exit: always at the end, with the report's exit code.
+    """
+    if options.package:
+        raise UsageError("--package and FILE::NAME are two ways to say what is judged; give one of them")
+    named = read_names(texts)
+    tree = prepared(
+        tree_around(
+            named,
+            options.target,
+            python=options.python,
+            seed=options.seed,
+            workers=options.workers,
+            config=options.config,
+        )
+    )
+    located = [Named(place, name.qualname) for name in named for place in paths_inside(tree.root, [name.path])]
+    request = Request(
+        command=command,
+        planners=[planner_of(located)],
+        only=options.only or (),
+        subjects=options.subject or (),
+        cache=options.cache,
+        keeps_results=keeps_results,
+        one_thread=one_thread,
+        fail_fast=fail_fast,
+    )
+    prepare_output(options)
+    # Every result says how to repeat it, and that is by these names.
+    words = [f"{place.path.relative_to(tree.root).as_posix()}::{place.qualname}" for place in located]
+    limited = tree.limited_to(paths_inside(tree.root, [name.path for name in named])).model_copy(
+        update={"flags": (*words, "--target", ".", *tree.flags)}
+    )
+    report = conduct_shown(limited, request, quiet=options.quiet)
+    deliver(report, form=options.form, quiet=options.quiet, output=options.output)
 
 
 def deliver_from_elsewhere(options: ElsewhereOptions, *, command: str) -> NoReturn:

@@ -1,41 +1,14 @@
-"""Attention mechanisms that are chosen without specs: by `FILE::NAME` on the command line, or all of an inventory."""
+"""What is chosen without specs: by `FILE::NAME` on the command line, or all attention of an inventory."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 from audit.errors import UsageError
+from audit.named import Named
 from audit.session import Collected
 from audit.static.definitions import find_class, find_function
 from audit.static.inventory import InventoryItem, InventoryKind
 
-_MARK = "::"
 _MOST_LISTED = 8
-
-
-@dataclass(frozen=True, slots=True)
-class Named:
-    """A class or function in a file, as the user has named it."""
-
-    path: Path
-    qualname: str
-
-
-def read_names(texts: Sequence[str]) -> list[Named]:
-    """Return what `FILE::NAME` arguments name.
-
-    Raises:
-        UsageError: one has another form.
-    """
-    names = []
-    for text in texts:
-        file, mark, qualname = text.rpartition(_MARK)
-        if not mark or not file or not all(part.isidentifier() for part in qualname.split(".")):
-            raise UsageError(f"{text}: not of the form FILE::NAME, as in model.py::SelfAttention")
-        if not file.endswith(".py"):
-            raise UsageError(f"{file}: not a Python file; name one that ends in .py, as in model.py::SelfAttention")
-        names.append(Named(Path(file), qualname))
-    return names
 
 
 def attention_of(collected: Collected) -> list[InventoryItem]:

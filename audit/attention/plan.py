@@ -6,10 +6,11 @@ from typing import TYPE_CHECKING
 
 from audit.attention.carried import Carried, Span, span_of
 from audit.attention.guessed import guessed_groups
-from audit.attention.named import Named, attention_of, item_named
+from audit.attention.named import attention_of, item_named
 from audit.catalog import Catalog, SpecEntry, judge_section
 from audit.gateway.client import Plain
 from audit.judgement import Judgement, error
+from audit.named import Named
 from audit.plan import Concluded, Group, Plan, PlannedCheck, Run
 from audit.plugin_checks import plugin_checks
 from audit.plugins import PROPERTIES, plugins

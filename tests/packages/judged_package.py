@@ -10,10 +10,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from audit.attention.guessed import guessed_groups
-from audit.attention.named import Named, attention_of, item_named
+from audit.attention.named import attention_of, item_named
 from audit.execute import open_probe
 from audit.gateway import Probe
 from audit.judgement import Judgement
+from audit.named import Named
 from audit.plan import Group, Run
 from audit.results import Outcome
 from audit.session import Collected

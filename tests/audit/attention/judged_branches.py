@@ -6,11 +6,12 @@ from pathlib import Path
 from audit.attention.contract import Contract
 from audit.attention.found import find, source_of
 from audit.attention.guessed import guessed_groups
-from audit.attention.named import Named, item_named
+from audit.attention.named import item_named
 from audit.attention.properties.branches import judge_branches
 from audit.attention.subject import AttentionSubject
 from audit.execute import open_probe
 from audit.judgement import Judgement
+from audit.named import Named
 from audit.plan import Run
 from audit.results import Outcome
 from audit.session import Collected

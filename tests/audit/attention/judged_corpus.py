@@ -5,11 +5,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from audit.attention.guessed import guessed_groups
-from audit.attention.named import Named, item_named
+from audit.attention.named import item_named
 from audit.attention.plan import plan_attention
 from audit.execute import open_probe
 from audit.gateway import Probe
 from audit.judgement import Judgement
+from audit.named import Named
 from audit.plan import Group, Run
 from audit.results import Outcome
 from audit.session import Collected

@@ -7,8 +7,9 @@ import pytest
 
 from audit.attention.defects import conclude
 from audit.attention.guessed import guessed_groups
-from audit.attention.named import Named, item_named
+from audit.attention.named import item_named
 from audit.execute import Execution
+from audit.named import Named
 from audit.results import Defect, Outcome, Result
 from audit.session import Collected
 from audit.target import Target
