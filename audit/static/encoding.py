@@ -7,6 +7,7 @@ such dataclasses and unions. A mapping stays text until it is first asked, since
 
 import enum
 import json
+import sys
 import types
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import MISSING, fields, is_dataclass
@@ -111,6 +112,7 @@ class LazyMapping(Mapping[str, _Value]):
 _dumps = json.JSONEncoder(separators=(",", ":"), check_circular=False).encode
 _read_at = json.JSONDecoder().raw_decode
 _SHORT = 4000  # letters that are looked through faster than a dictionary is made of them
+_NO_NAME = 60  # letters that digests and pressed texts have, of which no two are alike
 
 
 @cache
@@ -140,7 +142,17 @@ def _same(value: Any) -> Any:
     return value
 
 
+def _text(plain: Any) -> str:
+    """Return a text; of names, which thousands of files repeat, every one is held once."""
+    if type(plain) is not str:
+        raise TypeError(f"{type(plain).__name__} in place of a text")
+    return sys.intern(plain) if len(plain) < _NO_NAME else plain
+
+
 def _checked(kind: type) -> _Plain:
+    if kind is str:
+        return _text
+
     def check(plain: Any) -> Any:
         if type(plain) is not kind:
             raise TypeError(f"{type(plain).__name__} in place of {kind.__name__}")
@@ -173,7 +185,7 @@ def _atoms(kind: type, collection: Callable[[Any], Any]) -> tuple[_Plain, _Plain
     def read(plain: Any) -> Any:
         if not {kind}.issuperset(map(type, _listed(plain))):
             raise TypeError(f"something else among values of {kind.__name__}")
-        return collection(plain)
+        return collection(map(_text, plain) if kind is str else plain)
 
     return (sorted if collection is frozenset else list), read
 

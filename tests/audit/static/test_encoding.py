@@ -118,3 +118,16 @@ def test_a_summary_is_read_back_whole() -> None:
 def test_a_type_that_no_fact_can_have_is_refused() -> None:
     with pytest.raises(TypeError, match="cannot hold"):
         Codec(complex)
+
+
+def test_a_name_that_two_files_share_is_held_once() -> None:
+    codec = Codec(Leaf)
+    first, second = (codec.decode(f'["{"Attention" + "Block"}","red",1]') for _ in range(2))
+    assert first.name is second.name
+
+
+def test_a_digest_is_not_kept_beyond_its_file() -> None:
+    digest = "sha256:" + 64 * "0"
+    first, second = (Codec(Leaf).decode(f'["{digest}","red",1]') for _ in range(2))
+    assert first.name == second.name == digest
+    assert first.name is not second.name
