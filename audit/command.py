@@ -13,6 +13,7 @@ from rich.text import Text
 from audit.errors import UsageError
 from audit.named import Named, read_names
 from audit.options import ElsewhereOptions, Format, Options
+from audit.profiles import Profile
 from audit.report.defects import FOLDER, has_reproducers
 from audit.report.document import Report
 from audit.report.files import WriteError, keep_from_git, prepare_folder, prepare_own_folder
@@ -33,6 +34,7 @@ def run_area(
     command: str,
     planners: Sequence[Planner],
     release: bool = False,
+    profile: Profile | None = None,
     needs_inventory: bool = False,
     keeps_results: bool = False,
     fail_fast: bool = False,
@@ -62,6 +64,7 @@ def run_area(
         command=command,
         planners=planners,
         release=release,
+        profile=profile,
         only=options.only or (),
         subjects=options.subject or (),
         needs_inventory=needs_inventory,

@@ -144,7 +144,10 @@ class KeptResults:
         flags = [flag for flags in sorted({planned.flags for planned in group.planned}) for flag in flags]
         areas = sorted({planned.check.area for planned in group.planned})  # of one model each has checks of its own
         left_out = "" if group.whole is None else "in part"
-        given = (*areas, left_out, subject.kind, subject.name, subject.path, subject.line, subject.digest, *flags)
+        outside = sorted({planned.outside for planned in group.planned if planned.outside})
+        place = (group.device, group.device_seen) if group.device else ()
+        given = (*areas, left_out, subject.kind, subject.name, subject.path, subject.line, subject.digest, *flags,
+                 *outside, *place)  # fmt: skip
         text = "\0".join((self._base, *map(str, given)))
         return self._folder / f"{hashlib.sha256(text.encode('utf-8', 'surrogateescape')).hexdigest()[:40]}.json"
 

@@ -6,12 +6,12 @@ from dataclasses import replace
 import typer
 
 from audit.attention.cli import AttentionOptions, SpecOptions
-from audit.attention.devices import on_device
 from audit.attention.found import ask
 from audit.attention.named import item_named
 from audit.attention.plan import plan_attention, plan_named
 from audit.attention.spec_stub import spec_stub
 from audit.command import deliver_from_elsewhere, run_area, run_named, tree_around
+from audit.devices import on_device
 from audit.errors import Unfinished
 from audit.execute import open_probe
 from audit.gateway import ProbeFailure, TargetRaised

@@ -66,6 +66,7 @@ def merge_files(plan: PlanDocument, paths: Sequence[Path]) -> Report:
         checks=plan.checks,
         results=results,
         release=plan.planned_from.release,
+        profile=plan.planned_from.profile,
         partial_reason=partial_reason,
         interrupted=any(each.report.interrupted for each in parts),
         inventory=first.inventory,
@@ -84,10 +85,11 @@ def _read(plan: PlanDocument, path: Path) -> _Read:
     part, asked, made = report.part, plan.planned_from, report.provenance
     if part is None:
         raise UsageError(f"{path}: not a part of a plan; `astrobio-audit run PLAN.json` writes one")
-    # The commit first: it says more than that the plans differ, which they then do as well.
+    # Commit and profile first: they say more than that the plans differ, which they then do as well.
     told = {
         "commit": (asked.commit, made.commit),
         "state of the files (dirty)": (asked.dirty, made.dirty),
+        "profile": (asked.profile or "none", report.profile or "none"),
         "plan": (shown_digest(plan.digest), shown_digest(part.plan)),
         "command": (asked.command, report.command),
         "package": (asked.package, made.package),
