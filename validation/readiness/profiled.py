@@ -6,7 +6,8 @@ from dataclasses import replace
 
 from audit.catalog import Catalog
 from audit.execute import open_probe
-from audit.plan import Group, Plan, PlannedCheck
+from audit.judgement import Judgement, skipped
+from audit.plan import Group, Judge, Plan, PlannedCheck, Run
 from audit.profiles import Profile
 from audit.results import SubjectKind
 from audit.session import Collected, Planner
@@ -54,12 +55,24 @@ def _fitted(planned: Sequence[PlannedCheck], profile: Profile, collected: Collec
         if profile.gpus and each.check.id == device.CHECK.id and each.subject.kind is SubjectKind.PACKAGE:
             continue  # planned by itself, where there must be GPUs
         gpus = _gpus_of(each, collected)
+        if gpus and each.subject.kind is SubjectKind.MODEL and device.CHECK.id not in (each.check.id, *each.requires):
+            each = replace(each, judge=functools.partial(_where_gpus_are, each.judge, gpus))
         if not profile.holds(gpus):
             yield replace(each, outside=profile.outside(gpus), gpus=0)
         elif profile.gpus and _is_of_attention(each):
             yield replace(each, gpus=max(1, gpus), flags=(*each.flags, *_FLAGS))
         else:
             yield replace(each, gpus=gpus)
+
+
+def _where_gpus_are(judge: Judge, gpus: int, run: Run) -> Judgement | Sequence[Judgement]:
+    """Judge where there are so many GPUs: elsewhere a model that needs one could only fail."""
+    devices = run.probe.call("environment").get("devices")
+    found = len(devices) if isinstance(devices, list) else 0
+    if found >= gpus:
+        return judge(run)
+    run.probe.read.is_complete = False  # nothing tells a later run when a GPU is there
+    return skipped(f"needs {'a GPU' if gpus == 1 else f'{gpus} GPUs'}: torch sees {found or 'none'}")
 
 
 def _is_of_attention(planned: PlannedCheck) -> bool:

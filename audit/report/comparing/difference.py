@@ -233,7 +233,8 @@ def _says(
     failing: bool,
 ) -> str:
     same = old.profile is new.profile
-    better = bool(fixed) or any(each.after is Outcome.PASSED for each in gained)
+    # Beside what got worse, more that is judged is no comfort.
+    better = _gating(fixed) > 0 if worse else bool(fixed or gained)
     better = better or (
         same and old.verdict is not None and new.verdict is not None and _RANK[new.verdict] > _RANK[old.verdict]
     )

@@ -185,6 +185,7 @@ def test_a_new_failure_beside_a_mended_one_is_told_as_both(compare: Compare) -> 
     assert both.says.startswith("The release got better in some respects and worse in others: ")
     assert compare({"broken": P}, {"broken": F}).says.startswith("The release got worse: ")
     assert compare({"other": P}, {"other": P, "more": F}).says.startswith("The release got worse: ")
+    assert compare({"broken": P}, {"broken": F, "more": P}).says.startswith("The release got worse: ")
 
 
 def for_profile(
