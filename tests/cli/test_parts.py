@@ -146,7 +146,7 @@ def told_of(path: Path) -> object:
     for key in ("command", "started_at", "finished_at"):
         content["provenance"].pop(key)
     for result in content["results"]:
-        for key in ("duration_s", "measured_at", "machine"):
+        for key in ("duration_s", "measured_at", "measured_commit", "machine"):
             result["evidence"].pop(key)
     return content
 
