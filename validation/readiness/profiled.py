@@ -9,7 +9,7 @@ from audit.execute import open_probe
 from audit.judgement import Judgement, skipped
 from audit.plan import Group, Judge, Plan, PlannedCheck, Run
 from audit.profiles import Profile
-from audit.results import SubjectKind
+from audit.results import Subject, SubjectKind
 from audit.session import Collected, Planner
 from audit.subjects import package_subject
 from validation.smoke.checks import device
@@ -52,8 +52,10 @@ _FLAGS = ("--device", GPU)
 
 def _fitted(planned: Sequence[PlannedCheck], profile: Profile, collected: Collected) -> Iterator[PlannedCheck]:
     for each in planned:
-        if profile.gpus and each.check.id == device.CHECK.id and each.subject.kind is SubjectKind.PACKAGE:
-            continue  # planned by itself, where there must be GPUs
+        if each.check.id == device.CHECK.id and each.subject.kind is SubjectKind.PACKAGE:
+            if not profile.gpus:  # else it is planned by itself, for where there must be GPUs
+                yield _devices(each.subject, profile)
+            continue
         gpus = _gpus_of(each, collected)
         if gpus and each.subject.kind is SubjectKind.MODEL and device.CHECK.id not in (each.check.id, *each.requires):
             each = replace(each, judge=functools.partial(_where_gpus_are, each.judge, gpus))
@@ -94,7 +96,12 @@ def _gpus_of(planned: PlannedCheck, collected: Collected) -> int:
 
 def _plan_devices(profile: Profile, collected: Collected) -> Plan:
     package = package_subject(collected)
-    planned = PlannedCheck(
+    return (Group(subject=package, planned=(_devices(package, profile),)),)
+
+
+def _devices(package: Subject, profile: Profile) -> PlannedCheck:
+    """Plan that the devices compute that the profile has: for CPUs it does not matter what a GPU does."""
+    return PlannedCheck(
         check=device.CHECK,
         subject=package,
         judge=functools.partial(device.judge, gpus=profile.gpus),
@@ -102,4 +109,3 @@ def _plan_devices(profile: Profile, collected: Collected) -> Plan:
         command="readiness",
         flags=("--profile", profile),
     )
-    return (Group(subject=package, planned=(planned,)),)

@@ -300,14 +300,12 @@ def test_what_lies_outside_of_a_profile_is_not_kept_for_a_run_without_one(
         assert result.outcome is Outcome.PASSED
 
 
-@pytest.mark.parametrize("profile", [Profile.GPU, Profile.MULTI_GPU])
+@pytest.mark.parametrize("profile", Profile)
 def test_devices_must_be_there_for_a_profile_that_has_them(profile: Profile, target: Callable[..., Target]) -> None:
     collected = with_model(Collected(target(specs=True)), None)
     plan = plan_for(profile, collected, plan_smoke)
     (found,) = (each for group in plan for each in group.planned if each.check.id == "smoke.device")
     assert (found.gpus, found.command, found.flags) == (profile.gpus, "readiness", ("--profile", profile))
-    plain = by_check(plan_for(Profile.CPU, collected, plan_smoke), "zoo")["smoke.device"]
-    assert (plain.gpus, plain.command, plain.flags) == (0, "", ())
 
 
 def test_a_plan_without_gpus_has_no_part_that_needs_one(target: Callable[..., Target]) -> None:

@@ -16,9 +16,9 @@ CHECK = Check(
 )
 
 
-def judge(run: Run, *, gpus: int = 0) -> Judgement:
-    """Have every device compute, of which so many must be GPUs."""
-    return _judge(run, None, gpus=gpus)
+def judge(run: Run, *, gpus: int | None = None) -> Judgement:
+    """Have every device compute, of which at least so many must be GPUs; with 0, the processors alone."""
+    return _judge(run, "cpu" if gpus == 0 else None, gpus=gpus or 0)
 
 
 def judge_model(model: RegisteredModel, run: Run) -> Judgement:
