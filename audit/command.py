@@ -31,7 +31,7 @@ def run_area(
     options: Options,
     *,
     command: str,
-    planners: Sequence[Planner],
+    planners: Callable[[], Sequence[Planner]],
     release: bool = False,
     needs_inventory: bool = False,
     keeps_results: bool = False,
@@ -40,6 +40,9 @@ def run_area(
     prepared: Callable[[Target], Target] = lambda target: target,
 ) -> None:
     """Audit the target, as `prepared` makes it, and leave with the exit code of the report.
+
+    `planners` is called when the target is known: loading those that judge models takes seconds, which whoever has
+    mistyped a folder need not wait for.
 
     Raises:
         UsageError: the options or the configuration need correcting.
@@ -58,9 +61,10 @@ def run_area(
         config=options.config,
     )
     target = prepared(target)
+    prepare_output(options)
     request = Request(
         command=command,
-        planners=planners,
+        planners=planners(),
         release=release,
         only=options.only or (),
         subjects=options.subject or (),
@@ -70,7 +74,6 @@ def run_area(
         one_thread=one_thread,
         fail_fast=fail_fast,
     )
-    prepare_output(options)
     deliver(
         conduct_shown(target, request, quiet=options.quiet),
         form=options.form,

@@ -35,15 +35,19 @@ def _readiness(options: ReadinessOptions) -> None:
     from validation.readiness.planners import release_planners
 
     with ExitStack() as during:
-        planners = release_planners(
-            during,
-            slow=options.slow,
-            runs_documents=options.run_documents,
-            builds_container=options.build_container,
-            keeps=options.cache,
-        )
         run_area(
-            options, command="readiness", planners=planners, release=True, needs_inventory=True, keeps_results=True
+            options,
+            command="readiness",
+            planners=lambda: release_planners(
+                during,
+                slow=options.slow,
+                runs_documents=options.run_documents,
+                builds_container=options.build_container,
+                keeps=options.cache,
+            ),
+            release=True,
+            needs_inventory=True,
+            keeps_results=True,
         )
 
 
