@@ -32,7 +32,7 @@ def run_area(
     options: Options,
     *,
     command: str,
-    planners: Sequence[Planner],
+    planners: Callable[[], Sequence[Planner]],
     release: bool = False,
     profile: Profile | None = None,
     needs_inventory: bool = False,
@@ -42,6 +42,9 @@ def run_area(
     prepared: Callable[[Target], Target] = lambda target: target,
 ) -> None:
     """Audit the target, as `prepared` makes it, and leave with the exit code of the report.
+
+    `planners` is called when the target is known: loading those that judge models takes seconds, which whoever has
+    mistyped a folder need not wait for.
 
     Raises:
         UsageError: the options or the configuration need correcting.
@@ -60,9 +63,10 @@ def run_area(
         config=options.config,
     )
     target = prepared(target)
+    prepare_output(options)
     request = Request(
         command=command,
-        planners=planners,
+        planners=planners(),
         release=release,
         profile=profile,
         only=options.only or (),
@@ -73,7 +77,6 @@ def run_area(
         one_thread=one_thread,
         fail_fast=fail_fast,
     )
-    prepare_output(options)
     deliver(
         conduct_shown(target, request, quiet=options.quiet),
         form=options.form,

@@ -37,7 +37,7 @@ def run_attention(options: AttentionOptions) -> None:
         run_area(
             options,
             command=_AREA,
-            planners=[plan_attention],
+            planners=lambda: [plan_attention],
             keeps_results=True,
             one_thread=True,
             fail_fast=options.fail_fast,

@@ -36,18 +36,17 @@ def _readiness(options: ReadinessOptions) -> None:
     from validation.readiness.planners import release_planners
 
     with ExitStack() as during:
-        planners = release_planners(
-            during,
-            slow=options.slow,
-            runs_documents=options.run_documents,
-            builds_container=options.build_container,
-            keeps=options.cache,
-            profile=options.profile,
-        )
         run_area(
             options,
             command="readiness",
-            planners=planners,
+            planners=lambda: release_planners(
+                during,
+                slow=options.slow,
+                runs_documents=options.run_documents,
+                builds_container=options.build_container,
+                keeps=options.cache,
+                profile=options.profile,
+            ),
             release=True,
             profile=options.profile,
             needs_inventory=True,

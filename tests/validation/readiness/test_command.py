@@ -109,7 +109,9 @@ def test_another_run_in_the_same_folder_gives_the_same_report_apart_from_times(r
     [
         ("models/clean", ("--only", "static"), ["static"]),
         ("models/clean", ("--only", "smoke.build"), ["smoke"]),
-        ("models/clean", ("--subject", "regressor"), ["attention", "smoke", "train"]),
+        pytest.param(
+            "models/clean", ("--subject", "regressor"), ["attention", "smoke", "train"], marks=pytest.mark.slow
+        ),
     ],
 )
 def test_a_filtered_run_says_so_first_and_gives_no_release_verdict(
