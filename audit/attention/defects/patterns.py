@@ -15,6 +15,7 @@ from audit.attention.cases import key_length, keys_of
 from audit.attention.defects.weights import weights_of
 from audit.attention.plain import emptied
 from audit.attention.subject import DTYPES, AttentionSubject, Case
+from audit.attention.traced import cores_of, traces_of
 from audit.plan import Run
 
 _MOVED = 8  # times what the dtype resolves, of the largest change; less is rounding
@@ -79,6 +80,26 @@ def of_weights(subject: AttentionSubject, run: Run, case: Case, whole: Case | No
     expected = _where_declared(subject, case, observed, expected)
     for head, (seen, right) in enumerate(zip(observed, expected, strict=True), start=1):
         yield Pattern(observed=seen, expected=right, what=_WEIGHTS.format(head=head), how=how)
+
+
+def of_scale(subject: AttentionSubject, run: Run, case: Case) -> Iterator[Pattern]:
+    """Yield the traced weights of each head beside those that the same logits give under the right scale.
+
+    Args:
+        subject: what is called, whose scale is wrong.
+        run: the target's process.
+        case: plain inputs of the length of those that are traced, for a wrong scale may be of a length.
+    """
+    cores = cores_of(traces_of(subject, run, subject.finest_dtype).first)
+    core = next((each for each in cores if each.weights), None)
+    observed = weights_of(subject, run, case)
+    if core is None or observed is None or not core.factor or not core.head_dim or core.biased or core.soft_cap:
+        return
+    right = subject.contract.scale if subject.contract.scale is not None else core.head_dim**-0.5
+    logits = observed.log() * (right / core.factor)  # but for a number of each row, which the softmax takes off
+    for head, (seen, expected) in enumerate(zip(observed, logits.softmax(dim=-1), strict=True), start=1):
+        how = f"those of the same logits under a scale of {right:.4g} in place of {core.factor:.4g}"
+        yield Pattern(observed=seen, expected=expected, what=_WEIGHTS.format(head=head), how=how)
 
 
 def of_influence(subject: AttentionSubject, run: Run, case: Case, *, all_have: bool) -> Iterator[Pattern]:

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from audit.attention.answers import Settled
 from audit.attention.cases import key_length, padding_mask, plain_case, with_mask
-from audit.attention.defects.patterns import Pattern, of_change, of_influence, of_weights
+from audit.attention.defects.patterns import Pattern, of_change, of_influence, of_scale, of_weights
 from audit.attention.subject import LENGTH, AttentionSubject, Case
 from audit.gateway import ProbeFailure, TargetRaised
 from audit.gateway.client import Plain
@@ -72,6 +72,9 @@ def _patterns(subject: AttentionSubject, run: Run, bug: str, checks: Collection[
     for kind in _kinds(subject, bug, checks):
         try:
             tried = _tried(subject, run, kind)
+            if kind == "long" and bug.startswith("scale_") and not subject.has_oracle:
+                for pattern in of_scale(subject, run, tried.case):
+                    yield tried.case, pattern
             for pattern in of_weights(subject, run, tried.case, tried.whole):
                 yield tried.case, pattern
             if kind not in ("large", "large and masked"):

@@ -74,6 +74,18 @@ def test_a_mutant_of_the_corpus_has_no_picture_that_looks_right(style: str, tmp_
         all_show(defects_of(target, groups))
 
 
+def test_a_wrong_scale_is_drawn_beside_the_right_one_where_there_is_no_oracle(tmp_path: Path) -> None:
+    corpus = JudgedCorpus(tmp_path, [], [mutant for mutant in MUTANTS if mutant.name == "einsum_scale_inverted"])
+    ((target, groups),) = corpus.groups()
+    (defect,) = defects_of(target, groups)
+    assert defect.picture is not None
+    assert "under a scale of 0.3536 in place of 2.828" in defect.picture.of
+    assert not looks_alike(defect.picture)
+    observed, expected = (torch.tensor(each) for each in (defect.picture.observed, defect.picture.expected))
+    torch.testing.assert_close(expected.sum(dim=-1), torch.ones(len(expected)), rtol=0, atol=1e-4)
+    assert observed.amax(dim=-1).mean() > 2 * expected.amax(dim=-1).mean()  # eight times the right scale is sharper
+
+
 @pytest.fixture(scope="module")
 def edited(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Target, dict[str, Group]]]:
     target = Target.load(written_package(tmp_path_factory.mktemp("mutants")))
