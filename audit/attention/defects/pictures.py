@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from audit.attention.answers import Settled
-from audit.attention.cases import key_length, padding_mask, plain_case, with_mask
+from audit.attention.cases import key_length, oracle_cases, padding_mask, plain_case, with_mask
 from audit.attention.defects.patterns import Pattern, of_change, of_influence, of_scale, of_weights
 from audit.attention.subject import LENGTH, AttentionSubject, Case
 from audit.gateway import ProbeFailure, TargetRaised
@@ -20,7 +20,7 @@ from audit.plan import Run
 from audit.results import Picture
 
 _LENGTH = 8
-_LARGE = 20.0  # times the usual inputs: logits, which grow with the square, then leave what masks with -100 hide
+_LARGE = 40.0  # times the usual inputs: logits, which grow with the square, then leave what masks with -100 hide
 # What no table of weights shows: gradients, numbers of few bits, random numbers and what happens to the inputs.
 _NOT_SHOWN = {"gradients", "precision", "angles", "dropout", "overwritten", "hidden_error", "overflow"}
 # Mistakes by which a query does not see what it should.
@@ -30,10 +30,11 @@ _OF_THE_CACHE = {"rolling_cache", "rotary_offset", "alignment"}
 
 @dataclass(frozen=True, kw_only=True)
 class _Tried:
-    """An input, and the same without a mask where it has one."""
+    """An input, and the same without a mask where it has one; under large logits few keys have an influence."""
 
     case: Case
     whole: Case | None = None
+    is_large: bool = False
 
 
 def picture_of(subject: AttentionSubject, run: Run, bug: str, checks: Collection[str]) -> Picture | None:
@@ -75,13 +76,25 @@ def _patterns(subject: AttentionSubject, run: Run, bug: str, checks: Collection[
             if kind == "long" and bug.startswith("scale_") and not subject.has_oracle:
                 for pattern in of_scale(subject, run, tried.case):
                     yield tried.case, pattern
-            for pattern in of_weights(subject, run, tried.case, tried.whole):
-                yield tried.case, pattern
-            if kind not in ("large", "large and masked"):
-                for pattern in of_influence(subject, run, tried.case, all_have=all_have):
-                    yield tried.case, pattern
+            yield from _of_case(subject, run, tried, all_have=all_have)
         except (Settled, TargetRaised, ProbeFailure):  # another input may be one that it takes
             continue
+    if subject.is_function and subject.has_oracle and "oracle" in checks:
+        # Such as fewer queries than keys, or the flag that makes a call causal the other way.
+        for case in oracle_cases(subject, subject.generator(run.seed)):
+            try:
+                yield from _of_case(subject, run, _Tried(case=case), all_have=all_have)
+            except (Settled, TargetRaised, ProbeFailure):
+                continue
+
+
+def _of_case(subject: AttentionSubject, run: Run, tried: _Tried, *, all_have: bool) -> Iterator[tuple[Case, Pattern]]:
+    """Yield the weights, and the influences where every number that is drawn may be an ordinary one."""
+    for pattern in of_weights(subject, run, tried.case, tried.whole):
+        yield tried.case, pattern
+    if not tried.is_large:
+        for pattern in of_influence(subject, run, tried.case, all_have=all_have):
+            yield tried.case, pattern
 
 
 def _under_circumstances(
@@ -131,7 +144,7 @@ def _length(subject: AttentionSubject) -> int:
 
 
 def _kinds(subject: AttentionSubject, bug: str, checks: Collection[str]) -> Sequence[str]:
-    """Return the inputs on which this mistake shows first."""
+    """Return the inputs on which this mistake shows, the likeliest first."""
     if not subject.contract.key_mask:
         return ("plain", "large") if bug == "mask_value" else ("plain", "long")
     if bug == "empty_rows":
@@ -155,10 +168,11 @@ def _tried(subject: AttentionSubject, run: Run, kind: str) -> _Tried:
     if kind in ("plain", "long"):
         return _Tried(case=case.replaced(f"{length} tokens"))
     if kind == "large":
-        return _Tried(case=case)
+        return _Tried(case=case, is_large=True)
     mask, name = _mask(kind, case)
     name = f"{case.name}, {name}" if kind == "large and masked" else name
-    return _Tried(case=with_mask(subject, case, mask, name), whole=case)
+    masked = with_mask(subject, case, mask, name)
+    return _Tried(case=masked, whole=case, is_large=kind == "large and masked")
 
 
 def _mask(kind: str, case: Case) -> tuple[Tensor, str]:

@@ -26,6 +26,11 @@ PACKAGES = sorted(path.parent.name for path in FIXTURES.glob("*/pyproject.toml")
 STYLES = list(dict.fromkeys(mutant.of.style for mutant in MUTANTS))
 _TOGETHER = 10  # mutants in one process
 EDITED = [*MODULES, *FUNCTIONS]
+# Seen on other inputs than usual: fewer queries than keys, large logits, every key kept, a cache, the second sample.
+SHOWN = {
+    "causal_top_left", "torch_with_is_causal", "masked_with_minus_hundred", "mask_in_place_of_causality",
+    "cache_drops_a_token", "positions_restart_with_cache", "mask_of_the_first_sample",
+}  # fmt: skip
 CHUNKS = [EDITED[start : start + _TOGETHER] for start in range(0, len(EDITED), _TOGETHER)]
 
 
@@ -98,7 +103,10 @@ def edited(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Target, d
 @pytest.mark.parametrize("names", slow(*CHUNKS), ids=lambda names: names[0])
 def test_a_mutant_has_no_picture_that_looks_right(edited: tuple[Target, dict[str, Group]], names: list[str]) -> None:
     target, groups = edited
-    all_show(defects_of(target, [groups[name] for name in names]))
+    found = defects_of(target, [groups[name] for name in names])
+    all_show(found)
+    drawn = {defect.subject.name for defect in found if defect.picture}
+    assert drawn >= SHOWN & set(names)
 
 
 CAUSAL = torch.tensor([[1.0, 0.0], [0.5, 0.5]])
