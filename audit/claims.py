@@ -41,6 +41,11 @@ class Needs(_Strict):
             raise ValueError("gpu_name and gpus need device = 'gpu'")
         return self
 
+    @property
+    def least_gpus(self) -> int:
+        """How many GPUs it takes to measure the claim at all."""
+        return self.gpus if self.device == "gpu" else 0
+
 
 class Claim(_Strict):
     """What claims of every kind have: a statement, its place, its bound, and what measuring it takes."""

@@ -13,6 +13,7 @@ from rich.text import Text
 from audit.errors import UsageError
 from audit.named import Named, read_names
 from audit.options import ElsewhereOptions, Format, Options
+from audit.profiles import Profile
 from audit.report.defects import FOLDER, has_reproducers
 from audit.report.document import Report
 from audit.report.files import WriteError, keep_from_git, prepare_folder, prepare_own_folder
@@ -31,8 +32,9 @@ def run_area(
     options: Options,
     *,
     command: str,
-    planners: Sequence[Planner],
+    planners: Callable[[], Sequence[Planner]],
     release: bool = False,
+    profile: Profile | None = None,
     needs_inventory: bool = False,
     keeps_results: bool = False,
     fail_fast: bool = False,
@@ -40,6 +42,9 @@ def run_area(
     prepared: Callable[[Target], Target] = lambda target: target,
 ) -> None:
     """Audit the target, as `prepared` makes it, and leave with the exit code of the report.
+
+    `planners` is called when the target is known: loading those that judge models takes seconds, which whoever has
+    mistyped a folder need not wait for.
 
     Raises:
         UsageError: the options or the configuration need correcting.
@@ -58,10 +63,12 @@ def run_area(
         config=options.config,
     )
     target = prepared(target)
+    prepare_output(options)
     request = Request(
         command=command,
-        planners=planners,
+        planners=planners(),
         release=release,
+        profile=profile,
         only=options.only or (),
         subjects=options.subject or (),
         needs_inventory=needs_inventory,
@@ -70,7 +77,6 @@ def run_area(
         one_thread=one_thread,
         fail_fast=fail_fast,
     )
-    prepare_output(options)
     deliver(
         conduct_shown(target, request, quiet=options.quiet),
         form=options.form,

@@ -91,7 +91,7 @@ def first_problem(error: ValidationError, form: type[BaseModel]) -> str:
     """Return the first thing that is wrong with the keys of `form`, in one line."""
     first = error.errors()[0]
     place = first["loc"]
-    key = shortened(".".join(str(part) for part in place) or "value")
+    key = shortened(_place_in_words(place) or "value")
     if place[:1] == ("claims",) and (problem := problem_of(first["type"], place)):
         return f"{key}: {problem}, got {_shown(first['input'])}"
     if first["type"] == "extra_forbidden":
@@ -108,6 +108,15 @@ def first_problem(error: ValidationError, form: type[BaseModel]) -> str:
     message = "input should be a list" if first["type"] == "tuple_type" else first["msg"].lower()
     message = message.removeprefix("value error, ")
     return f"{key}: {message}, got {_shown(first['input'])}"
+
+
+def _place_in_words(place: Sequence[int | str]) -> str:
+    """Return the keys that lead to a place; entries of a list are counted from 1, as a reader of the file does."""
+    words, between = "", ""
+    for part in place:
+        words += f", entry {part + 1}" if isinstance(part, int) else f"{between}{part}"
+        between = ", " if isinstance(part, int) else "."
+    return words
 
 
 def _form_at(form: type[BaseModel], place: Sequence[int | str]) -> type[BaseModel]:

@@ -8,13 +8,15 @@ import sys
 import threading
 import time
 import traceback
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from contextlib import suppress
+from dataclasses import replace
 from queue import SimpleQueue
 
+from audit.errors import UsageError
 from audit.gateway import Limits, Probe, ProbeFailure, TargetRaised, templates
-from audit.judgement import Judgement, error, skipped
+from audit.judgement import Judgement, error, not_applicable, skipped
 from audit.kept import KeptResults, Known
 from audit.plan import Group, Plan, PlanKey, PlannedCheck, Run
 from audit.raised import describe_failure, describe_raised
@@ -102,14 +104,17 @@ class Execution:
         self._kept = kept
         self._fail_fast = fail_fast
         self._workers = max(1, min(target.workers, len(plan)))
-        self._idle: SimpleQueue[Probe] = SimpleQueue()
+        sharing = available_cores() if one_thread else self._workers * (1 + beside)
         self._probes = [probe] if probe else []
-        self._probes += [
-            open_probe(target, side_by_side=available_cores() if one_thread else self._workers * (1 + beside))
-            for _ in range(self._workers - len(self._probes))
-        ]
-        for each in self._probes:
-            self._idle.put(each)
+        self._probes += [open_probe(target, side_by_side=sharing) for _ in range(self._workers - len(self._probes))]
+        self._idle: dict[str, SimpleQueue[Probe]] = {target.device: _queued(self._probes)}
+        for device in sorted({group.device for group in plan if group.device} - {target.device}):
+            there = target.model_copy(update={"device": device})
+            probes = [open_probe(there, side_by_side=sharing) for _ in range(self._workers)]
+            self._idle[device] = _queued(probes)
+            self._probes += probes
+        self._devices: dict[str, Target | str] = {}
+        self._asking = threading.Lock()
         # What is measured alone has all threads, as in a run of its own.
         self._undisturbed = open_probe(target) if any(group.alone for group in plan) else None
         self._probes += [self._undisturbed] if self._undisturbed else []
@@ -150,6 +155,12 @@ class Execution:
                 probe.end()
 
     def _run_group(self, group: Group) -> None:
+        target = self._where(group)
+        if isinstance(target, str):
+            for planned in group.planned:
+                self._report(group, planned, self._run_one(planned, planned.subject, {}, unable=target))
+            return
+        group = replace(group, device_seen=target.device_seen)
         known = self._known(group)
         if known is not None:
             for planned, earlier in zip(group.planned, known.results, strict=True):
@@ -160,16 +171,17 @@ class Execution:
                 self._stop_fast()
             return
         undisturbed = self._undisturbed if group.alone else None
-        probe = undisturbed or self._idle.get()
+        idle = self._idle[target.device]
+        probe = undisturbed or idle.get()
         try:
             probe.close()  # what one subject does to its process is not done to the next
             probe.ahead = () if self._imports_itself else group.ahead
             probe.read.forget()
             name = group.subject.name
             run = Run(
-                target=self._target,
+                target=target,
                 probe=probe,
-                seed=self._target.settings.seed,
+                seed=target.settings.seed,
                 tell=lambda text: self._notify(f"{name} {text}", []),
             )
             self._notify(group.subject.name, [])
@@ -180,7 +192,7 @@ class Execution:
                 if self._stopping.is_set():
                     return
                 own = subject if planned.subject == group.subject else planned.subject
-                results = self._run_one(planned, own, outcomes, run)
+                results = self._run_one(planned, own, outcomes, run=run)
                 if self._stopping.is_set():
                     return
                 outcomes[planned.check.id] = _worst(results)
@@ -196,7 +208,16 @@ class Execution:
                 self._kept.keep(group, measured, defects, read=probe.read.paths)
         finally:
             if probe is not undisturbed:
-                self._idle.put(probe)
+                idle.put(probe)
+
+    def _where(self, group: Group) -> Target | str:
+        """Return the target on the device that a group is for, or why there is none; asked once for each device."""
+        if group.device is None or all(planned.outside for planned in group.planned):
+            return self._target
+        with self._asking:
+            if group.device not in self._devices:
+                self._devices[group.device] = _on_device(self._target, group.device)
+            return self._devices[group.device]
 
     def _known(self, group: Group) -> Known | None:
         if not self._kept or not self._kept.takes(group):
@@ -235,19 +256,33 @@ class Execution:
         left = iter(explained)
         return [list(itertools.islice(left, len(each))) for each in measured], defects
 
-    def _run_one(self, planned: PlannedCheck, subject: Subject, outcomes: dict[str, Outcome], run: Run) -> list[Result]:
+    def _run_one(
+        self,
+        planned: PlannedCheck,
+        subject: Subject,
+        outcomes: Mapping[str, Outcome],
+        *,
+        run: Run | None = None,
+        unable: str = "",
+    ) -> list[Result]:
+        """Carry out a check; without a run it is skipped, for it is `unable` to be."""
         begun = time.perf_counter()
         unmet = [check for check in planned.requires if outcomes.get(check) is not Outcome.PASSED]
-        if unmet:
+        if planned.outside:
+            judgements = [not_applicable(planned.outside)]
+        elif run is None:
+            judgements = [skipped(unable)]
+        elif unmet:
             state = outcomes[unmet[0]].value.replace("_", " ") if unmet[0] in outcomes else "not run"
             judgements = [skipped(f"needs {unmet[0]} to pass on this subject, and that was: {state}")]
         else:
             judgements = _judged(planned, run)
         duration_s = round(time.perf_counter() - begun, 4)
-        reproduce = reproduce_command(self._target, planned.check.id, subject, run.seed, flags=planned.flags)
+        seed = self._target.settings.seed
+        reproduce = command_of(self._target, planned, subject)
 
         def bound(judgement: Judgement) -> Result:
-            return judgement.result(planned.check, subject, seed=run.seed, duration_s=duration_s, reproduce=reproduce)
+            return judgement.result(planned.check, subject, seed=seed, duration_s=duration_s, reproduce=reproduce)
 
         results = []
         for judgement in judgements:
@@ -258,12 +293,22 @@ class Execution:
         return results
 
 
-def reproduce_command(target: Target, check: str, subject: Subject, seed: int, *, flags: Sequence[str] = ()) -> str:
+def command_of(target: Target, planned: PlannedCheck, subject: Subject | None = None) -> str:
+    """Return the command that repeats a planned check, on the subject as it is known now."""
+    seed = target.settings.seed
+    return reproduce_command(
+        target, planned.check.id, subject or planned.subject, seed, flags=planned.flags, command=planned.command
+    )
+
+
+def reproduce_command(
+    target: Target, check: str, subject: Subject, seed: int, *, flags: Sequence[str] = (), command: str = ""
+) -> str:
     """Return the command that repeats one check on one subject, to be run in the target's root."""
     area = check.partition(".")[0]
     parts = [
         "astrobio-audit",
-        _COMMANDS.get(area, area),
+        command or _COMMANDS.get(area, area),
         *target.flags,
         *flags,
         "--only",
@@ -274,6 +319,25 @@ def reproduce_command(target: Target, check: str, subject: Subject, seed: int, *
         str(seed),
     ]
     return shlex.join(parts)  # names are the target's: pasted into a shell they must stay words
+
+
+def _queued(probes: Sequence[Probe]) -> SimpleQueue[Probe]:
+    queue: SimpleQueue[Probe] = SimpleQueue()
+    for probe in probes:
+        queue.put(probe)
+    return queue
+
+
+def _on_device(target: Target, name: str) -> Target | str:
+    """Return the target on a device, or why that cannot be."""
+    from audit.devices import NoSuchDevice, on_device  # which asks by a probe, and so imports this module
+
+    try:
+        return on_device(target, name)
+    except NoSuchDevice as absent:
+        return f"needs a GPU: {absent.seen}"
+    except UsageError as problem:
+        return f"needs a GPU, and whether there is one is not known: {problem}"
 
 
 def _judged(planned: PlannedCheck, run: Run) -> list[Judgement]:

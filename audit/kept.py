@@ -10,6 +10,7 @@ import stat
 import tempfile
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
+from functools import cached_property
 from pathlib import Path
 from typing import NamedTuple
 
@@ -53,6 +54,7 @@ class _Kept(BaseModel):
     model_config = ConfigDict(frozen=True)
 
     measured_at: str
+    measured_commit: str | None = None
     results: dict[str, tuple[Result, ...]]
     defects: tuple[Defect, ...]
     files: dict[str, str]  # what the target read, and its state afterwards
@@ -83,6 +85,7 @@ class KeptResults:
             *provenance.machine(), _environment(),
         )  # fmt: skip
         self._base = "\0".join(given)
+        self._root = target.root
         self._folder = (folder or cache_folder()) / _FOLDER
         self._usable = False
         with suppress(OSError):
@@ -101,8 +104,7 @@ class KeptResults:
         if any(_state(path) != state for path, state in kept.files.items()):
             return None
         results = tuple(
-            tuple(_dated(result, kept.measured_at) for result in kept.results[_key(group, planned)])
-            for planned in group.planned
+            tuple(_dated(result, kept) for result in kept.results[_key(group, planned)]) for planned in group.planned
         )
         return Known(results, kept.defects)
 
@@ -123,13 +125,22 @@ class KeptResults:
         by_check = {_key(group, planned): tuple(each) for planned, each in zip(group.planned, results, strict=True)}
         files = {path: _state(path) for path in sorted(read)}
         text = _Kept(
-            measured_at=provenance.now(), results=by_check, defects=tuple(defects), files=files
+            measured_at=provenance.now(),
+            measured_commit=self._commit,
+            results=by_check,
+            defects=tuple(defects),
+            files=files,
         ).model_dump_json()
         with suppress(OSError, UnicodeEncodeError):
             descriptor, name = tempfile.mkstemp(dir=self._folder)  # whole, or not there: a kill may come at any time
             with os.fdopen(descriptor, "w", encoding="utf-8") as file:
                 file.write(text)
             os.replace(name, self._path(group))
+
+    @cached_property
+    def _commit(self) -> str | None:
+        commit, dirty = provenance.git_state(self._root)
+        return f"{commit}-dirty" if commit and dirty else commit
 
     def tidy(self) -> None:
         """Remove the files that were written longest ago, where there are too many."""
@@ -144,7 +155,10 @@ class KeptResults:
         flags = [flag for flags in sorted({planned.flags for planned in group.planned}) for flag in flags]
         areas = sorted({planned.check.area for planned in group.planned})  # of one model each has checks of its own
         left_out = "" if group.whole is None else "in part"
-        given = (*areas, left_out, subject.kind, subject.name, subject.path, subject.line, subject.digest, *flags)
+        outside = sorted({planned.outside for planned in group.planned if planned.outside})
+        place = (group.device, group.device_seen) if group.device else ()
+        given = (*areas, left_out, subject.kind, subject.name, subject.path, subject.line, subject.digest, *flags,
+                 *outside, *place)  # fmt: skip
         text = "\0".join((self._base, *map(str, given)))
         return self._folder / f"{hashlib.sha256(text.encode('utf-8', 'surrogateescape')).hexdigest()[:40]}.json"
 
@@ -178,11 +192,11 @@ def digest_of_neighbours(target: Target) -> str | None:
     return total.hexdigest()
 
 
-def _dated(result: Result, when: str) -> Result:
-    evidence = result.evidence
-    return result.model_copy(
-        update={"evidence": evidence.model_copy(update={"measured_at": evidence.measured_at or when})}
-    )
+def _dated(result: Result, kept: _Kept) -> Result:
+    if result.evidence.measured_at:  # by a run that was earlier still
+        return result
+    when = {"measured_at": kept.measured_at, "measured_commit": kept.measured_commit}
+    return result.model_copy(update={"evidence": result.evidence.model_copy(update=when)})
 
 
 def _state(path: str) -> str:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, TypeVar, get_type_hints
 import typer
 
 from audit.errors import Stopped, UsageError
+from audit.profiles import Profile
 
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
@@ -114,6 +115,14 @@ GatewayOption = Annotated[
         metavar="SPEC",
         help="Run it on popen//python=PATH or ssh=HOST//python=PATH//chdir=DIR, which needs this toolkit and a "
         "checkout at the same commit, and deliver its report here.",
+    ),
+]
+ProfileOption = Annotated[
+    Profile | None,
+    typer.Option(
+        "--profile",
+        help="Hardware that the release is judged for: what needs more is told and not judged, and the verdict says "
+        "so. Without it, everything that is planned counts.",
     ),
 ]
 CacheOption = Annotated[

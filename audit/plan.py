@@ -32,8 +32,9 @@ Conclude = Callable[[Run, Sequence[Result]], Concluded]
 class PlannedCheck:
     """One check on one subject. `requires` names checks on the same subject that must have passed first.
 
-    `gpus` counts the GPUs without which it cannot be carried out. `flags` are the options of the check's own command
-    that repeat it as it is planned.
+    `gpus` counts the GPUs without which it cannot be carried out. `flags` are the options that repeat it as it is
+    planned, of `command` where that is not the one of the check's own area. `outside` says why a check is no part of
+    what is judged, where it is planned for the report alone.
     """
 
     check: Check
@@ -42,6 +43,8 @@ class PlannedCheck:
     requires: tuple[str, ...] = ()
     gpus: int = 0
     flags: tuple[str, ...] = ()
+    command: str = ""
+    outside: str = ""
 
     @classmethod
     def waiting(cls, check: Check, subject: Subject, *, requires: str) -> "PlannedCheck":
@@ -66,6 +69,8 @@ class Group:
     `conclude` is called with all their results where some have failed. `ahead` names modules of the interpreter that
     the process will import anyhow: in a fork they are there. No check that is about imports may be among them. A group
     that is `alone` measures what others that run beside it would change, and is carried out when these are done.
+    One with a `device` runs there, wherever the others run, and is skipped where there is none; `device_seen` is what
+    that was seen to be, once it is known.
 
     What earlier runs have found is taken over only where a group `is_kept`: what depends on other groups, or on files
     that nobody sees it read, is judged anew. `whole` is the same group where this one leaves something out: what is
@@ -79,6 +84,8 @@ class Group:
     alone: bool = False
     is_kept: bool = False
     whole: "Group | None" = None
+    device: str | None = None
+    device_seen: str = ""
 
 
 Plan = tuple[Group, ...]

@@ -170,6 +170,10 @@ class Evidence(Frozen):
     measured_at: Annotated[
         str | None, Field(description="When it was measured, where that was in an earlier run; None in this one.")
     ] = None
+    measured_commit: Annotated[
+        str | None,
+        Field(description="Commit of an earlier run, `-dirty` where files differed; None outside a repository."),
+    ] = None
     machine: Annotated[
         str | None,
         Field(description="Which of the report's machines it was measured on; None where that is the provenance's."),

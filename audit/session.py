@@ -13,12 +13,13 @@ from pydantic import ValidationError
 from audit import provenance
 from audit.carrying import Carrying, PartOfPlan
 from audit.catalog import Catalog, Undeclared, read_catalog
-from audit.execute import Execution, Notify, open_probe, reproduce_command
+from audit.execute import Execution, Notify, command_of, open_probe
 from audit.gateway import Probe, ProbeFailure, TargetRaised
 from audit.judgement import error
 from audit.kept import KeptResults, digest_of_neighbours
 from audit.own_code import digest_of_packages, packages_of
 from audit.plan import Plan, select
+from audit.profiles import Profile
 from audit.report.document import Baseline, Environment, Provenance, Report, SkippedTreeRow, build_report
 from audit.results import Result
 from audit.scratch import sweep
@@ -195,6 +196,7 @@ def _nothing_known(collected: Collected, results: list[Result]) -> tuple[list[Re
 class Request:
     """What a command asks for. `compare` sets apart what was there before; a run that was cut short has no say.
 
+    `profile` is the hardware that a release is judged for; the planners leave out what that has not.
     With `explain` failures are looked into, and come with the defects that they are due to.
     With `keeps_results` and `cache`, what earlier runs have measured is taken over where nothing has changed since.
     """
@@ -202,6 +204,7 @@ class Request:
     command: str
     planners: Sequence[Planner]
     release: bool = False
+    profile: Profile | None = None
     only: Sequence[str] = ()
     subjects: Sequence[str] = ()
     needs_inventory: bool = False
@@ -284,6 +287,7 @@ def conduct(target: Target, request: Request) -> Report:
         checks=tuple({p.check.id: p.check for group in plan for p in group.planned}.values()),
         results=results,
         release=request.release,
+        profile=request.profile,
         partial_reason=partial_reason,
         interrupted=partial_reason == STOPPED,
         inventory=collected.inventory if request.needs_inventory and "analysis" in vars(collected) else (),
@@ -348,7 +352,7 @@ def _never_reported(
             planned.subject,
             seed=seed,
             duration_s=None,
-            reproduce=reproduce_command(target, planned.check.id, planned.subject, seed, flags=planned.flags),
+            reproduce=command_of(target, planned),
         )
 
 

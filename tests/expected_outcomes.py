@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 
 from audit.static.rules.project_rule import ProjectRule
 from audit.static.rules.registry import all_rules
-from validation.smoke.checks import MODEL_CHECKS
+from validation.smoke.registry import MODEL_CHECKS
 
 
 @dataclass(frozen=True)

@@ -6,13 +6,13 @@ from dataclasses import replace
 import typer
 
 from audit.attention.cli import AttentionOptions, SpecOptions
-from audit.attention.devices import on_device
 from audit.attention.found import ask, ask_model
 from audit.attention.named import is_model_class, item_named
 from audit.attention.plan import plan_attention, plan_named
 from audit.attention.spec_stub import spec_stub
 from audit.attention.without import holds_no_attention
 from audit.command import deliver_from_elsewhere, run_area, run_named, tree_around
+from audit.devices import on_device
 from audit.errors import Unfinished
 from audit.execute import open_probe
 from audit.gateway import ProbeFailure, TargetRaised
@@ -38,7 +38,7 @@ def run_attention(options: AttentionOptions) -> None:
         run_area(
             options,
             command=_AREA,
-            planners=[plan_attention],
+            planners=lambda: [plan_attention],
             keeps_results=True,
             one_thread=True,
             fail_fast=options.fail_fast,

@@ -5,11 +5,17 @@ from collections.abc import Sequence
 
 import libcst as cst
 
+from audit.mutation.operator import Around
+
 _SQRT = frozenset({"sqrt", "rsqrt"})
 _SCALE_NAME = re.compile(r"(^|_)(scale|scaling|inv_sqrt|norm_fact\w*)$", re.IGNORECASE)
 _POSITION = re.compile(
     r"(^|_|\b)(pos|position|positions|ahead|behind|distance|dist|delta|relative|rel|idx|index|indices|row|rows|col|cols"
     r"|column|columns|arange|query|queries|key|keys|q|k|i|j|offset|steps?)(_|\b|$)"
+)
+_ATTENTION = re.compile(
+    r"(^|_|\b)(softmax|attention|attn|attend\w*|quer(y|ies)|q|logits|scores?|matmul|einsum|bmm)(_|\b|$)|[\w)\]][ \t]*@",
+    re.IGNORECASE,
 )
 _CODE = cst.Module(body=[])
 
@@ -154,6 +160,14 @@ def is_root(node: cst.BaseExpression) -> bool:
         and isinstance(node.operator, cst.Power)
         and text_of(node.right).strip("()") in ("0.5", "-0.5", "1 / 2", "-1 / 2")
     )
+
+
+def may_attend(around: Around) -> bool:
+    """Whether the code around may compute attention, by the words of its function; of a constructor, of its class."""
+    function = around.function
+    is_constructor = function is not None and function.name.value == "__init__"
+    place = around.class_ if is_constructor and around.class_ else function
+    return place is None or bool(_ATTENTION.search(text_of(place)))
 
 
 def is_scale(node: cst.BaseExpression) -> bool:

@@ -4,16 +4,20 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from audit.profiles import Profile
 from audit.session import Planner
 from audit.target import Target
 
 
 @dataclass(frozen=True, kw_only=True)
 class PlannedCommand:
-    """How a command plans, and how it carries out. `planners` is called where they are needed: they import much."""
+    """How a command plans, and how it carries out.
+
+    `planners` is called where they are needed, for they import much; it takes the profile of a release.
+    """
 
     name: str
-    planners: Callable[[], Sequence[Planner]]
+    planners: Callable[[Profile | None], Sequence[Planner]]
     release: bool = False
     needs_inventory: bool = False
     one_thread: bool = False

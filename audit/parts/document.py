@@ -11,6 +11,7 @@ from pydantic import Field, ValidationError, model_validator
 
 from audit.errors import UsageError
 from audit.plan import PlanKey
+from audit.profiles import Profile
 from audit.report.document import Count, Tool
 from audit.report.text import one_line
 from audit.results import Check, Frozen, Subject
@@ -52,6 +53,7 @@ class PlannedFrom(Frozen):
     device: str
     tool_digest: Annotated[str, Field(description="SHA-256 over the toolkit's Python files.")]
     given_package: Annotated[str | None, Field(description="The value of `--package`, where it was given.")] = None
+    profile: Annotated[Profile | None, Field(description="The hardware that a release is judged for.")] = None
 
 
 class PlanDocument(Frozen):
@@ -93,8 +95,8 @@ class PlanDocument(Frozen):
         return {check.id: check for check in self.checks}
 
     def gpus(self, group: str) -> int:
-        """Return how many GPUs the checks of a group need."""
-        return max(gpus_of(instance.needs) for instance in self.groups[group])
+        """Return how many GPUs a group needs: with fewer, none of its checks can be carried out."""
+        return min(gpus_of(instance.needs) for instance in self.groups[group])
 
     @property
     def shown_digest(self) -> str:
@@ -194,6 +196,7 @@ _FIELDS = {
     "dirty": "whether files differ from the commit",
     "command": "the command",
     "release": "whether it is a release's",
+    "profile": "the profile",
     "package": "the package",
     "prefix": "the folder in the repository",
     "package_digest": "the digest of the package's files",

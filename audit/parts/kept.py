@@ -24,7 +24,8 @@ class KeptOfPlan(KeptResults):
         return True
 
     def _path(self, group: Group) -> Path:
-        text = f"{self._base}\0{self._plan}\0{self._names[group.planned[0].key]}"
+        place = f"\0{group.device_seen}" if group.device_seen else ""
+        text = f"{self._base}\0{self._plan}\0{self._names[group.planned[0].key]}{place}"
         return self._folder / f"{hashlib.sha256(text.encode('utf-8', 'surrogateescape')).hexdigest()[:40]}.json"
 
 

@@ -15,6 +15,7 @@ from audit.parts.document import (
     needs_of,
 )
 from audit.plan import Group, Plan
+from audit.profiles import Profile
 from audit.report.document import TOOL_NAME, Tool, encodable
 from audit.session import Collected, Planner
 from audit.target import Target
@@ -22,7 +23,9 @@ from audit.target import Target
 State = tuple[str | None, bool | None]  # commit, and whether files differ from it
 
 
-def plan_of(target: Target, planners: Sequence[Planner], *, command: str, release: bool) -> PlanDocument:
+def plan_of(
+    target: Target, planners: Sequence[Planner], *, command: str, release: bool, profile: Profile | None = None
+) -> PlanDocument:
     """Plan a command on a target, and carry nothing out.
 
     Raises:
@@ -32,12 +35,20 @@ def plan_of(target: Target, planners: Sequence[Planner], *, command: str, releas
     collected = Collected(target)
     try:
         plan = tuple(group for planner in planners for group in planner(collected))
-        return document_of(collected, plan, state, command=command, release=release)
+        return document_of(collected, plan, state, command=command, release=release, profile=profile)
     finally:
         collected.close()
 
 
-def document_of(collected: Collected, plan: Plan, state: State, *, command: str, release: bool) -> PlanDocument:
+def document_of(
+    collected: Collected,
+    plan: Plan,
+    state: State,
+    *,
+    command: str,
+    release: bool,
+    profile: Profile | None = None,
+) -> PlanDocument:
     """Return the document of a plan.
 
     Raises:
@@ -70,6 +81,7 @@ def document_of(collected: Collected, plan: Plan, state: State, *, command: str,
             device=target.device,
             tool_digest=provenance.tool_digest(),
             given_package=flags.get("--package"),
+            profile=profile,
         ),
         "checks": tuple(checks[name] for name in sorted(checks)),
         "instances": instances,

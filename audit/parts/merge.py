@@ -1,9 +1,11 @@
 """Puts the reports on the parts of a plan together to the report on the whole."""
 
+import re
 import shlex
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from itertools import chain
 from pathlib import Path
 
@@ -15,6 +17,8 @@ from audit.report.document import Machine, Part, Provenance, Report, build_repor
 from audit.report.publish import read_report
 from audit.results import Result
 from audit.waivers import IN_NO_RUN, Day, Waiver, waive, waivers_in
+
+_TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ", re.ASCII)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -66,6 +70,7 @@ def merge_files(plan: PlanDocument, paths: Sequence[Path]) -> Report:
         checks=plan.checks,
         results=results,
         release=plan.planned_from.release,
+        profile=plan.planned_from.profile,
         partial_reason=partial_reason,
         interrupted=any(each.report.interrupted for each in parts),
         inventory=first.inventory,
@@ -84,10 +89,11 @@ def _read(plan: PlanDocument, path: Path) -> _Read:
     part, asked, made = report.part, plan.planned_from, report.provenance
     if part is None:
         raise UsageError(f"{path}: not a part of a plan; `astrobio-audit run PLAN.json` writes one")
-    # The commit first: it says more than that the plans differ, which they then do as well.
+    # Commit and profile first: they say more than that the plans differ, which they then do as well.
     told = {
         "commit": (asked.commit, made.commit),
         "state of the files (dirty)": (asked.dirty, made.dirty),
+        "profile": (asked.profile or "none", report.profile or "none"),
         "plan": (shown_digest(plan.digest), shown_digest(part.plan)),
         "command": (asked.command, report.command),
         "package": (asked.package, made.package),
@@ -100,6 +106,9 @@ def _read(plan: PlanDocument, path: Path) -> _Read:
     for what, (wanted, found) in told.items():
         if wanted != found:
             raise UsageError(f"{path}: another {what}: {found}, and the plan has {wanted}")
+    for name in ("started_at", "finished_at"):
+        if not _is_time(getattr(made, name)):
+            raise UsageError(f"{path}: {name} is no time such as 2026-01-31T12:00:00Z")
     unknown = [group for group in part.groups if group not in plan.groups]
     if unknown or len(set(part.groups)) != len(part.groups):
         raise UsageError(f"{path}: names groups that the plan has not, or one twice: {', '.join(unknown[:3])}")
@@ -111,6 +120,17 @@ def _read(plan: PlanDocument, path: Path) -> _Read:
     if other := [check.id for check in report.checks if plan.by_check.get(check.id) != check]:
         raise UsageError(f"{path}: describes {other[0]} in other words than the plan")
     return _Read(path=path, report=report, part=part)
+
+
+def _is_time(text: str) -> bool:
+    """Return whether a text is a time as `provenance.now` writes it: the earliest is found by comparing texts."""
+    if _TIME.fullmatch(text) is None:
+        return False
+    try:
+        datetime.fromisoformat(text)
+    except ValueError:
+        return False
+    return True
 
 
 def _refuse_different_facts(parts: Sequence[_Read]) -> None:

@@ -60,7 +60,7 @@ class PartHere:
             UsageError: the target has another plan now.
         """
         asked = self.written.planned_from
-        now = document_of(collected, plan, state, command=asked.command, release=asked.release)
+        now = document_of(collected, plan, state, command=asked.command, release=asked.release, profile=asked.profile)
         refuse_another(self.written, now)
         self._is_chosen = True
         groups = named_groups(plan)
@@ -84,10 +84,12 @@ class PartHere:
 
 def request_for(part: PartHere, command: PlannedCommand, *, cache: bool = True) -> Request:
     """Return the request that carries out a part of a command's plan."""
+    profile = part.written.planned_from.profile
     return Request(
         command=command.name,
-        planners=command.planners(),
+        planners=command.planners(profile),
         release=command.release,
+        profile=profile,
         needs_inventory=command.needs_inventory,
         cache=cache,
         one_thread=command.one_thread,

@@ -80,9 +80,10 @@ def _serve(
     collected = Collected(target)
     try:
         state = provenance.git_state(target.root)
-        plan = tuple(group for planner in command.planners() for group in planner(collected))
         asked = written.planned_from
-        refuse_another(written, document_of(collected, plan, state, command=asked.command, release=asked.release))
+        plan = tuple(group for planner in command.planners(asked.profile) for group in planner(collected))
+        now = document_of(collected, plan, state, command=asked.command, release=asked.release, profile=asked.profile)
+        refuse_another(written, now)
         channel.send(("ready", _machine(collected).model_dump_json()))
         groups = named_groups(plan)
         content = f"{collected.analysis.digest} {digest_of_neighbours(target)}"

@@ -9,7 +9,8 @@ from pydantic_core import PydanticSerializationError
 
 from audit import __version__
 from audit.gates import Gates, MissedGate, gated, missed_gates
-from audit.results import Check, Defect, Frozen, Result
+from audit.profiles import Profile, left_out_by
+from audit.results import Check, Defect, Frozen, Outcome, Result
 from audit.score import Area, Summary, Verdict, summarise, verdict
 from audit.static.imports.causes import ImportRow
 from audit.static.inventory import InventoryItem
@@ -124,8 +125,8 @@ class Part(Frozen):
 class Report(Frozen):
     """A finished report. Its summary is recomputed on reading: a document that was edited does not validate."""
 
-    # No default: a document that does not name its version is not one of this version. 1.1 has parts, machines, gates
-    # and waivers besides, which a document of 1.0 lacks: it is read all the same.
+    # No default: a document that does not name its version is not one of this version. 1.1 has parts, machines, gates,
+    # waivers and a profile besides, which a document of 1.0 lacks: it is read all the same.
     schema_version: Literal["1.0", "1.1"]
     tool: Tool
     command: str
@@ -139,6 +140,10 @@ class Report(Frozen):
         False
     )
     release: Annotated[bool, Field(description="Whether the verdict is a release's.")]
+    profile: Annotated[
+        Profile | None,
+        Field(description="The hardware that the release is judged for; None where everything planned counts."),
+    ] = None
     areas: tuple[Area, ...]
     checks: tuple[Check, ...]
     results: tuple[Result, ...]
@@ -191,6 +196,8 @@ class Report(Frozen):
         if self.part and not self.partial:
             raise ValueError("a report on a part of a plan is partial")
         if problem := _machines_contradict(self.machines, self.results):
+            raise ValueError(problem)
+        if problem := _profile_contradicts(self.profile, self.results, release=self.release):
             raise ValueError(problem)
         severities = {check.id: check.severity for check in self.checks}
         changed = sorted({each.check for each in self.results if each.severity is not severities[each.check]})
@@ -256,6 +263,20 @@ def _machines_contradict(machines: Sequence[Machine], results: Sequence[Result])
     return f"evidence names machines that the report does not list: {', '.join(unknown)}" if unknown else None
 
 
+def _profile_contradicts(profile: Profile | None, results: Sequence[Result], *, release: bool) -> str | None:
+    """Return what keeps a report from being one for a profile; None where all is well.
+
+    What says to lie outside of one profile is no result of another: a verdict is not made one about more by an edit.
+    """
+    if profile and not release:
+        return "only a release is judged for a profile"
+    reasons = {each.reason for each in results if each.outcome is Outcome.NOT_APPLICABLE}
+    named = {name for reason in reasons if (name := left_out_by(reason))}
+    if others := sorted(named - {profile}):
+        return f"results lie outside the profile {others[0]}, and the report is for {profile or 'none'}"
+    return None
+
+
 def build_report(
     *,
     command: str,
@@ -264,6 +285,7 @@ def build_report(
     results: list[Result],
     release: bool,
     partial_reason: str | None,
+    profile: Profile | None = None,
     interrupted: bool = False,
     inventory: tuple[InventoryItem, ...] = (),
     imports: tuple[ImportRow, ...] = (),
@@ -292,6 +314,7 @@ def build_report(
         partial_reason=partial_reason,
         interrupted=interrupted,
         release=release,
+        profile=profile,
         areas=summary.areas,
         checks=tuple(sorted(checks, key=lambda check: check.id)),
         results=ordered,

@@ -27,6 +27,8 @@ def provenance_rows(report: Report) -> Mapping[str, str]:
         "machine": f"{provenance.platform}, {provenance.machine}",
         "started, finished": f"{provenance.started_at}, {provenance.finished_at}",
     }
+    if report.profile:
+        rows["profile"] = f"{report.profile}, {report.profile.use}"
     if environment:
         devices = ", ".join(device.name for device in environment.devices) or "none"
         rows["target's interpreter"] = (

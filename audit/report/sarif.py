@@ -53,6 +53,7 @@ def render_sarif(report: Report) -> str:
         "results": [_result(report, result, number, index) for result, number in numbered_failures(report)],
         "properties": {
             "verdict": report.verdict,
+            "profile": report.profile,
             "partial": report.partial,
             "partialReason": report.partial_reason and plain(report.partial_reason),
             "score": report.score,

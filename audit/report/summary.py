@@ -13,7 +13,7 @@ from audit.report.unjudged import unjudged
 from audit.report.verdicts import verdict_lines, verdict_text
 from audit.results import Outcome, Result, Severity
 
-_MOST_BESIDE = 12  # gates that were missed, and waivers
+_MOST_BESIDE = 12  # lines such as gates that were missed, and waivers
 _MOST_DEFECTS = 5
 _MOST_FAILED = 8
 _MOST_REASONS = 6
@@ -42,9 +42,10 @@ def _head(report: Report) -> Iterator[str]:
     else:
         shares = f"score {percent(report.score)} · coverage {percent(report.coverage)}"
         yield f"**Verdict: {verdict_text(report)}** · {shares}"
-    for line in verdict_lines(report)[:_MOST_BESIDE]:
+    beside = verdict_lines(report)
+    for line in beside[:_MOST_BESIDE]:
         yield from ("", f"- {markdown(line, _LONGEST)}")
-    yield from _more(len(report.missed_gates) + len(report.waivers) - _MOST_BESIDE)
+    yield from _more(len(beside) - _MOST_BESIDE)
     yield from ("", f"# {report.command.capitalize()} of {markdown(provenance.package, _LONGEST)}", "")
     yield f"{_counted(report)}. {SCORE_NOTE}"
     for line in (*baseline_lines(report), *earlier_lines(report)):

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from audit.profiles import left_out_by
 from audit.report.document import Report
 from audit.report.text import counted
 from audit.report.undeclared import UNDECLARED
@@ -10,6 +11,7 @@ from audit.results import Outcome, Result
 
 _ORDER = (Outcome.ERROR, Outcome.SKIPPED, Outcome.NOT_APPLICABLE)
 _DECLARE = "a declaration of it in the specs"
+_HARDWARE = "`readiness` with a `--profile` that has it, on such a machine"
 
 
 @dataclass(frozen=True)
@@ -42,6 +44,8 @@ class Unjudged:
         fixes = dict.fromkeys(each.fix for each in self.results if each.fix)
         if fixes:
             return "; ".join(fixes)
+        if left_out_by(self.reason):
+            return _HARDWARE
         return _DECLARE if self.outcome is Outcome.NOT_APPLICABLE else None
 
     @property
@@ -56,7 +60,10 @@ class Unjudged:
 
 
 def unjudged(report: Report) -> list[Unjudged]:
-    """Return what could not be judged, what was skipped, and what nothing declares; what gates a release first."""
+    """Return what could not be judged or was skipped, and what nothing declares or a profile leaves out.
+
+    What gates a release comes first.
+    """
     groups: dict[tuple[Outcome, str, str], list[Result]] = {}
     for result in _not_judged(report):
         key = (result.outcome, result.check.partition(".")[0], result.reason or "")
@@ -67,6 +74,7 @@ def unjudged(report: Report) -> list[Unjudged]:
 
 def _not_judged(report: Report) -> Iterator[Result]:
     for result in report.results:
-        undeclared = result.outcome is Outcome.NOT_APPLICABLE and (result.reason or "").startswith(UNDECLARED)
-        if undeclared or result.outcome in (Outcome.ERROR, Outcome.SKIPPED):
+        reason = result.reason or ""
+        is_told = reason.startswith(UNDECLARED) or left_out_by(reason) is not None
+        if (result.outcome is Outcome.NOT_APPLICABLE and is_told) or result.outcome in (Outcome.ERROR, Outcome.SKIPPED):
             yield result

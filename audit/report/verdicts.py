@@ -1,26 +1,45 @@
-"""What a report says beside its verdict: what waivers cover, which are of no use, and which gates were missed."""
+"""What a report says beside its verdict: what a profile leaves out, what waivers cover, which gates were missed."""
 
+from collections.abc import Iterator
+
+from audit.profiles import left_out_by
 from audit.report.document import Report
 from audit.report.text import counted
+from audit.results import Outcome
 from audit.score import Verdict
 from audit.waivers import WaiverRow
 
 
 def verdict_text(report: Report) -> str:
-    """Return the verdict in words, with the number of waivers that it rests on."""
-    if report.verdict is not Verdict.READY_WITH_WAIVERS:
-        return str(report.verdict)
-    return f"ready with {counted(sum(bool(row.waives) for row in report.waivers), 'waiver')}"
+    """Return the verdict in words, with the number of waivers that it rests on, and the hardware that it is about."""
+    words = str(report.verdict)
+    if report.verdict is Verdict.READY_WITH_WAIVERS:
+        words = f"ready with {counted(sum(bool(row.waives) for row in report.waivers), 'waiver')}"
+    return f"{words}, {report.profile.use}" if report.profile else words
 
 
 def verdict_lines(report: Report) -> list[str]:
-    """Return a line for each gate that was missed and for each waiver, and one where the clock is not believed."""
-    lines = [f"gate missed, so {gate.verdict}: {gate.gate}: {gate.says}" for gate in report.missed_gates]
+    """Return lines of what a profile leaves out, gates missed and waivers, and one where the clock is not believed."""
+    lines = [*_left_out(report)]
+    lines += [f"gate missed, so {gate.verdict}: {gate.gate}: {gate.says}" for gate in report.missed_gates]
     lines += [waiver_line(row) for row in report.waivers]
     day = report.waivers_by
     if day and day.origin == "commit":
         lines.append(f"waivers are judged by the day of the commit, {day.day}: the clock of this machine is behind it")
     return lines
+
+
+def _left_out(report: Report) -> Iterator[str]:
+    """Yield how much is not judged because it needs more than the profile has."""
+    if report.profile is None:
+        return
+    results = [each for each in report.results if each.outcome is Outcome.NOT_APPLICABLE and left_out_by(each.reason)]
+    if results:
+        checks, subjects = {each.check for each in results}, {each.subject.name for each in results}
+        on = f"{counted(len(checks), 'check')} on {counted(len(subjects), 'subject')}"
+        yield f"{on} not judged, for they need more than the profile {report.profile} has"
+    else:
+        yield f"profile {report.profile}: nothing is left out for want of hardware"
 
 
 def waiver_line(row: WaiverRow) -> str:

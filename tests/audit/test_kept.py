@@ -1,5 +1,6 @@
 """What earlier runs have found stands in for a group where the group says so, and for one that leaves something out."""
 
+import subprocess
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -8,7 +9,9 @@ from audit.execute import Execution
 from audit.judgement import Judgement, Measured, judged, skipped
 from audit.kept import KeptResults
 from audit.plan import Group, PlannedCheck, Run
-from audit.results import Check, Comparison, Severity, Subject, SubjectKind
+from audit.report.document import Report
+from audit.report.earlier import earlier_lines
+from audit.results import Check, Comparison, Result, Severity, Subject, SubjectKind
 from audit.target import Target
 
 MODEL = Subject(kind=SubjectKind.MODEL, spec="model")
@@ -33,10 +36,13 @@ class Counted:
         return Group(subject=MODEL, planned=(planned,), is_kept=True)
 
     def outcomes(self, group: Group) -> list[str]:
+        return [result.outcome.value for result in self.results(group)]
+
+    def results(self, group: Group) -> list[Result]:
         kept = KeptResults(self._target, "content", folder=self._folder)
         execution = Execution(self._target, (group,), kept=kept)
         execution.run()
-        return [result.outcome.value for result in execution.results]
+        return execution.results
 
 
 def test_only_a_group_that_is_kept_is_taken_over(make_target: Callable[..., Target], tmp_path: Path) -> None:
@@ -70,3 +76,48 @@ def test_two_areas_do_not_take_each_others_place_for_one_model(
     for group in groups * 2:
         assert counted.outcomes(group) == ["passed"]
     assert counted.times == 2
+
+
+def git(root: Path, *words: str) -> str:
+    who = ("-c", "user.name=somebody", "-c", "user.email=somebody@example.org", "-c", "commit.gpgsign=false")
+    return subprocess.run(["git", *who, "-C", str(root), *words], check=True, capture_output=True, text=True).stdout
+
+
+def test_what_is_taken_over_names_the_commit_at_which_it_was_measured(
+    make_target: Callable[..., Target], make_report: Callable[..., Report], tmp_path: Path
+) -> None:
+    target = make_target()
+    counted = Counted(tmp_path, target)
+    git(target.root, "init", "-q")
+    git(target.root, "add", "-A")
+    git(target.root, "commit", "-q", "-m", "first")
+    first = git(target.root, "rev-parse", "HEAD").strip()
+    (new,) = counted.results(counted.group())
+    assert (new.evidence.measured_at, new.evidence.measured_commit) == (None, None)
+    (target.root / "NOTES").write_text("no file of the package\n")
+    git(target.root, "add", "-A")
+    git(target.root, "commit", "-q", "-m", "second")
+    (old,) = counted.results(counted.group())
+    assert (counted.times, old.evidence.measured_commit) == (1, first)
+    (line,) = earlier_lines(make_report([old]))
+    assert line.startswith(
+        f"1 result of 1 was measured at {old.evidence.measured_at}, at commit {first[:12]}, by earlier runs on "
+    )
+    (target.root / "NOTES").write_text("changed\n")
+    counted.results(counted.group(area="smoke"))
+    (dirty,) = counted.results(counted.group(area="smoke"))
+    second = git(target.root, "rev-parse", "HEAD").strip()
+    assert dirty.evidence.measured_commit == f"{second}-dirty"
+    (line,) = earlier_lines(make_report([dirty]))
+    assert f", at commit {second[:12]} with uncommitted changes, by earlier runs on " in line
+
+
+def test_outside_of_a_repository_no_commit_is_named(
+    make_target: Callable[..., Target], make_report: Callable[..., Report], tmp_path: Path
+) -> None:
+    counted = Counted(tmp_path, make_target())
+    counted.results(counted.group())
+    (old,) = counted.results(counted.group())
+    assert (old.evidence.measured_at is None, old.evidence.measured_commit) == (False, None)
+    (line,) = earlier_lines(make_report([old]))
+    assert "commit" not in line

@@ -26,7 +26,7 @@ def copy(tmp_path_factory: pytest.TempPathFactory) -> Path:
         text = (EXAMPLE / f"{name.removeprefix('mod099_')}.py").read_text()
         (root / path).write_text(text.replace("EXA001", "MOD099"))
     named(root / "audit/attention/properties/__init__.py", "batch_order", before="batch_rows")
-    named(root / "validation/smoke/checks/__init__.py", "one_tensor", before="optimizer_step")
+    named(root / "validation/smoke/registry.py", "one_tensor", before="optimizer_step")
     backend = (EXAMPLE / "three_lines.py").read_text().replace("def forward", "def _three_lines").partition("def _")[2]
     contenders = root / "audit/probe/benchmark/contenders.py"
     text = contenders.read_text().replace("BUILT_IN: Mapping", f"def _{backend}\n\n{PREPARED}\n\nBUILT_IN: Mapping", 1)

@@ -48,6 +48,19 @@ def test_a_diff_is_one_that_patch_takes_and_nothing_is_written(run: Run, tree: P
     assert (tree / "zoo" / "a.py").read_text() == UNSAFE
 
 
+@pytest.mark.parametrize(("calls", "said"), [(1, "1 unsafe fix is left out"), (2, "2 unsafe fixes are left out")])
+def test_an_empty_diff_says_how_many_unsafe_fixes_it_leaves_out(run: Run, tree: Path, calls: int, said: str) -> None:
+    (tree / "zoo" / "a.py").write_text("import torch\n" + 'state = torch.load("a.pt")\n' * calls)
+    done = run("fix", "zoo", "--diff", cwd=tree)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr == f"no safe fix to show; {said}, which --diff --unsafe-fixes shows; 2 files read\n"
+    shown = run("fix", "zoo", "--diff", "--unsafe-fixes", cwd=tree)
+    assert shown.stdout.count("weights_only=True") == calls
+    (tree / "zoo" / "a.py").write_text("x = 2\n")
+    done = run("fix", "zoo", "--diff", cwd=tree)
+    assert (done.returncode, done.stderr) == (0, "0 findings would be fixed in 0 files; 2 files read\n")
+
+
 def test_fix_writes_the_safe_ones_and_says_what_is_left(run: Run, tree: Path) -> None:
     done = run("fix", "--fix", cwd=tree)
     assert done.returncode == 1

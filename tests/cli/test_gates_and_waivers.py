@@ -85,7 +85,7 @@ def test_a_commit_of_later_than_the_clock_ends_a_waiver(failing: Project, run: R
     ("table", "expected"),
     [
         ("gates = { min_scor = 1 }", "gates.min_scor: unknown key; did you mean 'min_score'?"),
-        ("waivers = [{ check = 'a' }]", "waivers.0.subject: field required"),
+        ("waivers = [{ check = 'a' }]", "waivers, entry 1, subject: field required"),
     ],
 )
 def test_a_wrong_key_is_one_line_and_2(project: Project, run: Run, table: str, expected: str) -> None:

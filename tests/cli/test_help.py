@@ -112,6 +112,13 @@ def test_a_plug_in_that_cannot_be_loaded_is_one_line_and_hides_nothing(run: Run,
     assert run("plug_in", env={"PYTHONPATH": str(tmp_path)}).returncode == 2
 
 
+@pytest.mark.parametrize("command", ["attention", "smoke", "train", "claims", "bench", "readiness", "plan", "selftest"])
+def test_a_mistyped_folder_is_told_before_torch_is_loaded(command: str) -> None:
+    code, libraries, _ = loaded_by(command, "--target", "absent")
+    assert code == 2
+    assert "torch" not in libraries
+
+
 def test_static_analysis_does_not_load_torch_in_the_auditor() -> None:
     code, libraries, text = loaded_by("static", "--target", "tests/fixtures/models/clean", "--json")
     assert code == 0

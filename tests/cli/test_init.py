@@ -9,6 +9,8 @@ from pathlib import Path
 import pytest
 import yaml
 
+from ..slow_cases import slow
+
 Run = Callable[..., subprocess.CompletedProcess[str]]
 Small = Callable[..., Path]
 SPECS = "zoo/specs.py"
@@ -61,7 +63,7 @@ def as_code(specs: str) -> str:
     return "\n".join(line.removeprefix("# ") if line.startswith("# ") else line for line in specs.split("\n"))
 
 
-@pytest.mark.parametrize("folder", [".", "src"])
+@pytest.mark.parametrize("folder", ["src", *slow(".")])
 def test_what_it_writes_works_in_static_and_smoke(run: Run, small: Small, folder: str) -> None:
     root = small(folder)
     done = run("init", cwd=root)

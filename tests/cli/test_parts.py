@@ -64,6 +64,24 @@ def test_a_target_that_has_changed_is_refused(planned: Path, run: Run) -> None:
     assert told.stderr.count("\n") == 1
 
 
+def test_a_plan_is_for_a_profile_which_its_parts_take_over(planned: Path, run: Run, tmp_path: Path) -> None:
+    told = run("plan", "--profile", "cpu", cwd=planned)
+    assert told.stdout.splitlines()[0].endswith(", for use on CPUs"), told.stderr
+    assert json.loads((planned / PLAN).read_text())["planned_from"]["profile"] == "cpu"
+    told = run("run", PLAN, "--needs", "gpu", cwd=planned)
+    assert (told.returncode, told.stderr) == (2, "astrobio-audit: --needs gpu: the plan has no such check\n")
+    told = run("run", PLAN, "--shard", "9/9", "--json", "--output", str(tmp_path), cwd=planned)
+    assert json.loads(told.stdout)["profile"] == "cpu", told.stderr
+
+
+def test_only_a_release_has_a_profile(planned: Path, run: Run) -> None:
+    told = run("plan", "--command", "static", "--profile", "cpu", cwd=planned)
+    assert (told.returncode, told.stdout) == (2, "")
+    assert told.stderr == "astrobio-audit: --profile cpu: is of a release, and --command static is none\n"
+    told = run("readiness", "--profile", "tpu", cwd=planned)
+    assert (told.returncode, told.stdout) == (2, "")
+
+
 @pytest.mark.parametrize(
     ("words", "said"),
     [
@@ -128,7 +146,7 @@ def told_of(path: Path) -> object:
     for key in ("command", "started_at", "finished_at"):
         content["provenance"].pop(key)
     for result in content["results"]:
-        for key in ("duration_s", "measured_at", "machine"):
+        for key in ("duration_s", "measured_at", "measured_commit", "machine"):
             result["evidence"].pop(key)
     return content
 

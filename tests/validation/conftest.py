@@ -14,7 +14,7 @@ from textwrap import dedent, indent
 
 import pytest
 
-from validation.smoke.checks import MODEL_CHECKS
+from validation.smoke.registry import MODEL_CHECKS
 
 COMMAND = Path(sys.executable).with_name("astrobio-audit")
 MARK = "ASTROBIO_AUDIT_TEST_RUN"

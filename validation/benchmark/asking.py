@@ -8,7 +8,6 @@ from audit.gateway.client import Plain
 from audit.raised import describe_failure, describe_raised
 from audit.target import Target
 from validation.benchmark.cases import AttentionCase, Backend, Case
-from validation.benchmark.judging import looks_at, verified, verified_model
 from validation.benchmark.rows import Memory, RowOutcome, Verified
 
 _LEAST_SAMPLES = 5
@@ -63,6 +62,8 @@ class Asker:
         Raises:
             NoTime: it is wrong, or there is no answer.
         """
+        from validation.benchmark.judging import looks_at, verified, verified_model  # loads torch
+
         seed = self._rules.seed * _SPAN
         if not isinstance(case, AttentionCase):
             reply = self._call(
@@ -81,6 +82,8 @@ class Asker:
         Raises:
             NoTime: the backend is wrong now, or there is no answer.
         """
+        from validation.benchmark.judging import looks_at, verified, verified_model  # loads torch
+
         seed = self._rules.seed * _SPAN + 1 + number
         rule: dict[str, Plain] = {
             "relative_error": self._rules.relative_error,

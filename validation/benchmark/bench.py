@@ -10,7 +10,7 @@ import typer
 from rich.console import Console
 
 from audit import provenance
-from audit.attention.devices import on_device
+from audit.devices import on_device
 from audit.elsewhere.command import refuse_without_document, run_elsewhere, words_of
 from audit.errors import EXIT_INCOMPLETE, UsageError
 from audit.gateway import Probe

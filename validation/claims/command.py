@@ -10,6 +10,7 @@ from audit.errors import UsageError
 from audit.options import Options, add_command
 
 if TYPE_CHECKING:
+    from audit.session import Planner
     from audit.target import Target
 
 # Without the variable, which says how many there are at most where there can be several.
@@ -29,16 +30,21 @@ class ClaimsOptions(Options):
 
 def _claims(options: ClaimsOptions) -> None:
     from audit.command import run_area
-    from validation.claims.plan import plan_claims
 
     if options.workers not in (None, 1):
         raise UsageError("--workers: claims are measured one after another, for one would slow down another")
     run_area(
         options,
         command="claims",
-        planners=[functools.partial(plan_claims, slow=options.slow)],
+        planners=lambda: [_planner(slow=options.slow)],
         prepared=functools.partial(alone, slow=options.slow),
     )
+
+
+def _planner(*, slow: bool) -> "Planner":
+    from validation.claims.plan import plan_claims
+
+    return functools.partial(plan_claims, slow=slow)
 
 
 def alone(target: "Target", *, slow: bool) -> "Target":

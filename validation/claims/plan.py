@@ -67,7 +67,9 @@ def _group(claim: AnyClaim, collected: Collected, *, slow: bool) -> Group:
     judge = functools.partial(_judge, claim, place, collected, slow)
     # What is skipped for being slow is repeated with the option that measures it.
     flags = ("--slow",) if claim.slow and not slow else ()
-    planned = PlannedCheck(check=check_of(claim), subject=subject, judge=judge, flags=flags)
+    planned = PlannedCheck(
+        check=check_of(claim), subject=subject, judge=judge, gpus=claim.needs.least_gpus, flags=flags
+    )
     # A share of samples is the same however long it takes; any other figure may be one of speed.
     return Group(subject=subject, planned=(planned,), alone=not isinstance(claim, Accuracy))
 

@@ -13,6 +13,7 @@ from audit.options import (
     FormatOption,
     JsonOption,
     PackageOption,
+    ProfileOption,
     PythonOption,
     QuietOption,
     SeedOption,
@@ -50,6 +51,7 @@ class PlanOptions:
     config: ConfigOption = None
     seed: SeedOption = None
     command: Annotated[Planned, typer.Option("--command", help="What is planned.")] = Planned.READINESS
+    profile: ProfileOption = None
     output: Annotated[Path, typer.Option("--output", "-o", metavar="PLAN.json", help="Where the plan is written.")] = (
         LATEST / "plan.json"
     )

@@ -34,6 +34,8 @@ def make_plan(options: PlanOptions) -> None:
         print_json(plan_schema_json())
         return
     command = COMMANDS[options.command.value]
+    if options.profile and not command.release:
+        raise UsageError(f"--profile {options.profile}: is of a release, and --command {command.name} is none")
     target = TargetFlags(
         folder=options.target or Path("."),
         package=options.package,
@@ -48,7 +50,8 @@ def make_plan(options: PlanOptions) -> None:
             keep_from_git(output.parent)
         else:
             prepare_folder(output.parent)
-    plan = plan_of(target, command.planners(), command=command.name, release=command.release)
+    profile = options.profile
+    plan = plan_of(target, command.planners(profile), command=command.name, release=command.release, profile=profile)
     if output is None:
         print_json(plan_json(plan))
         return
@@ -68,7 +71,9 @@ def _summary(plan: PlanDocument) -> str:
     gpu = sum(plan.gpus(group) > 0 for group in plan.groups)
     asks = f", {gpu} of which need a GPU" if gpu else ""
     checks = counted(len(plan.instances), "check")
-    return f"plan {plan.shown_digest}: {checks} in {counted(len(plan.groups), 'group')}{asks}"
+    profile = plan.planned_from.profile
+    use = f", {profile.use}" if profile else ""
+    return f"plan {plan.shown_digest}: {checks} in {counted(len(plan.groups), 'group')}{asks}{use}"
 
 
 def run_part(options: RunOptions) -> None:

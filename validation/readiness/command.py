@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from audit.options import ElsewhereOptions, OutputOption, add_command
+from audit.options import ElsewhereOptions, OutputOption, ProfileOption, add_command
 from validation.parts.cli import register as register_parts
 
 LATEST = Path("reports/latest")
@@ -28,6 +28,7 @@ class ReadinessOptions(ElsewhereOptions):
     run_documents: RunDocumentsOption = False
     build_container: BuildContainerOption = False
     slow: SlowOption = False
+    profile: ProfileOption = None
 
 
 def _readiness(options: ReadinessOptions) -> None:
@@ -35,15 +36,21 @@ def _readiness(options: ReadinessOptions) -> None:
     from validation.readiness.planners import release_planners
 
     with ExitStack() as during:
-        planners = release_planners(
-            during,
-            slow=options.slow,
-            runs_documents=options.run_documents,
-            builds_container=options.build_container,
-            keeps=options.cache,
-        )
         run_area(
-            options, command="readiness", planners=planners, release=True, needs_inventory=True, keeps_results=True
+            options,
+            command="readiness",
+            planners=lambda: release_planners(
+                during,
+                slow=options.slow,
+                runs_documents=options.run_documents,
+                builds_container=options.build_container,
+                keeps=options.cache,
+                profile=options.profile,
+            ),
+            release=True,
+            profile=options.profile,
+            needs_inventory=True,
+            keeps_results=True,
         )
 
 
@@ -58,6 +65,7 @@ def register(app: typer.Typer) -> None:
             "astrobio-audit readiness",
             "astrobio-audit readiness --target path/to/project --output build/report",
             "astrobio-audit readiness --only attention",
+            "astrobio-audit readiness --profile cpu",
         ],
         run=_readiness,
     )

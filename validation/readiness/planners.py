@@ -3,6 +3,7 @@
 import functools
 from contextlib import ExitStack
 
+from audit.profiles import Profile
 from audit.session import Planner
 
 
@@ -13,6 +14,7 @@ def release_planners(
     runs_documents: bool = False,
     builds_container: bool = False,
     keeps: bool = True,
+    profile: Profile | None = None,
 ) -> list[Planner]:
     """Return the planner of every area.
 
@@ -22,6 +24,7 @@ def release_planners(
         runs_documents: whether the commands that documents mark are run.
         builds_container: whether the project's Dockerfiles are built.
         keeps: whether what earlier runs have found of the target's own tests counts.
+        profile: the hardware that the release is judged for; None where everything planned counts.
     """
     from audit.attention.plan import plan_attention
     from audit.static.checks import plan_static
@@ -29,11 +32,12 @@ def release_planners(
     from validation.claims.plan import plan_released_claims
     from validation.mutation.release import plan_tests
     from validation.readiness.areas import plan_areas
+    from validation.readiness.profiled import profiled
     from validation.smoke.running import plan_with_or_without_specs
     from validation.training.plan import planner_of
     from validation.training.settings import BRIEF, TrainingSettings
 
-    return [
+    planners: list[Planner] = [
         plan_static,
         plan_rules,
         plan_with_or_without_specs,
@@ -41,5 +45,8 @@ def release_planners(
         planner_of(TrainingSettings() if slow else BRIEF),
         functools.partial(plan_released_claims, slow=slow),
         functools.partial(plan_tests, during=during, keeps=keeps),
-        functools.partial(plan_areas, runs_documents=runs_documents, builds_container=builds_container),
+        functools.partial(
+            plan_areas, runs_documents=runs_documents, builds_container=builds_container, profile=profile
+        ),
     ]
+    return profiled(planners, profile) if profile else planners

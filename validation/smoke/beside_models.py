@@ -9,9 +9,10 @@ from audit.judgement import Judgement, skipped
 from audit.plan import Group, PlannedCheck, Run
 from audit.results import Check, Subject
 from audit.session import Collected
-from validation.smoke.checks import CAPTURING, attention_inside
+from validation.smoke.checks import attention_inside
 from validation.smoke.checks.attention_inside import Class, Judged
 from validation.smoke.model import AHEAD, RegisteredModel
+from validation.smoke.registry import CAPTURING
 
 CHECKS: tuple[Check, ...] = (attention_inside.CHECK, *CAPTURING)
 

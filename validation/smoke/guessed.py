@@ -78,7 +78,8 @@ class _Guessed:
 
     def planned(self, known: "Judged") -> Iterator[PlannedCheck]:
         # Loaded here and not above: the checks need torch, which planning another area does not.
-        from validation.smoke.checks import CAPTURING, all_model_checks, attention_inside, meta_build
+        from validation.smoke.checks import attention_inside, meta_build
+        from validation.smoke.registry import CAPTURING, all_model_checks
 
         yield PlannedCheck(check=GUESSED, subject=self.subject, judge=self._found)
         own = [(each.check, each.requires, each.judge) for each in all_model_checks()]

@@ -2,10 +2,7 @@
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
-
-from safetensors import SafetensorError
-from safetensors.torch import load as load_safetensors
-from torch import Tensor
+from typing import TYPE_CHECKING
 
 from audit.catalog import SpecEntry
 from audit.gateway import ProbeFailure
@@ -14,6 +11,9 @@ from audit.judgement import Judgement
 from audit.plan import Run
 from audit.replies import bytes_of, number_of, text_of
 from audit.results import Subject
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 BATCH_SIZE = 3
 PAIR = 2  # samples, for what is about numbers and not about a batch, and costs many runs
@@ -76,12 +76,15 @@ class RegisteredModel:
         return {"specs": self.specs, "name": self.name, "seed": run.seed, "batch_size": BATCH_SIZE}
 
 
-def tensors_of(reply: Mapping[str, Plain], key: str) -> dict[str, Tensor]:
+def tensors_of(reply: Mapping[str, Plain], key: str) -> dict[str, "Tensor"]:
     """Return the tensors that a reply holds under `key`.
 
     Raises:
         ProbeFailure: the reply is not of that form.
     """
+    from safetensors import SafetensorError
+    from safetensors.torch import load as load_safetensors  # loads torch, which planning can do without
+
     try:
         return load_safetensors(bytes_of(reply, key))
     except SafetensorError as problem:

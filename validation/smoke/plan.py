@@ -20,8 +20,8 @@ from audit.subjects import declared_subject, package_subject
 from validation.smoke.checks import declared, importing, reached, standalone
 
 if TYPE_CHECKING:
-    from validation.smoke.checks import ModelCheck
     from validation.smoke.model import RegisteredModel
+    from validation.smoke.registry import ModelCheck
 
 
 def plan_smoke(collected: Collected) -> Plan:
@@ -51,7 +51,7 @@ def plugged_group(collected: Collected) -> Plan:
     """Plan that the plug-ins of the area load; nothing where there are none."""
     if not plugins(SMOKE_CHECKS):
         return ()
-    from validation.smoke.checks import plugged_checks
+    from validation.smoke.registry import plugged_checks
 
     return (Group(subject=package_subject(collected), planned=tuple(plugin_checks("smoke", plugged_checks()))),)
 
@@ -60,8 +60,8 @@ def load_ahead(collected: Collected) -> None:
     """Begin to load what the checks need here and in the target's processes, while these read the specs."""
 
     def load() -> None:
-        from validation.smoke.checks import MODEL_CHECKS  # noqa: F401  # with torch, which takes longest
         from validation.smoke.model import AHEAD
+        from validation.smoke.registry import MODEL_CHECKS  # noqa: F401  # with torch, which takes longest
 
         prepare_forks(collected.target, AHEAD)
 
@@ -75,7 +75,8 @@ def plan_imports(collected: Collected) -> Group:
 
 def _waiting(package: Subject) -> Iterator[PlannedCheck]:
     from validation.smoke.beside_models import CHECKS
-    from validation.smoke.checks import all_model_checks, meta_build
+    from validation.smoke.checks import meta_build
+    from validation.smoke.registry import all_model_checks
 
     for check in (*(each.check for each in all_model_checks()), *CHECKS, meta_build.CHECK):
         yield PlannedCheck.waiting(check, package, requires=declared.CHECK.id)
@@ -129,8 +130,8 @@ def _models(
     collected: Collected, catalog: Catalog | Undeclared, models: "Sequence[RegisteredModel]", package: Subject
 ) -> Iterator[Group]:
     from validation.smoke.beside_models import attention_known, captured, inside
-    from validation.smoke.checks import all_model_checks
     from validation.smoke.model import AHEAD
+    from validation.smoke.registry import all_model_checks
 
     yield captured(models, package)  # first, for it takes the longest
     known = attention_known(collected, catalog)
@@ -163,8 +164,8 @@ def _where_it_runs(model: "RegisteredModel", planned: tuple[PlannedCheck, ...]) 
 
 
 def _data(collected: Collected, catalog: Catalog | Undeclared) -> Iterator[Group]:
-    from validation.smoke.checks import DATA_CHECKS
     from validation.smoke.dataset import DeclaredData
+    from validation.smoke.registry import DATA_CHECKS
 
     if not isinstance(catalog, Catalog):
         return

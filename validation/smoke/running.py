@@ -9,7 +9,6 @@ from audit.named import Named
 from audit.plan import Plan
 from audit.session import Collected, Planner
 from validation.smoke.command import SmokeOptions
-from validation.smoke.guessed import guessed_groups
 from validation.smoke.plan import load_ahead, plan_imports, plan_smoke, plugged_group
 
 
@@ -23,7 +22,7 @@ def run_smoke(options: SmokeOptions) -> None:
     if options.gateway:
         deliver_from_elsewhere(options, command="smoke")
     if not options.names:
-        run_area(options, command="smoke", planners=[plan_with_or_without_specs])
+        run_area(options, command="smoke", planners=lambda: [plan_with_or_without_specs])
         return
     run_named(options, options.names, command="smoke", planner_of=_plan_named)
 
@@ -34,11 +33,15 @@ def plan_with_or_without_specs(collected: Collected) -> Plan:
     if collected.target.settings.specs is not None or not models:
         return plan_smoke(collected)
     load_ahead(collected)
+    from validation.smoke.guessed import guessed_groups
+
     return (plan_imports(collected), *guessed_groups(collected, models), *plugged_group(collected))
 
 
 def _plan_named(names: Sequence[Named]) -> Planner:
     def plan(collected: Collected) -> Plan:
+        from validation.smoke.guessed import guessed_groups
+
         items = [item_named(collected, name) for name in names]
         functions = [item.qualname for item in items if item.facts.get("form") == "function"]
         if functions:

@@ -29,18 +29,22 @@ from validation.training.trainee import Trainee
 class TrainingCheck:
     """A check, what must have passed before it, and the function that carries it out.
 
-    One that is long runs the target's command many times, or on several ranks.
+    One that is long runs the target's command many times, or on several ranks. `gpus` is as of `PlannedCheck`.
     """
 
     check: Check
     requires: tuple[str, ...]
     judge: Callable[[Trainee, Run], Judgement]
     is_long: bool = False
+    gpus: int = 0
 
 
-RUN_CHECKS = tuple(
-    TrainingCheck(check=module.CHECK, requires=module.REQUIRES, judge=module.judge)
-    for module in (run_check, learns, memory, twin, resume, ranks, gpus)
+RUN_CHECKS = (
+    *(
+        TrainingCheck(check=module.CHECK, requires=module.REQUIRES, judge=module.judge)
+        for module in (run_check, learns, memory, twin, resume, ranks)
+    ),
+    TrainingCheck(check=gpus.CHECK, requires=gpus.REQUIRES, judge=gpus.judge, gpus=gpus.GPUS),
 )
 SPEED_CHECK = TrainingCheck(check=speed.CHECK, requires=speed.REQUIRES, judge=speed.judge)
 COMMAND_CHECKS = tuple(

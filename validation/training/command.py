@@ -1,12 +1,15 @@
 """Adds `astrobio-audit train`."""
 
 from dataclasses import dataclass
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from audit.options import ElsewhereOptions, add_command
 from validation.training.settings import KILLS, LIMIT_S, STEPS, VALIDATE_EVERY, TrainingSettings
+
+if TYPE_CHECKING:
+    from audit.session import Planner
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,9 +51,14 @@ class TrainOptions(ElsewhereOptions):
 
 def _train(options: TrainOptions) -> None:
     from audit.command import run_area
+
+    run_area(options, command="train", planners=lambda: [_planner(options.settings)], keeps_results=True)
+
+
+def _planner(settings: TrainingSettings) -> "Planner":
     from validation.training.plan import planner_of
 
-    run_area(options, command="train", planners=[planner_of(options.settings)], keeps_results=True)
+    return planner_of(settings)
 
 
 def register(app: typer.Typer) -> None:

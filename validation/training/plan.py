@@ -60,7 +60,7 @@ def _files_that_train(collected: Collected) -> list[str]:
 
 def _waiting(checks: "tuple[TrainingCheck, ...]", package: Subject, *, requires: str) -> Iterator[PlannedCheck]:
     for each in checks:
-        yield PlannedCheck.waiting(each.check, package, requires=requires)
+        yield replace(PlannedCheck.waiting(each.check, package, requires=requires), gpus=each.gpus)
 
 
 def _of(collected: Collected, section: str, name: str, entry: SpecEntry, settings: TrainingSettings) -> Group:
@@ -108,7 +108,12 @@ def _planned(trainee: "Trainee", each: "TrainingCheck") -> PlannedCheck:
         left_out = skipped(f"not run: slow; `astrobio-audit train --subject {trainee.name}` runs it")
         return PlannedCheck(check=each.check, subject=trainee.subject, judge=lambda run: left_out)
     return PlannedCheck(
-        check=each.check, subject=trainee.subject, judge=judge, requires=each.requires, flags=trainee.settings.flags
+        check=each.check,
+        subject=trainee.subject,
+        judge=judge,
+        requires=each.requires,
+        gpus=each.gpus,
+        flags=trainee.settings.flags,
     )
 
 

@@ -4,7 +4,17 @@ from collections.abc import Iterator
 
 import libcst as cst
 
-from audit.mutation.forms import called, find, in_place_of, integer, is_root, is_scale, with_keyword, with_value
+from audit.mutation.forms import (
+    called,
+    find,
+    in_place_of,
+    integer,
+    is_root,
+    is_scale,
+    may_attend,
+    with_keyword,
+    with_value,
+)
 from audit.mutation.operator import Around, Operator
 
 
@@ -30,7 +40,12 @@ class DropScale(Operator):
             ("y = F.scaled_dot_product_attention(q, k, v, scale=1.0)\n",),
         ),
     )
-    UNCHANGED = ("y = a * b\n", "x = 2.0 ** 3\n", "y = F.scaled_dot_product_attention(q, k, v, scale=1.0)\n")
+    UNCHANGED = (
+        "y = a * b\n",
+        "x = 2.0 ** 3\n",
+        "y = F.scaled_dot_product_attention(q, k, v, scale=1.0)\n",
+        "def normalised(x):\n    return x / self.input_scale\n",
+    )
 
     def edits(self, node: cst.CSTNode, around: Around) -> Iterator[cst.CSTNode]:
         """Yield the other side, or the call with a scale of 1."""
@@ -40,6 +55,8 @@ class DropScale(Operator):
                 yield with_value(node, given, cst.Float("1.0")) if given else with_keyword(node, "scale", "1.0")
             return
         assert isinstance(node, cst.BinaryOperation)
+        if not may_attend(around):
+            return
         if isinstance(node.operator, cst.Multiply | cst.Divide) and is_scale(node.right):
             yield in_place_of(node, node.left)
         elif isinstance(node.operator, cst.Multiply) and is_scale(node.left):

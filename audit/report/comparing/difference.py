@@ -7,6 +7,7 @@ from typing import Annotated, Final, Literal
 from pydantic import Field
 
 from audit.errors import UsageError
+from audit.profiles import Profile, left_out_by
 from audit.report.document import Report
 from audit.report.text import percent
 from audit.results import Frozen, Outcome, Result
@@ -46,6 +47,7 @@ class Side(Frozen):
     score: float | None
     coverage: float | None
     partial: bool
+    profile: Annotated[Profile | None, Field(description="The hardware that the release was judged for.")] = None
 
 
 class Difference(Frozen):
@@ -61,7 +63,7 @@ class Difference(Frozen):
     still_failing: tuple[Entry, ...]
     no_longer_judged: tuple[Entry, ...]
     newly_judged: tuple[Entry, ...]
-    worse: bool
+    worse: Annotated[bool, Field(description="Whether anything got worse, be it that less of a release is judged.")]
     says: Annotated[str, Field(description="Whether the release got better, and why.")]
 
     @property
@@ -92,6 +94,7 @@ def difference(old: Report, new: Report) -> Difference:
     gained = _those(entries, lambda each: is_.has(each, each.after) and not was.has(each, each.before))
     sides = _side(old), _side(new)
     worse = _is_worse(old, new, new_failures, lost)
+    failing = _is_worse(old, new, new_failures, ())
     return Difference(
         schema_version=DIFF_VERSION,
         command=new.command,
@@ -104,7 +107,9 @@ def difference(old: Report, new: Report) -> Difference:
         no_longer_judged=lost,
         newly_judged=gained,
         worse=worse,
-        says=_says(*sides, new_failures=new_failures, fixed=fixed, lost=lost, gained=gained, worse=worse),
+        says=_says(
+            *sides, new_failures=new_failures, fixed=fixed, lost=lost, gained=gained, worse=worse, failing=failing
+        ),
     )
 
 
@@ -190,18 +195,30 @@ def _side(report: Report) -> Side:
         score=report.score,
         coverage=report.coverage,
         partial=report.partial,
+        profile=report.profile,
     )
 
 
 def _is_worse(old: Report, new: Report, new_failures: Sequence[Entry], lost: Sequence[Entry]) -> bool:
-    """Whether a release got worse: a new failure, something no longer judged that gates it, or a lower verdict."""
-    if any(each.gates_release for each in (*new_failures, *lost)):
+    """Whether a release got worse: a new failure, something no longer judged that gates it, or a lower verdict.
+
+    What the later report leaves out because it is for another profile says nothing of the release, and verdicts about
+    different hardware are not ranked.
+    """
+    counting = [each for each in lost if old.profile is new.profile or not _is_outside(each)]
+    if any(each.gates_release for each in (*new_failures, *counting)):
         return True
     if old.verdict is not None and new.verdict is None:
         return True  # nothing can be released on a partial run
+    if old.profile is not new.profile:
+        return False
     if old.verdict is not None and new.verdict is not None:
         return _RANK[new.verdict] < _RANK[old.verdict]
     return False
+
+
+def _is_outside(entry: Entry) -> bool:
+    return entry.after is Outcome.NOT_APPLICABLE and left_out_by(entry.reason) is not None
 
 
 def _says(
@@ -213,13 +230,20 @@ def _says(
     lost: Sequence[Entry],
     gained: Sequence[Entry],
     worse: bool,
+    failing: bool,
 ) -> str:
-    better = not worse and (
-        bool(fixed or gained)
-        or (old.verdict is not None and new.verdict is not None and _RANK[new.verdict] > _RANK[old.verdict])
+    same = old.profile is new.profile
+    # Beside what got worse, more that is judged is no comfort.
+    better = _gating(fixed) > 0 if worse else bool(fixed or gained)
+    better = better or (
+        same and old.verdict is not None and new.verdict is not None and _RANK[new.verdict] > _RANK[old.verdict]
     )
-    state = "worse" if worse else "better" if better else "neither better nor worse"
-    first = f"The release got {state}" if worse or better else f"The release is {state}"
+    first = _changed(better=better, worse=worse, failing=failing)
+    if not same:
+        first = (
+            f"The reports are for different profiles, {old.profile or 'none'} and {new.profile or 'none'}, so their "
+            f"verdicts are about different hardware. {first}"
+        )
     verdicts = f"the verdict was {_verdict(old)} and is {_verdict(new)}"
     counts = [
         f"{len(new_failures)} new {_plural('failure', new_failures)} ({_gating(new_failures)} of them gate a release)",
@@ -240,6 +264,17 @@ def _says(
     if not worse and (new_failures or lost):
         minor = " What is new or no longer judged gates no release."
     return f"{first}: {verdicts}. {', '.join(counts)}; {shares}.{minor}{partial}"
+
+
+def _changed(*, better: bool, worse: bool, failing: bool) -> str:
+    """Return in which direction a release went; it is `failing` where not only less of it is judged."""
+    if failing:
+        return "The release got better in some respects and worse in others" if better else "The release got worse"
+    if worse:
+        if better:
+            return "The release got better where it is judged, but less of what gates it is judged"
+        return "Less of what gates the release is judged"
+    return "The release got better" if better else "The release is neither better nor worse"
 
 
 def _gating(entries: Sequence[Entry]) -> int:

@@ -37,7 +37,7 @@ def diff_markdown(found: Difference) -> str:
     for name, side in (("before", found.old), ("after", found.new)):
         commit = cell_code((side.commit or "none")[:12]) + (" and changes" if side.dirty else "")
         shares = f"{percent(side.score)} | {percent(side.coverage)}"
-        lines.append(f"| {name} | {commit} | {_verdict(side)} | {shares} |")
+        lines.append(f"| {name} | {commit} | {_verdict(side)}{_profile(side)} | {shares} |")
     for title, entries in _sections(found):
         lines += ["", f"## {title.capitalize()} ({len(entries)})", ""]
         lines += ["| check | subject | before | after | reason |", "|---|---|---|---|---|"]
@@ -67,7 +67,11 @@ def _outcome(outcome: object) -> str:
 
 def _side(side: Side) -> str:
     commit = (side.commit or "no commit")[:12] + (" and changes" if side.dirty else "")
-    return f"{commit}, {_verdict(side)}, score {percent(side.score)}, coverage {percent(side.coverage)}"
+    return f"{commit}, {_verdict(side)}{_profile(side)}, score {percent(side.score)}, coverage {percent(side.coverage)}"
+
+
+def _profile(side: Side) -> str:
+    return f", {side.profile.use}" if side.profile else ""
 
 
 def _verdict(side: Side) -> str:

@@ -85,6 +85,7 @@ def _facts(result: Result, proves: str) -> Iterator[tuple[str, str]]:
     yield "seed", "" if evidence.seed is None else str(evidence.seed)
     yield "took", "" if evidence.duration_s is None else f"{evidence.duration_s:.3g} s"
     yield "measured at", evidence.measured_at or ""
+    yield "measured at commit", evidence.measured_commit or ""
 
 
 def row_markup(row: Row) -> Html:

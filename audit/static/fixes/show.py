@@ -84,7 +84,10 @@ def summary(run: FixRun, mode: Mode, *, unsafe: bool = False) -> str:
     files = len({file.name for file in run.files if file.is_changed and not file.unwritten}) if done else 0
     parts = [f"{_count(len(done), 'finding')} {verb} in {_count(files, 'file')}"] if mode is not Mode.LIST else []
     safe, risky, ideas = (by_safety[each] for each in (FixSafety.SAFE, FixSafety.UNSAFE, FixSafety.SUGGESTION))
-    if safe or risky:
+    if mode is Mode.DIFF and risky and not (done or safe or unsafe):  # an empty diff would look like nothing to fix
+        number = "1 unsafe fix is" if risky == 1 else f"{risky} unsafe fixes are"
+        parts = [f"no safe fix to show; {number} left out, which --diff --unsafe-fixes shows"]
+    elif safe or risky:
         hint = f" ({_how(mode, safe=safe, risky=risky)})" if mode is Mode.LIST or (risky and not unsafe) else ""
         what = "can be fixed" if mode is Mode.LIST else "left"
         parts.append(f"{_count(safe + risky, 'finding')} {what}: {safe} safe, {risky} unsafe{hint}")

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from audit.attention.devices import _seen, on_device
+from audit.devices import _seen, on_device
 from audit.errors import UsageError
 from audit.execute import reproduce_command
 from audit.kept import KeptResults

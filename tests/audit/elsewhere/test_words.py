@@ -4,6 +4,8 @@ import pytest
 
 from audit.elsewhere.command import words_of
 from audit.options import ElsewhereOptions
+from audit.profiles import Profile
+from validation.readiness.command import ReadinessOptions
 
 
 @pytest.mark.parametrize(
@@ -24,3 +26,9 @@ def test_a_path_of_a_variable_stays_here_and_one_of_a_flag_goes(
 def test_a_seed_goes_wherever_it_was_set(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("ASTROBIO_AUDIT_SEED", "3")
     assert words_of(ElsewhereOptions(seed=3), "smoke") == ["smoke", "--json", "--seed=3"]
+
+
+def test_a_profile_goes_too() -> None:
+    options = ReadinessOptions(profile=Profile.MULTI_GPU, gateway="ssh=host")
+    assert words_of(options, "readiness") == ["readiness", "--json", "--profile=multi-gpu"]
+    assert words_of(ReadinessOptions(gateway="ssh=host"), "readiness") == ["readiness", "--json"]

@@ -61,7 +61,7 @@ def end_here() -> None:
     raise AssertionError("nobody ended this process")
 
 
-COMMANDS = {"smoke": PlannedCommand(name="smoke", planners=lambda: [plan], release=True)}
+COMMANDS = {"smoke": PlannedCommand(name="smoke", planners=lambda profile: [plan], release=True)}
 
 
 def serve(channel, given):  # type: ignore[no-untyped-def]

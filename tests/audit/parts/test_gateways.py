@@ -65,7 +65,7 @@ def without_times_and_places(report: Report) -> object:
     for key in ("command", "started_at", "finished_at", "torch"):
         content["provenance"].pop(key)
     for result in content["results"]:
-        for key in ("duration_s", "measured_at", "machine"):
+        for key in ("duration_s", "measured_at", "measured_commit", "machine"):
             result["evidence"].pop(key)
     return content
 

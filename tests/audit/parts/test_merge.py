@@ -10,6 +10,7 @@ from audit.errors import UsageError
 from audit.gates import Gates
 from audit.parts.document import PlanDocument
 from audit.parts.merge import merge_files
+from audit.profiles import Profile
 from audit.report.document import Part, Report
 from audit.results import Outcome, Result, Subject, SubjectKind
 from audit.score import Verdict
@@ -112,8 +113,14 @@ OTHERS: dict[str, tuple[Callable[[dict[str, Any]], object], str]] = {
     "uncommitted changes": (lambda d: d["provenance"].update(dirty=True), "another state of the files"),
     "plan": (lambda d: d["part"].update(plan="sha256:" + 64 * "9"), "another plan: 999999999999"),
     "seed": (lambda d: d["provenance"].update(seed=1), "another seed"),
+    "profile": (lambda d: d.update(profile="cpu"), "another profile: cpu, and the plan has none"),
     "configuration": (lambda d: d["provenance"].update(config_digest="sha256:9"), "another digest of the config"),
     "toolkit": (lambda d: d["tool"].update(version="0.0.1"), "another toolkit"),
+    "a time that is none": (lambda d: d["provenance"].update(started_at="soon"), "started_at is no time such as"),
+    "a time of no calendar": (
+        lambda d: d["provenance"].update(finished_at="2026-02-30T00:00:00Z"),
+        "finished_at is no time such as",
+    ),
     "no part at all": (lambda d: d.update(part=None), "not a part of a plan"),
     "an unknown group": (lambda d: d["part"].update(groups=["model:model_0", "x"]), "groups that the plan has not"),
     "a group without its results": (
@@ -184,3 +191,22 @@ def test_parts_under_other_gates_or_waivers_are_refused(plan: PlanDocument, make
     paths = [make_part("first", groups(plan, 0)), make_part("second", groups(plan, 1, 2), **other)]
     with pytest.raises(UsageError, match=r"second\.json: other gates or waivers than .*first\.json"):
         merge_files(plan, paths)
+
+
+def test_the_whole_is_for_the_profile_of_the_plan(
+    make_plan: MakePlan, make_report: MakeReport, make_result: MakeResult, tmp_path: Path
+) -> None:
+    plan = make_plan([(1, 0)], profile="cpu")
+    (group,) = plan.groups
+    outside = make_result(Outcome.NOT_APPLICABLE, "area.check_0", name="model_0", reason=Profile.CPU.outside(1))
+    part = Part(plan=plan.digest, label="all", groups=(group,))
+
+    def merged(profile: Profile | None, *results: Result) -> Report:
+        report = make_report(list(results), checks=plan.checks, part=part, partial_reason="part", profile=profile)
+        (tmp_path / "part.json").write_text(report.model_dump_json())
+        return merge_files(plan, [tmp_path / "part.json"])
+
+    whole = merged(Profile.CPU, outside)
+    assert (whole.profile, whole.verdict) == (Profile.CPU, Verdict.INCOMPLETE)
+    with pytest.raises(UsageError, match=r"another profile: none, and the plan has cpu"):
+        merged(None, make_result(check="area.check_0", name="model_0"))

@@ -25,6 +25,7 @@ def test_the_audit_finds_a_mistake_in_attention_and_leaves_the_target_alone(
     assert {path: path.read_bytes() for path in root.rglob("*.py")} == before
 
 
+@pytest.mark.slow
 def test_a_mistake_in_code_that_no_check_runs_is_skipped_and_not_blamed_on_the_audit(
     run: Callable[..., Any], tmp_path: Path
 ) -> None:

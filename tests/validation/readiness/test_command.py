@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 
 from audit.results import Outcome
 
@@ -108,7 +109,9 @@ def test_another_run_in_the_same_folder_gives_the_same_report_apart_from_times(r
     [
         ("models/clean", ("--only", "static"), ["static"]),
         ("models/clean", ("--only", "smoke.build"), ["smoke"]),
-        ("models/clean", ("--subject", "regressor"), ["attention", "smoke", "train"]),
+        pytest.param(
+            "models/clean", ("--subject", "regressor"), ["attention", "smoke", "train"], marks=pytest.mark.slow
+        ),
     ],
 )
 def test_a_filtered_run_says_so_first_and_gives_no_release_verdict(
@@ -135,3 +138,27 @@ def test_an_interpreter_that_is_no_python_leaves_everything_but_the_sources_unju
     outcomes = {area.name: (area.passed, area.failed) for area in run.report.areas}
     assert outcomes["static"] == (3, 0)
     assert outcomes["smoke"] == (0, 0)
+
+
+def test_for_cpus_everything_that_a_cpu_can_do_is_judged_and_the_verdict_says_so(ready: Ready) -> None:
+    run = ready("models/clean", "--profile", "cpu")
+    assert run.code == 0, run.stdout + run.stderr
+    assert run.stdout.splitlines()[-3:-1] == [
+        "verdict: ready, for use on CPUs   score 100 %   coverage 100 %",
+        "  1 check on 1 subject not judged, for they need more than the profile cpu has",
+    ]
+    assert run.markdown.splitlines()[0] == "**Verdict: ready, for use on CPUs** · score 100 % · coverage 100 %"
+    assert run.report.profile == "cpu"
+    assert run.report.provenance.command == "astrobio-audit readiness --profile cpu"
+    (left_out,) = (each for each in run.report.results if each.check == "train.gpus")
+    assert (left_out.outcome, left_out.reason) == (Outcome.NOT_APPLICABLE, "outside the profile cpu: needs 2 GPUs")
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU, and what is asked is what holds without")
+def test_for_a_gpu_nothing_is_ready_on_a_machine_without_one(ready: Ready) -> None:
+    run = ready("models/clean", "--profile", "gpu")
+    assert (run.code, run.report.verdict) == (3, "incomplete")
+    skipped = {each.check: each.reason for each in run.report.results if each.outcome is Outcome.SKIPPED}
+    assert skipped.keys() == {"smoke.device", "attention.model_cores"}
+    assert all((reason or "").startswith("needs a GPU: torch ") for reason in skipped.values())

@@ -12,8 +12,9 @@ from audit.results import Result
 from audit.session import Request, conduct
 from audit.target import Target
 from validation.smoke.beside_models import CHECKS
-from validation.smoke.checks import MODEL_CHECKS, overfits
+from validation.smoke.checks import overfits
 from validation.smoke.plan import plan_smoke
+from validation.smoke.registry import MODEL_CHECKS
 
 from ...slow_cases import slow, slow_unless
 

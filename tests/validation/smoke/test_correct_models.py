@@ -8,8 +8,8 @@ from audit.report.document import Report
 from audit.results import Result
 from audit.session import Request, conduct
 from audit.target import Target
-from validation.smoke.checks import MODEL_CHECKS
 from validation.smoke.plan import plan_smoke
+from validation.smoke.registry import MODEL_CHECKS
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]  # the first test waits for a run over all models
 KINDS = Path(__file__).parents[2] / "fixtures" / "models" / "kinds"

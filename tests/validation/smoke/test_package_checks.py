@@ -131,13 +131,13 @@ class Answering:
         return self._reply
 
 
-def judged_device(**told: Plain) -> tuple[str, str]:
+def judged_device(*, least_gpus: int | None = None, **told: Plain) -> tuple[str, str]:
     devices: dict[str, Plain] = {
         "cpu": {"called": "cpu", "right": True, "raised": None},
         "cuda:0": {"called": "a GPU", "right": True, "raised": None, **told},
     }
     probe = Answering({"devices": devices, "without_cuda": None})
-    judgement = device.judge(cast(Run, SimpleNamespace(probe=probe)))
+    judgement = device.judge(cast(Run, SimpleNamespace(probe=probe)), gpus=least_gpus)
     return judgement.outcome.value, judgement.reason or ""
 
 
@@ -147,6 +147,13 @@ def test_devices_that_compute_pass() -> None:
 
 def test_a_device_that_computes_something_else_fails() -> None:
     assert judged_device(right=False) == (FAILED, "cuda:0: a wrong product")
+
+
+@pytest.mark.parametrize(("least", "expected"), [(0, PASSED), (1, FAILED), (2, SKIPPED)])
+def test_a_profile_asks_for_its_own_devices(least: int, expected: str) -> None:
+    outcome, reason = judged_device(least_gpus=least, right=False)
+    assert outcome == expected
+    assert (reason == "needs 2 GPUs: torch finds 1") == (expected == SKIPPED)
 
 
 def test_a_device_that_does_not_answer_fails() -> None:

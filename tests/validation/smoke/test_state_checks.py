@@ -5,7 +5,6 @@ from collections.abc import Callable
 from functools import cache
 
 import pytest
-import torch
 
 from audit.results import Result
 from validation.smoke.checks import (
@@ -375,31 +374,3 @@ def test_how_memory_grew_is_kept_as_a_curve(results: Results) -> None:
 def test_a_deep_copy_alone_counts_of_what_torch_does_not_pickle(results: Results) -> None:
     result = results(copies.CHECK.id)["parametrized"]
     assert "torch pickles no parametrized modules" in (result.evidence.bound_origin or "")
-
-
-def test_a_model_that_asks_for_a_gpu_waits_for_one(tmp_path_factory: pytest.TempPathFactory) -> None:
-    models = {"on_gpu": Model(entry="['device'] = 'cuda'"), "anywhere": Model()}
-    found = results_of_models(tmp_path_factory.mktemp("device"), models, only=("smoke.device", "smoke.build"))
-    on_gpu = {result.check: result for result in found["on_gpu"]}
-    there = torch.cuda.is_available()
-    assert on_gpu["smoke.device"].outcome == (PASSED if there else SKIPPED)
-    assert on_gpu["smoke.build"].outcome == (PASSED if there else SKIPPED)
-    assert there or "its spec asks for cuda, and torch" in (on_gpu["smoke.device"].reason or "")
-    assert [result.check for result in found["anywhere"]] == ["smoke.build"]
-    (whole,) = (result for result in found["zoo"] if result.check == "smoke.device")
-    assert (whole.outcome, whole.evidence.measured) == (PASSED, 0)
-
-
-@pytest.mark.parametrize(
-    ("entry", "problem"),
-    [
-        ("['initial_loss'] = 'log 2'", "'initial_loss' must be a finite number"),
-        ("['initial_loss'] = float('nan')", "'initial_loss' must be a finite number"),
-        ("['meta'] = 1", "'meta' must be True or False"),
-        ("['device'] = 'gpu'", "'device' must be one of 'cpu', 'cuda'"),
-    ],
-)
-def test_a_key_of_the_wrong_kind_is_named(tmp_path_factory: pytest.TempPathFactory, entry: str, problem: str) -> None:
-    found = results_of_models(tmp_path_factory.mktemp("entry"), {"wrong": Model(entry=entry)}, only=("smoke.build",))
-    assert [result.outcome for result in found["wrong"]] == [ERROR]
-    assert problem in (found["wrong"][0].reason or "")

@@ -2,11 +2,13 @@
 
 import re
 from collections.abc import Sequence
+from dataclasses import replace
 
 from audit.claims import AnyClaim
-from audit.judgement import Judgement
+from audit.judgement import Judgement, not_applicable
 from audit.plan import Run
-from audit.results import Check, Location
+from audit.profiles import Profile
+from audit.results import Check, Location, Subject, SubjectKind
 from audit.static.rules.claims import Claim, claims_of, is_backed
 from audit.static.rules.clm001_claim_without_evidence import ClaimWithoutEvidence
 from audit.target import Target
@@ -27,20 +29,29 @@ _FIGURES = re.compile(r"\d+(?:\.\d+)?")
 Declared = Sequence[tuple[str, int, str]]  # file, line and words
 
 
-def judge(claims: Sequence[AnyClaim], target: Target, project: Project, run: Run) -> Sequence[Judgement]:
-    """Look for what each figure rests on."""
-    declared = [
-        (place.path, place.line or 0, claim.published.text) for claim in claims if (place := _place(claim, target))
-    ]
+def judge(
+    claims: Sequence[AnyClaim], target: Target, project: Project, run: Run, *, profile: Profile | None = None
+) -> Sequence[Judgement]:
+    """Look for what each figure rests on. One with nothing but a claim outside of the profile is not judged."""
+    inside = [each for each in claims if profile is None or profile.holds(each.needs.least_gpus)]
+    outside = [each for each in claims if each not in inside]
+    declared = _declared(inside, target)
     wrong: list[Place] = []
+    left_out: list[Judgement] = []
     looked_at = sum(path in project.texts.documents for path, _, _ in declared)
     for path in project.texts.documents:
         text = project.text(path)
         for claim in claims_of(text) if text is not None else ():
-            looked_at += 1
-            if not _is_declared(claim, path, declared) and not is_backed(claim, path, project.texts):
+            if _is_declared(claim, path, declared) or is_backed(claim, path, project.texts):
+                looked_at += 1
+            elif profile and (gpus := _gpus_for(claim, path, outside, target)):
+                left_out.append(_left_out(path, claim.line, profile.outside(gpus)))
+            else:
+                looked_at += 1
                 wrong.append(Place(path, claim.line, f"`{claim.text}`: neither a declared claim nor a result holds it"))
-    return judge_places(
+    if left_out and not looked_at:
+        return left_out
+    judged = judge_places(
         project,
         wrong,
         looked_at=looked_at,
@@ -50,6 +61,22 @@ def judge(claims: Sequence[AnyClaim], target: Target, project: Project, run: Run
         nothing="no document claims a figure",
         silenced_by=ClaimWithoutEvidence.id,
     )
+    return [*judged, *left_out]
+
+
+def _declared(claims: Sequence[AnyClaim], target: Target) -> Declared:
+    return [(place.path, place.line or 0, claim.published.text) for claim in claims if (place := _place(claim, target))]
+
+
+def _gpus_for(claim: Claim, path: str, outside: Sequence[AnyClaim], target: Target) -> int:
+    """Return how many GPUs the declared claim needs that has the figure; 0 where there is none."""
+    needed = (each.needs.least_gpus for each in outside if _is_declared(claim, path, _declared([each], target)))
+    return min(needed, default=0)
+
+
+def _left_out(path: str, line: int, reason: str) -> Judgement:
+    subject = Subject(kind=SubjectKind.FILE, path=path, line=line)
+    return replace(not_applicable(reason), subject=subject)
 
 
 def _place(claim: AnyClaim, target: Target) -> Location | None:

@@ -3,6 +3,7 @@
 import functools
 
 from audit.plan import Plan
+from audit.profiles import Profile
 from audit.session import Collected
 from validation.readiness.documents import commands_parse, commands_run, figures_backed, links_lead, own_commands_parse
 from validation.readiness.documents.starting import FLAG
@@ -10,15 +11,20 @@ from validation.readiness.planning import ProjectCheck, plan_project
 from validation.readiness.project import Project
 
 
-def plan_documents(collected: Collected, project: Project, *, runs: bool) -> Plan:
-    """Plan the checks of all documents; `runs` says whether commands that they mark so are run."""
+def plan_documents(collected: Collected, project: Project, *, runs: bool, profile: Profile | None = None) -> Plan:
+    """Plan the checks of all documents; `runs` says whether commands that they mark so are run.
+
+    No figure rests on a claim that needs hardware outside of the `profile`.
+    """
     flags = (FLAG,) if runs else ()
+    claims, target = collected.target.settings.claims, collected.target
     checks = [
         ProjectCheck(check=commands_parse.CHECK, judge=commands_parse.judge),
         ProjectCheck(check=commands_run.CHECK, judge=functools.partial(commands_run.judge, runs=runs), flags=flags),
         ProjectCheck(
             check=figures_backed.CHECK,
-            judge=functools.partial(figures_backed.judge, collected.target.settings.claims, collected.target),
+            judge=functools.partial(figures_backed.judge, claims, target, profile=profile),
+            flags=("--profile", profile) if profile else (),
         ),
         ProjectCheck(check=links_lead.CHECK, judge=links_lead.judge),
     ]

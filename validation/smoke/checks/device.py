@@ -16,9 +16,9 @@ CHECK = Check(
 )
 
 
-def judge(run: Run) -> Judgement:
-    """Have every device compute."""
-    return _judge(run, None)
+def judge(run: Run, *, gpus: int | None = None) -> Judgement:
+    """Have every device compute, of which at least so many must be GPUs; with 0, the processors alone."""
+    return _judge(run, "cpu" if gpus == 0 else None, gpus=gpus or 0)
 
 
 def judge_model(model: RegisteredModel, run: Run) -> Judgement:
@@ -28,13 +28,17 @@ def judge_model(model: RegisteredModel, run: Run) -> Judgement:
     return _judge(run, model.entry.device)
 
 
-def _judge(run: Run, wanted: str | None) -> Judgement:
+def _judge(run: Run, wanted: str | None, *, gpus: int = 0) -> Judgement:
     reply = run.probe.call("devices")
     devices = table_of(reply, "devices")
     without = None if reply.get("without_cuda") is None else text_of(reply, "without_cuda")
     chosen = sorted(name for name in devices if wanted in (None, name.partition(":")[0]))
     if not chosen:
         return skipped(f"its spec asks for {wanted}, and {without or f'torch finds no {wanted}'}")
+    seen = [name for name in devices if name.partition(":")[0] == "cuda"]
+    if len(seen) < gpus:
+        found = f"torch finds {len(seen)}" if seen else without or "torch finds none"
+        return skipped(f"needs {'a GPU' if gpus == 1 else f'{gpus} GPUs'}: {found}")
     told = {name: table_of(devices, name) for name in chosen}
     wrong = {
         name: "a wrong product" if each.get("raised") is None else text_of(each, "raised")

@@ -14,11 +14,12 @@ CHECK = Check(
     severity=Severity.MINOR,
 )
 REQUIRES = (twin.CHECK.id,)
+GPUS = 2
 
 
 def judge(trainee: Trainee, run: Run) -> Judgement:
     """Train on two GPUs where there are two."""
     devices = run.probe.call("environment").get("devices")
-    if not isinstance(devices, list) or len(devices) < 2:
-        return skipped("needs 2 GPUs")
+    if not isinstance(devices, list) or len(devices) < GPUS:
+        return skipped(f"needs {GPUS} GPUs")
     return ranks.judge_ranks(trainee, run, on_gpus=True)

@@ -15,6 +15,7 @@ from audit.results import Defect
 from audit.session import Collected
 from audit.target import Target
 
+from ....slow_cases import slow_unless
 from .test_direction import RIGHT, WRONG, filled, kept, specs_of
 
 # What is wrong, and what it is when it is mended.
@@ -43,7 +44,7 @@ def _script(defects: list[Defect]) -> str:
     return defect.reproducer.script
 
 
-@pytest.mark.parametrize("name", _MENDED)
+@pytest.mark.parametrize("name", slow_unless({"kept_inverted"}, _MENDED))
 def test_a_class_without_specs_has_a_script_that_shows_it(tmp_path: Path, name: str) -> None:
     path = tmp_path / "layer.py"
     path.write_text(WRONG[name][0])

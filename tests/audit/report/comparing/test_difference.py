@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 
 from audit.errors import UsageError
+from audit.profiles import Profile
 from audit.report.comparing.difference import Difference, Entry, difference
 from audit.report.comparing.rendering import diff_json, diff_markdown, diff_text
 from audit.report.document import Report
@@ -78,7 +79,7 @@ def test_the_paragraph_says_whether_it_got_better_and_by_what(compare: Compare) 
         "100 %."
     )
     lost = compare({"m": F, "n": P}, {"m": P, "n": N}).says
-    assert lost.startswith("The release got worse")
+    assert lost.startswith("The release got better where it is judged, but less of what gates it is judged: ")
     assert "1 fixed, 1 no longer judged (1 of them gate a release), 0 newly judged" in lost
     assert compare({"m": P}, {"m": F}).says.startswith("The release got worse: the verdict was ready and is not ready")
     assert compare({"m": P}, {"m": P}).says.startswith("The release is neither better nor worse: ")
@@ -164,3 +165,64 @@ def test_long_lists_are_shortened_in_text_and_say_so(compare: Compare) -> None:
     found = compare(names, dict.fromkeys(names, F))
     assert "  and 10 more; --format json has all" in diff_text(found)
     assert "m059" in diff_markdown(found)
+
+
+def test_what_is_undeclared_now_does_not_outweigh_in_words_what_was_mended(compare: Compare) -> None:
+    found = compare({"mended": F, "undeclared": P, "other": P}, {"mended": P, "undeclared": N, "other": P})
+    assert sections(found) == {"fixed": ["mended"], "no_longer_judged": ["undeclared"]}
+    assert found.says.startswith(
+        "The release got better where it is judged, but less of what gates it is judged: "
+        "the verdict was not ready and is ready. "
+    )
+    assert found.exit_code == 1
+    alone = compare({"undeclared": P, "other": P}, {"undeclared": N, "other": P})
+    assert alone.says.startswith("Less of what gates the release is judged: the verdict was ready and is ready. ")
+    assert alone.exit_code == 1
+
+
+def test_a_new_failure_beside_a_mended_one_is_told_as_both(compare: Compare) -> None:
+    both = compare({"mended": F, "broken": P}, {"mended": P, "broken": F})
+    assert both.says.startswith("The release got better in some respects and worse in others: ")
+    assert compare({"broken": P}, {"broken": F}).says.startswith("The release got worse: ")
+    assert compare({"other": P}, {"other": P, "more": F}).says.startswith("The release got worse: ")
+    assert compare({"broken": P}, {"broken": F, "more": P}).says.startswith("The release got worse: ")
+
+
+def for_profile(
+    make_report: MakeReport, make_result: MakeResult, profile: Profile | None, *, on_gpu: Outcome | None
+) -> Report:
+    """Return a release's report on a model for CPUs, and one for a GPU; without outcome that lies outside."""
+    left_out = Profile.CPU.outside(1)
+    second = make_result(on_gpu or N, name="b") if on_gpu else make_result(N, name="b", reason=left_out)
+    return make_report([make_result(name="a"), second], release=True, profile=profile)
+
+
+@pytest.mark.parametrize(("on_gpu", "profile"), [(P, Profile.GPU), (P, None), (S, Profile.GPU)])
+def test_reports_for_different_profiles_are_told_as_such_and_their_verdicts_not_ranked(
+    on_gpu: Outcome, profile: Profile | None, make_report: MakeReport, make_result: MakeResult
+) -> None:
+    cpu = for_profile(make_report, make_result, Profile.CPU, on_gpu=None)
+    other = for_profile(make_report, make_result, profile, on_gpu=on_gpu)
+    for old, new in ((cpu, other), (other, cpu)):
+        found = difference(old, new)
+        names = [side.profile or "none" for side in (old, new)]
+        assert found.says.startswith(
+            f"The reports are for different profiles, {names[0]} and {names[1]}, so their verdicts are about "
+            "different hardware. "
+        )
+        assert not found.worse
+        assert "ready, for use on CPUs" in diff_text(found)
+        assert "ready, for use on CPUs" in diff_markdown(found)
+    assert not difference(cpu, cpu).says.startswith("The reports")
+
+
+def test_a_failure_on_the_hardware_of_another_profile_is_worse_all_the_same(
+    make_report: MakeReport, make_result: MakeResult
+) -> None:
+    cpu = for_profile(make_report, make_result, Profile.CPU, on_gpu=None)
+    assert difference(cpu, for_profile(make_report, make_result, Profile.GPU, on_gpu=F)).worse
+
+
+def test_what_one_profile_judges_no_longer_counts(make_report: MakeReport, make_result: MakeResult) -> None:
+    judged, lost = (for_profile(make_report, make_result, Profile.GPU, on_gpu=each) for each in (P, N))
+    assert difference(judged, lost).worse

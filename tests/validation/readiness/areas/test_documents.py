@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from audit.profiles import Profile
 from audit.results import Outcome
 from validation.readiness.documents.own_line import problem_of
 
@@ -263,3 +264,49 @@ at_least = 97.25
 )
 def test_a_figure_rests_on_a_claim_or_a_result(tmp_path: Path, files: dict[str, Any], expected: Outcome) -> None:
     assert outcome(tmp_path, FIGURES, files)[0] is expected
+
+
+ON_A_GPU = CLAIM + 'needs = { device = "gpu" }\n'
+FIGURE = "The model reaches 97.3 % accuracy.\n"
+OUTSIDE = "outside the profile cpu: needs a GPU"
+
+
+@pytest.mark.parametrize(
+    ("readme", "claim", "profile", "expected"),
+    [
+        (FIGURE, ON_A_GPU, Profile.CPU, [(Outcome.NOT_APPLICABLE, OUTSIDE, "README.md:1")]),
+        (FIGURE, ON_A_GPU, Profile.GPU, [(Outcome.PASSED, None, "zoo")]),
+        (FIGURE, ON_A_GPU, None, [(Outcome.PASSED, None, "zoo")]),
+        (FIGURE, CLAIM, Profile.CPU, [(Outcome.PASSED, None, "zoo")]),
+        (
+            FIGURE + "\n\n\nIt has 99.1 % accuracy.\n",
+            ON_A_GPU,
+            Profile.CPU,
+            [
+                (Outcome.NOT_APPLICABLE, OUTSIDE, "README.md:1"),
+                (Outcome.FAILED, "`99.1 % accuracy`: neither a declared claim nor a result holds it", "README.md:5"),
+            ],
+        ),
+    ],
+)
+def test_a_figure_that_rests_on_a_claim_outside_of_the_profile_is_not_counted_as_right(
+    tmp_path: Path,
+    readme: str,
+    claim: str,
+    profile: Profile | None,
+    expected: list[tuple[Outcome, str | None, str]],
+) -> None:
+    write(tmp_path, {"README.md": readme, "pyproject.toml": SETTINGS + claim})
+    found = [each for each in report_of(tmp_path, FIGURES, profile=profile).results if each.check == FIGURES]
+    places = [f"{each.subject.path}:{each.subject.line}" if each.subject.line else "zoo" for each in found]
+    assert list(zip([each.outcome for each in found], [each.reason for each in found], places, strict=True)) == expected
+    flags = f"--profile {profile} " if profile else ""
+    for each in found:
+        assert f"astrobio-audit readiness {flags}--only {FIGURES} " in (each.evidence.reproduce or "")
+
+
+def test_a_result_beside_the_claim_backs_the_figure_on_every_hardware(tmp_path: Path) -> None:
+    files = {"README.md": FIGURE, "results/a.json": '{"accuracy": 0.973}\n', "pyproject.toml": SETTINGS + ON_A_GPU}
+    write(tmp_path, files)
+    (found,) = (each for each in report_of(tmp_path, FIGURES, profile=Profile.CPU).results if each.check == FIGURES)
+    assert found.outcome is Outcome.PASSED

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from pathlib import Path
 
+from audit.profiles import Profile
 from audit.report.document import Report
 from audit.results import Outcome, Result
 from audit.session import Request, conduct
@@ -22,12 +23,17 @@ def write(root: Path, files: Files) -> Path:
     return root
 
 
-def report_of(root: Path, *only: str, runs: bool = False, builds: bool = False) -> Report:
+def report_of(
+    root: Path, *only: str, runs: bool = False, builds: bool = False, profile: Profile | None = None
+) -> Report:
     """Carry the checks out that are named, or all, on a project that is there."""
     request = Request(
         command="readiness",
-        planners=[lambda collected: plan_areas(collected, runs_documents=runs, builds_container=builds)],
+        planners=[
+            lambda collected: plan_areas(collected, runs_documents=runs, builds_container=builds, profile=profile)
+        ],
         release=True,
+        profile=profile,
         only=only,
     )
     return conduct(Target.load(root), request)

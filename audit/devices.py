@@ -1,4 +1,4 @@
-"""The device that `--device` names, and whether the target's interpreter has it."""
+"""The device that `--device` or a part of a plan names, and whether the target's interpreter has it."""
 
 import re
 
@@ -14,11 +14,21 @@ _FORM = re.compile(r"cuda(:(?P<index>\d{1,4}))?")
 _COMPUTING = ("triton", "flash_attn", "flash_attn_interface", "xformers")  # libraries whose versions change results
 
 
+class NoSuchDevice(UsageError):
+    """The target's interpreter sees no such device; `seen` says what it sees."""
+
+    def __init__(self, message: str, seen: str) -> None:
+        """Take the message, and what is seen instead."""
+        super().__init__(message)
+        self.seen = seen
+
+
 def on_device(target: Target, name: str) -> Target:
     """Return the target that runs on a device, a GPU of which torch in its interpreter sees.
 
     Raises:
-        UsageError: there is no such device, or no word for one.
+        NoSuchDevice: there is none.
+        UsageError: it is no word for a device, or the interpreter does not tell what it has.
     """
     if name == target.device:
         return target
@@ -30,7 +40,8 @@ def on_device(target: Target, name: str) -> Target:
 
 def _seen(target: Target, name: str, index: int, environment: Environment) -> Target:
     if index >= len(environment.devices):
-        raise UsageError(f"--device {name}: {_missing(environment)} in {target.python}")
+        seen = _missing(environment)
+        raise NoSuchDevice(f"--device {name}: {seen} in {target.python}", seen)
     libraries = {"CUDA": environment.cuda, "torch": environment.torch}
     libraries |= {library: environment.libraries.get(library) for library in _COMPUTING}
     versions = ", ".join(f"{library} {version}" for library, version in libraries.items() if version)
