@@ -6,10 +6,11 @@ from dataclasses import replace
 import typer
 
 from audit.attention.cli import AttentionOptions, SpecOptions
-from audit.attention.found import ask
-from audit.attention.named import item_named
+from audit.attention.found import ask, ask_model
+from audit.attention.named import is_model_class, item_named
 from audit.attention.plan import plan_attention, plan_named
 from audit.attention.spec_stub import spec_stub
+from audit.attention.without import holds_no_attention
 from audit.command import deliver_from_elsewhere, run_area, run_named, tree_around
 from audit.devices import on_device
 from audit.errors import Unfinished
@@ -78,12 +79,22 @@ def print_spec(options: SpecOptions) -> None:
     (place,) = paths_inside(tree.root, [named.path])
     collected = Collected(tree.limited_to((place,)))
     try:
-        item_named(collected, Named(place, named.qualname))  # raises where there is none
+        item = item_named(collected, Named(place, named.qualname))
+        is_model = "mechanisms" not in item.facts and is_model_class(collected, item)
+        attends = not (is_model and holds_no_attention(place, named.qualname))
         with open_probe(tree, side_by_side=1) as probe:
             reply = ask(probe, place, named.qualname, seed=tree.settings.seed)
+            model = ask_model(probe, place, named.qualname, seed=tree.settings.seed) if is_model else None
     except (ProbeFailure, TargetRaised) as failure:
         raise Unfinished(f"{options.name}: {failure}") from failure
     finally:
         collected.close()
-    typer.echo(spec_stub(reply, root=tree.root, settings=tree.settings), nl=False)
-    raise typer.Exit(0 if reply.get("problem") is None else 1)
+    found = reply.get("problem") is None
+    if model is not None and model.get("problem") is None:
+        attends = attends and found  # that it cannot be called as attention is no matter then
+    elif attends:
+        model = None
+    text = spec_stub(reply, root=tree.root, settings=tree.settings, model=model, attends=attends)
+    typer.echo(text, nl=False)
+    is_model_found = model is not None and model.get("problem") is None
+    raise typer.Exit(0 if (found and attends) or is_model_found else 1)

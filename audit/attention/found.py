@@ -64,6 +64,11 @@ def ask(probe: Probe, path: Path, qualname: str, *, seed: int) -> Mapping[str, P
     return probe.call("attention_find", path=str(path), module=module_of(path), qualname=qualname, seed=seed)
 
 
+def ask_model(probe: Probe, path: Path, qualname: str, *, seed: int) -> Mapping[str, Plain]:
+    """Return the probe's answer to how the class is built and fed as a whole model; raises what `find` raises."""
+    return probe.call("model_find", path=str(path), module=module_of(path), qualname=qualname, seed=seed)
+
+
 def module_of(path: Path) -> str | None:
     """Return the dotted name of a file's module, from the top folder around it that is a package; None outside one."""
     folder = path.parent

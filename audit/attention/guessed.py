@@ -10,6 +10,7 @@ from pydantic import ValidationError
 from audit.attention.carried import Carried, span_of
 from audit.attention.contract import Contract
 from audit.attention.found import Found, Way, find, source_of
+from audit.attention.without import holds_no_attention
 from audit.judgement import Judgement, Measured, error, judged, not_applicable, skipped
 from audit.plan import Concluded, Group, Judge, PlannedCheck, Run
 from audit.results import Check, Comparison, Result, Severity, Subject, SubjectKind
@@ -48,7 +49,8 @@ def guessed_groups(
             line=item.line,
             digest=item.digest,
         )
-        mechanism = _Mechanism(subject, collected.target.source / item.path, carried)
+        is_known = "mechanisms" in item.facts  # else it is none of the inventory, and the user has named it
+        mechanism = _Mechanism(subject, collected.target.source / item.path, carried, is_known=is_known)
         planned = tuple(mechanism.planned())
         yield Group(subject=subject, planned=planned, conclude=mechanism.concluded, is_kept=True)
 
@@ -60,6 +62,7 @@ class _Mechanism:
     subject: Subject
     path: Path
     carried: Carried | None = None
+    is_known: bool = True
     found: Found | None = field(default=None, init=False)
     _carried_by: str | None = field(default=None, init=False)
 
@@ -84,6 +87,13 @@ class _Mechanism:
             self._carried_by = self.carried.by(span, run)
             if self._carried_by is not None:
                 return not_applicable(self._elsewhere())
+        if not self.is_known and holds_no_attention(self.path, self._qualname):
+            return error(
+                f"{self._qualname} holds no attention: nothing in it multiplies queries with keys, and no layer or "
+                "function that it uses does",
+                fix="name the class or function that attends; `astrobio-audit smoke "
+                f"{self.subject.path}::{self._qualname}` judges a model as a whole",
+            )
         self.found = find(run.probe, self.path, self._qualname, seed=run.seed)
         fix = f"write a spec; `astrobio-audit spec {self.subject.path}::{self._qualname}` prints one to begin with"
         if self.found.problem is not None:

@@ -18,6 +18,12 @@ def attention_of(collected: Collected) -> list[InventoryItem]:
     return list(by_name.values())
 
 
+def is_model_class(collected: Collected, item: InventoryItem) -> bool:
+    """Return whether the inventory calls what an item names a model: a class of modules."""
+    models = (each for each in collected.shown.inventory if each.kind is InventoryKind.MODEL)
+    return any((each.path, each.qualname) == (item.path, item.qualname) for each in models)
+
+
 def item_named(collected: Collected, name: Named) -> InventoryItem:
     """Return the class or function that the user has named, whether or not the inventory calls it attention.
 

@@ -9,7 +9,9 @@ _TRIED = (".", "src")  # the folders in which a package is found without being t
 _NAME = "specs"
 
 
-def header_lines(module: str, path: Path, *, root: Path | None = None, settings: Settings | None = None) -> list[str]:
+def header_lines(
+    module: str, path: Path, *, root: Path | None = None, settings: Settings | None = None, is_model: bool = False
+) -> list[str]:
     """Return comments with the names that are right for this module.
 
     Args:
@@ -17,7 +19,9 @@ def header_lines(module: str, path: Path, *, root: Path | None = None, settings:
         path: its file.
         root: the folder whose `pyproject.toml` counts; that in which the topmost package lies when left out.
         settings: what that says already.
+        is_model: whether what is declared is a model, and no attention.
     """
+    command, section = ("smoke", "MODELS") if is_model else ("attention", "ATTENTION")
     package, *inner = module.split(".")
     folder = path.parent if path.stem != "__init__" else path.parent.parent
     for _ in inner:
@@ -26,7 +30,7 @@ def header_lines(module: str, path: Path, *, root: Path | None = None, settings:
     if settings is not None and settings.specs is not None:
         return [
             f"# {TABLE} in pyproject.toml names the specs already: {settings.specs}. Save this there,",
-            "# or add what ATTENTION holds to what it holds there.",
+            f"# or add what {section} holds to what it holds there.",
         ]
     within = folder.relative_to(root)
     is_folder = bool(inner) or path.stem == "__init__"
@@ -44,7 +48,7 @@ def header_lines(module: str, path: Path, *, root: Path | None = None, settings:
     return [
         *lines,
         "#",
-        "# Then `astrobio-audit attention --target FOLDER`, with that folder, judges what stands in ATTENTION.",
+        f"# Then `astrobio-audit {command} --target FOLDER`, with that folder, judges what stands in {section}.",
     ]
 
 

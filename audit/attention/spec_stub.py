@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from audit.attention.decode_stub import decode_lines, has_cache
+from audit.attention.model_stub import ModelStub, model_stub
 from audit.attention.spec_header import header_lines, models_lines
 from audit.attention.spec_lines import (
     HEADS_TAKEN,
@@ -40,23 +41,59 @@ _FURTHER = (
 )  # fmt: skip
 
 
-def spec_stub(found: Mapping[str, Plain], *, root: Path | None = None, settings: Settings | None = None) -> str:
+def spec_stub(
+    found: Mapping[str, Plain],
+    *,
+    root: Path | None = None,
+    settings: Settings | None = None,
+    model: Mapping[str, Plain] | None = None,
+    attends: bool = True,
+) -> str:
     """Return the text of a specs module for what `attention_find` replied about a class or function.
 
     Args:
         found: the reply.
         root: the folder whose `pyproject.toml` counts, and
         settings: what that says; without them it is taken for empty and beside the topmost package.
+        model: what `model_find` replied where it is a whole model.
+        attends: whether it is attention, or may be; else it stands in MODELS alone.
     """
     reply: Any = found
     qualname, problem = str(reply["qualname"]), reply["problem"]
     module = reply["module"] or Path(str(reply["path"])).stem
+    of_model = None
+    if model is not None:
+        signature = reply["signature"].get("build", [])
+        of_model = model_stub(model, module=module, qualname=qualname, signature=signature)
+        problem = problem if attends else model["problem"]
     lines = [f'"""How {qualname} of {module} is built and called, and what it promises."""', ""]
-    lines += [*header_lines(module, Path(str(reply["path"])), root=root, settings=settings), ""]
+    path = Path(str(reply["path"]))
+    lines += [*header_lines(module, path, root=root, settings=settings, is_model=not attends), ""]
     if not reply["module"]:
-        lines += [f"# {Path(str(reply['path'])).name} is part of no package: its folder must be on the path.", ""]
+        lines += [f"# {path.name} is part of no package: its folder must be on the path.", ""]
     if problem:
-        lines += [f"# Not found out: {problem}", "# decide: fill in `build` and `forward`.", ""]
+        functions = "`build_model` and `inputs`" if of_model else "`build` and `forward`"
+        lines += [f"# Not found out: {problem}", f"# decide: fill in {functions}.", ""]
+    body, usable = _attention(reply, qualname, lines) if attends else ([], [])
+    names = sorted({qualname.partition(".")[0], *(name for each in usable for name in names_in(each["choices"]))})
+    if of_model:
+        body += of_model.functions
+        names = sorted({*names, *names_of(list(of_model.names))})
+    lines += _imports(module, names, "\n".join(body))
+    lines += body
+    lines += models_lines(module) if of_model is None else _models(of_model)
+    lines += ["ATTENTION: dict[str, dict[str, object]] = {"]
+    if not attends:
+        lines += ["    # none: it holds no attention, or only what is declared by its own class"]
+    for i, each in enumerate(usable):
+        lines += _entry(each, module, qualname, _suffix(i))
+    if attends and not usable:
+        lines += _empty_entry(module, qualname, is_class="build" in reply["signature"])
+    return "\n".join([*lines, "}", ""])
+
+
+def _attention(reply: Any, qualname: str, lines: list[str]) -> tuple[list[str], list[Mapping[str, Any]]]:
+    """Return the functions of every way to build and call it that specs can declare, and these; tell of the others."""
     lines += [f"# Not built with {name}: {why}" for name, why in reply["not_built"].items()]
     usable = [each for each in reply["subjects"] if "context_dim" not in each["contract"]]
     for each in reply["subjects"]:
@@ -71,17 +108,12 @@ def spec_stub(found: Mapping[str, Plain], *, root: Path | None = None, settings:
             *_decode(each["choices"], qualname, _suffix(i)),
         )
     ]
-    body = body or _empty_functions(reply, qualname)
-    names = sorted({qualname.partition(".")[0], *(name for each in usable for name in names_in(each["choices"]))})
-    lines += _imports(module, names, "\n".join(body))
-    lines += body
-    lines += models_lines(module)
-    lines += ["ATTENTION: dict[str, dict[str, object]] = {"]
-    for i, each in enumerate(usable):
-        lines += _entry(each, module, qualname, _suffix(i))
-    if not usable:
-        lines += _empty_entry(module, qualname, is_class=is_class)
-    return "\n".join([*lines, "}", ""])
+    return body or _empty_functions(reply, qualname), usable
+
+
+def _models(stub: ModelStub) -> list[str]:
+    lines = ["# Whole models, for `smoke`, `train` and `readiness`.", "MODELS: dict[str, dict[str, object]] = {"]
+    return [*lines, *stub.entry, "}"]
 
 
 def functions_of(choices: Mapping[str, Any], qualname: str, *, is_class: bool) -> list[str]:
@@ -115,7 +147,9 @@ def _suffix(index: int) -> str:
 
 
 def _imports(module: str, names: Sequence[str], body: str) -> list[str]:
-    lines = ["from types import SimpleNamespace", ""] if "Settings(" in body else []
+    lines = ["from types import SimpleNamespace"] if "Settings(" in body else []
+    lines += ["from typing import Any"] if ": Any" in body else []
+    lines += [""] if lines else []
     lines += ["import torch"] if "torch." in body else []
     lines += ["from torch import Tensor", "", f"from {module} import {', '.join(names)}", "", ""]
     if "Settings(" in body:

@@ -41,6 +41,15 @@ class Unbuildable(SelfAttention):
         raise RuntimeError("only on the cluster")
 
 
+class Plain(nn.Module):
+    def __init__(self, width, classes=4):
+        super().__init__()
+        self.layer = nn.Linear(width, classes)
+
+    def forward(self, x):
+        return self.layer(x)
+
+
 def helper(x):
     return x
 """
@@ -93,7 +102,7 @@ def test_what_cannot_be_built_is_an_error_with_its_reason_and_the_command_for_a_
 @pytest.mark.parametrize(
     ("name", "said"),
     [
-        ("layers.py::Nothing", "has no class or function Nothing; its classes: Overwrites, SelfAttention, Unbuildable"),
+        ("layers.py::Nothing", "has no class or function Nothing; its classes: Overwrites, Plain, SelfAttention"),
         ("layers.py", "not of the form FILE::NAME"),
         ("layers.py::a b", "not of the form FILE::NAME"),
         ("missing.py::SelfAttention", "no such file or folder"),
@@ -156,6 +165,29 @@ def test_a_spec_of_what_cannot_be_built_leaves_the_rest_to_the_user(run: Run, fi
     assert done.returncode == 1
     assert "only on the cluster" in done.stdout
     compile(done.stdout, "specs.py", "exec")
+
+
+def test_of_a_class_without_attention_it_is_said_that_it_holds_none(run: Run, file: Path) -> None:
+    done = run("attention", "layers.py::Plain", "--json", cwd=file.parent)
+    assert done.returncode == 3
+    built = results(done)["Plain", "attention.built"]
+    assert (built["outcome"], "Plain holds no attention" in str(built["reason"])) == ("error", True)
+    assert "astrobio-audit smoke layers.py::Plain" in str(built["fix"])
+
+
+def test_the_printed_spec_of_a_model_is_one_that_smoke_accepts(run: Run, file: Path) -> None:
+    package = file.parent / "zoo"
+    package.mkdir()
+    (package / "__init__.py").touch()
+    file.rename(package / "layers.py")
+    done = run("spec", "zoo/layers.py::Plain", cwd=file.parent)
+    assert done.returncode == 0, done.stderr
+    (package / "specs.py").write_text(done.stdout)
+    (file.parent / "pyproject.toml").write_text('[tool.astrobio-audit]\npackage = "zoo"\nspecs = "zoo.specs"\n')
+    checks = ("smoke.declared", "smoke.build", "smoke.forward", "smoke.backward")
+    judged = run("smoke", *(word for check in checks for word in ("--only", check)), "--json", cwd=file.parent)
+    outcomes = {each["check"]: each["outcome"] for each in json.loads(judged.stdout)["results"]}
+    assert outcomes == dict.fromkeys(checks, "passed")
 
 
 def test_without_specs_the_package_is_judged_by_what_its_inventory_finds(run: Run, file: Path) -> None:

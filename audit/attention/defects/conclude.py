@@ -192,7 +192,7 @@ def _defect(
         fix=known.fix if cause.bug else shown.fix or known.fix,
         related=known.related,
         location=cause.location or _traced_line(subject, run) or shown.location,
-        picture=picture_of(subject, run, key),
+        picture=picture_of(subject, run, key, (group.check, *group.further)),
         reproducer=None if isinstance(kept, str) else kept,
         unreproduced=kept if isinstance(kept, str) else None,
     )

@@ -1,6 +1,6 @@
 """Writes implementations of the corpus, edited or not, and judges them, all in one process of the target."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -112,6 +112,11 @@ class JudgedCorpus:
             if until_failed and Outcome.FAILED in outcomes:
                 break
         return judged
+
+    def groups(self) -> Iterator[tuple[Target, list[Group]]]:
+        """Yield each target with what is planned on it."""
+        for declared, target in self._targets.items():
+            yield target, [group for variant, group in self._groups.items() if variant.of.declared is declared]
 
     def close(self) -> None:
         for probe in self._probes.values():

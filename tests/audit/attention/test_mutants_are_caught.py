@@ -207,10 +207,8 @@ def edited(source: str, edit: Edit) -> str:
     return source if edit is NOTHING else source.replace(old, new)
 
 
-@pytest.fixture(scope="module")
-def zoo(tmp_path_factory: pytest.TempPathFactory, audit_of: Callable[[Path], Any]) -> Any:
-    """One package that holds every mutant and both originals."""
-    root = tmp_path_factory.mktemp("mutants")
+def written_package(root: Path) -> Path:
+    """Write one package that holds every mutant and both originals, and return its folder."""
     package = root / "zoo"
     sources = {"__init__.py": "", "specs.py": SPECS, "modules/__init__.py": "", "functions/__init__.py": ""}
     for name, edit in ({"unchanged_module": NOTHING} | MODULES).items():
@@ -221,7 +219,12 @@ def zoo(tmp_path_factory: pytest.TempPathFactory, audit_of: Callable[[Path], Any
         (package / relative).parent.mkdir(parents=True, exist_ok=True)
         (package / relative).write_text(text)
     (root / "pyproject.toml").write_text('[tool.astrobio-audit]\npackage = "zoo"\nspecs = "zoo.specs"\n')
-    return audit_of(root)
+    return root
+
+
+@pytest.fixture(scope="module")
+def zoo(tmp_path_factory: pytest.TempPathFactory, audit_of: Callable[[Path], Any]) -> Any:
+    return audit_of(written_package(tmp_path_factory.mktemp("mutants")))
 
 
 @pytest.mark.parametrize("seed", range(3))

@@ -4,6 +4,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import pytest
+import torch
 
 from audit.attention.defects import conclude
 from audit.attention.guessed import guessed_groups
@@ -13,6 +14,8 @@ from audit.named import Named
 from audit.results import Defect, Outcome, Result
 from audit.session import Collected
 from audit.target import Target
+
+from .test_pictures import looks_alike
 
 _KEYS = "mask: (batch, keys), True where a key may be attended to."
 _PAIRS = "mask: (batch, queries, keys), True where a key may be attended to."
@@ -142,6 +145,9 @@ WRONG["all_seen_hidden_after_softmax"] = (
 )
 
 
+NOT_SHOWN = {"another_sum"}  # each row is drawn against its largest, whatever it sums to
+
+
 class Concluded:
     """What was found of each text."""
 
@@ -189,6 +195,24 @@ def test_a_mistake_is_one_defect_of_its_class(found: Concluded, name: str) -> No
     assert [defect.bug for defect in found.defects(name)] == [WRONG[name][1]], [
         defect.explanation for defect in found.defects(name)
     ]
+
+
+@pytest.mark.parametrize("name", WRONG)
+def test_its_picture_looks_wrong(found: Concluded, name: str) -> None:
+    (defect,) = found.defects(name)
+    if name in NOT_SHOWN:
+        assert defect.picture is None
+    else:
+        assert defect.picture is not None
+        assert not looks_alike(defect.picture)
+
+
+def test_what_is_hidden_after_the_softmax_is_seen_to_have_an_influence(found: Concluded) -> None:
+    (defect,) = found.defects("all_seen_hidden_after_softmax")
+    assert defect.picture is not None
+    observed, expected = (torch.tensor(each) for each in (defect.picture.observed, defect.picture.expected))
+    assert not expected[:5, 5:].any()
+    assert (observed[:5, 5:] > 0).all()
 
 
 def test_views_are_not_blamed_for_what_has_no_number_in_copies_either(found: Concluded) -> None:
