@@ -20,6 +20,8 @@ from audit.results import Outcome
 from .test_guessed_judgements import Guesses
 
 SOURCE = '''
+from dataclasses import dataclass
+
 import torch
 from torch import nn
 from torch.nn import functional as F
@@ -116,6 +118,47 @@ class Squared(nn.Module):
         sim = self.to_q(x) @ self.to_k(x).mT
         weights = F.relu(sim / seq_len) ** 2
         return weights.tril() @ self.to_v(x)
+
+
+@dataclass
+class Args:
+    dim: int = 512
+    n_head: int = 8
+    n_local_heads: int = -1
+
+    def __post_init__(self):
+        self.n_local_heads = self.n_head if self.n_local_heads == -1 else self.n_local_heads
+
+
+class Grouped(nn.Module):
+    def __init__(self, config: Args):
+        super().__init__()
+        self.n_head, self.groups, self.d = config.n_head, config.n_local_heads, config.dim // config.n_head
+        self.wq, self.wo = nn.Linear(config.dim, config.dim), nn.Linear(config.dim, config.dim)
+        self.wkv = nn.Linear(config.dim, 2 * self.groups * self.d)
+
+    def forward(self, x):
+        q, kv = self.wq(x).unflatten(-1, (self.n_head, -1)), self.wkv(x).unflatten(-1, (2, self.groups, -1))
+        q, k, v = (each.transpose(1, 2) for each in (q, *kv.unbind(2)))
+        k = k.repeat_interleave(self.n_head // self.groups, dim=1)
+        v = v.repeat_interleave(self.n_head // self.groups, dim=1)
+        return self.wo(F.scaled_dot_product_attention(q, k, v).transpose(1, 2).flatten(2))
+
+
+class Sides(nn.Module):
+    """A key of its own for each row and each column."""
+
+    def __init__(self, n_dims, width=14, height=14):
+        super().__init__()
+        self.q, self.v = nn.Conv2d(n_dims, n_dims, 1), nn.Conv2d(n_dims, n_dims, 1)
+        self.rel_h = nn.Parameter(torch.randn(1, n_dims, 1, height))
+        self.rel_w = nn.Parameter(torch.randn(1, n_dims, width, 1))
+
+    def forward(self, x):
+        b, c, w, h = x.shape
+        q, v = self.q(x).flatten(2), self.v(x).flatten(2)
+        energy = q.mT @ (self.rel_h + self.rel_w).flatten(2)
+        return (v @ energy.softmax(-1).mT).view(b, c, w, h)
 '''
 Judge = Callable[..., Judgement]
 
@@ -144,6 +187,8 @@ def judged(tmp_path: Path) -> Judge:
         ("Columns", "batch_rows"),
         ("TimeFirst", "batch_rows"),
         ("TimeFirst", "depends"),
+        ("Grouped", "head_grouping"),
+        ("Sides", "batch_rows"),
     ],
 )
 def test_what_is_right_passes(judged: Judge, name: str, check: str) -> None:
@@ -156,7 +201,9 @@ def test_what_is_right_passes(judged: Judge, name: str, check: str) -> None:
         ("Stacked", "shifted_positions", ", self.turned(k, freqs_cis)", ", k"),
         ("Kept", "gradients", "= self.wk(x)", "= self.wk(x).detach()"),
         ("Columns", "batch_rows", "t.permute(0, 3, 1, 2).reshape(b * w", "t.permute(3, 0, 1, 2).reshape(b * w"),
-        ("TimeFirst", "batch_rows", '-1e9), dim=1)', '-1e9), dim=2)'),
+        ("TimeFirst", "batch_rows", "-1e9), dim=1)", "-1e9), dim=2)"),
+        ("Grouped", "head_grouping", "v = v.repeat_interleave(self.n_head // self.groups, dim=1)", "v = v.repeat(1, self.n_head // self.groups, 1, 1)"),
+        ("Sides", "batch_rows", "energy = q.mT", "energy = q[:1].mT"),
     ],
 )  # fmt: skip
 def test_one_edit_is_found(judged: Judge, name: str, check: str, before: str, after: str) -> None:
@@ -166,6 +213,11 @@ def test_one_edit_is_found(judged: Judge, name: str, check: str, before: str, af
 def test_a_table_of_another_form_is_not_guessed_at(judged: Judge) -> None:
     with pytest.raises(AssertionError, match="cannot be called"):
         judged("Stacked", "shifted_positions", "pairs.shape[3], 2)", "pairs.shape[3], 3)")
+
+
+def test_a_width_without_a_height_is_one_of_features(judged: Judge) -> None:
+    with pytest.raises(AssertionError, match=r"Sides\(n_dims=48, width=48\) cannot be called"):
+        judged("Sides", "batch_rows", "width=14, height=14):", "width=14, tall=14):\n        height = tall")
 
 
 def test_tensors_that_a_module_keeps_are_cut_from_the_graph_of_the_last_call() -> None:
