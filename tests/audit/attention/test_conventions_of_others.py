@@ -202,7 +202,7 @@ def test_what_is_right_passes(judged: Judge, name: str, check: str) -> None:
         ("Kept", "gradients", "= self.wk(x)", "= self.wk(x).detach()"),
         ("Columns", "batch_rows", "t.permute(0, 3, 1, 2).reshape(b * w", "t.permute(3, 0, 1, 2).reshape(b * w"),
         ("TimeFirst", "batch_rows", "-1e9), dim=1)", "-1e9), dim=2)"),
-        ("Grouped", "head_grouping", "v = v.repeat_interleave(self.n_head // self.groups, dim=1)", "v = v.repeat(1, 2, 1, 1)"),
+        ("Grouped", "head_grouping", "v.repeat_interleave(self.n_head // self.groups, dim=1)", "v.repeat(1, 2, 1, 1)"),
         ("Sides", "batch_rows", "energy = q.mT", "energy = q[:1].mT"),
     ],
 )  # fmt: skip
