@@ -15,6 +15,9 @@ _PADDING = 3
 MANY = 16  # samples, where some number in each must have a given sign: that none has happens once in 2**16
 # Those of the property that makes the most inputs, `large_logits`: one token, and twice the usual length.
 _MOST_TOKENS = MANY * (1 + 2 * LENGTH)
+_PLANE = LENGTH + 1  # three rows of four
+_IMAGES = ("BCHW", "BHWC", "BCTHW", "BTHWC")
+_GRIDS = ("height", "width", "grid", "grid tensor")
 _BYTES = 8  # of an element in float64, in which cases are drawn
 
 
@@ -43,6 +46,17 @@ def plain_case(
         causal = bool(subject.contract.is_causal) if is_causal is None else is_causal
         return _function_case("causal" if causal else "full", subject, generator, length, length, causal, batch=batch)
     return _module_case("no mask", subject, generator, length, batch=batch)
+
+
+def plane_length(subject: AttentionSubject) -> int:
+    """Return a number of tokens that has rows and columns where they are the places of an image; else the usual one.
+
+    `LENGTH` is prime: an image of so many places is a single row, and what is wrong along columns does not show.
+    """
+    arguments = subject.form.get("arguments")
+    recipes = list(arguments.values()) if isinstance(arguments, dict) else []
+    is_image = subject.form.get("layout") in _IMAGES or any(each in _GRIDS for each in recipes if isinstance(each, str))
+    return _PLANE if is_image and _PLANE in subject.lengths else LENGTH
 
 
 def key_length(case: Case) -> int:

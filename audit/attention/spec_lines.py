@@ -68,6 +68,7 @@ _TABLES = {
     "rope pair half": "(angles.cos(), angles.sin())",
     "rope complex": "torch.polar(torch.ones_like(angles), angles)",
     "rope complex B": "torch.polar(torch.ones_like(angles), angles).expand(batch, -1, -1)",
+    "rope stacked": "torch.stack([angles.cos(), angles.sin()], dim=-1)",
     "rope angles": "torch.cat([angles, angles], dim=-1)",
     "rope angles 4": "torch.cat([angles, angles], dim=-1)[None, None]",
     "cos": "cos",

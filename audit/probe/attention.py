@@ -63,6 +63,8 @@ def run(
         leaves = _leaves(inputs, call, requires_grad=backward)
         before = {key: digest(leaf) for key, leaf in leaves.items() if leaf is not None}
         kind = "decode" if call["kind"] == "decode" else "forward"
+        if backward and module is not None:
+            circumstances.cut_from_graphs(module)
         with (
             phase(kind),
             torch.set_grad_enabled(backward),

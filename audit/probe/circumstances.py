@@ -61,6 +61,18 @@ def open_gates(module: torch.nn.Module, seed: int) -> None:
                 parameter.copy_(noise)
 
 
+def cut_from_graphs(module: torch.nn.Module) -> None:
+    """Take what a module keeps between calls, as a cache, out of the graph of the call that made it.
+
+    That graph is gone after its backward pass, and each call is differentiated by itself.
+    """
+    for part in module.modules():
+        for held in (part.__dict__, part._buffers):
+            for name, value in list(held.items()):
+                if isinstance(value, torch.Tensor) and value.grad_fn is not None:
+                    held[name] = value.detach()
+
+
 @contextmanager
 def of_call(module: torch.nn.Module | None, call: Mapping[str, object]) -> Iterator[None]:
     """Bring about what the call asks for.

@@ -4,7 +4,7 @@ import torch
 
 from audit.attention.answers import Settled
 from audit.attention.bounds import Deviation, distance
-from audit.attention.cases import key_length, plain_case, replaced_keys, sample_of, with_mask
+from audit.attention.cases import key_length, plain_case, plane_length, replaced_keys, sample_of, with_mask
 from audit.attention.properties.documents import documents_argument, first_document, with_documents
 from audit.attention.properties.judging import call_raised, judge_deviations, no_reference
 from audit.attention.properties.runs import bound_origin, compared
@@ -31,8 +31,9 @@ _PADDED = (2, 0, 4)  # keys at the end of each sample that are masked, differing
 def judge(subject: AttentionSubject, run: Run) -> Judgement:
     """Compare a sample alone with the same among others."""
     generator = subject.generator(run.seed)
-    three = plain_case(subject, generator, batch=_BATCH)
-    other = plain_case(subject, generator, batch=_BATCH)
+    length = plane_length(subject)
+    three = plain_case(subject, generator, batch=_BATCH, length=length)
+    other = plain_case(subject, generator, batch=_BATCH, length=length)
     mixed = {name: torch.cat((tensor[:1], other.tensors[name][1:])) for name, tensor in three.tensors.items()}
     last = _BATCH - 1
     before = {name: torch.cat((other.tensors[name][:last], tensor[last:])) for name, tensor in three.tensors.items()}

@@ -54,6 +54,10 @@ def judge(subject: AttentionSubject, run: Run) -> Judgement:
         (dtype, Deviation(case=case.name, error=distance(part, whole[..., :prefix, :]), bound=runs.bound))
         for case, prefix, part in zip(shorter, prefixes, parts, strict=True)
     ]
+    if "averaged" in subject.claims and not all(deviation.holds for _, deviation in deviations):
+        return not_applicable(
+            f"undeclared: whether the length has a part in every output; observed: it has{subject.claim('averaged')}"
+        )
     return judge_deviations(
         deviations,
         origin=bound_origin(subject),

@@ -166,6 +166,8 @@ def _table(recipe: str, form: Form, hidden: torch.Tensor) -> object:
             return torch.polar(torch.ones_like(angles), angles)
         case "rope complex B":
             return torch.polar(torch.ones_like(angles), angles).expand(batch, -1, -1)
+        case "rope stacked":
+            return torch.stack([angles.cos(), angles.sin()], dim=-1).to(hidden.dtype)
         case "rope angles":  # never in the run's dtype: bfloat16 rounds an angle of 200 by half a radian
             return doubled
         case "rope angles 4":

@@ -69,6 +69,8 @@ def claimed(subject: Subject, contract: Mapping[str, object]) -> Claims:
         why := structure.linear_in_values(subject.source, subject.module, subject.form)
     ):
         found.said["linear"] = why
+    if why := structure.averages_over_length(subject.source):
+        found.said["averaged"] = why
     if why := structure.in_blocks(subject.source):
         found.said["blocks"] = why
     return found

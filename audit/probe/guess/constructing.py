@@ -163,6 +163,8 @@ class Constructor:
 
     def _values(self, each: inspect.Parameter, sizes: Sizes, path: Path) -> list[object]:
         """Return the values of an argument; none where its default is kept."""
+        if len(path) == 1 and each.name in conventions.SIDES and self._has_sides:
+            return [conventions.SIDES[each.name]]
         required = each.default is _UNSET
         options = self._options_of(each, path)
         if options and (required or isinstance(each.default, str) or (each.default is None and len(path) == 1)):
@@ -196,6 +198,11 @@ class Constructor:
         if required:
             return _by_type(each, options, sizes)
         return [DEFAULT, {"$name": "torch.nn.LayerNorm"}] if each.default is None and "norm_layer" in each.name else []
+
+    @property
+    def _has_sides(self) -> bool:
+        """Whether it takes height and width, so that a width is not that of the features."""
+        return conventions.SIDES.keys() <= {each.name for each in self.parameters}
 
     def _processors(self) -> list[str]:
         """Return the classes of the target's module that compute attention for another one, the nearest name first."""

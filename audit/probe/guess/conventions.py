@@ -45,7 +45,8 @@ _HEAD_DIM = """head_dim dim_head head_size d_head attention_head_dim attn_head_d
 attention_head_size head_width heads_dim dims_per_head d_q d_qk per_head_dim dim_heads head_channels num_head_channels
 qk_head_dim v_head_dim key_query_dim"""
 _KV_HEADS = """num_kv_heads num_key_value_heads n_kv_heads kv_heads n_kv_head num_query_groups n_query_groups
-num_groups_kv kv_head_num multi_query_group_num nkvheads num_kv n_local_kv_heads"""
+num_groups_kv kv_head_num multi_query_group_num nkvheads num_kv n_local_kv_heads n_local_heads num_heads_kv n_heads_kv
+n_head_kv kv_n_heads kv_num_heads n_kvheads"""
 _CONTEXT = """context_dim cross_attention_dim kdim vdim kv_dim encoder_dim cond_dim key_dim value_dim memory_dim
 ctx_dim encoder_hidden_size dim_context dim_kv context_size_dim encoder_hidden_dim kv_channels dim_cond"""
 _LENGTH = """max_seq_len max_position_embeddings n_positions n_ctx max_len seq_len context_length sequence_length
@@ -97,6 +98,8 @@ _KINDS = {
     for name in names.split()
 }
 _IMAGE = {"input_size", "img_size", "image_size", "resolution", "input_resolution", "feat_size", "fmap_size", "size_hw"}
+# Of the image that the usual input is: one row of as many places as it has tokens.
+SIDES = {"height": 1, "width": 11}
 _DROP = re.compile(r"drop|(^|_)pdrop")
 # Given although they have a default, for a default is large, or hides a path that only other sizes reach.
 _OVERRIDDEN = {"embed", "heads", "head_dim", "kv_heads", "window", "features", "length", "context"}

@@ -16,7 +16,7 @@ from .roles import is_named, is_required, role_of
 # Recipes of a role, the first one to be tried first.
 _RECIPES: Mapping[str, tuple[object, ...]] = {
     "rope pair": ("rope pair", "rope pair L", "rope complex", "rope complex B", "rope pair half", "rope angles"),
-    "rope table": ("rope complex", "rope complex B", "rope angles", "rope pair", "rope angles 4"),
+    "rope table": ("rope complex", "rope complex B", "rope angles", "rope pair", "rope angles 4", "rope stacked"),
     "cos": ("cos", "cos 4", "cos half"),
     "sin": ("sin", "sin 4", "sin half"),
     "positions": ("positions", "positions L"),
@@ -36,6 +36,8 @@ _RECIPES: Mapping[str, tuple[object, ...]] = {
 _BLOCK = re.compile(
     r"^((q|k|kv|query|key|row|col)_?)?(block|chunk|tile|bucket)(_?(size|len|length|q|k|kv|m|n))?$|^b[rc]$"
 )
+# A table whose last axis holds a cosine and a sine, read one after the other.
+_STACKED = re.compile(r"\b\w*(?:freq|rope|rotary|cis|cos_sin)\w*\[\.\.\., ?[01]\]")
 _UNKNOWN: tuple[object, ...] = ({"const": None}, {"const": False}, {"const": 0}, "zeros")
 
 
@@ -233,8 +235,14 @@ def _completed(
 
 
 def _recipes(role: str | None, source: Source) -> tuple[object, ...]:
-    """Return the recipes of a role, complex tables last where no code names them: a cast would take their real part."""
+    """Return the recipes of a role, complex tables last where no code names them: a cast would take their real part.
+
+    Stacked tables come first where the code reads them: as many angles would be taken for cosines and sines.
+    """
     found = _RECIPES.get(role or "", ())
+    if role == "rope table":
+        stacked = bool(_STACKED.search(source.code))
+        return tuple(sorted(found, key=lambda recipe: (recipe == "rope stacked") != stacked))
     if role != "rope pair" or "complex" in source.code:
         return found
     return tuple(sorted(found, key=lambda recipe: str(recipe).startswith("rope complex")))

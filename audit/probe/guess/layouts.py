@@ -57,6 +57,11 @@ def grid_of(length: int) -> tuple[int, int]:
     return height, length // height
 
 
+def is_length(name: str) -> bool:
+    """Whether an axis of this name is that of the positions."""
+    return name.lower() in _LENGTH
+
+
 def module_layout(axes: tuple[str, ...]) -> str | None:
     """Return the layout that these names of axes say; None where they do not say it."""
     names = [axis.lower().strip("*") for axis in axes]

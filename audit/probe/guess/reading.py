@@ -13,6 +13,7 @@ import torch
 _WORD = r"[A-Za-z_][A-Za-z0-9_]*"
 # `x: (B, N, C)`, `x (torch.Tensor): shape [batch, seq, dim]`: a name, and on its line the first group of axes.
 _AXES = re.compile(r"[\[(]\s*((?:[A-Za-z_0-9*/ .-]+,\s*){1,4}[A-Za-z_0-9*/ .-]+)\s*[\])]")
+_AXES_TIMES = re.compile(r"[\[(]\s*(\w+(?:\s+[xX]\s+\w+){1,4})\s*[\])]")  # `[length x batch x channels]`
 _NO_OPTIONS = {"int", "float", "bool", "str", "None", "True", "False", "list", "tuple", "dict", "optional"}
 _FOREIGN = ("torch", "typing", "abc", "builtins")
 _MOST_HELPERS = 40
@@ -147,8 +148,8 @@ def documented_axes(source: Source, name: str) -> tuple[str, ...] | None:
         head, found, rest = line.partition(name)
         if not found or head.strip(" `*-:") or re.match(r"\w", rest):
             continue
-        for match in _AXES.finditer(rest):
-            axes = tuple(axis.strip().split("=")[0].strip() for axis in match.group(1).split(","))
+        for match in (*_AXES.finditer(rest), *_AXES_TIMES.finditer(rest)):
+            axes = tuple(axis.split("=")[0].strip() for axis in re.split(r",|\s[xX]\s", match.group(1)))
             if not any(axis.startswith(("torch", "optional", "default", "Tensor", "FloatTensor")) for axis in axes):
                 return axes
     return None

@@ -8,9 +8,11 @@ import torch
 
 from .adapting import Form
 from .conventions import LONGEST
+from .layouts import is_length
 from .reading import Source
 
 _I = re.IGNORECASE
+_DIVISOR = re.compile(r"(?<!/)/ *([A-Za-z_]\w*)\b(?! *[.\[(*])")  # a name, and nothing of it
 _KNOWN_LAYERS = (
     "Linear", "NonDynamicallyQuantizableLinear", "Dropout", "Identity", "Softmax", "LayerNorm", "RMSNorm", "ReLU",
     "GELU", "SiLU", "ModuleList", "Sequential", "MultiheadAttention",
@@ -193,6 +195,18 @@ def in_blocks(source: Source) -> str | None:
     code = _HARMLESS.sub("", code_of(source))
     taken = _IN_BLOCKS.search(code) if _LOOP.search(code) else None
     return f"a loop in its code, with {taken[0].strip()!r}" if taken else None
+
+
+def averages_over_length(source: Source) -> str | None:
+    """Return why each output is divided by the length on purpose, so that a longer input has others; None without.
+
+    Weights that no softmax makes sum to one, squared ones for instance, are more in sum the more keys there are.
+    """
+    code = code_of(source)
+    length = next((each for each in _DIVISOR.finditer(code) if is_length(each[1])), None)
+    if length is None or re.search("softmax|scaled_dot_product", code, _I):
+        return None
+    return f"no softmax, and {length[0].strip()!r} in its code"
 
 
 def cuts_gradients(source: Source) -> str | None:

@@ -167,17 +167,22 @@ def attends(target: Target, form: Form, sizes: Sizes) -> bool:
 
 
 def mixes_batch(target: Target, form: Form, sizes: Sizes) -> bool:
-    """Whether the first sample's output depends on the second's input."""
+    """Whether the output of one sample of two depends on the other's input.
+
+    Both are asked: where what is taken for samples are causal positions, the first does not depend on the second.
+    """
     leaves = inputs(form, sizes)
-    moved = dict(leaves)
     name = "hidden_states" if form["canonical"] == "module" else "value"
     tensor = leaves[name]
     assert tensor is not None
-    other = tensor.clone()
-    other[1] = torch.randn(other[1].shape, generator=torch.Generator().manual_seed(1))
-    moved[name] = other
-    before, after = _finite(answer(target, form, leaves)), _finite(answer(target, form, moved))
-    return bool(_moved(after[0], before[0]) > 1e-4 * _spread(before))
+    before = _finite(answer(target, form, leaves))
+    for moved, still in ((1, 0), (0, 1)):
+        other = tensor.clone()
+        other[moved] = torch.randn(other[moved].shape, generator=torch.Generator().manual_seed(1))
+        after = _finite(answer(target, form, {**leaves, name: other}))
+        if _moved(after[still], before[still]) > 1e-4 * _spread(before):
+            return True
+    return False
 
 
 def future_share(target: Target, form: Form, sizes: Sizes, *, is_causal: bool = False) -> float:

@@ -177,10 +177,12 @@ class Guesses:
         (group,) = guessed_groups(self._collected, [item_named(self._collected, Named(self._path, name))])
         return group
 
-    def judge(self, name: str) -> dict[str, list[Judgement]]:
+    def judge(self, name: str, *checks: str) -> dict[str, list[Judgement]]:
         run = Run(target=self.target, probe=self._probe, seed=0)
         found: dict[str, list[Judgement]] = {}
         for planned in self.group(name).planned:
+            if checks and planned.check.id.partition(".")[2] not in checks:
+                continue
             answer = planned.judge(run)
             found[planned.check.id.partition(".")[2]] = [answer] if isinstance(answer, Judgement) else list(answer)
             if planned.check.id == "attention.built":
