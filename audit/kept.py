@@ -8,7 +8,7 @@ import hashlib
 import os
 import stat
 import tempfile
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from functools import cached_property
 from pathlib import Path
@@ -106,7 +106,7 @@ class KeptResults:
         results = tuple(
             tuple(_dated(result, kept) for result in kept.results[_key(group, planned)]) for planned in group.planned
         )
-        return Known(results, kept.defects)
+        return Known(results, tuple(_left(kept.defects, results)))
 
     def keep(
         self,
@@ -197,6 +197,15 @@ def _dated(result: Result, kept: _Kept) -> Result:
         return result
     when = {"measured_at": kept.measured_at, "measured_commit": kept.measured_commit}
     return result.model_copy(update={"evidence": result.evidence.model_copy(update=when)})
+
+
+def _left(defects: Iterable[Defect], results: Iterable[Sequence[Result]]) -> Iterator[Defect]:
+    """Yield the defects that the results name, with those of their checks that are among them."""
+    named = {(result.defect.id, result.check) for each in results for result in each if result.defect}
+    for defect in defects:
+        checks = tuple(check for check in defect.checks if (defect.id, check) in named)
+        if checks:
+            yield defect.model_copy(update={"checks": checks})
 
 
 def _state(path: str) -> str:

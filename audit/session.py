@@ -198,7 +198,8 @@ class Request:
 
     `profile` is the hardware that a release is judged for; the planners leave out what that has not.
     With `explain` failures are looked into, and come with the defects that they are due to.
-    With `keeps_results` and `cache`, what earlier runs have measured is taken over where nothing has changed since.
+    With `keeps_results` and `cache`, what earlier runs have measured is taken over where nothing has changed since;
+    where checks and subjects are both named, as the command of a result names them, they are measured again.
     """
 
     command: str
@@ -218,6 +219,11 @@ class Request:
     part: PartOfPlan | None = None
     notify: Notify = field(default=lambda subject, results: None)
     planned: Callable[[int], None] = field(default=lambda total: None)
+
+    @property
+    def takes_over(self) -> bool:
+        """Whether results of earlier runs count."""
+        return self.cache and self.keeps_results and not (self.only and self.subjects)
 
 
 def conduct(target: Target, request: Request) -> Report:
@@ -312,7 +318,7 @@ def _execution(target: Target, request: Request, collected: Collected, plan: Pla
         plan,
         probe=collected.probe,
         notify=request.notify,
-        kept=_kept(target, collected, request, complete) if request.cache and request.keeps_results else None,
+        kept=_kept(target, collected, request, complete) if request.takes_over else None,
         fail_fast=request.fail_fast,
         one_thread=request.one_thread,
     )

@@ -248,7 +248,24 @@ ATTENTION = {
 }
 SMOKE = {
     "clean": Expected(not_applicable=PLAIN, exit_code=0),
-    "kinds": Expected(not_applicable=PLAIN | {"smoke.safetensors", "smoke.meta_build"}, exit_code=0),
+    # Each of one or a few of its 20 models: batch normalisation, recurrence, outputs and state that torch cannot export
+    # or save, layers in bfloat16.
+    "kinds": Expected(
+        not_applicable=PLAIN
+        | {
+            f"smoke.{name}"
+            for name in (
+                "safetensors",
+                "meta_build",
+                "accumulation",
+                "compile",
+                "export",
+                "gradcheck",
+                "input_gradients",
+            )
+        },
+        exit_code=0,
+    ),
     "dead_parameter": _failing("smoke.backward"),
     "nan_gradient": _failing("smoke.backward", unjudged={"smoke.compile"}),
     "nonfinite_output": _failing("smoke.forward", unjudged={"smoke.compile", "smoke.export"}),

@@ -1,17 +1,18 @@
 """What earlier runs have found stands in for a group where the group says so, and for one that leaves something out."""
 
 import subprocess
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
 from audit.execute import Execution
 from audit.judgement import Judgement, Measured, judged, skipped
 from audit.kept import KeptResults
-from audit.plan import Group, PlannedCheck, Run
-from audit.report.document import Report
+from audit.plan import Concluded, Group, PlannedCheck, Run
+from audit.report.document import Report, defects_contradict
 from audit.report.earlier import earlier_lines
-from audit.results import Check, Comparison, Result, Severity, Subject, SubjectKind
+from audit.results import Check, Comparison, Defect, Explained, Result, Severity, Subject, SubjectKind
+from audit.session import Request
 from audit.target import Target
 
 MODEL = Subject(kind=SubjectKind.MODEL, spec="model")
@@ -121,3 +122,39 @@ def test_outside_of_a_repository_no_commit_is_named(
     assert (old.evidence.measured_at is None, old.evidence.measured_commit) == (False, None)
     (line,) = earlier_lines(make_report([old]))
     assert "commit" not in line
+
+
+FAIL = judged(Measured(value=2, bound=1, comparison=Comparison.EQUAL, origin="one"), otherwise="two")
+
+
+def _concluded(run: Run, results: Sequence[Result]) -> Concluded:
+    checks = tuple(result.check for result in results)
+    defect = Defect(
+        id="d", bug=None, title="t", subject=MODEL, checks=checks, explanation="e", why="w", fix="f", unreproduced="u"
+    )
+    return [each.model_copy(update={"defect": Explained(id="d", how="expected")}) for each in results], [defect]
+
+
+def test_of_a_defect_of_two_checks_one_is_left_where_one_is_asked_for(
+    make_target: Callable[..., Target], tmp_path: Path
+) -> None:
+    checks = [
+        Check(id=f"train.{name}", title="t", proves="p", defect="d", severity=Severity.MAJOR) for name in ("one", "two")
+    ]
+    planned = tuple(PlannedCheck(check=check, subject=MODEL, judge=lambda run: FAIL) for check in checks)
+    whole = Group(subject=MODEL, planned=planned, conclude=_concluded, is_kept=True)
+    target = make_target()
+    for group, left in ((whole, ["train.one", "train.two"]), (replace(whole, planned=planned[1:]), ["train.two"])):
+        execution = Execution(target, (group,), kept=KeptResults(target, "content", folder=tmp_path))
+        execution.run()
+        assert [defect.checks for defect in execution.defects] == [tuple(left)]
+        assert defects_contradict(execution.defects, execution.results) is None
+    assert all(result.evidence.measured_at for result in execution.results)
+
+
+def test_what_the_command_of_a_result_names_is_measured_again() -> None:
+    request = Request(command="attention", planners=(), cache=True, keeps_results=True)
+    assert request.takes_over
+    assert replace(request, only=["attention.scale"]).takes_over
+    assert not replace(request, only=["attention.scale"], subjects=["core"]).takes_over
+    assert not replace(request, cache=False).takes_over

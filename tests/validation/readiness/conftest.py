@@ -44,12 +44,12 @@ class Finished:
 Ready = Callable[..., Finished]
 
 
-def readiness(root: Path, *flags: str) -> Finished:
+def readiness(root: Path, *flags: str, **variables: str) -> Finished:
     environment = {key: value for key, value in os.environ.items() if key not in ("COLUMNS", "FORCE_COLOR", "TERM")}
     done = subprocess.run(
         [str(Path(sys.executable).with_name("astrobio-audit")), "readiness", *flags],
         cwd=root,
-        env=environment,
+        env=environment | variables,
         capture_output=True,
         text=True,
         check=False,
