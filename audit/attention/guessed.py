@@ -89,8 +89,8 @@ class _Mechanism:
                 return not_applicable(self._elsewhere())
         if not self.is_known and holds_no_attention(self.path, self._qualname):
             return error(
-                f"{self._qualname} holds no attention: nothing in it multiplies queries with keys, and no layer or "
-                "function that it uses does",
+                f"{self._qualname} holds no attention as far as its file shows: nothing in it multiplies queries with "
+                "keys, and no layer or function that it uses there does",
                 fix="name the class or function that attends; `astrobio-audit smoke "
                 f"{self.subject.path}::{self._qualname}` judges a model as a whole",
             )

@@ -13,11 +13,14 @@ from pathlib import Path
 from audit.static.attention_flow import PRODUCTS
 
 _ATTENDING = re.compile(
-    r"atten|attn|transformer|multi_?head|sdpa|scaled_dot|softmax|flash|cumsum|tensordot", re.IGNORECASE
+    r"atten|attn|transformer|multi_?head|sdpa|scaled_dot|softmax|logsumexp|flash|cumsum|tensordot", re.IGNORECASE
 )
 _KNOWN = frozenset({"torch", "numpy", *sys.stdlib_module_names})  # their layers that attend are called so
 # What looks a name up while it runs may find anything.
-_OPEN = frozenset({"getattr", "eval", "exec", "globals", "vars", "__import__", "import_module"})
+_OPEN = frozenset({
+    "getattr", "eval", "exec", "globals", "vars", "__import__", "import_module", "attrgetter", "methodcaller",
+    "__dict__", "__subclasses__", "__matmul__", "add_module", "register_module",
+})  # fmt: skip
 _Function = ast.FunctionDef | ast.AsyncFunctionDef
 _Definition = _Function | ast.ClassDef
 
@@ -35,7 +38,7 @@ def holds_no_attention(path: Path, qualname: str) -> bool:
     if "*" in here.elsewhere:
         return False
     seen: set[int] = set()
-    left: list[ast.AST] = [found]
+    left: list[ast.AST] = [found, *here.nodes.get(qualname.partition(".")[0], ())]
     while left:
         node = left.pop()
         if id(node) in seen:
@@ -65,15 +68,19 @@ class _Names:
                 case ast.ImportFrom(module=module, names=aliases, level=level):
                     origin = "." * level + (module or "")
                     self._imported({alias.asname or alias.name: f"{origin}.{alias.name}" for alias in aliases})
-        for statement in tree.body:
-            for name in _assigned(statement):
-                self.nodes.setdefault(name, []).append(statement)
+        for node in ast.walk(tree):  # at the end of the file too, or in a branch: `Layer.forward = patched`
+            if isinstance(node, ast.Assign | ast.AnnAssign | ast.AugAssign):
+                for name in _assigned(node):
+                    self.nodes.setdefault(name, []).append(node)
 
     def _imported(self, names: Mapping[str, str]) -> None:
         self.elsewhere |= {
             name
             for name, full in names.items()
-            if full.partition(".")[0] not in _KNOWN or _ATTENDING.search(full) or name == "*"
+            if full.partition(".")[0] not in _KNOWN
+            or _ATTENDING.search(full)
+            or full.rpartition(".")[2] in PRODUCTS
+            or name == "*"
         }
 
 
@@ -119,7 +126,14 @@ def _may_attend(node: ast.AST) -> bool:
             case ast.Call(func=ast.Attribute(attr="Sequential" | "ModuleList" | "ModuleDict"), args=args):
                 if any(name in given for argument in args for name in _passed_on(argument)):
                     return True
-            case ast.Assign(targets=[ast.Attribute(value=ast.Name(id="self"), attr=attribute)], value=value):
+            case (
+                ast.Assign(
+                    targets=[ast.Attribute(value=ast.Name(id="self"), attr=attribute)], value=ast.expr() as value
+                )
+                | ast.AnnAssign(
+                    target=ast.Attribute(value=ast.Name(id="self"), attr=attribute), value=ast.expr() as value
+                )
+            ):
                 if any(name in given for name in _passed_on(value)) and _is_called(node, attribute):
                     return True
     return False

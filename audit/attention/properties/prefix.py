@@ -41,11 +41,11 @@ def judge(subject: AttentionSubject, run: Run) -> Judgement:
             runs = compared(subject, run, dtype, [long, *shorter])
             break
         except TargetRaised as raised:
-            if subject.is_declared:
-                return call_raised(subject, run, raised)
             refused = refused or raised
     else:
         assert refused is not None
+        if subject.is_declared:
+            return call_raised(subject, run, refused)
         return not_applicable(f"undeclared: at which lengths it can be called; {describe_raised(refused, run.target)}")
     whole, *parts = runs.outputs
     if trouble := no_reference(whole, runs.bound):
@@ -68,8 +68,13 @@ def judge(subject: AttentionSubject, run: Run) -> Judgement:
 
 
 def _plans(subject: AttentionSubject) -> Iterator[tuple[int, Sequence[int]]]:
-    """Yield a length and shorter ones; those that a guess was seen to be called with come last."""
+    """Yield a length and shorter ones; how long an input may be is declared by nobody, so that usual ones come last.
+
+    Those are the lengths of all other properties; of a guess, those that it was seen to be called with.
+    """
     yield _LONG, _PREFIXES
+    if subject.is_declared:
+        yield LENGTH, [prefix for prefix in _PREFIXES if prefix < LENGTH]
     *shorter, longest = sorted(subject.lengths) or [0]
     if shorter:
         yield longest, shorter

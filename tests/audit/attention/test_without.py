@@ -63,6 +63,14 @@ UNKNOWN = {
     "a product of its own": ("nn.Linear(dim, dim)", "x @ self.body(x).mT"),
     "a softmax": ("nn.Linear(dim, dim)", "self.body(x).softmax(-1)"),
     "a name that is looked up": ("getattr(nn, 'Linear')(dim, dim)", "self.body(x)"),
+    "a weighted sum over logarithms": ("nn.Linear(dim, dim)", "self.body(x).logsumexp(-1)"),
+    "a product called by its protocol": ("nn.Linear(dim, dim)", "x.__matmul__(self.body(x).mT)"),
+}
+# What stands elsewhere in the file, before or after it.
+ELSEWHERE = {
+    "a product under another name": ("from torch import bmm as multiply\n", "multiply(x, x)"),
+    "what is put into a class later": ("", "self.body(x)\n\n\nSubject.forward = PARTS['mix']"),
+    "a layer with its type": ("", "self.body(x)\n\n    def add(self, layer):\n        self.body: nn.Module = layer"),
 }
 
 
@@ -80,6 +88,14 @@ def test_a_class_without_a_product_holds_no_attention(name: str, tmp_path: Path)
 @pytest.mark.parametrize("name", UNKNOWN)
 def test_what_may_attend_is_not_said_to_hold_none(name: str, tmp_path: Path) -> None:
     assert not holds_no_attention(written(tmp_path, *UNKNOWN[name]), "Subject")
+
+
+@pytest.mark.parametrize("name", ELSEWHERE)
+def test_what_may_attend_by_another_line_of_the_file_is_not_said_to_hold_none(name: str, tmp_path: Path) -> None:
+    before, forward = ELSEWHERE[name]
+    path = written(tmp_path, "nn.Linear(dim, dim)", forward)
+    path.write_text(before + path.read_text())
+    assert not holds_no_attention(path, "Subject")
 
 
 def test_nothing_is_said_of_what_cannot_be_read(tmp_path: Path) -> None:
@@ -111,7 +127,7 @@ def test_a_class_that_is_named_and_holds_none_is_told_so_and_not_judged(tmp_path
     found = results_of(path)
     built = found.pop("built")
     assert built.outcome is Outcome.ERROR
-    assert "Subject holds no attention" in str(built.reason)
+    assert "Subject holds no attention as far as its file shows" in str(built.reason)
     assert "`astrobio-audit smoke layers.py::Subject`" in str(built.fix)
     assert {result.outcome for result in found.values()} == {Outcome.SKIPPED}
 
