@@ -172,7 +172,10 @@ class Evidence(Frozen):
     ] = None
     measured_commit: Annotated[
         str | None,
-        Field(description="Commit of an earlier run, `-dirty` where files differed; None outside a repository."),
+        Field(
+            pattern=r"^[0-9a-f]{7,64}(-dirty)?$",
+            description="Commit of an earlier run, `-dirty` where files differed; None outside a repository.",
+        ),
     ] = None
     machine: Annotated[
         str | None,
