@@ -15,6 +15,7 @@ from audit.results import Picture
 
 _BLOCKS = " ·░▒▓█"
 _NOT_FINITE = "x"
+_WEIGHTS = "observed: weights"
 _LEGEND = "rows: queries, columns: keys; blank: none, full: the most of its row"
 _NOTHING = 1e-4  # of the largest in its row
 _CELL = 14  # of an SVG, in its own units
@@ -39,7 +40,9 @@ def text_picture(picture: Picture, *, width: int = 80) -> list[str]:
         lines = [f"{left:<{column}}{right}" for left, right in pairs]
     else:
         lines = [line[:width] for line in (heads[0], *observed, heads[1], *expected)]
-    return [line.rstrip() for line in lines] + textwrap.wrap(_LEGEND, width)
+    # Weights speak for themselves; of anything else a blank cell need not mean that nothing is attended to.
+    legend = _LEGEND if picture.of.startswith(_WEIGHTS) else f"{_LEGEND}; {picture.of}"
+    return [line.rstrip() for line in lines] + textwrap.wrap(legend, width)
 
 
 def _blocks(matrix: Matrix) -> list[str]:

@@ -61,3 +61,13 @@ def test_svg_takes_its_colours_from_the_page() -> None:
     text = svg_picture(picture())
     assert "currentColor" in text
     assert "#" not in text.replace("http://www.w3.org/2000/svg", "")
+
+
+def test_what_the_numbers_are_is_said_where_they_are_no_weights() -> None:
+    influences = (
+        "observed: change of each output when one key is replaced; expected: 1 where a key may have an influence"
+    )
+    others = [picture().model_copy(update={"of": of}) for of in ("observed: weights of the first head", influences)]
+    plain, told = (" ".join(text_picture(each)) for each in others)
+    assert influences in told
+    assert "observed: " not in plain
