@@ -63,7 +63,7 @@ def models_lines(module: str) -> list[str]:
         '    #     "build": lambda: Model(...),',
         "    #     # The arguments of forward; every random number comes from the generator.",
         '    #     "inputs": lambda batch_size, generator: {"x": torch.randn(batch_size, 8, 32, generator=generator)},',
-        '    #     "loss": lambda output, inputs: output.square().mean(),',
+        '    #     "loss": lambda output, inputs: output.square().mean(),  # decide: what it is trained to',
         "    # },",
         "}",
     ]

@@ -57,7 +57,7 @@ def _model(item: InventoryItem, name: str) -> list[str]:
         f'        "class": "{item.module}:{item.qualname}",',
         f'        "build": lambda: {item.module}.{item.qualname}({", ".join(f"{each}=..." for each in needed)}),',
         f'        "inputs": lambda batch_size, generator: {{{inputs}}},',
-        '        "loss": lambda output, inputs: output.square().mean(),',
+        '        "loss": lambda output, inputs: output.square().mean(),  # decide: what it is trained to',
         "    },",
     ]
 

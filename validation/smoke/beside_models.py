@@ -56,4 +56,8 @@ def attention_known(collected: Collected, catalog: Catalog | Undeclared) -> Judg
         module, _, qualname = (entry.declared_class or "").partition(":")
         if qualname:
             declared.setdefault((module, qualname), []).append(name)
-    return Judged(found=frozenset(found), declared=None if entries is None else declared)
+    return Judged(
+        found=frozenset(found),
+        declared=None if entries is None else declared,
+        has_specs=collected.target.settings.specs is not None,
+    )

@@ -15,6 +15,7 @@ from audit.results import Check, Comparison, Outcome, Severity, Subject, Subject
 from audit.session import Collected
 from audit.static.inventory import InventoryItem
 from validation.smoke.model import AHEAD, RegisteredModel
+from validation.smoke.without_forward import REASON, without_forward
 
 if TYPE_CHECKING:
     from validation.smoke.checks.attention_inside import Judged
@@ -55,6 +56,7 @@ def guessed_groups(collected: Collected, items: Sequence[InventoryItem]) -> Iter
     from validation.smoke.beside_models import attention_known
 
     known = attention_known(collected, collected.catalog)
+    lacking = without_forward(collected.target.source, collected.analysis.models)
     for item in items:
         subject = Subject(
             kind=SubjectKind.MODEL,
@@ -65,7 +67,10 @@ def guessed_groups(collected: Collected, items: Sequence[InventoryItem]) -> Iter
             digest=item.digest,
         )
         guessed = _Guessed(subject, collected.target.source / item.path)
-        yield Group(subject=subject, planned=tuple(guessed.planned(known)), ahead=AHEAD)
+        planned = tuple(guessed.planned(known))
+        if (item.module, item.qualname) in lacking:
+            planned = tuple(replace(each, judge=lambda run: not_applicable(REASON), requires=()) for each in planned)
+        yield Group(subject=subject, planned=planned, ahead=AHEAD)
 
 
 @dataclass

@@ -18,6 +18,7 @@ from audit.static.inventory import InventoryItem
 from audit.static.kinds import InventoryKind
 from audit.subjects import declared_subject, package_subject
 from validation.smoke.checks import declared, importing, reached, standalone
+from validation.smoke.without_forward import only_derived_from
 
 if TYPE_CHECKING:
     from validation.smoke.model import RegisteredModel
@@ -254,12 +255,13 @@ def _reach(collected: Collected, catalog: Catalog) -> Iterator[PlannedCheck]:
     models = sorted(catalog.models or {})
     attention = {entry.declared_class: name for name, entry in sorted((catalog.attention or {}).items(), reverse=True)}
 
+    bases = only_derived_from(collected.target.source, collected.analysis.models)
     known: list[reached.Reach] = []  # filled by the first of the checks; they run one after another
 
     def judge(class_: reached.Class, run: Run) -> Judgement:
         if not known:
             known.append(reached.find_reach(specs, models, run))
-        return reached.judge(class_, known[0], attention.get(":".join(class_)))
+        return reached.judge(class_, known[0], attention.get(":".join(class_)), is_base=class_ in bases)
 
     for item in collected.analysis.models:
         subject = Subject(

@@ -107,16 +107,20 @@ def whole(commands: Commands) -> dict[str, object]:
 
 
 def resumed(commands: Commands) -> dict[str, object]:
-    """Kill the run in the step behind each checkpoint in turn, and resume it from there; return what each run did."""
+    """Kill the run in the step behind each checkpoint in turn, and resume it from there; return what each run did.
+
+    `left` are the files in `{checkpoint_dir}` after the first kill.
+    """
     every = commands.checkpoint_every
     run = commands.place / "resumed"
     runs = [commands.finished(commands.start(run, harm=harness.KILL, after=every + 1))]
+    left = sorted(str(path.relative_to(run)) for path in run.rglob("*") if path.is_file())
     for checkpoint in range(every, commands.steps, every):
         after = min(every + 1, commands.steps - checkpoint)
         runs.append(commands.finished(commands.start(run, resumes=True, harm=harness.KILL, after=after)))
         if not runs[-1]["checksums"]:
             break
-    return {"runs": runs}
+    return {"runs": runs, "left": left}
 
 
 def killed(commands: Commands, reference: list[int], write_s: float, step_s: float, kills: int) -> dict[str, object]:

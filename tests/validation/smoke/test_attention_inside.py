@@ -4,9 +4,11 @@ from pathlib import Path
 
 import pytest
 
+from audit.results import Result
 from audit.session import Request, conduct
 from audit.target import Target
 from validation.smoke.plan import plan_smoke
+from validation.smoke.running import plan_with_or_without_specs
 
 MODELS = """
 import torch
@@ -48,19 +50,39 @@ ATTENTION = {"own": {"class": "zoo.models:SelfAttention", "build": models.SelfAt
 """
 
 
+def judged(root: Path, specs: str | None) -> Result:
+    """Return the verdict on the attention in the model, of a package with these specs or none."""
+    (root / "zoo").mkdir()
+    (root / "zoo" / "__init__.py").write_text("")
+    (root / "zoo" / "models.py").write_text(MODELS)
+    settings = '[tool.astrobio-audit]\npackage = "zoo"\n'
+    if specs is not None:
+        (root / "zoo" / "specs.py").write_text(specs)
+        settings += 'specs = "zoo.specs"\n'
+    (root / "pyproject.toml").write_text(settings)
+    planner = plan_smoke if specs is not None else plan_with_or_without_specs
+    report = conduct(Target.load(root), Request(command="smoke", planners=[planner], only=["smoke.attention"]))
+    (found,) = [
+        result
+        for result in report.results
+        if result.check == "smoke.attention" and (specs is not None or result.subject.qualname == "Model")
+    ]
+    return found
+
+
 @pytest.mark.parametrize(
     ("attention", "outcome", "said"),
     [(DECLARED, "passed", "own"), ("ATTENTION = {}", "failed", "SelfAttention"), ("", "error", "SelfAttention")],
     ids=["declared", "left out", "no section"],
 )
 def test_attention_in_a_model(tmp_path: Path, attention: str, outcome: str, said: str) -> None:
-    (tmp_path / "zoo").mkdir()
-    (tmp_path / "zoo" / "__init__.py").write_text("")
-    (tmp_path / "zoo" / "models.py").write_text(MODELS)
-    (tmp_path / "zoo" / "specs.py").write_text(SPECS + attention + "\n")
-    (tmp_path / "pyproject.toml").write_text('[tool.astrobio-audit]\npackage = "zoo"\nspecs = "zoo.specs"\n')
-    request = Request(command="smoke", planners=[plan_smoke], only=["smoke.attention"])
-    report = conduct(Target.load(tmp_path), request)
-    (found,) = [result for result in report.results if result.check == "smoke.attention"]
+    found = judged(tmp_path, f"{SPECS}{attention}\n")
     assert found.outcome.value == outcome, found.reason
     assert said in (found.reason or found.evidence.bound_origin or "")
+
+
+def test_without_specs_the_attention_in_a_model_is_undeclared(tmp_path: Path) -> None:
+    found = judged(tmp_path, None)
+    assert found.outcome.value == "not_applicable", found.reason
+    assert (found.reason or "").startswith("undeclared: the contract of zoo.models:SelfAttention")
+    assert "`astrobio-audit spec FILE::NAME` prints one" in (found.reason or "")

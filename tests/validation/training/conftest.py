@@ -131,6 +131,7 @@ TRAINERS: dict[str, tuple[str, str, str | None]] = {
     "unseeded": ("torch.manual_seed(given.seed)", "torch.seed()", "command_repeats"),
     "fails": ("model = Net()", "model = Nett()", "command_repeats"),
     "forgets_momentum": ('optimizer.load_state_dict(state["optimizer"])', "pass", "command_resumes"),
+    "writes_no_checkpoint": ("if (step + 1) % given.every == 0:", "if False:", "command_resumes"),
     "writes_in_place": ('path.with_suffix(".partial")', "path", "command_killed"),
     "looks_at_no_gradient": ("if name := broken(model, True):", "if False:", "command_nan"),
     "names_no_parameter": ("the gradient of {name} is not finite", "diverged", "command_nan"),

@@ -12,6 +12,7 @@ WRONG = {
     "unseeded": ["command_repeats"],
     "fails": ["command_repeats"],
     "forgets_momentum": ["command_resumes"],
+    "writes_no_checkpoint": ["command_resumes"],
     "writes_in_place": ["command_disk_full", "command_killed"],
     "looks_at_no_gradient": ["command_nan"],
     "names_no_parameter": ["command_nan"],
@@ -67,4 +68,5 @@ def test_what_is_wrong_with_a_stop_is_told(of: Callable[[str], Mapping[str, Resu
     assert "does not name step 12" in (of("looks_at_no_gradient")["command_nan"].reason or "")
     assert "resumed after a NaN weight" in (of("saves_nan")["command_nan"].reason or "")
     assert "ended with status 0" in (of("swallows_write_errors")["command_disk_full"].reason or "")
+    assert "no checkpoint was in {checkpoint_dir}" in (of("writes_no_checkpoint")["command_resumes"].reason or "")
     assert "name 'Nett' is not defined" in (of("fails")["command_repeats"].reason or "")

@@ -30,10 +30,17 @@ _TORCH = ("torch.nn.modules.activation", "MultiheadAttention")
 
 @dataclass(frozen=True, kw_only=True)
 class Judged:
-    """Attention classes that the sources hold, and the entries of ATTENTION by their class; None without ATTENTION."""
+    """Attention classes that the sources hold, and what is declared of them.
+
+    Attributes:
+        found: by the inventory.
+        declared: the entries of ATTENTION by their class; None without ATTENTION.
+        has_specs: whether there are specs, which could declare it.
+    """
 
     found: frozenset[Class]
     declared: Mapping[Class, Sequence[str]] | None
+    has_specs: bool = True
 
 
 def judge(model: RegisteredModel, run: Run, known: Judged) -> Judgement:
@@ -64,6 +71,12 @@ def _judged(reply: Mapping[str, Plain], known: Judged) -> Judgement:
     if not covered and not missing:
         calls = f", and calls torch's attention {fused:g} times, which attention.model_cores traces" if fused else ""
         return not_applicable(f"no attention class of the inventory runs in it{calls}")
+    if missing and not known.has_specs:
+        return not_applicable(
+            f"undeclared: the contract of {_listed(missing)}, which runs in it: ATTENTION[...], and there are no "
+            "specs; `astrobio-audit attention` judges it without one, and `astrobio-audit spec FILE::NAME` prints one "
+            "to begin with"
+        )
     if missing and known.declared is None:
         return error(
             f"{_listed(missing)} runs in it, and the specs define no ATTENTION: it is compared with no declared "

@@ -13,6 +13,7 @@ from audit.replies import numbers_of, text_of
 from audit.results import Check, Comparison, Series, Severity
 from validation.smoke.checks import optimizer_step
 from validation.smoke.model import RegisteredModel
+from validation.training.constants import HOW_TO_MEND, cannot_be_beaten
 
 CHECK = Check(
     id="smoke.overfits",
@@ -75,6 +76,9 @@ def _judged(
     has_learned = bool(others) and losses[-1] < bound and norms[-1] < norms[0]
     if not has_learned and ended == "time":
         return error(f"after {steps} the time was up, {_BUDGET_S:g} s: whether it learns is not known")
+    if not has_learned and cannot_be_beaten(bound, min(losses[0], losses[-1]), (*losses, *others)):
+        blind = "at the beginning, before anything was learned" if bound == losses[0] else "without its input"
+        return error(f"the loss is {bound:.3g} {blind}, and no model can be below that", fix=HOW_TO_MEND)
     reasons = [] if losses[-1] < losses[0] else [f"the loss does not fall: {losses[0]:.4g}, then {losses[-1]:.4g}"]
     if not reasons and losses[-1] >= bound:
         what = "a twin which cannot tell the samples apart" if twin else "steps in directions of chance"

@@ -9,12 +9,14 @@ from audit.judgement import Judgement, Measured, error, judged, not_applicable
 from audit.plan import Run
 from audit.results import Check, Comparison, Severity
 from validation.smoke.model import BATCH_SIZE
+from validation.smoke.without_forward import REASON
 
 CHECK = Check(
     id="smoke.reached",
     title="The class ran in a registered model",
     proves="An instance of the class, or of a subclass, was called in one forward pass of a registered model; "
-    "of a class without a forward, another method was.",
+    "of a class without a forward, another method was. A base without a forward is asked for in what is derived from "
+    "it alone.",
     defect="a model class that no registered model uses",
     severity=Severity.MAJOR,
 )
@@ -46,14 +48,23 @@ def find_reach(specs: str, models: list[str], run: Run) -> Reach:
     return Reach(models=reached, unknown=tuple(unknown))
 
 
-def judge(class_: Class, reach: Reach, attention: str | None) -> Judgement:
-    """Judge one class of the inventory; `attention` is the entry of the specs that declares it as an attention."""
+def judge(class_: Class, reach: Reach, attention: str | None, *, is_base: bool = False) -> Judgement:
+    """Judge one class of the inventory.
+
+    Args:
+        class_: the class.
+        reach: where each class ran.
+        attention: the entry of the specs that declares it as an attention.
+        is_base: whether it has no forward, and other classes are derived from it alone.
+    """
     models = reach.models.get(class_, [])
     if not models and attention is not None:
         return not_applicable(
             f"no registered model runs it; the specs declare it as ATTENTION[{attention!r}], "
             "and the attention audit builds and calls it"
         )
+    if not models and is_base:
+        return not_applicable(REASON)
     if not models and reach.unknown:
         return error(f"could not run: {', '.join(reach.unknown)}; whether it uses this class is unknown")
     return judged(
@@ -65,7 +76,7 @@ def judge(class_: Class, reach: Reach, attention: str | None) -> Judgement:
             unit="registered models",
         ),
         otherwise="no registered model runs this class, so no check says anything about it",
-        fix="register a model that uses it, or remove it",
+        fix="register a model that uses it under MODELS, declare it under ATTENTION where it is one, or remove it",
     )
 
 

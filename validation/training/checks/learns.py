@@ -11,6 +11,7 @@ from audit.raised import judge_raised
 from audit.replies import numbers_of
 from audit.results import Check, Comparison, Severity
 from validation.training.checks import run as run_check
+from validation.training.constants import HOW_TO_MEND, cannot_be_beaten, said_of
 from validation.training.series import loss_series
 from validation.training.settings import STEPS
 from validation.training.statistics import upper_limit_of_mean
@@ -33,6 +34,9 @@ def judge(trainee: Trainee, run: Run) -> Judgement:
     """Compare the beginning of the curve with its end, and the model with the best constants."""
     first = trainee.run_done
     early, late = _ends(first)
+    if cannot_be_beaten(early, min(early, late), first.losses):
+        reason = f"the loss is {early:.3g} from the beginning, so there is nothing to learn"
+        return replace(error(reason, fix=HOW_TO_MEND), series=loss_series(first))
     if late >= early:
         falls = Measured(
             value=late, bound=early, comparison=Comparison.AT_MOST, origin="the mean loss of the first tenth"
@@ -75,6 +79,8 @@ def _compared(model: Sequence[float], constant: Sequence[float], first: FirstRun
     )
     if measured.holds:
         judgement = judged(measured, otherwise="")
+    elif cannot_be_beaten(means[1], min(means[0], _ends(first)[0]), (*model, *constant, *first.losses)):
+        judgement = error(said_of(means[1]), fix=HOW_TO_MEND)
     else:
         judgement = _slow(measured, first, f"its loss, {means[0]:.6g}, is not below that of constants, {means[1]:.6g}")
     return replace(judgement, series=loss_series(first))

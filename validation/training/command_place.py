@@ -1,0 +1,74 @@
+"""Where the command of an entry of TRAINING begins, read from the specs' source."""
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+
+from audit.results import Location
+from audit.target import Target
+
+_PYTHON = "{python}"
+
+
+def command_place(target: Target, specs: str, name: str) -> Location | None:
+    """Return the file that the command starts; where that is not known, its line in the specs.
+
+    None where the specs do not write the entry as a table with a `command`.
+    """
+    path = _source_of(target, specs)
+    tree = _parsed(path)
+    value = next(_commands(tree, name), None) if tree else None
+    if path is None or value is None:
+        return None
+    started = _started(target, value.value) if isinstance(value, ast.Constant) else None
+    place = target.relative(started) if started else None
+    if started and place:
+        return Location(path=place, line=_beginning(started))
+    place = target.relative(path)
+    return Location(path=place, line=value.lineno) if place else None
+
+
+def _commands(tree: ast.Module, name: str) -> Iterator[ast.expr]:
+    for table in (node for node in ast.walk(tree) if isinstance(node, ast.Dict)):
+        entry = _held(table, name)
+        value = _held(entry, "command") if isinstance(entry, ast.Dict) else None
+        if value is not None:
+            yield value
+
+
+def _held(table: ast.Dict, name: str) -> ast.expr | None:
+    pairs = zip(table.keys, table.values, strict=True)
+    return next((value for key, value in pairs if isinstance(key, ast.Constant) and key.value == name), None)
+
+
+def _started(target: Target, command: object) -> Path | None:
+    """Return the file that a command of the form `{python} -m MODULE` or `{python} FILE` starts."""
+    match command.split() if isinstance(command, str) else []:
+        case [first, "-m", module, *_] if first == _PYTHON:
+            return _source_of(target, module)
+        case [first, file, *_] if first == _PYTHON and (target.root / file).is_file():
+            return target.root / file
+        case _:
+            return None
+
+
+def _source_of(target: Target, module: str) -> Path | None:
+    if not all(part.isidentifier() for part in module.split(".")):
+        return None
+    place = target.source.joinpath(*module.split("."))
+    candidates = (place.with_name(f"{place.name}.py"), place / "__main__.py", place / "__init__.py")
+    return next((path for path in candidates if path.is_file()), None)
+
+
+def _beginning(path: Path) -> int | None:
+    """Return the line of `if __name__ == "__main__"`; None where there is none."""
+    tree = _parsed(path)
+    tests = [node for node in tree.body if isinstance(node, ast.If)] if tree else []
+    return next((each.lineno for each in tests if "__name__" in ast.unparse(each.test)), None)
+
+
+def _parsed(path: Path | None) -> ast.Module | None:
+    try:
+        return ast.parse(path.read_bytes()) if path else None
+    except (OSError, SyntaxError, ValueError, RecursionError):
+        return None
