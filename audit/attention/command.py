@@ -10,6 +10,7 @@ from audit.attention.found import ask, ask_model
 from audit.attention.named import is_model_class, item_named
 from audit.attention.plan import plan_attention, plan_named
 from audit.attention.spec_elsewhere import attention_beside
+from audit.attention.spec_lengths import with_own_lengths
 from audit.attention.spec_names import import_name
 from audit.attention.spec_stub import leaves_nothing, spec_stub
 from audit.attention.without import holds_no_attention
@@ -89,6 +90,7 @@ def print_spec(options: SpecOptions) -> None:
         with open_probe(tree, side_by_side=1) as probe:
             reply = ask(probe, place, named.qualname, seed=tree.settings.seed)
             model = ask_model(probe, place, named.qualname, seed=tree.settings.seed) if is_model else None
+            reply = with_own_lengths(reply, probe, seed=tree.settings.seed)  # last: it may end the process
     except (ProbeFailure, TargetRaised) as failure:
         raise Unfinished(f"{options.name}: {failure}") from failure
     finally:

@@ -76,3 +76,31 @@ def test_the_attention_of_a_model_that_stands_in_another_file_is_named(run: Run,
     assert done.returncode == 0, done.stderr
     ast.parse(done.stdout)
     assert "# also: astrobio-audit spec zoo/layers.py::CausalAttention" in done.stdout
+
+
+LIMITED = """
+from torch import nn, ones, tril
+
+
+class CausalLimited(nn.Module):
+    def __init__(self, dim=32, heads=4, block_size: int = BLOCK):
+        super().__init__()
+        self.heads = heads
+        self.c_attn, self.c_proj = nn.Linear(dim, 3 * dim), nn.Linear(dim, dim)
+        self.register_buffer("bias", tril(ones(block_size, block_size)))
+
+    def forward(self, x):
+        b, n, c = x.shape
+        q, k, v = (t.view(b, n, self.heads, -1).transpose(1, 2) for t in self.c_attn(x).split(c, dim=2))
+        att = (q @ k.mT * k.shape[-1] ** -0.5).masked_fill(self.bias[:n, :n] == 0, float("-inf")).softmax(-1)
+        return self.c_proj((att @ v).transpose(1, 2).reshape(b, n, c))
+"""
+
+
+@pytest.mark.parametrize(("block", "is_written"), [(1024, False), (64, False), (12, True)])
+def test_a_default_length_that_suffices_is_left_out(run: Run, tmp_path: Path, block: int, is_written: bool) -> None:
+    (tmp_path / "limited.py").write_text(LIMITED.replace("BLOCK", str(block)))
+    done = run("spec", "limited.py::CausalLimited", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert ("block_size=64" in done.stdout) == is_written
+    assert ("block_size" in done.stdout) == is_written
