@@ -12,10 +12,13 @@ from audit.attention.found import Way, source_of
 from audit.attention.subject import BATCH_SIZE, LENGTH
 from audit.gateway import Probe, ProbeFailure, TargetRaised
 from audit.gateway.client import Plain
-from audit.probe.guess.conventions import kind_of
 
 _LENGTHS = (1, LENGTH, 2 * LENGTH + 1)  # up to the longest input of a property
 _MOST = 4096  # a square mask of so many float32 is 64 MiB; a longer one is not made for a shorter text
+_LENGTH = re.compile(  # a maximal length by its name, and no window
+    r"block_size|n_ctx|context_(size|window|length)|(n|num)_positions|max_(position_embeddings|positions)"
+    r"|(max_|ctx_|context_)?(seq_?)?len(gth)?|max_(seq|sequence)_len(gth)?|(seq|sequence)_len(gth)?|seqlen|maxlen|max_t"
+)
 _DEFAULT = re.compile(r"(\w+)\s*(?::.*)?=\s*(\d+)$")
 
 
@@ -34,12 +37,12 @@ def _defaults(signature: list[str]) -> dict[str, int]:
 
 def _tried(subject: Any, reply: Any, defaults: Mapping[str, int], probe: Probe, seed: int) -> Any:
     choices = subject["choices"]
-    is_length = {name for name in choices["arguments"] if kind_of(name, lengthy_block=True) == "length"}
+    is_length = {name for name in choices["arguments"] if _LENGTH.fullmatch(name)}
     left = {name: value for name, value in choices["arguments"].items() if name not in is_length & defaults.keys()}
     if (
         left == choices["arguments"]
         or choices["form"]["canonical"] == "function"
-        or "context_dim" in subject["contract"]
+        or subject["contract"].keys() & {"context_dim", "window"}
     ):
         return subject
     without = {**subject, "choices": {**choices, "arguments": left}}
