@@ -9,7 +9,10 @@ from audit.attention.cli import AttentionOptions, SpecOptions
 from audit.attention.found import ask, ask_model
 from audit.attention.named import is_model_class, item_named
 from audit.attention.plan import plan_attention, plan_named
-from audit.attention.spec_stub import spec_stub
+from audit.attention.spec_elsewhere import attention_beside
+from audit.attention.spec_lengths import with_own_lengths
+from audit.attention.spec_names import import_name
+from audit.attention.spec_stub import leaves_nothing, spec_stub
 from audit.attention.without import holds_no_attention
 from audit.command import deliver_from_elsewhere, run_area, run_named, tree_around
 from audit.devices import on_device
@@ -81,10 +84,13 @@ def print_spec(options: SpecOptions) -> None:
     try:
         item = item_named(collected, Named(place, named.qualname))
         is_model = "mechanisms" not in item.facts and is_model_class(collected, item)
-        attends = not (is_model and holds_no_attention(place, named.qualname))
+        import_name(place)
+        holds_none = is_model and holds_no_attention(place, named.qualname)
+        attends = not holds_none
         with open_probe(tree, side_by_side=1) as probe:
             reply = ask(probe, place, named.qualname, seed=tree.settings.seed)
             model = ask_model(probe, place, named.qualname, seed=tree.settings.seed) if is_model else None
+            reply = with_own_lengths(reply, probe, seed=tree.settings.seed)  # last: it may end the process
     except (ProbeFailure, TargetRaised) as failure:
         raise Unfinished(f"{options.name}: {failure}") from failure
     finally:
@@ -94,7 +100,8 @@ def print_spec(options: SpecOptions) -> None:
         attends = attends and found  # that it cannot be called as attention is no matter then
     elif attends:
         model = None
-    text = spec_stub(reply, root=tree.root, settings=tree.settings, model=model, attends=attends)
+    elsewhere = [] if attends or holds_none else attention_beside(tree, place, named.qualname)
+    text = spec_stub(reply, root=tree.root, settings=tree.settings, model=model, attends=attends, elsewhere=elsewhere)
     typer.echo(text, nl=False)
     is_model_found = model is not None and model.get("problem") is None
-    raise typer.Exit(0 if (found and attends) or is_model_found else 1)
+    raise typer.Exit(0 if (found and leaves_nothing(reply) if attends else is_model_found) else 1)

@@ -11,6 +11,7 @@ from audit.results import Frozen
 PositiveInt = Annotated[int, Field(gt=0)]
 PositiveFinite = Annotated[FiniteFloat, Field(gt=0)]
 Dtype = Literal["float32", "bfloat16", "float16"]
+REQUIRED = ("num_heads", "num_kv_heads", "head_dim", "is_causal")  # of a declared contract; `embed_dim` of a module's
 _MAX_SHOWN = 60  # letters of a value that is refused
 
 
@@ -177,7 +178,7 @@ def read_contract(entry: SpecEntry) -> Contract | str:
         return f"contract: {_problem(error)}"
     if entry.declared_class and contract.embed_dim is None:
         return "contract: embed_dim: a module's contract needs the width of its input"
-    for name in ("num_heads", "num_kv_heads", "head_dim", "is_causal"):
+    for name in REQUIRED:
         if getattr(contract, name) is None:
             return f"contract: {name}: Field required"
     return contract

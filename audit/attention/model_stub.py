@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from audit.attention.spec_lines import python
+from audit.attention.spec_names import renamed
 from audit.gateway.client import Plain
 
 _LOSS = [
@@ -31,18 +32,29 @@ class ModelStub:
     names: Sequence[object] = field(default_factory=list)  # arguments as plain data
 
 
-def model_stub(reply: Mapping[str, Plain], *, module: str, qualname: str, signature: Sequence[str]) -> ModelStub:
+def model_stub(
+    reply: Mapping[str, Plain],
+    *,
+    module: str,
+    qualname: str,
+    declared: str,
+    signature: Sequence[str],
+    aliases: Mapping[str, str],
+) -> ModelStub:
     """Return the lines for what `model_find` replied of a class.
 
     Args:
         reply: the reply.
         module: import name of the class.
-        qualname: its name there.
+        qualname: its name in the printed module.
+        declared: its name where it is defined.
         signature: the arguments of its constructor, for a reader.
+        aliases: the names in the printed module of what the target calls otherwise.
     """
     problem = reply.get("problem")
     guess: dict[str, Any] = {} if problem else json.loads(str(reply["guess"]).partition(":")[2])
-    arguments: Mapping[str, Any] = guess.get("arguments", {})
+    own: Mapping[str, Any] = guess.get("arguments", {})
+    arguments: Mapping[str, Any] = renamed(own, aliases)
     lines = [f"def build_model() -> {qualname}:"]
     if problem:
         lines += [f"    # decide: {qualname}({', '.join(signature)})", f"    return {qualname}()"]
@@ -62,10 +74,10 @@ def model_stub(reply: Mapping[str, Plain], *, module: str, qualname: str, signat
             *(f"        {json.dumps(key)}: {_drawn(each)}," for key, each in guess["feed"].items()),
         ]
         lines += ["    }"]
-    entry = [f"    {json.dumps(qualname)}: {{", f'        "class": "{module}:{qualname}",']
+    entry = [f"    {json.dumps(declared)}: {{", f'        "class": "{module}:{declared}",']
     entry += ['        "build": build_model,', '        "inputs": inputs,', '        "loss": loss,']
     entry += ["        # what else can be said of it: docs/writing-specs.md", "    },"]
-    return ModelStub(functions=[*lines, "", "", *_LOSS], entry=entry, names=list(arguments.values()))
+    return ModelStub(functions=[*lines, "", "", *_LOSS], entry=entry, names=list(own.values()))
 
 
 def _drawn(recipe: Mapping[str, Any]) -> str:

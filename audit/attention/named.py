@@ -37,7 +37,11 @@ def item_named(collected: Collected, name: Named) -> InventoryItem:
     unreadable = next((file for file in collected.shown.unreadable if file.path == path), None)
     if unreadable:
         raise UsageError(f"{name.path}: {unreadable.reason}")
-    file = next(file for file in collected.shown.files if file.relative == path)
+    file = next((file for file in collected.shown.files if file.relative == path), None)
+    if file is None:
+        raise UsageError(
+            f"{name.path}: is not among the files that are read; its name has to be valid UTF-8: rename it"
+        )
     summary = next((each for each in collected.shown.summaries if each.path == path), None)
     classes = {each.qualname: each for each in summary.classes} if summary else {}
     if found := classes.get(name.qualname):

@@ -1,12 +1,15 @@
 """What stands at the head of a specs module that is printed: where it belongs, and what `pyproject.toml` has to say."""
 
 import json
+import shlex
+from collections.abc import Sequence
 from pathlib import Path
 
 from audit.target import TABLE, Settings
 
 _TRIED = (".", "src")  # the folders in which a package is found without being told
 _NAME = "specs"
+_MOST_LISTED = 8
 
 
 def header_lines(
@@ -55,8 +58,8 @@ def header_lines(
 def models_lines(module: str) -> list[str]:
     """Return an empty MODELS, and in comments what it is for and how an entry is written."""
     return [
-        "# Whole models, for `smoke` and `readiness`, which build, feed and train each. Empty, as here, says that",
-        "# none is declared: those two have nothing to run then, and `attention` needs none.",
+        "# Whole models, for `smoke`, `train` and `readiness`, which build, feed and train each. `attention` needs",
+        "# none; left empty, as here, `smoke` fails smoke.declared: there is nothing that it could audit.",
         "MODELS: dict[str, dict[str, object]] = {",
         '    # "name": {',
         f'    #     "class": "{module}:Model",  # where the sources define it',
@@ -66,4 +69,19 @@ def models_lines(module: str) -> list[str]:
         '    #     "loss": lambda output, inputs: output.square().mean(),  # decide: what it is trained to',
         "    # },",
         "}",
+    ]
+
+
+def none_lines(elsewhere: Sequence[str]) -> list[str]:
+    """Return the comments of an empty ATTENTION beside a model; `elsewhere` is attention near it, as `FILE::NAME`."""
+    if not elsewhere:
+        return [
+            "    # none was found that it computes by itself; what other classes compute is declared under their names"
+        ]
+    shown = [f"    # also: astrobio-audit spec {shlex.quote(each)}" for each in elsewhere[:_MOST_LISTED]]
+    more = len(elsewhere) - len(shown)
+    return [
+        "    # none for the model itself; the inventory finds attention in the files of its package that it may use:",
+        *shown,
+        *([f"    # and {more} more; see `astrobio-audit static`"] if more else []),
     ]

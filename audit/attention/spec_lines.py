@@ -1,5 +1,6 @@
 """The expressions of Python for what the probe found out: layouts, masks, tables, arguments."""
 
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -151,6 +152,8 @@ def python(value: object) -> str:
     """Return the expression for what the probe describes as plain data (its `guess.values`)."""
     if isinstance(value, list):
         return f"[{', '.join(python(item) for item in value)}]"
+    if isinstance(value, float) and not math.isfinite(value):
+        return f'float("{value}")'
     if not isinstance(value, Mapping):
         return repr(value)
     if "$tuple" in value:

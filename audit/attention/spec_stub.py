@@ -3,14 +3,16 @@
 What was found is written out as plain Python; what nothing says stands there as a comment that asks for a decision.
 """
 
+import ast
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from audit.attention.contract import REQUIRED
 from audit.attention.decode_stub import decode_lines, has_cache
 from audit.attention.model_stub import ModelStub, model_stub
-from audit.attention.spec_header import header_lines, models_lines
+from audit.attention.spec_header import header_lines, models_lines, none_lines
 from audit.attention.spec_lines import (
     HEADS_TAKEN,
     TAKEN,
@@ -19,6 +21,8 @@ from audit.attention.spec_lines import (
     python,
     recipe_of,
 )
+from audit.attention.spec_names import aliases_of, in_docstring, one_line_each, renamed
+from audit.errors import Unfinished
 from audit.gateway.client import Plain
 from audit.target import Settings
 
@@ -48,6 +52,7 @@ def spec_stub(
     settings: Settings | None = None,
     model: Mapping[str, Plain] | None = None,
     attends: bool = True,
+    elsewhere: Sequence[str] = (),
 ) -> str:
     """Return the text of a specs module for what `attention_find` replied about a class or function.
 
@@ -57,45 +62,92 @@ def spec_stub(
         settings: what that says; without them it is taken for empty and beside the topmost package.
         model: what `model_find` replied where it is a whole model.
         attends: whether it is attention, or may be; else it stands in MODELS alone.
+        elsewhere: the attention beside such a model, each as `FILE::NAME`.
+
+    Raises:
+        Unfinished: it would be no Python.
     """
+    try:
+        plain_text, names = _module(found, {}, root, settings, model, elsewhere, attends=attends)
+        aliases = aliases_of(plain_text, names)
+        text = plain_text
+        if aliases:
+            text, _ = _module(found, aliases, root, settings, model, elsewhere, attends=attends)
+        ast.parse(text)
+    except (SyntaxError, ValueError) as wrong:
+        raise Unfinished(
+            f"{found['qualname']!s}: what was found out of it cannot be written as Python: {wrong}"
+        ) from None
+    return text
+
+
+def leaves_nothing(found: Mapping[str, Plain]) -> bool:
+    """Whether every entry of ATTENTION has the keys that specs must have, and there is one."""
     reply: Any = found
-    qualname, problem = str(reply["qualname"]), reply["problem"]
-    module = reply["module"] or Path(str(reply["path"])).stem
+    contracts = [each["contract"] for each in _usable(reply)]
+    required = {*REQUIRED, *(["embed_dim"] if reply["kind"] == "module" else [])}
+    return bool(contracts) and all(required <= each.keys() for each in contracts)
+
+
+def _module(
+    found: Mapping[str, Plain],
+    aliases: Mapping[str, str],
+    root: Path | None,
+    settings: Settings | None,
+    model: Mapping[str, Plain] | None,
+    elsewhere: Sequence[str],
+    *,
+    attends: bool,
+) -> tuple[str, list[str]]:
+    """Return the text in which names of the target are replaced by their `aliases`, and what is imported from it."""
+    reply: Any = found
+    declared, problem = str(reply["qualname"]), reply["problem"]
+    first, dot, rest = declared.partition(".")
+    qualname = aliases.get(first, first) + dot + rest
+    path = Path(str(reply["path"]))
+    module = reply["module"] or path.stem
     of_model = None
     if model is not None:
         signature = reply["signature"].get("build", [])
-        of_model = model_stub(model, module=module, qualname=qualname, signature=signature)
+        of_model = model_stub(
+            model, module=module, qualname=qualname, declared=declared, signature=signature, aliases=aliases
+        )
         problem = problem if attends else model["problem"]
-    lines = [f'"""How {qualname} of {module} is built and called, and what it promises."""', ""]
-    path = Path(str(reply["path"]))
+    told = in_docstring(f"How {declared} of {module} is built and called, and what it promises.")
+    lines = [f'"""{told}"""', ""]
     lines += [*header_lines(module, path, root=root, settings=settings, is_model=not attends), ""]
     if not reply["module"]:
         lines += [f"# {path.name} is part of no package: its folder must be on the path.", ""]
     if problem:
         functions = "`build_model` and `inputs`" if of_model else "`build` and `forward`"
         lines += [f"# Not found out: {problem}", f"# decide: fill in {functions}.", ""]
-    body, usable = _attention(reply, qualname, lines) if attends else ([], [])
-    names = sorted({qualname.partition(".")[0], *(name for each in usable for name in names_in(each["choices"]))})
+    body, usable = _attention(renamed(reply, aliases), qualname, lines) if attends else ([], [])
+    names = {first, *(name for each in _usable(reply) if attends for name in names_in(each["choices"]))}
     if of_model:
         body += of_model.functions
-        names = sorted({*names, *names_of(list(of_model.names))})
-    lines += _imports(module, names, "\n".join(body))
+        names |= set(names_of(list(of_model.names)))
+    lines += _imports(module, sorted(names), "\n".join(body), aliases)
     lines += body
     lines += models_lines(module) if of_model is None else _models(of_model)
     lines += ["ATTENTION: dict[str, dict[str, object]] = {"]
     if not attends:
-        lines += ["    # none: it holds no attention, or only what is declared by its own class"]
+        lines += none_lines(elsewhere)
     for i, each in enumerate(usable):
-        lines += _entry(each, module, qualname, _suffix(i))
+        lines += _entry(each, module, declared, _suffix(i))
     if attends and not usable:
-        lines += _empty_entry(module, qualname, is_class="build" in reply["signature"])
-    return "\n".join([*lines, "}", ""])
+        lines += _empty_entry(module, declared, is_class="build" in reply["signature"])
+    return one_line_each([*lines, "}"]), sorted(names)
+
+
+def _usable(reply: Any) -> list[Mapping[str, Any]]:
+    """Return the ways to build and call it that specs can declare."""
+    return [each for each in reply["subjects"] if "context_dim" not in each["contract"]]
 
 
 def _attention(reply: Any, qualname: str, lines: list[str]) -> tuple[list[str], list[Mapping[str, Any]]]:
     """Return the functions of every way to build and call it that specs can declare, and these; tell of the others."""
     lines += [f"# Not built with {name}: {why}" for name, why in reply["not_built"].items()]
-    usable = [each for each in reply["subjects"] if "context_dim" not in each["contract"]]
+    usable = _usable(reply)
     for each in reply["subjects"]:
         if each not in usable:
             lines.append(f"# A call with a context is not one that specs can declare: {each['call']}")
@@ -146,12 +198,13 @@ def _suffix(index: int) -> str:
     return f"_{index + 1}" if index else ""
 
 
-def _imports(module: str, names: Sequence[str], body: str) -> list[str]:
+def _imports(module: str, names: Sequence[str], body: str, aliases: Mapping[str, str]) -> list[str]:
     lines = ["from types import SimpleNamespace"] if "Settings(" in body else []
     lines += ["from typing import Any"] if ": Any" in body else []
     lines += [""] if lines else []
     lines += ["import torch"] if "torch." in body else []
-    lines += ["from torch import Tensor", "", f"from {module} import {', '.join(names)}", "", ""]
+    shown = ", ".join(f"{name} as {aliases[name]}" if name in aliases else name for name in names)
+    lines += ["from torch import Tensor", "", f"from {module} import {shown}", "", ""]
     if "Settings(" in body:
         lines += ["class Settings(SimpleNamespace):", '    """Attributes that are also items."""', ""]
         lines += ["    def __getitem__(self, name: str) -> object:", "        return getattr(self, name)", "", ""]
@@ -231,7 +284,12 @@ def _entry(subject: Mapping[str, Any], module: str, qualname: str, suffix: str) 
 
 def _undecided(keys: Sequence[str], why: Mapping[str, str]) -> list[str]:
     said = {key: f" ({why[key]})" if key in why else "" for key in keys}
-    return [f'            # "{key}": ...,  # decide: {_UNDECIDED[key]}{said[key]}' for key in keys]
+    return [
+        f'            # "projections" is left out: {why[key]}'
+        if key == "projections" and key in why
+        else f'            # "{key}": ...,  # decide: {_UNDECIDED[key]}{said[key]}'
+        for key in keys
+    ]
 
 
 def _empty_functions(reply: Mapping[str, Any], qualname: str) -> list[str]:

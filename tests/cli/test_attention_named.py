@@ -138,13 +138,12 @@ def test_a_package_and_names_together_are_refused(run: Run, file: Path) -> None:
 
 
 def test_the_printed_spec_is_one_that_the_audit_accepts(run: Run, file: Path) -> None:
-    done = run("spec", "layers.py::SelfAttention", cwd=file.parent)
-    assert done.returncode == 0, done.stderr
     package = file.parent / "zoo"
     package.mkdir()
     (package / "__init__.py").touch()
     file.rename(package / "layers.py")
     again = run("spec", "zoo/layers.py::SelfAttention", cwd=file.parent)
+    assert again.returncode == 1, again.stderr  # a key that is required is left to decide
     assert "from zoo.layers import SelfAttention" in again.stdout
     decide = '# "is_causal": ...,'
     assert decide in again.stdout

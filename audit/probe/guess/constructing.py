@@ -187,6 +187,8 @@ class Constructor:
         if kind and not required:
             values = conventions.candidates(kind, sizes)
             known = [value for value in values if value != each.default]
+            if kind == "length" and values[:1] == [each.default]:
+                return [DEFAULT, *known]  # the first to be tried is what it has; another is shorter than some inputs
             if conventions.overrides_default(kind, each.default):
                 return [*known, DEFAULT]
             return [DEFAULT, *known] if kind in ("window", "image") and not isinstance(each.default, bool) else []

@@ -13,6 +13,7 @@ from .reading import Source
 
 Found = tuple[dict[str, object], dict[str, str]]
 
+_JOINT = re.compile(r"kv|c_attn|in_proj|query_key|key_value", re.IGNORECASE)  # makes more than one of the projections
 _HEADS = ("num_heads", "n_head", "n_heads", "heads", "num_attention_heads", "nhead", "nheads", "h")
 _KV_HEADS = ("num_kv_heads", "num_key_value_heads", "n_kv_heads", "kv_heads", "n_kv_head", "num_query_groups")
 _HEAD_DIM = ("head_dim", "dim_head", "head_size", "d_head", "attention_head_size", "d_k", "d_kv", "head_width")
@@ -259,6 +260,10 @@ def _projections(
     for role, many in (("query", _QUERY), ("key", _KEY), ("value", _VALUE), ("output", _OUTPUT)):
         found = [name for name in many if name in linears and tuple(linears[name].weight.shape) == sizes[role]]
         if len(found) != 1:
+            fused = ((heads + 2 * groups) * dim, 2 * groups * dim)
+            joint = next((n for n, each in linears.items() if _JOINT.search(n) and each.out_features in fused), None)
+            if joint is not None:
+                why["projections"] = f"{joint} is fused, and only four layers of their own can be declared"
             return
         names[role] = found[0]
     held = {f"{name}.{kind}" for name in names.values() for kind in ("weight", "bias")}

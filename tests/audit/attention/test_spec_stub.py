@@ -117,7 +117,7 @@ def test_what_nothing_says_is_left_for_a_decision() -> None:
     text = spec_stub(reply_of("masks", "Keep"))
     assert '"num_heads": 6,  # argument num_heads' in text
     assert '# "is_causal": ...,  # decide: True where no position may see a later one' in text
-    assert '# "projections": ...,' in text
+    assert '# "scale": ...,  # decide: ' in text
 
 
 def test_a_context_and_an_option_that_fails_are_said() -> None:

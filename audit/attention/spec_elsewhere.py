@@ -1,0 +1,58 @@
+"""The attention that a model may hold: that of its own file, and of the files of its package that it imports."""
+
+import ast
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+from audit.attention.named import attention_of
+from audit.session import Collected
+from audit.static.paths import paths_inside
+from audit.target import Target
+
+_MOST_FILES = 100  # read for a line of comment
+
+
+def attention_beside(tree: Target, place: Path, qualname: str) -> list[str]:
+    """Return the inventory's attention in the file at `place` and what it imports, each as `FILE::NAME` from here.
+
+    What is named itself is left out.
+    """
+    collected = Collected(tree.limited_to(paths_inside(tree.root, reached_from(place))))
+    try:
+        items = [(collected.target.source / item.path, item.qualname) for item in attention_of(collected)]
+    finally:
+        collected.close()
+    return [f"{os.path.relpath(path)}::{name}" for path, name in sorted(items) if (path, name) != (place, qualname)]
+
+
+def reached_from(place: Path) -> list[Path]:
+    """Return the file and those below its topmost package that it imports, directly or by another."""
+    top = place.parent
+    while (top / "__init__.py").is_file():
+        top = top.parent
+    found = [place]
+    for path in found:  # grows while it is read
+        found += [each for each in dict.fromkeys(_imported(path, top)) if each not in found]
+        if len(found) >= _MOST_FILES:
+            break
+    return found[:_MOST_FILES]
+
+
+def _imported(path: Path, top: Path) -> Iterator[Path]:
+    try:
+        tree = ast.parse(path.read_bytes())
+    except (OSError, SyntaxError, ValueError, RecursionError):
+        return
+    for node in ast.walk(tree):
+        match node:
+            case ast.Import(names=names):
+                bases = [top.joinpath(*each.name.split(".")) for each in names]
+            case ast.ImportFrom(module=module, names=names, level=level):
+                folder = path.parents[min(level, len(path.parents)) - 1] if level else top
+                base = folder.joinpath(*(module or "").split("."))
+                bases = [base, *(base / each.name for each in names if each.name != "*")]
+            case _:
+                continue
+        files = (file for base in bases for file in (base.with_name(f"{base.name}.py"), base / "__init__.py"))
+        yield from (file for file in files if file.is_relative_to(top) and file.is_file())
