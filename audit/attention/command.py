@@ -10,7 +10,6 @@ from audit.attention.found import ask, ask_model
 from audit.attention.named import is_model_class, item_named
 from audit.attention.plan import plan_attention, plan_named
 from audit.attention.spec_elsewhere import attention_beside
-from audit.attention.spec_lengths import with_own_lengths
 from audit.attention.spec_names import import_name
 from audit.attention.spec_stub import leaves_nothing, spec_stub
 from audit.attention.without import holds_no_attention
@@ -75,6 +74,8 @@ def print_spec(options: SpecOptions) -> None:
         Unfinished: the target's process ended before it could tell anything.
         typer.Exit: 0 where it can be built and called as printed, 1 where something is left to write.
     """
+    from audit.attention.spec_lengths import with_own_lengths  # loads torch
+
     (named,) = read_names([options.name])
     tree = tree_around(
         [named], options.target, python=options.python, seed=options.seed, workers=None, config=options.config

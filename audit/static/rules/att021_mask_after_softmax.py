@@ -132,7 +132,7 @@ class MaskAfterSoftmax(CallRule):
     INVALID = (
         """
         def attend(q, k, v, mask):
-            weights = (q @ k.transpose(-2, -1)).softmax(dim=-1)
+            weights = (q @ k.transpose(-2, -1) * q.shape[-1] ** -0.5).softmax(dim=-1)
             weights = weights.masked_fill(~mask, 0.0)
             return weights @ v
         """,
