@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from audit.gateway import ProbeFailure, TargetRaised
 from audit.plan import Run
+from audit.static.reading import tree_of
 
 if TYPE_CHECKING:
     from audit.attention.traced import Frames, Trace
@@ -31,10 +32,10 @@ class Span:
 
 def span_of(path: Path, qualname: str, line: int) -> Span:
     """Return the lines of a definition; where its file cannot be read again, the one where it begins."""
-    try:
-        body: Sequence[ast.AST] = ast.parse(path.read_bytes()).body
-    except (OSError, SyntaxError, ValueError, RecursionError):
+    tree = tree_of(path)
+    if tree is None:
         return Span(path, line, line)
+    body: Sequence[ast.AST] = tree.body
     found: ast.AST | None = None
     for name in qualname.split("."):
         named = [each for each in _definitions(body) if each.name == name]

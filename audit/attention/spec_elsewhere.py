@@ -8,6 +8,7 @@ from pathlib import Path
 from audit.attention.named import attention_of
 from audit.session import Collected
 from audit.static.paths import paths_inside
+from audit.static.reading import tree_of
 from audit.target import Target
 
 _MOST_FILES = 100  # read for a line of comment
@@ -40,11 +41,8 @@ def reached_from(place: Path) -> list[Path]:
 
 
 def _imported(path: Path, top: Path) -> Iterator[Path]:
-    try:
-        tree = ast.parse(path.read_bytes())
-    except (OSError, SyntaxError, ValueError, RecursionError):
-        return
-    for node in ast.walk(tree):
+    tree = tree_of(path)
+    for node in ast.walk(tree) if tree else ():
         match node:
             case ast.Import(names=names):
                 bases = [top.joinpath(*each.name.split(".")) for each in names]

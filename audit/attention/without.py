@@ -11,6 +11,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from audit.static.attention_flow import PRODUCTS
+from audit.static.reading import tree_of
 
 _ATTENDING = re.compile(
     r"atten|attn|transformer|multi_?head|sdpa|scaled_dot|softmax|logsumexp|flash|cumsum|tensordot", re.IGNORECASE
@@ -27,12 +28,9 @@ _Definition = _Function | ast.ClassDef
 
 def holds_no_attention(path: Path, qualname: str) -> bool:
     """Return whether the definition, and what it uses of its file, computes no attention; False is not known."""
-    try:
-        tree = ast.parse(path.read_bytes())
-    except (OSError, SyntaxError, ValueError, RecursionError):
-        return False
-    found = _defined(tree.body, qualname.split("."))
-    if found is None:
+    tree = tree_of(path)
+    found = _defined(tree.body, qualname.split(".")) if tree else None
+    if tree is None or found is None:
         return False
     here = _Names(tree)
     if "*" in here.elsewhere:

@@ -12,6 +12,7 @@ import warnings
 from collections.abc import Iterator, MutableSequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from pathlib import Path
 from typing import cast
 
 from audit.static import notebooks
@@ -28,6 +29,15 @@ UNSUPPORTED_ENCODINGS = frozenset({"unicode_escape", "raw_unicode_escape"})
 _FILE_NAME = "<source under audit>"
 _SILENCE = ("ignore", None, Warning, re.compile(re.escape(_FILE_NAME)), 0)
 _silence_lock = threading.Lock()
+
+
+def tree_of(path: Path) -> ast.Module | None:
+    """Return the syntax tree of a file; None where it cannot be read, or is not the Python of this interpreter."""
+    try:
+        with _silenced():
+            return ast.parse(path.read_bytes(), filename=_FILE_NAME)
+    except (OSError, SyntaxError, ValueError, RecursionError):
+        return None
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,6 +6,7 @@ from functools import cache
 from pathlib import Path
 
 from audit.static.inventory import InventoryItem
+from audit.static.reading import tree_of
 
 _FORWARD = "forward"
 _MODULE = "torch.nn.Module"
@@ -26,7 +27,7 @@ def without_forward(source: Path, items: Sequence[InventoryItem]) -> frozenset[C
         items: every class of modules of the target.
     """
     by_name = {f"{item.module}.{item.qualname}": item for item in items}
-    parsed = cache(lambda path: _parsed(source / path))
+    parsed = cache(lambda path: tree_of(source / path))
     lacking = {
         name
         for name, item in by_name.items()
@@ -54,17 +55,10 @@ def only_derived_from(source: Path, items: Sequence[InventoryItem]) -> frozenset
 
 
 def _has_methods(source: Path, item: InventoryItem) -> bool:
-    own = _class_named(_parsed(source / item.path), item.qualname)
+    own = _class_named(tree_of(source / item.path), item.qualname)
     return own is not None and any(
         isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) and not node.name.startswith("_") for node in own.body
     )
-
-
-def _parsed(path: Path) -> ast.Module | None:
-    try:
-        return ast.parse(path.read_bytes())
-    except (OSError, SyntaxError, ValueError, RecursionError):
-        return None
 
 
 def _class_named(tree: ast.Module | None, qualname: str) -> ast.ClassDef | None:

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from audit.results import Location
+from audit.static.reading import tree_of
 from audit.target import Target
 
 _PYTHON = "{python}"
@@ -16,7 +17,7 @@ def command_place(target: Target, specs: str, name: str) -> Location | None:
     None where the specs do not write the entry as a table with a `command`.
     """
     path = _source_of(target, specs)
-    tree = _parsed(path)
+    tree = tree_of(path) if path else None
     value = next(_commands(tree, name), None) if tree else None
     if path is None or value is None:
         return None
@@ -62,13 +63,6 @@ def _source_of(target: Target, module: str) -> Path | None:
 
 def _beginning(path: Path) -> int | None:
     """Return the line of `if __name__ == "__main__"`; None where there is none."""
-    tree = _parsed(path)
+    tree = tree_of(path)
     tests = [node for node in tree.body if isinstance(node, ast.If)] if tree else []
     return next((each.lineno for each in tests if "__name__" in ast.unparse(each.test)), None)
-
-
-def _parsed(path: Path | None) -> ast.Module | None:
-    try:
-        return ast.parse(path.read_bytes()) if path else None
-    except (OSError, SyntaxError, ValueError, RecursionError):
-        return None
