@@ -17,7 +17,8 @@ _BLOCKS = " ·░▒▓█"
 _NOT_FINITE = "x"
 _WEIGHTS = "observed: weights"
 _LEGEND = "rows: queries, columns: keys; blank: none, full: the most of its row"
-_NOTHING = 1e-4  # of the largest in its row
+NOTHING = 1e-4  # of the largest in its row: a blank
+STEPS = len(_BLOCKS) - 1  # of what is more than nothing
 _CELL = 14  # of an SVG, in its own units
 _GAP = 40
 _TOP = 34
@@ -59,9 +60,9 @@ def _shares(row: Sequence[float]) -> list[float]:
 def _block(share: float) -> str:
     if math.isnan(share):
         return _NOT_FINITE
-    if share <= _NOTHING:
+    if share <= NOTHING:
         return _BLOCKS[0]
-    return _BLOCKS[min(int(share * (len(_BLOCKS) - 1) + 1), len(_BLOCKS) - 1)]
+    return _BLOCKS[min(int(share * STEPS) + 1, STEPS)]
 
 
 def svg_picture(picture: Picture, *, alone: bool = True) -> Html:

@@ -17,9 +17,9 @@ from audit.attention.plain import emptied
 from audit.attention.subject import DTYPES, AttentionSubject, Case
 from audit.attention.traced import cores_of, traces_of
 from audit.plan import Run
+from audit.report.pictures import NOTHING, STEPS
 
 _MOVED = 8  # times what the dtype resolves, of the largest change; less is rounding
-_NOTHING = 1e-4  # of the largest in its row: drawn as nothing
 _NOTICED = 0.02  # of the largest in its row: a tenth of what two steps of the blocks are apart
 _WEIGHTS = "weights of head {head}, as traced"
 _CHANGE = "change of each output when one key is replaced"
@@ -47,7 +47,7 @@ class Pattern:
         observed, expected = _shares(self.observed), _shares(self.expected)
         one_is_none = (observed == 0) | (expected == 0)
         if self.is_influence:
-            return bool((one_is_none & ((observed <= _NOTHING) != (expected <= _NOTHING))).any())
+            return bool((one_is_none & ((observed <= NOTHING) != (expected <= NOTHING))).any())
         noticed = one_is_none | ((observed - expected).abs() > _NOTICED)
         return bool((noticed & (_steps(observed) != _steps(expected))).any())
 
@@ -219,5 +219,5 @@ def _shares(matrix: Tensor) -> Tensor:
 
 
 def _steps(shares: Tensor) -> Tensor:
-    """Return which block stands for each share: none, or the fifth of the largest in which it lies."""
-    return torch.where(shares <= _NOTHING, -1.0, (shares * 5).floor().clamp_max(4))
+    """Return which block stands for each share: none, or the step of the largest in which it lies."""
+    return torch.where(shares <= NOTHING, -1.0, (shares * STEPS).floor().clamp_max(STEPS - 1))
