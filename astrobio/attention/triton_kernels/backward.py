@@ -328,9 +328,49 @@ def backward(
         gradient: of the output, shaped like it, the features of a position side by side.
         problem: as `forward` took it.
     """
-    delta = _delta(output, gradient, problem)
+    kept = (query, key, value, gradient, log_sums, _delta(output, gradient, problem), problem)
+    return query_gradient(*kept), *key_value_gradients(*kept)
+
+
+def key_value_gradients(
+    query: Tensor, key: Tensor, value: Tensor, gradient: Tensor, log_sums: Tensor, delta: Tensor, problem: Problem
+) -> tuple[Tensor, Tensor]:
+    """The gradients of key and value; `delta` as `Problem.row_numbers` shapes it, the rest as `backward` takes it."""
+    _, key_length = problem.lengths(query, key)
+    key_gradient, value_gradient = result_like(key, problem), result_like(value, problem)
+    num_heads = problem.num_sequences(query) * key.shape[1]
+    if num_heads and key_length:
+        key_value_kernel[lambda chosen: (num_heads * triton.cdiv(key_length, chosen["block_k"]),)](
+            **_arguments(query, key, value, gradient, log_sums, delta, problem),
+            **named_strides("dk", problem.strides(key_gradient)),
+            **named_strides("dv", problem.strides(value_gradient)),
+            key_gradient=key_gradient,
+            value_gradient=value_gradient,
+        )
+    return key_gradient, value_gradient
+
+
+def query_gradient(
+    query: Tensor, key: Tensor, value: Tensor, gradient: Tensor, log_sums: Tensor, delta: Tensor, problem: Problem
+) -> Tensor:
+    """The gradient of the query, of what `key_value_gradients` takes."""
+    query_length, _ = problem.lengths(query, key)
+    found = result_like(query, problem)
+    num_heads = problem.num_sequences(query) * query.shape[1]
+    if num_heads and query_length:
+        query_kernel[lambda chosen: (num_heads * triton.cdiv(query_length, chosen["block_q"]),)](
+            **_arguments(query, key, value, gradient, log_sums, delta, problem),
+            **named_strides("dq", problem.strides(found)),
+            query_gradient=found,
+        )
+    return found
+
+
+def _arguments(
+    query: Tensor, key: Tensor, value: Tensor, gradient: Tensor, log_sums: Tensor, delta: Tensor, problem: Problem
+) -> dict[str, object]:
     sums_batch, sums_head = problem.row_strides(log_sums)
-    arguments = {
+    return {
         **shared_arguments(query, key, value, problem),
         **named_strides("g", problem.strides(gradient)),
         "gradient": gradient,
@@ -339,22 +379,6 @@ def backward(
         "sums_batch": sums_batch,
         "sums_head": sums_head,
     }
-    query_length, key_length = problem.lengths(query, key)
-    sequences = problem.num_sequences(query)
-    query_gradient, key_gradient, value_gradient = (result_like(each, problem) for each in (query, key, value))
-    if sequences and key_length:
-        key_value_kernel[lambda chosen: (sequences * key.shape[1] * triton.cdiv(key_length, chosen["block_k"]),)](
-            **arguments,
-            **named_strides("dk", problem.strides(key_gradient)),
-            **named_strides("dv", problem.strides(value_gradient)),
-            key_gradient=key_gradient,
-            value_gradient=value_gradient,
-        )
-    if sequences and query_length:
-        query_kernel[lambda chosen: (sequences * query.shape[1] * triton.cdiv(query_length, chosen["block_q"]),)](
-            **arguments, **named_strides("dq", problem.strides(query_gradient)), query_gradient=query_gradient
-        )
-    return query_gradient, key_gradient, value_gradient
 
 
 def _delta(output: Tensor, gradient: Tensor, problem: Problem) -> Tensor:

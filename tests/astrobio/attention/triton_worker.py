@@ -1,6 +1,8 @@
-"""Runs attention under Triton's interpreter, for tests in another process: a loop over pickled requests.
+"""Runs attention through the Triton kernels, for tests in another process: a loop over pickled requests.
 
-The interpreter is chosen when triton is imported, once for a process, and tests beside these must not meet it.
+The interpreter is chosen when triton is imported, once for a process, and tests beside these must not meet it. Without
+it the kernels are compiled and run on the GPU, each with its smallest blocks unless a request names others: that takes
+one compilation where the choice among all takes twenty.
 """
 
 import os
@@ -14,6 +16,7 @@ import torch
 from torch import Tensor
 
 from astrobio.attention import attention, last_selection
+from astrobio.attention.triton_kernels.interpreter import is_interpreting
 
 
 def attended(tensors: list[Tensor], weights: Tensor, options: dict[str, Any]) -> list[Tensor]:
@@ -69,21 +72,88 @@ def selected(tensors: list[Tensor]) -> str:
     return selection.name
 
 
+def attended_in_blocks(
+    tensors: list[Tensor], weights: Tensor, options: dict[str, Any], kernel: str, number: int
+) -> list[Tensor]:
+    """What `attended` returns, one kernel with the block sizes of this number."""
+    chosen = kernels()[kernel]
+    before = chosen.configs
+    chosen.configs = [CHOICES[kernel][number]]
+    try:
+        return attended(tensors, weights, options)
+    finally:
+        chosen.configs = before
+
+
+def numbers_of_choices() -> dict[str, int]:
+    """How many block sizes each kernel is tried with."""
+    return {name: len(choices) for name, choices in CHOICES.items()}
+
+
+def chosen_among_all(tensors: list[Tensor], weights: Tensor, options: dict[str, Any]) -> list[Tensor]:
+    """What `attended` returns where Triton chooses the blocks by measuring them."""
+    for name, kernel in kernels().items():
+        kernel.configs = CHOICES[name]
+    try:
+        return attended(tensors, weights, options)
+    finally:
+        take_the_smallest_blocks()
+
+
+CHOICES: dict[str, list[Any]] = {}
+
+
+def kernels() -> dict[str, Any]:
+    from astrobio.attention.triton_kernels import backward, forward
+
+    return {
+        "forward": forward.forward_kernel, "key_value": backward.key_value_kernel, "query": backward.query_kernel
+    }  # fmt: skip
+
+
+def take_the_smallest_blocks() -> None:
+    for name, kernel in kernels().items():
+        CHOICES.setdefault(name, list(kernel.configs))
+        kernel.configs = [min(CHOICES[name], key=lambda config: config.kwargs["block_q"] * config.kwargs["block_k"])]
+
+
 REQUESTS: dict[str, Callable[..., Any]] = {
-    function.__name__: function for function in (attended, attended_like, packed, log_sums, selected)
+    function.__name__: function
+    for function in (
+        attended,
+        attended_like,
+        packed,
+        log_sums,
+        selected,
+        attended_in_blocks,
+        numbers_of_choices,
+        chosen_among_all,
+    )
 }
+
+
+def moved(value: Any, device: str) -> Any:
+    """Every tensor on the device, its strides kept."""
+    if isinstance(value, Tensor):
+        return value.to(device)
+    if isinstance(value, dict):
+        return {name: moved(each, device) for name, each in value.items()}
+    return type(value)(moved(each, device) for each in value) if isinstance(value, (list, tuple)) else value
 
 
 def main() -> None:
     torch.set_num_threads(1)
     replies, sys.stdout = os.fdopen(os.dup(1), "wb"), sys.stderr
+    device = "cpu" if is_interpreting() else "cuda"
+    if device == "cuda":
+        take_the_smallest_blocks()
     while True:
         try:
             name, arguments = pickle.load(sys.stdin.buffer)
         except EOFError:
             return
         try:
-            reply = True, REQUESTS[name](**arguments)
+            reply = True, moved(REQUESTS[name](**moved(arguments, device)), "cpu")
         except Exception:
             reply = False, traceback.format_exc()
         pickle.dump(reply, replies)
