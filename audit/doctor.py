@@ -7,6 +7,7 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
+import typer
 from pydantic import ValidationError
 
 from audit import provenance
@@ -15,6 +16,7 @@ from audit.gateway import Limits, Probe, ProbeFailure, TargetRaised, output_of
 from audit.judgement import Judgement, Measured, error, failed, judged, skipped
 from audit.options import Format
 from audit.report.document import Environment, Provenance, build_report
+from audit.report.text import one_line
 from audit.results import Check, Comparison, Outcome, Severity, Subject, SubjectKind
 from audit.target import interpreter_of
 
@@ -73,11 +75,15 @@ def examine(python: Path | None, target: Path, *, as_json: bool, quiet: bool, co
     started_at = provenance.now()
     found = _environment(interpreter.absolute())
     environment = found if isinstance(found, Environment) else None
-    judgements = (
+    judgements = list(
         _with_environment(found)
         if isinstance(found, Environment)
         else _without_environment(interpreter.absolute(), found)
     )
+    if not as_json and not quiet:
+        for check, judgement in judgements:
+            if judgement.outcome is Outcome.PASSED and judgement.measured is not None:
+                typer.echo(one_line(f"{check.title}: {judgement.measured.origin}", limit=None))
     subject = Subject(kind=SubjectKind.ENVIRONMENT, qualname=interpreter.name)
     repeat = shlex.join(["astrobio-audit", "doctor", *(["--python", str(python)] if python else [])])
     results = [
@@ -166,7 +172,8 @@ def _with_environment(environment: Environment) -> Iterator[tuple[Check, Judgeme
                 value=round(environment.memory_bytes / _GIB, 2),
                 bound=_MIN_MEMORY_GIB,
                 comparison=Comparison.AT_LEAST,
-                origin="two processes with torch loaded take about 0.5 GiB each; the rest is for the models",
+                origin=f"{environment.memory_bytes / _GIB:.1f} GiB; two processes with torch loaded take about 0.5 GiB "
+                "each, the rest is for the models",
                 unit="GiB",
             ),
             otherwise="little memory: larger models cannot be built",

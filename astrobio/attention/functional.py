@@ -16,6 +16,8 @@ from astrobio.attention.backends import (
     BackendFailedWarning,
     check_backend_name,
 )
+from astrobio.attention.backends.libraries import HALF_TYPES
+from astrobio.attention.backends.sdpa import SdpaBackend
 from astrobio.attention.masks import (
     check_attention_bias,
     check_attention_mask,
@@ -62,6 +64,10 @@ class _LastSelection(threading.local):
 
 
 _LAST = _LastSelection()
+_SDPA = SdpaBackend()
+# What has raised in this process, by backend and kind of call. A library that cannot be imported, or a kernel that the
+# device does not have, takes seconds to fail, and would do so at every call.
+_FAILED_BEFORE: dict[tuple[object, ...], str] = {}
 
 
 def attention(
@@ -108,7 +114,8 @@ def attention(
             Running out of memory always raises: backends further down need more of it.
 
     Warns:
-        BackendFailedWarning: with "auto", when a backend raises and the next one takes over.
+        BackendFailedWarning: with "auto", when a backend raises and the next one takes over. For calls of the same
+            dtype, device, head_dim and options it is not tried again in this process.
     """
     call = _checked_call(query, key, value, options)
     candidates, not_used = _candidates(call, backend)
@@ -154,6 +161,8 @@ def _run_first(
                     error.add_note(f"before it, attention backend {name!r} raised {text}")
                 raise
             failed[backend.name] = f"{type(error).__name__}: {error}"
+            if not torch.compiler.is_compiling():
+                _FAILED_BEFORE[_kind(backend, call)] = failed[backend.name]
         warnings.warn(
             f"attention backend {backend.name!r} failed with {failed[backend.name]}; "
             f"{candidates[position + 1].name!r} takes over",
@@ -184,11 +193,34 @@ def _candidates(call: AttentionCall, requested: str) -> tuple[list[AttentionBack
         if reason is not None:
             raise ValueError(f"attention backend {requested!r} does not support this call: {reason}")
         return [BACKENDS[requested]], {name: f"{requested} was requested" for name in BACKENDS if name != requested}
-    reasons = {name: backend.unsupported_reason(call) for name, backend in BACKENDS.items()}
+    reasons = {name: BACKENDS[name].unsupported_reason(call) for name in _in_order(call)}
     candidates = [BACKENDS[name] for name, reason in reasons.items() if reason is None]
     if not candidates:
         raise ValueError(f"no attention backend supports this call: {reasons}")
-    return candidates, {name: reason for name, reason in reasons.items() if reason is not None}
+    not_used = {name: reason for name, reason in reasons.items() if reason is not None}
+    if not _FAILED_BEFORE or torch.compiler.is_compiling():
+        return candidates, not_used
+    failed = {each.name: text for each in candidates if (text := _FAILED_BEFORE.get(_kind(each, call))) is not None}
+    if len(failed) == len(candidates):  # the last of them raises what it has to say
+        return candidates, not_used
+    not_used |= {name: f"it failed before with {text}" for name, text in failed.items()}
+    return [each for each in candidates if each.name not in failed], not_used
+
+
+def _in_order(call: AttentionCall) -> list[str]:
+    """The names of the chain; torch's kernels come before ours where they are called without a mask, in half types.
+
+    On an H100 cuDNN's, which torch takes there, is about twice as fast as ours, see reports/benchmarks.
+    """
+    names = list(BACKENDS)
+    if call.query.dtype in HALF_TYPES and {"sdpa", "triton"} <= BACKENDS.keys() and not _SDPA.needs_mask(call):
+        names.remove("triton")
+        names.insert(names.index("sdpa") + 1, "triton")
+    return names
+
+
+def _kind(backend: AttentionBackend, call: AttentionCall) -> tuple[object, ...]:
+    return backend, call.query.device, call.query.dtype, call.query.shape[3], call.options
 
 
 def _checked_call(query: Tensor, key: Tensor, value: Tensor, options: AttentionOptions) -> AttentionCall:

@@ -106,9 +106,14 @@ class Answered:
 
 
 def without_libraries(subject: AttentionSubject, run: Run) -> tuple[AttentionSubject, Run]:
-    """Return the subject as it is where no library is installed, and a process that has not imported it otherwise."""
-    forced: dict[str, Plain] = {"without": [name for name in NAMES if name != FLEX]}
-    source = dict(subject.source) | {"forced": forced}
+    """Return the subject as it is where no library is installed, and a process that has not imported it otherwise.
+
+    What the specs say that it is made for stays: it cannot be called without.
+    """
+    declared = cast(Mapping[str, Plain], subject.source.get("forced") or {})
+    kept = {name.partition(".")[0] for name in str(declared.get("library") or "").split("+")}
+    without: list[Plain] = [name for name in NAMES if name != FLEX and name not in kept]
+    source = dict(subject.source) | {"forced": {**declared, "without": without}}
     return replace(subject, source=source, built=Built()), replace(run, probe=run.probe.beside("without libraries"))
 
 

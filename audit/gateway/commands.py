@@ -15,4 +15,6 @@ def supervised(*command: str, data_limit: int) -> list[str]:
 
 def environment() -> dict[str, str]:
     """Return the environment of the target's processes, and of what they start."""
-    return {**os.environ, "PYTHONDONTWRITEBYTECODE": "1"}  # the target's tree is read, never written
+    # The compiler of torch would start as many processes as there are cores beside every process here, torch in each.
+    shared = {"TORCHINDUCTOR_COMPILE_THREADS": "1"}
+    return {**shared, **os.environ, "PYTHONDONTWRITEBYTECODE": "1"}  # the target's tree is read, never written

@@ -9,6 +9,7 @@ import torch
 
 _OPTIONAL = ("triton", "flash_attn", "flash_attn_interface", "xformers", "safetensors", "numpy")
 _DISTRIBUTIONS = {"flash_attn": "flash-attn", "flash_attn_interface": "flash-attn-3"}
+_FLASH_4 = "flash-attn-4"  # its module `flash_attn.cute` lies in a folder that belongs to no package of its own
 
 
 def environment() -> dict[str, object]:
@@ -21,7 +22,7 @@ def environment() -> dict[str, object]:
         "cuda": torch.version.cuda if cuda else None,
         "built_for_cuda": torch.version.cuda,
         "devices": [_device(index) for index in range(torch.cuda.device_count())] if cuda else [],
-        "libraries": {name: _version(name) for name in _OPTIONAL},
+        "libraries": {name: _version(name) for name in _OPTIONAL} | {"flash_attn_4": _distribution(_FLASH_4)},
         "threads": torch.get_num_threads(),
         "cpu_count": os.cpu_count() or 0,
         "memory_bytes": _memory_bytes(),
@@ -38,12 +39,17 @@ def _device(index: int) -> dict[str, object]:
 
 
 def _version(name: str) -> str | None:
-    if importlib.util.find_spec(name) is None:
+    spec = importlib.util.find_spec(name)
+    if spec is None or spec.origin is None:  # nothing, or a folder in which another distribution has its modules
         return None
+    return _distribution(_DISTRIBUTIONS.get(name, name)) or "unknown version"
+
+
+def _distribution(name: str) -> str | None:
     try:
-        return importlib.metadata.version(_DISTRIBUTIONS.get(name, name))
+        return importlib.metadata.version(name)
     except importlib.metadata.PackageNotFoundError:
-        return "unknown version"
+        return None
 
 
 def _memory_bytes() -> int:

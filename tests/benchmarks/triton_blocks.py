@@ -69,9 +69,9 @@ def choices(kernel: str) -> list[tuple[int, int, int, int]]:
 
 
 def print_table(kernel: "Kernel", top: int) -> None:
-    from astrobio.attention.triton_kernels.configs import BACKWARD_CHOICES, FORWARD_CHOICES
+    from astrobio.attention.triton_kernels import configs
 
-    listed = FORWARD_CHOICES if kernel.name == "forward" else BACKWARD_CHOICES
+    listed = getattr(configs, f"{kernel.name.upper()}_CHOICES")
     found = sorted((time, choice) for choice in choices(kernel.name) if (time := kernel.time(choice)) is not None)
     print(f"\n{kernel.name}, head_dim {kernel.head_dim}, {kernel.length} tokens, {len(found)} of "
           f"{len(choices(kernel.name))} run (block_q, block_k, warps, stages; * is among the choices)")  # fmt: skip

@@ -44,6 +44,7 @@ class Round:
 
     samples_ns: tuple[int, ...]
     first_call_ns: int
+    launch_ns: int | None  # None on a CPU
     cache_bytes: int
     memory: Memory | None
     after: Verified
@@ -141,6 +142,7 @@ def _right(found: Verified, *, after: bool = False) -> Verified:
 
 def _round(reply: Mapping[str, Plain], after: Verified) -> Round:
     samples, first, cache = reply.get("samples_ns"), reply.get("first_call_ns"), reply.get("cache_bytes")
+    launch = reply.get("launch_ns")
     whole = [sample for sample in samples if isinstance(sample, int)] if isinstance(samples, list) else []
     if not whole or not isinstance(samples, list) or len(whole) != len(samples):
         raise NoTime(RowOutcome.INVALID, "the target's process sent no samples")
@@ -154,5 +156,5 @@ def _round(reply: Mapping[str, Plain], after: Verified) -> Round:
         memory = Memory(peak_bytes=peak if isinstance(peak, int) else None, how=str(reply["peak_how"]))
     return Round(
         samples_ns=tuple(whole), first_call_ns=first, cache_bytes=cache,
-        memory=memory, after=after,
+        memory=memory, after=after, launch_ns=launch if isinstance(launch, int) else None,
     )  # fmt: skip

@@ -90,6 +90,10 @@ class Timing(Frozen):
     note: str | None = None
     cache_bytes_flushed: int
     first_call_ns: Annotated[int, Field(description="With what is compiled and loaded once; not among the samples.")]
+    launch_ns: Annotated[
+        int | None,
+        Field(description="Median of what Python takes to launch a call on a GPU, which is not in its time."),
+    ] = None
 
     @classmethod
     def of(
@@ -101,6 +105,7 @@ class Timing(Frozen):
         note: str | None,
         cache_bytes_flushed: int,
         first_call_ns: int,
+        launch_ns: int | None = None,
     ) -> Self:
         """Summarise samples."""
         pooled = [sample for each in rounds_ns for sample in each]
@@ -116,6 +121,7 @@ class Timing(Frozen):
             note=note,
             cache_bytes_flushed=cache_bytes_flushed,
             first_call_ns=first_call_ns,
+            launch_ns=launch_ns,
         )
 
     @model_validator(mode="after")

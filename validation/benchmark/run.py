@@ -259,5 +259,7 @@ def _clock(hardware: Hardware, rules: Rules) -> str:
     if hardware.kind == "cpu":
         return "time.perf_counter_ns around a call, on a CPU; nothing here says anything of a GPU"
     return (
-        "two CUDA events around the replay of a graph" if rules.graph else "two CUDA events around a call from Python"
+        "two CUDA events around the replay of a graph"
+        if rules.graph
+        else "two CUDA events around what a call runs, launched while the device waits; of models around the whole call"
     )

@@ -1,6 +1,7 @@
 """Times the backends of a case side by side: they take turns in every round, so that what drifts meets all of them."""
 
 import math
+import statistics
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 
@@ -96,9 +97,10 @@ def _measured(case: Case, contender: _Contender, rules: Rules, clocks_after: Clo
             contender.samples,
             error=error,
             met=is_met,
-            note=_note(contender.samples, error, rules) or None,
+            note="; ".join(_notes(contender, error, rules)) or None,
             cache_bytes_flushed=rounds[0].cache_bytes,
             first_call_ns=rounds[0].first_call_ns,
+            launch_ns=_launch_ns(contender),
         ),
         memory=rounds[0].memory,
         clocks_before=contender.clocks_before,
@@ -107,13 +109,20 @@ def _measured(case: Case, contender: _Contender, rules: Rules, clocks_after: Clo
     )
 
 
-def _note(samples: Sequence[Sequence[int]], error: float, rules: Rules) -> str:
-    limit = f"{rules.relative_error:.2%}"
+def _launch_ns(contender: _Contender) -> int | None:
+    launches = [each.launch_ns for each in contender.rounds if each.launch_ns is not None]
+    return round(statistics.median(launches)) if launches else None
+
+
+def _notes(contender: _Contender, error: float, rules: Rules) -> Iterator[str]:
+    samples, limit = contender.samples, f"{rules.relative_error:.2%}"
+    of_mean = relative_error_of_mean(samples)
     if not error <= rules.relative_error:
         number = sum(map(len, samples))
         said = f"standard error {error:.2%}" if math.isfinite(error) else "too few samples to tell the error"
-        return f"stop rule not met: {said} of the median after {number} samples in {rules.seconds:g} s, {limit} wanted"
-    of_mean = relative_error_of_mean(samples)
-    if of_mean > rules.relative_error:
-        return f"the median is settled and the mean is not ({of_mean:.2%}): some samples are slow, or come in bursts"
-    return ""
+        yield f"stop rule not met: {said} of the median after {number} samples in {rules.seconds:g} s, {limit} wanted"
+    elif of_mean > rules.relative_error:
+        yield f"the median is settled and the mean is not ({of_mean:.2%}): some samples are slow, or come in bursts"
+    launch, run = _launch_ns(contender), statistics.median(sample for each in samples for sample in each)
+    if launch is not None and launch > run:
+        yield f"Python takes {launch / 1000:.0f} µs to launch what runs for {run / 1000:.0f} µs: the device would wait"

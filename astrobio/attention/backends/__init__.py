@@ -47,7 +47,8 @@ _CHAIN: tuple[AttentionBackend, ...] = (
 )
 
 BACKENDS: dict[str, AttentionBackend] = {backend.name: backend for backend in _CHAIN}
-"""Every backend by name, in the order in which `backend="auto"` tries them."""
+"""Every backend by name, in the order in which `backend="auto"` tries them; where it tries `sdpa` before `triton`, see
+`astrobio.attention.functional`."""
 
 PORTABLE_BACKENDS = ("sdpa", "eager")
 """Those that run on every device."""

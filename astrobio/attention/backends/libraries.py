@@ -14,7 +14,12 @@ HALF_TYPES = (torch.float16, torch.bfloat16)
 
 def is_installed(module: str) -> bool:
     """Whether there is such a module to import, found without importing anything: what breaks does so when it runs."""
-    return module in sys.modules or _is_found(module)
+    if module in sys.modules:
+        return sys.modules[module] is not None  # None is how the import system is told that there is none
+    package = module.partition(".")[0]
+    if package not in sys.modules:
+        return _is_found(module, None)
+    return _is_found(module, tuple(getattr(sys.modules[package], "__path__", ())))
 
 
 # What `torch.compiler.assume_constant_result` does, which loads the whole compiler: that would double the time that
@@ -23,19 +28,21 @@ is_installed.__dict__["_dynamo_marked_constant"] = True
 
 
 @functools.cache
-def _is_found(module: str) -> bool:
-    package, *inside = module.split(".")
-    try:
-        spec = importlib.util.find_spec(package)
-    except ValueError:  # it was put among the modules without saying where it is from
-        return False
-    name = package
+def _is_found(module: str, path: tuple[str, ...] | None) -> bool:
+    """Look for a module inside of a package that is there, in the folders of `path`, or wherever modules are found."""
+    name, *inside = module.split(".")
+    if path is None:
+        spec = importlib.util.find_spec(name)
+        path = () if spec is None else tuple(spec.submodule_search_locations or ())
+        if spec is None or not inside:
+            return spec is not None
     for part in inside:
-        if spec is None or spec.submodule_search_locations is None:
-            return False
         name = f"{name}.{part}"
-        spec = importlib.machinery.PathFinder.find_spec(name, spec.submodule_search_locations)
-    return spec is not None
+        spec = importlib.machinery.PathFinder.find_spec(name, list(path))
+        if spec is None:
+            return False
+        path = tuple(spec.submodule_search_locations or ())
+    return True
 
 
 def gradient_reason(call: AttentionCall) -> str | None:

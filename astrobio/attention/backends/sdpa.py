@@ -32,11 +32,15 @@ class SdpaBackend:
             return f"it would round linear biases to {call.query.dtype}"
         return None
 
+    def needs_mask(self, call: AttentionCall) -> bool:
+        """Whether the call's rules become a dense mask, which flash kernels do not take."""
+        is_square = call.query.shape[2] == call.key.shape[2]  # only then do both causal alignments agree
+        return bool(call.options - {"dropout_p", "is_causal"}) or (call.is_causal and not is_square)
+
     def run(self, call: AttentionCall) -> Tensor:
         """The attended values, (B, H, Lq, D), in the dtype of the query."""
-        square = call.query.shape[2] == call.key.shape[2]  # only then do both causal alignments agree
-        if call.options - {"dropout_p"} == {"is_causal"} and square:
-            return _fused(call, mask=None, is_causal=True)
+        if not self.needs_mask(call):
+            return _fused(call, mask=None, is_causal=call.is_causal)
         allowed, bias = call.combined_mask(), _total_bias(call)
         empty_row: Tensor | None = None
         if allowed is not None and call.sinks is None:

@@ -7,7 +7,7 @@ other over the keys for a block of queries. Query heads that share a key head ar
 
 from torch import Tensor
 
-from astrobio.attention.triton_kernels.configs import BACKWARD_CHOICES, tuned
+from astrobio.attention.triton_kernels.configs import KEY_VALUE_CHOICES, QUERY_CHOICES, tuned
 from astrobio.attention.triton_kernels.interpreter import is_interpreting
 from astrobio.attention.triton_kernels.launch import (
     COMPILED_WITH,
@@ -122,7 +122,7 @@ def _add_queries(
     return k_gradient, v_gradient
 
 
-@tuned(BACKWARD_CHOICES)
+@tuned(KEY_VALUE_CHOICES)
 @triton.jit(do_not_specialize=["length_class"])
 def key_value_kernel(
     query, key, value, gradient, log_sums, delta, key_gradient, value_gradient,
@@ -239,7 +239,7 @@ def _add_keys(
     return q_gradient
 
 
-@tuned(BACKWARD_CHOICES)
+@tuned(QUERY_CHOICES)
 @triton.jit(do_not_specialize=["length_class"])
 def query_kernel(
     query, key, value, gradient, log_sums, delta, query_gradient,

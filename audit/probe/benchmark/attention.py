@@ -1,5 +1,6 @@
 """Asks an attention backend for its answer to one case, and times it; both on inputs drawn anew for every call."""
 
+import statistics
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -111,7 +112,8 @@ def timed(
     """Time calls until the rule says stop, then answer once more as `check` does.
 
     Returns:
-        What `check` does, and `samples_ns`; `first_call_ns`, which has what is compiled and loaded once; `peak_bytes`
+        What `check` does, and `samples_ns`; `launch_ns`, the median of what the caller took to launch a call on a GPU;
+        `first_call_ns`, which has what is compiled and loaded once; `peak_bytes`
         and `peak_how`, where asked for; the `cache_bytes` that were made cold.
     """
     stop = Rule(
@@ -140,8 +142,10 @@ def timed(
         def sample() -> int:
             return watch.timed_ns(_action(ready, generator, replayed))
 
+        watch.launches_ns.clear()
         with phase("timing"):
             found["samples_ns"] = sampled(sample, stop)
+        found["launch_ns"] = round(statistics.median(watch.launches_ns)) if watch.launches_ns else None
         return {**found, **ready.answer(generator)}
 
     return _with(backend, case, places, rows, run)

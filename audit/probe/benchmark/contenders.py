@@ -198,7 +198,7 @@ BUILT_IN: Mapping[str, Prepare] = {
     "sdpa_cudnn": _sdpa("CUDNN_ATTENTION"),
     "sdpa_math": _sdpa("MATH"),
     "flex_attention": _flex,
-    "flash_attn_2": _library("flash_attn", "flash_attn_func"),
+    "flash_attn_2": _library("flash_attn.flash_attn_interface", "flash_attn_func"),  # `flash_attn` may be of the 4th
     "flash_attn_3": _library("flash_attn_interface", "flash_attn_func"),
     "flash_attn_4": _library("flash_attn.cute", "flash_attn_func"),
 }

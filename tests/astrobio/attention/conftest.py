@@ -5,6 +5,14 @@ import pytest
 import torch
 from torch import Tensor
 
+from astrobio.attention import functional
+
+
+@pytest.fixture(autouse=True)
+def no_backend_has_failed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What one test makes fail is tried again by the next."""
+    monkeypatch.setattr(functional, "_FAILED_BEFORE", {})
+
 
 @pytest.fixture(scope="session")
 def naive_attention() -> Callable[..., Tensor]:

@@ -70,6 +70,36 @@ def test_where_all_fail_the_last_error_tells_of_the_others(monkeypatch: pytest.M
     assert raised.value.__notes__ == ["before it, attention backend 'broken' raised RuntimeError: first"]
 
 
+def test_what_has_failed_is_not_tried_again_for_calls_like_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    broken = Raising("broken", RuntimeError("no kernel image"))
+    install(monkeypatch, broken)
+    with pytest.warns(BackendFailedWarning):
+        attention(*INPUTS)
+    longer = [torch.cat((tensor, tensor), dim=2) for tensor in INPUTS]
+    attention(*longer)  # a warning would be an error
+    selection = last_selection()
+    assert selection is not None
+    assert selection.not_used["broken"] == "it failed before with RuntimeError: no kernel image"
+    assert selection.failed == {}
+    for other in ([tensor.double() for tensor in INPUTS], [tensor[..., :4] for tensor in INPUTS]):
+        with pytest.warns(BackendFailedWarning):
+            attention(*other)
+    with pytest.warns(BackendFailedWarning):
+        attention(*INPUTS, is_causal=True)
+    with pytest.raises(RuntimeError, match="no kernel image"):
+        attention(*INPUTS, backend="broken")
+
+
+def test_where_all_have_failed_they_are_tried_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    both = Raising("broken", RuntimeError("first")), Raising("worse", KeyError("second"))
+    install(monkeypatch, *both)
+    with pytest.warns(BackendFailedWarning):
+        attention(*INPUTS)
+    install(monkeypatch, *both, with_ours=False)
+    with pytest.warns(BackendFailedWarning, match="broken"), pytest.raises(KeyError, match="second"):
+        attention(*INPUTS)
+
+
 def test_running_out_of_memory_is_not_an_answer_to_fall_back_from(monkeypatch: pytest.MonkeyPatch) -> None:
     install(monkeypatch, Raising("large", torch.OutOfMemoryError("no room")))
     with pytest.raises(torch.OutOfMemoryError, match="no room"):

@@ -64,9 +64,9 @@ def log_sums(tensors: list[Tensor], key_mask: Tensor) -> Tensor:
     return forward(*tensors, Problem(scale=scale, is_half=False, key_mask=key_mask))[1]
 
 
-def selected(tensors: list[Tensor]) -> str:
+def selected(tensors: list[Tensor], **options: Any) -> str:
     """The backend that the chain takes."""
-    attention(*tensors)
+    attention(*tensors, **options)
     selection = last_selection()
     assert selection is not None
     return selection.name

@@ -24,6 +24,7 @@ class FakeCuda:
             multi_processor_count=132, uuid="abc",
         )  # fmt: skip
         self.allocated, self.peak = 1000, 1000
+        self.slept: list[int] = []
         fake = self
 
         class Event:
@@ -53,6 +54,10 @@ class FakeCuda:
 
     def synchronize(self) -> None:
         self.log.append("synchronize")
+
+    def _sleep(self, cycles: int) -> None:
+        self.log.append("sleep")
+        self.slept.append(cycles)
 
     @contextmanager
     def graph(self, graph: object):  # type: ignore[no-untyped-def]
@@ -97,10 +102,27 @@ def test_a_gpu_call_is_between_its_events_and_the_flush_is_not() -> None:
     found = clock.timed_ns(lambda: cuda.log.append("action"))
     assert found == 1_250_000
     assert cuda.log == [
-        "new event 0", "new event 1", "flush", "record event 0", "action", "record event 1", "wait event 1",
+        "new event 0", "new event 1", "flush", "sleep", "record event 0", "action", "record event 1", "wait event 1",
     ]  # fmt: skip
     assert made[0].elements * 8 >= 50 * 2**20
     assert clock.is_cache_known
+
+
+def test_a_gpu_waits_longer_than_a_call_takes_to_launch() -> None:
+    cuda = FakeCuda()
+    clock, _ = cuda_clock(cuda)
+    for seconds in (0.003, 0.02, 0.0):
+        clock.timed_ns(lambda taken=seconds: time.sleep(taken))  # type: ignore[misc]
+    first, second, third = cuda.slept
+    assert second >= 2 * 2 * 3_000_000 > first  # twice as long as the last launch, at two cycles a nanosecond
+    assert third == 2 * 10_000_000  # at most so long: a call that waits for the device gains nothing
+    assert [round(each / 1e6) for each in clock.launches_ns[:2]] == [3, 20]
+
+
+def test_a_whole_call_is_timed_without_waiting() -> None:
+    cuda = FakeCuda()
+    cuda_clock(cuda)[0].timed_ns(lambda: None, launched_ahead=False)
+    assert cuda.slept == []
 
 
 def test_a_gpu_that_tells_no_cache_gets_an_assumed_one_and_says_so() -> None:

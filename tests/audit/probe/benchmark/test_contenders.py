@@ -90,9 +90,10 @@ def test_a_library_gets_its_own_layout_and_window(monkeypatch: pytest.MonkeyPatc
         mask = case.allowed()
         return F.scaled_dot_product_attention(*swapped, attn_mask=mask, enable_gqa=True).transpose(1, 2), None
 
-    library = ModuleType("flash_attn")
+    library = ModuleType("flash_attn.flash_attn_interface")
     library.flash_attn_func = flash_attn_func  # type: ignore[attr-defined]
-    monkeypatch.setitem(sys.modules, "flash_attn", library)
+    monkeypatch.setitem(sys.modules, "flash_attn", ModuleType("flash_attn"))
+    monkeypatch.setitem(sys.modules, "flash_attn.flash_attn_interface", library)
     monkeypatch.setattr(devices, "on_gpu", lambda: True)
     monkeypatch.setattr(devices, "own", lambda: torch.device("cpu"))
     case = changed(window=5, dtype=torch.bfloat16)
