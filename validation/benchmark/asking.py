@@ -75,7 +75,7 @@ class Asker:
         reply = self._call(
             backend, "benchmark_attention_check", **self._of_attention(case, backend, seed), **looks.as_plain()
         )
-        return _right(verified(case, looks, reply, seed))
+        return _right(verified(case, looks, reply, seed, on_gpu=self._target.on_gpu))
 
     def timed(self, case: Case, backend: Backend, number: int) -> Round:
         """Time one round, the first of which is number 0, and check again.
@@ -103,7 +103,7 @@ class Asker:
         given["method"] = "graph" if self._rules.graph else "events"
         of_attention = self._of_attention(case, backend, seed)
         reply = self._call(backend, "benchmark_attention_timed", **of_attention, **looks.as_plain(), **given)
-        return _round(reply, _right(verified(case, looks, reply, seed), after=True))
+        return _round(reply, _right(verified(case, looks, reply, seed, on_gpu=self._target.on_gpu), after=True))
 
     def _of_attention(self, case: AttentionCase, backend: Backend, seed: int) -> dict[str, Plain]:
         return {"backend": backend.as_plain(self._target.settings.specs), "case": case.as_plain(), "seed": seed}
@@ -116,6 +116,7 @@ class Asker:
         try:
             reply = own.call(procedure, timeout_s=self._rules.timeout_s, **arguments)
         except TargetRaised as raised:
+            own.close()  # what was raised holds on to tensors of the call, and the others need the device's memory
             outcome = RowOutcome.OUT_OF_MEMORY if raised.is_out_of_memory else RowOutcome.RAISED
             raise NoTime(outcome, describe_raised(raised, self._target)) from raised
         except ProbeFailure as failure:

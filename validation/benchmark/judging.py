@@ -21,6 +21,7 @@ from audit.attention.subject import DTYPES
 from audit.gateway import ProbeFailure
 from audit.gateway.client import Plain
 from validation.benchmark.cases import AttentionCase, Mode
+from validation.benchmark.fused_order import fused
 from validation.benchmark.rows import Verified
 
 _MOST_PLACES = 4
@@ -67,8 +68,12 @@ def allowed_of(case: AttentionCase, rows: Sequence[int]) -> Tensor:
     return allowed & (ahead >= 0) if case.is_causal else allowed
 
 
-def verified(case: AttentionCase, looks: Looks, reply: Mapping[str, Plain], seed: int) -> Verified:
+def verified(
+    case: AttentionCase, looks: Looks, reply: Mapping[str, Plain], seed: int, *, on_gpu: bool = False
+) -> Verified:
     """Compare the answer in a reply of the probe with the oracle's; the result says whether it holds.
+
+    On a GPU float32 is computed with the device's fast exponential too, see `fused_order`.
 
     Raises:
         ProbeFailure: the reply is not one of the probe's.
@@ -86,19 +91,22 @@ def verified(case: AttentionCase, looks: Looks, reply: Mapping[str, Plain], seed
     weights = found.get("weights")
     if any(not bool(torch.isfinite(each).all()) or float(each.double().std()) == 0 for each in inputs):
         raise ProbeFailure("the target's process sent inputs that are not those it should have drawn")
-    truth = _truth(case, looks, inputs, weights)
+    with_fast_exponential = on_gpu and case.dtype == "float32"
+    truth = _truth(case, looks, inputs, weights, with_fast_exponential)
     deviations = [
         Deviation(case=name, error=distance(found[name], expected), bound=bound)
         for name, (expected, bound) in zip(names, truth, strict=True)
     ]
     furthest = worst(deviations)
-    orders = len(_orders(case, looks))
+    orders = f"{len(_orders(case, looks))} orders of operations"
+    if with_fast_exponential:
+        orders += " and, as fused kernels have it, with CUDA's fast exponential"
     return Verified(
         of=f"{furthest.case.replace('_', ' ')}, {len(looks.places)} of {case.batch * case.kv_heads} key heads, "
         f"{len(looks.rows)} of {case.queries} queries",
         measured=furthest.error if math.isfinite(furthest.error) else _LARGE,
         bound=furthest.bound,
-        bound_origin=f"3 x the largest error of the plain {case.dtype} computation in {orders} orders of operations "
+        bound_origin=f"3 x the largest error of the plain {case.dtype} computation in {orders} "
         "against float64, plus 2 x the rounding of the result",
         seed=seed,
     )
@@ -143,23 +151,26 @@ _known: dict[str, list[tuple[Tensor, float]]] = {}
 
 
 def _truth(
-    case: AttentionCase, looks: Looks, inputs: Sequence[Tensor], weights: Tensor | None
+    case: AttentionCase, looks: Looks, inputs: Sequence[Tensor], weights: Tensor | None, with_fast_exponential: bool
 ) -> list[tuple[Tensor, float]]:
     """Return what is right, and how far a correct backend may be from it: output, then gradients."""
-    digest = hashlib.sha256(f"{case.id} {looks}".encode())
+    digest = hashlib.sha256(f"{case.id} {looks} {with_fast_exponential}".encode())
     for each in (*inputs, weights):
         digest.update(b"" if each is None else each.contiguous().view(torch.uint8).numpy().tobytes())
     name = digest.hexdigest()
     if name not in _known:
         while len(_known) >= _KEPT_TRUTHS:
             _known.pop(next(iter(_known)))
-        _known[name] = _computed_truth(case, looks, *inputs, weights=weights)
+        _known[name] = _computed_truth(
+            case, looks, *inputs, weights=weights, with_fast_exponential=with_fast_exponential
+        )
     return _known[name]
 
 
 def _computed_truth(
-    case: AttentionCase, looks: Looks, query: Tensor, key: Tensor, value: Tensor, *, weights: Tensor | None
-) -> list[tuple[Tensor, float]]:
+    case: AttentionCase, looks: Looks, query: Tensor, key: Tensor, value: Tensor, *, weights: Tensor | None,
+    with_fast_exponential: bool = False,
+) -> list[tuple[Tensor, float]]:  # fmt: skip
     attend = functools.partial(
         oracle.core,
         contract=Contract(
@@ -180,6 +191,9 @@ def _computed_truth(
 
     truth = computed(torch.float64)
     plain = [computed(DTYPES[case.dtype], order) for order in _orders(case, looks)]
+    if with_fast_exponential:
+        output, *gradients = fused(query, key[:, None], value[:, None], allowed_of(case, looks.rows), weights)
+        plain.append([output, *gradients[:1], *(each[:, 0] for each in gradients[1:])])
     return [(expected, allowance(expected, *(each[index] for each in plain))) for index, expected in enumerate(truth)]
 
 

@@ -48,6 +48,15 @@ RAISES = """
 def raises(query, key, value, is_causal, window):
     raise RuntimeError("no kernel image is available\\nand more")
 """
+HOLDS = """
+_held = []
+def holds(query, key, value, is_causal, window):
+    if query.shape[2] == 24:
+        _held.append(query)
+        raise RuntimeError("no room")
+    assert not _held
+    return right(query, key, value, is_causal, window)
+"""
 NOT_YET = """
 def not_yet(query, key, value, is_causal, window):
     raise NotImplementedError("heads of 8 features are not written yet")
@@ -130,6 +139,17 @@ def test_a_backend_without_an_answer_is_a_row_with_its_reason(
     assert row.timing is None
     assert found.row("right").outcome is RowOutcome.MEASURED
     assert found.exit_code == (3 if outcome.is_incomplete else 0)
+
+
+def test_what_a_backend_holds_when_it_raises_is_gone_before_the_next_case(
+    bench: Callable, bench_package: Callable
+) -> None:
+    found = bench(
+        bench_package({"holds": HOLDS}), "--backend", "holds", "--backend", "right", "--length", "24", "--length", "32"
+    )
+    rows = {row.case.length: row for row in found.document.rows if row.backend.name == "holds"}
+    assert rows[24].outcome is RowOutcome.RAISED
+    assert rows[32].outcome is RowOutcome.MEASURED, rows[32].reason
 
 
 @pytest.mark.slow

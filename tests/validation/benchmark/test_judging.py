@@ -12,6 +12,7 @@ from audit.attention import oracle
 from audit.attention.contract import Contract
 from audit.gateway import ProbeFailure
 from validation.benchmark.cases import AttentionCase
+from validation.benchmark.fused_order import fused
 from validation.benchmark.judging import Looks, allowed_of, looks_at, verified, verified_model
 
 CASE = AttentionCase.model_validate(
@@ -156,3 +157,46 @@ def test_a_model_is_right_when_finite_and_moved_by_its_input(changes: dict[str, 
     found = verified_model(told, seed=0)
     assert found.passed is (said is None)
     assert said is None or found.of == said
+
+
+LONG = case(batch=1, heads=2, kv_heads=1, length=2048, head_dim=64, window=None)
+
+
+def fast(given: AttentionCase, looks: Looks) -> dict[str, object]:
+    """What a fused kernel answers whose exponential errs as CUDA's fast one may."""
+    answer = reply(given, looks)
+    tensors = load(answer["tensors"])  # type: ignore[arg-type]
+    names = ("query", "key", "value", "weights")
+    query, key, value, weights = (tensors[name] for name in names)
+    output, by_query, by_key, by_value = fused(
+        query, key[:, None], value[:, None], allowed_of(given, looks.rows), weights
+    )
+    computed = {
+        "output": output,
+        "query_gradient": by_query,
+        "key_gradient": by_key[:, 0],
+        "value_gradient": by_value[:, 0],
+    }
+    return {**answer, "tensors": save({**tensors, **{name: each.contiguous() for name, each in computed.items()}})}
+
+
+def test_the_order_of_fused_kernels_computes_the_same() -> None:
+    looks = looks_at(CASE, 3)
+    answer = load(reply(CASE, looks)["tensors"])  # type: ignore[arg-type]
+    found = fused(
+        answer["query"].double(), answer["key"][:, None].double(), answer["value"][:, None].double(),
+        allowed_of(CASE, looks.rows), answer["weights"].double(),
+    )  # fmt: skip
+    for name, each in zip(("output", "query_gradient", "key_gradient", "value_gradient"), found, strict=True):
+        assert torch.allclose(each.reshape(answer[name].shape).float(), answer[name], atol=1e-5), name
+
+
+def test_the_fast_exponential_of_a_gpu_is_no_mistake_there() -> None:
+    looks = looks_at(LONG, 0, most_places=1, most_rows=128)
+    answer = fast(LONG, looks)
+    on_cpu, on_gpu = (verified(LONG, looks, answer, 0, on_gpu=on_gpu) for on_gpu in (False, True))
+    assert on_gpu.passed
+    assert on_gpu.bound > on_cpu.bound
+    assert "fast exponential" in on_gpu.bound_origin
+    assert "fast exponential" not in on_cpu.bound_origin
+    assert not verified(LONG, looks, reply(LONG, looks, scale=1.0001), 0, on_gpu=True).passed
