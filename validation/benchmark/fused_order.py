@@ -27,13 +27,13 @@ def fused(
     blocks = [slice(first, first + _BLOCK) for first in range(0, key.shape[2], _BLOCK)]
 
     def scores(block: slice) -> Tensor:
-        return (query @ key[:, :, block].mT * scale).masked_fill(~allowed[:, block], float("-inf"))
+        logits: Tensor = query @ key[:, :, block].mT * scale
+        return logits.masked_fill(~allowed[:, block], float("-inf"))
 
     def exponential(exponent: Tensor) -> Tensor:
         units = _LEAST_UNITS + (_UNITS_OF_X * exponent).abs().nan_to_num(posinf=0.0).floor()
         signs = torch.randint(0, 2, exponent.shape, generator=generator) * 2 - 1
-        erring: Tensor = exponent.exp() * (1 + signs * units * torch.finfo(exponent.dtype).eps / 2)
-        return erring
+        return exponent.exp().mul(1 + signs * units * torch.finfo(exponent.dtype).eps / 2)
 
     largest = query.new_full((*query.shape[:3], 1), float("-inf"))
     total, output = torch.zeros_like(largest), torch.zeros_like(query)

@@ -329,11 +329,12 @@ def test_packed_sequences_are_computed_each_for_itself(options: dict[str, Any], 
 
 
 def test_the_chain_takes_the_kernels_where_they_run(worker: Worker) -> None:
-    assert worker("selected", tensors=random_inputs(5, 7)) == "triton"
-    assert worker("selected", tensors=[tensor.double() for tensor in random_inputs(5, 7)]) == "sdpa"
-    half = [tensor.half() for tensor in random_inputs(5, 7)]
-    assert worker("selected", tensors=half) == "sdpa"
-    assert worker("selected", tensors=half, window=3) == "triton"
+    tensors = random_inputs(5, 7)
+    for given in (tensors, [tensor.half() for tensor in tensors]):
+        assert worker("selected", tensors=given, window=3) == "triton"
+        assert worker("selected", tensors=given, soft_cap=2.0) == "triton"
+        assert worker("selected", tensors=given) == "sdpa"  # torch's own are faster where they need no mask
+    assert worker("selected", tensors=[tensor.double() for tensor in tensors], window=3) == "sdpa"
 
 
 # The largest blocks are 128 wide: several of them, the last in part, and some that the causal rule leaves out.
