@@ -220,9 +220,10 @@ class Execution:
             return self._devices[group.device]
 
     def _known(self, group: Group) -> Known | None:
-        if not self._kept or not self._kept.takes(group):
-            return None
-        return (self._kept.of(group.whole) if group.whole else None) or self._kept.of(group)
+        for each in (group.whole, group):
+            if self._kept and each and self._kept.takes(each) and (known := self._kept.of(each)):
+                return known
+        return None
 
     def _report(self, group: Group, planned: PlannedCheck, results: Sequence[Result]) -> None:
         with self._lock:

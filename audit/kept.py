@@ -101,7 +101,7 @@ class KeptResults:
         kept = self._read(group)
         if kept is None or any(_key(group, planned) not in kept.results for planned in group.planned):
             return None
-        if any(_state(path) != state for path, state in kept.files.items()):
+        if any(state_of(path) != state for path, state in kept.files.items()):
             return None
         results = tuple(
             tuple(_dated(result, kept) for result in kept.results[_key(group, planned)]) for planned in group.planned
@@ -123,7 +123,7 @@ class KeptResults:
         if not self._usable or any(result.outcome is Outcome.ERROR for each in results for result in each):
             return
         by_check = {_key(group, planned): tuple(each) for planned, each in zip(group.planned, results, strict=True)}
-        files = {path: _state(path) for path in sorted(read)}
+        files = {path: state_of(path) for path in sorted(read)}
         text = _Kept(
             measured_at=provenance.now(),
             measured_commit=self._commit,
@@ -158,7 +158,7 @@ class KeptResults:
         outside = sorted({planned.outside for planned in group.planned if planned.outside})
         place = (group.device, group.device_seen) if group.device else ()
         given = (*areas, left_out, subject.kind, subject.name, subject.path, subject.line, subject.digest, *flags,
-                 *outside, *place)  # fmt: skip
+                 *outside, *place, *([group.depends_on] if group.depends_on else []))  # fmt: skip
         text = "\0".join((self._base, *map(str, given)))
         return self._folder / f"{hashlib.sha256(text.encode('utf-8', 'surrogateescape')).hexdigest()[:40]}.json"
 
@@ -208,7 +208,7 @@ def _left(defects: Iterable[Defect], results: Iterable[Sequence[Result]]) -> Ite
             yield defect.model_copy(update={"checks": checks})
 
 
-def _state(path: str) -> str:
+def state_of(path: str) -> str:
     """Return what tells whether a file has changed, or is there at all."""
     try:
         status = os.stat(path)

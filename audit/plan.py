@@ -73,8 +73,9 @@ class Group:
     that was seen to be, once it is known.
 
     What earlier runs have found is taken over only where a group `is_kept`: what depends on other groups, or on files
-    that nobody sees it read, is judged anew. `whole` is the same group where this one leaves something out: what is
-    known of that, counts.
+    that nobody sees it read, is judged anew. `depends_on` is a digest of what else decides, beside the target's code
+    and what its process says it has read. `whole` is the same group where this one leaves something out: what is known
+    of that, counts.
     """
 
     subject: Subject
@@ -83,6 +84,7 @@ class Group:
     ahead: tuple[str, ...] = ()
     alone: bool = False
     is_kept: bool = False
+    depends_on: str = ""
     whole: "Group | None" = None
     device: str | None = None
     device_seen: str = ""

@@ -37,7 +37,8 @@ def _claims(options: ClaimsOptions) -> None:
         options,
         command="claims",
         planners=lambda: [_planner(slow=options.slow)],
-        prepared=functools.partial(alone, slow=options.slow),
+        prepared=alone,
+        keeps_results=True,
     )
 
 
@@ -47,11 +48,9 @@ def _planner(*, slow: bool) -> "Planner":
     return functools.partial(plan_claims, slow=slow)
 
 
-def alone(target: "Target", *, slow: bool) -> "Target":
-    """Return the target with one process at a time, and with `--slow` in what repeats a result."""
-    settings = target.settings.model_copy(update={"workers": 1})
-    flags = (*target.flags, *(("--slow",) if slow else ()))
-    return target.model_copy(update={"settings": settings, "flags": flags})
+def alone(target: "Target") -> "Target":
+    """Return the target with one process at a time."""
+    return target.model_copy(update={"settings": target.settings.model_copy(update={"workers": 1})})
 
 
 def register(app: typer.Typer) -> None:

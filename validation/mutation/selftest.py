@@ -21,13 +21,14 @@ from audit.session import Collected, Request
 from audit.stopping import stop_if_wanted
 from audit.target import Target
 from validation.mutation.command import SelftestOptions
-from validation.mutation.copies import Copy, files_of
+from validation.mutation.copies import Copy
 from validation.mutation.kept import KeptVerdicts, digests_of
 from validation.mutation.plan import mutants_to_try, plan_of, sampled, split_only
 from validation.mutation.reach import modules_reaching
 from validation.mutation.reached import refusing
 from validation.mutation.run import limits_of, load_target, working_folder
 from validation.smoke.plan import plan_smoke
+from validation.target_files import files_of
 
 CHECK = Check(
     id="selftest.mutation",

@@ -13,10 +13,11 @@ from queue import SimpleQueue
 
 from audit.errors import UsageError
 from audit.target import Target
-from validation.mutation.copies import Copy, files_of
+from validation.mutation.copies import Copy
 from validation.mutation.records import Record, read_record, write_selection
 from validation.mutation.running import Ended, run_limited
 from validation.mutation.tests_command import TestsCommand, prepare_plugin
+from validation.target_files import files_of
 
 MOST_TIME_S = 3600.0  # of the first run, of which nothing is known
 _USAGE, _NO_TESTS = 4, 5  # pytest's exit statuses

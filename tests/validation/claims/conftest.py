@@ -110,7 +110,7 @@ def report(project: Callable[..., Path]) -> Callable[..., Report]:
     """Measures a claim and returns the report."""
 
     def measure(keys: str, *, slow: bool = False, seed: int | None = None) -> Report:
-        target = alone(Target.load(project(keys), seed=seed), slow=slow)
+        target = alone(Target.load(project(keys), seed=seed))
         return conduct(target, Request(command="claims", planners=[functools.partial(plan_claims, slow=slow)]))
 
     return measure

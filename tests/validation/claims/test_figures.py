@@ -93,12 +93,15 @@ def test_the_last_line_that_a_command_prints_is_read(measured: Measure) -> None:
     assert (found.outcome, found.evidence.measured, found.evidence.unit.split(",")[0]) == ("passed", 5.0, "seed")  # type: ignore[union-attr]
 
 
-def test_the_file_that_a_command_writes_is_read_and_its_folder_removed(measured: Measure) -> None:
-    before = set(Path(tempfile.gettempdir()).glob("astrobio-audit-claim-*"))
+def test_the_file_that_a_command_writes_is_read_and_its_folder_removed(
+    measured: Measure, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "own").mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "own"))  # other tests measure claims beside this one
     keys = f'kind = "metric"\n{COMMAND}\nfigure = "loss"\nfigure_file = "{{scratch}}/written.json"\nat_most = 0.2'
     found = measured(keys)
     assert (found.outcome, found.evidence.measured) == ("failed", 0.25)
-    assert set(Path(tempfile.gettempdir()).glob("astrobio-audit-claim-*")) <= before
+    assert list((tmp_path / "own").iterdir()) == []
 
 
 @pytest.mark.slow

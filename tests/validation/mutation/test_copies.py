@@ -5,7 +5,8 @@ from pathlib import Path
 import pytest
 
 from audit.target import Target
-from validation.mutation.copies import Copy, files_of
+from validation.mutation.copies import Copy
+from validation.target_files import files_of
 
 Write = Callable[..., Path]
 
