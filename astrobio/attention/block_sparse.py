@@ -96,7 +96,7 @@ def block_sparse_attention(
     is_causal, key_mask, slopes = options.get("is_causal", False), options.get("key_mask"), options.get("alibi_slopes")
     used = layout[skipped:num_blocks, :num_blocks].cpu()
     if is_causal:
-        used = used.tril(skipped)
+        used = used.tril(skipped)  # no mutant: it spares blocks that the rule closes below
     before = first % block_size
     queries = _cut(F.pad(query, (0, 0, before, 0)), block_size)  # (B, H, rows, block, D)
     keys, values = _cut(key, block_size), _cut(value, block_size)

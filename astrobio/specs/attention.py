@@ -17,6 +17,7 @@ from astrobio.attention import (
     MultiHeadAttention,
     RingAttention,
     SlidingWindowAttention,
+    StaticKVCache,
     attention,
     big_bird_layout,
 )
@@ -40,6 +41,22 @@ def _decode(module: nn.Module, chunks: list[Tensor]) -> Tensor:
     """The outputs of consecutive chunks, each (B, l_i, embed_dim), that share the layer's own kind of cache."""
     cache = module.new_cache()  # type: ignore[operator]
     return torch.cat([module(chunk, cache=cache) for chunk in chunks], dim=1)
+
+
+def _decode_in_place(module: nn.Module, chunks: list[Tensor]) -> Tensor:
+    """The same with a cache whose room is reserved at the start."""
+    length, config = sum(chunk.shape[1] for chunk in chunks), module.config
+    assert isinstance(config, AttentionConfig)
+    cache = StaticKVCache(
+        batch_size=chunks[0].shape[0],
+        num_kv_heads=config.kv_heads,
+        max_length=length,
+        head_dim=config.dim_per_head,
+        dtype=chunks[0].dtype,
+        device=chunks[0].device,
+    )
+    with torch.no_grad():
+        return torch.cat([module(chunk, cache=cache) for chunk in chunks], dim=1)
 
 
 def _cross_forward(module: nn.Module, hidden_states: Tensor, key_mask: Tensor | None) -> Tensor:
@@ -212,6 +229,16 @@ def _block_sparse_spec() -> dict[str, object]:
     }
 
 
+def _block_sparse_bidirectional_spec(block_size: int, layout: Tensor, window: int | None) -> dict[str, object]:
+    config = _grouped(block_size=block_size)
+    return {
+        "class": _path(BlockSparseAttention),
+        "build": lambda: BlockSparseAttention(config, layout),
+        "forward": _forward,
+        "contract": {**_contract(config), "window": window},
+    }
+
+
 def _scan_spec() -> dict[str, object]:
     """The selective scan without decay, which is linear attention whose rows are not divided by their sums."""
 
@@ -271,6 +298,9 @@ ATTENTION: dict[str, dict[str, object]] = {
     "attention_flash_attention_4": _library_spec("flash_attention_4", "flash_attn.cute"),
     "flash_causal_alibi": _layer_spec(FlashAttention, _grouped(is_causal=True, alibi=True), decode=_decode),
     "grouped_query_capped_with_sinks": _layer_spec(GroupedQueryAttention, _grouped(soft_cap=2.0, sinks=True)),
+    "grouped_query_with_sinks_sdpa": _layer_spec(
+        GroupedQueryAttention, _grouped(is_causal=True, sinks=True, backend="sdpa"), decode=_decode_in_place
+    ),
     "sliding_window_causal_rotary": _layer_spec(
         SlidingWindowAttention, _grouped(is_causal=True, rotary_base=100.0, window=_WINDOW), decode=_decode
     ),
@@ -280,6 +310,10 @@ ATTENTION: dict[str, dict[str, object]] = {
     "multi_head_masked_by_pairs": {**_layer_spec(MultiHeadAttention, _grouped()), "forward": _pairs_forward},
     "axial_3d": _axial_spec(),
     "block_sparse_causal_rotary": _block_sparse_spec(),
+    "block_sparse_band": _block_sparse_bidirectional_spec(
+        1, big_bird_layout(_LONGEST, num_neighbours=_WINDOW - 1, num_global=0), _WINDOW
+    ),
+    "block_sparse_whole": _block_sparse_bidirectional_spec(4, torch.ones(_LONGEST, _LONGEST, dtype=torch.bool), None),
     "linear_causal": _linear_spec(),
     "selective_scan": _scan_spec(),
     "ring_attention_on_one_process": _layer_spec(RingAttention, _grouped(is_causal=True, rotary_base=100.0)),

@@ -3,6 +3,7 @@
 import ast
 import difflib
 import hashlib
+import re
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -12,6 +13,7 @@ import libcst as cst
 from audit.mutation.operator import Around, Operator
 
 _SHOWN_LINES = 1  # around what an edit changes
+_EXCUSE = re.compile(r"#\s*no mutant:\s*(\S.*)")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -25,6 +27,7 @@ class Mutant:
         lines: lines of the original of which one must run for the edit to be reached.
         text: the whole file with the edit.
         diff: the edit, without the names of files.
+        excuse: why it is no mistake, where a comment of the line says so.
     """
 
     operator: str
@@ -33,6 +36,7 @@ class Mutant:
     lines: range
     text: str
     diff: str
+    excuse: str | None = None
 
     @property
     def digest(self) -> str:
@@ -127,9 +131,16 @@ def _mutant(operator: Operator, path: str, before: str, after: str, tree: ast.Mo
     diff = "\n".join(
         line for line in difflib.unified_diff(old, new, n=_SHOWN_LINES, lineterm="") if line[:3] not in ("---", "+++")
     )
+    lines = _reached(tree, first, last)
     return Mutant(
-        operator=operator.name, path=path, line=first, lines=_reached(tree, first, last), text=after, diff=diff
+        operator=operator.name, path=path, line=first, lines=lines, text=after, diff=diff, excuse=_excuse(old, lines)
     )
+
+
+def _excuse(source: Sequence[str], lines: range) -> str | None:
+    """Return what a comment `# no mutant: reason` says in the lines of the statement."""
+    found = (_EXCUSE.search(source[line - 1]) for line in lines if line <= len(source))
+    return next((" ".join(each[1].split()) for each in found if each), None)
 
 
 def _reached(tree: ast.Module, first: int, last: int) -> range:

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 
 from audit.errors import UsageError
-from audit.judgement import Judgement
+from audit.judgement import Judgement, not_applicable
 from audit.mutation.mutants import Mutant
 from audit.mutation.operator import Operator
 from audit.mutation.registry import all_operators, operators_by_name
@@ -56,11 +56,17 @@ def sampled(pairs: Sequence[Pair], most: int | None, seed: int) -> list[Pair]:
 
 
 def plan_of(check: Check, pairs: Iterable[Pair], judge: Callable[[Mutant, Run], Judgement]) -> Plan:
-    """Return one check for each mutant, each a group of its own."""
+    """Return one check for each mutant, each a group of its own; one that its line excuses is listed, and not tried."""
+
+    def judged(mutant: Mutant, run: Run) -> Judgement:
+        if mutant.excuse is not None:
+            return not_applicable(f"a comment of the line says that it is no mistake: {mutant.excuse}")
+        return judge(mutant, run)
+
     return tuple(
         Group(
             subject=subject,
-            planned=(PlannedCheck(check=check, subject=subject, judge=functools.partial(judge, mutant)),),
+            planned=(PlannedCheck(check=check, subject=subject, judge=functools.partial(judged, mutant)),),
         )
         for subject, mutant in named(pairs)
     )

@@ -23,7 +23,12 @@ class IgnoreMask(Operator):
         ("s = torch.masked_fill(s, mask, 0)\n", ("s = s\n",)),
         ("y = attend(q, k, v, attn_mask=mask)\n", ("y = attend(q, k, v, attn_mask=None)\n",)),
     )
-    UNCHANGED = ("y = attend(q, k, v, attn_mask=None)\n", "s = s.fill_(0)\n", "def f(mask=m):\n    pass\n")
+    UNCHANGED = (
+        "y = attend(q, k, v, attn_mask=None)\n",
+        "s = s.fill_(0)\n",
+        "def f(mask=m):\n    pass\n",
+        "s = torch.masked_fill(s, empty_row, 0.0)\n",  # numbers in the place of none: no key is left out by it
+    )
 
     def edits(self, node: cst.CSTNode, around: Around) -> Iterator[cst.CSTNode]:
         """Yield what is masked, or None for the mask."""
@@ -31,6 +36,8 @@ class IgnoreMask(Operator):
             if node.keyword and node.keyword.value in _OF_MASKS and text_of(node.value) != "None":
                 yield node.with_changes(value=cst.Name("None"))
             return
-        masked = operand(node) if called(node) in ("masked_fill", "masked_fill_") else None
-        if masked is not None:
+        if not isinstance(node, cst.Call) or called(node) not in ("masked_fill", "masked_fill_"):
+            return
+        masked = operand(node)
+        if masked is not None and not any("empty" in text_of(each.value) for each in node.args):
             yield masked

@@ -83,3 +83,10 @@ def test_the_rest_of_a_file_stays_as_it_is(source: str) -> None:
 @pytest.mark.parametrize("source", ["", "# nothing\n", '"""Only words."""\n'])
 def test_a_file_without_code_has_no_mutants(source: str) -> None:
     assert mutants_of(source, path="a.py", operators=all_operators()) == []
+
+
+def test_a_comment_of_the_line_says_that_an_edit_is_no_mistake() -> None:
+    operator = operators_by_name()["drop_scale"]
+    source = "s = q * scale  # no mutant:  the  layer norm undoes it\nt = q * scale\nu = q * scale  # no mutant:\n"
+    found = mutants_of(source, path="a.py", operators=[operator])
+    assert [mutant.excuse for mutant in found] == ["the layer norm undoes it", None, None]  # one needs a reason

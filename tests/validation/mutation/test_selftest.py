@@ -40,3 +40,17 @@ def test_a_mistake_in_code_that_no_check_runs_is_skipped_and_not_blamed_on_the_a
     assert len(outcomes) >= called >= 1
     assert "no check of the areas attention and smoke runs the statement" in ended.report.results[-1].reason
     assert ended.code == 3
+
+
+@pytest.mark.slow
+def test_a_line_that_is_excused_is_listed_and_not_tried(run: Callable[..., Any], tmp_path: Path) -> None:
+    root = tmp_path / "target"
+    shutil.copytree(FIXTURE, root, ignore=shutil.ignore_patterns("__pycache__"))
+    module = root / "zoo" / "attention.py"
+    excused = [
+        f"{line}  # no mutant: tried by hand" if "softmax" in line else line for line in module.read_text().splitlines()
+    ]
+    module.write_text("\n".join(excused) + "\n")
+    ended = run(root, "--only", "softmax_axis", command="selftest")
+    found = {(result.outcome.value, result.reason) for result in ended.report.results}
+    assert found == {("not_applicable", "a comment of the line says that it is no mistake: tried by hand")}
