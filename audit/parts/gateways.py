@@ -22,8 +22,9 @@ from audit.results import Defect, Result
 from audit.stopping import is_stop_wanted, stop_if_wanted
 from audit.target import Target
 
-_PLAN_TIMEOUT_S = 900.0  # reading a large tree for the first time takes minutes on a slow disk
-_SILENT_S = 120.0  # it tells every 5 s that it is there; suspended, or behind a network that is gone, it does not
+# It tells every 5 s that it is there, also while it reads a large tree; suspended, or behind a network that
+# is gone, it does not.
+_SILENT_S = 120.0
 _MAX_MOVES = 2  # of a group: what ends three machines is not their doing
 _POLL_S = 0.2
 
@@ -133,7 +134,7 @@ def open_gateways(
 
 def _ready(connection: Connection, is_stopping: Callable[[], bool]) -> Machine:
     while True:
-        match connection.receive(within_s=_PLAN_TIMEOUT_S, is_stopping=is_stopping):
+        match connection.receive(within_s=_SILENT_S, is_stopping=is_stopping):
             case ("alive",):
                 pass
             case ("refused", str() as reason):

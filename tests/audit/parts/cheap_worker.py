@@ -1,7 +1,8 @@
 """A command whose checks need no torch, as the processes of the tests serve it: several groups, one of which may die.
 
 What the variables of the environment name: CHEAP_MARK is a file that the first process that comes to the victim
-writes its id to, to wait there for its end; CHEAP_DIES says that every process ends that comes to it.
+writes its id to, to wait there for its end; CHEAP_DIES says that every process ends that comes to it; CHEAP_STOPS that
+one is suspended while it plans.
 """
 
 import os
@@ -64,5 +65,11 @@ def end_here() -> None:
 COMMANDS = {"smoke": PlannedCommand(name="smoke", planners=lambda profile: [plan], release=True)}
 
 
+def stopping_plan(collected: Collected) -> Plan:
+    os.kill(os.getpid(), signal.SIGSTOP)
+    return plan(collected)
+
+
 def serve(channel, given):  # type: ignore[no-untyped-def]
-    serve_part(channel, given, COMMANDS)
+    served = stopping_plan if os.environ.get("CHEAP_STOPS") else plan
+    serve_part(channel, given, {"smoke": PlannedCommand(name="smoke", planners=lambda profile: [served], release=True)})

@@ -13,6 +13,7 @@ import pytest
 
 from audit.elsewhere.specs import read_gateways
 from audit.errors import UsageError
+from audit.parts import gateways
 from audit.parts.document import PlanDocument
 from audit.parts.elsewhere import PartElsewhere
 from audit.parts.making import plan_of
@@ -99,6 +100,16 @@ def test_a_gateway_that_is_killed_in_the_middle_loses_nothing(
     whole = merged(target, cheap, tmp_path, part)
     assert without_times_and_places(whole) == without_times_and_places(in_one_run(target, cheap))
     assert whole.verdict == "not ready"
+
+
+def test_a_gateway_that_falls_silent_while_it_plans_is_given_up(
+    committed: Committed, cheap: ModuleType, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    target = committed()
+    monkeypatch.setenv("CHEAP_STOPS", "1")
+    monkeypatch.setattr(gateways, "_SILENT_S", 7.0)  # it tells every 5 s that it is there
+    with pytest.raises(UsageError, match=r"^--gateway popen: silent for 7 s$"):
+        over_gateways(target, cheap, "popen")
 
 
 def test_a_group_that_ends_every_gateway_is_given_up_after_three(
