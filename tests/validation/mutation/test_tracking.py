@@ -1,0 +1,92 @@
+"""A file that says which of its statements are run does what it did before, and says it of each process."""
+
+from pathlib import Path
+from textwrap import dedent
+
+import pytest
+
+from validation.mutation.tracking import read_tracks, tracked, untracked
+
+TEXT = dedent('''
+    """A module."""
+    from __future__ import annotations
+    import functools
+
+    SIZE = 3
+
+    def choose(x):
+        """Choose."""
+        if x > 1: y = 2; z = 3
+        elif x > 0:
+            y = (x +
+                 1)
+        else:
+            y = 0
+        for _ in range(3):
+            y += 1
+        return y
+
+    class Holder:
+        """Holds."""
+
+        @property
+        def size(self):
+            return SIZE
+
+    def jit(function):
+        return function
+
+    @jit
+    def kernel(x):
+        return x
+''').lstrip()
+LINES = {text.strip(): number for number, text in enumerate(TEXT.splitlines(), start=1)}
+
+
+def ran(tmp_path: Path, x: float) -> tuple[object, set[str]]:
+    """What `choose` returns, and the text of the lines that were run by it alone."""
+    place = tmp_path / "tracks"
+    names: dict[str, object] = {}
+    exec(compile(tracked(TEXT, "zoo/a.py", place), "module", "exec"), names)
+    imported = set(read_tracks(place))
+    found = names["choose"](x)  # type: ignore[operator]
+    assert names["Holder"]().size == 3  # type: ignore[operator]
+    assert names["kernel"](1) == 1  # type: ignore[operator]
+    texts = {number: text for text, number in LINES.items()}
+    assert {path for path, _ in imported} == {"zoo/a.py"}
+    assert {texts[line] for _, line in imported} >= {
+        "import functools",
+        "SIZE = 3",
+        "def choose(x):",
+        "@property",
+        "@jit",
+    }
+    return found, {texts[line] for _, line in set(read_tracks(place)) - imported}
+
+
+@pytest.mark.parametrize(
+    ("x", "value", "own"),
+    [
+        (5, 5, set()),
+        (1, 5, {"elif x > 0:", "y = (x +"}),
+        (0, 3, {"elif x > 0:", "y = 0"}),
+    ],
+)
+def test_the_statements_that_are_run_are_told(x: float, value: float, own: set[str], tmp_path: Path) -> None:
+    found, lines = ran(tmp_path, x)
+    common = {"if x > 1: y = 2; z = 3", "for _ in range(3):", "y += 1", "return y", "return SIZE"}
+    assert found == value
+    assert lines == common | own
+
+
+def test_what_another_compiler_reads_stays_as_it_is(tmp_path: Path) -> None:
+    assert untracked(TEXT) == {LINES["def kernel(x):"], LINES["return x"]}
+    kernel = tracked(TEXT, "a.py", tmp_path / "tracks").partition("def kernel")[2]
+    assert "_astrobio_audit_runs" not in kernel
+
+
+def test_a_line_that_was_cut_off_is_left_out(tmp_path: Path) -> None:
+    place = tmp_path / "tracks"
+    assert list(read_tracks(place)) == []
+    place.write_text("12 zoo/a.py\nnonsense\n13 zo")
+    assert list(read_tracks(place)) == [("zoo/a.py", 12)]

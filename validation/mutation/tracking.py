@@ -1,0 +1,86 @@
+"""Which statements of a file are run: a copy of it says so itself, for the target's process needs no tracer then."""
+
+import ast
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+_NAME = "_astrobio_audit_runs"
+# Once a process: a statement in a loop costs no more than a look into a set.
+_PRELUDE = """
+def {name}(line, _seen=set()):
+    if line not in _seen:
+        _seen.add(line)
+        with __import__("builtins").open({place!r}, "a") as file:
+            file.write("%d %s\\n" % (line, {path!r}))
+"""
+_COMPILED = ("jit", "script", "compile")  # in a decorator: the function's text is read, and compiled by another
+
+
+def tracked(text: str, path: str, place: Path) -> str:
+    """Return a file each of whose statements writes its line and `path` to the file `place` when it is first run.
+
+    Statements of functions that a decorator hands to another compiler stay as they are, see `untracked`.
+
+    Raises:
+        SyntaxError: the file does not parse.
+    """
+    tree = ast.parse(text)
+    _track(tree)
+    start = _first_free(tree.body)
+    tree.body[start:start] = ast.parse(_PRELUDE.format(name=_NAME, place=str(place), path=path)).body
+    return ast.unparse(ast.fix_missing_locations(tree))
+
+
+def untracked(text: str) -> set[int]:
+    """Return the lines of the statements that `tracked` leaves as they are."""
+    functions = [node for node in ast.walk(ast.parse(text)) if _is_compiled(node)]
+    return {line for node in functions for line in range(node.lineno, (node.end_lineno or node.lineno) + 1)}  # type: ignore[attr-defined]
+
+
+def read_tracks(place: Path) -> Iterator[tuple[str, int]]:
+    """Yield path and line of what was written; a line that a killed process left in part is left out."""
+    try:
+        content = place.read_text(errors="replace")
+    except FileNotFoundError:
+        return
+    for written in content.split("\n")[:-1]:
+        line, _, path = written.partition(" ")
+        if line.isdecimal() and path:
+            yield path, int(line)
+
+
+def _track(tree: ast.Module) -> None:
+    pending: list[ast.AST] = [tree]
+    while pending:
+        node = pending.pop()
+        if _is_compiled(node):
+            continue
+        pending += ast.iter_child_nodes(node)
+        for field in ("body", "orelse", "finalbody"):
+            statements = getattr(node, field, None)
+            if isinstance(statements, list) and statements and isinstance(statements[0], ast.stmt):
+                first = _first_free(statements) if field == "body" else 0
+                setattr(node, field, [*statements[:first], *_with_calls(statements[first:])])
+
+
+def _with_calls(statements: Iterable[ast.stmt]) -> Iterator[ast.stmt]:
+    for each in statements:
+        first = min([each.lineno, *(decorator.lineno for decorator in getattr(each, "decorator_list", []))])
+        yield ast.Expr(ast.Call(ast.Name(_NAME, ast.Load()), [ast.Constant(first)], []))
+        yield each
+
+
+def _first_free(body: list[ast.stmt]) -> int:
+    """Return the number of statements that have to stay first: a docstring, and imports from `__future__`."""
+    count = 0
+    for each in body:
+        is_text = isinstance(each, ast.Expr) and isinstance(each.value, ast.Constant)
+        if not is_text and not (isinstance(each, ast.ImportFrom) and each.module == "__future__"):
+            break
+        count += 1
+    return count
+
+
+def _is_compiled(node: ast.AST) -> bool:
+    decorators = getattr(node, "decorator_list", [])
+    return any(word in ast.unparse(each) for each in decorators for word in _COMPILED)
