@@ -87,9 +87,25 @@ FormatOption = Annotated[
         "to the file that GITHUB_STEP_SUMMARY names.",
     ),
 ]
+
+
+def named_path(given: str | Path) -> Path:
+    """Return the path that `--output` names; an empty one, of a variable that is not set, would be the current folder.
+
+    Raises:
+        UsageError: it is empty.
+    """
+    if not str(given):
+        raise UsageError("--output: it names nothing; give a path, or leave the option out")
+    return Path(given)
+
+
 QuietOption = Annotated[bool, typer.Option("--quiet", "-q", help="No progress and no summary; the exit code tells.")]
 OutputOption = Annotated[
-    Path | None, typer.Option("--output", "-o", metavar="DIR", help="Write the report as JSON, Markdown and HTML here.")
+    Path | None,
+    typer.Option(
+        "--output", "-o", metavar="DIR", parser=named_path, help="Write the report as JSON, Markdown and HTML here."
+    ),
 ]
 OnlyOption = Annotated[
     list[str] | None,
@@ -129,6 +145,14 @@ CacheOption = Annotated[
     bool,
     typer.Option(
         "--cache/--no-cache", help="Keep what was read of unchanged files, in ASTROBIO_AUDIT_CACHE or ~/.cache."
+    ),
+]
+KeepingOption = Annotated[
+    bool,
+    typer.Option(
+        "--cache/--no-cache",
+        help="Keep what was read and what was judged of unchanged files, in ASTROBIO_AUDIT_CACHE or ~/.cache; a run "
+        "that was stopped goes on where it was, and a result that is not of this run says when it was measured.",
     ),
 ]
 NotebooksOption = Annotated[bool, typer.Option("--notebooks", help="Read the code of Jupyter notebooks too.")]

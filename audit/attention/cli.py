@@ -8,6 +8,7 @@ import typer
 from audit.options import (
     ConfigOption,
     ElsewhereOptions,
+    KeepingOption,
     PythonOption,
     SeedOption,
     TargetAroundOption,
@@ -22,14 +23,6 @@ NamesArgument = Annotated[
     ),
 ]
 FailFastOption = Annotated[bool, typer.Option("--fail-fast", "-x", help="Begin nothing more after the first failure.")]
-KeepingOption = Annotated[
-    bool,
-    typer.Option(
-        "--cache/--no-cache",
-        help="Keep what was read and what was judged of unchanged files, in ASTROBIO_AUDIT_CACHE or ~/.cache; a run "
-        "that was stopped goes on where it was, and a result that is not of this run says when it was measured.",
-    ),
-]
 DeviceOption = Annotated[
     str,
     typer.Option(

@@ -73,7 +73,7 @@ def test_another_device_is_refused() -> None:
 def test_the_image_starts_a_command_of_ours() -> None:
     entry = json.loads(next(rest for word, rest in LINES if word == "ENTRYPOINT"))
     assert entry == ["astrobio-audit"]
-    assert 'astrobio-audit = "audit.cli:main"' in (ROOT / "pyproject.toml").read_text()
+    assert 'astrobio-audit = "audit.entry:main"' in (ROOT / "pyproject.toml").read_text()
 
 
 def test_the_changelog_has_the_version_of_the_package_and_known_headings() -> None:

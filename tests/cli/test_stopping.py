@@ -3,6 +3,7 @@
 import json
 import signal
 import subprocess
+import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -139,3 +140,17 @@ def test_doctor_stopped_while_it_waits_is_one_line(stop: Callable[..., tuple[int
     code, out, err = stop(tmp_path, "doctor", "--python", str(interpreter), by=signal.SIGINT)
     assert (code, out) == (3, "")
     assert err.strip() == "astrobio-audit: stopped before there was anything to report"
+
+
+def test_ctrl_c_while_the_modules_load_is_one_line() -> None:
+    interrupted = (
+        "import sys\n"
+        "class Interrupting:\n"
+        "    def find_spec(self, name, path=None, target=None):\n"
+        "        if name == 'audit.cli': raise KeyboardInterrupt\n"
+        "sys.meta_path.insert(0, Interrupting())\n"
+        "from audit.entry import main; main()\n"
+    )
+    done = subprocess.run([sys.executable, "-c", interrupted], capture_output=True, text=True, check=False, timeout=60)
+    assert (done.returncode, done.stdout) == (3, "")
+    assert done.stderr == "astrobio-audit: stopped before there was anything to report\n"

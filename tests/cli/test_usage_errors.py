@@ -91,6 +91,7 @@ def test_folders_with_hostile_names_are_suggested_harmlessly(run: Run, project: 
         (["--seed", "-1"], "--seed: input should be greater than or equal to 0"),
         (["--workers", "1000"], "--workers: input should be less than or equal to 256"),
         (["--output", "pyproject.toml/reports"], "cannot be created"),
+        (["--output", ""], "it names nothing"),
         (["--only", "statics"], "--only statics: no such check or area; did you mean static or static."),
         (["--only", "xyzzy"], "--only xyzzy: no such check or area; there are: rules.api001"),
         (["--only", ""], "no such check or area"),

@@ -17,6 +17,7 @@ from audit.options import (
     SeedOption,
     TargetOption,
     add_command,
+    named_path,
 )
 from validation.benchmark.presets import Preset
 
@@ -41,7 +42,10 @@ class BenchOptions:
     cache: CacheOption = True
     gateway: GatewayOption = None
     output: Annotated[
-        Path, typer.Option("--output", "-o", metavar="DIR", help="Where JSON, Markdown, HTML and plots are written.")
+        Path,
+        typer.Option(
+            "--output", "-o", metavar="DIR", parser=named_path, help="Where JSON, Markdown, HTML and plots are written."
+        ),
     ] = LATEST
     preset: Annotated[Preset, typer.Option("--preset", help="The grid; the flags below replace its axes.")] = (
         Preset.QUICK

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from audit.errors import UsageError
-from audit.options import Options, add_command
+from audit.options import KeepingOption, Options, add_command
 
 if TYPE_CHECKING:
     from audit.session import Planner
@@ -25,6 +25,7 @@ class ClaimsOptions(Options):
     """What the options of `claims` were set to."""
 
     workers: OneWorkerOption = None
+    cache: KeepingOption = True
     slow: SlowOption = False
 
 

@@ -20,6 +20,7 @@ from audit.options import (
     TargetOption,
     WorkersOption,
     add_command,
+    named_path,
 )
 
 LATEST = Path("reports/latest")
@@ -52,9 +53,10 @@ class PlanOptions:
     seed: SeedOption = None
     command: Annotated[Planned, typer.Option("--command", help="What is planned.")] = Planned.READINESS
     profile: ProfileOption = None
-    output: Annotated[Path, typer.Option("--output", "-o", metavar="PLAN.json", help="Where the plan is written.")] = (
-        LATEST / "plan.json"
-    )
+    output: Annotated[
+        Path,
+        typer.Option("--output", "-o", metavar="PLAN.json", parser=named_path, help="Where the plan is written."),
+    ] = LATEST / "plan.json"
     as_json: Annotated[bool, typer.Option("--json", help="Write the plan to standard output, and no file.")] = False
     schema: Annotated[bool, typer.Option("--schema", help="Print the JSON Schema of a plan and leave.")] = False
     quiet: QuietOption = False
@@ -82,7 +84,10 @@ class RunOptions:
         ),
     ] = None
     output: Annotated[
-        Path, typer.Option("--output", "-o", metavar="DIR", help="Write the part as JSON and Markdown here.")
+        Path,
+        typer.Option(
+            "--output", "-o", metavar="DIR", parser=named_path, help="Write the part as JSON and Markdown here."
+        ),
     ] = LATEST
     as_json: JsonOption = False
     format: FormatOption = None

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from audit.options import ElsewhereOptions, OutputOption, ProfileOption, add_command
+from audit.options import ElsewhereOptions, KeepingOption, OutputOption, ProfileOption, add_command
 from validation.parts.cli import register as register_parts
 
 LATEST = Path("reports/latest")
@@ -25,6 +25,7 @@ class ReadinessOptions(ElsewhereOptions):
     """What the options of `readiness` were set to."""
 
     output: OutputOption = LATEST
+    cache: KeepingOption = True
     run_documents: RunDocumentsOption = False
     build_container: BuildContainerOption = False
     slow: SlowOption = False

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from audit.options import ElsewhereOptions, add_command
+from audit.options import ElsewhereOptions, KeepingOption, add_command
 from validation.training.settings import KILLS, LIMIT_S, STEPS, VALIDATE_EVERY, TrainingSettings
 
 if TYPE_CHECKING:
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 class TrainOptions(ElsewhereOptions):
     """What the options of `train` were set to."""
 
+    cache: KeepingOption = True
     steps: Annotated[int, typer.Option("--steps", min=1, metavar="N", help="Optimizer steps of each run.")] = STEPS
     checkpoint_every: Annotated[
         int | None,
