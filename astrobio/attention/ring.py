@@ -108,7 +108,7 @@ class _Part:
     allowed: Tensor | None
 
     def scores(self, query: Tensor, key: Tensor) -> Tensor:
-        scores = query @ key.transpose(-2, -1) * self.scale
+        scores = query @ key.transpose(-2, -1) * self.scale  # no mutant: whoever calls it keeps no history of gradients
         return scores if self.allowed is None else scores.masked_fill(~self.allowed, -math.inf)
 
 

@@ -1,5 +1,6 @@
 """What each attention mechanism and each backend promises."""
 
+import math
 from collections.abc import Callable
 from functools import partial
 
@@ -23,7 +24,7 @@ from astrobio.attention import (
 )
 from astrobio.attention.backends import BACKENDS, PORTABLE_BACKENDS, AttentionCall
 from astrobio.attention.backends.libraries import is_installed
-from astrobio.attention.linear import elu_plus_one
+from astrobio.attention.linear import elu_plus_one, linear_attention
 from astrobio.attention.state_space import selective_scan
 from astrobio.attention.triton_kernels.interpreter import is_interpreting
 
@@ -142,6 +143,31 @@ def _function_spec(backend: str) -> dict[str, object]:
     }
 
 
+def _bias_spec() -> dict[str, object]:
+    """Keys that are hidden by a bias of -inf, which becomes a mask."""
+
+    def forward(query: Tensor, key: Tensor, value: Tensor, is_causal: bool, mask: Tensor | None) -> Tensor:
+        bias = None if mask is None else query.new_zeros(mask.shape).masked_fill(~mask, -math.inf)
+        return attention(query, key, value, is_causal=is_causal, attention_bias=bias, backend="sdpa")
+
+    return {**_function_spec("sdpa"), "forward": forward}
+
+
+def _chunks_spec() -> dict[str, object]:
+    """Linear attention in chunks shorter than the inputs, what is left of each carried on to the next."""
+
+    def forward(query: Tensor, key: Tensor, value: Tensor, is_causal: bool, mask: Tensor | None) -> Tensor:
+        key_mask = None if mask is None else mask[:, 0, 0]
+        return linear_attention(query, key, value, is_causal=is_causal, key_mask=key_mask, chunk_size=3)
+
+    contract = {"num_heads": 6, "num_kv_heads": 3, "head_dim": 10, "is_causal": True, "key_mask": True}
+    return {
+        "function": _path(linear_attention),
+        "forward": forward,
+        "contract": {**contract, "feature_map": "elu_plus_one", "rows_sum_to_one": True, "empty_row": "zeros"},
+    }
+
+
 def _library_spec(name: str, library: str) -> dict[str, object]:
     """A backend of a library for GPUs. An auditor puts an exact stand-in in the library's place where there is none."""
     backend = BACKENDS[name]
@@ -177,19 +203,19 @@ def _grouped_query_causal_rotary(backend: str) -> AttentionConfig:
 
 
 def _multi_head_bidirectional(backend: str) -> AttentionConfig:
-    return AttentionConfig(embed_dim=28, num_heads=3, head_dim=10, bias=True, backend=backend)
+    return AttentionConfig(embed_dim=28, num_heads=3, head_dim=10, bias=True, dropout_p=0.1, backend=backend)
 
 
 _grouped = partial(AttentionConfig, embed_dim=40, num_heads=6, num_kv_heads=2, head_dim=8)
 
 
-def _linear_spec() -> dict[str, object]:
-    config = _grouped(is_causal=True, feature_map="elu_plus_one")
+def _linear_spec(*, is_causal: bool) -> dict[str, object]:
+    config = _grouped(is_causal=is_causal, feature_map="elu_plus_one")
     return {
         "class": _path(LinearAttention),
         "build": lambda: LinearAttention(config),
         "forward": _forward,
-        "decode": _decode,
+        **({"decode": _decode} if is_causal else {}),
         "contract": {**_contract(config), "feature_map": "elu_plus_one", "rows_sum_to_one": True},
     }
 
@@ -314,7 +340,10 @@ ATTENTION: dict[str, dict[str, object]] = {
         1, big_bird_layout(_LONGEST, num_neighbours=_WINDOW - 1, num_global=0), _WINDOW
     ),
     "block_sparse_whole": _block_sparse_bidirectional_spec(4, torch.ones(_LONGEST, _LONGEST, dtype=torch.bool), None),
-    "linear_causal": _linear_spec(),
+    "linear_causal": _linear_spec(is_causal=True),
+    "linear_bidirectional": _linear_spec(is_causal=False),
+    "linear_in_chunks": _chunks_spec(),
+    "masked_by_a_bias": _bias_spec(),
     "selective_scan": _scan_spec(),
     "ring_attention_on_one_process": _layer_spec(RingAttention, _grouped(is_causal=True, rotary_base=100.0)),
 }

@@ -118,19 +118,31 @@ def moved(module: torch.nn.Module | None, moves: object, inputs: Mapping[str, to
 
 @contextmanager
 def _dropout(module: torch.nn.Module, probability: float) -> Iterator[None]:
-    before: list[tuple[torch.nn.Module, str, float]] = []
-    for each in module.modules():
+    before: list[tuple[object, str, float]] = []
+    for each in _with_settings(module):
         names = {"p"} if isinstance(each, _DropoutNd) else PROBABILITIES & vars(each).keys()
         for name in sorted(names):
             value = vars(each)[name]
             if type(value) in (int, float) and 0 <= value < 1:
                 before.append((each, name, value))
-                setattr(each, name, probability)
+                object.__setattr__(each, name, probability)  # a frozen dataclass of settings has it too
     try:
         yield
     finally:
-        for each, name, value in before:
-            setattr(each, name, value)
+        for each, name, value in reversed(before):
+            object.__setattr__(each, name, value)
+
+
+def _with_settings(module: torch.nn.Module) -> Iterator[object]:
+    """Yield every part of a module, and each object that one holds its settings in, such as `self.config`, once."""
+    seen: set[int] = set()
+    for part in module.modules():
+        yield part
+        for held in list(vars(part).values()):
+            is_plain = hasattr(held, "__dict__") and not isinstance(held, torch.nn.Module | torch.Tensor | type)
+            if is_plain and not callable(held) and id(held) not in seen:
+                seen.add(id(held))
+                yield held
 
 
 def layers(module: torch.nn.Module | None) -> list[str]:

@@ -28,7 +28,7 @@ from validation.mutation.kept import KeptVerdicts, digests_of
 from validation.mutation.plan import mutants_to_try, plan_of, sampled, split_only
 from validation.mutation.reach import modules_reaching
 from validation.mutation.run import limits_of, load_target, working_folder
-from validation.mutation.tracking import read_tracks, tracked, untracked
+from validation.mutation.tracking import bodies, read_tracks, tracked, untracked
 from validation.smoke.plan import plan_smoke
 from validation.target_files import files_of
 
@@ -65,10 +65,21 @@ class Passing(Frozen):
 
 
 class Tracks(Frozen):
-    """Which lines each group of checks runs, by its subject's name and the file."""
+    """Which lines each group of checks runs, by its name and the file; `bodies` are of each file's functions."""
 
     lines: dict[str, dict[str, frozenset[int]]]
     untracked: dict[str, frozenset[int]]
+    bodies: dict[str, dict[int, int]]
+
+    def reaching(self, mutant: Mutant) -> frozenset[int] | None:
+        """Return the lines of which one must run for a mutant to be reached; None where they are not tracked.
+
+        What stands in the head of a function, its decorators among it, is reached where its body runs.
+        """
+        if not self.untracked[mutant.path].isdisjoint(mutant.lines):
+            return None
+        body_of = self.bodies[mutant.path]
+        return frozenset(body_of.get(line, line) for line in mutant.lines)
 
 
 @dataclass
@@ -152,7 +163,11 @@ class Audit:
         texts = {path: (self.target.root / path).read_bytes().decode("utf-8-sig") for path in self.mutated}
         with ThreadPoolExecutor(self.workers, thread_name_prefix="tracking") as pool:
             lines = dict(pool.map(lambda group: self._tracked(group, texts), self._plan))
-        known = Tracks(lines=lines, untracked={path: frozenset(untracked(text)) for path, text in texts.items()})
+        known = Tracks(
+            lines=lines,
+            untracked={path: frozenset(untracked(text)) for path, text in texts.items()},
+            bodies={path: bodies(text) for path, text in texts.items()},
+        )
         self.kept.put(key, known)
         return known
 
@@ -206,13 +221,13 @@ class Audit:
         are left that pass without a mutant, for the others say nothing of one.
         """
         near = modules_reaching(self._collected.analysis, mutant.path, self._collected.rooted)
-        is_tracked = tracks.untracked[mutant.path].isdisjoint(mutant.lines)
+        reaching = tracks.reaching(mutant)
         groups = []
         for group in self._plan:
             left = tuple(each for each in group.planned if (each.check.id, each.subject.name) in passing.passed)
             module = group.subject.module or ""
             ran = tracks.lines.get(_named(group), {}).get(mutant.path, frozenset())
-            if left and (not ran.isdisjoint(mutant.lines) if is_tracked else module in near):
+            if left and (module in near if reaching is None else not ran.isdisjoint(reaching)):
                 groups.append((near.get(module, len(near)), group.subject.name, replace(group, planned=left)))
         for _, _, group in sorted(groups, key=lambda each: each[:2]):
             yield group
@@ -227,8 +242,8 @@ class Audit:
 
 
 def _named(group: Group) -> str:
-    """Return a name that no other group has: a subject may have checks of both areas."""
-    return f"{group.subject.name} {group.planned[0].check.area}"
+    """Return a name that no other group has: a subject may have several, of different checks."""
+    return f"{group.subject.name} {group.planned[0].check.id}"
 
 
 def _key(result: Result) -> _Key:

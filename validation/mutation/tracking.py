@@ -37,6 +37,18 @@ def untracked(text: str) -> set[int]:
     return {line for node in functions for line in range(node.lineno, (node.end_lineno or node.lineno) + 1)}  # type: ignore[attr-defined]
 
 
+def bodies(text: str) -> dict[int, int]:
+    """Return, for each line of the head of a function, decorators included, the line at which its body begins."""
+    found = {}
+    for node in ast.walk(ast.parse(text)):
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+            free = node.body[_first_free(node.body) :]
+            if free and free[0].lineno > node.lineno:
+                first = min([node.lineno, *(each.lineno for each in node.decorator_list)])
+                found.update(dict.fromkeys(range(first, node.body[0].lineno), _first_line(free[0])))
+    return found
+
+
 def read_tracks(place: Path) -> Iterator[tuple[str, int]]:
     """Yield path and line of what was written; a line that a killed process left in part is left out."""
     try:
@@ -65,9 +77,14 @@ def _track(tree: ast.Module) -> None:
 
 def _with_calls(statements: Iterable[ast.stmt]) -> Iterator[ast.stmt]:
     for each in statements:
-        first = min([each.lineno, *(decorator.lineno for decorator in getattr(each, "decorator_list", []))])
-        yield ast.Expr(ast.Call(ast.Name(_NAME, ast.Load()), [ast.Constant(first)], []))
+        yield ast.Expr(ast.Call(ast.Name(_NAME, ast.Load()), [ast.Constant(_first_line(each))], []))
         yield each
+
+
+def _first_line(statement: ast.stmt) -> int:
+    """Return the line at which a statement begins, with its decorators."""
+    decorators: list[ast.expr] = getattr(statement, "decorator_list", [])
+    return min([statement.lineno, *(each.lineno for each in decorators)])
 
 
 def _first_free(body: list[ast.stmt]) -> int:

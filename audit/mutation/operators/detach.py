@@ -26,15 +26,23 @@ class Detach(Operator):
             ("def forward(self, x) -> Tensor:\n    return x.detach()\n",),
         ),
     )
-    UNCHANGED = ("y = f(x) @ v\n", "def forward(self, x):\n    return x\n", "def other(x) -> Tensor:\n    return x\n")
+    UNCHANGED = (
+        "y = f(x) @ v\n",
+        "def forward(self, x):\n    return x\n",
+        "def other(x) -> Tensor:\n    return x\n",
+        "def backward(ctx, g):\n    return g @ w\n",  # of a Function of autograd, which keeps no history in there
+        "def forward(ctx, x) -> Tensor:\n    return x\n",
+    )
 
     def edits(self, node: cst.CSTNode, around: Around) -> Iterator[cst.CSTNode]:
         """Yield the tensor without its history."""
+        function = around.function
+        if function and function.params.params and function.params.params[0].name.value == "ctx":
+            return
         if isinstance(node, cst.BinaryOperation):
             if isinstance(node.operator, cst.MatrixMultiply) and isinstance(node.left, cst.Name):
                 yield node.with_changes(left=method(node.left, "detach"))
         elif isinstance(node, cst.Return) and node.value is not None:
-            function = around.function
             returned = function.returns if function and function.name.value == "forward" else None
             if returned and _TENSOR.match(text_of(returned.annotation)):
                 yield node.with_changes(value=method(node.value, "detach"))

@@ -1,5 +1,7 @@
 """Circumstances hold for one call, and views keep their numbers."""
 
+import dataclasses
+
 import pytest
 import torch
 from torch import Tensor, nn
@@ -113,3 +115,20 @@ class PuttingAway(nn.Module):
 def test_what_is_put_into_a_name_that_nothing_reads_is_not_read() -> None:
     names = [name for name, _ in PuttingAway().named_parameters()]
     assert unread.among(names, PuttingAway()) == ["in_a_loop", "put_away"]
+
+
+@dataclasses.dataclass(frozen=True)
+class Settings:
+    dropout_p: float = 0.2
+    head_dim: int = 8
+
+
+def test_dropout_in_the_settings_that_a_module_holds_is_set_too() -> None:
+    module = nn.Linear(2, 2)
+    settings = Settings()
+    module.config = settings  # type: ignore[assignment]
+    module.inner = nn.Linear(2, 2)
+    module.inner.config = settings  # type: ignore[assignment]
+    with circumstances.of_call(module, {"dropout": 0.0}):
+        assert settings == Settings(dropout_p=0.0)
+    assert settings == Settings()

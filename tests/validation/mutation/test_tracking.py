@@ -5,7 +5,7 @@ from textwrap import dedent
 
 import pytest
 
-from validation.mutation.tracking import read_tracks, tracked, untracked
+from validation.mutation.tracking import bodies, read_tracks, tracked, untracked
 
 TEXT = dedent('''
     """A module."""
@@ -83,6 +83,13 @@ def test_what_another_compiler_reads_stays_as_it_is(tmp_path: Path) -> None:
     assert untracked(TEXT) == {LINES["def kernel(x):"], LINES["return x"]}
     kernel = tracked(TEXT, "a.py", tmp_path / "tracks").partition("def kernel")[2]
     assert "_astrobio_audit_runs" not in kernel
+
+
+def test_the_head_of_a_function_is_reached_where_its_body_runs() -> None:
+    found = bodies(TEXT)
+    assert found[LINES["def choose(x):"]] == LINES["if x > 1: y = 2; z = 3"]  # behind the docstring
+    assert found[LINES["@property"]] == found[LINES["def size(self):"]] == LINES["return SIZE"]
+    assert LINES["return y"] not in found
 
 
 def test_a_line_that_was_cut_off_is_left_out(tmp_path: Path) -> None:
