@@ -132,12 +132,12 @@ class Kernel:
         return statistics.median(times)
 
     def _prepared(self) -> Callable[[], object]:
-        from astrobio.attention.triton_kernels import backward, forward
+        from astrobio.attention.triton_kernels import forward, gradients
 
         tensors = (self.query, self.key, self.value)
         if self.name == "forward":
             return lambda: forward.forward(*tensors, self.problem)
-        launched = backward.key_value_gradients if self.name == "key_value" else backward.query_gradient
+        launched = gradients.key_value_gradients if self.name == "key_value" else gradients.query_gradient
         sums = self.problem.row_numbers(self.query).fill_(8.0)  # of any size: weights need not add up to be timed
         return lambda: launched(*tensors, self.gradient, sums, sums, self.problem)
 

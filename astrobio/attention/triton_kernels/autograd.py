@@ -8,8 +8,8 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 from astrobio.attention.backends.call import AttentionCall
-from astrobio.attention.triton_kernels.backward import backward
 from astrobio.attention.triton_kernels.forward import forward
+from astrobio.attention.triton_kernels.gradients import backward
 from astrobio.attention.triton_kernels.interpreter import is_interpreting
 from astrobio.attention.triton_kernels.problem import Problem, with_features_side_by_side
 
