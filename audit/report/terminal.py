@@ -1,6 +1,5 @@
 """The report as a summary table and a list of what needs attention."""
 
-from collections import Counter
 from collections.abc import Iterable
 
 from rich.console import Console
@@ -30,7 +29,7 @@ _NEEDING_ATTENTION = (Outcome.FAILED, Outcome.ERROR, Outcome.SKIPPED)
 _LISTING = (*_NEEDING_ATTENTION, Outcome.NOT_APPLICABLE, Outcome.PASSED)
 _MAX_LISTED = 40
 _MAX_SHOWN_WHOLE = 12
-_MAX_SKIPPED_ONE_BY_ONE = 5  # more for one reason are one line
+_MAX_ONE_BY_ONE = 5  # more for one reason are one line
 _INDENT = " " * 9
 
 
@@ -55,12 +54,15 @@ def print_report(report: Report, console: Console) -> None:
     # What comes from a defect is told there, unless few results were asked for.
     counting = [r for r in report.results if not r.set_apart and (asked_for or r.defect is None)]
     listed = [result for outcome in outcomes for result in counting if result.outcome is outcome]
-    together = _skipped_together(listed)
-    listed = [result for result in listed if _why_skipped(result) not in together]
+    together = _together(listed)
+    listed = [result for result in listed if _why_unjudged(result) not in together]
     for result in listed[:_MAX_LISTED]:
         _print_result(result, console)
-    for (reason, area), count in together.items():
-        console.print(Text(f"{Outcome.SKIPPED.value:8} {count} checks of {area}", style=_STYLES[Outcome.SKIPPED]))
+    for (outcome, reason, area), results in together.items():
+        heading = Text(f"{outcome.value:8} {len(results)} checks of {area}", style=_STYLES[outcome])
+        if len({result.subject.name for result in results}) == 1:
+            _append_subject(heading.append(" "), results[0])
+        console.print(heading, soft_wrap=True)
         _print_below(reason, console)
     if len(listed) > _MAX_LISTED:
         console.print(f"... and {len(listed) - _MAX_LISTED} more in the report")
@@ -76,14 +78,22 @@ def _print_beside_verdict(report: Report, console: Console) -> None:
         console.print(Text(f"  {one_line(line, limit=None)}", style="yellow"), soft_wrap=True)
 
 
-def _why_skipped(result: Result) -> tuple[str, str] | None:
-    return (result.reason or "", result.check.partition(".")[0]) if result.outcome is Outcome.SKIPPED else None
+_Why = tuple[Outcome, str, str]
 
 
-def _skipped_together(results: Iterable[Result]) -> dict[tuple[str, str], int]:
-    """Return the reasons for which many checks of one area were skipped, with the number of those."""
-    counts = Counter(why for result in results if (why := _why_skipped(result)))
-    return {why: number for why, number in counts.items() if number > _MAX_SKIPPED_ONE_BY_ONE}
+def _why_unjudged(result: Result) -> _Why | None:
+    if result.outcome not in (Outcome.SKIPPED, Outcome.ERROR) or result.waived:
+        return None
+    return (result.outcome, result.reason or "", result.check.partition(".")[0])
+
+
+def _together(results: Iterable[Result]) -> dict[_Why, list[Result]]:
+    """Return the reasons for which many checks of one area came to no conclusion, with their results."""
+    found: dict[_Why, list[Result]] = {}
+    for result in results:
+        if why := _why_unjudged(result):
+            found.setdefault(why, []).append(result)
+    return {why: each for why, each in found.items() if len(each) > _MAX_ONE_BY_ONE}
 
 
 def _table(report: Report) -> Table:
@@ -106,9 +116,7 @@ def _print_result(result: Result, console: Console) -> None:
     line = Text()
     line.append(f"{result.outcome.value:8}", style=_STYLES[result.outcome])
     line.append(f" {result.check} ")
-    line.append(one_line(result.subject.name), style="bold")
-    if result.location:
-        line.append(f"  {one_line(result.location.path)}:{result.location.line or 1}", style="cyan")
+    _append_subject(line, result)
     console.print(line, soft_wrap=True)
     _print_below(result.reason or "", console)
     if result.waived:
@@ -117,6 +125,12 @@ def _print_result(result: Result, console: Console) -> None:
         _print_below(_measured(result.evidence), console, style="dim")
     if result.fix:
         _print_below(f"fix: {result.fix}", console)
+
+
+def _append_subject(line: Text, result: Result) -> None:
+    line.append(one_line(result.subject.name), style="bold")
+    if result.location:
+        line.append(f"  {one_line(result.location.path)}:{result.location.line or 1}", style="cyan")
 
 
 def _print_below(text: str, console: Console, *, style: str = "") -> None:

@@ -54,10 +54,11 @@ def find(path: str, module: str | None, qualname: str, seed: int) -> dict[str, o
         "module": module,
         "qualname": qualname,
     }
+    why: tuple[str, ...] = ()
     try:
         with phase("import"):
             loaded = load(path, module, qualname)
-        value = loaded.value
+        value, why = loaded.value, loaded.why
         reply |= {"loaded": loaded.how, "declared": _declared(value, qualname), "signature": _signature(value)}
         host = host_of(value) if isinstance(value, type) and not is_module_class(value) else None
         if host is not None:
@@ -76,7 +77,8 @@ def find(path: str, module: str | None, qualname: str, seed: int) -> dict[str, o
         ways, why_not = ways_of_class(loaded, path, seed) if is_module_class(value) else ways_of_function(loaded, path)
         reply |= _found(ways, why_not, loaded, path)
     except NotGuessed as problem:
-        reply["problem"] = str(problem)
+        # A name that is missing then is the doing of an import that failed, and not of the class.
+        reply["problem"] = f"{problem}; it was executed alone: {'; '.join(why)}" if why else str(problem)
     return reply
 
 

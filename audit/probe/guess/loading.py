@@ -20,10 +20,11 @@ _PREFIX = "_astrobio_audit_guessed_"
 
 @dataclass(frozen=True)
 class Loaded:
-    """`value` is the class or function; `how` is `package`, `file` or `class`."""
+    """`value` is what was loaded; `how` is `package`, `file` or `class`, and `why` says why not the one before."""
 
     value: object
     how: str
+    why: tuple[str, ...] = ()
 
 
 def load(path: str, module: str | None, qualname: str) -> Loaded:
@@ -43,7 +44,7 @@ def load(path: str, module: str | None, qualname: str) -> Loaded:
     except BaseException as error:
         reasons.append(f"import of the file: {told(error, within=path)}")
     try:
-        return Loaded(_alone(path, qualname), "class")
+        return Loaded(_alone(path, qualname), "class", tuple(reasons))
     except BaseException as error:
         reasons.append(f"the definition alone: {told(error, within=path)}")
     raise NotGuessed(f"cannot load {qualname}: " + "; ".join(reasons))

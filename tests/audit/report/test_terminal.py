@@ -166,13 +166,19 @@ def test_the_name_of_a_baseline_is_harmless(make_report: MakeReport, make_result
     assert "\x1b" not in text
 
 
-def test_many_checks_skipped_for_one_reason_are_one_line(make_report: MakeReport, make_result: MakeResult) -> None:
+def test_many_checks_without_a_conclusion_for_one_reason_are_one_line(
+    make_report: MakeReport, make_result: MakeResult
+) -> None:
     many = [make_result(Outcome.SKIPPED, check=f"area.c{n}", reason="a file was not read") for n in range(6)]
     shown = printed(make_report(many))
     assert "skipped  6 checks of area" in shown
     assert shown.count("a file was not read") == 1
     shown = printed(make_report(many[:5]))
     assert shown.count("a file was not read") == 5
+    broken = [make_result(Outcome.ERROR, check=f"area.c{n}", reason="unknown key num_head") for n in range(7)]
+    shown = printed(make_report([*many, *broken]))
+    assert f"error    7 checks of area {broken[0].subject.name}" in shown
+    assert shown.count("unknown key num_head") == 1
 
 
 def test_what_is_undeclared_is_one_line_below_the_table(make_report: MakeReport, make_result: MakeResult) -> None:

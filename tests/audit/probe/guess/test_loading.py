@@ -3,6 +3,7 @@ from pathlib import Path
 
 import pytest
 
+from audit.probe.guess.find import find
 from audit.probe.guess.loading import load
 from audit.probe.guess.problems import NotGuessed
 
@@ -94,3 +95,20 @@ def test_a_syntax_error_is_told_by_its_line(tmp_path: Path) -> None:
     file.write_text("x = 1\ndef f(:\n")
     with pytest.raises(NotGuessed, match=r"SyntaxError: .* \(broken.py:2\)"):
         load(str(file), None, "f")
+
+
+def test_what_a_failed_import_leaves_missing_is_told_with_that_import(tmp_path: Path) -> None:
+    file = tmp_path / "attention.py"
+    file.write_text(
+        "from torch import nn\nfrom a_library_that_nobody_has import helper\n"
+        "class Attention(nn.Module):\n"
+        "    def __init__(self, dim=16):\n        super().__init__()\n        self.qkv = helper(nn.Linear(dim, dim))\n"
+        "    def forward(self, x):\n        return self.qkv(x)\n"
+    )
+    problem = find(str(file), None, "Attention", seed=0)["problem"]
+    assert isinstance(problem, str)
+    assert "name 'helper' is not defined" in problem
+    assert (
+        "executed alone: import of the file: ModuleNotFoundError: No module named 'a_library_that_nobody_has'"
+        in problem
+    )
