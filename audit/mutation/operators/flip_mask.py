@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import libcst as cst
 
-from audit.mutation.forms import called, enclosed, find, in_place_of, options, with_value
+from audit.mutation.forms import called, enclosed, find, in_place_of, may_attend, options, with_value
 from audit.mutation.operator import Around, Operator
 
 _OPPOSITE: dict[type[cst.BaseCompOp], cst.BaseCompOp] = {cst.Equal: cst.NotEqual(), cst.NotEqual: cst.Equal()}
@@ -24,7 +24,11 @@ class FlipMask(Operator):
         ("s = torch.where(mask, s, low)\n", ("s = torch.where(mask, low, s)\n",)),
         ("key_mask = ~padding\n", ("key_mask = padding\n",)),
     )
-    UNCHANGED = ("x = -mask\n", "i = torch.where(x > 0)\n")
+    UNCHANGED = (
+        "x = -mask\n",
+        "i = torch.where(x > 0)\n",
+        "def scaled(x, is_log):\n    return torch.where(is_log, x.log(), x)\n",  # of numbers, not of attention
+    )
 
     def edits(self, node: cst.CSTNode, around: Around) -> Iterator[cst.CSTNode]:
         """Yield the expression without `~`, or the call with the opposite mask."""
@@ -35,7 +39,7 @@ class FlipMask(Operator):
             mask = find(options(node), "mask", 0)
             if mask and not _is_inverted(mask.value):
                 yield with_value(node, mask, _opposite(mask.value))
-        elif isinstance(node, cst.Call) and called(node) == "where" and len(node.args) == 3:
+        elif isinstance(node, cst.Call) and called(node) == "where" and len(node.args) == 3 and may_attend(around):
             condition, first, second = node.args
             if not any(each.keyword or each.star for each in node.args):
                 yield node.with_changes(
