@@ -35,6 +35,13 @@ class Padding(Frozen):
     keeps: bool = True
 
 
+class Causal(Frozen):
+    """What a model reads in one direction: arguments of forward, and the axis of positions in them."""
+
+    content: list[str]
+    axis: int = 1
+
+
 class SpecEntry(Frozen):
     """One entry of the specs, as the probe read it; `problem` says why it cannot be used."""
 
@@ -48,6 +55,7 @@ class SpecEntry(Frozen):
     # How a model behaves; None is what the specs do not say.
     random_in_training: bool | None = None
     padding: list[Padding] | None = None
+    causal: Causal | None = None
     dtypes: list[str] | None = None  # that it runs in beside float32
     compiles: bool | str | None = None  # a text names another entry of the same class that stands for it
     exports: bool | str | None = None

@@ -60,7 +60,8 @@ NO_BUILD = after("smoke.build") | BESIDE
 # takes a mask or offers activation checkpointing.
 NO_DATA = {"smoke.extensions", "smoke.data_declared"}
 PLAIN = NO_DATA | {
-    f"smoke.{name}" for name in ("tied_weights", "initial_loss", "attention", "padding_leaks", "checkpointing")
+    f"smoke.{name}"
+    for name in ("tied_weights", "initial_loss", "attention", "padding_leaks", "future_leaks", "checkpointing")
 }
 
 

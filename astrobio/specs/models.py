@@ -50,6 +50,7 @@ _FAMILIES: dict[str, dict[str, object]] = {
     # In training it draws its latent vectors. Its pairs are listed with the given edges first, so that a prediction
     # which knows no more than their places is right about every network.
     "metabolic_graph_vae": {"random_in_training": True, "padding": [_NODES, _EDGES], "targets_differ": False},
+    "sequence_decoder": {"causal": {"content": ["tokens"]}},
     "habitability_fusion": {"padding": [_NODES, _EDGES]},
 }
 

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 KEYS = (
     "random_in_training",
     "padding",
+    "causal",
     "tiny",
     "checkpointing",
     "dtypes",
@@ -18,6 +19,7 @@ _CALLABLE = ("tiny", "checkpointing")
 _FLAGS = ("random_in_training", "dynamic_batch", "targets_differ")
 DTYPES = ("float64", "bfloat16", "float16", "autocast bfloat16", "autocast float16")
 _PADDING = {"mask", "content", "axis", "keeps"}
+_CAUSAL = {"content", "axis"}
 
 
 def behaviour_problem(spec: Mapping[str, object]) -> str | None:
@@ -37,7 +39,7 @@ def behaviour_problem(spec: Mapping[str, object]) -> str | None:
     for padding in _listed(spec.get("padding")):
         if problem := _padding_problem(padding):
             return problem
-    return None
+    return None if spec.get("causal") is None else _causal_problem(spec["causal"])
 
 
 def behaviour_described(spec: Mapping[str, object]) -> dict[str, object]:
@@ -45,6 +47,7 @@ def behaviour_described(spec: Mapping[str, object]) -> dict[str, object]:
     return {
         "random_in_training": spec.get("random_in_training"),
         "padding": [_padding_described(each) for each in _listed(spec.get("padding"))] if "padding" in spec else None,
+        "causal": None if spec.get("causal") is None else _causal_described(spec["causal"]),
         "dtypes": _listed(spec["dtypes"]) if "dtypes" in spec else None,
         "compiles": spec.get("compiles"),
         "exports": spec.get("exports"),
@@ -57,10 +60,37 @@ def _listed(padding: object) -> list[object]:
     return [] if padding is None else list(padding) if isinstance(padding, list | tuple) else [padding]
 
 
+def _unknown_key(given: object, key: str, known: set[str]) -> str | None:
+    if isinstance(given, Mapping) and (unknown := [each for each in given if each not in known]):
+        near = difflib.get_close_matches(str(unknown[0]), known, n=1)
+        return f"in {key!r}, unknown key {unknown[0]!r}" + (f" (did you mean {near[0]!r}?)" if near else "")
+    return None
+
+
+def _is_axis(axis: object) -> bool:
+    return isinstance(axis, int) and not isinstance(axis, bool)
+
+
+def _causal_problem(causal: object) -> str | None:
+    if problem := _unknown_key(causal, "causal", _CAUSAL):
+        return problem
+    if not isinstance(causal, Mapping) or "content" not in causal:
+        return "'causal' must be a dict of 'content', perhaps 'axis'"
+    content = causal["content"]
+    if not isinstance(content, list | tuple) or not content or not all(isinstance(each, str) for each in content):
+        return "in 'causal', 'content' must be a list of names of forward's arguments"
+    axis = causal.get("axis", 1)
+    return None if _is_axis(axis) and axis > 0 else "in 'causal', 'axis' must be a whole number above 0"
+
+
+def _causal_described(causal: object) -> dict[str, object]:
+    assert isinstance(causal, Mapping)
+    return {"content": list(causal["content"]), "axis": causal.get("axis", 1)}
+
+
 def _padding_problem(padding: object) -> str | None:
-    if isinstance(padding, Mapping) and (unknown := [key for key in padding if key not in _PADDING]):
-        near = difflib.get_close_matches(str(unknown[0]), _PADDING, n=1)
-        return f"in 'padding', unknown key {unknown[0]!r}" + (f" (did you mean {near[0]!r}?)" if near else "")
+    if problem := _unknown_key(padding, "padding", _PADDING):
+        return problem
     if not isinstance(padding, Mapping) or not {"mask", "content"} <= padding.keys():
         return "'padding' must be a dict of 'mask' and 'content', perhaps 'axis' and 'keeps', or a list of such"
     content = padding["content"]
@@ -68,8 +98,7 @@ def _padding_problem(padding: object) -> str | None:
         return "in 'padding', 'mask' must name an argument of forward, and 'content' be a list of such names"
     if not all(isinstance(each, str) for each in content):
         return "in 'padding', 'content' must be a list of names of forward's arguments"
-    axis = padding.get("axis", 1)
-    if isinstance(axis, bool) or not isinstance(axis, int) or not isinstance(padding.get("keeps", True), bool):
+    if not _is_axis(padding.get("axis", 1)) or not isinstance(padding.get("keeps", True), bool):
         return "in 'padding', 'axis' must be a whole number, and 'keeps' True or False"
     return None
 

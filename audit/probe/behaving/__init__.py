@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 
-from . import compiled, contents, directions, gradients, modes, outputs_alike, overfitting, padding, precision
+from . import compiled, contents, directions, future, gradients, modes, outputs_alike, overfitting, padding, precision
 
 PROCEDURES: dict[str, Callable[..., dict[str, object]]] = {
     "model_forms": outputs_alike.forms,
@@ -10,6 +10,7 @@ PROCEDURES: dict[str, Callable[..., dict[str, object]]] = {
     "model_layouts": outputs_alike.layouts,
     "model_untouched": outputs_alike.untouched,
     "model_padding": padding.padding,
+    "model_future": future.future,
     "model_modes": modes.modes,
     "model_of_inputs": gradients.of_inputs,
     "model_with_frozen": gradients.with_frozen,

@@ -21,11 +21,13 @@ from ...slow_cases import slow, slow_unless
 pytestmark = pytest.mark.timeout(900)  # the first test waits for a run over all models
 
 OURS = (
-    "output_forms", "train_eval", "batch_rows", "padding_leaks", "noncontiguous", "inputs_untouched",
+    "output_forms", "train_eval", "batch_rows", "padding_leaks", "future_leaks", "noncontiguous", "inputs_untouched",
     "input_gradients", "frozen", "gradcheck", "checkpointing", "accumulation", "low_precision", "overfits",
     "attention", "compile", "export",
 )  # fmt: skip
 
+# Outputs for every position, of a model that declares that it reads in one direction.
+IN_TURN = "'causal': {'content': ['x']}, 'inputs': unmasked, 'loss': loss_in_turn"
 ELSE = "return self.head(self.mixed(x, attention_mask))"
 # name: (more in __init__, forward, more of the entry, the checks that fail)
 WRONG: dict[str, tuple[str, str, str, str]] = {
@@ -48,6 +50,7 @@ WRONG: dict[str, tuple[str, str, str, str]] = {
     ),
     "mask_not_passed_on": ("", "return self.head(self.mixed(x, torch.ones_like(attention_mask)))", "", "padding_leaks"),
     "half_hidden": ("", "return self.head(self.mixed(x, attention_mask * 0.9 + 0.1))", "", "padding_leaks"),
+    "sees_the_next": ("", "return self.head(self.summed(x, ahead=1))", IN_TURN, "future_leaks"),
     "views_its_input": (
         "", "return self.head(self.mixed(x.view(len(x), -1).view(x.shape), attention_mask))", "", "noncontiguous",
     ),
@@ -102,6 +105,16 @@ UNJUDGED: dict[str, tuple[str, str, str, str, str]] = {
     "hides_nothing_known": (
         "", "return self.head(torch.tanh(self.layer(x)).mean(1))", "'inputs': unmasked",
         "padding_leaks", "not_applicable",
+    ),
+    "reads_the_first_alone": (
+        "", "return self.head(self.summed(x[:, :1].expand_as(x), ahead=0))", IN_TURN, "future_leaks", "error",
+    ),
+    "one_output_for_all_positions": (
+        "", ELSE, "'causal': {'content': ['x']}", "future_leaks", "error",
+    ),
+    "rounded_by_the_future": (
+        "", "y = self.summed(x, ahead=0); return self.head(y + 1e-7 * y.mean(1, keepdim=True))", IN_TURN,
+        "future_leaks", "error",
     ),
     "padding_that_is_not_read": (
         "", ELSE, "'padding': {'mask': 'attention_mask', 'content': ['unused']}, 'inputs': with_unused",
@@ -159,6 +172,7 @@ RIGHT: dict[str, tuple[str, str, str, str]] = {
     "learns_statistics": (
         "self.norm = nn.BatchNorm1d(8)", "return self.head(self.norm(self.mixed(x, attention_mask)))", "", "train_eval",
     ),
+    "reads_in_turn": ("", "return self.head(self.summed(x, ahead=0))", IN_TURN, "future_leaks"),
     "hides_with_true": (
         "", "return self.head(self.mixed(x, attention_mask == 0))", "'padding': HIDING, 'inputs': hiding",
         "padding_leaks",
@@ -208,6 +222,10 @@ class Base(nn.Module):
         y = torch.tanh(self.layer(x))
         kept = mask.to(y.dtype)[..., None]
         return (y * kept).sum(1) / kept.sum(1)
+
+    def summed(self, x, ahead):
+        seen = torch.ones(x.shape[1], x.shape[1], dtype=x.dtype, device=x.device).tril(ahead)
+        return torch.tanh(self.layer(torch.einsum("ij,bjd->bid", seen, x)))
 """
 CLASS = """
 class {name}(Base):
@@ -266,6 +284,9 @@ HIDING = {"mask": "attention_mask", "content": ["x"], "keeps": False}
 
 def loss(output, inputs):
     return (output - inputs["x"].to(output.dtype).flatten(1).sin()[:, :2]).square().mean()
+
+def loss_in_turn(output, inputs):
+    return loss(output.mean(1), inputs)
 
 def in_place_loss(output, inputs):
     value = loss(output, inputs)
@@ -347,6 +368,7 @@ def test_the_right_model_passes_all_that_concerns_it(of: Callable[[str], dict[st
     outcomes = {check: result.outcome.value for check, result in of("right").items() if check in OURS}
     assert outcomes.pop("checkpointing") == "not_applicable"
     assert outcomes.pop("attention") == "not_applicable"
+    assert outcomes.pop("future_leaks") == "not_applicable"
     assert set(outcomes.values()) == {"passed"}
 
 

@@ -1,0 +1,60 @@
+"""Runs a model on batches that differ behind a position alone."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+
+from ..parts import built, inputs_of
+from .batches import copied
+from .outputs_alike import run
+
+
+def future(specs: str, name: str, seed: int, batch_size: int, causal: Mapping[str, Any]) -> dict[str, object]:
+    """Run a batch, and with other content from a position on.
+
+    Args:
+        specs: the target's specs.
+        name: of the model.
+        seed: of weights and inputs.
+        batch_size: samples.
+        causal: names the `content`, arguments of forward, and the `axis` of positions in it.
+
+    Returns:
+        `length`, the number of positions; `whole`, the output; and for each position in `cuts` the output with values
+        of other positions in the place of what stands there and behind it, as `later.<position>`.
+
+    Raises:
+        TypeError: the content is no tensor, or its tensors differ in their number of positions.
+    """
+    model = built(specs, name, seed).eval()
+    inputs = copied(inputs_of(specs, name, seed, batch_size))
+    axis = int(causal["axis"])
+    lengths = {_length(inputs.get(each), str(each), axis) for each in causal["content"]}
+    if len(lengths) != 1:
+        raise TypeError(f"the contents have {', '.join(map(str, sorted(lengths)))} positions, which should be the same")
+    (length,) = lengths
+    cuts = sorted({1, length // 2, length - 1} - {0, length})
+    reply: dict[str, object] = {"length": length, "cuts": list[object](cuts), "whole": run(model, inputs)}
+    for cut in cuts:
+        later = dict(inputs)
+        generator = torch.Generator().manual_seed(seed)
+        for each in causal["content"]:
+            later[each] = _changed_from(inputs[each], cut, axis, generator)
+        reply[f"later.{cut}"] = run(model, later)
+    return reply
+
+
+def _length(content: object, name: str, axis: int) -> int:
+    if not isinstance(content, torch.Tensor) or content.dim() <= axis:
+        form = f"{content.dim()} axes" if isinstance(content, torch.Tensor) else type(content).__name__
+        raise TypeError(f"{name} must be a tensor with positions on axis {axis}, not {form}")
+    return content.shape[axis]
+
+
+def _changed_from(content: Any, cut: int, axis: int, generator: torch.Generator) -> torch.Tensor:
+    """Return the content with that of positions drawn at random from `cut` on."""
+    positions: torch.Tensor = content.movedim(axis, 1)  # (B, L, ...)
+    pool = positions.flatten(0, 1)
+    drawn = pool[torch.randint(len(pool), positions.shape[:2], generator=generator)]
+    return torch.cat((positions[:, :cut], drawn[:, cut:]), dim=1).movedim(1, axis)
