@@ -20,3 +20,21 @@ MASKED = {"mask": "mask", "content": ["x"], "axis": 1}
 def test_a_wrong_key_of_padding_is_named_with_the_nearest(padding: object, said: str | None) -> None:
     problem = model_problem({"padding": padding})
     assert problem is None if said is None else str(problem).startswith(said)
+
+
+@pytest.mark.parametrize(
+    ("causal", "said"),
+    [
+        ({"content": ["x"]}, None),
+        ({"content": ("x", "y"), "axis": 2}, None),
+        (None, None),
+        (True, "'causal' must be a dict of 'content', perhaps 'axis'"),
+        ({"contents": ["x"]}, "in 'causal', unknown key 'contents' (did you mean 'content'?)"),
+        ({"content": "x"}, "in 'causal', 'content' must be a list of names of forward's arguments"),
+        ({"content": []}, "in 'causal', 'content' must be a list of names of forward's arguments"),
+        ({"content": ["x"], "axis": 0}, "in 'causal', 'axis' must be a whole number above 0"),
+        ({"content": ["x"], "axis": True}, "in 'causal', 'axis' must be a whole number above 0"),
+    ],
+)
+def test_a_wrong_causal_is_told(causal: object, said: str | None) -> None:
+    assert model_problem({"causal": causal}) == said
