@@ -56,6 +56,7 @@ class SpecEntry(Frozen):
     random_in_training: bool | None = None
     padding: list[Padding] | None = None
     causal: Causal | None = None
+    residual: dict[str, list[str]] | None = None  # last layers of the branches of each block, by its name
     dtypes: list[str] | None = None  # that it runs in beside float32
     compiles: bool | str | None = None  # a text names another entry of the same class that stands for it
     exports: bool | str | None = None

@@ -61,7 +61,15 @@ NO_BUILD = after("smoke.build") | BESIDE
 NO_DATA = {"smoke.extensions", "smoke.data_declared"}
 PLAIN = NO_DATA | {
     f"smoke.{name}"
-    for name in ("tied_weights", "initial_loss", "attention", "padding_leaks", "future_leaks", "checkpointing")
+    for name in (
+        "tied_weights",
+        "initial_loss",
+        "attention",
+        "padding_leaks",
+        "future_leaks",
+        "residual",
+        "checkpointing",
+    )
 }
 
 

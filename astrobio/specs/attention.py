@@ -327,7 +327,9 @@ ATTENTION: dict[str, dict[str, object]] = {
     "grouped_query_with_sinks_sdpa": _layer_spec(
         GroupedQueryAttention, _grouped(is_causal=True, sinks=True, backend="sdpa"), decode=_decode_in_place
     ),
-    "grouped_query_windowed": _layer_spec(GroupedQueryAttention, _grouped(is_causal=True, window=_WINDOW)),
+    "grouped_query_windowed": _layer_spec(
+        GroupedQueryAttention, _grouped(is_causal=True, window=_WINDOW), decode=_decode
+    ),
     "sliding_window_causal_rotary": _layer_spec(
         SlidingWindowAttention, _grouped(is_causal=True, rotary_base=100.0, window=_WINDOW), decode=_decode
     ),

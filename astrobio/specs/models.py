@@ -46,12 +46,30 @@ _EVERY_MODEL: dict[str, object] = {
 _OF_SMALL: dict[str, object] = {"compiles": True, "exports": True}
 _NODES = {"mask": "node_mask", "content": ["compositions"]}
 _EDGES = {"mask": "edge_mask", "content": ["edges"]}
+_TRANSFORMER = {"blocks.*": ["attention.out_proj", "feed_forward.2"]}
+_DECODER: dict[str, object] = {
+    "causal": {"content": ["tokens"]}, "residual": {"blocks.*": ["attention.out_proj", "down"]}
+}  # fmt: skip
 _FAMILIES: dict[str, dict[str, object]] = {
     # In training it draws its latent vectors. Its pairs are listed with the given edges first, so that a prediction
     # which knows no more than their places is right about every network.
-    "metabolic_graph_vae": {"random_in_training": True, "padding": [_NODES, _EDGES], "targets_differ": False},
-    "sequence_decoder": {"causal": {"content": ["tokens"]}},
-    "habitability_fusion": {"padding": [_NODES, _EDGES]},
+    "metabolic_graph_vae": {
+        "random_in_training": True,
+        "padding": [_NODES, _EDGES],
+        "residual": {"rounds.*": ["update.2"]},
+        "targets_differ": False,
+    },
+    "climate_surrogate": {"residual": _TRANSFORMER},
+    "spectral_autoencoder": {"residual": _TRANSFORMER},
+    "sequence_decoder": _DECODER,
+    "sequence_decoder_hybrid": _DECODER,
+    "habitability_fusion": {
+        "padding": [_NODES, _EDGES],
+        "residual": {
+            "network": ["update.2"],
+            "blocks.*": ["cross_attention.out_proj", "self_attention.out_proj", "feed_forward.2"],
+        },
+    },
 }
 
 MODELS: dict[str, dict[str, object]] = {name: _model_spec(name) for name in list_models()}

@@ -7,6 +7,7 @@ KEYS = (
     "random_in_training",
     "padding",
     "causal",
+    "residual",
     "tiny",
     "checkpointing",
     "dtypes",
@@ -39,7 +40,10 @@ def behaviour_problem(spec: Mapping[str, object]) -> str | None:
     for padding in _listed(spec.get("padding")):
         if problem := _padding_problem(padding):
             return problem
-    return None if spec.get("causal") is None else _causal_problem(spec["causal"])
+    for key, problem_of in (("causal", _causal_problem), ("residual", _residual_problem)):
+        if spec.get(key) is not None and (problem := problem_of(spec[key])):
+            return problem
+    return None
 
 
 def behaviour_described(spec: Mapping[str, object]) -> dict[str, object]:
@@ -48,6 +52,7 @@ def behaviour_described(spec: Mapping[str, object]) -> dict[str, object]:
         "random_in_training": spec.get("random_in_training"),
         "padding": [_padding_described(each) for each in _listed(spec.get("padding"))] if "padding" in spec else None,
         "causal": None if spec.get("causal") is None else _causal_described(spec["causal"]),
+        "residual": None if spec.get("residual") is None else _residual_described(spec["residual"]),
         "dtypes": _listed(spec["dtypes"]) if "dtypes" in spec else None,
         "compiles": spec.get("compiles"),
         "exports": spec.get("exports"),
@@ -81,6 +86,20 @@ def _causal_problem(causal: object) -> str | None:
         return "in 'causal', 'content' must be a list of names of forward's arguments"
     axis = causal.get("axis", 1)
     return None if _is_axis(axis) and axis > 0 else "in 'causal', 'axis' must be a whole number above 0"
+
+
+def _residual_problem(residual: object) -> str | None:
+    if not isinstance(residual, Mapping) or not residual or not all(isinstance(each, str) for each in residual):
+        return "'residual' must be a dict of names of blocks, each with a list of the last layers of its branches"
+    for block, layers in residual.items():
+        if not isinstance(layers, list | tuple) or not layers or not all(isinstance(each, str) for each in layers):
+            return f"in 'residual', {block!r} must have a list of names, of the last layer of each branch"
+    return None
+
+
+def _residual_described(residual: object) -> dict[str, list[str]]:
+    assert isinstance(residual, Mapping)
+    return {str(block): list(layers) for block, layers in residual.items()}
 
 
 def _causal_described(causal: object) -> dict[str, object]:

@@ -97,7 +97,7 @@ def test_a_module_has_the_projections_that_its_contract_declares(name: str) -> N
 @pytest.mark.parametrize("name", MODULES)
 def test_the_key_mask_of_a_module_hides_what_it_masks(name: str) -> None:
     spec = ATTENTION[name]
-    module: nn.Module = spec["build"]().double()
+    module: nn.Module = spec["build"]().double().eval()
     x = hidden_states(spec["contract"], 6)
     key_mask = torch.tensor([True, False, True, True, True, True]).expand(2, -1)
     masked = spec["forward"](module, x, key_mask)

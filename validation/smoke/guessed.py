@@ -35,6 +35,7 @@ UNDECLARED: Mapping[str, str] = {
     "smoke.overfits": _LOSS,
     "smoke.initial_loss": "the loss of a model that knows nothing: MODELS[...]['loss'] and ['initial_loss']",
     "smoke.future_leaks": "that it reads in one direction: MODELS[...]['causal']",
+    "smoke.residual": "which blocks add to what they are given: MODELS[...]['residual']",
     "smoke.padding_leaks": "which inputs a mask hides: MODELS[...]['padding']",
 }
 # What a wrong guess would fail as a wrong model does, and which declaration would tell them apart.

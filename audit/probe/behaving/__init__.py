@@ -2,7 +2,19 @@
 
 from collections.abc import Callable
 
-from . import compiled, contents, directions, future, gradients, modes, outputs_alike, overfitting, padding, precision
+from . import (
+    compiled,
+    contents,
+    directions,
+    future,
+    gradients,
+    modes,
+    outputs_alike,
+    overfitting,
+    padding,
+    precision,
+    residual,
+)
 
 PROCEDURES: dict[str, Callable[..., dict[str, object]]] = {
     "model_forms": outputs_alike.forms,
@@ -11,6 +23,7 @@ PROCEDURES: dict[str, Callable[..., dict[str, object]]] = {
     "model_untouched": outputs_alike.untouched,
     "model_padding": padding.padding,
     "model_future": future.future,
+    "model_residual": residual.residual,
     "model_modes": modes.modes,
     "model_of_inputs": gradients.of_inputs,
     "model_with_frozen": gradients.with_frozen,

@@ -38,3 +38,20 @@ def test_a_wrong_key_of_padding_is_named_with_the_nearest(padding: object, said:
 )
 def test_a_wrong_causal_is_told(causal: object, said: str | None) -> None:
     assert model_problem({"causal": causal}) == said
+
+
+@pytest.mark.parametrize(
+    ("residual", "said"),
+    [
+        ({"blocks.*": ["down"]}, None),
+        (None, None),
+        (
+            ["blocks.*"],
+            "'residual' must be a dict of names of blocks, each with a list of the last layers of its branches",
+        ),
+        ({}, "'residual' must be a dict of names of blocks, each with a list of the last layers of its branches"),
+        ({"blocks.*": "down"}, "in 'residual', 'blocks.*' must have a list of names, of the last layer of each branch"),
+    ],
+)
+def test_a_wrong_residual_is_told(residual: object, said: str | None) -> None:
+    assert model_problem({"residual": residual}) == said

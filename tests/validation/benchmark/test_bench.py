@@ -218,7 +218,7 @@ def test_one_that_is_slow_in_bursts_is_timed_with_every_sample_and_a_note(
     found = bench(bench_package({"bursts": BURSTS}), "--backend", "bursts", "--seconds", "0.6", "--rounds", "3")
     timing = found.row("bursts").timing
     samples = [sample for each in timing.rounds_ns for sample in each]
-    assert max(samples) > 4_000_000 > 2_000_000 > min(samples)
+    assert max(samples) - min(samples) > 2_000_000
     assert timing.n == len(samples)
     assert relative_error(timing.rounds_ns) > 0.005
     assert not timing.stop_rule_met

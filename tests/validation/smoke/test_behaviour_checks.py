@@ -21,13 +21,14 @@ from ...slow_cases import slow, slow_unless
 pytestmark = pytest.mark.timeout(900)  # the first test waits for a run over all models
 
 OURS = (
-    "output_forms", "train_eval", "batch_rows", "padding_leaks", "future_leaks", "noncontiguous", "inputs_untouched",
-    "input_gradients", "frozen", "gradcheck", "checkpointing", "accumulation", "low_precision", "overfits",
-    "attention", "compile", "export",
+    "output_forms", "train_eval", "batch_rows", "padding_leaks", "future_leaks", "residual", "noncontiguous",
+    "inputs_untouched", "input_gradients", "frozen", "gradcheck", "checkpointing", "accumulation", "low_precision",
+    "overfits", "attention", "compile", "export",
 )  # fmt: skip
 
 # Outputs for every position, of a model that declares that it reads in one direction.
 IN_TURN = "'causal': {'content': ['x']}, 'inputs': unmasked, 'loss': loss_in_turn"
+BLOCKS = "'residual': {'block': ['up']}"
 ELSE = "return self.head(self.mixed(x, attention_mask))"
 # name: (more in __init__, forward, more of the entry, the checks that fail)
 WRONG: dict[str, tuple[str, str, str, str]] = {
@@ -50,6 +51,10 @@ WRONG: dict[str, tuple[str, str, str, str]] = {
     ),
     "mask_not_passed_on": ("", "return self.head(self.mixed(x, torch.ones_like(attention_mask)))", "", "padding_leaks"),
     "half_hidden": ("", "return self.head(self.mixed(x, attention_mask * 0.9 + 0.1))", "", "padding_leaks"),
+    "forgets_what_it_was_given": (
+        "self.block = Block(adds=False)", "return self.head(self.block(self.mixed(x, attention_mask)))", BLOCKS,
+        "residual",
+    ),
     "sees_the_next": ("", "return self.head(self.summed(x, ahead=1))", IN_TURN, "future_leaks"),
     "views_its_input": (
         "", "return self.head(self.mixed(x.view(len(x), -1).view(x.shape), attention_mask))", "", "noncontiguous",
@@ -106,6 +111,11 @@ UNJUDGED: dict[str, tuple[str, str, str, str, str]] = {
         "", "return self.head(torch.tanh(self.layer(x)).mean(1))", "'inputs': unmasked",
         "padding_leaks", "not_applicable",
     ),
+    "branch_that_is_silent_already": (
+        "self.block = Block(silent=True)", "return self.head(self.block(self.mixed(x, attention_mask)))",
+        BLOCKS, "residual", "error",
+    ),
+    "block_of_another_name": ("self.block = Block()", ELSE, BLOCKS, "residual", "error"),
     "reads_the_first_alone": (
         "", "return self.head(self.summed(x[:, :1].expand_as(x), ahead=0))", IN_TURN, "future_leaks", "error",
     ),
@@ -172,6 +182,9 @@ RIGHT: dict[str, tuple[str, str, str, str]] = {
     "learns_statistics": (
         "self.norm = nn.BatchNorm1d(8)", "return self.head(self.norm(self.mixed(x, attention_mask)))", "", "train_eval",
     ),
+    "adds_to_what_it_was_given": (
+        "self.block = Block()", "return self.head(self.block(self.mixed(x, attention_mask)))", BLOCKS, "residual",
+    ),
     "reads_in_turn": ("", "return self.head(self.summed(x, ahead=0))", IN_TURN, "future_leaks"),
     "hides_with_true": (
         "", "return self.head(self.mixed(x, attention_mask == 0))", "'padding': HIDING, 'inputs': hiding",
@@ -212,6 +225,16 @@ def recomputed(function, x, mask, on):
 def refuse_to_compile():
     if torch.compiler.is_dynamo_compiling():
         raise NotImplementedError("not for compilers")
+
+class Block(nn.Module):
+    def __init__(self, adds=True, silent=False):
+        super().__init__()
+        self.adds, self.norm, self.up = adds, nn.LayerNorm(8), nn.Linear(8, 8)
+        if silent:
+            nn.init.zeros_(self.up.weight), nn.init.zeros_(self.up.bias)
+    def forward(self, y):
+        branch = self.up(torch.tanh(self.norm(y)))
+        return y + branch if self.adds else branch
 
 class Base(nn.Module):
     def __init__(self):
@@ -369,6 +392,7 @@ def test_the_right_model_passes_all_that_concerns_it(of: Callable[[str], dict[st
     assert outcomes.pop("checkpointing") == "not_applicable"
     assert outcomes.pop("attention") == "not_applicable"
     assert outcomes.pop("future_leaks") == "not_applicable"
+    assert outcomes.pop("residual") == "not_applicable"
     assert set(outcomes.values()) == {"passed"}
 
 

@@ -35,7 +35,7 @@ def test_every_kind_is_judged_here(report: Report) -> None:
 
 # What a check does not concern: these promise no loss, have no attention, take no mask and offer no checkpointing, and
 # all but one tie nothing.
-_OF_NONE = {"initial_loss", "attention", "padding_leaks", "future_leaks", "checkpointing"}
+_OF_NONE = {"initial_loss", "attention", "padding_leaks", "future_leaks", "residual", "checkpointing"}
 _OF_SOME = {
     "Bfloat16": {"gradcheck", "input_gradients"},  # makes bfloat16 of everything, and has no float64
     "Dataclass": {"export"},  # torch.export does not know what it returns
