@@ -20,7 +20,7 @@ audit: $(READY)
 	  echo "exit code $$code (0 ready, 1 not ready, 3 incomplete)"; exit $$code
 
 publish: $(READY)
-	@$(BIN)/astrobio-audit readiness --quiet || test $$? -ne 2
+	@$(BIN)/astrobio-audit readiness --profile cpu --quiet || test $$? -ne 2
 	@$(BIN)/astrobio-audit report publish --from reports/latest --to reports
 
 test: $(READY)

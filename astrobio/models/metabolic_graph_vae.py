@@ -248,7 +248,8 @@ class MetabolicGraphVAE(nn.Module):
         kept = node_mask[..., None]
         # Bounded, so that no step of training can make the exponential of it overflow.
         log_variance = 8.0 * torch.tanh(self.to_log_variance(states) / 8.0)
-        return self.to_mean(states).masked_fill(~kept, 0.0), log_variance.masked_fill(~kept, 0.0)
+        mean = self.to_mean(states).masked_fill(~kept, 0.0)  # no mutant: nothing looks at padding, but for its readers
+        return mean, log_variance.masked_fill(~kept, 0.0)  # no mutant: likewise
 
     def decode(self, latent: Tensor, pairs: Tensor) -> Tensor:
         """Log odds (B, P) that the pairs (B, P, 2) of nodes with latent vectors (B, N, latent_dim) are joined."""
