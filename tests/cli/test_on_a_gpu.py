@@ -104,9 +104,11 @@ def measured(run: Run, folder: Path, *words: str) -> tuple[dict[str, Any], int]:
 
 
 def test_backends_are_compared_and_timed_by_events(run: Run, project: Path) -> None:
-    document, code = measured(run, project, "--no-models")
+    names = ("eager", "sdpa", "sdpa_flash", "sdpa_efficient", "flex_attention", "right")
+    chosen = [word for name in (*names, "late") for word in ("--backend", name)]
+    document, code = measured(run, project, "--no-models", *chosen)
     rows = {(row["backend"]["name"], row["case"]["mode"]): row for row in document["rows"]}
-    for name in ("eager", "sdpa", "sdpa_flash", "sdpa_efficient", "sdpa_math", "flex_attention", "right"):
+    for name in names:
         for mode in ("forward", "backward", "decode"):
             row = rows[name, mode]
             if mode == "decode" and name in ("sdpa_flash", "right"):  # the rule of one query is a mask, or is another
