@@ -121,6 +121,14 @@ class FigureClaim(Claim):
     figure_file: Annotated[
         str | None, Field(min_length=1, description="File of JSON; standard output's last line where left out.")
     ] = None
+    reads: Annotated[
+        tuple[Annotated[str, Field(min_length=1)], ...] | None,
+        Field(
+            strict=False,
+            description="Files beside the code that the figure depends on, as patterns below the target; with it, even "
+            "empty, what was measured counts until one of them changes.",
+        ),
+    ] = None
 
     @model_validator(mode="after")
     def _has_one_source(self) -> Self:

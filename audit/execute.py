@@ -170,6 +170,7 @@ class Execution:
             if self._fail_fast and any(map(_has_failed, known.results)):
                 self._stop_fast()
             return
+        begun = time.time()
         undisturbed = self._undisturbed if group.alone else None
         idle = self._idle[target.device]
         probe = undisturbed or idle.get()
@@ -205,7 +206,7 @@ class Execution:
                     return
             measured, defects = self._conclude(group, measured, run)
             if self._kept and self._kept.takes(group) and probe.read.is_complete:
-                self._kept.keep(group, measured, defects, read=probe.read.paths)
+                self._kept.keep(group, measured, defects, read=probe.read.paths, begun=begun)
         finally:
             if probe is not undisturbed:
                 idle.put(probe)

@@ -19,7 +19,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from audit import __version__, plugins, provenance
 from audit.options import VARIABLES
 from audit.plan import Group, PlannedCheck
-from audit.results import Defect, Outcome, Result
+from audit.results import Defect, Outcome, Result, SubjectKind
 from audit.static.discovery import discover
 from audit.static.environment import site_folders
 from audit.static.store import cache_folder
@@ -115,15 +115,19 @@ class KeptResults:
         defects: Sequence[Defect] = (),
         *,
         read: Iterable[str] = (),
+        begun: float | None = None,
     ) -> None:
         """Keep the results of every planned check of a group and their defects, unless one is an error.
 
-        They hold as long as the files that the target has read stay as they are now.
+        They hold as long as the files that the target has read stay as they are now; where one has changed since
+        `begun`, in seconds since the epoch, nothing tells what was read of it, and nothing is kept.
         """
         if not self._usable or any(result.outcome is Outcome.ERROR for each in results for result in each):
             return
         by_check = {_key(group, planned): tuple(each) for planned, each in zip(group.planned, results, strict=True)}
         files = {path: state_of(path) for path in sorted(read)}
+        if begun is not None and any(_changed_since(path, begun) for path in files):
+            return
         text = _Kept(
             measured_at=provenance.now(),
             measured_commit=self._commit,
@@ -157,7 +161,9 @@ class KeptResults:
         left_out = "" if group.whole is None else "in part"
         outside = sorted({planned.outside for planned in group.planned if planned.outside})
         place = (group.device, group.device_seen) if group.device else ()
-        given = (*areas, left_out, subject.kind, subject.name, subject.path, subject.line, subject.digest, *flags,
+        # A claim is the same wherever its words stand in the text.
+        line = None if subject.kind is SubjectKind.CLAIM else subject.line
+        given = (*areas, left_out, subject.kind, subject.name, subject.path, line, subject.digest, *flags,
                  *outside, *place, *([group.depends_on] if group.depends_on else []))  # fmt: skip
         text = "\0".join((self._base, *map(str, given)))
         return self._folder / f"{hashlib.sha256(text.encode('utf-8', 'surrogateescape')).hexdigest()[:40]}.json"
@@ -206,6 +212,15 @@ def _left(defects: Iterable[Defect], results: Iterable[Sequence[Result]]) -> Ite
         checks = tuple(check for check in defect.checks if (defect.id, check) in named)
         if checks:
             yield defect.model_copy(update={"checks": checks})
+
+
+def _changed_since(path: str, begun: float) -> bool:
+    """Return whether a regular file was written after a moment, as far as its system tells."""
+    try:
+        status = os.stat(path)
+    except (OSError, ValueError):
+        return False
+    return stat.S_ISREG(status.st_mode) and status.st_mtime >= begun
 
 
 def state_of(path: str) -> str:

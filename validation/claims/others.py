@@ -1,25 +1,31 @@
-"""What a command that measures a claim may read beside the target's code."""
+"""What a figure depends on beside the target's code, as its claim declares it."""
 
 import hashlib
 import os
+from collections.abc import Iterator, Sequence
+from pathlib import Path
 
 from audit.kept import state_of
-from audit.target import Target
-from validation.target_files import files_of
-
-_CODE = ".py"  # its digest is a part of every key of what is kept
-_PROSE = (".md", ".rst")
-_REPORTS = "reports/"  # what an audit publishes, the figures of the claims among it
 
 
-def digest_of_others(target: Target) -> str | None:
-    """Return a digest of the target's files but code, prose and published reports; None where they cannot be listed."""
+def digest_of_reads(root: Path, patterns: Sequence[str]) -> str:
+    """Return a digest of the patterns and of the names and contents of the files that they match, links followed."""
     total = hashlib.sha256()
-    try:
-        names = files_of(target)
-    except OSError:
-        return None
-    for name in names:
-        if not name.endswith((_CODE, *_PROSE)) and not name.startswith(_REPORTS):
-            total.update(os.fsencode(name) + b"\0" + state_of(str(target.root / name)).encode())
+    for pattern in patterns:
+        total.update(os.fsencode(pattern) + b"\0")
+        for path in sorted(_matching(root, pattern)):
+            total.update(os.fsencode(path) + b"\0" + state_of(str(path)).encode() + b"\0")
     return total.hexdigest()
+
+
+def _matching(root: Path, pattern: str) -> Iterator[Path]:
+    """Yield the files that a pattern names; of a folder all that lie below it."""
+    given = Path(pattern)
+    start, relative = (
+        (Path(given.anchor), str(given.relative_to(given.anchor))) if given.is_absolute() else (root, pattern)
+    )
+    for found in start.glob(relative):
+        if not found.is_dir():
+            yield found
+        for folder, _, names in os.walk(found, followlinks=True):
+            yield from (Path(folder, name) for name in names)

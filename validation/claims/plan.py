@@ -16,7 +16,7 @@ from audit.session import Collected
 from audit.subjects import package_subject
 from audit.target import Target
 from validation.claims.hardware import Missing, device_for
-from validation.claims.others import digest_of_others
+from validation.claims.others import digest_of_reads
 from validation.claims.published import Unpublished, place_of
 
 HOW_TO_DECLARE = "no claims are declared: write each as [[tool.astrobio-audit.claims]] in pyproject.toml"
@@ -55,17 +55,15 @@ def plan_released_claims(collected: Collected, *, slow: bool) -> Plan:
 def _planned(claims: Sequence[AnyClaim], collected: Collected, *, slow: bool) -> Plan:
     if collected.probe is None:
         collected.probe = open_probe(collected.target)  # so that the report names what was measured on
-    commands = any(isinstance(claim, FigureClaim) and claim.command for claim in claims)
-    others = digest_of_others(collected.target) if commands else ""
-    return tuple(_group(claim, collected, others, slow=slow) for claim in claims)
+    return tuple(_group(claim, collected, slow=slow) for claim in claims)
 
 
-def _group(claim: AnyClaim, collected: Collected, others: str | None, *, slow: bool) -> Group:
-    group = _measured(claim, collected, others, slow=slow)
-    return replace(group, whole=_measured(claim, collected, others, slow=True)) if claim.slow and not slow else group
+def _group(claim: AnyClaim, collected: Collected, *, slow: bool) -> Group:
+    group = _measured(claim, collected, slow=slow)
+    return replace(group, whole=_measured(claim, collected, slow=True)) if claim.slow and not slow else group
 
 
-def _measured(claim: AnyClaim, collected: Collected, others: str | None, *, slow: bool) -> Group:
+def _measured(claim: AnyClaim, collected: Collected, *, slow: bool) -> Group:
     # Loaded here: what measures needs torch, which the command line's help does not.
     from validation.claims.kinds import check_of
 
@@ -80,14 +78,14 @@ def _measured(claim: AnyClaim, collected: Collected, others: str | None, *, slow
         check=check_of(claim), subject=subject, judge=judge, gpus=claim.needs.least_gpus, flags=flags
     )
     # Speeds and memory are quickly measured, and are those of a machine at a time. What a command reads nobody sees.
-    is_figure = isinstance(claim, FigureClaim) and claim.needs.device == "cpu"
+    reads = claim.reads if isinstance(claim, FigureClaim) and claim.needs.device == "cpu" else None
     return Group(
         subject=subject,
         planned=(planned,),
         # A share of samples is the same however long it takes; any other figure may be one of speed.
         alone=not isinstance(claim, Accuracy),
-        is_kept=is_figure and others is not None and (slow or not claim.slow),
-        depends_on=others or "",
+        is_kept=reads is not None and (slow or not claim.slow),
+        depends_on="" if reads is None else digest_of_reads(collected.target.root, reads),
     )
 
 

@@ -142,7 +142,6 @@ def _models(
             subject=model.subject,
             planned=every if model.entry.device is None else _where_it_runs(model, every),
             ahead=AHEAD,
-            is_kept=model.entry.device is None,  # nothing tells a later run when a GPU is there
         )
 
 
@@ -221,7 +220,7 @@ def _on_meta(models: "Sequence[RegisteredModel]", package: Subject) -> Group:
         PlannedCheck(check=meta_build.CHECK, subject=model.subject, judge=functools.partial(meta_build.judge, model))
         for model in models
     )
-    return Group(subject=package, planned=tuple(planned), ahead=AHEAD, is_kept=True)
+    return Group(subject=package, planned=tuple(planned), ahead=AHEAD)
 
 
 def _started_by(item: InventoryItem) -> tuple[str, ...]:

@@ -22,7 +22,7 @@ def run_smoke(options: SmokeOptions) -> None:
     if options.gateway:
         deliver_from_elsewhere(options, command="smoke")
     if not options.names:
-        run_area(options, command="smoke", planners=lambda: [plan_with_or_without_specs], keeps_results=True)
+        run_area(options, command="smoke", planners=lambda: [plan_with_or_without_specs])
         return
     run_named(options, options.names, command="smoke", planner_of=_plan_named)
 

@@ -31,10 +31,11 @@ CLAIMS = """
 id = "long"
 kind = "accuracy"
 statement = "nearly all right"
-published = { file = "README.md", text = "nearly all right" }
+published = { file = "README.md", text = "gets nearly all right" }
 command = ["{python}", "-m", "zoo.measured"]
 figure = "accuracy"
 samples = "samples"
+reads = ["held_*.json"]
 at_least = 0.9
 slow = true
 """
@@ -56,10 +57,20 @@ statement = "nearly all right"
 published = { file = "README.md", text = "nearly all right" }
 measure = "zoo.measured:inputs"
 at_least = 2.0
+reads = []
 needs = { device = "gpu" }
 
 [[tool.astrobio-audit.claims]]
 id = "short"
+kind = "metric"
+statement = "nearly all right"
+published = { file = "README.md", text = "nearly all right" }
+measure = "zoo.measured:inputs"
+reads = []
+at_least = 2.0
+
+[[tool.astrobio-audit.claims]]
+id = "undeclared"
 kind = "metric"
 statement = "nearly all right"
 published = { file = "README.md", text = "nearly all right" }
@@ -137,14 +148,28 @@ def test_what_it_depends_on_has_it_measured_anew(project: Path, change: Callable
     assert runs(project) == 2
 
 
-def test_prose_and_published_reports_change_nothing(project: Path) -> None:
+def test_what_it_does_not_read_changes_nothing(project: Path) -> None:
     measured(project, slow=True)
     with (project / "README.md").open("a") as file:
         file.write("\nMore words.\n")
-    (project / "reports").mkdir()
-    (project / "reports" / "readiness.json").write_text("{}")
+    (project / "README.md").write_text("A first line.\n" + (project / "README.md").read_text())
+    (project / "notes.json").write_text("{}")
     assert released(project).outcome is Outcome.PASSED
     assert runs(project) == 1
+
+
+@pytest.mark.parametrize("place", ["ignored/figures.json", "linked/figures.json", "notes.md"])
+def test_what_it_reads_counts_wherever_it_lies(project: Path, tmp_path: Path, place: str) -> None:
+    (tmp_path / "elsewhere").mkdir()
+    (project / "ignored").mkdir()
+    (project / "linked").symlink_to(tmp_path / "elsewhere")
+    path = project / "pyproject.toml"
+    path.write_text(path.read_text().replace('"held_*.json"', '"ignored", "linked", "*.md"'))
+    (project / place).write_text("{}")
+    measured(project, slow=True)
+    assert released(project).outcome is Outcome.PASSED
+    (project / place).write_text("[]")
+    assert released(project).outcome is Outcome.SKIPPED
 
 
 def test_speeds_and_what_needs_a_gpu_are_measured_each_time(project: Path) -> None:
