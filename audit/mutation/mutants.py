@@ -3,7 +3,9 @@
 import ast
 import difflib
 import hashlib
+import io
 import re
+import tokenize
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -133,14 +135,29 @@ def _mutant(operator: Operator, path: str, before: str, after: str, tree: ast.Mo
     )
     lines = _reached(tree, first, last)
     return Mutant(
-        operator=operator.name, path=path, line=first, lines=lines, text=after, diff=diff, excuse=_excuse(old, lines)
+        operator=operator.name,
+        path=path,
+        line=first,
+        lines=lines,
+        text=after,
+        diff=diff,
+        excuse=_excuse(before, lines, whole=range(first, last + 1)),
     )
 
 
-def _excuse(source: Sequence[str], lines: range) -> str | None:
-    """Return what a comment `# no mutant: reason` says in the lines of the statement."""
-    found = (_EXCUSE.search(source[line - 1]) for line in lines if line <= len(source))
-    return next((" ".join(each[1].split()) for each in found if each), None)
+def _excuse(source: str, lines: range, *, whole: range) -> str | None:
+    """Return what a comment `# no mutant: reason` says in the lines of the statement that is edited.
+
+    An edit of several statements, which `whole` spans, is excused by a comment of its first one alone.
+    """
+    if "no mutant" not in source:
+        return None
+    excuses = {}
+    for token in tokenize.generate_tokens(io.StringIO(source).readline):
+        if token.type == tokenize.COMMENT and (said := _EXCUSE.match(token.string)):
+            excuses[token.start[0]] = " ".join(said[1].split())
+    looked_at = lines if len(whole) == 1 else range(whole.start, whole.start + 1)
+    return next((excuses[line] for line in looked_at if line in excuses), None)
 
 
 def _reached(tree: ast.Module, first: int, last: int) -> range:

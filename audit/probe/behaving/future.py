@@ -9,6 +9,8 @@ from ..parts import built, inputs_of
 from .batches import copied
 from .outputs_alike import run
 
+_MOST_CUTS = 16
+
 
 def future(specs: str, name: str, seed: int, batch_size: int, causal: Mapping[str, Any]) -> dict[str, object]:
     """Run a batch, and with other content from a position on.
@@ -34,7 +36,7 @@ def future(specs: str, name: str, seed: int, batch_size: int, causal: Mapping[st
     if len(lengths) != 1:
         raise TypeError(f"the contents have {', '.join(map(str, sorted(lengths)))} positions, which should be the same")
     (length,) = lengths
-    cuts = sorted({1, length // 2, length - 1} - {0, length})
+    cuts = _cuts(length)
     reply: dict[str, object] = {"length": length, "cuts": list[object](cuts), "whole": run(model, inputs)}
     for cut in cuts:
         later = dict(inputs)
@@ -43,6 +45,14 @@ def future(specs: str, name: str, seed: int, batch_size: int, causal: Mapping[st
             later[each] = _changed_from(inputs[each], cut, axis, generator)
         reply[f"later.{cut}"] = run(model, later)
     return reply
+
+
+def _cuts(length: int) -> list[int]:
+    """Return the positions from which content is changed: all of a short sequence, some of a longer one."""
+    if length <= _MOST_CUTS:
+        return list(range(1, length))
+    between = {1 + (length - 2) * index // (_MOST_CUTS - 1) for index in range(_MOST_CUTS)}
+    return sorted({1, length // 2, length - 1} | between)
 
 
 def _length(content: object, name: str, axis: int) -> int:

@@ -90,3 +90,16 @@ def test_a_comment_of_the_line_says_that_an_edit_is_no_mistake() -> None:
     source = "s = q * scale  # no mutant:  the  layer norm undoes it\nt = q * scale\nu = q * scale  # no mutant:\n"
     found = mutants_of(source, path="a.py", operators=[operator])
     assert [mutant.excuse for mutant in found] == ["the layer norm undoes it", None, None]  # one needs a reason
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        's = q * scale; print("# no mutant: in a text")\n',
+        's = q * scale + f("""\n# no mutant: in a text\n""")\n',
+    ],
+)
+def test_what_only_looks_like_such_a_comment_excuses_nothing(source: str) -> None:
+    found = mutants_of(source, path="a.py", operators=[operators_by_name()["drop_scale"]])
+    assert found
+    assert all(mutant.excuse is None for mutant in found)

@@ -28,7 +28,7 @@ OURS = (
 
 # Outputs for every position, of a model that declares that it reads in one direction.
 IN_TURN = "'causal': {'content': ['x']}, 'inputs': unmasked, 'loss': loss_in_turn"
-BLOCKS = "'residual': {'block': ['up']}"
+BLOCKS = "'residual': {'block': ['mix', 'up']}"
 ELSE = "return self.head(self.mixed(x, attention_mask))"
 # name: (more in __init__, forward, more of the entry, the checks that fail)
 WRONG: dict[str, tuple[str, str, str, str]] = {
@@ -54,6 +54,14 @@ WRONG: dict[str, tuple[str, str, str, str]] = {
     "forgets_what_it_was_given": (
         "self.block = Block(adds=False)", "return self.head(self.block(self.mixed(x, attention_mask)))", BLOCKS,
         "residual",
+    ),
+    "changes_in_place_what_it_adds_to": (
+        "self.block = Block(in_place=True)", "return self.head(self.block(self.mixed(x, attention_mask)))", BLOCKS,
+        "residual",
+    ),
+    "leaves_out_what_came_between": (
+        "self.block = Block(skips=True)", "return self.head(self.block(self.mixed(x, attention_mask)))",
+        BLOCKS, "residual",
     ),
     "sees_the_next": ("", "return self.head(self.summed(x, ahead=1))", IN_TURN, "future_leaks"),
     "views_its_input": (
@@ -227,14 +235,17 @@ def refuse_to_compile():
         raise NotImplementedError("not for compilers")
 
 class Block(nn.Module):
-    def __init__(self, adds=True, silent=False):
+    def __init__(self, adds=True, silent=False, skips=False, in_place=False):
         super().__init__()
-        self.adds, self.norm, self.up = adds, nn.LayerNorm(8), nn.Linear(8, 8)
+        self.adds, self.skips, self.in_place = adds, skips, in_place
+        self.norm, self.up, self.mix = nn.LayerNorm(8), nn.Linear(8, 8), nn.Linear(8, 8)
         if silent:
             nn.init.zeros_(self.up.weight), nn.init.zeros_(self.up.bias)
     def forward(self, y):
-        branch = self.up(torch.tanh(self.norm(y)))
-        return y + branch if self.adds else branch
+        y = y.clone() if not self.in_place else y
+        mixed = self.mix(torch.tanh(self.norm(y.relu_() if self.in_place else y))) + y
+        branch = self.up(torch.tanh(self.norm(mixed)))
+        return (y if self.skips else mixed) + branch if self.adds else branch
 
 class Base(nn.Module):
     def __init__(self):

@@ -1,5 +1,9 @@
 """A block adds what its branches compute to what it is given."""
 
+from collections.abc import Iterator, Mapping
+
+from torch import Tensor
+
 from audit.gateway import TargetRaised
 from audit.gateway.client import Plain
 from audit.judgement import Judgement, Measured, error, failed, judged, not_applicable
@@ -13,12 +17,13 @@ from validation.smoke.model import RegisteredModel, tensors_of
 CHECK = Check(
     id="smoke.residual",
     title="A block adds to what it is given",
-    proves="In a model that declares `residual`, a block returns the tensor that it was given, to the last bit, once "
-    "the last layer of each of its branches is zero, and another one before that.",
+    proves="In a model that declares `residual`, every declared block whose branches are silent returns the tensor "
+    "that it was given, to the last bit, and another one where any of its branches alone speaks.",
     defect="a residual connection that is left out",
     severity=Severity.MAJOR,
 )
 REQUIRES = (determinism.CHECK.id,)
+_FIX = "add every branch to what the block was given, or to what the branch before it made of that"
 
 
 def judge(model: RegisteredModel, run: Run) -> Judgement:
@@ -27,35 +32,55 @@ def judge(model: RegisteredModel, run: Run) -> Judgement:
     if declared is None:
         return not_applicable("the specs declare no `residual`")
     try:
-        reply = model.call_on_batch(
-            run, "model_residual", residual={block: list[Plain](layers) for block, layers in declared.items()}
-        )
+        asked: dict[str, Plain] = {block: list[Plain](layers) for block, layers in declared.items()}
+        reply = model.call_on_batch(run, "model_residual", residual=asked)
     except TargetRaised as raised:
         return judge_raised(raised, run.target, phases=("forward",))
-    blocks = reply.get("blocks")
-    if not isinstance(blocks, list) or not blocks:
-        return error(f"none of the blocks {', '.join(declared)} is run, or none takes and returns a tensor")
+    blocks = _blocks(reply)
+    silent = tensors_of(reply, "silent")
     worst, apart = 0.0, []
-    for index, name in enumerate(map(str, blocks)):
-        given, returned = tensors_of(reply, f"given.{index}"), tensors_of(reply, f"returned.{index}")
-        if difference(tensors_of(reply, f"before.{index}"), returned) == 0:
-            return error(f"{name} returns the same with its branches at zero: nothing was tested")
-        gap = difference(given, returned)
+    for index, (name, layers) in enumerate(blocks):
+        calls = list(_calls(silent, index))
+        if not calls:
+            return error(f"{name} is not run, or is given no tensor of the shape of what it returns: it is not judged")
+        if all(float(given.abs().max()) == 0 for given, _ in calls if given.numel()):
+            return error(f"{name} is given zeros, which tell nothing")
+        gap = max(difference({"": given}, {"": returned}) for given, returned in calls)
+        if gap == float("inf"):
+            return failed(f"with its branches silent {name} returns what is no number", fix=_FIX)
         worst = max(worst, gap)
         apart += [name] if gap else []
-    if worst == float("inf"):
-        return failed(
-            f"with its branches at zero {apart[0]} returns a tensor of another shape than it was given, or no numbers",
-            fix="add the branch to what the block is given",
-        )
+        for branch, layer in enumerate(layers):
+            alone = tensors_of(reply, f"alone.{branch}")
+            if any(difference({"": given}, {"": returned}) for given, returned in _calls(alone, index)):
+                continue
+            said = alone.get(f"{index}.said")
+            if said is None or float(said) == 0:
+                return error(f"{layer} of {name} is not run, or returns zeros by itself: nothing was tested")
+            if not gap:
+                return failed(f"what {layer} computes is not added in {name}", fix=_FIX)
     return judged(
         Measured(
             value=worst,
             bound=0.0,
             comparison=Comparison.EQUAL,
-            origin=f"adding zero changes no number; blocks {', '.join(map(str, blocks))}",
+            origin=f"adding zero changes no number; blocks {', '.join(name for name, _ in blocks)}",
             unit="max abs difference",
         ),
-        otherwise=f"with its branches at zero {', '.join(apart)} does not return what it was given",
-        fix="add the branch to what the block is given, not to what was made of it",
+        otherwise=f"with its branches silent {', '.join(apart)} does not return what it was given",
+        fix=_FIX,
     )
+
+
+def _blocks(reply: Mapping[str, Plain]) -> list[tuple[str, list[str]]]:
+    told = reply.get("blocks")
+    pairs = [each for each in told if isinstance(each, list) and len(each) == 2] if isinstance(told, list) else []
+    return [(str(name), [str(layer) for layer in layers]) for name, layers in pairs if isinstance(layers, list)]
+
+
+def _calls(seen: Mapping[str, Tensor], index: int) -> Iterator[tuple[Tensor, Tensor]]:
+    """Yield what a block was given and what it returned, of each of its calls that are kept."""
+    number = 0
+    while f"{index}.{number}.given" in seen:
+        yield seen[f"{index}.{number}.given"], seen[f"{index}.{number}.returned"]
+        number += 1
