@@ -38,38 +38,51 @@ def judge(model: RegisteredModel, run: Run) -> Judgement:
         return judge_raised(raised, run.target, phases=("forward",))
     blocks = _blocks(reply)
     silent = tensors_of(reply, "silent")
-    worst, apart = 0.0, []
-    for index, (name, layers) in enumerate(blocks):
-        calls = list(_calls(silent, index))
-        if not calls:
-            return error(f"{name} is not run, or is given no tensor of the shape of what it returns: it is not judged")
-        if all(float(given.abs().max()) == 0 for given, _ in calls if given.numel()):
-            return error(f"{name} is given zeros, which tell nothing")
-        gap = max(difference({"": given}, {"": returned}) for given, returned in calls)
-        if gap == float("inf"):
-            return failed(f"with its branches silent {name} returns what is no number", fix=_FIX)
-        worst = max(worst, gap)
-        apart += [name] if gap else []
-        for branch, layer in enumerate(layers):
-            alone = tensors_of(reply, f"alone.{branch}")
-            if any(difference({"": given}, {"": returned}) for given, returned in _calls(alone, index)):
-                continue
-            said = alone.get(f"{index}.said")
-            if said is None or float(said) == 0:
-                return error(f"{layer} of {name} is not run, or returns zeros by itself: nothing was tested")
-            if not gap:
-                return failed(f"what {layer} computes is not added in {name}", fix=_FIX)
+    gaps = {name: _gap(silent, index) for index, (name, _) in enumerate(blocks)}
+    apart = [name for name, gap in gaps.items() if gap]
+    if not apart:  # else what follows the block that is wrong tells nothing
+        for index, (name, layers) in enumerate(blocks):
+            if problem := _unjudged(silent, index, name) or _not_added(reply, index, name, layers):
+                return problem
+    worst = max(gaps.values(), default=0.0)
+    if worst == float("inf"):
+        return failed(f"with its branches silent {apart[0]} returns what is no number", fix=_FIX)
     return judged(
         Measured(
             value=worst,
             bound=0.0,
             comparison=Comparison.EQUAL,
-            origin=f"adding zero changes no number; blocks {', '.join(name for name, _ in blocks)}",
+            origin=f"adding zero changes no number; blocks {', '.join(gaps)}",
             unit="max abs difference",
         ),
         otherwise=f"with its branches silent {', '.join(apart)} does not return what it was given",
         fix=_FIX,
     )
+
+
+def _gap(seen: Mapping[str, Tensor], index: int) -> float:
+    return max((difference({"": given}, {"": returned}) for given, returned in _calls(seen, index)), default=0.0)
+
+
+def _unjudged(silent: Mapping[str, Tensor], index: int, name: str) -> Judgement | None:
+    calls = list(_calls(silent, index))
+    if not calls:
+        return error(f"{name} is not run, or is given no tensor of the shape of what it returns: it is not judged")
+    if all(float(given.abs().max()) == 0 for given, _ in calls if given.numel()):
+        return error(f"{name} is given zeros, which tell nothing")
+    return None
+
+
+def _not_added(reply: Mapping[str, Plain], index: int, name: str, layers: list[str]) -> Judgement | None:
+    """Judge whether each branch alone changes what the block returns; None where it does."""
+    for branch, layer in enumerate(layers):
+        alone = tensors_of(reply, f"alone.{branch}")
+        if not _gap(alone, index):
+            said = alone.get(f"{index}.said")
+            if said is None or float(said) == 0:
+                return error(f"{layer} of {name} is not run, or returns zeros by itself: nothing was tested")
+            return failed(f"what {layer} computes is not added in {name}", fix=_FIX)
+    return None
 
 
 def _blocks(reply: Mapping[str, Plain]) -> list[tuple[str, list[str]]]:
