@@ -11,13 +11,8 @@ from audit.report.document import Environment
 from audit.target import Target
 
 _FORM = re.compile(r"cuda(:(?P<index>\d{1,4}))?")
-_COMPUTING = (
-    "triton",
-    "flash_attn",
-    "flash_attn_interface",
-    "flash_attn_4",
-    "xformers",
-)  # libraries whose versions change results
+# Libraries whose versions change results.
+_COMPUTING = ("triton", "flash_attn", "flash_attn_interface", "flash_attn_4", "xformers")
 
 
 class NoSuchDevice(UsageError):

@@ -125,9 +125,10 @@ class KeptResults:
         if not self._usable or any(result.outcome is Outcome.ERROR for each in results for result in each):
             return
         by_check = {_key(group, planned): tuple(each) for planned, each in zip(group.planned, results, strict=True)}
-        files = {path: state_of(path) for path in sorted(read)}
-        if begun is not None and any(_changed_since(path, begun) for path in files):
+        paths = sorted(read)
+        if begun is not None and any(_changed_since(path, begun) for path in paths):
             return
+        files = {path: state_of(path) for path in paths}
         text = _Kept(
             measured_at=provenance.now(),
             measured_commit=self._commit,

@@ -7,7 +7,7 @@ import io
 import re
 import tokenize
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import libcst as cst
@@ -63,6 +63,7 @@ def mutants_of(source: str, *, path: str, operators: Sequence[Operator]) -> list
     seen = {ast.dump(tree)}
     module = cst.parse_module(source)
     parts = _Parts(module)
+    excuses = _excuses(source)
     found = []
     for operator, node, replacement, top in _edits(module, operators):
         text = parts.text_with(top, node, replacement)
@@ -74,7 +75,7 @@ def mutants_of(source: str, *, path: str, operators: Sequence[Operator]) -> list
         if form in seen:
             continue
         seen.add(form)
-        found.append(_mutant(operator, path, source, text, tree))
+        found.append(_mutant(operator, path, source, text, tree, excuses))
     return sorted(found, key=lambda mutant: (mutant.line, mutant.operator))
 
 
@@ -122,7 +123,9 @@ def _edits(module: cst.Module, operators: Sequence[Operator]) -> Iterator[_Edit]
         pending += [(child, below) for child in reversed(node.children)]
 
 
-def _mutant(operator: Operator, path: str, before: str, after: str, tree: ast.Module) -> Mutant:
+def _mutant(
+    operator: Operator, path: str, before: str, after: str, tree: ast.Module, excuses: Mapping[int, str]
+) -> Mutant:
     old, new = before.splitlines(), after.splitlines()
     changes = [
         change
@@ -141,23 +144,20 @@ def _mutant(operator: Operator, path: str, before: str, after: str, tree: ast.Mo
         lines=lines,
         text=after,
         diff=diff,
-        excuse=_excuse(before, lines, whole=range(first, last + 1)),
+        # An edit of several statements is excused by a comment of its first line alone.
+        excuse=next((excuses[line] for line in (lines if first == last else (first,)) if line in excuses), None),
     )
 
 
-def _excuse(source: str, lines: range, *, whole: range) -> str | None:
-    """Return what a comment `# no mutant: reason` says in the lines of the statement that is edited.
-
-    An edit of several statements, which `whole` spans, is excused by a comment of its first one alone.
-    """
+def _excuses(source: str) -> dict[int, str]:
+    """Return what the comments `# no mutant: reason` of a file say, by their lines."""
     if "no mutant" not in source:
-        return None
-    excuses = {}
-    for token in tokenize.generate_tokens(io.StringIO(source).readline):
-        if token.type == tokenize.COMMENT and (said := _EXCUSE.match(token.string)):
-            excuses[token.start[0]] = " ".join(said[1].split())
-    looked_at = lines if len(whole) == 1 else range(whole.start, whole.start + 1)
-    return next((excuses[line] for line in looked_at if line in excuses), None)
+        return {}
+    comments = [
+        each for each in tokenize.generate_tokens(io.StringIO(source).readline) if each.type == tokenize.COMMENT
+    ]
+    said = {comment.start[0]: _EXCUSE.match(comment.string) for comment in comments}
+    return {line: " ".join(found[1].split()) for line, found in said.items() if found}
 
 
 def _reached(tree: ast.Module, first: int, last: int) -> range:
