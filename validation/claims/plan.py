@@ -16,8 +16,8 @@ from audit.session import Collected
 from audit.subjects import package_subject
 from audit.target import Target
 from validation.claims.hardware import Missing, device_for
-from validation.claims.others import digest_of_reads
 from validation.claims.published import Unpublished, place_of
+from validation.claims.reads import digest_of_reads
 
 HOW_TO_DECLARE = "no claims are declared: write each as [[tool.astrobio-audit.claims]] in pyproject.toml"
 
