@@ -42,6 +42,15 @@ class Causal(Frozen):
     axis: int = 1
 
 
+class Generate(Frozen):
+    """What continues a prompt with the likeliest tokens; after `ends` a row holds `pads`."""
+
+    content: str
+    prompt: int | None = None
+    ends: int | None = None
+    pads: int | None = None
+
+
 class SpecEntry(Frozen):
     """One entry of the specs, as the probe read it; `problem` says why it cannot be used."""
 
@@ -57,6 +66,8 @@ class SpecEntry(Frozen):
     padding: list[Padding] | None = None
     causal: Causal | None = None
     residual: dict[str, list[str]] | None = None  # last layers of the branches of each block, by its name
+    inference: list[str] | None = None  # what is called beside forward
+    generate: Generate | None = None
     dtypes: list[str] | None = None  # that it runs in beside float32
     compiles: bool | str | None = None  # a text names another entry of the same class that stands for it
     exports: bool | str | None = None

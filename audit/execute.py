@@ -93,7 +93,8 @@ class Execution:
             plan: groups of planned checks.
             probe: one that is already running; it serves the first group.
             notify: called with a subject's name when it begins (no results) and with the results of each check.
-            kept: results of earlier runs, which are taken over, and to which those of this one are added.
+            kept: results of earlier runs, which are taken over, and to which those of this one are added; it is
+                closed when the run is over.
             fail_fast: whether nothing more is begun after the first failure.
             one_thread: whether torch has one thread in each process, however few run side by side.
             beside: how many other runs share this machine's processors.
@@ -145,7 +146,11 @@ class Execution:
                     done, pending = wait(pending, timeout=_POLL_S, return_when=FIRST_COMPLETED)
                     for future in done:
                         future.result()
+            if self._kept and not self.has_failed_fast:
+                self._kept.finished(self._plan)
         finally:
+            if self._kept:
+                self._kept.close()
             self._stopping.set()
             pool.shutdown(wait=False, cancel_futures=True)
             for probe in self._probes:
@@ -205,7 +210,7 @@ class Execution:
                     self._stop_fast()
                     return
             measured, defects = self._conclude(group, measured, run)
-            if self._kept and self._kept.takes(group) and probe.read.is_complete:
+            if self._kept and self._kept.takes(group) and (probe.read.is_complete or not group.is_kept):
                 self._kept.keep(group, measured, defects, read=probe.read.paths, begun=begun)
         finally:
             if probe is not undisturbed:

@@ -1,7 +1,8 @@
 """Results of earlier runs: what a subject was judged to be, under a key made of everything that it depends on.
 
 So a run that was killed goes on where it was, and what has not changed is not measured again. One file per subject, in
-the user's cache folder; what holds an error is not kept, for that may be the machine's doing and is tried again.
+the user's cache folder; what holds an error is not kept, for that may be the machine's doing and is tried again. Of
+what depends on more than can be told, only what a run has found that did not come to its end is known to the next.
 """
 
 import hashlib
@@ -24,8 +25,10 @@ from audit.static.discovery import discover
 from audit.static.environment import site_folders
 from audit.static.store import cache_folder
 from audit.target import Target
+from audit.unfinished import Unfinished
 
-_FOLDER = "results-2"  # a change of the form changes the number
+_FOLDER = "results-3"  # a change of the form changes the number
+_FOLDER_OF_UNFINISHED = "unfinished-1"
 _MOST_FILES = 4000  # of some 30 kB
 _MOST_NEIGHBOURS = 10_000
 _MOST_READ_BYTES = 16 * 1024 * 1024  # of a larger file the size and the time of its last change count
@@ -58,6 +61,7 @@ class _Kept(BaseModel):
     results: dict[str, tuple[Result, ...]]
     defects: tuple[Defect, ...]
     files: dict[str, str]  # what the target read, and its state afterwards
+    run: str | None = None  # that which has found it, where that counts only until this has come to its end
 
 
 class Known(NamedTuple):
@@ -91,15 +95,18 @@ class KeptResults:
         with suppress(OSError):
             self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
             self._usable = self._folder.stat().st_uid == os.geteuid()  # what another user can write is not believed
+        self._unfinished = Unfinished(self._folder.parent / _FOLDER_OF_UNFINISHED)
 
     def takes(self, group: Group) -> bool:
         """Return whether what is known of a group may stand in for carrying it out."""
-        return group.is_kept
+        return group.is_kept or group.is_resumed
 
     def of(self, group: Group) -> Known | None:
         """Return what is known of a group; None where a planned check is missing."""
         kept = self._read(group)
         if kept is None or any(_key(group, planned) not in kept.results for planned in group.planned):
+            return None
+        if not group.is_kept and (kept.run is None or not self._unfinished.is_over(kept.run)):
             return None
         if any(state_of(path) != state for path, state in kept.files.items()):
             return None
@@ -124,8 +131,11 @@ class KeptResults:
         """
         if not self._usable or any(result.outcome is Outcome.ERROR for each in results for result in each):
             return
+        if not group.is_kept and not self._unfinished.is_usable:
+            return
         by_check = {_key(group, planned): tuple(each) for planned, each in zip(group.planned, results, strict=True)}
-        paths = sorted(read)
+        # What a run that is resumed wrote aside itself, as a compiler does, is new each time.
+        paths = sorted(path for path in read if group.is_kept or not self._is_scratch(path))
         if begun is not None and any(_changed_since(path, begun) for path in paths):
             return
         files = {path: state_of(path) for path in paths}
@@ -135,12 +145,29 @@ class KeptResults:
             results=by_check,
             defects=tuple(defects),
             files=files,
+            run=None if group.is_kept else self._unfinished.run,
         ).model_dump_json()
         with suppress(OSError, UnicodeEncodeError):
-            descriptor, name = tempfile.mkstemp(dir=self._folder)  # whole, or not there: a kill may come at any time
+            path = self._path(group)
+            descriptor, name = tempfile.mkstemp(dir=path.parent)  # whole, or not there: a kill may come at any time
             with os.fdopen(descriptor, "w", encoding="utf-8") as file:
                 file.write(text)
-            os.replace(name, self._path(group))
+            os.replace(name, path)
+
+    def finished(self, groups: Iterable[Group]) -> None:
+        """Forget of a run that has come to its end what only one that takes it up again would need."""
+        for group in groups:
+            if group.is_resumed and not group.is_kept:
+                with suppress(OSError):
+                    self._path(group).unlink(missing_ok=True)
+
+    def close(self) -> None:
+        """Tell other runs that this one is over."""
+        self._unfinished.end()
+
+    def _is_scratch(self, path: str) -> bool:
+        place = Path(os.path.realpath(path))
+        return place.is_relative_to(os.path.realpath(tempfile.gettempdir())) and not place.is_relative_to(self._root)
 
     @cached_property
     def _commit(self) -> str | None:
@@ -149,11 +176,13 @@ class KeptResults:
 
     def tidy(self) -> None:
         """Remove the files that were written longest ago, where there are too many."""
-        with suppress(OSError):
-            paths = list(self._folder.iterdir())
-            if len(paths) > _MOST_FILES:
-                for path in sorted(paths, key=lambda path: path.stat().st_mtime)[: -_MOST_FILES // 2]:
-                    path.unlink(missing_ok=True)
+        self._unfinished.tidy()
+        for folder in (self._folder, self._unfinished.folder):
+            with suppress(OSError):
+                paths = list(folder.glob("*.json"))
+                if len(paths) > _MOST_FILES:
+                    for path in sorted(paths, key=lambda path: path.stat().st_mtime)[: -_MOST_FILES // 2]:
+                        path.unlink(missing_ok=True)
 
     def _path(self, group: Group) -> Path:
         subject = group.subject
@@ -165,9 +194,12 @@ class KeptResults:
         # A claim is the same wherever its words stand in the text.
         line = None if subject.kind is SubjectKind.CLAIM else subject.line
         given = (*areas, left_out, subject.kind, subject.name, subject.path, line, subject.digest, *flags,
-                 *outside, *place, *([group.depends_on] if group.depends_on else []))  # fmt: skip
+                 *outside, *place, *([group.depends_on] if group.depends_on else []),
+                 # A package has several groups; what is known of one that is kept may be of more checks than these.
+                 *(() if group.is_kept else (_key(group, planned) for planned in group.planned)))  # fmt: skip
         text = "\0".join((self._base, *map(str, given)))
-        return self._folder / f"{hashlib.sha256(text.encode('utf-8', 'surrogateescape')).hexdigest()[:40]}.json"
+        folder = self._folder if group.is_kept else self._unfinished.folder
+        return folder / f"{hashlib.sha256(text.encode('utf-8', 'surrogateescape')).hexdigest()[:40]}.json"
 
     def _read(self, group: Group) -> _Kept | None:
         if not self._usable:

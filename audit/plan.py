@@ -73,9 +73,10 @@ class Group:
     that was seen to be, once it is known.
 
     What earlier runs have found is taken over only where a group `is_kept`: what depends on other groups, or on files
-    that nobody sees it read, is judged anew. `depends_on` is a digest of what else decides, beside the target's code
-    and what its process says it has read. `whole` is the same group where this one leaves something out: what is known
-    of that, counts.
+    that nobody sees it read, is judged anew. Of one that `is_resumed`, what a run has found that was stopped counts for
+    the run that takes it up again, and for no other. `depends_on` is a digest of what else decides, beside the target's
+    code and what its process says it has read. `whole` is the same group where this one leaves something out: what is
+    known of that, counts.
     """
 
     subject: Subject
@@ -84,6 +85,7 @@ class Group:
     ahead: tuple[str, ...] = ()
     alone: bool = False
     is_kept: bool = False
+    is_resumed: bool = False
     depends_on: str = ""
     whole: "Group | None" = None
     device: str | None = None
@@ -91,6 +93,11 @@ class Group:
 
 
 Plan = tuple[Group, ...]
+
+
+def resumed(groups: Iterable[Group]) -> Plan:
+    """Return the groups, of which a run that was stopped need not be carried out again where it has got to."""
+    return tuple(replace(group, is_resumed=True) for group in groups)
 
 
 def select(plan: Plan, *, only: Iterable[str] = (), subjects: Iterable[str] = ()) -> Plan:

@@ -101,6 +101,7 @@ def _contract(config: AttentionConfig) -> dict[str, object]:
         "rotary_base": config.rotary_base,
         "rotary_layout": "half",
         "window": config.window,
+        "num_global_tokens": config.num_global_tokens or None,
         "soft_cap": config.soft_cap,
         "alibi_slopes": "published" if config.alibi else None,
         "sinks": "sinks" if config.sinks else None,
@@ -220,6 +221,21 @@ def _linear_spec(*, is_causal: bool) -> dict[str, object]:
     }
 
 
+def _performer_spec(*, is_causal: bool) -> dict[str, object]:
+    """Random features that are drawn once: given these, what is computed is as exact as any attention."""
+    config = _grouped(is_causal=is_causal, feature_map="performer", num_features=16)
+    return {
+        **_linear_spec(is_causal=is_causal),
+        "build": lambda: LinearAttention(config),
+        "contract": {
+            **_contract(config),
+            "feature_map": "positive_random",
+            "random_features": "features",
+            "rows_sum_to_one": True,
+        },
+    }
+
+
 def _cross_spec() -> dict[str, object]:
     """Attention to the sequence itself, so that there is an oracle."""
     config = _grouped()
@@ -334,6 +350,12 @@ ATTENTION: dict[str, dict[str, object]] = {
         SlidingWindowAttention, _grouped(is_causal=True, rotary_base=100.0, window=_WINDOW), decode=_decode
     ),
     "sliding_window_bidirectional_alibi": _layer_spec(SlidingWindowAttention, _grouped(alibi=True, window=_WINDOW)),
+    "sliding_window_with_global_tokens": _layer_spec(
+        SlidingWindowAttention, _grouped(window=_WINDOW, num_global_tokens=2)
+    ),
+    "sliding_window_causal_with_global_tokens": _layer_spec(
+        SlidingWindowAttention, _grouped(is_causal=True, window=_WINDOW, num_global_tokens=2), decode=_decode
+    ),
     "cross_attention": _cross_spec(),
     "cross_attention_masked_by_pairs": {**_cross_spec(), "forward": _cross_pairs_forward},
     "multi_head_masked_by_pairs": {**_layer_spec(MultiHeadAttention, _grouped()), "forward": _pairs_forward},
@@ -346,6 +368,8 @@ ATTENTION: dict[str, dict[str, object]] = {
     "linear_causal": _linear_spec(is_causal=True),
     "linear_bidirectional": _linear_spec(is_causal=False),
     "linear_in_chunks": _chunks_spec(),
+    "performer_causal": _performer_spec(is_causal=True),
+    "performer_bidirectional": _performer_spec(is_causal=False),
     "masked_by_a_bias": _bias_spec(),
     "selective_scan": _scan_spec(),
     "ring_attention_on_one_process": _layer_spec(RingAttention, _grouped(is_causal=True, rotary_base=100.0)),

@@ -1,8 +1,14 @@
 """How each registered model is built, fed and scored, and what it promises."""
 
 import math
+from collections.abc import Mapping
 
-from astrobio.data.sequences import VOCABULARY
+import torch
+from torch import Tensor
+
+from astrobio.data.sequences import END, PAD, SPECIAL_TOKENS, VOCABULARY
+from astrobio.models.climate_diffusion import ClimateDiffusion
+from astrobio.models.sequence_decoder import SequenceDecoder
 from astrobio.registry import list_models, registered_model
 
 # What the losses are of models that know nothing, in the order of the classes: an even distribution over the tokens; a
@@ -39,6 +45,26 @@ def _behaviour(name: str) -> dict[str, object]:
     return {**promised, **dict.fromkeys(_OF_SMALL, small), "tiny": registered_model(small).build}
 
 
+def _continued(model: SequenceDecoder, inputs: Mapping[str, Tensor], steps: int) -> Tensor:
+    return model.generate(inputs["tokens"], steps, temperature=0.0)
+
+
+def _drawn(model: SequenceDecoder, inputs: Mapping[str, Tensor], generator: torch.Generator) -> Tensor:
+    return model.generate(inputs["tokens"][:, :_PROMPT], 4, generator=generator)
+
+
+def _logits_of_what_is_drawn(logits: Tensor) -> Tensor:
+    """The logits without those of tokens that are never generated."""
+    forbidden = [token for token in range(len(SPECIAL_TOKENS)) if token != END]
+    return logits.index_fill(2, torch.tensor(forbidden), -math.inf)
+
+
+def _seasons(model: ClimateDiffusion, inputs: Mapping[str, Tensor], generator: torch.Generator) -> Tensor:
+    given = (inputs["planet_parameters"], inputs["first_month"])
+    return model.sample(*given, generator=generator, num_steps=2)
+
+
+_PROMPT = 8
 _EVERY_MODEL: dict[str, object] = {
     "random_in_training": False,
     "dtypes": ["float64", "bfloat16", "float16", "autocast bfloat16", "autocast float16"],
@@ -48,7 +74,13 @@ _NODES = {"mask": "node_mask", "content": ["compositions"]}
 _EDGES = {"mask": "edge_mask", "content": ["edges"]}
 _TRANSFORMER = {"blocks.*": ["attention.out_proj", "feed_forward.2"]}
 _DECODER: dict[str, object] = {
-    "causal": {"content": ["tokens"]}, "residual": {"blocks.*": ["attention.out_proj", "down"]}
+    "causal": {"content": ["tokens"]},
+    "residual": {"blocks.*": ["attention.out_proj", "down"]},
+    "inference": {"generate": _drawn},
+    "generate": {
+        "run": _continued, "content": "tokens", "prompt": _PROMPT, "logits": _logits_of_what_is_drawn, "ends": END,
+        "pads": PAD,
+    },
 }  # fmt: skip
 _FAMILIES: dict[str, dict[str, object]] = {
     # In training it draws its latent vectors. Its pairs are listed with the given edges first, so that a prediction
@@ -59,6 +91,7 @@ _FAMILIES: dict[str, dict[str, object]] = {
         "residual": {"rounds.*": ["update.2"]},
         "targets_differ": False,
     },
+    "climate_diffusion": {"inference": {"sample": _seasons}},
     "climate_surrogate": {"residual": _TRANSFORMER},
     "spectral_autoencoder": {"residual": _TRANSFORMER},
     "sequence_decoder": _DECODER,

@@ -150,6 +150,14 @@ def check_weights(contract: Contract, state: Mapping[str, Tensor]) -> None:
         if sinks is None or sinks.numel() != contract.heads:
             found = "holds none" if sinks is None else f"holds {sinks.numel()} numbers for {contract.heads} heads"
             raise _unfitting(f"it names {contract.sinks!r} as sinks, and the state dict {found}")
+    if contract.random_features is not None:
+        features = state.get(contract.random_features)
+        if features is None or features.dim() != 2 or features.shape[1] != contract.dim:
+            found = "holds none" if features is None else f"holds a tensor of shape {tuple(features.shape)}"
+            raise _unfitting(
+                f"it names {contract.random_features!r} as random_features (m, {contract.dim}), and the state dict "
+                f"{found}"
+            )
     width, kv_width = contract.heads * contract.dim, contract.kv_heads * contract.dim
     for name, rows, columns in (
         (names.query, width, contract.embed_dim),

@@ -47,6 +47,10 @@ class Contract(Frozen):
     window_counts_query: Annotated[
         bool | None, Field(description="False where the window's keys are beside the query's own; None is undeclared.")
     ] = True
+    num_global_tokens: Annotated[
+        PositiveInt | None,
+        Field(description="First tokens that see all others and are seen by all, wherever the window is."),
+    ] = None
     soft_cap: Annotated[
         PositiveFinite | None, Field(description="Logits x become soft_cap * tanh(x / soft_cap) before the mask.")
     ] = None
@@ -59,8 +63,12 @@ class Contract(Frozen):
     ] = None
     value_scale: Annotated[FiniteFloat, Field(description="Factor on the values.")] = 1.0
     feature_map: Annotated[
-        Literal["elu_plus_one", "relu", "softmax", "exp"] | None,
+        Literal["elu_plus_one", "relu", "softmax", "exp", "positive_random"] | None,
         Field(description="Of linear attention, whose weights are products of features; None is the softmax."),
+    ] = None
+    random_features: Annotated[
+        str | None,
+        Field(description="Name of the tensor (m, head_dim) of directions that `positive_random` features are of."),
     ] = None
     rows_sum_to_one: Annotated[
         bool | None, Field(description="Whether each query's weights do; None is undeclared.")
@@ -104,6 +112,10 @@ class Contract(Frozen):
             raise ValueError(f"alibi_slopes has {len(self.alibi_slopes)} numbers for {self.num_heads} heads")
         if self.window is None and self.window_counts_query is False:
             raise ValueError("window_counts_query says something of a window, and none is declared")
+        if self.window is None and self.num_global_tokens:
+            raise ValueError("num_global_tokens says what a window does not concern, and none is declared")
+        if (self.feature_map == "positive_random") != (self.random_features is not None):
+            raise ValueError("feature_map 'positive_random' and random_features, the name of its tensor, go together")
         if self.feature_map and (self.soft_cap or self.alibi_slopes or self.sinks):
             raise ValueError("linear attention has no logits for soft_cap, alibi_slopes or sinks")
         if self.positions == "none" and (self.rotary_base or self.alibi_slopes or self.window):
@@ -178,6 +190,10 @@ def read_contract(entry: SpecEntry) -> Contract | str:
         return f"contract: {_problem(error)}"
     if entry.declared_class and contract.embed_dim is None:
         return "contract: embed_dim: a module's contract needs the width of its input"
+    if not entry.declared_class:
+        for name in ("sinks", "random_features"):
+            if getattr(contract, name) is not None:
+                return f"contract: {name}: names a tensor of a module, and this is a function"
     for name in REQUIRED:
         if getattr(contract, name) is None:
             return f"contract: {name}: Field required"

@@ -38,6 +38,7 @@ def core(
     is_causal: bool,
     mask: Tensor | None = None,  # bool, broadcastable to (B, H, Lq, Lk), True = may attend
     sinks: Tensor | None = None,  # (H,), one more logit for each head, whose weight goes to no value
+    features: Tensor | None = None,  # (m, D), the directions of positive random features
     order: Order | None = None,
     departure: Departure = FAITHFUL,
 ) -> Tensor:
@@ -48,7 +49,7 @@ def core(
     allowed = allowed_keys(query, key, contract=contract, is_causal=is_causal, mask=mask, departure=departure)
     bias = linear_bias(query, key, contract=contract)
     if contract.feature_map is not None:
-        weights = linear_weights(query, key, allowed, contract=contract, order=order)
+        weights = linear_weights(query, key, allowed, contract=contract, features=features, order=order)
     elif order is not None:
         return attend(query, key, value, allowed, contract=contract, order=order, bias=bias, sinks=sinks)
     else:
@@ -82,7 +83,13 @@ def linear_bias(query: Tensor, key: Tensor, *, contract: Contract) -> Tensor | N
 
 
 def linear_weights(
-    query: Tensor, key: Tensor, allowed: Tensor, *, contract: Contract, order: Order | None = None
+    query: Tensor,
+    key: Tensor,
+    allowed: Tensor,
+    *,
+    contract: Contract,
+    features: Tensor | None = None,
+    order: Order | None = None,
 ) -> Tensor:
     """Return the weights of linear attention in its quadratic form, (B, H, Lq, Lk): products of features.
 
@@ -93,6 +100,12 @@ def linear_weights(
         used = allowed.any(dim=-2).unsqueeze(-1)
         key = key.masked_fill(~used & used.any(dim=-2, keepdim=True), -math.inf)
         query, key = torch.softmax(query, dim=-1), torch.softmax(key, dim=-2)
+    elif contract.feature_map == "positive_random":
+        assert features is not None
+        query, key = (_positive_random(x, features) for x in (query, key))
+        if contract.rows_sum_to_one is not False:  # a factor of each query's features that the division takes out
+            query = query - query.detach().amax(dim=-1, keepdim=True)
+        query, key = query.exp(), key.exp()
     else:
         query, key = _features(query, contract.feature_map), _features(key, contract.feature_map)
     if order is not None and order.arranged is Arranged.REVERSED:
@@ -110,11 +123,25 @@ def _features(x: Tensor, feature_map: str | None) -> Tensor:
     return torch.relu(x) if feature_map == "relu" else torch.exp(x)
 
 
+def _positive_random(x: Tensor, features: Tensor) -> Tensor:
+    """Return the logarithms of the features of FAVOR+, (..., m) (Choromanski et al. 2021, arXiv:2009.14794, lemma 1).
+
+    For x / D^(1/4), so that the products of features estimate exp(q.k / sqrt(D)).
+    """
+    x = x * x.shape[-1] ** -0.25
+    return x @ features.to(x.dtype).T - x.square().sum(dim=-1, keepdim=True) / 2 - math.log(features.shape[0]) / 2
+
+
 def _ahead(query: Tensor, key: Tensor, contract: Contract) -> Tensor:
     """Return by how many positions each query lies after each key: (Lq, Lk)."""
+    return _positions(query, key, contract) - torch.arange(key.shape[-2])
+
+
+def _positions(query: Tensor, key: Tensor, contract: Contract) -> Tensor:
+    """Return the position of each query among the keys: (Lq, 1)."""
     length_q, length_k = query.shape[-2], key.shape[-2]
     offset = length_k - length_q if contract.causal_alignment == "bottom_right" else 0
-    return torch.arange(length_q)[:, None] + offset - torch.arange(length_k)
+    return torch.arange(length_q)[:, None] + offset
 
 
 def allowed_keys(
@@ -133,10 +160,16 @@ def allowed_keys(
     if (is_causal if departure.causal is None else departure.causal) and not replaced:
         allowed &= ahead >= 0
     if contract.reach is not None:
-        allowed &= ahead.abs() < contract.reach
+        allowed &= (ahead.abs() < contract.reach) | _are_global(query, key, contract)
     if mask is not None and departure.mask != "ignored":
         allowed = allowed & (~mask if departure.mask == "inverted" else mask)
     return allowed
+
+
+def _are_global(query: Tensor, key: Tensor, contract: Contract) -> Tensor:
+    """Return which pairs hold one of the global tokens, (Lq, Lk): no window concerns these."""
+    count, queries = contract.num_global_tokens or 0, _positions(query, key, contract)
+    return ((queries >= 0) & (queries < count)) | (torch.arange(key.shape[-2]) < count)
 
 
 def module(
@@ -163,6 +196,7 @@ def module(
         is_causal=bool(contract.is_causal),
         mask=mask,
         sinks=None if contract.sinks is None else state[contract.sinks].flatten(),
+        features=None if contract.random_features is None else state[contract.random_features],
         order=order,
         departure=departure,
     )

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from audit.options import ElsewhereOptions, TargetAroundOption, add_command
+from audit.options import ElsewhereOptions, KeepingOption, TargetAroundOption, add_command
 
 NamesArgument = Annotated[
     list[str] | None,
@@ -25,6 +25,7 @@ class SmokeOptions(ElsewhereOptions):
     """What the options of `smoke` were set to."""
 
     names: NamesArgument = None
+    cache: KeepingOption = True
     target: TargetAroundOption = None
 
 

@@ -34,7 +34,10 @@ _LOSS = "what it is trained to: MODELS[...]['loss']"
 UNDECLARED: Mapping[str, str] = {
     "smoke.overfits": _LOSS,
     "smoke.initial_loss": "the loss of a model that knows nothing: MODELS[...]['loss'] and ['initial_loss']",
+    "smoke.sample_order": _LOSS,
     "smoke.future_leaks": "that it reads in one direction: MODELS[...]['causal']",
+    "smoke.inference": "what is called beside forward: MODELS[...]['inference']",
+    "smoke.generates": "what generates tokens: MODELS[...]['generate']",
     "smoke.residual": "which blocks add to what they are given: MODELS[...]['residual']",
     "smoke.padding_leaks": "which inputs a mask hides: MODELS[...]['padding']",
 }

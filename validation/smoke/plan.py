@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from audit.catalog import Catalog, Undeclared
 from audit.execute import prepare_forks
 from audit.judgement import Judgement, skipped
-from audit.plan import Group, Plan, PlannedCheck, Run
+from audit.plan import Group, Plan, PlannedCheck, Run, resumed
 from audit.plugin_checks import plugin_checks
 from audit.plugins import SMOKE_CHECKS, plugins
 from audit.results import Outcome, Subject, SubjectKind
@@ -45,7 +45,7 @@ def plan_smoke(collected: Collected) -> Plan:
     classes = tuple(_reach(collected, catalog)) if models and isinstance(catalog, Catalog) else ()
     groups += [Group(subject=package, planned=classes)] if classes else []
     groups += plugged_group(collected)
-    return tuple(groups)
+    return resumed(groups)
 
 
 def plugged_group(collected: Collected) -> Plan:

@@ -6,7 +6,7 @@ from audit.attention.named import item_named
 from audit.command import deliver_from_elsewhere, run_area, run_named
 from audit.errors import UsageError
 from audit.named import Named
-from audit.plan import Plan
+from audit.plan import Plan, resumed
 from audit.session import Collected, Planner
 from validation.smoke.command import SmokeOptions
 from validation.smoke.plan import load_ahead, plan_imports, plan_smoke, plugged_group
@@ -22,9 +22,9 @@ def run_smoke(options: SmokeOptions) -> None:
     if options.gateway:
         deliver_from_elsewhere(options, command="smoke")
     if not options.names:
-        run_area(options, command="smoke", planners=lambda: [plan_with_or_without_specs])
+        run_area(options, command="smoke", planners=lambda: [plan_with_or_without_specs], keeps_results=True)
         return
-    run_named(options, options.names, command="smoke", planner_of=_plan_named)
+    run_named(options, options.names, command="smoke", planner_of=_plan_named, keeps_results=True)
 
 
 def plan_with_or_without_specs(collected: Collected) -> Plan:
@@ -35,7 +35,7 @@ def plan_with_or_without_specs(collected: Collected) -> Plan:
     load_ahead(collected)
     from validation.smoke.guessed import guessed_groups
 
-    return (plan_imports(collected), *guessed_groups(collected, models), *plugged_group(collected))
+    return resumed((plan_imports(collected), *guessed_groups(collected, models), *plugged_group(collected)))
 
 
 def _plan_named(names: Sequence[Named]) -> Planner:
@@ -46,6 +46,6 @@ def _plan_named(names: Sequence[Named]) -> Planner:
         functions = [item.qualname for item in items if item.facts.get("form") == "function"]
         if functions:
             raise UsageError(f"{functions[0]}: is a function; smoke judges model classes")
-        return tuple(guessed_groups(collected, items))
+        return resumed(guessed_groups(collected, items))
 
     return plan

@@ -32,6 +32,8 @@ def judge(subject: AttentionSubject, run: Run) -> Judgement:
     window, reach = contract.window, contract.reach
     if window is None or reach is None:
         return not_applicable("no window is declared")
+    if contract.num_global_tokens:
+        return not_applicable("global tokens are declared, which are seen from beyond the window")
     if not can_trace_window(window):
         what = f"a window of {window} is too wide to be traced"
         return error(what, fix="declare a smaller configuration") if subject.is_declared else not_applicable(what)

@@ -8,7 +8,7 @@ _KNOWN = frozenset(
     {
         "num_heads", "num_kv_heads", "head_dim", "is_causal", "embed_dim", "context_dim", "scale", "window", "key_mask",
         "causal_alignment", "head_grouping", "rotary_base", "rotary_layout", "projections", "empty_row", "dtypes",
-        "window_counts_query", "soft_cap", "alibi_slopes", "sinks", "value_scale", "given_mask",
+        "window_counts_query", "num_global_tokens", "soft_cap", "alibi_slopes", "sinks", "value_scale", "given_mask",
     }
 )  # fmt: skip
 
@@ -43,7 +43,15 @@ def reference(subject: AttentionSubject) -> list[str]:
         conditions += ["mask is None"] if contract.key_mask and contract.given_mask == "replaces" else []
         lines += [f"    if {' and '.join(conditions) or 'True'}:", "        allowed = allowed & (ahead >= 0)"]
     if contract.reach is not None:
-        lines += [f"    allowed = allowed & (ahead.abs() < {contract.reach})"]
+        lines += [f"    near = ahead.abs() < {contract.reach}"]
+        if contract.num_global_tokens:
+            count = contract.num_global_tokens
+            lines += [
+                "    positions = torch.arange(key.shape[-2])",
+                "    queries = ahead + positions",
+                f"    near = near | (positions < {count}) | ((queries >= 0) & (queries < {count}))",
+            ]
+        lines += ["    allowed = allowed & near"]
     if contract.key_mask:
         lines += ["    allowed = allowed if mask is None else allowed & mask"]
     lines += [

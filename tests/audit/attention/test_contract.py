@@ -17,7 +17,8 @@ VALID: dict[str, Any] = {
     "key_mask": True, "causal_alignment": "bottom_right", "head_grouping": "interleaved", "rotary_base": 500.0,
     "rotary_layout": "half", "empty_row": "zeros", "window": 5, "window_counts_query": True, "soft_cap": 2.0,
     "sinks": "sinks", "value_scale": 0.5, "rows_sum_to_one": None, "positions": None, "approximation_error": 0.1,
-    "given_mask": "joins", "feature_map": None, "alibi_slopes": "published",
+    "given_mask": "joins", "feature_map": None, "alibi_slopes": "published", "random_features": None,
+    "num_global_tokens": None,
     "dtypes": ["float32", "bfloat16", "float16"],
     "projections": {"query": "q", "key": "k", "value": "v", "output": "o"},
 }  # fmt: skip
@@ -38,6 +39,8 @@ WRONG: dict[str, list[Any]] = {
     "empty_row": ["mean", 0],
     "window": [0, -3, 2.5, "wide"],
     "window_counts_query": ["perhaps", 2],
+    "num_global_tokens": [0, -1, 1.5, "two"],
+    "random_features": [3, "features"],
     "soft_cap": [0.0, -2.0, "soft", float("inf")],
     "sinks": [3, ["sinks"]],
     "value_scale": ["large", "0.5", True, None, float("nan")],
@@ -45,7 +48,7 @@ WRONG: dict[str, list[Any]] = {
     "positions": ["rotary", True],
     "approximation_error": [0.0, -1.0, "small"],
     "given_mask": ["ignored", True],
-    "feature_map": ["relu6", 1],
+    "feature_map": ["relu6", 1, "positive_random"],
     "alibi_slopes": ["steep", [0.5], [0.5, 0.25, 0.125, 0.1, 0.05, "x"], 0.5],
     "dtypes": [[], ["float64"], "float32", None, [1]],
     "projections": [{}, [], "q", {"query": "q"}, {"query": 1, "key": "k", "value": "v", "output": "o"}],
@@ -101,6 +104,14 @@ def test_a_wrong_key_or_value_is_told_with_the_nearest_key_or_what_was_given(giv
     assert read_contract(entry(VALID | given)) == said
 
 
+@pytest.mark.parametrize("named", [{"sinks": "sinks"}, {"feature_map": "positive_random", "random_features": "w"}])
+def test_a_function_has_no_tensors_to_name(named: dict[str, str]) -> None:
+    sizes = {key: VALID[key] for key in REQUIRED}
+    given_entry = SpecEntry.model_validate({"problem": None, "function": "zoo:f", "contract": sizes | named})
+    *_, key = named
+    assert read_contract(given_entry) == f"contract: {key}: names a tensor of a module, and this is a function"
+
+
 @given(lacking=st.sets(st.sampled_from(sorted(VALID))))
 def test_only_what_has_no_default_must_be_there(lacking: set[str]) -> None:
     found = read_contract(entry({key: value for key, value in VALID.items() if key not in lacking}))
@@ -127,7 +138,8 @@ KEYS = st.sampled_from(["class", "function", "build", "forward", "decode", "cont
 VALUES = JSON | st.just(len) | st.just(object()) | st.just(VALID)
 
 
-ENTRY = {"function": "zoo:f", "forward": len, "contract": {k: v for k, v in VALID.items() if k != "embed_dim"}}
+OF_MODULES = ("embed_dim", "sinks")
+ENTRY = {"function": "zoo:f", "forward": len, "contract": {k: v for k, v in VALID.items() if k not in OF_MODULES}}
 ENTRIES = JSON.map(lambda contract: ENTRY | {"contract": contract}) | st.dictionaries(KEYS, VALUES, max_size=3).map(
     lambda changes: ENTRY | changes
 )

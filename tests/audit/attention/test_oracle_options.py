@@ -51,7 +51,8 @@ def written_out(
                     if is_causal and j > own:
                         continue
                     farthest = (promised.window or 99) - (promised.window_counts_query is not False)
-                    if abs(own - j) > farthest:
+                    is_global = min(own, j) < (promised.num_global_tokens or 0)
+                    if abs(own - j) > farthest and not is_global:
                         continue
                     logit = float(query[b, h, i] @ key[b, h, j]) / math.sqrt(DIM)
                     if promised.soft_cap:
@@ -73,6 +74,7 @@ OPTIONS: dict[str, dict[str, Any]] = {
     "value_scale": {"value_scale": -0.3},
     "window_with_the_query": {"window": 3},
     "window_beside_the_query": {"window": 3, "window_counts_query": False},
+    "window_with_global_tokens": {"window": 2, "num_global_tokens": 2},
     "all": {"soft_cap": 1.5, "alibi_slopes": SLOPES, "sinks": "sinks", "value_scale": 2.0, "window": 4},
 }
 
@@ -135,6 +137,42 @@ def test_linear_attention_is_the_running_sum_over_keys(feature_map: str, is_caus
     if normalised:
         expected = expected / (query * total).sum(-1, keepdim=True)
     assert float((found - expected).abs().max()) < CLOSE * float(expected.abs().max() + 1)
+
+
+@pytest.mark.parametrize("is_causal", [False, True])
+@pytest.mark.parametrize("normalised", [True, False])
+def test_positive_random_features_are_those_of_the_paper(is_causal: bool, normalised: bool) -> None:
+    query, key, value = inputs(6, 6)
+    directions = normal(8, DIM, seed=4)
+    promised = contract(feature_map="positive_random", random_features="directions", rows_sum_to_one=normalised)
+    found = oracle.core(query, key, value, contract=promised, is_causal=is_causal, features=directions)
+    expected, total = torch.zeros_like(value), torch.zeros_like(value)
+    for at in range(6):
+        for other in range(at + 1 if is_causal else 6):
+            x, y = query[:, :, at] / DIM**0.25, key[:, :, other] / DIM**0.25
+            of_query = torch.exp(x @ directions.T - x.square().sum(-1, keepdim=True) / 2)
+            of_key = torch.exp(y @ directions.T - y.square().sum(-1, keepdim=True) / 2)
+            weight = (of_query * of_key).mean(-1, keepdim=True)
+            expected[:, :, at] += weight * value[:, :, other]
+            total[:, :, at] += weight
+    if normalised:
+        expected = expected / total
+    assert float((found - expected).abs().max()) < CLOSE * float(expected.abs().max() + 1)
+
+
+def test_many_positive_random_features_estimate_the_softmax() -> None:
+    """Within six times the error that lemma 2 of the paper gives for the mean of as many features."""
+    query, key, value = (x / 2 for x in inputs(6, 6))
+    count = 200_000
+    promised = contract(feature_map="positive_random", random_features="directions", rows_sum_to_one=False)
+    one = torch.ones_like(value)
+    found = oracle.core(query, key, one, contract=promised, is_causal=False, features=normal(count, DIM, seed=4))
+    products = torch.einsum("bhid,bhjd->bhij", query, key) / math.sqrt(DIM)
+    length = (query[:, :, :, None] + key[:, :, None]).square().sum(-1) / math.sqrt(DIM)
+    variance = length.exp() * (2 * products).exp() * (1 - (-length).exp()) / count
+    error = (found[..., 0] - products.exp().sum(-1)).abs()
+    assert bool((error < 6 * variance.sqrt().sum(-1)).all())
+    assert float((6 * variance.sqrt().sum(-1) / products.exp().sum(-1)).max()) < 0.1  # or nothing would be shown
 
 
 @pytest.mark.parametrize("masked", [False, True])

@@ -19,6 +19,7 @@ SAYS = [
     {"causal_alignment": "top_left"},
     {"window": 3},
     {"window": 3, "window_counts_query": False},
+    {"window": 2, "num_global_tokens": 2},
     {"soft_cap": 2.0},
     {"alibi_slopes": "published"},
     {"alibi_slopes": (0.5, 0.1, 1.0, 0.0), "soft_cap": 3.0, "window": 4},

@@ -21,9 +21,9 @@ from ...slow_cases import slow, slow_unless
 pytestmark = pytest.mark.timeout(900)  # the first test waits for a run over all models
 
 OURS = (
-    "output_forms", "train_eval", "batch_rows", "padding_leaks", "future_leaks", "residual", "noncontiguous",
-    "inputs_untouched", "input_gradients", "frozen", "gradcheck", "checkpointing", "accumulation", "low_precision",
-    "overfits", "attention", "compile", "export",
+    "output_forms", "train_eval", "batch_rows", "sample_order", "padding_leaks", "future_leaks", "residual",
+    "noncontiguous", "inputs_untouched", "input_gradients", "frozen", "gradcheck", "checkpointing", "accumulation",
+    "low_precision", "overfits", "attention", "compile", "export",
 )  # fmt: skip
 
 # Outputs for every position, of a model that declares that it reads in one direction.
@@ -94,6 +94,9 @@ WRONG: dict[str, tuple[str, str, str, str]] = {
         "", f"assert self.head.weight.dtype != torch.float16; {ELSE}", "'dtypes': ['float64', 'float16']",
         "low_precision",
     ),
+    "targets_of_the_sample_before": (
+        "", ELSE, "'loss': lambda output, inputs: loss(output, {'x': inputs['x'].roll(1, 0)})", "sample_order",
+    ),
     "loss_upside_down": ("", ELSE, "'loss': lambda output, inputs: -loss(output, inputs)", "overfits"),
     "another_for_compilers": (
         "",
@@ -151,6 +154,10 @@ UNJUDGED: dict[str, tuple[str, str, str, str, str]] = {
     "normalised_over_the_batch": (
         "self.norm = nn.BatchNorm1d(8)", "return self.head(self.norm(self.mixed(x, attention_mask)))", "",
         "accumulation", "not_applicable",
+    ),
+    "targets_by_place": (
+        "", ELSE, "'loss': lambda output, inputs: (output - torch.arange(len(output))[:, None]).square().mean()",
+        "sample_order", "not_applicable",
     ),
     "summed_loss": (
         "", ELSE, "'loss': lambda output, inputs: loss(output, inputs) * len(output)", "accumulation", "not_applicable",

@@ -1,0 +1,120 @@
+"""Has a model continue tokens, and computes what one forward says of each of them."""
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+from torch import nn
+
+from .. import specs as specs_
+from ..outputs import replaced
+from ..parts import built, inputs_of
+from ..phases import phase
+from ..tensors import dump
+from .batches import Inputs, copied
+from .moving import moved
+
+STEPS = 8
+_FORCED_STEP = 2  # the new token at which the first row is made to end; what stands behind it is looked at
+_LARGE = 1e4
+_FLOAT32_EPS = float(torch.finfo(torch.float32).eps)
+
+
+def generates(specs: str, name: str, seed: int, batch_size: int) -> dict[str, object]:
+    """Continue a prompt, and run forward on the prompt with its continuation.
+
+    Returns:
+        `length` of the prompt; `tokens`: (B, length + STEPS) as `tokens`; `logits` and `moved.<i>`: (B, length + STEPS,
+        vocabulary), of forward on them, and moved by one unit in the last place; `ended`: the tokens where the first
+        row was made to end at its second new token; None where nothing says which token ends, or no output of forward
+        could be changed.
+
+    Raises:
+        TypeError: the content is no tensor of tokens, `run` returns no continuation of it, or there are no logits.
+    """
+    spec = specs_.entry(specs, "MODELS", name)
+    rules = spec["generate"]
+    assert isinstance(rules, dict)
+    model = built(specs, name, seed).eval()
+    content = str(rules["content"])
+    inputs = copied(inputs_of(specs, name, seed, batch_size))
+    whole = inputs.get(content)
+    if not isinstance(whole, torch.Tensor) or whole.dim() != 2 or whole.is_floating_point():
+        raise TypeError(f"{content} must be a tensor of tokens (batch, length)")
+    prompt = whole[:, : int(rules.get("prompt", max(1, whole.shape[1] // 2)))]
+    tokens = _continued(rules["run"], model, {**inputs, content: prompt}, prompt)
+    logits_of: Callable[[Any], Any] = rules.get("logits", _own_logits)
+
+    def run(given: Inputs) -> dict[str, torch.Tensor]:
+        with phase("forward"), torch.no_grad():
+            output = model(**given)
+        with phase("logits"):
+            logits = logits_of(output)
+        if not isinstance(logits, torch.Tensor) or logits.shape[:2] != tokens.shape or logits.dim() != 3:
+            raise TypeError("what 'logits' returns must be a tensor (batch, length, vocabulary)")
+        return {"logits": _finite(logits.float())}
+
+    complete = {**inputs, content: tokens}
+    reply: dict[str, object] = {
+        "length": prompt.shape[1],
+        "tokens": dump({"tokens": tokens}),
+        "logits": dump(run(complete)),
+        "ended": None,
+    }
+    reply |= {
+        f"moved.{index}": dump(each) for index, each in enumerate(moved(model, complete, _FLOAT32_EPS, seed, run))
+    }
+    if "ends" in rules:
+        with _made_to_end(model, int(rules["ends"]), len(prompt)) as made:
+            ended = _continued(rules["run"], model, {**inputs, content: prompt}, prompt)
+        reply["ended"] = dump({"tokens": ended}) if made[0] else None
+    return reply
+
+
+def _continued(run: Callable[..., Any], model: nn.Module, inputs: Mapping[str, object], prompt: Any) -> torch.Tensor:
+    with phase("generate"):
+        tokens = run(model, copied(inputs), STEPS)
+    if isinstance(tokens, torch.Tensor) and tokens.shape == (len(prompt), STEPS):
+        tokens = torch.cat((prompt, tokens), dim=1)
+    wanted = (len(prompt), prompt.shape[1] + STEPS)
+    if not isinstance(tokens, torch.Tensor) or tokens.shape != wanted or tokens.is_floating_point():
+        found = tuple(tokens.shape) if isinstance(tokens, torch.Tensor) else type(tokens).__name__
+        raise TypeError(f"'run' must return tokens of shape {wanted} for {STEPS} steps, and returned {found}")
+    if not torch.equal(tokens[:, : prompt.shape[1]], prompt):
+        raise TypeError("what 'run' returns must begin with the tokens that it was given, or hold the new ones alone")
+    return tokens.detach()
+
+
+def _own_logits(output: Any) -> Any:
+    return getattr(output, "logits", output)
+
+
+def _finite(logits: torch.Tensor) -> torch.Tensor:
+    """Put less than any other logit in the place of -inf, which tokens have that may not be drawn."""
+    allowed = logits > -torch.inf
+    return logits.masked_fill(logits == -torch.inf, float(logits[allowed].min()) - 1) if allowed.any() else logits
+
+
+@contextmanager
+def _made_to_end(model: nn.Module, ends: int, batch_size: int) -> Iterator[list[int]]:
+    """Make the token that ends the likeliest one for the first row, in one forward; count the outputs changed so."""
+    calls, made = [0], [0]
+
+    def change(path: str, tensor: torch.Tensor) -> object:
+        if tensor.dim() != 3 or len(tensor) != batch_size or not tensor.is_floating_point() or tensor.shape[2] <= ends:
+            return tensor
+        made[0] += 1
+        tensor = tensor.clone()
+        tensor[0, -1, ends] = _LARGE
+        return tensor
+
+    def look(module: nn.Module, arguments: object, returned: object) -> object:
+        calls[0] += 1
+        return replaced(returned, change) if calls[0] == _FORCED_STEP else returned
+
+    handle = model.register_forward_hook(look)
+    try:
+        yield made
+    finally:
+        handle.remove()

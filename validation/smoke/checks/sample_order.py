@@ -1,0 +1,50 @@
+"""The loss of a batch does not depend on the order of its samples."""
+
+import torch
+
+from audit.gateway import TargetRaised
+from audit.judgement import Judgement, error, not_applicable
+from audit.plan import Run
+from audit.raised import judge_raised
+from audit.replies import names_of
+from audit.results import Check, Severity
+from validation.smoke.alike import ORIGIN, gaps, judge_gaps, moved_of
+from validation.smoke.checks import batch_rows
+from validation.smoke.model import RegisteredModel, tensors_of
+
+CHECK = Check(
+    id="smoke.sample_order",
+    title="The loss does not depend on the order of the samples",
+    proves="In eval mode the loss of a batch is that of the same samples in reverse, as nearly as rounding allows, and "
+    "is another one where the outputs of the samples are compared with the targets of others.",
+    defect="targets that are shifted by one sample against the outputs",
+    severity=Severity.CRITICAL,
+)
+REQUIRES = (batch_rows.CHECK.id,)
+
+
+def judge(model: RegisteredModel, run: Run) -> Judgement:
+    """Compare the loss of the batch with that of its samples in reverse."""
+    try:
+        reply = model.call_on_batch(run, "model_reversed")
+    except TargetRaised as raised:
+        return judge_raised(raised, run.target, phases=("forward", "loss"))
+    if not names_of(reply, "batched"):
+        return not_applicable("no tensor of the inputs has one entry for each sample, so they have no order")
+    whole, moved = tensors_of(reply, "whole"), moved_of(reply)
+    if any(not torch.isfinite(tensor).all() for tensor in whole.values()):
+        return error("no reference to compare with: the loss is not finite")
+    found = gaps(whole, tensors_of(reply, "reversed"), moved)
+    (crossed,) = gaps(whole, tensors_of(reply, "crossed"), moved)
+    if crossed.error <= crossed.bound:
+        # So would a loss be that looks at nothing but the outputs, and one whose targets belong to places in the batch.
+        return not_applicable(
+            "the loss is the same with the inputs of other samples, so its targets are not made from the inputs"
+        )
+    return judge_gaps(
+        found,
+        origin=f"{ORIGIN.format(dtype='float32')}; with the targets of other samples the loss moves by "
+        f"{crossed.error:.3g}",
+        otherwise="the same samples in reverse have another loss",
+        fix="compare the output of each sample with the target of the same sample",
+    )
