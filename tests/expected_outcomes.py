@@ -68,6 +68,8 @@ PLAIN = NO_DATA | {
         "padding_leaks",
         "future_leaks",
         "residual",
+        "inference",
+        "generates",
         "checkpointing",
     )
 }
@@ -266,6 +268,7 @@ SMOKE = {
             for name in (
                 "safetensors",
                 "meta_build",
+                "sample_order",
                 "accumulation",
                 "compile",
                 "export",

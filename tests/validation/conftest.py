@@ -27,6 +27,8 @@ NOT_CONCERNED = {
     "padding_leaks",
     "future_leaks",
     "residual",
+    "inference",
+    "generates",
     "attention",
     "checkpointing",
 }

@@ -33,9 +33,12 @@ def test_every_kind_is_judged_here(report: Report) -> None:
     assert {result.subject.spec for result in report.results} - {None} == set(NAMES)
 
 
-# What a check does not concern: these promise no loss, have no attention, take no mask and offer no checkpointing, and
-# all but one tie nothing.
-_OF_NONE = {"initial_loss", "attention", "padding_leaks", "future_leaks", "residual", "checkpointing"}
+# What a check does not concern: these promise no loss and make no targets from the inputs, have no attention, take no
+# mask and offer no checkpointing, and all but one tie nothing.
+_OF_NONE = {
+    "initial_loss", "attention", "padding_leaks", "future_leaks", "residual", "inference", "generates", "checkpointing",
+    "sample_order",
+}  # fmt: skip
 _OF_SOME = {
     "Bfloat16": {"gradcheck", "input_gradients"},  # makes bfloat16 of everything, and has no float64
     "Dataclass": {"export"},  # torch.export does not know what it returns

@@ -134,7 +134,7 @@ def test_a_class_is_built_and_fed_as_its_source_suggests(
 def test_a_right_model_fails_nothing_and_what_needs_a_declaration_says_which(named: tuple[int, Outcomes]) -> None:
     outcomes = of(named[1], "Tokens")
     assert {check for check, outcome in outcomes.items() if outcome in ("failed", "error", "skipped")} == set()
-    for check in ("overfits", "initial_loss", "padding_leaks", "future_leaks", "residual"):
+    for check in ("overfits", "initial_loss", "padding_leaks", "future_leaks", "residual", "inference", "sample_order"):
         reason = named[1]["Tokens", check]["reason"]
         assert (outcomes[check], reason.startswith("undeclared: ")) == ("not_applicable", True)
         assert "MODELS[...]" in reason
