@@ -11,6 +11,7 @@ from audit.mutation.mutants import Mutant
 from audit.mutation.operator import Operator
 from audit.mutation.registry import all_operators, operators_by_name
 from audit.plan import Group, Plan, PlannedCheck, Run
+from audit.report.excused import EXCUSED
 from audit.results import Check, Subject, SubjectKind
 from audit.session import Collected
 from validation.mutation.candidates import Candidate, candidates, mutants_in
@@ -60,7 +61,7 @@ def plan_of(check: Check, pairs: Iterable[Pair], judge: Callable[[Mutant, Run], 
 
     def judged(mutant: Mutant, run: Run) -> Judgement:
         if mutant.excuse is not None:
-            return not_applicable(f"a comment of the line says that it is no mistake: {mutant.excuse}")
+            return not_applicable(f"{EXCUSED}{mutant.excuse}")
         return judge(mutant, run)
 
     return tuple(
