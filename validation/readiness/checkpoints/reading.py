@@ -7,6 +7,7 @@ from typing import BinaryIO
 
 from validation.readiness.checkpoints.forms import Layout, Malformed, NotRead
 from validation.readiness.checkpoints.gguf_files import MAGIC, gguf_layout
+from validation.readiness.checkpoints.onnx_files import onnx_layout
 from validation.readiness.checkpoints.pickles import read_pickle
 from validation.readiness.checkpoints.safetensors_files import looks_like_safetensors, safetensors_layout
 from validation.readiness.checkpoints.torch_files import LEGACY_MAGIC, legacy_layout, pickle_layout, zip_layout
@@ -15,7 +16,7 @@ _HEAD_BYTES = 4096
 _SAFETENSORS = ".safetensors"
 _TORCH = (".pt", ".pth")
 _GGUF = ".gguf"
-_OTHERS = {".onnx": "ONNX"}
+_ONNX = ".onnx"
 _HDF5 = b"\x89HDF\r\n\x1a\n"
 
 
@@ -49,11 +50,8 @@ def layout_of(path: Path) -> Layout:
 
 
 def _layout(file: BinaryIO, size: int, suffix: str) -> Layout:
-    if suffix in _OTHERS:
-        raise NotRead(
-            f"{_OTHERS[suffix]} is not read; what is read is safetensors, GGUF, and what torch.save and torch.jit.save "
-            "write"
-        )
+    if suffix == _ONNX:  # nothing marks the beginning of protobuf
+        return onnx_layout(file, size)
     head = file.read(_HEAD_BYTES)
     if suffix == _GGUF or head.startswith(MAGIC):
         return gguf_layout(file, size)

@@ -67,7 +67,11 @@ def zip_layout(file: BinaryIO, size: int) -> Layout:
     return Layout(
         "TorchScript",
         (*state.tensors, *(replace(each, name=f"constants.{each.name}") for each in constants.tensors)),
-        tuple(name for name in dict.fromkeys((*state.names, *constants.names)) if not name.startswith(_SCRIPTED)),
+        tuple(
+            name
+            for name in dict.fromkeys((*(state.names or ()), *(constants.names or ())))
+            if not name.startswith(_SCRIPTED)
+        ),
         (*state.records, *constants.records),
         (*state.unread, *constants.unread),
         little_endian=little,

@@ -203,7 +203,6 @@ def test_what_stands_in_for_weights_fails(tmp_path: Path, files: dict[str, Any],
 @pytest.mark.parametrize(
     ("name", "content"),
     [
-        ("model.onnx", b"\x08\x07\x12\x07pytorch"),
         ("model.gguf", b"GGUF\x01\x00\x00\x00"),
         ("model.bin", b"something else"),
         ("model.pt", saved({"w": torch.eye(2).to_sparse()})),
