@@ -15,6 +15,7 @@ import typer
 
 from audit import __version__
 from audit.attention.cli import register as register_attention
+from audit.command_line import OneLineGroup
 from audit.errors import EXIT_INCOMPLETE, ReaderGone, Stopped, Unfinished, UsageError
 from audit.options import ConfigOption, JsonOption, PythonOption, QuietOption, TargetOption, leaving
 from audit.options import examples as examples_
@@ -47,6 +48,7 @@ Exit codes:
 
 app = typer.Typer(
     name="astrobio-audit",
+    cls=OneLineGroup,
     help=_HELP + examples_("astrobio-audit doctor", "astrobio-audit readiness --target path/to/project"),
     no_args_is_help=True,
     pretty_exceptions_enable=False,

@@ -18,7 +18,6 @@ from typing import NamedTuple
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from audit import __version__, plugins, provenance
-from audit.options import VARIABLES
 from audit.plan import Group, PlannedCheck
 from audit.results import Defect, Outcome, Result, SubjectKind
 from audit.static.discovery import discover
@@ -26,29 +25,13 @@ from audit.static.environment import site_folders
 from audit.static.store import cache_folder
 from audit.target import Target
 from audit.unfinished import Unfinished
+from audit.variables import counted_variables
 
 _FOLDER = "results-3"  # a change of the form changes the number
 _FOLDER_OF_UNFINISHED = "unfinished-1"
 _MOST_FILES = 4000  # of some 30 kB
 _MOST_NEIGHBOURS = 10_000
 _MOST_READ_BYTES = 16 * 1024 * 1024  # of a larger file the size and the time of its last change count
-# Of the environment, all that a target may look at counts, but for what says where and how a command was started.
-_OF_THE_SHELL = frozenset(
-    (
-        "PYTEST_CURRENT_TEST",
-        "_",
-        "PWD",
-        "OLDPWD",
-        "SHLVL",
-        "COLUMNS",
-        "LINES",
-        "TERM",
-        "WINDOWID",
-        "TMUX_PANE",
-        "ASTROBIO_AUDIT_CACHE",
-        *VARIABLES,  # what they say counts where it is obeyed: among the settings
-    )
-)
 
 
 class _Kept(BaseModel):
@@ -86,7 +69,7 @@ class KeptResults:
             __version__, content, str(target.root), str(target.source), str(target.python),
             target.config_digest, target.device, target.device_seen, *target.flags, str(target.settings.seed),
             _installed(target.python), plugins.digest(),
-            *provenance.machine(), _environment(),
+            *provenance.machine(), counted_variables(os.environ),
         )  # fmt: skip
         self._base = "\0".join(given)
         self._root = target.root
@@ -267,11 +250,6 @@ def state_of(path: str) -> str:
         return hashlib.sha256(Path(path).read_bytes()).hexdigest()
     except (OSError, ValueError):
         return "cannot be read"
-
-
-def _environment() -> str:
-    """Return the variables that the target's process takes over."""
-    return "\n".join(f"{name}={value}" for name, value in sorted(os.environ.items()) if name not in _OF_THE_SHELL)
 
 
 def _installed(python: Path) -> str:

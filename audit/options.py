@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, TypeVar, get_type_hints
 
 import typer
 
-from audit.errors import Stopped, UsageError
+from audit.errors import Stopped, Unfinished, UsageError
 from audit.profiles import Profile
 
 if TYPE_CHECKING:
@@ -226,11 +226,16 @@ def format_of(chosen: Format | None, *, as_json: bool) -> Format:
 
 @contextmanager
 def leaving() -> Iterator[None]:
-    """Give Ctrl-C an exception of our own: typer would leave with 130."""
+    """Give Ctrl-C an exception of our own, for typer would leave with 130; and what a plug-in says of the exit code.
+
+    No command of ours leaves by SystemExit, so the code would be one that no report stands behind.
+    """
     try:
         yield
     except KeyboardInterrupt:
         raise Stopped from None
+    except SystemExit as left:
+        raise Unfinished(f"something called sys.exit({left.code!r}) before there was a report") from left
 
 
 def examples(*lines: str) -> str:

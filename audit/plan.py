@@ -1,12 +1,13 @@
 """The list of checks that should be carried out, made before any of them runs."""
 
-import difflib
+import re
 from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
 
 from audit.errors import UsageError
 from audit.gateway import Probe
 from audit.judgement import Judgement, error
+from audit.near import nearest
 from audit.results import Check, Defect, Result, Subject
 from audit.target import Target
 
@@ -22,6 +23,7 @@ class Run:
 
 
 Judge = Callable[[Run], Judgement | Sequence[Judgement]]
+_RULE = re.compile(r"([a-z]{3})\d{3}")
 PlanKey = tuple[str, str, str]
 # Given the results of a group: the same ones, each failure with the defect that it comes from, and those defects.
 Concluded = tuple[Sequence[Result], Sequence[Defect]]
@@ -153,9 +155,13 @@ def _checks_called(wanted: str, checks: Collection[str]) -> tuple[str, ...]:
     names = whole | {check.partition(".")[0]: check.partition(".")[0] for check in checks}
     area, _, name = wanted.lower().partition(".")
     asked = name if name and area in names else wanted.lower()  # all names of an area are alike in its own name
-    near = dict.fromkeys(names[each] for each in difflib.get_close_matches(asked, names))
-    hint = f"did you mean {' or '.join(near)}?" if near else f"there are: {listed(checks)}"
-    raise UsageError(f"--only {wanted}: no such check or area; {hint}")
+    families = {rule[1]: rule[1].upper() for each in whole if (rule := _RULE.fullmatch(each))}
+    if not any(sign.isdigit() for sign in asked):  # no single rule is meant
+        names |= families
+    near = dict.fromkeys(names[each] for each in nearest(asked, names))
+    near = {each: None for each in near if families.get(each.removeprefix("rules.")[:3]) not in near}
+    meant = f"did you mean {' or '.join(near)}?" if near else f"there are: {listed(checks)}"
+    raise UsageError(f"--only {wanted}: no such check or area; {meant}")
 
 
 def _matches(check: str, wanted: str) -> bool:

@@ -16,6 +16,8 @@ from functools import cache
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
+from audit.ending import staying
+
 COMMANDS = "astrobio_audit.commands"  # a function that takes the typer application
 RULES = "astrobio_audit.rules"  # a subclass of `audit.static.rules.rule.Rule`
 PROPERTIES = "astrobio_audit.properties"  # a module with `CHECK` and `judge(subject, run)`
@@ -55,7 +57,8 @@ class Plugin:
     def read(self, how: Callable[[object], Found]) -> "Loaded[Found]":
         """Import it and make of it what its kind needs; `how` raises ValueError where it is something else."""
         try:
-            with contextlib.redirect_stdout(sys.stderr):  # standard output is the report's, and may be read as JSON
+            # Standard output is the report's, and may be read as JSON; an end of the process would leave no report.
+            with contextlib.redirect_stdout(sys.stderr), staying():
                 return Loaded(self, how(self.entry.load()), None)
         except KeyboardInterrupt:
             raise

@@ -1,6 +1,6 @@
 """The report as a summary table and a list of what needs attention."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from rich.console import Console
 from rich.padding import Padding
@@ -12,7 +12,8 @@ from audit.report.curves import curve_lines
 from audit.report.defects import counted_defects, print_defects
 from audit.report.document import Report
 from audit.report.earlier import earlier_lines
-from audit.report.text import number, one_line, percent, plain
+from audit.report.excused import EXCUSED, excused
+from audit.report.text import counted, number, one_line, percent, plain
 from audit.report.undeclared import undeclared_line
 from audit.report.verdicts import verdict_lines, verdict_text
 from audit.results import Evidence, Outcome, Result
@@ -66,8 +67,10 @@ def print_report(report: Report, console: Console) -> None:
         _print_below(reason, console)
     if len(listed) > _MAX_LISTED:
         console.print(f"... and {len(listed) - _MAX_LISTED} more in the report")
-    if report.partial and (counted := counted_defects(report)):
-        console.print(Text(counted, style="bold red"), soft_wrap=True)
+    if not asked_for:
+        _print_excused(excused(report), console)
+    if report.partial and (defects := counted_defects(report)):
+        console.print(Text(defects, style="bold red"), soft_wrap=True)
     if not report.partial:
         console.print(_verdict_line(report), soft_wrap=True)
         _print_beside_verdict(report, console)
@@ -76,6 +79,20 @@ def print_report(report: Report, console: Console) -> None:
 def _print_beside_verdict(report: Report, console: Console) -> None:
     for line in verdict_lines(report):
         console.print(Text(f"  {one_line(line, limit=None)}", style="yellow"), soft_wrap=True)
+
+
+def _print_excused(mutants: Sequence[Result], console: Console) -> None:
+    """Print the mutants that were left out at the target's word, in few lines and with the words."""
+    if not mutants:
+        return
+    console.print(Text(f"not tried, as excused by a comment: {counted(len(mutants), 'mutant')}"), soft_wrap=True)
+    for result in mutants[:_MAX_LISTED]:
+        line = Text("  ")
+        _append_subject(line, result)
+        line.append(f": {one_line((result.reason or '').removeprefix(EXCUSED))}", style="dim")
+        console.print(line, soft_wrap=True)
+    if len(mutants) > _MAX_LISTED:
+        console.print(f"  ... and {len(mutants) - _MAX_LISTED} more in the report")
 
 
 _Why = tuple[Outcome, str, str]

@@ -5,6 +5,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
+import pytest
+
 from audit.execute import Execution
 from audit.judgement import Judgement, Measured, judged, skipped
 from audit.kept import KeptResults
@@ -158,3 +160,35 @@ def test_what_the_command_of_a_result_names_is_measured_again() -> None:
     assert replace(request, only=["attention.scale"]).takes_over
     assert not replace(request, only=["attention.scale"], subjects=["core"]).takes_over
     assert not replace(request, cache=False).takes_over
+
+
+LOGIN = {
+    "SSH_CONNECTION": "10.0.0.2 51234 10.0.0.1 22", "SSH_CLIENT": "10.0.0.2 51234 22", "SSH_TTY": "/dev/pts/3",
+    "SSH_AUTH_SOCK": "/tmp/ssh-XXaB12/agent.77", "XDG_SESSION_ID": "31", "TERM_PROGRAM": "vscode",
+    "TERM_PROGRAM_VERSION": "1.99", "DBUS_SESSION_BUS_ADDRESS": "unix:path=/run/user/1000/bus,guid=ab",
+    "VSCODE_IPC_HOOK_CLI": "/run/user/1000/vscode-ipc-1.sock", "GITHUB_RUN_ID": "1234", "GITHUB_SHA": "a" * 40,
+}  # fmt: skip
+
+
+def test_another_login_or_run_of_ci_has_nothing_measured_anew(
+    make_target: Callable[..., Target], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in (*LOGIN, "DISPLAY", "ZOO_SIZE"):
+        monkeypatch.delenv(name, raising=False)
+    target = make_target()  # the one place: its path counts too
+
+    def times() -> int:
+        counted = Counted(tmp_path, target)
+        counted.outcomes(counted.group())
+        return counted.times
+
+    assert [times(), times()] == [1, 0]
+    for name, value in LOGIN.items():
+        monkeypatch.setenv(name, value)
+    assert times() == 0
+    monkeypatch.setenv("DISPLAY", "localhost:10.0")
+    assert times() == 1  # what was not there may decide how a library draws
+    monkeypatch.setenv("DISPLAY", "localhost:11.0")
+    assert times() == 0
+    monkeypatch.setenv("ZOO_SIZE", "large")
+    assert times() == 1

@@ -91,13 +91,15 @@ def run_step(tmp_path: Path) -> RunStep:
 def stubbed(run_step: RunStep, tmp_path: Path) -> Callable[..., Step]:
     """Runs the audit with a stub in place of the auditor."""
 
-    def run(code: int, *, report: bool = True, name: str = "readiness.json", **inputs: str) -> Step:
+    def run(
+        code: int, *, report: bool = True, name: str = "readiness.json", profile: str | None = None, **inputs: str
+    ) -> Step:
         folder = tmp_path / "stub"
         folder.mkdir(exist_ok=True)
         (folder / "astrobio-audit").write_text(STUB)
         (folder / "astrobio-audit").chmod(0o755)
         content = tmp_path / "stub.json"
-        content.write_text(json.dumps({"verdict": "not ready", "score": 0.5, "coverage": None}))
+        content.write_text(json.dumps({"verdict": "incomplete", "profile": profile, "score": 0.5, "coverage": None}))
         return run_step(
             AUDIT,
             path=folder,
@@ -117,6 +119,14 @@ def test_every_output_is_one_that_the_step_writes(stubbed: Callable[..., Step]) 
         for each in ACTION["outputs"].values()
     }  # type: ignore[index]
     assert named == set(ACTION["outputs"]) == set(stubbed(0).outputs)
+
+
+@pytest.mark.parametrize(("profile", "output"), [("cpu", "cpu"), (None, "")])
+def test_the_hardware_of_a_verdict_is_an_output_of_its_own(
+    stubbed: Callable[..., Step], profile: str | None, output: str
+) -> None:
+    outputs = stubbed(3, profile=profile).outputs
+    assert (outputs["verdict"], outputs["profile"]) == ("incomplete", output)
 
 
 def test_every_input_reaches_the_command(stubbed: Callable[..., Step], tmp_path: Path) -> None:

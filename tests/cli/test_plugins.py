@@ -178,6 +178,9 @@ BROKEN = {
     "no function": ("audit_example.commands:__doc__", "it must name a function that takes the application"),
     "raising": ("audit_example.raising:register", "RuntimeError: not today \ufffd[31m"),
     "leaving": ("audit_example.leaving:register", "SystemExit: 0"),
+    "ending": ("audit_example.ending:register", "it would end this process: os._exit"),
+    "ending below": ("audit_example.ending_below:register", "it would end this process: os._exit"),
+    "another program": ("audit_example.replacing:register", "it would end this process: os.execv"),
     "a name that is taken": ("audit_example.taking:register", "there is a command smoke already"),
     "no Exception": ("audit_example.panicking:register", "PanicException: not today"),
     "no message": ("audit_example.mute:register", "Mute: its message cannot be read"),
@@ -193,6 +196,9 @@ FILES = {
     "unreadable.py": "def register(app):\n    app.command(name='fine')(other)\n\n\n"
     "def other(given: int | str) -> None: pass\n",
     "leaving.py": "import sys\nsys.exit(0)\n",
+    "ending.py": "import os\nos._exit(0)\n",
+    "ending_below.py": "import posix\nposix._exit(0)\n",
+    "replacing.py": "import os\nos.execv('/bin/true', ['true'])\n",
     "taking.py": "def register(app):\n    app.command(name='fine')(lambda: None)\n    app.command()(smoke)\n\n\n"
     "def smoke():\n    print('taken')\n",
 }
@@ -209,6 +215,58 @@ def test_a_broken_command_is_one_line_and_hides_none_of_ours(
     assert "\n  smoke " in done.stdout
     assert "\n  fine " not in done.stdout
     assert "Import every module" in run("smoke", "--help", env=env).stdout
+
+
+LATER = {
+    "named": "import atexit, os\natexit.register(os._exit, 0)\n",
+    "looked up": "import atexit, os\natexit.register(lambda: os._exit(0))\n",
+    "taken": "import atexit\nfrom os import _exit\natexit.register(lambda: _exit(0))\n",
+}
+
+
+@pytest.mark.parametrize("code", LATER.values(), ids=LATER.keys())
+def test_no_plug_in_makes_the_exit_code_of_a_report_better(
+    run: Run, project: Project, installed: Installed, code: str
+) -> None:
+    root = project(files={"zoo/loss.py": "import torch\n\nstate = torch.load('a')\n"})
+    env = installed(
+        {"late.py": f"{code}\n\ndef register(app): pass\n"}, commands={"late": "audit_example.late:register"}
+    )
+    done = run("static", "--json", cwd=root, env=env)
+    assert json.loads(done.stdout)["verdict"] == "findings"
+    assert (done.returncode, done.stderr) == (1, "")
+
+
+@pytest.mark.parametrize(
+    ("call", "told"),
+    [
+        ("os._exit(0)", "os._exit(0) was called in this process before there was a report"),
+        ("os._exit(1)", "os._exit(1)"),
+    ],
+)
+def test_a_plug_in_that_ends_the_process_ends_no_run_as_a_success(
+    run: Run, project: Project, installed: Installed, call: str, told: str
+) -> None:
+    code = f"import os\n\n\ndef register(app):\n    app.command(name='ends')(lambda: {call})\n"
+    env = installed({"late.py": code}, commands={"late": "audit_example.late:register"})
+    done = run("ends", cwd=project(), env=env)
+    assert done.returncode == 3
+    assert told in done.stderr
+
+
+@pytest.mark.parametrize("call", ["raise SystemExit(0)", "raise SystemExit(1)"])
+def test_a_rule_that_asks_for_an_exit_code_is_an_error_and_ends_no_run(
+    run: Run, project: Project, installed: Installed, call: str
+) -> None:
+    rule = (EXAMPLE / "audit_example" / "print_in_forward.py").read_text()
+    head = next(line for line in rule.splitlines() if "if node.name" in line)
+    indent = head[: len(head) - len(head.lstrip())]
+    env = installed({"print_in_forward.py": rule.replace(head, f"{indent}{call}\n{head}")})
+    done = run("static", "--json", cwd=project(files={"zoo/printing.py": PRINTING}), env=env)
+    ((outcome, reason),) = results(done, "rules.exa001")
+    assert outcome == "error"
+    assert "SystemExit" in str(reason)
+    assert json.loads(done.stdout)["coverage"] < 1
 
 
 def test_what_it_prints_when_it_is_imported_stays_out_of_a_report(

@@ -151,3 +151,23 @@ def test_a_document_is_ignored_by_its_path_and_never_written_to(run: Run, packag
     (result,) = json.loads(done.stdout)["results"]
     assert result["outcome"] == "passed"
     assert "1 ignored by `per_path_ignores`" in result["evidence"]["bound_origin"]
+
+
+def test_a_figure_that_the_configuration_declares_as_a_claim_is_no_finding(run: Run, package: Path) -> None:
+    (package / "README.md").write_text("# The models reach 96 % accuracy\n")
+    only = ("static", "--target", str(package), "--only", "rules.clm001", "--json", "--quiet")
+    assert outcomes(run(*only)) == {"rules.clm001": "failed"}
+    claim = """[[tool.astrobio-audit.claims]]
+id = "accuracy"
+kind = "accuracy"
+statement = "96 % accuracy"
+published = { file = "README.md", text = "96 % accuracy" }
+measure = "zoo:measure"
+at_least = 0.95
+"""
+    settings = package / "pyproject.toml"
+    without = settings.read_text()
+    settings.write_text(without + claim)
+    assert outcomes(run(*only)) == {"rules.clm001": "passed"}
+    settings.write_text(without + claim.replace("96 % accuracy", "97 % accuracy"))
+    assert outcomes(run(*only)) == {"rules.clm001": "failed"}

@@ -140,3 +140,42 @@ def test_publish_refuses_a_folder_without_a_report(run: Run, tmp_path: Path) -> 
 def test_publish_refuses_what_is_not_a_report_whatever_is_in_it(run: Run, tmp_path: Path) -> None:
     (tmp_path / "readiness.json").write_text('{"\\u001b]0;title\\u0007\\nastrobio-audit: fine": 1}')
     assert_refused(run("report", "publish", "--from", ".", "--to", "out", cwd=tmp_path), "not a valid report")
+
+
+NEAR = {
+    "a command": (["smok"], "smok: no such command; did you mean smoke?"),
+    "a command of a group": (["report", "rendr"], "report rendr: no such command; did you mean render?"),
+    "a command like none": (["xyzzy"], "xyzzy: no such command; `astrobio-audit --help` tells more"),
+    "an option": (["static", "--formt", "json"], "static --formt: no such option; did you mean --format?"),
+    "an option like none": (
+        ["static", "--xyzzy"],
+        "--xyzzy: no such option; `astrobio-audit static --help` tells more",
+    ),
+    "a short option": (["static", "-Z"], "static -Z: no such option; "),
+    "an option of the program": (["--versoin"], "--versoin: no such option; did you mean --version?"),
+    "a value that is cut short": (
+        ["report", "render", "x.json", "--format", "md"],
+        "report render --format md: no such value; did you mean markdown?",
+    ),
+    "a value with a letter too many": (
+        ["bench", "--preset", "gpuu"],
+        "bench --preset gpuu: no such value; did you mean gpu?",
+    ),
+    "a value in large letters": (["readiness", "--profile", "CPU"], "no such value; did you mean cpu?"),
+    "a value like none": (["static", "--format", "yaml"], "--format yaml: no such value; there are: text, json, html,"),
+    "a value of another kind": (["static", "--seed", "one"], "static: invalid value for '--seed'"),
+    "a value that is missing": (["static", "--format"], ": option '--format' requires an argument"),
+    "an argument that is missing": (["explain"], "explain: missing argument 'ID'; `astrobio-audit explain --help`"),
+    "an argument too many": (["explain", "a", "b"], "explain: got unexpected extra argument"),
+    "a family of rules": (["static", "--only", "ATTT"], "--only ATTT: no such check or area; did you mean ATT?"),
+    "a rule": (["static", "--only", "ATT03"], "--only ATT03: no such check or area; did you mean rules.att"),
+    "an escape": (["static", "--\x1b[31m"], "no such option"),
+    "a line break": (["a\nverdict: ready"], "no such command"),
+}
+
+
+@pytest.mark.parametrize(("words", "expected"), NEAR.values(), ids=NEAR.keys())
+def test_a_mistyped_command_line_is_one_line_that_names_what_may_be_meant(
+    run: Run, project: Project, words: list[str], expected: str
+) -> None:
+    assert_refused(run(*words, cwd=project()), expected)

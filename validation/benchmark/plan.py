@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from audit.catalog import Catalog, SpecEntry, Undeclared
 from audit.errors import UsageError
+from audit.near import hint
 from audit.plugins import BACKENDS, plugins, source_of
 from audit.results import SubjectKind
 from audit.session import Collected
@@ -46,7 +47,8 @@ def plan_rows(
     known = [*BUILT_IN, *declared, *plugged]
     for name in only:
         if name not in known:
-            raise UsageError(f"--backend {name}: no such backend; there are: {', '.join(known)}")
+            near = hint(name, known, otherwise=f"there are: {', '.join(known)}")
+            raise UsageError(f"--backend {name}: no such backend; {near}")
     chosen = [name for name in known if not only or name in only]
     plans: list[CasePlan] = []
     if not (models and not only):  # --model alone asks for models alone
@@ -56,7 +58,8 @@ def plan_rows(
     entries = (catalog.models or {}) if catalog else {}
     for name in models:
         if name not in entries:
-            raise UsageError(f"--model {name}: no such model; there are: {', '.join(sorted(entries)) or 'none'}")
+            near = hint(name, entries, otherwise=f"there are: {', '.join(sorted(entries)) or 'none'}")
+            raise UsageError(f"--model {name}: no such model; {near}")
     if models or (with_models and not only):
         plans += _of_models(collected, grid, {name: entries[name] for name in models or sorted(entries)})
     if not plans:

@@ -10,13 +10,13 @@ from audit.errors import UsageError
 from audit.execute import open_probe
 from audit.judgement import Judgement, error, not_applicable, skipped
 from audit.plan import Group, Plan, PlannedCheck, Run
+from audit.published import Unpublished, place_of
 from audit.report.document import Environment
 from audit.results import Location, Subject, SubjectKind
 from audit.session import Collected
 from audit.subjects import package_subject
 from audit.target import Target
 from validation.claims.hardware import Missing, device_for
-from validation.claims.published import Unpublished, place_of
 from validation.claims.reads import digest_of_reads
 
 HOW_TO_DECLARE = "no claims are declared: write each as [[tool.astrobio-audit.claims]] in pyproject.toml"

@@ -10,7 +10,9 @@ from audit.judgement import Judgement, not_applicable
 from audit.mutation.mutants import Mutant
 from audit.mutation.operator import Operator
 from audit.mutation.registry import all_operators, operators_by_name
+from audit.near import hint
 from audit.plan import Group, Plan, PlannedCheck, Run
+from audit.report.excused import EXCUSED
 from audit.results import Check, Subject, SubjectKind
 from audit.session import Collected
 from validation.mutation.candidates import Candidate, candidates, mutants_in
@@ -28,7 +30,8 @@ def split_only(only: Sequence[str]) -> tuple[tuple[Operator, ...], tuple[str, ..
     checks = tuple(name for name in only if name not in known)
     for name in checks:
         if not name.startswith(("tests", "selftest")):
-            raise UsageError(f"--only {name}: no such operator; there are: {', '.join(known)}")
+            near = hint(name, known, otherwise=f"there are: {', '.join(known)}")
+            raise UsageError(f"--only {name}: no such operator; {near}")
     named = tuple(known[name] for name in dict.fromkeys(only) if name in known)
     return named or all_operators(), checks
 
@@ -60,7 +63,7 @@ def plan_of(check: Check, pairs: Iterable[Pair], judge: Callable[[Mutant, Run], 
 
     def judged(mutant: Mutant, run: Run) -> Judgement:
         if mutant.excuse is not None:
-            return not_applicable(f"a comment of the line says that it is no mistake: {mutant.excuse}")
+            return not_applicable(f"{EXCUSED}{mutant.excuse}")
         return judge(mutant, run)
 
     return tuple(

@@ -43,7 +43,7 @@ def judge_places(
         origin: why none may be wrong.
         fix: what to do about one that is.
         nothing: why the check does not concern a project without any.
-        silenced_by: an id that a `noqa` comment beside the place may name.
+        silenced_by: an id that a `noqa` comment beside the place, or the configuration for its path, may name.
         unread: what was not judged, with the reason; with it nothing passes.
     """
     if not looked_at and not unread:
@@ -57,7 +57,7 @@ def judge_places(
         return results
     if unread:
         return [skipped(f"{len(unread)} {unit} were not judged: {listed(unread, 3)}")]
-    aside = f"; {len(found)} silenced by `noqa` comments" if found else ""
+    aside = f"; {len(found)} silenced by `noqa` comments or `per_path_ignores`" if found else ""
     measured = Measured(
         value=0,
         bound=0,
@@ -69,8 +69,10 @@ def judge_places(
 
 
 def _is_silenced(project: Project, place: Place, name: str | None) -> bool:
-    text = project.text(place.path) if name else None
-    return text is not None and text.silences(str(name), place.line)
+    if not name:
+        return False
+    text = project.text(place.path)
+    return project.ignores.ignores(place.path, name) or (text is not None and text.silences(name, place.line))
 
 
 def _failed(project: Project, place: Place, fix: str) -> Judgement:

@@ -28,10 +28,10 @@ def release_planners(
     """
     from audit.attention.plan import plan_attention
     from audit.static.checks import plan_static
-    from audit.static.rules.checks import plan_rules
     from validation.claims.plan import plan_released_claims
     from validation.mutation.release import plan_tests
     from validation.readiness.areas import plan_areas
+    from validation.readiness.documents.figures_backed import plan_other_rules
     from validation.readiness.profiled import profiled
     from validation.smoke.running import plan_with_or_without_specs
     from validation.training.plan import planner_of
@@ -39,7 +39,7 @@ def release_planners(
 
     planners: list[Planner] = [
         plan_static,
-        plan_rules,
+        plan_other_rules,
         plan_with_or_without_specs,
         plan_attention,
         planner_of(TrainingSettings() if slow else BRIEF),

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from audit.session import Collected
 from audit.static.artifacts import not_ignored, paths_below
+from audit.static.ignores import PathIgnores
 from audit.static.inventory import InventoryItem
 from audit.static.project import other_packages, project_scripts
 from audit.static.rules.project_checks import project_files
@@ -24,6 +25,11 @@ class Project:
         """Read nothing yet."""
         self._collected = collected
         self.root = collected.target.root
+
+    @cached_property
+    def ignores(self) -> PathIgnores:
+        """Which rules the configuration turns off for which paths."""
+        return PathIgnores(self._collected.target.settings.per_path_ignores)
 
     @cached_property
     def data(self) -> tuple[InventoryItem, ...]:

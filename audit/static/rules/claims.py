@@ -83,6 +83,9 @@ _HEAD = re.compile(rf"\b(?:{_QUALITY})\b", re.IGNORECASE)
 _PERCENTAGE = re.compile(rf"\s*{_NUMBER}\s?%")
 _FENCE = re.compile(r"^\s*(?:```|~~~)")
 
+Declared = Sequence[tuple[str, int, str]]  # file, line and words of each claim that the configuration declares
+_DECLARED_FIGURES = re.compile(r"\d+(?:\.\d+)?")
+
 
 @dataclass(frozen=True, slots=True)
 class Claim:
@@ -154,6 +157,14 @@ def _in_table(lines: Sequence[str], row: int) -> tuple[str, str] | None:
 def _links(line: str) -> Iterator[str]:
     for found in _LINK.finditer(line):
         yield next(group for group in found.groups() if group)
+
+
+def is_declared(claim: Claim, path: str, declared: Declared) -> bool:
+    """Return whether a declared claim has the figure, and is published on the line or the two around it."""
+    return any(
+        path == file and abs(claim.line - line) <= 1 and claim.figure in _DECLARED_FIGURES.findall(words)
+        for file, line, words in declared
+    )
 
 
 def is_backed(claim: Claim, document: str, project: "ProjectFiles") -> bool:

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from audit.static.rules.claims import Kind, claims_of, is_backed
+from audit.static.rules.claims import Kind, claims_of, is_backed, is_declared
 from audit.static.rules.project_rule import Place, ProjectPrecision, ProjectRule
 
 if TYPE_CHECKING:
@@ -20,9 +20,11 @@ class ClaimWithoutEvidence(ProjectRule):
         " percent (also in a column of a table), a factor or share by which something is faster or smaller, `n/m tests "
         "pass`, a score out of 100, or `production ready`. Left out are code, quotations, and sentences that deny, "
         "wish, ask, give a bound or name another source. A claim is backed where its paragraph links to a file of the "
-        "project that is no document, or where a file named as a test, benchmark, report or result holds a number that "
-        "rounds to the figure, or a hundredth of it, on a line with a word such as accuracy or time. `production ready`"
-        " is backed by a result with the verdict `ready`."
+        "project that is no document, where a claim of the configuration (`[[tool.astrobio-audit.claims]]`) publishes "
+        "the figure there, or where a file named as a test, benchmark, report or result holds a number that rounds to "
+        "the figure, or a hundredth of it, on a line with a word such as accuracy or time. `production ready` is "
+        "backed by a result with the verdict `ready`. In `readiness` the check `documents.figures_backed` tells it, "
+        "which knows the profile too."
     )
     why = "Nobody can repeat the figure, and nothing notices when it stops being true."
     fix = "add the benchmark or test that produces the figure, or its results, and link to it; or take the claim out"
@@ -67,7 +69,7 @@ class ClaimWithoutEvidence(ProjectRule):
         for path in project.documents:
             text = project.text(path)
             for claim in claims_of(text) if text is not None else ():
-                if not is_backed(claim, path, project):
+                if not is_declared(claim, path, project.declared) and not is_backed(claim, path, project):
                     end = claim.column + len(claim.text)
                     yield Place(path, _message(claim.text, claim.kind), claim.line, claim.column, end)
 

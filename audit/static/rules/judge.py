@@ -70,7 +70,7 @@ def judge(
                     for node in rule.candidates(context):
                         for spot in rule.judge(node, context):
                             findings.add(_finding(rule, spot, context=context, lines=lines))
-                except Exception as error:
+                except (Exception, SystemExit) as error:  # the second would end the run with a code of its own
                     if isinstance(error, RecursionError) or _is_own(rule):
                         raise
                     raised.append((rule.id, f"{type(error).__name__}: {error}"[:_MOST_TOLD]))

@@ -4,6 +4,7 @@ from collections.abc import Sequence, Set
 from dataclasses import replace
 
 from audit.judgement import Judgement, Measured, failed, judged, not_applicable
+from audit.published import declared_figures
 from audit.results import Comparison, Location, Subject, SubjectKind
 from audit.session import Collected
 from audit.static.ignores import PathIgnores
@@ -20,6 +21,7 @@ def project_files(collected: Collected, *, judged_notebooks: Set[str] = frozense
         items=analysis.surroundings,
         exclude=target.settings.exclude,
         judged_notebooks=judged_notebooks,
+        declared=declared_figures(target.settings.claims, target),
     )
 
 

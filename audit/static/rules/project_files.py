@@ -10,6 +10,7 @@ from audit.static.ignoring import PatternFile
 from audit.static.inventory import InventoryItem
 from audit.static.kinds import Content, InventoryKind
 from audit.static.reading import sha256
+from audit.static.rules.claims import Declared
 from audit.static.rules.project_texts import MAX_TEXT_BYTES, Text, is_document
 
 
@@ -24,9 +25,20 @@ class ProjectFiles:
         items: Sequence[InventoryItem],
         exclude: Sequence[str] = (),
         judged_notebooks: Set[str] = frozenset(),
+        declared: Declared = (),
     ) -> None:
-        """Read nothing yet; paths are relative to `root`. The code of `judged_notebooks` is searched by SEC006."""
+        """Read nothing yet; paths are relative to `root`.
+
+        Args:
+            root: the folder of the project.
+            texts: files that may be text.
+            items: files of weights and data.
+            exclude: patterns of what the user leaves out.
+            judged_notebooks: those whose code SEC006 searches.
+            declared: the figures of claims that the configuration declares.
+        """
         self._root = root
+        self.declared = declared
         self.judged_notebooks = judged_notebooks
         self._excluded = PatternFile.from_lines(exclude, origin="", folder=root.as_posix())
         self._decided: dict[str, bool] = {"": True}

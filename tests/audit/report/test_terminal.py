@@ -6,6 +6,7 @@ import pytest
 from rich.console import Console
 
 from audit.report.document import Baseline, Report, Unneeded
+from audit.report.excused import EXCUSED
 from audit.report.progress import ProgressDisplay
 from audit.report.terminal import print_report
 from audit.results import Comparison, Evidence, Location, Outcome, Result, Subject, SubjectKind
@@ -205,3 +206,25 @@ def test_what_is_undeclared_is_harmless(make_report: MakeReport, make_result: Ma
     assert sum(line.startswith("not judged") for line in shown.splitlines()) == 1
     assert sum(line.startswith("verdict:") for line in re.split(r"[\n\r]+", shown)) == 1
     assert "\x1b" not in shown
+
+
+def test_mutants_that_a_comment_excuses_are_told_with_the_reason(
+    make_report: MakeReport, make_result: MakeResult, hostile: str
+) -> None:
+    told = [
+        make_result(
+            Outcome.NOT_APPLICABLE,
+            "tests.mutation",
+            subject=Subject(kind=SubjectKind.MODULE, module="zoo.net", qualname=f"drop_scale@{line}"),
+            location=Location(path="zoo/net.py", line=line),
+            reason=f"{EXCUSED}{reason}",
+        )
+        for line, reason in ((3, "the norm undoes it"), (4, hostile))
+    ]
+    rest = [make_result(check=f"tests.other{n}") for n in range(20)]
+    lines = printed(make_report([*told, *rest])).splitlines()
+    start = lines.index("not tried, as excused by a comment: 2 mutants")
+    assert lines[start + 1] == "  zoo.net:drop_scale@3  zoo/net.py:3: the norm undoes it"
+    assert lines[start + 2].startswith("  zoo.net:drop_scale@4  zoo/net.py:4: ")
+    assert lines[start + 3].startswith("verdict: ")
+    assert "excused" not in printed(make_report(rest))

@@ -7,6 +7,8 @@ from typing import Any
 
 import pytest
 
+from audit.report.markdown import render_markdown
+
 FIXTURE = Path(__file__).parents[2] / "fixtures" / "attention" / "clean"
 
 
@@ -54,3 +56,6 @@ def test_a_line_that_is_excused_is_listed_and_not_tried(run: Callable[..., Any],
     ended = run(root, "--only", "softmax_axis", command="selftest")
     found = {(result.outcome.value, result.reason) for result in ended.report.results}
     assert found == {("not_applicable", "a comment of the line says that it is no mistake: tried by hand")}
+    shown = render_markdown(ended.report)
+    assert f"## Not applicable ({len(ended.report.results)})" in shown
+    assert shown.count("a comment of the line says that it is no mistake: tried by hand") == len(ended.report.results)

@@ -6,6 +6,8 @@ from pathlib import Path
 from typing import BinaryIO
 
 from validation.readiness.checkpoints.forms import Layout, Malformed, NotRead
+from validation.readiness.checkpoints.gguf_files import MAGIC, gguf_layout
+from validation.readiness.checkpoints.onnx_files import onnx_layout
 from validation.readiness.checkpoints.pickles import read_pickle
 from validation.readiness.checkpoints.safetensors_files import looks_like_safetensors, safetensors_layout
 from validation.readiness.checkpoints.torch_files import LEGACY_MAGIC, legacy_layout, pickle_layout, zip_layout
@@ -13,7 +15,8 @@ from validation.readiness.checkpoints.torch_files import LEGACY_MAGIC, legacy_la
 _HEAD_BYTES = 4096
 _SAFETENSORS = ".safetensors"
 _TORCH = (".pt", ".pth")
-_OTHERS = {".onnx": "ONNX", ".gguf": "GGUF"}
+_GGUF = ".gguf"
+_ONNX = ".onnx"
 _HDF5 = b"\x89HDF\r\n\x1a\n"
 
 
@@ -47,9 +50,11 @@ def layout_of(path: Path) -> Layout:
 
 
 def _layout(file: BinaryIO, size: int, suffix: str) -> Layout:
-    if suffix in _OTHERS:
-        raise NotRead(f"{_OTHERS[suffix]} is not read; what is read is safetensors and what torch.save writes")
+    if suffix == _ONNX:  # nothing marks the beginning of protobuf
+        return onnx_layout(file, size)
     head = file.read(_HEAD_BYTES)
+    if suffix == _GGUF or head.startswith(MAGIC):
+        return gguf_layout(file, size)
     if suffix == _SAFETENSORS or looks_like_safetensors(head, size):
         return safetensors_layout(file, size)
     if head.startswith((b"PK\x03\x04", b"PK\x05\x06")):
@@ -60,7 +65,7 @@ def _layout(file: BinaryIO, size: int, suffix: str) -> Layout:
         return legacy_layout(file, size) if _is_legacy(head) else pickle_layout(file)
     if suffix in _TORCH:
         raise Malformed("it begins as nothing that torch.load takes, neither a zip archive nor a pickle")
-    raise NotRead("its first bytes are those of no format that is read: zip, pickle, safetensors")
+    raise NotRead("its first bytes are those of no format that is read: zip, pickle, safetensors, GGUF")
 
 
 def _is_legacy(head: bytes) -> bool:

@@ -1,10 +1,11 @@
-"""The tensors of a file that torch.save wrote, in its zip archive of today or in the pickles of before version 1.6."""
+"""The tensors of a file of torch.save or torch.jit.save: a zip archive, or the pickles of before version 1.6."""
 
 import io
 import math
 import struct
 from collections import Counter
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from typing import BinaryIO
 
 from validation.readiness.checkpoints.archives import Entry, entries_of, unpacked
@@ -34,6 +35,9 @@ _STORAGES = {
 _TENSORS = frozenset({"torch._utils._rebuild_tensor", "torch._utils._rebuild_tensor_v2"})
 _TENSOR_V3 = "torch._utils._rebuild_tensor_v3"
 _PARAMETERS = frozenset({"torch._utils._rebuild_parameter", "torch._utils._rebuild_parameter_with_state"})
+# Classes whose code the archive itself holds, and what lists of numbers and tensors are written as: names that
+# torch.jit.load resolves without an import. It knows no others.
+_SCRIPTED = ("__torch__.", "torch.jit._pickle.")
 _MAX_DEPTH = 64
 _MAX_VISITS = 4_000_000
 _END = object()
@@ -42,7 +46,7 @@ _Places = Mapping[str, tuple[int, int]]  # by key, where the bytes of a storage 
 
 
 def zip_layout(file: BinaryIO, size: int) -> Layout:
-    """Return what a zip archive of torch.save holds.
+    """Return what a zip archive of torch.save holds, or one of torch.jit.save, whose code is not read.
 
     Raises:
         Malformed: the archive, its pickle or a storage is not whole.
@@ -53,23 +57,39 @@ def zip_layout(file: BinaryIO, size: int) -> Layout:
     if pickle is None:
         raise NotRead("a zip archive without the data.pkl that torch.save writes: its format is not read")
     prefix = pickle.removesuffix("data.pkl")
-    if f"{prefix}constants.pkl" in entries:
-        raise NotRead("a TorchScript archive: it holds code, which torch.jit.load runs, and is not read")
-    found = read_pickle(io.BytesIO(unpacked(file, entries[pickle], MAX_PICKLE_BYTES)))
     order = entries.get(f"{prefix}byteorder")
     little = order is None or unpacked(file, order, 64) == b"little"
-    stored = {name.removeprefix(f"{prefix}data/"): entry for name, entry in entries.items() if _is_data(name, prefix)}
+    if f"{prefix}constants.pkl" not in entries:
+        return replace(_stored(file, entries, prefix, "data"), little_endian=little)
+    state, constants = (_stored(file, entries, prefix, name) for name in ("data", "constants"))
+    if not (state.tensors or constants.tensors or state.unread or constants.unread):
+        raise NotRead("a TorchScript archive of code alone, which is not read")
+    return Layout(
+        "TorchScript",
+        (*state.tensors, *(replace(each, name=f"constants.{each.name}") for each in constants.tensors)),
+        tuple(
+            name
+            for name in dict.fromkeys((*(state.names or ()), *(constants.names or ())))
+            if not name.startswith(_SCRIPTED)
+        ),
+        (*state.records, *constants.records),
+        (*state.unread, *constants.unread),
+        little_endian=little,
+    )
+
+
+def _stored(file: BinaryIO, entries: Mapping[str, Entry], prefix: str, name: str) -> Layout:
+    """Return what one pickle of an archive says, with the storages in the folder that is called as it is."""
+    found = read_pickle(io.BytesIO(unpacked(file, entries[f"{prefix}{name}.pkl"], MAX_PICKLE_BYTES)))
+    folder = f"{prefix}{name}/"
+    stored = {path.removeprefix(folder): entry for path, entry in entries.items() if path.startswith(folder)}
     walk = _Walk()
     walk.run(found.value)
     packed = {key for key, entry in stored.items() if entry.is_packed}
     places = {key: (entry.start, entry.size_bytes) for key, entry in stored.items()}
     tensors, unread = walk.placed(places, packed)
     records = tuple(Record(entry.name, entry.start, entry.size_bytes, entry.crc) for entry in _checked(stored))
-    return Layout("torch zip", tensors, found.names, records, unread, little_endian=little)
-
-
-def _is_data(name: str, prefix: str) -> bool:
-    return name.startswith(f"{prefix}data/")
+    return Layout("torch zip", tensors, found.names, records, unread)
 
 
 def _checked(stored: Mapping[str, Entry]) -> Iterator[Entry]:

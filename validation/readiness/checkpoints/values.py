@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from audit.stopping import stop_if_wanted
 from validation.readiness.checkpoints.forms import ITEM_BYTES, MIB, Layout, NotRead, StoredTensor
+from validation.readiness.checkpoints.quantised import BLOCKS, counted_blocks
 
 CHUNK_BYTES = 4 * MIB
 MAX_VALUE_BYTES = 64 * 1024 * MIB  # of one file; at some 500 MB a second
@@ -64,7 +65,7 @@ def values_of(file: BinaryIO, layout: Layout, tell: Callable[[str], None], *, li
     for tensor in sorted(layout.tensors, key=lambda each: each.start):
         place = (tensor.start, tensor.reach, tensor.dtype)
         if place not in known:
-            if not layout.little_endian and ITEM_BYTES[tensor.dtype] > 1:
+            if not layout.little_endian and _unit_bytes(tensor.dtype) > 1:
                 unseen.append(f"{tensor.name!r} is in the byte order of another machine")
                 continue
             if read + tensor.reach > limit:
@@ -78,7 +79,8 @@ def values_of(file: BinaryIO, layout: Layout, tell: Callable[[str], None], *, li
 
 
 def _seen(file: BinaryIO, tensor: StoredTensor) -> Seen:
-    item = ITEM_BYTES[tensor.dtype]
+    item = _unit_bytes(tensor.dtype)
+    chunk = CHUNK_BYTES // item * item
     nan = infinite = 0
     first: bytes | None = None
     constant = is_mask = tensor.reach > 0
@@ -86,8 +88,8 @@ def _seen(file: BinaryIO, tensor: StoredTensor) -> Seen:
     left = tensor.reach
     while left:
         stop_if_wanted()
-        content = file.read(min(left, CHUNK_BYTES))  # whole elements: both are multiples of the sizes there are
-        if not content:
+        content = file.read(min(left, chunk))
+        if len(content) < min(left, chunk):
             raise NotRead("the file became shorter while it was read")
         left -= len(content)
         first = first if first is not None else content[:item]
@@ -97,8 +99,15 @@ def _seen(file: BinaryIO, tensor: StoredTensor) -> Seen:
     return Seen(nan, infinite, first if constant and tensor.dense else None, is_mask and infinite > 0)
 
 
+def _unit_bytes(dtype: str) -> int:
+    """Return the bytes of an element, or of a block of them."""
+    return BLOCKS[dtype].size_bytes if dtype in BLOCKS else ITEM_BYTES[dtype]
+
+
 def _counted(content: bytes, dtype: str) -> tuple[int, int, bool]:
     """Return how many numbers are NaN and infinite, and whether all are 0 or minus infinity."""
+    if dtype in BLOCKS:
+        return *counted_blocks(content, BLOCKS[dtype]), False
     if dtype in _EIGHT_BITS:
         nan, infinite = _EIGHT_BITS[dtype]
         counts = np.bincount(np.frombuffer(content, np.uint8), minlength=256)

@@ -1,18 +1,19 @@
 """The figures that documents claim rest on something in the project."""
 
-import re
 from collections.abc import Sequence
 from dataclasses import replace
 
 from audit.claims import AnyClaim
 from audit.judgement import Judgement, not_applicable
-from audit.plan import Run
+from audit.plan import Plan, PlannedCheck, Run
 from audit.profiles import Profile
-from audit.results import Check, Location, Subject, SubjectKind
-from audit.static.rules.claims import Claim, claims_of, is_backed
+from audit.published import declared_figures
+from audit.results import Check, Subject, SubjectKind
+from audit.session import Collected
+from audit.static.rules.checks import plan_rules
+from audit.static.rules.claims import Claim, claims_of, is_backed, is_declared
 from audit.static.rules.clm001_claim_without_evidence import ClaimWithoutEvidence
 from audit.target import Target
-from validation.claims.published import Unpublished, place_of
 from validation.readiness.places import Place, judge_places
 from validation.readiness.project import Project
 
@@ -25,8 +26,9 @@ CHECK = Check(
     defect="an accuracy in the README that no file of the project holds",
     severity=ClaimWithoutEvidence.severity,
 )
-_FIGURES = re.compile(r"\d+(?:\.\d+)?")
-Declared = Sequence[tuple[str, int, str]]  # file, line and words
+_JUDGED_THERE = (
+    f"{CHECK.id} judges each figure of a release, by the claims of its profile; `static` has the results of this rule"
+)
 
 
 def judge(
@@ -35,14 +37,14 @@ def judge(
     """Look for what each figure rests on. One with nothing but a claim outside of the profile is not judged."""
     inside = [each for each in claims if profile is None or profile.holds(each.needs.least_gpus)]
     outside = [each for each in claims if each not in inside]
-    declared = _declared(inside, target)
+    declared = declared_figures(inside, target)
     wrong: list[Place] = []
     left_out: list[Judgement] = []
     looked_at = sum(path in project.texts.documents for path, _, _ in declared)
     for path in project.texts.documents:
         text = project.text(path)
         for claim in claims_of(text) if text is not None else ():
-            if _is_declared(claim, path, declared) or is_backed(claim, path, project.texts):
+            if is_declared(claim, path, declared) or is_backed(claim, path, project.texts):
                 looked_at += 1
             elif profile and (gpus := _gpus_for(claim, path, outside, target)):
                 left_out.append(_left_out(path, claim.line, profile.outside(gpus)))
@@ -64,31 +66,27 @@ def judge(
     return [*judged, *left_out]
 
 
-def _declared(claims: Sequence[AnyClaim], target: Target) -> Declared:
-    return [(place.path, place.line or 0, claim.published.text) for claim in claims if (place := _place(claim, target))]
+def plan_other_rules(collected: Collected) -> Plan:
+    """Plan the rules of `static`, of which CLM001 leaves the figures of documents to this check.
+
+    Raises:
+        UsageError: what `plan_rules` raises.
+    """
+    return tuple(replace(group, planned=tuple(map(_left_to_this, group.planned))) for group in plan_rules(collected))
+
+
+def _left_to_this(planned: PlannedCheck) -> PlannedCheck:
+    if planned.check.id != ClaimWithoutEvidence().check_id:
+        return planned
+    return replace(planned, judge=lambda run: not_applicable(_JUDGED_THERE))
 
 
 def _gpus_for(claim: Claim, path: str, outside: Sequence[AnyClaim], target: Target) -> int:
     """Return how many GPUs the declared claim needs that has the figure; 0 where there is none."""
-    needed = (each.needs.least_gpus for each in outside if _is_declared(claim, path, _declared([each], target)))
+    needed = (each.needs.least_gpus for each in outside if is_declared(claim, path, declared_figures([each], target)))
     return min(needed, default=0)
 
 
 def _left_out(path: str, line: int, reason: str) -> Judgement:
     subject = Subject(kind=SubjectKind.FILE, path=path, line=line)
     return replace(not_applicable(reason), subject=subject)
-
-
-def _place(claim: AnyClaim, target: Target) -> Location | None:
-    try:
-        return place_of(claim.published, target)
-    except Unpublished:
-        return None  # the area of claims says so
-
-
-def _is_declared(claim: Claim, path: str, declared: Declared) -> bool:
-    """Return whether a declared claim has the figure, and is published on the line or the two around it."""
-    return any(
-        path == file and abs(claim.line - line) <= 1 and claim.figure in _FIGURES.findall(words)
-        for file, line, words in declared
-    )

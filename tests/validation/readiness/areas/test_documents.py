@@ -1,5 +1,6 @@
 """Commands, figures and links in documents: right ones, the same with one edit, and what is not judged."""
 
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -7,7 +8,13 @@ import pytest
 
 from audit.profiles import Profile
 from audit.results import Outcome
+from audit.session import Request, conduct
+from audit.static.rules.checks import plan_rules
+from audit.target import Target
+from validation.readiness.areas import plan_areas
+from validation.readiness.documents.figures_backed import plan_other_rules
 from validation.readiness.documents.own_line import problem_of
+from validation.readiness.planners import release_planners
 
 from .written import SETTINGS, outcome, report_of, results, write
 
@@ -17,6 +24,8 @@ PARSE, RUN, LINKS, FIGURES = (
     "documents.links_lead",
     "documents.figures_backed",
 )
+RULE = "rules.clm001"
+ONE_FIGURE = (FIGURES, RULE)
 SCRIPT = '[project]\nname = "zoo"\nversion = "1"\n[project.scripts]\nzoo = "zoo.cli:main"\n' + SETTINGS
 CLI = """
 import argparse
@@ -303,6 +312,37 @@ def test_a_figure_that_rests_on_a_claim_outside_of_the_profile_is_not_counted_as
     flags = f"--profile {profile} " if profile else ""
     for each in found:
         assert f"astrobio-audit readiness {flags}--only {FIGURES} " in (each.evidence.reproduce or "")
+
+
+def test_one_sentence_is_one_result_of_readiness_and_static_tells_it_too(tmp_path: Path) -> None:
+    write(tmp_path, {"README.md": FIGURE})
+    failed = {}
+    for command, planners in (("static", [plan_rules]), ("readiness", [plan_other_rules, plan_areas])):
+        request = Request(command=command, planners=planners, only=("clm001",) if command == "static" else ONE_FIGURE)
+        report = conduct(Target.load(tmp_path), request)
+        failed[command] = [each.check for each in report.results if each.outcome is Outcome.FAILED]
+    assert failed == {"static": [RULE], "readiness": [FIGURES]}
+    (referring,) = (each for each in report.results if each.check == RULE)
+    assert referring.outcome is Outcome.NOT_APPLICABLE
+    assert (referring.reason or "").startswith(FIGURES)
+
+
+def test_a_release_plans_the_rules_without_the_figures_of_documents(tmp_path: Path) -> None:
+    write(tmp_path, {"README.md": FIGURE})
+    with ExitStack() as during:
+        request = Request(command="readiness", planners=release_planners(during), release=True, only=ONE_FIGURE)
+        report = conduct(Target.load(tmp_path), request)
+    assert [(each.check, each.outcome) for each in report.results] == [
+        (FIGURES, Outcome.FAILED),
+        (RULE, Outcome.NOT_APPLICABLE),
+    ]
+
+
+def test_a_figure_is_silenced_where_the_configuration_says_so(tmp_path: Path) -> None:
+    ignores = '[tool.astrobio-audit.per_path_ignores]\n"*.md" = ["CLM001"]\n'
+    (found,) = results(tmp_path, FIGURES, {"README.md": FIGURE, "pyproject.toml": SETTINGS + ignores})
+    assert found.outcome is Outcome.PASSED
+    assert "1 silenced by `noqa` comments or `per_path_ignores`" in (found.evidence.bound_origin or "")
 
 
 def test_a_result_beside_the_claim_backs_the_figure_on_every_hardware(tmp_path: Path) -> None:

@@ -11,7 +11,8 @@ CHECK = Check(
     id="checkpoints.finite",
     title="The weights are finite",
     proves="No tensor of the file holds NaN or an infinity, but for masks: tensors of nothing but 0 and minus "
-    "infinity. Where the archive has checksums, the bytes are those that were saved.",
+    "infinity. Of ggml's quantised types the scales of the blocks are looked at. Where the archive has checksums, the "
+    "bytes are those that were saved.",
     defect="NaN in one element of one weight",
     severity=Severity.CRITICAL,
 )

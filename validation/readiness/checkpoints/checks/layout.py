@@ -9,9 +9,9 @@ from validation.readiness.checkpoints.forms import Malformed, NotRead
 CHECK = Check(
     id="checkpoints.layout",
     title="The layout of the file is whole",
-    proves="The zip archive, the pickle or the safetensors header was read to its end, without loading anything: "
-    "every tensor has the bytes that its dtype and shape need, within its storage and the file; no name leads "
-    "out of the archive, nothing overlaps, and the file was not cut off.",
+    proves="The zip archive, the pickle or the header (safetensors, GGUF, ONNX) was read to its end, without loading "
+    "anything: every tensor has the bytes that its dtype and shape need, within its storage and the file; no name "
+    "leads out of the archive, nothing overlaps, and the file was not cut off.",
     defect="a file that ends within its last tensor",
     severity=Severity.CRITICAL,
 )

@@ -11,7 +11,8 @@ CHECK = Check(
     id="checkpoints.pickled_names",
     title="Loading the file imports nothing but what tensors are made of",
     proves="Every name that unpickling the file would import is one that torch.load takes with weights_only=True; the"
-    " pickle was read as data, and nothing of it was imported.",
+    " pickle was read as data, and nothing of it was imported. Classes of TorchScript, whose code the archive holds "
+    "itself, are not imported; that code is not judged.",
     defect="a pickle that calls os.system",
     severity=Severity.CRITICAL,
 )

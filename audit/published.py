@@ -1,9 +1,10 @@
-"""The place where a claim is published: its words must be there."""
+"""Where a claim is published, whose words must be there, and with which figure."""
 
 import re
 import stat
+from collections.abc import Sequence
 
-from audit.claims import Published
+from audit.claims import AnyClaim, Published
 from audit.results import Location
 from audit.target import Target
 
@@ -40,3 +41,15 @@ def place_of(published: Published, target: Target) -> Location:
     if published.line is not None and published.line not in lines:
         raise Unpublished(f"the claim is published on line {lines[0]} of {relative}, not on line {published.line}")
     return Location(path=relative, line=published.line or lines[0])
+
+
+def declared_figures(claims: Sequence[AnyClaim], target: Target) -> list[tuple[str, int, str]]:
+    """Return file, line and words of each claim; one whose words are nowhere, which its own check tells, has none."""
+    return [(place.path, place.line or 0, claim.published.text) for claim in claims if (place := _place(claim, target))]
+
+
+def _place(claim: AnyClaim, target: Target) -> Location | None:
+    try:
+        return place_of(claim.published, target)
+    except Unpublished:
+        return None
