@@ -7,6 +7,7 @@ import torch
 
 from ..parts import built, inputs_of
 from .batches import copied
+from .misdeclared import Misdeclared, nearest
 from .outputs_alike import run
 
 _MOST_CUTS = 16
@@ -27,14 +28,16 @@ def future(specs: str, name: str, seed: int, batch_size: int, causal: Mapping[st
         of other positions in the place of what stands there and behind it, as `later.<position>`.
 
     Raises:
-        TypeError: the content is no tensor, or its tensors differ in their number of positions.
+        Misdeclared: the batch lacks the content, it is no tensor, or its tensors differ in their number of positions.
     """
     model = built(specs, name, seed).eval()
     inputs = copied(inputs_of(specs, name, seed, batch_size))
     axis = int(causal["axis"])
-    lengths = {_length(inputs.get(each), str(each), axis) for each in causal["content"]}
+    lengths = {_length(inputs, str(each), axis) for each in causal["content"]}
     if len(lengths) != 1:
-        raise TypeError(f"the contents have {', '.join(map(str, sorted(lengths)))} positions, which should be the same")
+        raise Misdeclared(
+            f"the contents have {', '.join(map(str, sorted(lengths)))} positions, which should be the same"
+        )
     (length,) = lengths
     cuts = _cuts(length)
     reply: dict[str, object] = {"length": length, "cuts": list[object](cuts), "whole": run(model, inputs)}
@@ -55,10 +58,13 @@ def _cuts(length: int) -> list[int]:
     return sorted({1, length // 2, length - 1} | between)
 
 
-def _length(content: object, name: str, axis: int) -> int:
+def _length(inputs: Mapping[str, object], name: str, axis: int) -> int:
+    if name not in inputs:
+        raise Misdeclared(f"'inputs' gives no argument {name!r}{nearest(name, inputs)}")
+    content = inputs[name]
     if not isinstance(content, torch.Tensor) or content.dim() <= axis:
         form = f"{content.dim()} axes" if isinstance(content, torch.Tensor) else type(content).__name__
-        raise TypeError(f"{name} must be a tensor with positions on axis {axis}, not {form}")
+        raise Misdeclared(f"{name!r} must be a tensor with positions on axis {axis}, not {form}")
     return content.shape[axis]
 
 
