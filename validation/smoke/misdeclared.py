@@ -18,14 +18,9 @@ def judge_misdeclared(model: RegisteredModel, run: Run, key: str, raised: Target
     """Judge what a check of this key raised: an error of the specs where it names what is not there."""
     if raised.type_name != _RAISED:
         return judge_raised(raised, run.target, phases=("forward",))
-    return misdeclared(model, run, key, raised.message)
-
-
-def misdeclared(model: RegisteredModel, run: Run, key: str, said: str) -> Judgement:
-    """Return the error of a key that is not true of the model; `said` is what is wrong."""
     place = _place(model, key, run.target)
     return error(
-        f"MODELS[{model.name!r}] of {model.specs}: in {key!r}, {said}",
+        f"MODELS[{model.name!r}] of {model.specs}: in {key!r}, {raised.message}",
         location=place,
         fix=f"correct {key!r} of this entry in {place.path if place else 'the specs'}",
     )

@@ -5,14 +5,14 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor
 
+from audit.catalog import Causal
 from audit.gateway import TargetRaised
 from audit.judgement import Judgement, Measured, error, judged, not_applicable
 from audit.plan import Run
-from audit.probe.behaving.misdeclared import nearest
 from audit.results import Check, Comparison, Severity
 from validation.smoke.checks import determinism
 from validation.smoke.compare import unusable
-from validation.smoke.misdeclared import judge_misdeclared, misdeclared
+from validation.smoke.misdeclared import judge_misdeclared
 from validation.smoke.model import RegisteredModel, tensors_of
 
 CHECK = Check(
@@ -43,9 +43,12 @@ def judge(model: RegisteredModel, run: Run) -> Judgement:
         return error(f"no reference to compare with: {problem}")
     if not isinstance(length, int) or not isinstance(cuts, list) or not cuts:
         return error("the content has one position alone, before which nothing stands")
-    axes = _axes(model, run, whole, length)
-    if isinstance(axes, Judgement):
-        return axes
+    axes = _axes(whole, length, causal)
+    if not axes:
+        content = ", ".join(causal.content)
+        return error(
+            f"no output has the {length} positions of {content} on exactly one axis behind the batch", fix=_HOW_TO_NAME
+        )
     worst, leaking, is_tested, is_rounding = 0.0, list[tuple[str, int]](), False, True
     for cut in (each for each in cuts if isinstance(each, int)):
         later = tensors_of(reply, f"later.{cut}")
@@ -88,25 +91,16 @@ def _listed(axes: Mapping[str, int]) -> str:
     return ", ".join(f"{name} (positions on axis {axis})" for name, axis in axes.items())
 
 
-def _axes(model: RegisteredModel, run: Run, whole: Mapping[str, Tensor], length: int) -> dict[str, int] | Judgement:
-    """Return the axis of positions of each output that is judged, as the specs or its length tell; an error else."""
-    causal = model.entry.causal
-    assert causal is not None
-    if causal.outputs is None:
-        told = {name: _axis_of_positions(each, length) for name, each in whole.items()}
-        axes = {name: axis for name, axis in told.items() if axis is not None}
-        content = ", ".join(causal.content)
-        return axes or error(
-            f"no output has the {length} positions of {content} on exactly one axis behind the batch", fix=_HOW_TO_NAME
-        )
-    for name, axis in causal.outputs.items():
-        if name not in whole:
-            return misdeclared(model, run, "causal", f"the model returns no tensor {name!r}{nearest(name, whole)}")
-        shape = tuple(whole[name].shape)
-        if axis >= len(shape) or shape[axis] != length:
-            said = f"axis {axis} of {name!r} does not have the {length} positions of the content: its shape is {shape}"
-            return misdeclared(model, run, "causal", said)
-    return causal.outputs
+def _axes(whole: Mapping[str, Tensor], length: int, causal: Causal) -> dict[str, int]:
+    """Return the axis of positions of each output that is judged, as the specs say or its length tells."""
+    if causal.outputs is not None:  # the probe has refused those that are not there
+        return {
+            name: axis
+            for name, axis in causal.outputs.items()
+            if name in whole and whole[name].shape[axis : axis + 1] == (length,)
+        }
+    told = {name: _axis_of_positions(each, length) for name, each in whole.items()}
+    return {name: axis for name, axis in told.items() if axis is not None}
 
 
 def _axis_of_positions(output: Tensor, length: int) -> int | None:
