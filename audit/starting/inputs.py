@@ -11,6 +11,7 @@ from audit.static.parameters import Parameter
 
 _EMBEDDINGS = {"Embedding", "EmbeddingBag"}
 _DOTS = "..."
+_DEEPEST = 4  # parts within parts
 _Function = ast.FunctionDef | ast.AsyncFunctionDef
 
 
@@ -18,8 +19,9 @@ def inputs_drawn(item: InventoryItem, root: Path) -> str:
     """Return the dict of forward's arguments as Python; what its owner has to fill in is written as dots."""
     named = [each for each in item.forward.parameters if not each.kind.startswith("var_")] if item.forward else []
     parameters = [each for each in named if each.default is None] or named[:1]
-    defined = _class_of(root / item.path, item.qualname)
-    tables = _fed_tables(defined) if defined else {}
+    classes = _classes_in(root / item.path)
+    defined = classes.get(item.qualname)
+    tables = _fed_tables(defined, classes) if defined else {}
     document = _document(defined) if defined else []
     drawn = (f'"{each.name}": {_drawn(each, tables, document)}' for each in parameters)
     return "{" + (", ".join(drawn) or f'"{_DOTS}": torch.randn(batch_size, {_DOTS}, generator=generator)') + "}"
@@ -39,18 +41,17 @@ def _drawn(parameter: Parameter, tables: Mapping[str, str], document: list[str])
     }[kind]
 
 
-def _class_of(path: Path, qualname: str) -> ast.ClassDef | None:
-    """Return the tree of a class; None where its file says no more what the inventory has read."""
+def _classes_in(path: Path) -> dict[str, ast.ClassDef]:
+    """Return the classes of a file by their qualified names; none where it says no more what the inventory has read."""
     try:
-        inner: list[ast.stmt] = ast.parse(path.read_bytes()).body
+        waiting = [("", node) for node in ast.parse(path.read_bytes()).body]
     except (OSError, SyntaxError, ValueError, RecursionError):
-        return None
-    found: ast.ClassDef | None = None
-    for name in qualname.split("."):
-        found = next((node for node in inner if isinstance(node, ast.ClassDef) and node.name == name), None)
-        if found is None:
-            return None
-        inner = found.body
+        return {}
+    found: dict[str, ast.ClassDef] = {}
+    for around, node in waiting:
+        if isinstance(node, ast.ClassDef):
+            found[around + node.name] = node
+            waiting += [(f"{around}{node.name}.", inner) for inner in node.body]
     return found
 
 
@@ -63,17 +64,28 @@ def _document(defined: ast.ClassDef) -> list[str]:
     return [line for node in nodes if node for line in (ast.get_docstring(node) or "").splitlines()]
 
 
-def _fed_tables(defined: ast.ClassDef) -> dict[str, str]:
-    """Return the arguments of forward that an embedding is called with, each with its number of rows, or dots."""
+def _fed_tables(defined: ast.ClassDef, classes: Mapping[str, ast.ClassDef], depth: int = 0) -> dict[str, str]:
+    """Return the arguments of forward that an embedding is called with, each with its number of rows, or dots.
+
+    A part whose class stands in the same file is an embedding where its own first argument is.
+    """
     built, forward = _function(defined, "__init__"), _function(defined, "forward")
     rows: dict[str, str] = {}
     for node in ast.walk(built) if built else ():
         for target, value in _assigned(node):
             match target, value:
                 case ast.Attribute(value=ast.Name(id="self"), attr=name), ast.Call(func=called):
+                    part = classes.get(ast.unparse(called))
                     if ast.unparse(called).rpartition(".")[2] in _EMBEDDINGS:
                         rows[name] = _number_in(value)
+                    elif part and depth < _DEEPEST and _first_argument(part) in _fed_tables(part, classes, depth + 1):
+                        rows[name] = _DOTS
     return {argument: rows[table] for argument, table in _looked_up(forward) if table in rows} if forward else {}
+
+
+def _first_argument(defined: ast.ClassDef) -> str | None:
+    forward = _function(defined, "forward")
+    return next((each.arg for each in forward.args.args[1:]), None) if forward else None
 
 
 def _assigned(node: ast.AST) -> Iterator[tuple[ast.expr, ast.expr]]:
@@ -94,8 +106,15 @@ def _number_in(made: ast.Call) -> str:
 
 
 def _looked_up(forward: _Function) -> Iterator[tuple[str, str]]:
-    """Yield each `self.table(argument)` of a forward."""
+    """Yield each `self.table(argument)` of a forward, `self.table(argument.long())` too."""
     for node in ast.walk(forward):
         match node:
-            case ast.Call(func=ast.Attribute(value=ast.Name(id="self"), attr=table), args=[ast.Name(id=argument), *_]):
+            case ast.Call(
+                func=ast.Attribute(value=ast.Name(id="self"), attr=table),
+                args=[
+                    ast.Name(id=argument)
+                    | ast.Call(func=ast.Attribute(value=ast.Name(id=argument), attr="long" | "int")),
+                    *_,
+                ],
+            ):
                 yield argument, table

@@ -111,6 +111,24 @@ class Denoiser(nn.Module):
         return x + self.table(kind).sum() + self.words(said).sum()
 
 
+class Words(nn.Module):
+    def __init__(self, width):
+        super().__init__()
+        self.table = nn.Embedding(50, width)
+
+    def forward(self, x):
+        return self.table(x.long())
+
+
+class Reader(nn.Module):
+    def __init__(self, width):
+        super().__init__()
+        self.words, self.layer = Words(width), nn.Linear(width, width)
+
+    def forward(self, page, shade):
+        return self.words(page) + self.layer(shade)
+
+
 class Tokens(nn.Module):
     def forward(self, input_ids=None, labels=None):
         return input_ids
@@ -132,6 +150,8 @@ def test_what_an_argument_takes_is_told_by_its_name_its_annotation_and_its_table
         "attention_mask": "torch.ones(batch_size, ..., dtype=torch.bool)",
         "position_ids": "torch.arange(...).expand(batch_size, -1).clone()",
         "input_ids": table("..."),
+        "page": table("..."),
+        "shade": "torch.randn(batch_size, ..., generator=generator)",
     }
     for name, drawn in expected.items():
         assert f'"{name}": {drawn}' in text

@@ -30,11 +30,12 @@ def _handed_on(forward: ast.FunctionDef) -> Iterator[tuple[str, str]]:
     own = {each.arg for each in (*forward.args.posonlyargs, *forward.args.args, *forward.args.kwonlyargs)}
     calls = [node for node in ast.walk(forward) if isinstance(node, ast.Call)]
     for call in sorted(calls, key=lambda node: (node.lineno, node.col_offset)):
-        match call:
-            case ast.Call(func=ast.Attribute() as called, args=[ast.Name(id=name), *_]) if name in own:
-                whole = ast.unparse(called)
-                if whole.startswith("self."):
-                    yield name, whole.removeprefix("self.")
+        match call.args[:1]:
+            # `self.embed(tokens.long())` is given the argument in another dtype.
+            case [ast.Name(id=name) | ast.Call(func=ast.Attribute(value=ast.Name(id=name), attr="long" | "int"))]:
+                called = ast.unparse(call.func)
+                if name in own and called.startswith("self."):
+                    yield name, called.removeprefix("self.")
 
 
 def _part(model: nn.Module, path: str) -> nn.Module | None:

@@ -148,7 +148,7 @@ class Words(nn.Module):
         super().__init__()
         self.table = nn.Embedding(100, 8)
     def forward(self, text):
-        return self.table(text).mean(1)
+        return self.table(text.long()).mean(1)
 class Model(nn.Module):
     def __init__(self):
         super().__init__()
