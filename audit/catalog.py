@@ -36,10 +36,14 @@ class Padding(Frozen):
 
 
 class Causal(Frozen):
-    """What a model reads in one direction: arguments of forward, and the axis of positions in them."""
+    """What a model reads in one direction: arguments of forward, and the axis of positions in them.
+
+    `outputs` has the axis of positions of each output that has positions; None is what the specs do not say.
+    """
 
     content: list[str]
     axis: int = 1
+    outputs: dict[str, int] | None = None
 
 
 class Generate(Frozen):

@@ -20,7 +20,7 @@ _CALLABLE = ("tiny", "checkpointing")
 _FLAGS = ("random_in_training", "dynamic_batch", "targets_differ")
 DTYPES = ("float64", "bfloat16", "float16", "autocast bfloat16", "autocast float16")
 _PADDING = {"mask", "content", "axis", "keeps"}
-_CAUSAL = {"content", "axis"}
+_CAUSAL = {"content", "axis", "outputs"}
 
 
 def behaviour_problem(spec: Mapping[str, object]) -> str | None:
@@ -76,16 +76,26 @@ def _is_axis(axis: object) -> bool:
     return isinstance(axis, int) and not isinstance(axis, bool)
 
 
+def _is_axis_behind(axis: object) -> bool:
+    """Whether this is an axis behind that of the batch."""
+    return isinstance(axis, int) and not isinstance(axis, bool) and axis > 0
+
+
 def _causal_problem(causal: object) -> str | None:
     if problem := _unknown_key(causal, "causal", _CAUSAL):
         return problem
     if not isinstance(causal, Mapping) or "content" not in causal:
-        return "'causal' must be a dict of 'content', perhaps 'axis'"
+        return "'causal' must be a dict of 'content', perhaps 'axis' and 'outputs'"
     content = causal["content"]
     if not isinstance(content, list | tuple) or not content or not all(isinstance(each, str) for each in content):
         return "in 'causal', 'content' must be a list of names of forward's arguments"
-    axis = causal.get("axis", 1)
-    return None if _is_axis(axis) and axis > 0 else "in 'causal', 'axis' must be a whole number above 0"
+    if not _is_axis_behind(causal.get("axis", 1)):
+        return "in 'causal', 'axis' must be a whole number above 0"
+    outputs = causal.get("outputs", {"": 1})
+    if not isinstance(outputs, Mapping) or not outputs or not all(isinstance(each, str) for each in outputs):
+        return "in 'causal', 'outputs' must be a dict of names of outputs, each with its axis of positions"
+    wrong = [name for name, axis in outputs.items() if not _is_axis_behind(axis)]
+    return f"in 'causal', the axis of {wrong[0]!r} in 'outputs' must be a whole number above 0" if wrong else None
 
 
 def _residual_problem(residual: object) -> str | None:
@@ -104,7 +114,12 @@ def _residual_described(residual: object) -> dict[str, list[str]]:
 
 def _causal_described(causal: object) -> dict[str, object]:
     assert isinstance(causal, Mapping)
-    return {"content": list(causal["content"]), "axis": causal.get("axis", 1)}
+    outputs = causal.get("outputs")
+    return {
+        "content": list(causal["content"]),
+        "axis": causal.get("axis", 1),
+        "outputs": None if outputs is None else dict(outputs),
+    }
 
 
 def _padding_problem(padding: object) -> str | None:

@@ -13,6 +13,7 @@ from audit.report.defects import counted_defects, print_defects
 from audit.report.document import Report
 from audit.report.earlier import earlier_lines
 from audit.report.excused import EXCUSED, excused
+from audit.report.guesses import guess_lines
 from audit.report.text import counted, number, one_line, percent, plain
 from audit.report.undeclared import undeclared_line
 from audit.report.verdicts import verdict_lines, verdict_text
@@ -49,7 +50,7 @@ def print_report(report: Report, console: Console) -> None:
     asked_for = report.partial and not report.interrupted and len(report.results) <= _MAX_SHOWN_WHOLE
     if not asked_for and (undeclared := undeclared_line(report)):
         console.print(Text(undeclared, style="yellow"), soft_wrap=True)
-    for line in curve_lines(report):
+    for line in (*(() if asked_for else guess_lines(report)), *curve_lines(report)):
         console.print(Text(line), soft_wrap=True)
     outcomes = _LISTING if asked_for else _NEEDING_ATTENTION
     # What comes from a defect is told there, unless few results were asked for.

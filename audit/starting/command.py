@@ -102,7 +102,7 @@ def _package_place(root: Path, package: str, source: str | None) -> Path:
 def _new_files(target: Target, place: Path, package: str, specs: str) -> Iterator[NewFile]:
     name = _specs_file(target.root, place, package, specs)
     left = why_left(target.root, name)
-    text = "" if left else specs_text(package, _inventory(target, place))
+    text = "" if left else specs_text(package, _inventory(target, place), target.root)
     yield NewFile(name=name, text=text, left=left)
     left = why_left(target.root, WORKFLOW)
     yield NewFile(name=WORKFLOW, text="" if left else workflow_text(target.root), left=left)

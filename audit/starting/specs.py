@@ -7,8 +7,10 @@ import json
 import re
 import shlex
 from collections.abc import Sequence
+from pathlib import Path
 
 from audit.report.text import one_line
+from audit.starting.inputs import inputs_drawn
 from audit.static.inventory import InventoryItem, InventoryKind, Signature
 
 _MOST_LISTED = 40
@@ -21,13 +23,13 @@ the entries that are to be audited, and fill in the dots.
 '''
 
 
-def specs_text(package: str, items: Sequence[InventoryItem]) -> str:
-    """Return the module for a package in which the inventory has found `items`."""
+def specs_text(package: str, items: Sequence[InventoryItem], root: Path) -> str:
+    """Return the module for a package in which the inventory has found `items`, whose paths are relative to `root`."""
     items = [item for item in items if all(part.isidentifier() for part in item.module.split("."))]
     attention = [item for item in items if item.kind is InventoryKind.ATTENTION]
     places = {(item.path, item.qualname) for item in attention}
     models = [item for item in items if item.kind is InventoryKind.MODEL and (item.path, item.qualname) not in places]
-    code = [*_imports(models), "", *_models(package, models), *_attention(attention)]
+    code = [*_imports(models), "", *_models(package, models, root), *_attention(attention)]
     return _HEAD.format(package=package) + "\n" + "".join(f"# {line}".rstrip() + "\n" for line in code)
 
 
@@ -36,11 +38,13 @@ def _imports(models: Sequence[InventoryItem]) -> list[str]:
     return ["import torch", "", *(f"import {module}" for module in modules)]
 
 
-def _models(package: str, models: Sequence[InventoryItem]) -> list[str]:
+def _models(package: str, models: Sequence[InventoryItem], root: Path) -> list[str]:
     lines = ["MODELS: dict[str, dict[str, object]] = {"]
+    if models:
+        lines.append("    # Printed with sizes and inputs that were tried, by: astrobio-audit spec FILE::NAME")
     taken: set[str] = set()
     for item in models[:_MOST_LISTED]:
-        lines += _model(item, _name(item, taken))
+        lines += _model(item, _name(item, taken), root)
     if not models:
         lines += [f"    # No class of {package} was found to derive from torch.nn.Module."]
     if len(models) > _MOST_LISTED:
@@ -48,15 +52,13 @@ def _models(package: str, models: Sequence[InventoryItem]) -> list[str]:
     return [*lines, "}"]
 
 
-def _model(item: InventoryItem, name: str) -> list[str]:
+def _model(item: InventoryItem, name: str, root: Path) -> list[str]:
     needed = _required(item.constructor)
-    fed = _required(item.forward) or ["..."]
-    inputs = ", ".join(f"{json.dumps(each)}: torch.randn(batch_size, ..., generator=generator)" for each in fed)
     return [
         f"    {json.dumps(name)}: {{  # {one_line(item.path)}:{item.line}",
         f'        "class": "{item.module}:{item.qualname}",',
         f'        "build": lambda: {item.module}.{item.qualname}({", ".join(f"{each}=..." for each in needed)}),',
-        f'        "inputs": lambda batch_size, generator: {{{inputs}}},',
+        f'        "inputs": lambda batch_size, generator: {inputs_drawn(item, root)},',
         '        "loss": lambda output, inputs: output.square().mean(),  # decide: what it is trained to',
         "    },",
     ]

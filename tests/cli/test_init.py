@@ -93,6 +93,72 @@ def test_its_specs_need_the_dots_filled_in_and_nothing_else(run: Run, small: Sma
     assert "passed   smoke.forward tiny_net" in done.stdout
 
 
+FED = """import torch
+from torch import nn
+
+
+class Denoiser(nn.Module):
+    \"\"\"Takes noise away.
+
+    guide: indices of the words that describe the image
+    \"\"\"
+
+    def __init__(self, width):
+        super().__init__()
+        self.table, self.words = nn.Embedding(7, width), nn.Embedding(num_embeddings=width, embedding_dim=2)
+
+    def forward(self, x, timesteps, kind, said, guide, caption: torch.LongTensor, attention_mask, position_ids):
+        return x + self.table(kind).sum() + self.words(said).sum()
+
+
+class Words(nn.Module):
+    def __init__(self, width):
+        super().__init__()
+        self.table = nn.Embedding(50, width)
+
+    def forward(self, x):
+        return self.table(x.long())
+
+
+class Reader(nn.Module):
+    def __init__(self, width):
+        super().__init__()
+        self.words, self.layer = Words(width), nn.Linear(width, width)
+
+    def forward(self, page, shade):
+        return self.words(page) + self.layer(shade)
+
+
+class Tokens(nn.Module):
+    def forward(self, input_ids=None, labels=None):
+        return input_ids
+"""
+
+
+def test_what_an_argument_takes_is_told_by_its_name_its_annotation_and_its_table(run: Run, small: Small) -> None:
+    root = small(zoo__fed_dot_py=FED)
+    assert run("init", cwd=root).returncode == 0
+    text = as_code((root / SPECS).read_text())
+    table = "torch.randint({}, (batch_size, ...), generator=generator)".format
+    expected = {
+        "x": "torch.randn(batch_size, ..., generator=generator)",
+        "timesteps": "torch.rand(batch_size, generator=generator)",
+        "kind": table(7),
+        "said": table("..."),
+        "guide": table("..."),
+        "caption": table("..."),
+        "attention_mask": "torch.ones(batch_size, ..., dtype=torch.bool)",
+        "position_ids": "torch.arange(...).expand(batch_size, -1).clone()",
+        "input_ids": table("..."),
+        "page": table("..."),
+        "shade": "torch.randn(batch_size, ..., generator=generator)",
+    }
+    for name, drawn in expected.items():
+        assert f'"{name}": {drawn}' in text
+    assert '"labels"' not in text
+    compile(text, SPECS, "exec")
+
+
 def test_its_workflow_calls_commands_that_exist(run: Run, small: Small) -> None:
     root = small()
     assert run("init", cwd=root).returncode == 0

@@ -128,7 +128,8 @@ class _Guessed:
                 value=1,
                 bound=1,
                 comparison=Comparison.AT_LEAST,
-                origin=f"{_ORIGIN}; built as {text_of(reply, 'built')}, fed with {text_of(reply, 'fed')}",
+                origin=f"built as {text_of(reply, 'built')}, fed with {text_of(reply, 'fed')}, B samples in a batch; "
+                f"{_ORIGIN}",
                 unit="ways to build and feed it",
             ),
             otherwise="no way to build and feed it was found",

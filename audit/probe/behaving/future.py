@@ -5,8 +5,11 @@ from typing import Any
 
 import torch
 
-from ..parts import built, inputs_of
+from ..outputs import flatten
+from ..parts import built, forward, inputs_of
+from ..tensors import dump
 from .batches import copied
+from .misdeclared import Misdeclared, nearest
 from .outputs_alike import run
 
 _MOST_CUTS = 16
@@ -20,24 +23,31 @@ def future(specs: str, name: str, seed: int, batch_size: int, causal: Mapping[st
         name: of the model.
         seed: of weights and inputs.
         batch_size: samples.
-        causal: names the `content`, arguments of forward, and the `axis` of positions in it.
+        causal: names the `content`, arguments of forward, and the `axis` of positions in it; `outputs`, where it is
+            not None, has the axis of positions of each output that is to be judged.
 
     Returns:
         `length`, the number of positions; `whole`, the output; and for each position in `cuts` the output with values
         of other positions in the place of what stands there and behind it, as `later.<position>`.
 
     Raises:
-        TypeError: the content is no tensor, or its tensors differ in their number of positions.
+        Misdeclared: the batch lacks the content, it is no tensor, or its tensors differ in their number of positions;
+            the model does not return such an output.
     """
     model = built(specs, name, seed).eval()
     inputs = copied(inputs_of(specs, name, seed, batch_size))
     axis = int(causal["axis"])
-    lengths = {_length(inputs.get(each), str(each), axis) for each in causal["content"]}
+    lengths = {_length(inputs, str(each), axis) for each in causal["content"]}
     if len(lengths) != 1:
-        raise TypeError(f"the contents have {', '.join(map(str, sorted(lengths)))} positions, which should be the same")
+        raise Misdeclared(
+            f"the contents have {', '.join(map(str, sorted(lengths)))} positions, which should be the same"
+        )
     (length,) = lengths
     cuts = _cuts(length)
-    reply: dict[str, object] = {"length": length, "cuts": list[object](cuts), "whole": run(model, inputs)}
+    whole = flatten(forward(model, inputs))
+    for output, of_positions in (causal["outputs"] or {}).items():
+        _check_output(whole, output, of_positions, length)
+    reply: dict[str, object] = {"length": length, "cuts": list[object](cuts), "whole": dump(whole)}
     for cut in cuts:
         later = dict(inputs)
         generator = torch.Generator().manual_seed(seed)
@@ -45,6 +55,16 @@ def future(specs: str, name: str, seed: int, batch_size: int, causal: Mapping[st
             later[each] = _changed_from(inputs[each], cut, axis, generator)
         reply[f"later.{cut}"] = run(model, later)
     return reply
+
+
+def _check_output(whole: Mapping[str, torch.Tensor], name: str, axis: int, length: int) -> None:
+    if name not in whole:
+        raise Misdeclared(f"the model returns no tensor {name!r}{nearest(name, whole)}")
+    shape = tuple(whole[name].shape)
+    if axis >= len(shape) or shape[axis] != length:
+        raise Misdeclared(
+            f"axis {axis} of {name!r} does not have the {length} positions of the content: its shape is {shape}"
+        )
 
 
 def _cuts(length: int) -> list[int]:
@@ -55,10 +75,13 @@ def _cuts(length: int) -> list[int]:
     return sorted({1, length // 2, length - 1} | between)
 
 
-def _length(content: object, name: str, axis: int) -> int:
+def _length(inputs: Mapping[str, object], name: str, axis: int) -> int:
+    if name not in inputs:
+        raise Misdeclared(f"'inputs' gives no argument {name!r}{nearest(name, inputs)}")
+    content = inputs[name]
     if not isinstance(content, torch.Tensor) or content.dim() <= axis:
         form = f"{content.dim()} axes" if isinstance(content, torch.Tensor) else type(content).__name__
-        raise TypeError(f"{name} must be a tensor with positions on axis {axis}, not {form}")
+        raise Misdeclared(f"{name!r} must be a tensor with positions on axis {axis}, not {form}")
     return content.shape[axis]
 
 

@@ -33,7 +33,8 @@ def modes(specs: str, name: str, seed: int, batch_size: int) -> dict[str, object
     inputs = inputs_of(specs, name, seed, batch_size)
     model = built(specs, name, seed)
     before = {key: digest(buffer) for key, buffer in model.named_buffers()}
-    evaluated = dump(flatten(forward(model.eval(), inputs)))
+    with _without_fast_path():
+        evaluated = dump(flatten(forward(model.eval(), inputs)))
     specs_.seed_everything(seed)
     with _watching(model) as kept:
         train = dump(flatten(forward(model.train(), inputs)))
@@ -55,6 +56,20 @@ def modes(specs: str, name: str, seed: int, batch_size: int) -> dict[str, object
         "learning": [f"{key} ({type(modules[key]).__name__})" for key in sorted(learning)],
         "statistics": [f"{key} ({type(each).__name__})" for key, each in modules.items() if takes_statistics(each)],
     }
+
+
+@contextmanager
+def _without_fast_path() -> Iterator[None]:
+    """Have torch's own encoder layers compute in eval mode what they compute in train mode.
+
+    Without gradients they take a fused kernel in eval mode alone, which rounds otherwise: no doing of the model.
+    """
+    before = torch.backends.mha.get_fastpath_enabled()
+    torch.backends.mha.set_fastpath_enabled(False)
+    try:
+        yield
+    finally:
+        torch.backends.mha.set_fastpath_enabled(before)
 
 
 @contextmanager

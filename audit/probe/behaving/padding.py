@@ -7,6 +7,7 @@ import torch
 from ..parts import built, inputs_of
 from ..tensors import dump
 from .batches import copied
+from .misdeclared import Misdeclared, nearest
 from .outputs_alike import run
 
 
@@ -31,6 +32,9 @@ def padding(specs: str, name: str, seed: int, batch_size: int, paddings: list[di
     reply: dict[str, object] = {}
     for index, each in enumerate(paddings):
         inputs = copied(inputs_of(specs, name, seed, batch_size))
+        for argument in (each["mask"], *each["content"]):
+            if argument not in inputs:
+                raise Misdeclared(f"'inputs' gives no argument {argument!r}{nearest(argument, inputs)}")
         mask = inputs[each["mask"]]
         kept = _kept(mask, keeps=each["keeps"])
         inputs[each["mask"]] = _masking(kept, mask, keeps=each["keeps"])
@@ -39,7 +43,8 @@ def padding(specs: str, name: str, seed: int, batch_size: int, paddings: list[di
         generator = torch.Generator().manual_seed(seed)
         for content in each["content"]:
             tensor = inputs[content]
-            assert isinstance(tensor, torch.Tensor)
+            if not isinstance(tensor, torch.Tensor):
+                raise Misdeclared(f"{content!r} must be a tensor, not {type(tensor).__name__}")
             other[content] = _filled(tensor, kept, each["axis"], generator, factor=1)
             larger[content] = _filled(tensor, kept, each["axis"], generator, factor=100)
         shown = {**other, each["mask"]: opened[each["mask"]]}
@@ -53,7 +58,7 @@ def _kept(mask: object, *, keeps: bool) -> torch.Tensor:
     """Return which positions count, (B, L) bool; where a mask hides none, the last quarter of each sample is hidden."""
     if not isinstance(mask, torch.Tensor) or mask.dim() != 2:
         shape = f"{mask.dim()} axes" if isinstance(mask, torch.Tensor) else type(mask).__name__
-        raise TypeError(f"the mask must be a tensor (B, L), not {shape}")
+        raise Misdeclared(f"the mask must be a tensor (B, L), not {shape}")
     kept = mask != 0 if keeps else mask == 0
     if bool(kept.all()):
         hidden = max(1, kept.shape[1] // 4)

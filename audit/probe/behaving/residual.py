@@ -1,22 +1,25 @@
 """Runs a model with the residual branches of its blocks silent, and with one of them alone."""
 
 import fnmatch
+import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from typing import Any
 
 import torch
 from torch import nn
+from torch.nn.parameter import is_lazy
 
-from ..outputs import flatten
+from ..outputs import flatten, replaced
 from ..parts import built, forward, inputs_of
 from ..tensors import dump
+from .misdeclared import Misdeclared, nearest
 
 _MOST_CALLS = 4  # of a block in one forward
 
 
 def residual(
-    specs: str, name: str, seed: int, batch_size: int, residual: Mapping[str, Sequence[str]]
+    specs: str, name: str, seed: int, batch_size: int, residual: Mapping[str, Sequence[str]], disturbed: bool
 ) -> dict[str, object]:
     """Run a batch with all branches silent, and with each branch alone.
 
@@ -29,16 +32,21 @@ def residual(
         batch_size: samples.
         residual: names of blocks, `*` for any part of a name, each with the names of the last layers of its branches,
             counted from the block.
+        disturbed: whether every zero among the parameters is replaced by noise first: a branch that begins as zero,
+            by its last layer or by a factor behind it, is none to look at before that.
 
     Returns:
-        `blocks`, pairs of the name of a block and the names of its layers. `silent` has for the call c of the block i
-        `<i>.<c>.returned` and `<i>.<c>.given`, the first tensor argument of the same shape; `alone.<b>` the same where
-        of each block the branch b alone speaks, and `<i>.said`, the largest number that its last layer returned.
+        `blocks`, pairs of the name of a block and the names of its layers. `silent` has for the call c of the block i,
+        and each tensor t that it returned of the shape of one that it was given, `<i>.<c>.<t>.returned` and
+        `<i>.<c>.<t>.given`, the first of that shape; `alone.<b>` the same where of each block the branch b alone
+        speaks, and `<i>.said`, the largest number that its last layer returned.
 
     Raises:
-        KeyError: a name is of no part of the model.
+        Misdeclared: a name is of no part of the model.
     """
     model = built(specs, name, seed).eval()
+    if disturbed:
+        _disturb(model, seed)
     blocks = {path: list(layers) for pattern, layers in residual.items() for path in _matching(model, pattern)}
     inputs = inputs_of(specs, name, seed, batch_size)
     reply: dict[str, object] = {"blocks": [[path, list[object](layers)] for path, layers in blocks.items()]}
@@ -48,19 +56,33 @@ def residual(
     return reply
 
 
+def _disturb(model: nn.Module, seed: int) -> None:
+    generator = torch.Generator().manual_seed(seed)
+    with torch.no_grad():
+        for parameter in model.parameters():
+            if parameter.is_floating_point() and not is_lazy(parameter):
+                # Of such a size that a layer which was zero returns numbers of the size of those that it is given.
+                noise = torch.randn(parameter.shape, generator=generator) / max(1, parameter.shape[1:].numel()) ** 0.5
+                parameter.copy_(torch.where(parameter == 0, noise.to(parameter.device, parameter.dtype), parameter))
+
+
 def _matching(model: nn.Module, pattern: str) -> list[str]:
-    found = [path for path, _ in model.named_modules() if path and fnmatch.fnmatchcase(path, pattern)]
-    found = [path for path in found if path.count(".") == pattern.count(".")]
+    paths = [path for path, _ in model.named_modules() if path]
+    found = [path for path in paths if fnmatch.fnmatchcase(path, pattern) and path.count(".") == pattern.count(".")]
     if not found:
-        raise KeyError(f"no part of the model is called {pattern}")
+        repeated = (re.sub(r"(?<=\.)\d+(?=\.|$)", "*", path) for path in paths)
+        known = paths if "*" not in pattern else list(repeated)
+        raise Misdeclared(f"no part of the model is called {pattern!r}{nearest(pattern, known)}")
     return found
 
 
 def _part(model: nn.Module, path: str, layer: str) -> nn.Module:
+    block = model.get_submodule(path)
     try:
-        return model.get_submodule(path).get_submodule(layer)
+        return block.get_submodule(layer)
     except AttributeError as missing:
-        raise KeyError(f"{path} has no part {layer}") from missing
+        known = [name for name, _ in block.named_modules() if name]
+        raise Misdeclared(f"{path!r} has no part {layer!r}{nearest(layer, known)}") from missing
 
 
 def _seen(
@@ -74,7 +96,7 @@ def _seen(
                 if branch == speaking:
                     stack.enter_context(_hooked(part, _noting(found, f"{index}.said")))
                 else:
-                    stack.enter_context(_hooked(part, lambda output: _zeros(output)))
+                    stack.enter_context(_hooked(part, _zeros))
             stack.enter_context(_watched(model.get_submodule(path), found, index))
         with torch.no_grad():
             forward(model, inputs)
@@ -92,7 +114,7 @@ def _hooked(part: nn.Module, change: Callable[[Any], Any]) -> Iterator[None]:
 
 def _noting(found: dict[str, torch.Tensor], name: str) -> Callable[[Any], Any]:
     def note(output: Any) -> Any:
-        sizes = [each.detach().abs().max().double() for each in flatten(output).values() if each.numel()]
+        sizes = [each.detach().abs().max().double().cpu() for each in flatten(output).values() if each.numel()]
         found[name] = torch.stack([*sizes, found.get(name, torch.zeros((), dtype=torch.float64))]).max()
         return output
 
@@ -106,17 +128,21 @@ def _watched(block: nn.Module, found: dict[str, torch.Tensor], index: int) -> It
     calls: list[None] = []
 
     def before(module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
-        tensors = [each for each in (*args, *kwargs.values()) if isinstance(each, torch.Tensor)]
-        given.append([each.detach().clone() for each in tensors if each.is_floating_point()])
+        given.append([each.detach().clone() for each in _tensors(args, kwargs) if each.is_floating_point()])
 
     def after(module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any], output: Any) -> None:
         taken = given.pop()
-        returned = next(iter(flatten(output).values()), None)
-        alike = next((each for each in taken if returned is not None and each.shape == returned.shape), None)
-        if returned is not None and alike is not None and len(calls) < _MOST_CALLS:
-            found[f"{index}.{len(calls)}.returned"] = returned.detach().clone()
-            found[f"{index}.{len(calls)}.given"] = alike.to(returned.dtype)
-        calls.append(None)
+        pairs = [
+            (returned, alike)
+            for returned in flatten(output).values()
+            if returned.is_floating_point()
+            if (alike := next((each for each in taken if each.shape == returned.shape), None)) is not None
+        ]
+        if pairs and len(calls) < _MOST_CALLS:
+            for number, (returned, alike) in enumerate(pairs):
+                found[f"{index}.{len(calls)}.{number}.returned"] = returned.detach().clone()
+                found[f"{index}.{len(calls)}.{number}.given"] = alike.to(returned.dtype)
+            calls.append(None)
 
     handles = (
         block.register_forward_pre_hook(before, with_kwargs=True),
@@ -129,9 +155,16 @@ def _watched(block: nn.Module, found: dict[str, torch.Tensor], index: int) -> It
             handle.remove()
 
 
+def _tensors(*values: Any) -> Iterator[torch.Tensor]:
+    """Yield the tensors among arguments and in their tuples, lists and dicts; not those that an object keeps."""
+    for value in values:
+        if isinstance(value, torch.Tensor):
+            yield value
+        elif isinstance(value, Mapping):
+            yield from _tensors(*value.values())
+        elif isinstance(value, tuple | list):
+            yield from _tensors(*value)
+
+
 def _zeros(output: Any) -> Any:
-    if isinstance(output, torch.Tensor):
-        return torch.zeros_like(output)
-    if isinstance(output, tuple | list):
-        return type(output)(_zeros(each) for each in output)
-    return output
+    return replaced(output, lambda path, tensor: torch.zeros_like(tensor))

@@ -221,7 +221,7 @@ class Constructor:
 
     def _config_classes(self, each: inspect.Parameter) -> Iterator[str]:
         """Yield expressions for the classes that a configuration may have, as the target's module names them."""
-        for annotated in _classes_in(each.annotation, self.namespace):
+        for annotated in classes_in(each.annotation, self.namespace):
             name = next((n for n, value in self.namespace.items() if value is annotated), None)
             if name and _is_config(annotated, each.name):
                 yield name
@@ -276,12 +276,13 @@ def _all_parameters(of: type) -> Iterator[inspect.Parameter]:
             return
 
 
-def _classes_in(annotation: object, namespace: Mapping[str, object]) -> Iterator[type]:
+def classes_in(annotation: object, namespace: Mapping[str, object]) -> Iterator[type]:
+    """Yield the classes that an annotation names; as a text it is looked up in the target's module."""
     if isinstance(annotation, str):
         annotation = namespace.get(annotation.strip("'\" ").partition("[")[0])
     if isinstance(annotation, types.UnionType) or typing.get_origin(annotation) is typing.Union:
         for each in typing.get_args(annotation):
-            yield from _classes_in(each, namespace)
+            yield from classes_in(each, namespace)
     elif isinstance(annotation, type) and not typing.get_args(annotation):
         yield annotation
 

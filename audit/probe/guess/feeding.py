@@ -6,14 +6,17 @@ A recipe is plain data: `{"draw": "normal", "shape": ["B", 12, 48]}`, `B` being 
 
 import inspect
 import itertools
-import re
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, cast
 
 import torch
 from torch import nn
 
 from .conventions import Sizes
+from .first_layers import first_layers
+from .kinds import IMAGE, MASK, POSITIONS, SERIES, TIMES, VIDEO, WHOLE, kind_of_input, line_of
+from .reading import read
 from .roles import is_named, is_required, role_of
 
 Recipe = dict[str, Any]
@@ -22,8 +25,8 @@ _SIDES = (32, 28, 64, 16, 224)  # of images: of the usual data sets, and of what
 _FRAMES = 8
 _FIRST_LAYERS = 4
 _MOST_TRIALS = 80
-_TIMES = re.compile(r"^(t|ts|time|times|timesteps?|steps?|sigmas?|noise_levels?|noise)$")
-_WHOLE = re.compile(r"^(input_ids|(src|tgt)?_?tokens?|token_ids|ids|idx|indices|labels?|classes|y|.*_ids)$")
+_ONE_EACH = {"y", "label", "labels", "class_labels", "classes"}  # of whole numbers, one for a sample
+_NUMBERS: dict[type, object] = {bool: False, int: 2, float: 1.0}
 
 
 def made(recipe: Recipe, batch_size: int, generator: torch.Generator) -> object:
@@ -43,48 +46,82 @@ def made(recipe: Recipe, batch_size: int, generator: torch.Generator) -> object:
     return torch.randn(shape, generator=generator)
 
 
+def _normal(shape: Sequence[int]) -> Recipe:
+    return {"draw": "normal", "shape": ["B", *map(int, shape)]}
+
+
+_BY_KIND = {
+    IMAGE: [_normal([channels, side, side]) for channels in (3, 1) for side in _SIDES],
+    VIDEO: [_normal([channels, _FRAMES, side, side]) for channels in (3, 1) for side in (16, 32)],
+    SERIES: [_normal([channels, length]) for channels in (3, 1) for length in (64, 16)] + [_normal([64])],
+}
+
+
+@dataclass(frozen=True)
+class _Argument:
+    """One argument of forward: its name, its kind, what its annotation says, and recipes for its first layer."""
+
+    name: str
+    kind: str | None
+    annotation: object
+    taken: Sequence[Recipe]
+
+
 def feeds_of(model: nn.Module, parameters: Sequence[inspect.Parameter], sizes: Sizes) -> Iterator[dict[str, Recipe]]:
     """Yield recipes for the arguments of forward, the likeliest first: those that it must be given, else its first."""
     named = [each for each in parameters if is_named(each)]
     wanted = [each for each in named if is_required(each)] or named[:1]
     if not wanted:
         return
-    first = wanted[0]
-    yield from itertools.islice(_fed(model, first, wanted[1:], sizes), _MOST_TRIALS)
+    layers = first_layers(model)
+    lines = read(type(model)).documentation.splitlines()
+    arguments = [
+        _Argument(
+            each.name,
+            kind_of_input(each.name, f"{each.annotation} {line_of(each.name, lines)}"),
+            each.annotation,
+            _taken_by(layers[each.name]) if each.name in layers else [],
+        )
+        for each in wanted
+    ]
+    # What the others are as long as: some models are given the time or a mask before it.
+    first = next((each for each in arguments if each.kind not in (TIMES, MASK, POSITIONS)), arguments[0])
+    others = [each for each in arguments if each is not first]
+    yield from itertools.islice(_fed(model, first, others, sizes), _MOST_TRIALS)
 
 
-def _fed(
-    model: nn.Module, first: inspect.Parameter, others: Sequence[inspect.Parameter], sizes: Sizes
-) -> Iterator[dict[str, Recipe]]:
-    usual = list(_inputs(model, first.name, sizes))
+def _fed(model: nn.Module, first: _Argument, others: Sequence[_Argument], sizes: Sizes) -> Iterator[dict[str, Recipe]]:
+    usual = list(_inputs(model, first, sizes))
     for main in usual:
-        length = main["shape"][1] if len(main["shape"]) > 1 else _LENGTHS[0]
-        each = {other.name: _of_other(other.name, length, main, usual) for other in others}
-        yield {first.name: main} | {name: recipes[0] for name, recipes in each.items()}
+        yield {first.name: main} | {each.name: _of_other(each, main, usual)[0] for each in others}
     for main in usual[:8]:
-        length = main["shape"][1] if len(main["shape"]) > 1 else _LENGTHS[0]
-        each = {other.name: _of_other(other.name, length, main, usual) for other in others}
-        likeliest = {first.name: main} | {name: recipes[0] for name, recipes in each.items()}
-        for name, recipes in each.items():
-            yield from (likeliest | {name: recipe} for recipe in recipes[1:])
+        recipes = {each.name: _of_other(each, main, usual) for each in others}
+        likeliest = {first.name: main} | {name: each[0] for name, each in recipes.items()}
+        for name, each in recipes.items():
+            yield from (likeliest | {name: recipe} for recipe in each[1:])
 
 
-def _inputs(model: nn.Module, name: str, sizes: Sizes) -> Iterator[Recipe]:
-    """Yield recipes for the first argument: what the first layers take, then what has the usual sizes."""
+def _inputs(model: nn.Module, first: _Argument, sizes: Sizes) -> Iterator[Recipe]:
+    """Yield recipes for an argument: what its layer takes, what the first layers take, then what has usual sizes."""
     found: list[Recipe] = []
     leaves = [each for each in model.modules() if not list(each.children()) and list(each.parameters(recurse=False))]
     for leaf in leaves[:_FIRST_LAYERS]:
         found += _taken_by(leaf)
-    by_name = _WHOLE.match(name.lower()) is not None
     embeddings = [each.num_embeddings for each in model.modules() if isinstance(each, nn.Embedding)]
     tokens = [_whole([length], min(embeddings)) for length in _LENGTHS if embeddings]
     usual = [_normal([_LENGTHS[0], sizes.embed]), _normal([sizes.embed])]
-    found = [*tokens, *found, *usual] if by_name else [*found, *usual, *tokens]
+    found = [*tokens, *found, *usual] if first.kind == WHOLE else [*found, *usual, *tokens]
+    # A first layer that cuts an image into patches by itself tells nothing of its channels and sides.
+    rest = [each for kind, recipes in _BY_KIND.items() if kind != first.kind for each in recipes]
+    yield from _different([*first.taken, *_BY_KIND.get(first.kind or "", []), *found, *rest])
+
+
+def _different(recipes: Sequence[Recipe]) -> list[Recipe]:
     seen: list[Recipe] = []
-    for recipe in found:
+    for recipe in recipes:
         if recipe not in seen:
             seen.append(recipe)
-            yield recipe
+    return seen
 
 
 def _taken_by(leaf: nn.Module) -> list[Recipe]:
@@ -119,29 +156,36 @@ def _taken_by(leaf: nn.Module) -> list[Recipe]:
     return []
 
 
-def _of_other(name: str, length: int, main: Recipe, usual: Sequence[Recipe]) -> list[Recipe]:
-    """Return the recipes of a further argument, by its name; else those of the first."""
-    lower = name.lower()
-    match role_of(name):
-        case "mask" | "context mask":
-            ones = {"draw": "ones", "shape": ["B", length]}
-            return [ones | {"bool": True}, ones, {"const": None}]
-        case "positions":
-            return [{"draw": "positions", "shape": ["B", length]}, {"const": None}]
+def _of_other(other: _Argument, main: Recipe, usual: Sequence[Recipe]) -> list[Recipe]:
+    """Return the recipes of a further argument: by its name, by its layer, else those of the first."""
+    # Of an image the second axis holds channels.
+    length = main["shape"][1] if 1 < len(main["shape"]) < 4 else _LENGTHS[0]
+    match role_of(other.name):
         case "causal":
             return [{"const": False}]
         case "lengths":
             return [{"const": None}]
-    if _TIMES.match(lower):
+    if other.kind == MASK:
+        ones: Recipe = {"draw": "ones", "shape": ["B", length]}
+        pairs = ones | {"shape": ["B", length, length]}
+        for_heads = [ones | {"bool": True, "shape": ["B", *[1] * axes, length]} for axes in (1, 2)]
+        found = [ones | {"bool": True}, ones, pairs, *for_heads, {"const": None}]
+        # A number for each node of a graph would be taken for those of the pairs of one node.
+        return _different([pairs, *found]) if other.name.lower().startswith("adj") else found
+    if other.kind == POSITIONS:
+        return [{"draw": "positions", "shape": ["B", length]}, {"const": None}]
+    numbers = [each for each in other.taken if each["draw"] != "whole"]
+    below = next((each["below"] for each in other.taken if each["draw"] == "whole"), None)
+    if other.kind == TIMES:
         uniform = {"draw": "uniform", "shape": ["B"]}
-        return [uniform, _whole([], 10), uniform | {"shape": ["B", 1]}, main]
-    if _WHOLE.match(lower):
-        return [_whole([], 2), _whole([length], 2), main]
-    return [main, _normal([]), _normal([1]), *(each for each in usual if each != main), {"const": None}]
-
-
-def _normal(shape: Sequence[int]) -> Recipe:
-    return {"draw": "normal", "shape": ["B", *map(int, shape)]}
+        floats = [uniform, _whole([], 10), uniform | {"shape": ["B", 1]}, main]
+        return _different([*([_whole([], below)] if below else []), *floats])
+    if other.kind == WHOLE or below:
+        wholes = [_whole([], below or 2), _whole([length], below or 2)]
+        return [*(wholes if other.name.lower() in _ONE_EACH else reversed(wholes)), *numbers, main]
+    constants = [{"const": value} for kind, value in _NUMBERS.items() if other.annotation in (kind, kind.__name__)]
+    numbers += _BY_KIND.get(other.kind or "", [])
+    return _different([*constants, *numbers, main, _normal([]), _normal([1]), *usual, {"const": None}])
 
 
 def _whole(shape: Sequence[int], below: int) -> Recipe:
@@ -154,7 +198,7 @@ def inputs_by(feed: Mapping[str, object], batch_size: int, generator: torch.Gene
 
 
 def shown(feed: Mapping[str, object]) -> str:
-    """Return the arguments as a reader would write them: `x=normal (B, 12, 48)`."""
+    """Return the arguments as a reader would write them: `x=normal float32 (B, 12, 48)`."""
     return ", ".join(f"{name}={_shown(cast(Recipe, recipe))}" for name, recipe in feed.items())
 
 
@@ -163,4 +207,11 @@ def _shown(recipe: Recipe) -> str:
         return repr(recipe["const"])
     shape = ", ".join(map(str, recipe["shape"])) + ("," if len(recipe["shape"]) == 1 else "")
     below = f" below {recipe['below']}" if "below" in recipe else ""
-    return f"{recipe['draw']}{below} ({shape})"
+    return f"{recipe['draw']}{below} {dtype_of(recipe)} ({shape})"
+
+
+def dtype_of(recipe: Recipe) -> str:
+    """Return the name of the dtype of what a recipe makes."""
+    if recipe["draw"] in ("whole", "positions"):
+        return "int64"
+    return "bool" if recipe.get("bool") else "float32"

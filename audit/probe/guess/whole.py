@@ -5,18 +5,24 @@ for each sample.
 """
 
 import functools
+import inspect
+import itertools
 import json
+import math
 import time
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any, cast
 
 import torch
 from torch import nn
+from torch.nn.modules.module import register_module_parameter_registration_hook
+from torch.nn.parameter import is_lazy
 
 from .. import specs
 from ..outputs import flatten
 from ..phases import phase
-from .constructing import Constructor, Slots, lacks_setting, variations
+from .constructing import Constructor, Slots, classes_in, lacks_setting, variations
 from .conventions import SIZES, Sizes
 from .feeding import feeds_of, inputs_by, shown
 from .loading import load
@@ -27,7 +33,18 @@ from .values import DEFAULT, python
 
 _SECONDS = 20.0  # for all trials of one class
 _GROWTH = 80  # settings that a configuration of unknown class may turn out to need
+# Of a model that keeps its own defaults: many checks run it and differentiate it again and again, on one core.
+_MOST_PARAMETERS = 10_000_000
+_MOST_OF_OWN = 12  # choices for what a class must be given, while all else keeps its default
 _SEED = 20_011
+# What whole models must be given, by its name.
+_SIDES: tuple[object, ...] = (32, {"$tuple": [32, 32]}, 28, 64, 224)
+_OF_MODELS: Mapping[str, tuple[object, ...]] = {
+    **dict.fromkeys(("img_size", "image_size", "input_size", "resolution"), _SIDES),
+    **dict.fromkeys(("patch_size", "patch", "image_patch_size"), (4,)),
+    **{"frames": (8,), "num_frames": (8,), "frame_patch_size": (2,)},
+    **dict.fromkeys(("num_classes", "n_classes", "num_labels", "n_class", "num_class", "nclass", "classes"), (10,)),
+}
 _SAME = 1e-4  # of the largest output: how far a sample may move when another changes, and be called its own
 
 
@@ -112,10 +129,11 @@ def _searched(built: type, path: str, seed: int) -> tuple[Mapping[str, object], 
     constructor = Constructor(built, read(built), namespace_of(built))
     furthest = _Furthest()
     deadline = time.monotonic() + _SECONDS
-    for slots, choice, sizes in _tries(constructor):
+    for slots, choice, sizes, small in _tries(constructor):
         if time.monotonic() > deadline:
             raise NotGuessed(f"{furthest.reason} (the time for trials was up)")
-        made = _made(constructor, slots, choice, sizes, path, seed, furthest)
+        most = _MOST_PARAMETERS if small else math.inf
+        made = _made(constructor, slots, choice, sizes, path, seed, furthest, most)
         if made is None:
             continue
         arguments, model = made
@@ -125,18 +143,75 @@ def _searched(built: type, path: str, seed: int) -> tuple[Mapping[str, object], 
     raise NotGuessed(furthest.reason)
 
 
-def _tries(constructor: Constructor) -> Iterator[tuple[Slots, Mapping[tuple[str, ...], int], Sizes]]:
-    """Yield slots and the choice for them: the usual sizes, the class's own defaults, other sizes and values."""
-    defaults = True
-    for classes, sizes, vary in plans(constructor, None):
-        slots = constructor.slots(sizes, classes)
-        yield from ((slots, choice, sizes) for choice in (variations(slots) if vary else [{}]))
-        if defaults:
-            required = {each.name for each in constructor.parameters if each.default is each.empty}
-            kept: Slots = {at: values for at, values in slots.items() if at[0] in required}
-            kept |= {at: [DEFAULT] for at in slots if at not in kept and len(at) == 1}
-            yield kept, {}, SIZES[0]
-            defaults = False
+def _tries(constructor: Constructor) -> Iterator[tuple[Slots, Mapping[tuple[str, ...], int], Sizes, bool]]:
+    """Yield slots and the choice for them, and whether it has to be small: the class's own defaults, then our sizes."""
+    classes, _, _ = next(plans(constructor, None))
+    own = _with_defaults(constructor, classes)
+    yield from ((own, choice, SIZES[0], True) for choice in itertools.islice(variations(own), _MOST_OF_OWN))
+    for number, (classes, sizes, vary) in enumerate(plans(constructor, None)):
+        slots = _for_whole(constructor, constructor.slots(sizes, classes))
+        yield from ((slots, choice, sizes, False) for choice in (variations(slots) if vary else [{}]))
+        if number == 0:
+            yield own, {}, SIZES[0], False
+
+
+def _with_defaults(constructor: Constructor, classes: Mapping[str, str | None]) -> Slots:
+    """Return the slots of what the class, or its configuration, must be given; all else keeps its default."""
+    return _required_slots(constructor, _for_whole(constructor, constructor.slots(SIZES[0], classes)))
+
+
+def _required_slots(constructor: Constructor, slots: Slots) -> Slots:
+    required = {each.name for each in constructor.parameters if each.default is each.empty}
+    kept: Slots = {}
+    for at, values in slots.items():
+        has_default = at[-1] in constructor.defaults if len(at) > 1 else at[0] not in required
+        if at[0] in required and not has_default:
+            kept[at] = values
+        elif len(at) == 1:
+            kept[at] = [DEFAULT]
+    return kept
+
+
+def _for_whole(constructor: Constructor, slots: Slots) -> Slots:
+    """Return the slots with the values that whole models take rather than attention: images of a usual side, parts."""
+    parts: Slots = {(each.name,): list(_parts_of(each, constructor.namespace)) for each in constructor.parameters}
+    return {at: [*parts.get(at, []), *_OF_MODELS.get(at[-1].lower(), ()), *values] for at, values in slots.items()}
+
+
+def _parts_of(parameter: inspect.Parameter, namespace: Mapping[str, object]) -> Iterator[object]:
+    """Yield the modules that an argument has to be, by its annotation: built from what their own classes require."""
+    for annotated in classes_in(parameter.annotation, namespace):
+        name = next((name for name, value in namespace.items() if value is annotated), None)
+        if parameter.default is parameter.empty and name and is_module_class(annotated):
+            inner = Constructor(annotated, read(annotated), namespace)
+            if not inner.configs:
+                slots = inner.slots(SIZES[0], {})
+                required = _required_slots(inner, slots)
+                unset = {at: [each for each in values if each is not DEFAULT] for at, values in slots.items()}
+                unset = {at: values for at, values in unset.items() if values and inner.defaults.get(at[0], 0) is None}
+                for arguments in (required, required | unset):
+                    yield {"$call": name, "arguments": inner.assembled(arguments, {})}
+
+
+class _TooLargeError(Exception):
+    """A model that has to be small is not."""
+
+
+@contextmanager
+def _at_most(parameters: float) -> Iterator[None]:
+    """Stop building as soon as a model has more parameters."""
+    counted: list[int] = []
+
+    def count(module: nn.Module, name: str, parameter: nn.Parameter) -> None:
+        counted.append(0 if is_lazy(parameter) else parameter.numel())
+        if sum(counted) > parameters:
+            raise _TooLargeError
+
+    handle = register_module_parameter_registration_hook(count)
+    try:
+        yield
+    finally:
+        handle.remove()
 
 
 def _made(
@@ -147,6 +222,7 @@ def _made(
     path: str,
     seed: int,
     furthest: _Furthest,
+    most: float,
 ) -> tuple[Mapping[str, object], nn.Module] | None:
     """Build the model; a configuration of unknown class grows until it is enough."""
     for _ in range(_GROWTH):
@@ -156,9 +232,12 @@ def _made(
             arguments = constructor.assembled(slots, choice)
             made = {key: constructor.decode(value) for key, value in arguments.items()}
             specs.seed_everything(seed)
-            model = constructor.built(**made)
+            with _at_most(most):
+                model = constructor.built(**made)
             model.eval()  # not in one line: a class of its own may return nothing
             return arguments, model
+        except _TooLargeError:
+            return None
         except Exception as error:  # whatever the target raises: the next attempt may do better
             if constructor.grown(slots, made, error, sizes):
                 continue
@@ -178,7 +257,7 @@ def _fed(
             break
         try:
             outputs = [_ran(model, inputs_by(feed, size, _generator(0)), size) for size in (2, 3)]
-            if not _mixes(model, feed, outputs[0]):
+            if not _mixes(model, feed, _of_samples(*outputs)):
                 return feed, False
             mixing = mixing or feed
         except Exception as error:  # whatever the target raises: it may take another input
@@ -204,6 +283,15 @@ def _ran(model: nn.Module, inputs: Mapping[str, object], size: int) -> dict[str,
     return found
 
 
+def _of_samples(two: Mapping[str, torch.Tensor], three: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    """Return the outputs of two samples whose first axis is the batch: a state of two layers is as long by chance."""
+    return {
+        key: each
+        for key, each in two.items()
+        if each.dim() and each.shape[0] == 2 and key in three and three[key].shape[:1] == (3,)
+    }
+
+
 def _mixes(model: nn.Module, feed: Mapping[str, object], before: Mapping[str, torch.Tensor]) -> bool:
     """Whether the first sample's outputs move when the second is another one."""
     given, other = (inputs_by(feed, 2, _generator(index)) for index in (0, 1))
@@ -213,7 +301,7 @@ def _mixes(model: nn.Module, feed: Mapping[str, object], before: Mapping[str, to
         changed[key] = torch.cat((value[:1], second[1:])) if isinstance(value, torch.Tensor) else value
     with torch.no_grad():
         after = flatten(model(**changed))
-    pairs = [(each, after[key]) for key, each in before.items() if each.dim() and each.shape[0] == 2 and key in after]
+    pairs = [(each, after[key]) for key, each in before.items() if key in after]
     floating = [
         (one.double(), two.double()) for one, two in pairs if one.is_floating_point() and one.shape == two.shape
     ]

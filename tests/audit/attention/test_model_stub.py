@@ -14,8 +14,25 @@ from audit.probe.guess.find import find
 
 NAME = "stubbed_models"
 SOURCE = """
+from dataclasses import dataclass
+
 import torch
 from torch import nn
+
+
+@dataclass
+class Output:
+    loss: torch.Tensor | None
+    logits: torch.Tensor
+
+
+class WithOutput(nn.Module):
+    def __init__(self, vocab_size: int = 50):
+        super().__init__()
+        self.tokens = nn.Embedding(vocab_size, 4)
+
+    def forward(self, input_ids, labels=None):
+        return Output(None, self.tokens(input_ids))
 
 
 class Classifier(nn.Module):
@@ -80,7 +97,7 @@ def executed(text: str) -> dict[str, Any]:
     return namespace
 
 
-@pytest.mark.parametrize("name", ["Classifier", "Language", "Image", "Encoder"])
+@pytest.mark.parametrize("name", ["Classifier", "Language", "Image", "Encoder", "WithOutput"])
 def test_a_model_is_built_fed_and_differentiated_by_its_entry(file: Path, name: str) -> None:
     text = stub(file, name)
     written = executed(text)

@@ -4,6 +4,7 @@ import pytest
 
 from audit.probe.spec_keys import model_problem
 
+OUTPUTS = "in 'causal', 'outputs' must be a dict of names of outputs, each with its axis of positions"
 MASKED = {"mask": "mask", "content": ["x"], "axis": 1}
 
 
@@ -28,12 +29,19 @@ def test_a_wrong_key_of_padding_is_named_with_the_nearest(padding: object, said:
         ({"content": ["x"]}, None),
         ({"content": ("x", "y"), "axis": 2}, None),
         (None, None),
-        (True, "'causal' must be a dict of 'content', perhaps 'axis'"),
+        ({"content": ["x"], "outputs": {"output.logits": 2}}, None),
+        (True, "'causal' must be a dict of 'content', perhaps 'axis' and 'outputs'"),
         ({"contents": ["x"]}, "in 'causal', unknown key 'contents' (did you mean 'content'?)"),
         ({"content": "x"}, "in 'causal', 'content' must be a list of names of forward's arguments"),
         ({"content": []}, "in 'causal', 'content' must be a list of names of forward's arguments"),
         ({"content": ["x"], "axis": 0}, "in 'causal', 'axis' must be a whole number above 0"),
         ({"content": ["x"], "axis": True}, "in 'causal', 'axis' must be a whole number above 0"),
+        ({"content": ["x"], "outputs": ["output"]}, OUTPUTS),
+        ({"content": ["x"], "outputs": {}}, OUTPUTS),
+        (
+            {"content": ["x"], "outputs": {"output": 1, "output.more": 0}},
+            "in 'causal', the axis of 'output.more' in 'outputs' must be a whole number above 0",
+        ),
     ],
 )
 def test_a_wrong_causal_is_told(causal: object, said: str | None) -> None:

@@ -122,9 +122,9 @@ UNJUDGED: dict[str, tuple[str, str, str, str, str]] = {
         "", "return self.head(torch.tanh(self.layer(x)).mean(1))", "'inputs': unmasked",
         "padding_leaks", "not_applicable",
     ),
-    "branch_that_is_silent_already": (
-        "self.block = Block(silent=True)", "return self.head(self.block(self.mixed(x, attention_mask)))",
-        BLOCKS, "residual", "error",
+    "branch_that_is_silent_for_ever": (
+        "self.block = Block(); self.block.up = nn.Threshold(1e9, 0.0)",
+        "return self.head(self.block(self.mixed(x, attention_mask)))", BLOCKS, "residual", "error",
     ),
     "block_of_another_name": ("self.block = Block()", ELSE, BLOCKS, "residual", "error"),
     "reads_the_first_alone": (
@@ -199,6 +199,10 @@ RIGHT: dict[str, tuple[str, str, str, str]] = {
     ),
     "adds_to_what_it_was_given": (
         "self.block = Block()", "return self.head(self.block(self.mixed(x, attention_mask)))", BLOCKS, "residual",
+    ),
+    "adds_what_begins_as_zero": (
+        "self.block = Block(silent=True)", "return self.head(self.block(self.mixed(x, attention_mask)))", BLOCKS,
+        "residual",
     ),
     "reads_in_turn": ("", "return self.head(self.summed(x, ahead=0))", IN_TURN, "future_leaks"),
     "hides_with_true": (

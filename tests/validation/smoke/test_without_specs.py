@@ -117,9 +117,9 @@ def of(found: Outcomes, name: str) -> dict[str, str]:
 @pytest.mark.parametrize(
     ("name", "built", "fed"),
     [
-        ("Tokens", "Tokens(vocab_size=50, d_model=48", "input_ids=whole below 50 (B, 12)"),
-        ("Images", "Images()", "image=normal (B, 3, 32, 32), temperature=normal (B,)"),
-        ("Forgets", "Forgets(in_features=48, out_features=48)", "x=normal (B, 12, 48)"),
+        ("Tokens", "Tokens(vocab_size=50), ", "input_ids=whole below 50 int64 (B, 12)"),
+        ("Images", "Images()", "image=normal float32 (B, 3, 32, 32), temperature=normal float32 (B,)"),
+        ("Forgets", "Forgets(in_features=48, out_features=48)", "x=normal float32 (B, 12, 48)"),
     ],
 )
 def test_a_class_is_built_and_fed_as_its_source_suggests(
@@ -129,6 +129,20 @@ def test_a_class_is_built_and_fed_as_its_source_suggests(
     assert result["outcome"] == "passed", result["reason"]
     assert f"built as {built}" in result["evidence"]["bound_origin"]
     assert f"fed with {fed}" in result["evidence"]["bound_origin"]
+
+
+def test_every_format_says_what_was_built_and_called(
+    folder: Path, smoke: Callable[..., subprocess.CompletedProcess[str]]
+) -> None:
+    expected = "built as Tokens(vocab_size=50), fed with input_ids=whole below 50 int64 (B, 12), B samples in a batch"
+    # More results than are shown one by one.
+    only = [word for check in ("forward", "backward", "save_load") for word in ("--only", f"smoke.{check}")]
+    done = smoke(*(f"nets.py::{name}" for name in ("Tokens", "Forgets", "Images", "HalfUsed")), *only, cwd=folder)
+    assert f"without specs, nets:Tokens: {expected}" in done.stdout, done.stdout
+    few = smoke("nets.py::Tokens", *only[:2], cwd=folder)
+    assert few.stdout.count(expected) == 1
+    page = smoke("nets.py::Tokens", *only[:2], "--format", "markdown", cwd=folder)
+    assert expected.replace("_", "\\_") in page.stdout, page.stdout  # as Markdown escapes it
 
 
 def test_a_right_model_fails_nothing_and_what_needs_a_declaration_says_which(named: tuple[int, Outcomes]) -> None:

@@ -1,15 +1,18 @@
 """What stands later in a sequence does not reach the outputs before it."""
 
+from collections.abc import Mapping
+
 import torch
 from torch import Tensor
 
+from audit.catalog import Causal
 from audit.gateway import TargetRaised
 from audit.judgement import Judgement, Measured, error, judged, not_applicable
 from audit.plan import Run
-from audit.raised import judge_raised
 from audit.results import Check, Comparison, Severity
 from validation.smoke.checks import determinism
 from validation.smoke.compare import unusable
+from validation.smoke.misdeclared import judge_misdeclared
 from validation.smoke.model import RegisteredModel, tensors_of
 
 CHECK = Check(
@@ -23,6 +26,7 @@ CHECK = Check(
 REQUIRES = (determinism.CHECK.id,)
 # Sums in another order, as of a convolution by Fourier transform, move a result by some roundings of its largest term.
 _ROUNDINGS = 64
+_HOW_TO_NAME = "name the outputs that have positions: 'causal': {..., 'outputs': {NAME: AXIS}}"
 
 
 def judge(model: RegisteredModel, run: Run) -> Judgement:
@@ -33,18 +37,19 @@ def judge(model: RegisteredModel, run: Run) -> Judgement:
     try:
         reply = model.call_on_batch(run, "model_future", causal=causal.model_dump())
     except TargetRaised as raised:
-        return judge_raised(raised, run.target, phases=("forward",))
+        return judge_misdeclared(model, run, "causal", raised)
     whole, length, cuts = tensors_of(reply, "whole"), reply.get("length"), reply.get("cuts")
     if problem := unusable(whole):
         return error(f"no reference to compare with: {problem}")
     if not isinstance(length, int) or not isinstance(cuts, list) or not cuts:
         return error("the content has one position alone, before which nothing stands")
-    axes = {name: axis for name, each in whole.items() if (axis := _axis_of_positions(each, length)) is not None}
+    axes = _axes(whole, length, causal)
     if not axes:
+        content = ", ".join(causal.content)
         return error(
-            f"no output has the {length} positions of {', '.join(causal.content)} on exactly one axis behind the batch"
+            f"no output has the {length} positions of {content} on exactly one axis behind the batch", fix=_HOW_TO_NAME
         )
-    worst, leaking, is_tested, is_rounding = 0.0, list[int](), False, True
+    worst, leaking, is_tested, is_rounding = 0.0, list[tuple[str, int]](), False, True
     for cut in (each for each in cuts if isinstance(each, int)):
         later = tensors_of(reply, f"later.{cut}")
         for name, axis in axes.items():
@@ -56,7 +61,7 @@ def judge(model: RegisteredModel, run: Run) -> Judgement:
             gap, rounding = _moved(first.narrow(axis, 0, cut), second.narrow(axis, 0, cut))
             worst = max(worst, gap)
             is_rounding &= gap <= rounding
-            leaking += [cut] if gap else []
+            leaking += [(name, cut)] if gap else []
     if not worst and not is_tested:
         return error(f"no output depends on {', '.join(causal.content)} behind its first position: nothing was tested")
     if worst and is_rounding:
@@ -65,19 +70,37 @@ def judge(model: RegisteredModel, run: Run) -> Judgement:
             "rounding is not told"
         )
     left = sorted(whole.keys() - axes.keys())
+    first_leaks = ", ".join(map(str, dict.fromkeys(cut for _, cut in leaking)))
     return judged(
         Measured(
             value=worst,
             bound=0.0,
             comparison=Comparison.EQUAL,
             origin=f"the weight of what stands later is exactly zero; content was changed from {len(cuts)} of {length} "
-            f"positions on; judged: {', '.join(axes)}" + (f"; not judged: {', '.join(left)}" if left else ""),
+            f"positions on; judged: {_listed(axes)}" + (f"; not judged: {', '.join(left)}" if left else ""),
             unit="max abs difference",
         ),
-        otherwise=f"outputs change with {', '.join(causal.content)} that stands later, from position "
-        f"{', '.join(map(str, dict.fromkeys(leaking)))} on",
-        fix="let every part that looks across positions see earlier ones only",
+        otherwise=f"outputs change with {', '.join(causal.content)} that stands later, from position {first_leaks} on: "
+        f"{_listed({name: axes[name] for name, _ in leaking})}",
+        fix="let every part that looks across positions see earlier ones only"
+        + ("" if causal.outputs else f"; where no positions stand on an axis that is named here, {_HOW_TO_NAME}"),
     )
+
+
+def _listed(axes: Mapping[str, int]) -> str:
+    return ", ".join(f"{name} (positions on axis {axis})" for name, axis in axes.items())
+
+
+def _axes(whole: Mapping[str, Tensor], length: int, causal: Causal) -> dict[str, int]:
+    """Return the axis of positions of each output that is judged, as the specs say or its length tells."""
+    if causal.outputs is not None:  # the probe has refused those that are not there
+        return {
+            name: axis
+            for name, axis in causal.outputs.items()
+            if name in whole and whole[name].shape[axis : axis + 1] == (length,)
+        }
+    told = {name: _axis_of_positions(each, length) for name, each in whole.items()}
+    return {name: axis for name, axis in told.items() if axis is not None}
 
 
 def _axis_of_positions(output: Tensor, length: int) -> int | None:

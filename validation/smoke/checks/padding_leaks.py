@@ -9,10 +9,10 @@ from audit.gateway import ProbeFailure, TargetRaised
 from audit.gateway.client import Plain
 from audit.judgement import Judgement, Measured, error, judged, not_applicable
 from audit.plan import Run
-from audit.raised import judge_raised
 from audit.results import Check, Comparison, Severity
 from validation.smoke.checks import determinism
 from validation.smoke.compare import difference, unusable
+from validation.smoke.misdeclared import judge_misdeclared
 from validation.smoke.model import BATCH_SIZE, RegisteredModel, tensors_of
 
 CHECK = Check(
@@ -41,7 +41,7 @@ def judge(model: RegisteredModel, run: Run) -> Judgement:
     try:
         reply = model.call_on_batch(run, "model_padding", paddings=[each.model_dump() for each in paddings])
     except TargetRaised as raised:
-        return judge_raised(raised, run.target, phases=("forward",))
+        return judge_misdeclared(model, run, "padding", raised)
     worst = 0.0
     leaking: list[str] = []
     for index, padding in enumerate(paddings):

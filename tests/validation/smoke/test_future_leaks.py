@@ -1,0 +1,79 @@
+"""Which outputs and axes are judged of a model that declares `causal`, where lengths alone do not tell."""
+
+from typing import NamedTuple
+
+import pytest
+
+from audit.results import Result
+
+from .written import Model, results_of_models
+
+PASSED, FAILED, ERROR = "passed", "failed", "error"
+# Six numbers of each sample are its positions: running sums see the earlier ones, and those from behind the later.
+SUMS = "x.cumsum(1)"
+LATER = "x.flip(1).cumsum(1).flip(1)"
+POOLED = "x.sum(1, keepdim=True).expand(-1, 6)"  # as many numbers as positions, of the whole sequence
+SQUARE = "x.cumsum(1)[:, :, None].expand(-1, -1, 6)"
+
+
+class Case(NamedTuple):
+    """What forward returns, the outputs that are named, the outcome, and a part of its reason or of its bound."""
+
+    returns: str
+    outputs: str
+    outcome: str
+    said: str
+
+
+CASES = {
+    "no_name": Case(SUMS, "", PASSED, "judged: output (positions on axis 1)"),
+    "pooled_as_long_by_chance": Case(
+        f"{{'sums': {SUMS}, 'pooled': {POOLED}}}", "", FAILED, "on: output.pooled (positions on axis 1)"
+    ),
+    "pooled_and_not_named": Case(
+        f"{{'sums': {SUMS}, 'pooled': {POOLED}}}", "'outputs': {'output.sums': 1}", PASSED,
+        "judged: output.sums (positions on axis 1); not judged: output.pooled",
+    ),
+    "named_and_leaking": Case(
+        f"{{'sums': {LATER}, 'pooled': {POOLED}}}", "'outputs': {'output.sums': 1}", FAILED,
+        "on: output.sums (positions on axis 1)",
+    ),
+    "square": Case(SQUARE, "", ERROR, "no output has the 6 positions of x on exactly one axis behind the batch"),
+    "square_and_named": Case(SQUARE, "'outputs': {'output': 1}", PASSED, "judged: output (positions on axis 1)"),
+    "square_and_named_wrongly": Case(SQUARE, "'outputs': {'output': 2}", FAILED, "on: output (positions on axis 2)"),
+    "another_name": Case(
+        f"{{'sums': {SUMS}}}", "'outputs': {'output.sum': 1}", ERROR,
+        "in 'causal', the model returns no tensor 'output.sum' (did you mean 'output.sums'?)",
+    ),
+    "another_length": Case(
+        "x.cumsum(1)[:, 1:]", "'outputs': {'output': 1}", ERROR,
+        "in 'causal', axis 1 of 'output' does not have the 6 positions of the content: its shape is (3, 5)",
+    ),
+    "no_such_axis": Case(SUMS, "'outputs': {'output': 2}", ERROR, "axis 2 of 'output' does not have the 6 positions"),
+}  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def found(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Result]:
+    """The one result of each case."""
+    models = {
+        name: Model(
+            forward=f"return {case.returns}",
+            entry=f"['causal'] = {{'content': ['x'], {case.outputs}}}",
+        )
+        for name, case in CASES.items()
+    }
+    results = results_of_models(tmp_path_factory.mktemp("future"), models, only=("smoke.future_leaks",))
+    return {name: each for name in CASES for each in results[name] if each.check == "smoke.future_leaks"}
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_outputs_and_axes_are_judged_as_they_are_named(found: dict[str, Result], name: str) -> None:
+    case, result = CASES[name], found[name]
+    said = result.evidence.bound_origin if case.outcome == PASSED else result.reason
+    assert (result.outcome.value, case.said in (said or "")) == (case.outcome, True), said
+
+
+@pytest.mark.parametrize("name", ["pooled_as_long_by_chance", "square"])
+def test_what_lengths_tell_wrongly_comes_with_the_key_that_settles_it(found: dict[str, Result], name: str) -> None:
+    assert "'causal': {..., 'outputs': {NAME: AXIS}}" in (found[name].fix or "")

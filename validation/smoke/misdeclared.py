@@ -1,0 +1,58 @@
+"""Says in one line what a key of an entry names and the model does not have: what, where and what to do."""
+
+import ast
+from pathlib import Path
+
+from audit.gateway import TargetRaised
+from audit.judgement import Judgement, error
+from audit.plan import Run
+from audit.raised import judge_raised
+from audit.results import Location
+from audit.target import Target
+from validation.smoke.model import RegisteredModel
+
+_RAISED = "Misdeclared"  # the probe's own, of audit/probe/behaving/misdeclared.py
+
+
+def judge_misdeclared(model: RegisteredModel, run: Run, key: str, raised: TargetRaised) -> Judgement:
+    """Judge what a check of this key raised: an error of the specs where it names what is not there."""
+    if raised.type_name != _RAISED:
+        return judge_raised(raised, run.target, phases=("forward",))
+    place = _place(model, key, run.target)
+    return error(
+        f"MODELS[{model.name!r}] of {model.specs}: in {key!r}, {raised.message}",
+        location=place,
+        fix=f"correct {key!r} of this entry in {place.path if place else 'the specs'}",
+    )
+
+
+def _place(model: RegisteredModel, key: str, target: Target) -> Location | None:
+    """Return where the specs say it; None where they are no file of the target."""
+    stem = target.source.joinpath(*model.specs.split("."))
+    for file in (stem.with_suffix(".py"), stem / "__init__.py"):
+        relative = target.relative(file) if file.is_file() else None
+        if relative is not None:
+            return Location(path=relative, line=_line(file, model.name, key))
+    return None
+
+
+def _line(file: Path, name: str, key: str) -> int | None:
+    """Return the line of a key in the dict that is written under a name; that of the name, or None, without such."""
+    try:
+        tree = ast.parse(file.read_bytes())
+    except (OSError, SyntaxError, ValueError, RecursionError):  # it changed since the target has imported it
+        return None
+    found: int | None = None
+    for node in ast.walk(tree):
+        for of_entry, entry in _items(node):
+            if of_entry.value == name:
+                found = found or of_entry.lineno
+                for of_key, _ in _items(entry):
+                    if of_key.value == key:
+                        return of_key.lineno
+    return found
+
+
+def _items(node: ast.AST) -> list[tuple[ast.Constant, ast.expr]]:
+    pairs = zip(node.keys, node.values, strict=True) if isinstance(node, ast.Dict) else ()
+    return [(key, value) for key, value in pairs if isinstance(key, ast.Constant)]
