@@ -12,8 +12,8 @@ from typing import Any
 from audit.attention.contract import REQUIRED
 from audit.attention.decode_stub import decode_lines, has_cache
 from audit.attention.model_stub import ModelStub, model_stub
-from audit.attention.spec_header import header_lines, models_lines, none_lines
-from audit.attention.spec_lines import (
+from audit.attention.spec.header import header_lines, models_lines, none_lines
+from audit.attention.spec.lines import (
     HEADS_TAKEN,
     TAKEN,
     mask_of,
@@ -21,7 +21,7 @@ from audit.attention.spec_lines import (
     python,
     recipe_of,
 )
-from audit.attention.spec_names import aliases_of, in_docstring, one_line_each, renamed
+from audit.attention.spec.names import aliases_of, in_docstring, one_line_each, renamed
 from audit.errors import Unfinished
 from audit.gateway.client import Plain
 from audit.target import Settings

@@ -10,12 +10,12 @@ import pytest
 import torch
 
 from audit.attention.contract import Contract
-from audit.attention.spec_stub import spec_stub
+from audit.attention.spec.stub import spec_stub
 from audit.gateway.client import Plain
 from audit.probe.callee import callee_of
 from audit.probe.guess.find import find
 
-FIXTURES = Path(__file__).parents[2] / "fixtures" / "attention" / "guessed"
+FIXTURES = Path(__file__).parents[3] / "fixtures" / "attention" / "guessed"
 FILES = {path.stem for path in FIXTURES.glob("*.py")}
 
 
