@@ -102,7 +102,7 @@ class _Mechanism:
             value=len(self.found.subjects),
             bound=1,
             comparison=Comparison.AT_LEAST,
-            origin=_ORIGIN,
+            origin=_with_loading(_ORIGIN, self.found),
             unit="ways to build and call it",
         )
         judgement = judged(ways, otherwise="no way to build and call it was found", fix=fix)
@@ -129,7 +129,11 @@ class _Mechanism:
         named, attention = self._attention(found, way)
         if isinstance(attention, str):
             return replace(error(attention), subject=named)
-        return prop.carried_out(attention, run, named=named)
+        judgement = prop.carried_out(attention, run, named=named)
+        if judgement.measured is not None:
+            measured = judgement.measured
+            judgement = replace(judgement, measured=replace(measured, origin=_with_loading(measured.origin, found)))
+        return judgement
 
     def concluded(self, run: Run, results: Sequence[Result]) -> Concluded:
         """Return the results with the defects that their failures come from, and these."""
@@ -162,3 +166,8 @@ class _Mechanism:
             claims=way.claims,
         )
         return named, attention
+
+
+def _with_loading(origin: str, found: Found) -> str:
+    """Return the origin of a bound with how the code was loaded, where that was not by an import of its module."""
+    return f"{origin}; {found.loading}" if found.loading else origin

@@ -118,6 +118,8 @@ def _module(
     lines += [*header_lines(module, path, root=root, settings=settings, is_model=not attends), ""]
     if not reply["module"]:
         lines += [f"# {path.name} is part of no package: its folder must be on the path.", ""]
+    if reply["loading"] and not problem:
+        lines += [f"# It was {reply['loading']}", "# decide: specs import the module, so that it has to load.", ""]
     if problem:
         functions = "`build_model` and `inputs`" if of_model else "`build` and `forward`"
         lines += [f"# Not found out: {problem}", f"# decide: fill in {functions}.", ""]

@@ -145,6 +145,13 @@ def test_what_failed_has_a_stub_that_says_why_and_what_to_fill_in(qualname: str,
     ast.parse(text)
 
 
+def test_specs_of_a_class_that_was_executed_alone_say_that_they_need_its_module() -> None:
+    text = spec_stub(reply_of("unloadable", "Attention"))
+    assert "# It was executed alone: import unloadable: ModuleNotFoundError" in text
+    assert "# decide: specs import the module, so that it has to load." in text
+    assert "It was" not in spec_stub(reply_of("gpt_style", "Block"))
+
+
 @pytest.mark.parametrize(("file", "qualname"), [*MODULES, ("functions", "attention"), ("functions", "flash_like")])
 def test_what_is_inferred_is_a_contract(file: str, qualname: str) -> None:
     for subject in reply_of(file, qualname)["subjects"]:
