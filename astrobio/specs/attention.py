@@ -258,25 +258,16 @@ def _axial_spec() -> dict[str, object]:
     }
 
 
-def _block_sparse_spec() -> dict[str, object]:
-    """Blocks of one position in a band, which is a window, so that there is an oracle."""
-    config = _grouped(is_causal=True, rotary_base=100.0, block_size=1)
-    layout = big_bird_layout(_LONGEST, num_neighbours=_WINDOW - 1, num_global=0)
+def _block_sparse_spec(
+    layout: Tensor, window: int | None, *, is_causal: bool = False, block_size: int = 1
+) -> dict[str, object]:
+    """Blocks that make up a window, or hide nothing, so that there is an oracle. Causal ones have rotary positions."""
+    config = _grouped(is_causal=is_causal, rotary_base=100.0 if is_causal else None, block_size=block_size)
     return {
         "class": _path(BlockSparseAttention),
         "build": lambda: BlockSparseAttention(config, layout),
         "forward": _forward,
-        "decode": _decode,
-        "contract": {**_contract(config), "window": _WINDOW},
-    }
-
-
-def _block_sparse_bidirectional_spec(block_size: int, layout: Tensor, window: int | None) -> dict[str, object]:
-    config = _grouped(block_size=block_size)
-    return {
-        "class": _path(BlockSparseAttention),
-        "build": lambda: BlockSparseAttention(config, layout),
-        "forward": _forward,
+        **({"decode": _decode} if is_causal else {}),
         "contract": {**_contract(config), "window": window},
     }
 
@@ -322,6 +313,7 @@ def _scan_spec() -> dict[str, object]:
 # Our kernels run on a CPU only where Triton is told to interpret them.
 _INTERPRETED_BACKENDS = ("triton",) if is_interpreting() and is_installed("triton") else ()
 _LONGEST = 32  # tokens of the longest input of an audit in float32, with room to spare
+_BAND = big_bird_layout(_LONGEST, num_neighbours=_WINDOW - 1, num_global=0)  # of blocks of one position: a window
 
 ATTENTION: dict[str, dict[str, object]] = {
     **{
@@ -360,11 +352,9 @@ ATTENTION: dict[str, dict[str, object]] = {
     "cross_attention_masked_by_pairs": {**_cross_spec(), "forward": _cross_pairs_forward},
     "multi_head_masked_by_pairs": {**_layer_spec(MultiHeadAttention, _grouped()), "forward": _pairs_forward},
     "axial_3d": _axial_spec(),
-    "block_sparse_causal_rotary": _block_sparse_spec(),
-    "block_sparse_band": _block_sparse_bidirectional_spec(
-        1, big_bird_layout(_LONGEST, num_neighbours=_WINDOW - 1, num_global=0), _WINDOW
-    ),
-    "block_sparse_whole": _block_sparse_bidirectional_spec(4, torch.ones(_LONGEST, _LONGEST, dtype=torch.bool), None),
+    "block_sparse_causal_rotary": _block_sparse_spec(_BAND, _WINDOW, is_causal=True),
+    "block_sparse_band": _block_sparse_spec(_BAND, _WINDOW),
+    "block_sparse_whole": _block_sparse_spec(torch.ones(_LONGEST, _LONGEST, dtype=torch.bool), None, block_size=4),
     "linear_causal": _linear_spec(is_causal=True),
     "linear_bidirectional": _linear_spec(is_causal=False),
     "linear_in_chunks": _chunks_spec(),

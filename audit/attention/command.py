@@ -9,9 +9,9 @@ from audit.attention.cli import AttentionOptions, SpecOptions
 from audit.attention.found import ask, ask_model
 from audit.attention.named import is_model_class, item_named
 from audit.attention.plan import plan_attention, plan_named
-from audit.attention.spec_elsewhere import attention_beside
-from audit.attention.spec_names import import_name
-from audit.attention.spec_stub import leaves_nothing, spec_stub
+from audit.attention.spec.elsewhere import attention_beside
+from audit.attention.spec.names import import_name
+from audit.attention.spec.stub import leaves_nothing, spec_stub
 from audit.attention.without import holds_no_attention
 from audit.command import deliver_from_elsewhere, run_area, run_named, tree_around
 from audit.devices import on_device
@@ -74,7 +74,7 @@ def print_spec(options: SpecOptions) -> None:
         Unfinished: the target's process ended before it could tell anything.
         typer.Exit: 0 where it can be built and called as printed, 1 where something is left to write.
     """
-    from audit.attention.spec_lengths import with_own_lengths  # loads torch
+    from audit.attention.spec.lengths import with_own_lengths  # loads torch
 
     (named,) = read_names([options.name])
     tree = tree_around(

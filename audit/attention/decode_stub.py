@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from audit.attention.spec_lines import (
+from audit.attention.spec.lines import (
     SHAPED,
     TAKEN,
     VALUED,

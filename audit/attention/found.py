@@ -1,5 +1,6 @@
 """What the probe makes of an attention that no specs declare: how it is built and called, and what it promises."""
 
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Literal, cast
@@ -10,6 +11,7 @@ from audit.gateway import Probe, ProbeFailure
 from audit.gateway.client import Plain
 
 _INIT = "__init__.py"
+_RELATIVE = re.compile(rb"^[ \t]*from[ \t]*(\.+)", re.MULTILINE)
 
 
 class _Reply(BaseModel):
@@ -36,9 +38,13 @@ class Way(_Reply):
 
 
 class Found(_Reply):
-    """What was found out. `problem` is one line that says why it could not be built or called, else None."""
+    """What was found out. `problem` is one line that says why it could not be built or called, else None.
+
+    `loading` says how the target's file was loaded where it could not be imported as its module, else it is empty.
+    """
 
     problem: str | None
+    loading: str = ""
     kind: Literal["module", "function"] = "module"
     declared: str = ""
     parameters: int | None = None
@@ -70,14 +76,27 @@ def ask_model(probe: Probe, path: Path, qualname: str, *, seed: int) -> Mapping[
 
 
 def module_of(path: Path) -> str | None:
-    """Return the dotted name of a file's module, from the top folder around it that is a package; None outside one."""
+    """Return the dotted name of a file's module, from the top folder around it that is a package; None outside one.
+
+    A folder through which relative imports of the file lead is a package then, with an `__init__.py` or without.
+    """
     folder = path.parent
     parts = [] if path.name == _INIT else [path.stem]
-    while (folder / _INIT).is_file() and folder.name.isidentifier():
+    outward = _outward(path)
+    while ((folder / _INIT).is_file() or outward > 0) and folder.name.isidentifier():
         parts.insert(0, folder.name)
         folder = folder.parent
+        outward -= 1
     is_inside = folder != path.parent
     return ".".join(parts) if is_inside and all(part.isidentifier() for part in parts) else None
+
+
+def _outward(path: Path) -> int:
+    """Return how many folders relative imports of a file lead out of it: `from ..layers import X` leads out of two."""
+    try:
+        return max(map(len, _RELATIVE.findall(path.read_bytes())), default=0)
+    except OSError:
+        return 0
 
 
 def has_other_outputs(source: Mapping[str, Plain]) -> bool:

@@ -10,6 +10,7 @@ from pydantic import ValidationError
 from audit.attention.carried import Carried, span_of
 from audit.attention.contract import Contract
 from audit.attention.found import Found, Way, find, source_of
+from audit.attention.inside import attention_inside
 from audit.attention.without import holds_no_attention
 from audit.judgement import Judgement, Measured, error, judged, not_applicable, skipped
 from audit.plan import Concluded, Group, Judge, PlannedCheck, Run
@@ -29,6 +30,7 @@ BUILT = Check(
     defect="a constructor that raises for every size",
     severity=Severity.MAJOR,
 )
+_MOST_NAMED = 6
 _ORIGIN = "what was not built and called is not judged"
 
 
@@ -97,16 +99,25 @@ class _Mechanism:
         self.found = find(run.probe, self.path, self._qualname, seed=run.seed)
         fix = f"write a spec; `astrobio-audit spec {self.subject.path}::{self._qualname}` prints one to begin with"
         if self.found.problem is not None:
-            return error(self.found.problem, fix=fix)
+            return error(self.found.problem, fix=self._parts(run) or fix)
         ways = Measured(
             value=len(self.found.subjects),
             bound=1,
             comparison=Comparison.AT_LEAST,
-            origin=_ORIGIN,
+            origin=_with_loading(_ORIGIN, self.found),
             unit="ways to build and call it",
         )
         judgement = judged(ways, otherwise="no way to build and call it was found", fix=fix)
         return replace(judgement, subject=self.subject.model_copy(update={"parameters": self.found.parameters}))
+
+    def _parts(self, run: Run) -> str:
+        """Return the commands for what attends in a class that the user has named; empty where nothing is known to."""
+        if self.is_known:
+            return ""
+        inside = attention_inside(run.target, self.path, self._qualname)
+        named = [f"`astrobio-audit attention {item.path}::{item.qualname}`" for item in inside]
+        more = f" and {len(named) - _MOST_NAMED} more" if len(named) > _MOST_NAMED else ""
+        return f"name what attends in it: {', '.join(named[:_MOST_NAMED])}{more}" if named else ""
 
     def _judge_of(self, prop: "Property") -> Judge:
         def judge(run: Run) -> list[Judgement]:
@@ -129,7 +140,11 @@ class _Mechanism:
         named, attention = self._attention(found, way)
         if isinstance(attention, str):
             return replace(error(attention), subject=named)
-        return prop.carried_out(attention, run, named=named)
+        judgement = prop.carried_out(attention, run, named=named)
+        if judgement.measured is not None:
+            measured = judgement.measured
+            judgement = replace(judgement, measured=replace(measured, origin=_with_loading(measured.origin, found)))
+        return judgement
 
     def concluded(self, run: Run, results: Sequence[Result]) -> Concluded:
         """Return the results with the defects that their failures come from, and these."""
@@ -162,3 +177,8 @@ class _Mechanism:
             claims=way.claims,
         )
         return named, attention
+
+
+def _with_loading(origin: str, found: Found) -> str:
+    """Return the origin of a bound with how the code was loaded, where that was not by an import of its module."""
+    return f"{origin}; {found.loading}" if found.loading else origin

@@ -5,8 +5,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from audit.attention.spec_lines import python
-from audit.attention.spec_names import renamed
+from audit.attention.spec.lines import python
+from audit.attention.spec.names import renamed
 from audit.gateway.client import Plain
 
 _LOSS = [

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from audit.attention.carried import Carried, Span, span_of
 from audit.attention.guessed import guessed_groups
 from audit.attention.named import attention_of, item_named
+from audit.attention.whole_models import whole_model
 from audit.catalog import Catalog, SpecEntry, judge_section
 from audit.gateway.client import Plain
 from audit.judgement import Judgement, error
@@ -33,9 +34,9 @@ DECLARED = Check(
 MODEL_CORES = Check(
     id="attention.model_cores",
     title="Attention that only the model's forward shows holds no mistake that a trace shows",
-    proves="Of every attention that one forward of a registered model carries out and that belongs to no class or "
-    "function of the inventory, the softmax runs once, over the keys, without dropout in eval mode, and the scale is "
-    "not one that comes of taking the wrong size.",
+    proves="Of every attention that one forward of a registered or named model carries out and that belongs to no "
+    "class or function of the inventory, the softmax runs once, over the keys, without dropout in eval mode, and the "
+    "scale is not one that comes of taking the wrong size.",
     defect="a softmax over the queries in an attention that is put together at run time",
     severity=Severity.CRITICAL,
 )
@@ -90,13 +91,24 @@ def _of_target(collected: Collected) -> Plan:
 def plan_named(names: Sequence[Named]) -> Planner:
     """Return what plans the checks of classes and functions that the user has named, whatever the specs say.
 
+    A model that takes token ids is no attention itself: what attends inside it is judged, and its forward is traced.
+
     Raises:
         UsageError: when it plans, where a file has no such class or function.
     """
 
     def plan(collected: Collected) -> Plan:
-        items = [item_named(collected, name) for name in names]
-        return (*guessed_groups(collected, items), *_agreement(collected, items))
+        named = [item_named(collected, name) for name in names]
+        wholes = [whole for item in named if (whole := whole_model(collected, item))]
+        of_tokens = [whole.item for whole in wholes]
+        items = [item for item in named if item not in of_tokens]
+        for whole in wholes:
+            items += [item for item in whole.inside if item not in items]
+        return (
+            *(whole.group(MODEL_CORES) for whole in wholes),
+            *guessed_groups(collected, items),
+            *_agreement(collected, items),
+        )
 
     return plan
 

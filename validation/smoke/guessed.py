@@ -123,13 +123,14 @@ class _Guessed:
             entry=SpecEntry.model_validate({"problem": None, "class": text_of(reply, "class")}),
             subject=self.subject,
         )
+        loading = f"; {said}" if (said := text_of(reply, "loading")) else ""
         return judged(
             Measured(
                 value=1,
                 bound=1,
                 comparison=Comparison.AT_LEAST,
-                origin=f"built as {text_of(reply, 'built')}, fed with {text_of(reply, 'fed')}, B samples in a batch; "
-                f"{_ORIGIN}",
+                origin=f"built as {text_of(reply, 'built')}, fed with {text_of(reply, 'fed')}, B samples in a batch"
+                f"{loading}; {_ORIGIN}",
                 unit="ways to build and feed it",
             ),
             otherwise="no way to build and feed it was found",

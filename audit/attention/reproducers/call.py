@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from audit.attention.decode_stub import decode_lines, has_cache, whole_lines
-from audit.attention.spec_stub import functions_of, names_in
+from audit.attention.spec.stub import functions_of, names_in
 from audit.attention.subject import AttentionSubject
 from audit.target import Target
 

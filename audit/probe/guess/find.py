@@ -35,11 +35,12 @@ def find(path: str, module: str | None, qualname: str, seed: int) -> dict[str, o
         seed: of the weights.
 
     Returns:
-        `problem` (one line, or None), `kind`, `declared`, `parameters`, `loaded`, `signature` and the `subjects`, each
-        with its `choices`, which `callee_of` takes, `contract`, `inferred_from`, `claims` (what says fields of it, and
-        where), `arguments`, `call`, and the `lengths` that it was called with; `choices["opened"]` names the parameters
-        that begin as zero and were given numbers, for nothing shows behind them; `not_built` says why options are none
-        of them. `path`, `module` and `qualname` are those that were asked for.
+        `problem` (one line, or None), `kind`, `declared`, `parameters`, `loaded`, `loading` (how, where its module was
+        not imported, else empty), `signature` and the `subjects`, each with its `choices`, which `callee_of` takes,
+        `contract`, `inferred_from`, `claims` (what says fields of it, and where), `arguments`, `call`, and the
+        `lengths` that it was called with; `choices["opened"]` names the parameters that begin as zero and were given
+        numbers, for nothing shows behind them; `not_built` says why options are none of them. `path`, `module` and
+        `qualname` are those that were asked for.
     """
     reply: dict[str, object] = {
         "problem": None,
@@ -48,18 +49,19 @@ def find(path: str, module: str | None, qualname: str, seed: int) -> dict[str, o
         "parameters": None,
         "subjects": [],
         "loaded": None,
+        "loading": "",
         "signature": {},
         "not_built": {},
         "path": path,
         "module": module,
         "qualname": qualname,
     }
-    why: tuple[str, ...] = ()
     try:
         with phase("import"):
             loaded = load(path, module, qualname)
-        value, why = loaded.value, loaded.why
-        reply |= {"loaded": loaded.how, "declared": _declared(value, qualname), "signature": _signature(value)}
+        value = loaded.value
+        reply |= {"loaded": loaded.how, "loading": loaded.said, "declared": _declared(value, qualname)}
+        reply |= {"signature": _signature(value)}
         host = host_of(value) if isinstance(value, type) and not is_module_class(value) else None
         if host is not None:
             assert isinstance(value, type)
@@ -78,7 +80,7 @@ def find(path: str, module: str | None, qualname: str, seed: int) -> dict[str, o
         reply |= _found(ways, why_not, loaded, path)
     except NotGuessed as problem:
         # A name that is missing then is the doing of an import that failed, and not of the class.
-        reply["problem"] = f"{problem}; it was executed alone: {'; '.join(why)}" if why else str(problem)
+        reply["problem"] = f"{problem}; it was {said}" if (said := reply["loading"]) else str(problem)
     return reply
 
 
@@ -147,7 +149,13 @@ def _described(name: str, way: Way, loaded: Loaded, path: str, host: str | None)
     why |= {key: claims.said[key] for key in claims.contract if key in claims.said}
     subject: dict[str, object] = {
         "name": name,
-        "choices": {"arguments": dict(way.arguments), "form": form, "opened": way.opened, "host": host},
+        "choices": {
+            "arguments": dict(way.arguments),
+            "form": form,
+            "opened": way.opened,
+            "host": host,
+            "loaded": loaded.how,
+        },
         "contract": contract,
         "claims": claims.said,
         "inferred_from": why,

@@ -5,53 +5,76 @@ it needs of the file and with those imports that work.
 """
 
 import ast
+import builtins
+import contextlib
 import hashlib
 import importlib
 import importlib.util
 import os
 import sys
 import types
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from .problems import NotGuessed, told
 
 _PREFIX = "_astrobio_audit_guessed_"
+_ABSENT = "_astrobio_audit_absent"
 
 
 @dataclass(frozen=True)
 class Loaded:
-    """`value` is what was loaded; `how` is `package`, `file` or `class`, and `why` says why not the one before."""
+    """`value` is what was loaded; `how` is `package`, `file` or `class`, and `why` says why not the one before.
+
+    `absent` are the names that a class executed alone refers to and that nothing in its file could bind.
+    """
 
     value: object
     how: str
     why: tuple[str, ...] = ()
+    absent: tuple[str, ...] = ()
+
+    @property
+    def said(self) -> str:
+        """How it was loaded, where that was not by an import of its module; else empty."""
+        why = "; ".join(self.why)
+        if self.how != "class":
+            return f"loaded as a file, without its package: {why}" if why else ""
+        missing = f"; nothing stands for the names {', '.join(self.absent)}" if self.absent else ""
+        return f"executed alone: {why}{missing}"
 
 
-def load(path: str, module: str | None, qualname: str) -> Loaded:
+def load(path: str, module: str | None, qualname: str, *, how: str | None = None) -> Loaded:
     """Return the class or function `qualname` of the file at `path`.
+
+    With `how` it is loaded in that way alone: what stands in for a library must not make another class of it.
 
     Raises:
         NotGuessed: it cannot be loaded in any way; each way's reason is told.
     """
     reasons: list[str] = []
-    if module:
+    if module and how in (None, "package"):
         try:
             return Loaded(_attribute(_as_module(path, module), qualname), "package")
         except BaseException as error:  # SystemExit at import is the target's doing
             reasons.append(f"import {module}: {told(error, within=path)}")
-    try:
-        return Loaded(_attribute(_as_file(path), qualname), "file")
-    except BaseException as error:
-        reasons.append(f"import of the file: {told(error, within=path)}")
-    try:
-        return Loaded(_alone(path, qualname), "class", tuple(reasons))
-    except BaseException as error:
-        reasons.append(f"the definition alone: {told(error, within=path)}")
+    if how in (None, "file"):
+        try:
+            return Loaded(_attribute(_as_file(path), qualname), "file", tuple(reasons))
+        except BaseException as error:
+            reasons.append(f"import of the file: {told(error, within=path)}")
+    if how in (None, "class"):
+        try:
+            value, absent = _alone(path, qualname)
+            return Loaded(value, "class", tuple(reasons), absent)
+        except BaseException as error:
+            reasons.append(f"the definition alone: {told(error, within=path)}")
     raise NotGuessed(f"cannot load {qualname}: " + "; ".join(reasons))
 
 
 def _as_module(path: str, name: str) -> types.ModuleType:
-    module = importlib.import_module(name)
+    with _first_on_path(_above(path, name)):
+        module = importlib.import_module(name)
     found = getattr(module, "__file__", None)
     if found is None or os.path.realpath(found) != os.path.realpath(path):
         raise ImportError(f"it is another file: {found}")
@@ -68,19 +91,38 @@ def _as_file(path: str) -> types.ModuleType:
         raise ImportError("not a Python file")
     module = importlib.util.module_from_spec(spec)
     sys.modules[name] = module
-    sys.path.insert(0, folder)
     try:
-        spec.loader.exec_module(module)
+        with _first_on_path(folder):
+            spec.loader.exec_module(module)
     except BaseException:
         del sys.modules[name]
         raise
+    return module
+
+
+def _above(path: str, name: str) -> str:
+    """Return the folder from which a file is seen under a dotted name: that of its topmost package, or above it."""
+    folder = os.path.dirname(path)
+    inside = name.count(".") + (os.path.basename(path) == "__init__.py")
+    for _ in range(inside):
+        folder = os.path.dirname(folder)
+    return folder
+
+
+@contextlib.contextmanager
+def _first_on_path(folder: str) -> Iterator[None]:
+    """Look for modules in a folder first while a file runs.
+
+    Behind all others later: what it imports then is still found, and a neighbour that is called like a module of the
+    standard library does not stand in for it.
+    """
+    sys.path.insert(0, folder)
+    try:
+        yield
     finally:
-        # First only while the file runs: what it imports later is still found, and a neighbour that is called like a
-        # module of the standard library does not stand in for it.
         sys.path.remove(folder)
         if folder not in sys.path:
             sys.path.append(folder)
-    return module
 
 
 def _attribute(module: types.ModuleType, qualname: str) -> object:
@@ -90,8 +132,8 @@ def _attribute(module: types.ModuleType, qualname: str) -> object:
     return value
 
 
-def _alone(path: str, qualname: str) -> object:
-    """Execute a top-level definition with what it needs of its file, and nothing else of it."""
+def _alone(path: str, qualname: str) -> tuple[object, tuple[str, ...]]:
+    """Execute a top-level definition with what it needs of its file alone; return it, and the names left unbound."""
     with open(path, "rb") as file:
         tree = ast.parse(file.read(), path)
     first, *rest = qualname.split(".")
@@ -101,17 +143,18 @@ def _alone(path: str, qualname: str) -> object:
         module.__file__ = path
         sys.modules[name] = module  # dataclasses look their module up there
         try:
-            _execute_needed(tree, first, module, path)
+            module.__dict__[_ABSENT] = _execute_needed(tree, first, module, path)
         except BaseException:
             del sys.modules[name]
             raise
-    value: object = vars(sys.modules[name])[first]
+    names = vars(sys.modules[name])
+    value: object = names[first]
     for part in rest:
         value = getattr(value, part)
-    return value
+    return value, names[_ABSENT]
 
 
-def _execute_needed(tree: ast.Module, name: str, module: types.ModuleType, path: str) -> None:
+def _execute_needed(tree: ast.Module, name: str, module: types.ModuleType, path: str) -> tuple[str, ...]:
     bound: dict[str, list[ast.stmt]] = {}
     for node in tree.body:
         for each in _bound_names(node):
@@ -121,7 +164,7 @@ def _execute_needed(tree: ast.Module, name: str, module: types.ModuleType, path:
     futures = [node for node in tree.body if isinstance(node, ast.ImportFrom) and node.module == "__future__"]
     needed: set[ast.stmt] = set()
     seen: set[str] = set()
-    waiting = [name]
+    waiting = [name, "*"]  # what a star import binds is not known before it runs
     while waiting:
         current = waiting.pop()
         if current in seen:
@@ -131,6 +174,7 @@ def _execute_needed(tree: ast.Module, name: str, module: types.ModuleType, path:
             if node not in needed:
                 needed.add(node)
                 waiting += [each.id for each in ast.walk(node) if isinstance(each, ast.Name)]
+    failed: set[str] = set()
     for node in tree.body:
         if node not in needed or node in futures:
             continue
@@ -142,6 +186,8 @@ def _execute_needed(tree: ast.Module, name: str, module: types.ModuleType, path:
             # is needed and absent says so by its name when the class is built. The definition itself must work.
             if name in _bound_names(node):
                 raise
+            failed.update(_bound_names(node))
+    return tuple(sorted(each for each in failed & seen if each not in vars(module) and not hasattr(builtins, each)))
 
 
 def _bound_names(node: ast.AST) -> list[str]:

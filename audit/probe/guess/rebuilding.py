@@ -24,10 +24,10 @@ def rebuilt(subject: Mapping[str, Any], seed: int, dtype: torch.dtype) -> tuple[
         seed: of the weights.
         dtype: of the weights.
     """
-    with phase("import"):
-        value = load(subject["path"], subject["module"], subject["qualname"]).value
-    namespace = namespace_of(value)
     choices = subject["choices"]
+    with phase("import"):
+        value = load(subject["path"], subject["module"], subject["qualname"], how=choices["loaded"]).value
+    namespace = namespace_of(value)
     form = choices["form"]
     if choices.get("host"):  # a processor is run by the class that is built with it
         value = namespace[choices["host"]]

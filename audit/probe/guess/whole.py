@@ -54,18 +54,21 @@ def find(path: str, module: str | None, qualname: str, seed: int) -> dict[str, o
     Returns:
         `problem`: one line, or None; `class`: `module:qualname` of what is built; `guess`: a text that stands where
         procedures on models take the specs' name; `built` and `fed`: for a reader; `mixes`: whether samples of a batch
-        move one another's outputs.
+        move one another's outputs; `loading`: how its file was loaded where its module was not imported, else empty.
     """
     reply: dict[str, object] = {"problem": None, "class": "", "guess": "", "built": "", "fed": "", "mixes": False}
+    reply |= {"loading": ""}
     try:
         with phase("import"):
-            value = load(path, module, qualname).value
+            loaded = load(path, module, qualname)
+        value = loaded.value
+        reply |= {"loading": loaded.said}
         if not is_module_class(value):
             raise NotGuessed(f"{qualname} is no class of torch.nn.Module: nothing says how it is built and fed")
         built = cast(type, value)
         arguments, feed, mixes = _searched(built, path, seed)
     except NotGuessed as problem:
-        return reply | {"problem": str(problem)}
+        return reply | {"problem": f"{problem}; it was {said}" if (said := reply["loading"]) else str(problem)}
     guess = {"path": path, "module": module, "qualname": qualname, "arguments": arguments, "feed": feed}
     given = ", ".join(f"{key}={python(each)}" for key, each in arguments.items())
     return reply | {

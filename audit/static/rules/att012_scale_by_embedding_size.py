@@ -7,10 +7,11 @@ from collections.abc import Iterator, Sequence
 from audit.severity import Severity
 from audit.static.rules.attention_forms import computes_attention
 from audit.static.rules.context import FileContext
+from audit.static.rules.head_sizes import inverse_root, is_of_all_heads, scaled_by
 from audit.static.rules.rule import FixSafety, Rule, Spot
-from audit.static.rules.syntax import number, self_attribute
+from audit.static.rules.syntax import self_attribute
 
-_HEADS = re.compile(r"head")
+_CALLED = ("softmax", "scaled_dot_product_attention")
 _SCALE = re.compile(r"^(?:\w+_)?(?:scale|scaling)$")
 
 
@@ -22,7 +23,8 @@ class ScaleByEmbeddingSize(Rule):
     severity = Severity.MAJOR
     what = (
         "Reports `self.scale = dim ** -0.5`, or 1 / sqrt(dim), in the `__init__` of a module that computes "
-        "attention and divides the same `dim` by its number of heads."
+        "attention and divides the same `dim` by its number of heads, and logits that are divided by the root of such "
+        "a size before their softmax."
     )
     why = "The logits are too small by the square root of the number of heads, and the weights too even."
     fix = "scale by the head size: (dim // heads) ** -0.5"
@@ -31,8 +33,8 @@ class ScaleByEmbeddingSize(Rule):
         "https://github.com/lucidrains/vit-pytorch/issues/65",
         "https://github.com/FareedKhan-dev/train-llm-from-scratch/issues/3",
     )
-    nodes = (ast.Assign,)
-    words = ("scal",)
+    nodes = (ast.Assign, ast.Call)
+    words = ("scal", "softmax")
     VALID = (
         """
         import torch
@@ -60,6 +62,75 @@ class ScaleByEmbeddingSize(Rule):
 
             def forward(self, q, k, v):
                 return torch.softmax(q @ k.mT * self.scale, -1) @ v
+        """,
+        """
+        import math
+
+        import torch
+        from torch import nn
+
+
+        class A(nn.Module):
+            def __init__(self, width, heads):
+                super().__init__()
+                self.embed_dim = width // heads
+
+            def forward(self, q, k, v):
+                return torch.softmax(q @ k.mT / math.sqrt(self.embed_dim), -1) @ v
+        """,
+        """
+        import math
+
+        import torch
+        from torch import nn
+
+
+        class A(nn.Module):
+            def __init__(self, dim, heads):
+                super().__init__()
+                self.dim, self.head_dim = dim, dim // heads
+
+            def forward(self, tokens, q, k, v):
+                x = tokens * math.sqrt(self.dim)
+                return x + torch.softmax(q @ k.mT / math.sqrt(self.head_dim), -1) @ v
+        """,
+        """
+        import math
+
+        import torch
+        from torch import nn
+
+
+        class A(nn.Module):
+            def __init__(self, heads):
+                super().__init__()
+                self.heads = heads
+
+            def forward(self, x):
+                B, T, C = x.shape
+                q = x.view(B, T, self.heads, C // self.heads).transpose(1, 2)
+                B, H, T, C = q.shape
+                return torch.softmax(q @ q.mT / math.sqrt(C), -1) @ q
+        """,
+        """
+        import math
+
+        import torch
+        from torch import nn
+
+
+        class A(nn.Module):
+            def __init__(self, dim, heads):
+                super().__init__()
+                self.dim, self.heads, self.head_dim = dim, heads, dim // heads
+
+            def forward(self, q, k, v, whole):
+                scores = q @ k.mT
+                if not whole:
+                    scores = scores / math.sqrt(self.head_dim)
+                else:
+                    scores = scores / math.sqrt(self.dim)
+                return torch.softmax(scores, -1) @ v
         """,
     )
     INVALID = (
@@ -93,40 +164,82 @@ class ScaleByEmbeddingSize(Rule):
             def forward(self, q, k, v):
                 return torch.softmax(torch.matmul(q, k.mT) * self.scale, -1) @ v
         """,
+        """
+        import math
+
+        import torch
+        from torch import nn
+
+
+        class A(nn.Module):
+            def __init__(self, dim, heads):
+                super().__init__()
+                self.dim = dim
+                self.head_dim = dim // heads
+
+            def forward(self, q, k, v, mask):
+                scores = q @ k.mT
+                scores = scores / self.dim ** (1 / 2)
+                if mask is not None:
+                    scores = scores.masked_fill(mask == 0, -1e9)
+                return torch.softmax(scores, -1) @ v
+        """,
+        """
+        import math
+
+        import torch
+        from torch import nn
+
+
+        class A(nn.Module):
+            def __init__(self, config):
+                super().__init__()
+                self.heads = config.heads
+
+            def forward(self, x):
+                B, T, C = x.size()
+                q = x.view(B, T, self.heads, C // self.heads).transpose(1, 2)
+                return torch.softmax(q @ q.transpose(-2, -1) * (1.0 / math.sqrt(C)), -1) @ q
+        """,
+        """
+        import torch
+        from torch import nn
+
+
+        class A(nn.Module):
+            def __init__(self, embed_size, heads):
+                super().__init__()
+                self.embed_size = embed_size
+                self.head_dim = int(embed_size / heads)
+
+            def forward(self, q, k, v, mask):
+                energy = torch.einsum("nqhd,nkhd->nhqk", [q, k])
+                if mask is not None:
+                    energy = energy.masked_fill(mask == 0, float("-1e20"))
+                weights = torch.softmax(energy / (self.embed_size ** (1 / 2)), dim=3)
+                return torch.einsum("nhql,nlhd->nqhd", [weights, v])
+        """,
     )
 
     def candidates(self, context: FileContext) -> Sequence[ast.AST]:
-        """Return the assignments to an attribute of `self`."""
-        return context.set_attributes
+        """Return the assignments to an attribute of `self`, and the calls that scaled logits go into."""
+        calls = (call for name in _CALLED for call in context.calls_by_name.get(name, ()))
+        return [*context.set_attributes, *calls]
 
     def judge(self, node: ast.AST, context: FileContext) -> Iterator[Spot]:
         """Yield a scale made of the dividend of the head size."""
-        match node:
-            case ast.Assign(targets=[target], value=value) if _SCALE.match(self_attribute(target)):
-                size = _rooted(value, context)
-            case _:
-                return
         function = context.function_of(node)
         owner = context.model_of(function)
-        if size is None or function is None or owner is None or function.name != "__init__":
+        if function is None or owner is None:
             return
-        dividends = {
-            ast.unparse(found.left)
-            for found in context.index.below(function)
-            if isinstance(found, ast.BinOp)
-            and isinstance(found.op, ast.FloorDiv)
-            and _HEADS.search(ast.unparse(found.right))
-        }
-        if ast.unparse(size) in dividends and computes_attention(owner, context):
-            yield Spot(node, f"the scale is made of `{ast.unparse(size)}`, the size of all heads together")
-
-
-def _rooted(value: ast.expr, context: FileContext) -> ast.expr | None:
-    """Return x of `x ** -0.5` and of `1 / sqrt(x)`."""
-    match value:
-        case ast.BinOp(op=ast.Pow(), left=ast.Name() | ast.Attribute() as size, right=power) if number(power) == -0.5:
-            return size
-        case ast.BinOp(op=ast.Div(), left=one, right=ast.Call(args=[ast.Name() | ast.Attribute() as size]) as root):
-            if number(one) == 1.0 and context.resolve(root) in ("math.sqrt", "numpy.sqrt"):
-                return size
-    return None
+        match node:
+            case ast.Assign(targets=[target], value=value) if _SCALE.match(self_attribute(target)):
+                in_constructor = function.name == "__init__" and computes_attention(owner, context)
+                size = inverse_root(value, context) if in_constructor else None
+                place: ast.AST = node
+            case ast.Call():
+                place, size = scaled_by(node, context) or (node, None)
+            case _:
+                return
+        if size is not None and is_of_all_heads(size, function, owner, context):
+            yield Spot(place, f"the scale is made of `{ast.unparse(size)}`, the size of all heads together")

@@ -1,30 +1,20 @@
 """ATT021: a mask that hides keys after the softmax has shared the weight among all of them."""
 
 import ast
-import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from audit.severity import Severity
 from audit.static.rules.attention_forms import is_product, softmax_input
-from audit.static.rules.booleans import is_bool, is_zeros_and_ones
 from audit.static.rules.calls import CallRule
 from audit.static.rules.context import MAX_STEPS, FileContext
+from audit.static.rules.masks_of_keys import VIEWS, hides_keys
 from audit.static.rules.rule import Spot
-from audit.static.rules.syntax import last_name, method, receiver
+from audit.static.rules.syntax import constant, last_name, method, receiver
 
-_VIEWS = frozenset(
-    {"view", "reshape", "transpose", "permute", "contiguous", "squeeze", "unsqueeze", "float", "double", "to", "half",
-     "type", "type_as", "bool", "clone", "expand", "expand_as", "repeat", "flatten", "unflatten"}
-)  # fmt: skip
 _FILLS = frozenset({"masked_fill", "masked_fill_"})
-_HIDES = re.compile(r"mask|(?:^|_)(?:pad|keep|causal|tril|allowed|valid|visible)(?:_|ding|$)")
-# Masks of whole heads, of queries and of what is dropped at random leave no key out.
-_OTHERWISE = re.compile(
-    r"head|drop|quer|(?:^|_)q_|row|prun|gate|rand|top_?k|sparse|expert|isnan|isinf|isfinite|empty|(?:^|_)all(?:_|$)|any|"
-    r"nan|bernoulli"
-)
 _SHARED_ANEW = frozenset({"sum", "nansum", "normalize", "softmax", "renormalize", "norm", "logsumexp", "cumsum"})
 _MASKING = _FILLS | {"where", "add", "add_", "baddbmm"}
+_TRIANGLES = frozenset({"tril", "triu", "tril_", "triu_"})
 _MODULES = frozenset({"torch", "F", "nn", "self", "np", "math", "float", "einops"})
 
 
@@ -35,10 +25,10 @@ class MaskAfterSoftmax(CallRule):
     title = "A mask hides keys after the softmax"
     severity = Severity.MAJOR
     what = (
-        "Reports weights that are multiplied by a mask of keys, or filled with a number where it hides, after the "
-        "softmax of a product of queries and keys, and multiply the values without being divided by their sum. Masks "
-        "of heads, of queries and of rows that may attend to nothing are left out, and so is one that the scores "
-        "were given before."
+        "Reports weights that are multiplied by a mask of keys, filled with a number where it hides, or cut to a "
+        "triangle, after the softmax of a product of queries and keys, and multiply the values without being divided "
+        "by their sum. Masks of heads, of queries and of rows that may attend to nothing are left out, and so is one "
+        "that the scores were given before."
     )
     why = (
         "The hidden keys have taken part in the sum: the weights of the others do not sum to 1, and outputs depend on "
@@ -128,6 +118,38 @@ class MaskAfterSoftmax(CallRule):
             weights = x.router().softmax(dim=-1)
             return (weights * mask) @ experts
         """,
+        """
+        import torch
+
+
+        def attend(q, k, v, bias):
+            scores = q @ k.mT + bias
+            weights = torch.tril(scores.softmax(dim=-1))
+            return weights @ v
+        """,
+        """
+        import torch
+
+
+        def attend(q, k, v):
+            weights = torch.tril((q @ k.mT).softmax(dim=-1))
+            weights = weights / weights.sum(dim=-1, keepdim=True)
+            return weights @ v
+        """,
+        """
+        def attend(q, k, v, mask):
+            scores = q @ k.mT
+            scores[~mask] = float('-inf')
+            weights = scores.softmax(dim=-1)
+            weights[~mask] = 0
+            return weights @ v
+        """,
+        """
+        def attend(q, k, v, empty):
+            weights = (q @ k.mT).softmax(dim=-1)
+            weights[empty] = 0
+            return weights @ v
+        """,
     )
     INVALID = (
         """
@@ -198,6 +220,26 @@ class MaskAfterSoftmax(CallRule):
             weights *= mask
             return weights @ v
         """,
+        """
+        def attend(q, k, v, mask):
+            weights = (q @ k.mT).softmax(dim=-1)
+            weights[~mask] = 0
+            return weights @ v
+        """,
+        """
+        import torch
+
+
+        def attend(q, k, v):
+            weights = torch.softmax(q @ k.mT * q.shape[-1] ** -0.5, dim=-1)
+            weights = torch.tril(weights)
+            return weights @ v
+        """,
+        """
+        def attend(q, k, v):
+            weights = (q @ k.mT).softmax(dim=-1)
+            return weights.tril() @ v
+        """,
     )
 
     def judge_call(self, call: ast.Call, context: FileContext) -> Iterator[Spot]:
@@ -205,18 +247,22 @@ class MaskAfterSoftmax(CallRule):
         scores, function = softmax_input(call, context), context.function_of(call)
         if scores is None or function is None or not _is_product_of(scores, context):
             return
-        nodes = [node for node in context.index.own(function) if isinstance(node, ast.expr | ast.AugAssign)]
+        nodes = [
+            node for node in context.index.own(function) if isinstance(node, ast.expr | ast.AugAssign | ast.Assign)
+        ]
         later = [node for node in nodes if _place(node) >= _place(call) or _holds(node, call, context)]
         if any(isinstance(each, ast.Call) and each is not call and _called(each) in _SHARED_ANEW for each in later):
             return
+        before = _names_before(nodes, call, scores, context)
         for node in later:
             mask = _mask_of(node, call, context)
-            if mask is None or not _hides_keys(mask, context):
+            if mask is None and (before or not _is_triangle(node, call, context)):
                 continue
-            if _names(mask, context) & _names_before(nodes, call, scores, context):
+            if mask is not None and (not hides_keys(mask, context) or _names(mask, context) & before):
                 continue
             if _multiplies(node, later, context):
-                yield Spot(node, f"`{ast.unparse(mask)}` hides keys after the softmax has given them their share")
+                hides = ast.unparse(node if mask is None else mask)
+                yield Spot(node, f"`{hides}` hides keys after the softmax has given them their share")
                 return
 
 
@@ -241,7 +287,7 @@ def _is_product_of(scores: ast.expr, context: FileContext) -> bool:
         match scores:
             case ast.BinOp(op=ast.Mult() | ast.Div() | ast.Add() | ast.Sub(), left=left):
                 scores = left
-            case ast.Call() if method(scores) in _FILLS | _VIEWS and (inner := receiver(scores)):
+            case ast.Call() if method(scores) in _FILLS | VIEWS and (inner := receiver(scores)):
                 scores = inner
             case _:
                 return False
@@ -261,7 +307,7 @@ def _are_weights(expression: ast.expr, softmax: ast.Call, context: FileContext) 
         match expression:
             case ast.Call(args=[first, *_]) if "drop" in _called(expression).lower():
                 expression = first
-            case ast.Call() if method(expression) in _VIEWS and (inner := receiver(expression)):
+            case ast.Call() if method(expression) in VIEWS and (inner := receiver(expression)):
                 expression = inner
             case _:
                 return False
@@ -285,52 +331,22 @@ def _mask_of(node: ast.AST, softmax: ast.Call, context: FileContext) -> ast.expr
             return mask
         case ast.Call(args=[mask, kept, other]) if context.resolve(node) == "torch.where":
             return mask if weights(kept) or weights(other) else None
+        case ast.Assign(targets=[ast.Subscript(value=ast.Name() as filled, slice=mask)], value=value):
+            return mask if constant(value) is not ... and weights(filled) else None
     return None
 
 
-def _hides_keys(mask: ast.expr, context: FileContext) -> bool:
-    """Return whether a factor or condition is surely a mask, and one of keys as far as its form and names tell."""
-    for _ in range(MAX_STEPS):
-        if _is_of_rows(mask) or _OTHERWISE.search(ast.unparse(mask).lower()):
-            return False
-        bound = context.value_at(mask)
-        if _is_of_rows(bound) or _OTHERWISE.search(ast.unparse(bound).lower()):
-            return False
-        if is_bool(bound, context) or is_zeros_and_ones(bound, context):
-            return True
-        if isinstance(mask, ast.Name | ast.Attribute):
-            return bool(_HIDES.search(last_name(mask)))
-        match mask:
-            case ast.UnaryOp(op=ast.Invert() | ast.Not(), operand=inner) | ast.Subscript(value=inner):
-                mask = inner
-            case ast.BinOp(op=ast.Sub(), left=ast.Constant(), right=inner):
-                mask = inner
-            case ast.Call() if method(mask) in _VIEWS and (of := receiver(mask)):
-                mask = of
-            case _:
-                return False
+def _is_triangle(node: ast.AST, softmax: ast.Call, context: FileContext) -> bool:
+    """Return whether a node cuts the weights to a triangle, in which the later or the earlier keys are hidden."""
+    match node:
+        case ast.Call(args=[given, *_]) if context.resolve(node) in ("torch.tril", "torch.triu"):
+            return _are_weights(given, softmax, context)
+        case ast.Call() if method(node) in _TRIANGLES and (of := receiver(node)):
+            return _are_weights(of, softmax, context)
     return False
 
 
-def _is_of_rows(mask: ast.expr) -> bool:
-    """Return whether a mask gets its last axis here: it is the same for all keys of a query."""
-    match mask:
-        case ast.Subscript(slice=ast.Tuple(elts=[*axes, ast.Constant(value=None)])):
-            # `[:, None, None]` has one axis more behind it, which is left out.
-            shown = [
-                "..." if isinstance(each, ast.Constant) and each.value is ... else ast.unparse(each) for each in axes
-            ]
-            return "..." in shown or shown.count(":") > 1
-        case ast.Call(args=[ast.UnaryOp(op=ast.USub(), operand=ast.Constant(value=1))]) if method(mask) == "unsqueeze":
-            return True
-        case ast.UnaryOp(operand=inner) | ast.Call(func=ast.Attribute(value=inner)):
-            return _is_of_rows(inner)
-    return False
-
-
-def _names_before(
-    nodes: list[ast.expr | ast.AugAssign], softmax: ast.Call, scores: ast.expr, context: FileContext
-) -> set[str]:
+def _names_before(nodes: Sequence[ast.AST], softmax: ast.Call, scores: ast.expr, context: FileContext) -> set[str]:
     """Return the names that take part in what is done to the scores before the softmax, besides the product."""
     found: set[str] = set()
     for node in nodes:
@@ -362,7 +378,7 @@ def _names(expression: ast.expr, context: FileContext, steps: int = 4) -> set[st
     return found
 
 
-def _multiplies(node: ast.AST, later: list[ast.expr | ast.AugAssign], context: FileContext) -> bool:
+def _multiplies(node: ast.AST, later: Sequence[ast.AST], context: FileContext) -> bool:
     """Return whether the masked weights go into a product: in place, or by the name that they get."""
     products = [each for each in later if is_product(each, context) or _is_einsum(each, context)]
     if any(_holds(each, node, context) for each in products):
@@ -370,6 +386,8 @@ def _multiplies(node: ast.AST, later: list[ast.expr | ast.AugAssign], context: F
     statement = context.statement_of(node)
     match statement:
         case ast.Assign(targets=[ast.Name(id=name)]) | ast.AugAssign(target=ast.Name(id=name)):
+            pass
+        case ast.Assign(targets=[ast.Subscript(value=ast.Name(id=name))]):
             pass
         case ast.Expr(value=ast.Call(func=ast.Attribute(value=ast.Name(id=name)))):
             pass

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import torch
 
-from audit.attention.spec_stub import spec_stub
+from audit.attention.spec.stub import spec_stub
 from audit.probe.guess import whole
 from audit.probe.guess.find import find
 

@@ -112,3 +112,66 @@ def test_what_a_failed_import_leaves_missing_is_told_with_that_import(tmp_path: 
         "executed alone: import of the file: ModuleNotFoundError: No module named 'a_library_that_nobody_has'"
         in problem
     )
+
+
+def test_a_package_is_imported_whose_folder_is_not_on_the_path(tmp_path: Path) -> None:
+    folder = tmp_path / "sources" / "another_package_of_this_test"
+    folder.mkdir(parents=True)
+    (folder / "__init__.py").touch()
+    (folder / "sizes.py").write_text("HEADS = 6\n")
+    file = folder / "attention.py"
+    file.write_text("from .sizes import HEADS\nclass Attention:\n    heads = HEADS\n")
+    before = list(sys.path)
+    try:
+        loaded = load(str(file), f"{folder.name}.attention", "Attention")
+        assert (loaded.how, loaded.value.heads, loaded.said) == ("package", 6, "")
+        assert sys.path == [*before, str(folder.parent)]
+    finally:
+        for name in [name for name in sys.modules if name.partition(".")[0] == folder.name]:
+            del sys.modules[name]
+
+
+def test_a_class_that_is_executed_alone_says_why_and_what_has_no_value(tmp_path: Path) -> None:
+    file = tmp_path / "attention.py"
+    file.write_text(
+        "from a_library_that_nobody_has import helper, unused\n"
+        "from math import *\n"
+        "try:\n    from a_library_that_nobody_has import flash\nexcept ImportError:\n    flash = None\n"
+        "TABLE = helper(3)\n"
+        "class Attention:\n"
+        "    root = sqrt(16)\n"
+        "    def forward(self, x):\n        return helper(x) if len(x) > 9 else flash or TABLE\n"
+    )
+    loaded = load(str(file), None, "Attention")
+    assert (loaded.how, loaded.value.root, loaded.absent) == ("class", 4.0, ("TABLE", "helper"))
+    assert loaded.said == (
+        "executed alone: import of the file: ModuleNotFoundError: No module named 'a_library_that_nobody_has' "
+        "(attention.py:1); nothing stands for the names TABLE, helper"
+    )
+
+
+def test_a_star_import_that_fails_is_among_what_has_no_value(tmp_path: Path) -> None:
+    file = tmp_path / "attention.py"
+    file.write_text("from a_library_that_nobody_has import *\nclass Attention:\n    pass\n")
+    assert load(str(file), None, "Attention").absent == ("*",)
+
+
+def test_a_file_that_its_package_does_not_import_says_so(package: Path) -> None:
+    (package / "__init__.py").write_text("raise RuntimeError('no GPU')\n")
+    file = package / "attention.py"
+    file.write_text("class Attention:\n    heads = 4\n")
+    said = load(str(file), f"{package.name}.attention", "Attention").said
+    assert said.startswith(
+        f"loaded as a file, without its package: import {package.name}.attention: RuntimeError: no GPU"
+    )
+
+
+def test_what_was_executed_alone_stays_so_where_the_import_works_later(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = tmp_path / "attention.py"
+    file.write_text("import a_library_that_comes_later\nclass Attention:\n    pass\n")
+    first = load(str(file), None, "Attention")
+    monkeypatch.setitem(sys.modules, "a_library_that_comes_later", sys)
+    assert load(str(file), None, "Attention", how=first.how).value is first.value
+    assert load(str(file), None, "Attention").how == "file"

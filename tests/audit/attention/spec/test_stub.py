@@ -10,12 +10,12 @@ import pytest
 import torch
 
 from audit.attention.contract import Contract
-from audit.attention.spec_stub import spec_stub
+from audit.attention.spec.stub import spec_stub
 from audit.gateway.client import Plain
 from audit.probe.callee import callee_of
 from audit.probe.guess.find import find
 
-FIXTURES = Path(__file__).parents[2] / "fixtures" / "attention" / "guessed"
+FIXTURES = Path(__file__).parents[3] / "fixtures" / "attention" / "guessed"
 FILES = {path.stem for path in FIXTURES.glob("*.py")}
 
 
@@ -143,6 +143,13 @@ def test_what_failed_has_a_stub_that_says_why_and_what_to_fill_in(qualname: str,
     assert said in text
     assert "# decide: fill in `build` and `forward`." in text
     ast.parse(text)
+
+
+def test_specs_of_a_class_that_was_executed_alone_say_that_they_need_its_module() -> None:
+    text = spec_stub(reply_of("unloadable", "Attention"))
+    assert "# It was executed alone: import unloadable: ModuleNotFoundError" in text
+    assert "# decide: specs import the module, so that it has to load." in text
+    assert "It was" not in spec_stub(reply_of("gpt_style", "Block"))
 
 
 @pytest.mark.parametrize(("file", "qualname"), [*MODULES, ("functions", "attention"), ("functions", "flash_like")])

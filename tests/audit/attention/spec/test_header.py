@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from audit.attention.spec_header import header_lines
+from audit.attention.spec.header import header_lines
 from audit.target import Settings
 
 

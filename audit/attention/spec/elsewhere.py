@@ -29,9 +29,7 @@ def attention_beside(tree: Target, place: Path, qualname: str) -> list[str]:
 
 def reached_from(place: Path) -> list[Path]:
     """Return the file and those below its topmost package that it imports, directly or by another."""
-    top = place.parent
-    while (top / "__init__.py").is_file():
-        top = top.parent
+    top = top_of(place)
     found = [place]
     for path in found:  # grows while it is read
         found += [each for each in dict.fromkeys(_imported(path, top)) if each not in found]
@@ -40,17 +38,32 @@ def reached_from(place: Path) -> list[Path]:
     return found[:_MOST_FILES]
 
 
+def top_of(place: Path) -> Path:
+    """Return the folder of the topmost package that a file belongs to; its own where it belongs to none."""
+    top = place.parent
+    while (top / "__init__.py").is_file():
+        top = top.parent
+    return top
+
+
 def _imported(path: Path, top: Path) -> Iterator[Path]:
     tree = tree_of(path)
     for node in ast.walk(tree) if tree else ():
-        match node:
-            case ast.Import(names=names):
-                bases = [top.joinpath(*each.name.split(".")) for each in names]
-            case ast.ImportFrom(module=module, names=names, level=level):
-                folder = path.parents[min(level, len(path.parents)) - 1] if level else top
-                base = folder.joinpath(*(module or "").split("."))
-                bases = [base, *(base / each.name for each in names if each.name != "*")]
-            case _:
-                continue
-        files = (file for base in bases for file in (base.with_name(f"{base.name}.py"), base / "__init__.py"))
-        yield from (file for file in files if file.is_relative_to(top) and file.is_file())
+        if isinstance(node, ast.Import | ast.ImportFrom):
+            yield from (file for alias in node.names for file, _ in files_of_import(node, alias, path, top))
+
+
+def files_of_import(
+    node: ast.Import | ast.ImportFrom, alias: ast.alias, path: Path, top: Path
+) -> Iterator[tuple[Path, str]]:
+    """Yield the files below `top` that one name of an import in `path` loads, and its name there; `*` is the module."""
+    if isinstance(node, ast.Import):
+        pairs = [(top.joinpath(*alias.name.split(".")), "*")]
+    else:
+        folder = path.parents[min(node.level, len(path.parents)) - 1] if node.level else top
+        base = folder.joinpath(*(node.module or "").split("."))
+        pairs = [(base, alias.name), *([(base / alias.name, "*")] if alias.name != "*" else [])]
+    for base, name in pairs:
+        for file in (base.with_name(f"{base.name}.py"), base / "__init__.py"):
+            if file.is_relative_to(top) and file.is_file():
+                yield file, name

@@ -9,11 +9,11 @@ from typing import Any
 import pytest
 import torch
 
-from audit.attention.spec_elsewhere import reached_from
-from audit.attention.spec_header import none_lines
-from audit.attention.spec_lines import python
-from audit.attention.spec_names import aliases_of, import_name, one_line_each
-from audit.attention.spec_stub import leaves_nothing, spec_stub
+from audit.attention.spec.elsewhere import reached_from
+from audit.attention.spec.header import none_lines
+from audit.attention.spec.lines import python
+from audit.attention.spec.names import aliases_of, import_name, one_line_each
+from audit.attention.spec.stub import leaves_nothing, spec_stub
 from audit.errors import Unfinished, UsageError
 from audit.probe.guess import whole
 from audit.probe.guess.find import find

@@ -12,8 +12,8 @@ from typing import Any
 from audit.attention.contract import REQUIRED
 from audit.attention.decode_stub import decode_lines, has_cache
 from audit.attention.model_stub import ModelStub, model_stub
-from audit.attention.spec_header import header_lines, models_lines, none_lines
-from audit.attention.spec_lines import (
+from audit.attention.spec.header import header_lines, models_lines, none_lines
+from audit.attention.spec.lines import (
     HEADS_TAKEN,
     TAKEN,
     mask_of,
@@ -21,7 +21,7 @@ from audit.attention.spec_lines import (
     python,
     recipe_of,
 )
-from audit.attention.spec_names import aliases_of, in_docstring, one_line_each, renamed
+from audit.attention.spec.names import aliases_of, in_docstring, one_line_each, renamed
 from audit.errors import Unfinished
 from audit.gateway.client import Plain
 from audit.target import Settings
@@ -40,7 +40,8 @@ _UNDECIDED = {
 
 # What few promise: named in one line, so that whoever does knows the word for it.
 _FURTHER = (
-    "window", "soft_cap", "alibi_slopes", "sinks", "value_scale", "feature_map", "rows_sum_to_one", "positions",
+    "window", "num_global_tokens", "soft_cap", "alibi_slopes", "sinks", "value_scale", "feature_map", "random_features",
+    "rows_sum_to_one", "positions",
     "given_mask", "empty_row", "rotary_base", "dtypes",
 )  # fmt: skip
 
@@ -118,6 +119,8 @@ def _module(
     lines += [*header_lines(module, path, root=root, settings=settings, is_model=not attends), ""]
     if not reply["module"]:
         lines += [f"# {path.name} is part of no package: its folder must be on the path.", ""]
+    if reply["loading"] and not problem:
+        lines += [f"# It was {reply['loading']}", "# decide: specs import the module, so that it has to load.", ""]
     if problem:
         functions = "`build_model` and `inputs`" if of_model else "`build` and `forward`"
         lines += [f"# Not found out: {problem}", f"# decide: fill in {functions}.", ""]

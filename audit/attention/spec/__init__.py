@@ -1,0 +1,1 @@
+"""The specs module that `astrobio-audit spec` prints, and what it is made of."""
