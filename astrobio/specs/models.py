@@ -6,6 +6,7 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor
 
+from astrobio.attention import SelectiveStateSpace, StateSpaceConfig
 from astrobio.data.sequences import END, PAD, SPECIAL_TOKENS, VOCABULARY
 from astrobio.models.climate_diffusion import ClimateDiffusion
 from astrobio.models.sequence_decoder import SequenceDecoder
@@ -105,4 +106,34 @@ _FAMILIES: dict[str, dict[str, object]] = {
     },
 }
 
-MODELS: dict[str, dict[str, object]] = {name: _model_spec(name) for name in list_models()}
+
+def _hidden_states(batch_size: int, generator: torch.Generator) -> dict[str, Tensor]:
+    """Sequences of which one is padded on the left, and the next on the right."""
+    key_mask = torch.ones(batch_size, 12, dtype=torch.bool)
+    key_mask[0, :5] = False
+    key_mask[1:2, 9:] = False
+    return {"hidden_states": torch.randn(batch_size, 12, 16, generator=generator), "key_mask": key_mask}
+
+
+def _running_mean_loss(output: Tensor, inputs: Mapping[str, Tensor]) -> Tensor:
+    kept = inputs["key_mask"].unsqueeze(-1)
+    summed = (inputs["hidden_states"] * kept).cumsum(dim=1) / kept.cumsum(dim=1).clamp(min=1)
+    return (output - summed).square()[kept.expand_as(output)].mean()
+
+
+# A layer by itself: the decoder that has it takes no mask of keys.
+_STATE_SPACE: dict[str, object] = {
+    "class": "astrobio.attention.state_space:SelectiveStateSpace",
+    "build": lambda: SelectiveStateSpace(StateSpaceConfig(embed_dim=16, chunk_size=5)),
+    "inputs": _hidden_states,
+    "loss": _running_mean_loss,
+    "padding": {"mask": "key_mask", "content": ["hidden_states"]},
+    "causal": {"content": ["hidden_states"]},
+    **_EVERY_MODEL,
+    **_OF_SMALL,
+}
+
+MODELS: dict[str, dict[str, object]] = {
+    **{name: _model_spec(name) for name in list_models()},
+    "selective_state_space": _STATE_SPACE,
+}

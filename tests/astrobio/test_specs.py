@@ -32,7 +32,8 @@ def hidden_states(contract: dict[str, int], length: int) -> Tensor:
 
 
 def test_every_registered_model_has_a_spec() -> None:
-    assert tuple(MODELS) == list_models()
+    assert set(MODELS) - set(list_models()) == {"selective_state_space"}  # a layer by itself
+    assert set(list_models()) <= set(MODELS)
 
 
 @pytest.mark.parametrize("name", MODELS)

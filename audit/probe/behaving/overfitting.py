@@ -27,11 +27,15 @@ def overfit(
     seed: int,
     batch_size: int,
     steps: int,
+    most_steps: int,
     budget_s: float,
     learning_rate: float,
     targets_differ: bool,
 ) -> dict[str, object]:
     """Take steps of Adam on one batch until the model has learned it, the steps are used up, or the time is.
+
+    Where the loss has fallen and the gradient has not, `most_steps` are taken: a gradient that begins small, as behind
+    a layer that begins as zero, grows before it falls.
 
     Where the targets of the batch do not tell its samples apart, for all of a small one may be of one class, others are
     taken from a larger one. The twin has the same weights, and the same targets in its loss, and what it is given does
@@ -68,7 +72,7 @@ def overfit(
         walkers.append((twin, alike, of_twin, []))
     optimizers = [torch.optim.Adam(_trainable(each), lr=learning_rate) for each, *_ in walkers]
     ended = "steps"
-    for step in range(steps):
+    for step in range(most_steps):
         for (each, given, loss_curve, norm_curve), optimizer in zip(walkers, optimizers, strict=True):
             optimizer.zero_grad()
             specs_.seed_everything(seed)
@@ -77,13 +81,16 @@ def overfit(
                 loss.backward()  # type: ignore[no-untyped-call]
             loss_curve.append(float(loss.detach()))
             norm_curve.append(_norm(each))
-            is_due = step + 1 == steps or (step + 1 >= compared + _FEWEST_STEPS and _falls(losses, norms))
+            is_due = step + 1 in (steps, most_steps) or (step + 1 >= compared + _FEWEST_STEPS and _falls(losses, norms))
             if start is not None and is_due:
                 chance, compared = _by_chance(model, start, specs, name, inputs, seed), step + 1
             with phase("step"):
                 optimizer.step()
-        if has_learned(losses, norms, of_twin if twin is not None else chance):
+        others = of_twin if twin is not None else chance
+        if has_learned(losses, norms, others):
             ended = "learned"
+            break
+        if step + 1 >= steps and losses[-1] >= min([losses[0], *others]):
             break
         if time.process_time() - begun > budget_s:
             ended = "time"

@@ -446,3 +446,9 @@ def test_a_loss_that_falls_no_further_than_by_chance_is_not_learned() -> None:
 @pytest.mark.parametrize("are_quick", [True, *slow(False)])
 def test_nothing_is_called_a_defect_of_the_tool(judged: Callable[[bool], list[Result]], are_quick: bool) -> None:
     assert [r.reason for r in judged(are_quick) if "internal error" in (r.reason or "")] == []
+
+
+def test_a_gradient_that_is_still_above_its_beginning_leaves_open_whether_the_model_settles() -> None:
+    curve = {"losses": [1.0, 0.5], "norms": [0.1, 0.4], "twin": [1.0, 0.9], "chance": [], "ended": "steps"}
+    found = overfits._judged(**curve)  # type: ignore[arg-type]
+    assert (found.outcome, "whether it settles is not known" in (found.reason or "")) == ("error", True)
