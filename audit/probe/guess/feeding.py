@@ -24,7 +24,7 @@ _LENGTHS = (12, 16, 64)  # no size of a layer among the first; powers of two for
 _SIDES = (32, 28, 64, 16, 224)  # of images: of the usual data sets, and of what is trained on ImageNet
 _FRAMES = 8
 _FIRST_LAYERS = 4
-_MOST_TRIALS = 80
+_MOST_TRIALS = 100
 _ONE_EACH = {"y", "label", "labels", "class_labels", "classes"}  # of whole numbers, one for a sample
 _NUMBERS: dict[type, object] = {bool: False, int: 2, float: 1.0}
 
@@ -99,6 +99,9 @@ def _fed(model: nn.Module, first: _Argument, others: Sequence[_Argument], sizes:
         likeliest = {first.name: main} | {name: each[0] for name, each in recipes.items()}
         for name, each in recipes.items():
             yield from (likeliest | {name: recipe} for recipe in each[1:])
+    # A first layer that takes patches of an image tells nothing of its channels and sides.
+    for main in (each for recipes in _BY_KIND.values() for each in recipes if each not in usual):
+        yield {first.name: main} | {each.name: _of_other(each, main, usual)[0] for each in others}
 
 
 def _inputs(model: nn.Module, first: _Argument, sizes: Sizes) -> Iterator[Recipe]:
@@ -111,9 +114,7 @@ def _inputs(model: nn.Module, first: _Argument, sizes: Sizes) -> Iterator[Recipe
     tokens = [_whole([length], min(embeddings)) for length in _LENGTHS if embeddings]
     usual = [_normal([_LENGTHS[0], sizes.embed]), _normal([sizes.embed])]
     found = [*tokens, *found, *usual] if first.kind == WHOLE else [*found, *usual, *tokens]
-    # A first layer that cuts an image into patches by itself tells nothing of its channels and sides.
-    rest = [each for kind, recipes in _BY_KIND.items() if kind != first.kind for each in recipes]
-    yield from _different([*first.taken, *_BY_KIND.get(first.kind or "", []), *found, *rest])
+    yield from _different([*first.taken, *_BY_KIND.get(first.kind or "", []), *found])
 
 
 def _different(recipes: Sequence[Recipe]) -> list[Recipe]:

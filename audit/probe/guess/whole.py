@@ -32,6 +32,7 @@ from .searching import namespace_of, plans
 from .values import DEFAULT, python
 
 _SECONDS = 20.0  # for all trials of one class
+_SECONDS_OF_OWN = 8.0  # of these for the class's own defaults, which may be slow: smaller sizes come after them
 _GROWTH = 80  # settings that a configuration of unknown class may turn out to need
 # Of a model that keeps its own defaults: many checks run it and differentiate it again and again, on one core.
 _MOST_PARAMETERS = 10_000_000
@@ -131,8 +132,11 @@ def _searched(built: type, path: str, seed: int) -> tuple[Mapping[str, object], 
     """
     constructor = Constructor(built, read(built), namespace_of(built))
     furthest = _Furthest()
-    deadline = time.monotonic() + _SECONDS
+    start = time.monotonic()
     for slots, choice, sizes, small in _tries(constructor):
+        deadline = start + (_SECONDS_OF_OWN if small else _SECONDS)
+        if small and time.monotonic() > deadline:
+            continue
         if time.monotonic() > deadline:
             raise NotGuessed(f"{furthest.reason} (the time for trials was up)")
         most = _MOST_PARAMETERS if small else math.inf
