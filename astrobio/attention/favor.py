@@ -64,7 +64,8 @@ def positive_features(features: Tensor, *, is_query: bool) -> Callable[[Tensor],
         exponents = x @ features.to(x.dtype).T - x.square().sum(dim=-1, keepdim=True) / 2
         if is_query:
             exponents = exponents - exponents.detach().amax(dim=-1, keepdim=True)
-        estimates: Tensor = exponents.exp() * features.shape[0] ** -0.5
+        scale = features.shape[0] ** -0.5
+        estimates: Tensor = exponents.exp() * scale  # no mutant: a factor of all, which dividing by their sum takes out
         return estimates
 
     return mapped
@@ -82,7 +83,7 @@ def expected_squared_error(query: Tensor, key: Tensor, *, num_features: int) -> 
         (...).
     """
     scale = query.shape[-1] ** -0.25
-    x, y = query * scale, key * scale
+    x, y = query * scale, key * scale  # no mutant: of an error that tests compare with draws, and no model computes
     squared_length = (x + y).square().sum(dim=-1)
     squared_kernel = (2 * (x * y).sum(dim=-1)).exp()
     error: Tensor = squared_length.exp() * squared_kernel * (1 - (-squared_length).exp()) / num_features
