@@ -1,4 +1,4 @@
-"""Models of one package as text, each of which differs from a right one by one edit, and the specs that declare them."""
+"""Models of one package as text, each a right one with one edit, and the specs that declare them."""
 
 # Outputs for every position, of a model that declares that it reads in one direction.
 IN_TURN = "'causal': {'content': ['x']}, 'inputs': unmasked, 'loss': loss_in_turn"
