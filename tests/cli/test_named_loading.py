@@ -2,6 +2,7 @@
 
 import json
 import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -53,6 +54,22 @@ def test_a_file_with_relative_imports_is_imported_as_a_module(
     assert done.returncode == 0, done.stderr
     assert {each["outcome"] for each in found.values()} == {"passed"}
     assert "executed alone" not in done.stdout
+
+
+def test_the_script_of_a_defect_finds_the_package(run: Run, tmp_path: Path) -> None:
+    (tmp_path / "pyproject.toml").touch()
+    place = tmp_path / "src" / "zoo"
+    place.mkdir(parents=True)
+    (place / "__init__.py").touch()
+    (place / "sizes.py").write_text("SCALED = True\n")
+    attended = PLAIN.replace("(q, k, v))", "(q, k, v.flip(0)))")
+    (place / "layers.py").write_text(LAYER.format(imported="from .sizes import SCALED", attended=attended))
+    done = run("attention", "src/zoo/layers.py::SelfAttention", "--only", "batch_rows", "--json", cwd=tmp_path)
+    (defect,) = json.loads(done.stdout)["defects"]
+    script = tmp_path / "script.py"
+    script.write_text(defect["reproducer"]["script"])
+    shown = subprocess.run([sys.executable, script, tmp_path], capture_output=True, text=True, timeout=60, check=False)
+    assert shown.returncode == 1, shown.stdout + shown.stderr
 
 
 def test_results_of_a_class_that_is_executed_alone_say_so(run: Run, tmp_path: Path) -> None:

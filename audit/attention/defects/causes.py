@@ -322,12 +322,15 @@ def _low(subject: AttentionSubject, run: Run, failed: Mapping[str, Result]) -> C
 
 def _repeat(subject: AttentionSubject, run: Run, failed: Mapping[str, Result]) -> Cause:
     from audit.attention.properties import traced_dropout_in_eval
+    from audit.attention.properties.repeatable import BEHIND
     from audit.results import Outcome
 
-    if "dropout_in_eval" not in failed and not subject.is_function:
-        judgement = traced_dropout_in_eval.judge(subject, run)
-        return Cause(bug="dropout" if judgement.outcome is Outcome.FAILED else None)
-    return Cause(bug="dropout" if "dropout_in_eval" in failed else None)
+    drops = "dropout_in_eval" in failed
+    if not drops and not subject.is_function:
+        drops = traced_dropout_in_eval.judge(subject, run).outcome is Outcome.FAILED
+    if not drops and BEHIND in str(failed["repeatable"].reason):
+        return Cause(bug=None, says="what a call leaves behind changes the next")
+    return Cause(bug="dropout" if drops else None)
 
 
 def _overwritten(subject: AttentionSubject, run: Run, failed: Mapping[str, Result]) -> Cause:

@@ -22,6 +22,7 @@ CHECK = Check(
     defect="a window of w that lets a query see w keys before itself, w + 1 in all",
     severity=Severity.MAJOR,
 )
+_SIDES = "undeclared: whether the window is of keys on one side or on both"
 _BEYOND = 4  # positions that lie outside the window of the last query
 _FIX = "mask where `query - key >= window`; flash_attn's `window_size` counts the keys beside the query"
 
@@ -37,12 +38,14 @@ def judge(subject: AttentionSubject, run: Run) -> Judgement:
     if not can_trace_window(window):
         what = f"a window of {window} is too wide to be traced"
         return error(what, fix="declare a smaller configuration") if subject.is_declared else not_applicable(what)
-    if not subject.is_declared and not contract.is_causal:
-        return not_applicable("undeclared: whether the window is of keys on one side or on both")
+    if not subject.is_declared and not contract.is_causal and subject.is_function:
+        return not_applicable(_SIDES)
     if subject.is_function and not subject.is_declared:
         return _of_function(subject, run, window)
     case = plain_case(subject, subject.generator(run.seed), length=max(LENGTH, window + _BEYOND), batch=BATCH_SIZE)
     cores = cores_of(trace_of(subject, run, subject.finest_dtype, case))
+    if not subject.is_declared and not contract.is_causal and any(map(_sees_later, cores)):
+        return not_applicable(_SIDES)
     if not subject.is_declared:
         return _of_argument(subject, run, cores, window)
     reaches = [(core, max(far)) for core in cores if (far := _reaches(core))]
@@ -128,6 +131,12 @@ def _is_window(row: Tensor, query: int, width: int) -> bool:
     """Whether a query sees just the keys of the window that ends with it."""
     position = torch.arange(len(row))
     return bool((row == ((position <= query) & (position > query - width))).all())
+
+
+def _sees_later(core: Core) -> bool:
+    """Whether a query gives a later key weight, in some head."""
+    heads = core.weights or ()
+    return any(any(row[query + 1 :]) for head in heads for query, row in enumerate(head))
 
 
 def _reaches(core: Core) -> list[int]:

@@ -33,14 +33,21 @@ def paths_of(subject: AttentionSubject, target: Target) -> list[str]:
     """Return the lines that put the target's folder on the path; raises as `calling` does."""
     source: Mapping[str, Any] = dict(subject.source)
     folders = [_relative(target.source, target.root)]
-    if source["kind"] == "guess" and not source["module"]:
-        folders = [_relative(Path(source["path"]).parent, target.root)]
+    if source["kind"] == "guess":
+        folders = [_relative(_above(Path(source["path"]), source["module"]), target.root)]
     lines = ['FOLDER = sys.argv[1] if len(sys.argv) > 1 else "."  # where the target is']
     if file := _file_of(subject, source, target):
         lines += [f"if not os.path.isfile(os.path.join(FOLDER, {file!r})):"]
         lines += [f'    print("cannot be told: no file", {file!r}, "in", FOLDER, "- give the folder of the target")']
         lines += ["    sys.exit(2)"]
     return lines + [f"sys.path.insert(0, os.path.join(FOLDER, {folder!r}))" for folder in folders]
+
+
+def _above(path: Path, module: str | None) -> Path:
+    """Return the folder from which a file is seen under the name of its module."""
+    if not module:
+        return path.parent
+    return path.parents[module.count(".") + (path.stem == "__init__")]
 
 
 def _file_of(subject: AttentionSubject, source: Mapping[str, Any], target: Target) -> str | None:

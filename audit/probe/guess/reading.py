@@ -10,6 +10,8 @@ from dataclasses import dataclass, field
 
 import torch
 
+from .overriding import without_overridden
+
 _WORD = r"[A-Za-z_][A-Za-z0-9_]*"
 # `x: (B, N, C)`, `x (torch.Tensor): shape [batch, seq, dim]`: a name, and on its line the first group of axes.
 _AXES = re.compile(r"[\[(]\s*((?:[A-Za-z_0-9*/ .-]+,\s*){1,4}[A-Za-z_0-9*/ .-]+)\s*[\])]")
@@ -27,7 +29,7 @@ _MANY = 8  # options of one argument; more is a table of names and no choice of 
 
 @dataclass(frozen=True)
 class Source:
-    """The text of a class with its bases up to torch's, or of a function.
+    """The text of a class with its bases up to torch's, less what it overrides there, or of a function.
 
     `forward` is the tree of what is called; `trees` are those of every class or the function. `helpers` is the text of
     the functions of their files that they call, and that those call.
@@ -49,17 +51,24 @@ def read(value: object) -> Source:
     """Return what can be read of a class or function; nothing of what has no source."""
     if isinstance(value, type):
         classes = [each for each in value.__mro__ if not _is_foreign(each)]
-        texts = [_text(each) for each in classes]
+        kept = without_overridden(classes, [_text(each) for each in classes])
+        texts = [text for text, _ in kept]
+        called: list[object] = [
+            each
+            for kind, (_, overridden) in zip(classes, kept, strict=True)
+            for name, each in vars(kind).items()
+            if name not in overridden
+        ]
         forward = getattr(value, "forward", None)
         documented = [*classes, getattr(value, "__init__", None), forward]
     else:
-        texts, forward, documented, classes = [_text(value)], value, [value], []
+        texts, forward, documented, called = [_text(value)], value, [value], []
     trees = [tree for tree in map(_parsed, texts) if tree is not None]
     own = _parsed(_text(forward))
     function = next((n for n in ast.walk(own) if isinstance(n, ast.FunctionDef)), None) if own else None
     docs = [unfolded(str(each.__doc__)) for each in documented if isinstance(getattr(each, "__doc__", None), str)]
-    called = [each for kind in classes for each in vars(kind).values()] or [value]
-    return Source("\n".join(texts), "\n".join(map(str, docs)), function, tuple(trees), _text_of_helpers(called))
+    helpers = _text_of_helpers(called or [value])
+    return Source("\n".join(texts), "\n".join(map(str, docs)), function, tuple(trees), helpers)
 
 
 def unfolded(document: str) -> str:

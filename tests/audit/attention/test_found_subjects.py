@@ -87,6 +87,13 @@ WRONG: dict[str, tuple[str, str, Edit]] = {
     ),
     "noise_always": ("repeatable", "the same call again", (NORM, "x = x + 1e-3 * torch.randn_like(x)")),
     "call_remembered": ("repeatable", "the same call again", (SOFTMAX, f"{SOFTMAX}\n        self.scale *= 1.1")),
+    "input_remembered": (
+        "repeatable", "the same call behind one on another input",
+        (SCORES, f"""before = getattr(self, "before", value)
+        self.before = value.detach()
+        value = value + (before if before.shape == value.shape else value)
+        {SCORES}"""),
+    ),
     "scale_in_eval_only": ("train_eval", "one path only", ("* self.scale", "* (1.0 if self.training else self.scale)")),
     "strides_ignored": (
         "noncontiguous", "not contiguous",

@@ -175,6 +175,43 @@ OF_IMAGES = """            of_image = logits.unflatten(0, (-1, len(mask)))
 """
 OF_WINDOWS = OF_IMAGES.replace("(-1, len(mask))", "(len(mask), -1)").replace("mask[:, None]", "mask[:, None, None]")
 OPPOSITE = "drop = None if src_key_padding_mask is None else ~src_key_padding_mask"
+SLIDING = '''class Sliding(nn.Module):
+    """Each token sees `window` tokens, itself included."""
+
+    def __init__(self, dim, heads=4, window=4):
+        super().__init__()
+        self.heads, self.window = heads, window
+        self.qkv, self.out = nn.Linear(dim, 3 * dim), nn.Linear(dim, dim)
+
+    def forward(self, x):
+        q, k, v = (each.unflatten(-1, (self.heads, -1)).transpose(1, 2) for each in self.qkv(x).chunk(3, dim=-1))
+        far = torch.arange(x.shape[1])[:, None] - torch.arange(x.shape[1])
+        keep = (far >= 0) & (far < self.window)
+        return self.out(F.scaled_dot_product_attention(q, k, v, attn_mask=keep).transpose(1, 2).flatten(2))
+'''
+
+DERIVED = '''class Plain(nn.Module):
+    def __init__(self, dim, heads=4):
+        super().__init__()
+        self.heads = heads
+        self.qkv, self.out = nn.Linear(dim, 3 * dim), nn.Linear(dim, dim)
+
+    def projected(self, x):
+        return (each.unflatten(-1, (self.heads, -1)).transpose(1, 2) for each in self.qkv(x).chunk(3, dim=-1))
+
+    def forward(self, x):
+        q, k, v = self.projected(x)
+        return self.out(((q @ k.mT * q.shape[-1] ** -0.5).softmax(-1) @ v).transpose(1, 2).flatten(2))
+
+
+class Unnormalised(Plain):
+    """Sums over all keys that nothing divides, in the place of the softmax of its base."""
+
+    def forward(self, x):
+        q, k, v = self.projected(x)
+        return self.out((q @ (k.mT @ v)).transpose(1, 2).flatten(2))
+'''
+
 RIGHTS = {
     "rotary": Right(
         ROTARY,
@@ -214,6 +251,9 @@ RIGHTS = {
     "unscaled": Right(
         UNSCALED, "T5Attention", {"scaled": Edit("(q, k.mT)", "(q, k.mT) * q.size(-1) ** -0.5", ("scale",))}
     ),
+    "sliding": Right(SLIDING, "Sliding", {"wide": Edit("far < self.window", "far <= self.window", ("window_width",))}),
+    "both_sides": Right(SLIDING.replace("(far >= 0) & (far < self.window)", "far.abs() <= self.window"), "Sliding"),
+    "derived": Right(DERIVED, "Unnormalised"),
 }
 
 
