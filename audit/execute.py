@@ -210,7 +210,7 @@ class Execution:
                     self._stop_fast()
                     return
             measured, defects = self._conclude(group, measured, run)
-            if self._kept and self._kept.takes(group) and (probe.read.is_complete or not group.is_kept):
+            if self._kept and self._kept.takes(group) and (probe.read.is_complete or not self._kept.lasts(group)):
                 self._kept.keep(group, measured, defects, read=probe.read.paths, begun=begun)
         finally:
             if probe is not undisturbed:

@@ -82,14 +82,18 @@ class KeptResults:
 
     def takes(self, group: Group) -> bool:
         """Return whether what is known of a group may stand in for carrying it out."""
-        return group.is_kept or group.is_resumed
+        return self.lasts(group) or group.is_resumed
+
+    def lasts(self, group: Group) -> bool:
+        """Return whether it may for every later run, and not only for the one that takes this one up again."""
+        return group.is_kept
 
     def of(self, group: Group) -> Known | None:
         """Return what is known of a group; None where a planned check is missing."""
         kept = self._read(group)
         if kept is None or any(_key(group, planned) not in kept.results for planned in group.planned):
             return None
-        if not group.is_kept and (kept.run is None or not self._unfinished.is_over(kept.run)):
+        if not self.lasts(group) and (kept.run is None or not self._unfinished.is_over(kept.run)):
             return None
         if any(state_of(path) != state for path, state in kept.files.items()):
             return None
@@ -114,11 +118,11 @@ class KeptResults:
         """
         if not self._usable or any(result.outcome is Outcome.ERROR for each in results for result in each):
             return
-        if not group.is_kept and not self._unfinished.is_usable:
+        if not self.lasts(group) and not self._unfinished.is_usable:
             return
         by_check = {_key(group, planned): tuple(each) for planned, each in zip(group.planned, results, strict=True)}
         # What a run that is resumed wrote aside itself, as a compiler does, is new each time.
-        paths = sorted(path for path in read if group.is_kept or not self._is_scratch(path))
+        paths = sorted(path for path in read if self.lasts(group) or not self._is_scratch(path))
         if begun is not None and any(_changed_since(path, begun) for path in paths):
             return
         files = {path: state_of(path) for path in paths}
@@ -128,7 +132,7 @@ class KeptResults:
             results=by_check,
             defects=tuple(defects),
             files=files,
-            run=None if group.is_kept else self._unfinished.run,
+            run=None if self.lasts(group) else self._unfinished.run,
         ).model_dump_json()
         with suppress(OSError, UnicodeEncodeError):
             path = self._path(group)
@@ -140,7 +144,7 @@ class KeptResults:
     def finished(self, groups: Iterable[Group]) -> None:
         """Forget of a run that has come to its end what only one that takes it up again would need."""
         for group in groups:
-            if group.is_resumed and not group.is_kept:
+            if group.is_resumed and not self.lasts(group):
                 with suppress(OSError):
                     self._path(group).unlink(missing_ok=True)
 
@@ -179,9 +183,9 @@ class KeptResults:
         given = (*areas, left_out, subject.kind, subject.name, subject.path, line, subject.digest, *flags,
                  *outside, *place, *([group.depends_on] if group.depends_on else []),
                  # A package has several groups; what is known of one that is kept may be of more checks than these.
-                 *(() if group.is_kept else (_key(group, planned) for planned in group.planned)))  # fmt: skip
+                 *(() if self.lasts(group) else (_key(group, planned) for planned in group.planned)))  # fmt: skip
         text = "\0".join((self._base, *map(str, given)))
-        folder = self._folder if group.is_kept else self._unfinished.folder
+        folder = self._folder if self.lasts(group) else self._unfinished.folder
         return folder / f"{hashlib.sha256(text.encode('utf-8', 'surrogateescape')).hexdigest()[:40]}.json"
 
     def _read(self, group: Group) -> _Kept | None:

@@ -4,6 +4,10 @@ import os
 import signal
 import tempfile
 
+import pytest
+
+from tests.few_cases import left_out
+
 _CACHE = tempfile.TemporaryDirectory(prefix="astrobio-audit-cache-")
 os.environ["ASTROBIO_AUDIT_CACHE"] = _CACHE.name
 
@@ -16,3 +20,11 @@ if "PYTEST_XDIST_WORKER" in os.environ:
 # test interrupts would go on to its end, and on a busy machine for longer than the test waits.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+@pytest.hookimpl(tryfirst=True)  # before any is deselected by its marks
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark what `make test` leaves to `make test-slow`; an item that is marked already counts for nothing here."""
+    quick = {item.nodeid: item for item in items if item.get_closest_marker("slow") is None}
+    for node_id in left_out(quick):
+        quick[node_id].add_marker(pytest.mark.slow)

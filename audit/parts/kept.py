@@ -19,7 +19,7 @@ class KeptOfPlan(KeptResults):
         self._plan = plan.digest
         self._names: Mapping[PlanKey, str] = {instance.key: instance.group for instance in plan.instances}
 
-    def takes(self, group: Group) -> bool:
+    def lasts(self, group: Group) -> bool:
         """Return True: of one plan in a clean checkout of one commit nothing changes between two runs."""
         return True
 

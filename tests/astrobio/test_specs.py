@@ -54,7 +54,8 @@ def test_the_inputs_of_a_model_depend_on_the_generator_only(name: str) -> None:
     first, again, other = (MODELS[name]["inputs"](3, torch.Generator().manual_seed(seed)) for seed in (0, 0, 1))
     for key in first:
         assert torch.equal(first[key], again[key])
-        assert not torch.equal(first[key], other[key])
+        # What says where there is padding is the same in every batch.
+        assert first[key].dtype == torch.bool or not torch.equal(first[key], other[key])
 
 
 def test_attention_is_specified_with_every_portable_backend() -> None:

@@ -80,7 +80,7 @@ _turns = []
 def bursts(query, key, value, is_causal, window):
     import time
     _turns.append(1)
-    time.sleep(0.004 if len(_turns) // 4 % 2 else 0.0005)
+    time.sleep(0.004 if len(_turns) % 2 else 0.0005)  # every other, for on a busy machine there are few
     return right(query, key, value, is_causal, window)
 """
 
