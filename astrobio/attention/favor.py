@@ -64,8 +64,8 @@ def positive_features(features: Tensor, *, is_query: bool) -> Callable[[Tensor],
         exponents = x @ features.to(x.dtype).T - x.square().sum(dim=-1, keepdim=True) / 2
         if is_query:
             exponents = exponents - exponents.detach().amax(dim=-1, keepdim=True)
-        scale = features.shape[0] ** -0.5
-        estimates: Tensor = exponents.exp() * scale  # no mutant: a factor of all, which dividing by their sum takes out
+        scale = features.shape[0] ** -0.5  # no mutant: a factor of all, which the division by their sum takes out
+        estimates: Tensor = exponents.exp() * scale  # no mutant: likewise
         return estimates
 
     return mapped

@@ -154,6 +154,27 @@ def _bias_spec() -> dict[str, object]:
     return {**_function_spec("sdpa"), "forward": forward}
 
 
+def _window_spec() -> dict[str, object]:
+    """A window and the tokens that it does not concern, as a mask of pairs."""
+
+    def forward(query: Tensor, key: Tensor, value: Tensor, is_causal: bool, mask: Tensor | None) -> Tensor:
+        return attention(
+            query,
+            key,
+            value,
+            is_causal=is_causal,
+            attention_mask=mask,
+            window=_WINDOW,
+            num_global_tokens=_GLOBAL,
+            backend="sdpa",
+        )
+
+    plain = _function_spec("sdpa")
+    contract = plain["contract"]
+    assert isinstance(contract, dict)
+    return {**plain, "forward": forward, "contract": {**contract, "window": _WINDOW, "num_global_tokens": _GLOBAL}}
+
+
 def _chunks_spec() -> dict[str, object]:
     """Linear attention in chunks shorter than the inputs, what is left of each carried on to the next."""
 
@@ -195,6 +216,7 @@ def _library_spec(name: str, library: str) -> dict[str, object]:
 
 _PROJECTIONS = {"query": "q_proj", "key": "k_proj", "value": "v_proj", "output": "out_proj"}
 _WINDOW = 4
+_GLOBAL = 2
 
 
 def _grouped_query_causal_rotary(backend: str) -> AttentionConfig:
@@ -343,10 +365,10 @@ ATTENTION: dict[str, dict[str, object]] = {
     ),
     "sliding_window_bidirectional_alibi": _layer_spec(SlidingWindowAttention, _grouped(alibi=True, window=_WINDOW)),
     "sliding_window_with_global_tokens": _layer_spec(
-        SlidingWindowAttention, _grouped(window=_WINDOW, num_global_tokens=2)
+        SlidingWindowAttention, _grouped(window=_WINDOW, num_global_tokens=_GLOBAL)
     ),
     "sliding_window_causal_with_global_tokens": _layer_spec(
-        SlidingWindowAttention, _grouped(is_causal=True, window=_WINDOW, num_global_tokens=2), decode=_decode
+        SlidingWindowAttention, _grouped(is_causal=True, window=_WINDOW, num_global_tokens=_GLOBAL), decode=_decode
     ),
     "cross_attention": _cross_spec(),
     "cross_attention_masked_by_pairs": {**_cross_spec(), "forward": _cross_pairs_forward},
@@ -361,6 +383,7 @@ ATTENTION: dict[str, dict[str, object]] = {
     "performer_causal": _performer_spec(is_causal=True),
     "performer_bidirectional": _performer_spec(is_causal=False),
     "masked_by_a_bias": _bias_spec(),
+    "masked_by_a_window_with_global_tokens": _window_spec(),
     "selective_scan": _scan_spec(),
     "ring_attention_on_one_process": _layer_spec(RingAttention, _grouped(is_causal=True, rotary_base=100.0)),
 }
