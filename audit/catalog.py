@@ -33,6 +33,7 @@ class Padding(Frozen):
     content: list[str]
     axis: int = 1
     keeps: bool = True
+    removable: bool = False  # a row says the same without it
 
 
 class Causal(Frozen):

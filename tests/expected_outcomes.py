@@ -66,6 +66,7 @@ PLAIN = NO_DATA | {
         "initial_loss",
         "attention",
         "padding_leaks",
+        "padded_rows",
         "future_leaks",
         "residual",
         "inference",

@@ -127,7 +127,7 @@ _STATE_SPACE: dict[str, object] = {
     "build": lambda: SelectiveStateSpace(StateSpaceConfig(embed_dim=16, chunk_size=5)),
     "inputs": _hidden_states,
     "loss": _running_mean_loss,
-    "padding": {"mask": "key_mask", "content": ["hidden_states"]},
+    "padding": {"mask": "key_mask", "content": ["hidden_states"], "removable": True},
     "causal": {"content": ["hidden_states"]},
     **_EVERY_MODEL,
     **_OF_SMALL,

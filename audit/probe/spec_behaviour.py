@@ -19,7 +19,7 @@ KEYS = (
 _CALLABLE = ("tiny", "checkpointing")
 _FLAGS = ("random_in_training", "dynamic_batch", "targets_differ")
 DTYPES = ("float64", "bfloat16", "float16", "autocast bfloat16", "autocast float16")
-_PADDING = {"mask", "content", "axis", "keeps"}
+_PADDING = {"mask", "content", "axis", "keeps", "removable"}
 _CAUSAL = {"content", "axis", "outputs"}
 
 
@@ -134,6 +134,8 @@ def _padding_problem(padding: object) -> str | None:
         return "in 'padding', 'content' must be a list of names of forward's arguments"
     if not _is_axis(padding.get("axis", 1)) or not isinstance(padding.get("keeps", True), bool):
         return "in 'padding', 'axis' must be a whole number, and 'keeps' True or False"
+    if not isinstance(padding.get("removable", False), bool):
+        return "in 'padding', 'removable' must be True or False: whether a row says the same without it"
     return None
 
 
@@ -144,4 +146,5 @@ def _padding_described(padding: object) -> dict[str, object]:
         "content": list(padding["content"]),
         "axis": padding.get("axis", 1),
         "keeps": padding.get("keeps", True),
+        "removable": padding.get("removable", False),
     }

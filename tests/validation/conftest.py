@@ -25,6 +25,7 @@ NOT_CONCERNED = {
     "initial_loss",
     "tied_weights",
     "padding_leaks",
+    "padded_rows",
     "future_leaks",
     "residual",
     "inference",

@@ -36,9 +36,9 @@ def padding(specs: str, name: str, seed: int, batch_size: int, paddings: list[di
             if argument not in inputs:
                 raise Misdeclared(f"'inputs' gives no argument {argument!r}{nearest(argument, inputs)}")
         mask = inputs[each["mask"]]
-        kept = _kept(mask, keeps=each["keeps"])
-        inputs[each["mask"]] = _masking(kept, mask, keeps=each["keeps"])
-        opened = {**inputs, each["mask"]: _masking(torch.ones_like(kept), mask, keeps=each["keeps"])}
+        kept = kept_of(mask, keeps=each["keeps"])
+        inputs[each["mask"]] = masking(kept, mask, keeps=each["keeps"])
+        opened = {**inputs, each["mask"]: masking(torch.ones_like(kept), mask, keeps=each["keeps"])}
         other, larger = dict(inputs), dict(inputs)
         generator = torch.Generator().manual_seed(seed)
         for content in each["content"]:
@@ -54,7 +54,7 @@ def padding(specs: str, name: str, seed: int, batch_size: int, paddings: list[di
     return reply
 
 
-def _kept(mask: object, *, keeps: bool) -> torch.Tensor:
+def kept_of(mask: object, *, keeps: bool) -> torch.Tensor:
     """Return which positions count, (B, L) bool; where a mask hides none, the last quarter of each sample is hidden."""
     if not isinstance(mask, torch.Tensor) or mask.dim() != 2:
         shape = f"{mask.dim()} axes" if isinstance(mask, torch.Tensor) else type(mask).__name__
@@ -67,7 +67,8 @@ def _kept(mask: object, *, keeps: bool) -> torch.Tensor:
     return kept
 
 
-def _masking(kept: torch.Tensor, like: object, *, keeps: bool) -> torch.Tensor:
+def masking(kept: torch.Tensor, like: object, *, keeps: bool) -> torch.Tensor:
+    """Return the mask, (B, L), that keeps these positions, in the dtype of the one that the specs give."""
     assert isinstance(like, torch.Tensor)
     return (kept if keeps else ~kept).to(like.dtype)
 

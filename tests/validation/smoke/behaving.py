@@ -2,6 +2,7 @@
 
 # Outputs for every position, of a model that declares that it reads in one direction.
 IN_TURN = "'causal': {'content': ['x']}, 'inputs': unmasked, 'loss': loss_in_turn"
+REMOVABLE = "'padding': {'mask': 'attention_mask', 'content': ['x'], 'removable': True}"
 BLOCKS = "'residual': {'block': ['mix', 'up']}"
 ELSE = "return self.head(self.mixed(x, attention_mask))"
 # name: (more in __init__, forward, more of the entry, the checks that fail)
@@ -24,6 +25,9 @@ WRONG: dict[str, tuple[str, str, str, str]] = {
         "", "y = self.mixed(x, attention_mask); return self.head(y - y.mean(0) / 2)", "", "batch_rows",
     ),
     "mask_not_passed_on": ("", "return self.head(self.mixed(x, torch.ones_like(attention_mask)))", "", "padding_leaks"),
+    "counts_the_padding": (
+        "", "return self.head(self.mixed(x, attention_mask)) * (1 + 1 / x.shape[1])", REMOVABLE, "padded_rows",
+    ),
     "half_hidden": ("", "return self.head(self.mixed(x, attention_mask * 0.9 + 0.1))", "", "padding_leaks"),
     "forgets_what_it_was_given": (
         "self.block = Block(adds=False)", "return self.head(self.block(self.mixed(x, attention_mask)))", BLOCKS,
@@ -111,6 +115,10 @@ UNJUDGED: dict[str, tuple[str, str, str, str, str]] = {
         "", "y = self.summed(x, ahead=0); return self.head(y + 1e-7 * y.mean(1, keepdim=True))", IN_TURN,
         "future_leaks", "error",
     ),
+    "hides_no_row_in_part": (
+        "", "return self.head(torch.tanh(self.layer(x)).mean(1))", f"{REMOVABLE}, 'inputs': a_row_or_none",
+        "padded_rows", "error",
+    ),
     "padding_that_is_not_read": (
         "", ELSE, "'padding': {'mask': 'attention_mask', 'content': ['unused']}, 'inputs': with_unused",
         "padding_leaks", "error",
@@ -178,6 +186,7 @@ RIGHT: dict[str, tuple[str, str, str, str]] = {
         "self.block = Block(silent=True)", "return self.head(self.block(self.mixed(x, attention_mask)))", BLOCKS,
         "residual",
     ),
+    "goes_without_its_padding": ("", ELSE, REMOVABLE, "padded_rows"),
     "reads_in_turn": ("", "return self.head(self.summed(x, ahead=0))", IN_TURN, "future_leaks"),
     "hides_with_true": (
         "", "return self.head(self.mixed(x, attention_mask == 0))", "'padding': HIDING, 'inputs': hiding",
@@ -268,6 +277,11 @@ def inputs(batch_size, generator):
 def two_at_least(batch_size, generator):
     assert batch_size > 1
     return inputs(batch_size, generator)
+
+def a_row_or_none(batch_size, generator):
+    mask = torch.ones(batch_size, 5, dtype=torch.long)
+    mask[0] = 0
+    return {"x": torch.randn(batch_size, 5, 6, generator=generator), "attention_mask": mask}
 
 def unmasked(batch_size, generator):
     return {"x": inputs(batch_size, generator)["x"]}

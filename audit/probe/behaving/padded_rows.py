@@ -1,0 +1,54 @@
+"""Runs each padded row of a batch without its padding."""
+
+from typing import Any
+
+import torch
+
+from ..parts import built, inputs_of
+from ..tensors import dump
+from .batches import copied, per_sample, samples
+from .misdeclared import Misdeclared
+from .outputs_alike import moved_runs, run
+from .padding import kept_of, masking
+
+
+def padded_rows(specs: str, name: str, seed: int, batch_size: int, padding: dict[str, Any]) -> dict[str, object]:
+    """Run a batch with its padding, and each row that has some alone and without it.
+
+    Args:
+        specs: the target's specs.
+        name: of the model.
+        seed: of weights and inputs.
+        batch_size: samples.
+        padding: names the `mask`, the `content` that it hides, the `axis` of positions in the content, and whether True
+            `keeps` a position.
+
+    Returns:
+        `mask`: (B, L), True where a position counts; `whole` and `moved.<i>`: the outputs of the batch, as it is and
+        moved by one unit in the last place; `alone.<i>`: those of row i cut to what counts, of each row with padding.
+
+    Raises:
+        Misdeclared: mask or content have not one entry for each sample.
+    """
+    model = built(specs, name, seed).eval()
+    batched = per_sample(specs, name, seed, batch_size)
+    inputs = copied(inputs_of(specs, name, seed, batch_size))
+    for argument in (padding["mask"], *padding["content"]):
+        if f"inputs.{argument}" not in batched:
+            raise Misdeclared(f"{argument!r} must be a tensor with one entry for each sample")
+    mask = inputs[padding["mask"]]
+    kept = kept_of(mask, keeps=padding["keeps"])
+    inputs[padding["mask"]] = masking(kept, mask, keeps=padding["keeps"])
+    reply: dict[str, object] = {"mask": dump({"mask": kept}), "whole": run(model, inputs)}
+    reply |= moved_runs(model, inputs, seed)
+    for row in range(batch_size):
+        counts = kept[row].nonzero()[:, 0]
+        if 0 < len(counts) < kept.shape[1]:
+            alone = samples(inputs, batched, slice(row, row + 1))
+            for content in padding["content"]:
+                tensor = alone[content]
+                assert isinstance(tensor, torch.Tensor)
+                alone[content] = tensor.index_select(padding["axis"], counts)
+            alone[padding["mask"]] = masking(kept[row : row + 1, counts], mask, keeps=padding["keeps"])
+            reply[f"alone.{row}"] = run(model, alone)
+    return reply

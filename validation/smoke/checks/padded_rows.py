@@ -1,0 +1,72 @@
+"""A padded row says what it says without its padding."""
+
+from torch import Tensor
+
+from audit.catalog import Padding
+from audit.gateway import ProbeFailure, TargetRaised
+from audit.judgement import Judgement, error, failed, not_applicable
+from audit.plan import Run
+from audit.results import Check, Severity
+from validation.smoke.alike import ORIGIN, Gap, gaps, judge_gaps, moved_of
+from validation.smoke.checks import batch_rows
+from validation.smoke.compare import unusable
+from validation.smoke.misdeclared import judge_misdeclared
+from validation.smoke.model import RegisteredModel, tensors_of
+
+CHECK = Check(
+    id="smoke.padded_rows",
+    title="A padded row says what it says alone",
+    proves="Where `padding` is declared `removable`, every padded row of a batch has at its shown positions what it "
+    "has alone and cut to these, as nearly as rounding allows.",
+    defect="positions that are counted from the beginning of the padding",
+    severity=Severity.MAJOR,
+)
+REQUIRES = (batch_rows.CHECK.id,)
+
+
+def judge(model: RegisteredModel, run: Run) -> Judgement:
+    """Compare each padded row with the same row without its padding."""
+    paddings = [each for each in model.entry.padding or [] if each.removable]
+    if not paddings:
+        return not_applicable("the specs declare no padding that is `removable`")
+    found: list[Gap] = []
+    for padding in paddings:
+        try:
+            compared = _compared(model, run, padding)
+        except TargetRaised as raised:
+            return judge_misdeclared(model, run, "padding", raised)
+        if isinstance(compared, Judgement):
+            return compared
+        found += compared
+    return judge_gaps(
+        found,
+        origin=ORIGIN.format(dtype="float32"),
+        otherwise="a row has other outputs without its padding",
+        fix="count positions, and keep states, from the first position that the mask shows",
+    )
+
+
+def _compared(model: RegisteredModel, run: Run, padding: Padding) -> list[Gap] | Judgement:
+    reply = model.call_on_batch(run, "model_padded_rows", padding=padding.model_dump(exclude={"removable"}))
+    whole, mask = tensors_of(reply, "whole"), tensors_of(reply, "mask").get("mask")
+    if mask is None or mask.dim() != 2:
+        raise ProbeFailure("the target's process sent a reply without a mask")
+    if problem := unusable(whole):
+        return error(f"no reference to compare with: {problem}")
+    moved = moved_of(reply)
+    found: list[Gap] = []
+    for row in (row for row in range(len(mask)) if f"alone.{row}" in reply):
+        alone = tensors_of(reply, f"alone.{row}")
+        shown = {name: _shown(each, mask, row) for name, each in whole.items()}
+        if odd := [name for name, each in shown.items() if name in alone and alone[name].shape != each.shape]:
+            return failed(f"without its padding row {row} has another shape in {', '.join(odd)}")
+        moved_rows = [{name: _shown(each, mask, row) for name, each in outputs.items()} for outputs in moved]
+        found += gaps(shown, alone, moved_rows)
+    return found or error(f"{padding.mask} hides a whole row or none: there is no row to take the padding from")
+
+
+def _shown(output: Tensor, mask: Tensor, row: int) -> Tensor:
+    """Return the output of one row at its shown positions; whole where it has no positions."""
+    if output.shape[:2] == mask.shape:
+        return output[row : row + 1, mask[row]]
+    return output[row : row + 1] if len(output) == len(mask) else output
