@@ -4,7 +4,7 @@ import difflib
 from collections.abc import Mapping
 
 KEYS = ("inference", "generate")
-_GENERATE = ("run", "content", "prompt", "logits", "ends", "pads")
+_GENERATE = ("run", "content", "prompt", "inputs", "logits", "ends", "pads")
 
 
 def generation_problem(spec: Mapping[str, object]) -> str | None:
@@ -34,12 +34,12 @@ def _inference_problem(inference: object) -> str | None:
 
 def _generate_problem(generate: object) -> str | None:
     if not isinstance(generate, Mapping) or "run" not in generate or "content" not in generate:
-        return "'generate' must be a dict of 'run' and 'content', perhaps 'prompt', 'logits', 'ends' and 'pads'"
+        return "'generate' must be a dict of 'run' and 'content', perhaps of others of " + ", ".join(_GENERATE[2:])
     if unknown := [key for key in generate if key not in _GENERATE]:
         near = difflib.get_close_matches(str(unknown[0]), _GENERATE, n=1)
         return f"in 'generate', unknown key {unknown[0]!r}" + (f" (did you mean {near[0]!r}?)" if near else "")
-    if not callable(generate["run"]) or not callable(generate.get("logits", len)):
-        return "in 'generate', 'run' and 'logits' must be callable"
+    if not all(callable(generate.get(key, len)) for key in ("run", "inputs", "logits")):
+        return "in 'generate', 'run', 'inputs' and 'logits' must be callable"
     if not isinstance(generate["content"], str):
         return "in 'generate', 'content' must be the name of the argument of forward that holds the tokens"
     for key, least in (("prompt", 1), ("ends", 0), ("pads", 0)):

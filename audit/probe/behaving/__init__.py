@@ -23,7 +23,7 @@ from . import (
 PROCEDURES: dict[str, Callable[..., dict[str, object]]] = {
     "model_forms": outputs_alike.forms,
     "model_rows": outputs_alike.rows,
-    "model_reversed": sample_order.reversed_samples,
+    "model_in_other_order": sample_order.other_order,
     "model_layouts": outputs_alike.layouts,
     "model_untouched": outputs_alike.untouched,
     "model_padding": padding.padding,

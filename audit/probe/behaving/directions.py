@@ -57,6 +57,7 @@ def along_directions(specs: str, name: str, seed: int, batch_size: int) -> dict[
     eps = float(torch.finfo(torch.float64).eps)
     rounded = [abs(float(each["loss"]) - value) for each in moved(model, inputs, eps, seed, losses)]
     generator = torch.Generator().manual_seed(seed)
+    still = _without_gradient(model, parameters)
     directions: list[dict[str, object]] = []
     parts: list[tuple[str, Sequence[torch.Tensor], Sequence[torch.Tensor | None]]] = [
         ("parameters", parameters, found[: len(parameters)]),
@@ -66,6 +67,8 @@ def along_directions(specs: str, name: str, seed: int, batch_size: int) -> dict[
     for of, held, gradients in parts:
         for _ in range(_DRAWS) if held else ():
             ways = [_way(tensor, generator) for tensor in held]
+            for index, row in still.items() if of == "parameters" else ():
+                ways[index][row] = 0.0
             slope = sum(float((way * g).sum()) for way, g in zip(ways, gradients, strict=True) if g is not None)
             step = min(_LONGEST, _CHANGE * abs(value) / abs(slope)) if slope else _LONGEST
             steps = [step, step / 2]
@@ -91,6 +94,17 @@ def _smallest(specs: str, name: str, seed: int) -> tuple[nn.Module, bool]:
         if not isinstance(model, nn.Module):
             raise SpecError(f"'tiny' returned {type(model).__name__}, not a torch.nn.Module")
     return model, True
+
+
+def _without_gradient(model: nn.Module, parameters: Sequence[nn.Parameter]) -> dict[int, int]:
+    """Return the row of each table, by its number among the parameters, that gets no gradient by torch's contract."""
+    numbers = {id(parameter): index for index, parameter in enumerate(parameters)}
+    return {
+        numbers[id(module.weight)]: module.padding_idx
+        for module in model.modules()
+        if isinstance(module, nn.Embedding | nn.EmbeddingBag) and module.padding_idx is not None
+        if id(module.weight) in numbers
+    }
 
 
 def _way(tensor: torch.Tensor, generator: torch.Generator) -> torch.Tensor:

@@ -24,11 +24,14 @@ _FLOAT32_EPS = float(torch.finfo(torch.float32).eps)
 def generates(specs: str, name: str, seed: int, batch_size: int) -> dict[str, object]:
     """Continue a prompt, and run forward on the prompt with its continuation.
 
+    The model has noise among its weights: as many begin, the likeliest token hardly depends on what stands before the
+    last one, and a cache that is lost would not show.
+
     Returns:
         `length` of the prompt; `tokens`: (B, length + STEPS) as `tokens`; `logits` and `moved.<i>`: (B, length + STEPS,
-        vocabulary), of forward on them, and moved by one unit in the last place; `ended`: the tokens where the first
-        row was made to end at its second new token; None where nothing says which token ends, or no output of forward
-        could be changed.
+        vocabulary), of forward on them, and moved by one unit in the last place; `forgotten`: (B, STEPS, vocabulary),
+        of forward on the token before each new one alone; `ended`: the tokens where the first row was made to end at
+        its second new token; None where nothing says which token ends, or no output of forward could be changed.
 
     Raises:
         TypeError: the content is no tensor of tokens, `run` returns no continuation of it, or there are no logits.
@@ -37,13 +40,17 @@ def generates(specs: str, name: str, seed: int, batch_size: int) -> dict[str, ob
     rules = spec["generate"]
     assert isinstance(rules, dict)
     model = built(specs, name, seed).eval()
+    _disturb(model, seed)
     content = str(rules["content"])
+    inputs_for: Callable[[Any, Any], Any] = rules.get("inputs", lambda inputs, tokens: {**inputs, content: tokens})
     inputs = copied(inputs_of(specs, name, seed, batch_size))
     whole = inputs.get(content)
     if not isinstance(whole, torch.Tensor) or whole.dim() != 2 or whole.is_floating_point():
         raise TypeError(f"{content} must be a tensor of tokens (batch, length)")
     prompt = whole[:, : int(rules.get("prompt", max(1, whole.shape[1] // 2)))]
-    tokens = _continued(rules["run"], model, {**inputs, content: prompt}, prompt)
+    with phase("generate"):
+        begun = inputs_for(inputs, prompt)
+    tokens = _continued(rules["run"], model, begun, prompt)
     logits_of: Callable[[Any], Any] = rules.get("logits", _own_logits)
 
     def run(given: Inputs) -> dict[str, torch.Tensor]:
@@ -51,15 +58,18 @@ def generates(specs: str, name: str, seed: int, batch_size: int) -> dict[str, ob
             output = model(**given)
         with phase("logits"):
             logits = logits_of(output)
-        if not isinstance(logits, torch.Tensor) or logits.shape[:2] != tokens.shape or logits.dim() != 3:
+        if not isinstance(logits, torch.Tensor) or logits.dim() != 3:
             raise TypeError("what 'logits' returns must be a tensor (batch, length, vocabulary)")
         return {"logits": _finite(logits.float())}
 
-    complete = {**inputs, content: tokens}
+    with phase("generate"):
+        complete = inputs_for(inputs, tokens)
+        last = [inputs_for(inputs, tokens[:, at - 1 : at]) for at in range(prompt.shape[1], tokens.shape[1])]
     reply: dict[str, object] = {
         "length": prompt.shape[1],
         "tokens": dump({"tokens": tokens}),
         "logits": dump(run(complete)),
+        "forgotten": dump({"logits": torch.cat([run(each)["logits"][:, -1:] for each in last], dim=1)}),
         "ended": None,
     }
     reply |= {
@@ -67,9 +77,19 @@ def generates(specs: str, name: str, seed: int, batch_size: int) -> dict[str, ob
     }
     if "ends" in rules:
         with _made_to_end(model, int(rules["ends"]), len(prompt)) as made:
-            ended = _continued(rules["run"], model, {**inputs, content: prompt}, prompt)
+            ended = _continued(rules["run"], model, begun, prompt)
         reply["ended"] = dump({"tokens": ended}) if made[0] else None
     return reply
+
+
+def _disturb(model: nn.Module, seed: int) -> None:
+    """Add noise to every matrix and table, of the size that keeps what a layer returns as large as its input."""
+    generator = torch.Generator().manual_seed(seed)
+    with torch.no_grad():
+        for parameter in model.parameters():
+            if parameter.is_floating_point() and parameter.dim() > 1:
+                noise = torch.randn(parameter.shape, generator=generator) * parameter.shape[-1] ** -0.5
+                parameter.add_(noise.to(parameter.device, parameter.dtype))
 
 
 def _continued(run: Callable[..., Any], model: nn.Module, inputs: Mapping[str, object], prompt: Any) -> torch.Tensor:

@@ -156,6 +156,12 @@ def _enabled(model: nn.Module, spec: Mapping[str, object]) -> str | None:
         if callable(enable := getattr(model, method, None)):
             enable()
             return f"{method}()"
+    # Of a model within one: the outermost that offers it, for it turns on what is in it.
+    for key, module in model.named_modules():
+        for method in _ENABLERS:
+            if callable(enable := getattr(module, method, None)):
+                enable()
+                return f"{key}.{method}()"
     found = None
     for key, module in model.named_modules():
         for flag in _FLAGS:

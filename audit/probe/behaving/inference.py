@@ -11,16 +11,18 @@ from ..outputs import flatten
 from ..parts import built, inputs_of
 from ..phases import phase
 from ..tensors import digest, dump
-from .batches import copied
+from .batches import Inputs, copied, tensors_of
 
 
 def infers(specs: str, name: str, seed: int, batch_size: int) -> dict[str, object]:
-    """Call each function of `inference` twice, with generators that are equal and global ones that are not.
+    """Call each function of `inference` twice in eval mode, with equal generators and other global ones.
 
     Returns:
         `calls`: for each by its name, in their order, `forwards`: how many modules ran; `graphs`: how many of these
-        returned a tensor that keeps what led to it, for gradients; `training`: whether a module is in train mode
-        afterwards; `moved`: whether a parameter or buffer is another; `first.<i>` and `second.<i>`: what was returned.
+        returned a tensor that keeps what led to it, for the gradients of parameters alone; whether the call left the
+        `mode`, in eval and in train mode, numbers or their need of gradients (`moved`), or the switch of gradients
+        (`disabled`) changed, and whether it `drew` from the global generator or `wrote` into its inputs. `first.<i>`
+        and `second.<i>`: what was returned in eval mode.
     """
     spec = specs_.entry(specs, "MODELS", name)
     functions = spec["inference"]
@@ -29,38 +31,68 @@ def infers(specs: str, name: str, seed: int, batch_size: int) -> dict[str, objec
     reply: dict[str, object] = {"calls": calls}
     for index, (key, call) in enumerate(functions.items()):
         model = built(specs, name, seed).eval()
-        before = _state(model)
         with _watched() as seen:
             for number, which in enumerate(("first", "second")):
+                # What is made at the first call, as a table of positions is, may be kept; the second changes nothing.
+                before = _state(model, buffers=number > 0)
                 inputs = copied(inputs_of(specs, name, seed, batch_size))
+                given = _digests(inputs)
                 specs_.seed_everything(seed + 1 + number)
+                drawn = torch.random.get_rng_state()
                 with phase("inference"):
                     returned = call(model, inputs, torch.Generator().manual_seed(seed))
-                reply[f"{which}.{index}"] = dump(flatten(returned))
-        calls[key] = {
-            "forwards": seen["forwards"],
-            "graphs": seen["graphs"],
-            "training": any(module.training for module in model.modules()),
-            "moved": _state(model) != before,
-        }
+                tensors = flatten(returned)
+                reply[f"{which}.{index}"] = dump(tensors)
+                seen |= {
+                    "graphs": seen["graphs"] + any(tensor.requires_grad for tensor in tensors.values()),
+                    "moved": seen["moved"] or _state(model, buffers=number > 0) != before,
+                    "mode": seen["mode"] or any(module.training for module in model.modules()),
+                    "disabled": seen["disabled"] or not torch.is_grad_enabled(),
+                    "drew": seen["drew"] or not torch.equal(torch.random.get_rng_state(), drawn),
+                    "wrote": seen["wrote"] or given != _digests(inputs),
+                }
+                torch.set_grad_enabled(True)
+        model.train()
+        with phase("inference"):
+            call(model, copied(inputs_of(specs, name, seed, batch_size)), torch.Generator().manual_seed(seed))
+        torch.set_grad_enabled(True)
+        calls[key] = seen | {"mode": seen["mode"] or not all(module.training for module in model.modules())}
     return reply
 
 
-def _state(model: nn.Module) -> list[str]:
-    return [digest(tensor.detach()) for tensor in (*model.parameters(), *model.buffers())]
+def _digests(inputs: Inputs) -> dict[str, str]:
+    return {path: digest(tensor) for path, tensor in tensors_of(inputs).items()}
+
+
+def _state(model: nn.Module, *, buffers: bool) -> list[tuple[str, bool]]:
+    """Return the content of parameters, perhaps of buffers, and whether they want gradients."""
+    held = [*model.parameters(), *(model.buffers() if buffers else ())]
+    return [(digest(tensor.detach()), tensor.requires_grad) for tensor in held]
 
 
 @contextmanager
 def _watched() -> Iterator[dict[str, int]]:
-    """Count the modules that run, and those of which a tensor comes that requires gradients."""
-    seen = {"forwards": 0, "graphs": 0}
+    """Count the modules that run, and those of which a tensor comes that requires gradients.
+
+    Not where gradients of what the model is given are asked for, as guidance does: then its input requires them.
+    """
+    seen = dict.fromkeys(("forwards", "graphs", "moved", "mode", "disabled", "drew", "wrote"), 0)
+    asked = [False]
+
+    def before(module: nn.Module, arguments: object) -> None:
+        leaves = (each for each in flatten(arguments).values() if not isinstance(each, nn.Parameter))
+        asked[0] = asked[0] or any(each.is_leaf and each.requires_grad for each in leaves)
 
     def look(module: nn.Module, arguments: object, returned: object) -> None:
         seen["forwards"] += 1
-        seen["graphs"] += any(tensor.requires_grad for tensor in flatten(returned).values())
+        seen["graphs"] += not asked[0] and any(tensor.requires_grad for tensor in flatten(returned).values())
 
-    handle = torch.nn.modules.module.register_module_forward_hook(look)
+    handles = [
+        torch.nn.modules.module.register_module_forward_pre_hook(before),
+        torch.nn.modules.module.register_module_forward_hook(look),
+    ]
     try:
         yield seen
     finally:
-        handle.remove()
+        for handle in handles:
+            handle.remove()

@@ -34,8 +34,8 @@ def overfit(
 ) -> dict[str, object]:
     """Take steps of Adam on one batch until the model has learned it, the steps are used up, or the time is.
 
-    Where the loss has fallen and the gradient has not, `most_steps` are taken: a gradient that begins small, as behind
-    a layer that begins as zero, grows before it falls.
+    Where the loss has fallen by then, `most_steps` are taken: a twin that began lower may be below it still, and a
+    gradient that begins small, as behind a layer that begins as zero, grows before it falls.
 
     Where the targets of the batch do not tell its samples apart, for all of a small one may be of one class, others are
     taken from a larger one. The twin has the same weights, and the same targets in its loss, and what it is given does
@@ -90,7 +90,7 @@ def overfit(
         if has_learned(losses, norms, others):
             ended = "learned"
             break
-        if step + 1 >= steps and losses[-1] >= min([losses[0], *others]):
+        if step + 1 >= steps and losses[-1] >= losses[0]:
             break
         if time.process_time() - begun > budget_s:
             ended = "time"

@@ -1,4 +1,4 @@
-"""Computes the loss of a batch, and of the same samples in reverse."""
+"""Computes the loss of a batch, and of the same samples in another order."""
 
 from collections.abc import Callable
 
@@ -11,21 +11,26 @@ from ..tensors import dump
 from .batches import Inputs, changed, copied, per_sample
 from .moving import moved
 
+# No sample keeps its place, and neither a shift nor a reversal looks the same afterwards.
+ORDER = (3, 0, 6, 1, 7, 2, 4, 5)
 
-def reversed_samples(specs: str, name: str, seed: int, batch_size: int) -> dict[str, object]:
-    """Compute the loss of a batch as it is, of its samples in reverse, and of its outputs with reversed targets.
+
+def other_order(specs: str, name: str, seed: int) -> dict[str, object]:
+    """Compute the loss of a batch as it is, in another order, and of its outputs with the targets in that order.
 
     Returns:
         `batched`: inputs that follow the batch size, without which nothing else is there; each as `loss` of one
-        element: `whole`, that of the batch in eval mode; `reversed`: that of the model on the reversed batch;
-        `crossed`: that of its outputs on the batch with the inputs of the reversed one; `moved.<i>`: that of the batch
-        with model and inputs moved by one unit in the last place.
+        element: `whole`, that of the batch in eval mode; `ordered`: that of the model on the batch in another order;
+        `crossed`: that of its outputs on the batch with the inputs in that order; `moved.<i>`: that of the batch with
+        model and inputs moved by one unit in the last place.
     """
+    batch_size = len(ORDER)
     batched = per_sample(specs, name, seed, batch_size)
     if not batched:
         return {"batched": []}
     inputs = inputs_of(specs, name, seed, batch_size)
-    backwards = changed(inputs, lambda path, tensor: tensor.flip(0) if path in batched else tensor)
+    order = torch.tensor(ORDER)
+    ordered = changed(inputs, lambda path, tensor: tensor[order] if path in batched else tensor)
     model = built(specs, name, seed).eval()
 
     def loss_on(given: Inputs, targets: Inputs | None = None) -> dict[str, torch.Tensor]:
@@ -40,7 +45,7 @@ def reversed_samples(specs: str, name: str, seed: int, batch_size: int) -> dict[
     reply: dict[str, object] = {
         "batched": sorted(batched),
         "whole": dump(loss_on(inputs)),
-        "reversed": dump(loss_on(backwards)),
-        "crossed": dump(loss_on(inputs, backwards)),
+        "ordered": dump(loss_on(ordered)),
+        "crossed": dump(loss_on(inputs, ordered)),
     }
     return reply | {f"moved.{index}": dump(each) for index, each in enumerate(moved(model, inputs, eps, seed, run))}

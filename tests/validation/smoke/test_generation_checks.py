@@ -65,6 +65,18 @@ def entry(module, **more):
 def run(model, inputs, steps):
     return model.generate(inputs["tokens"], steps)
 
+def made_small(model):
+    with torch.no_grad():
+        for each in model.parameters():
+            each.mul_(0.02)
+    return model
+
+def masked(batch_size, generator):
+    return {{**inputs(batch_size, generator), "mask": torch.ones(batch_size, 12, dtype=torch.bool)}}
+
+def with_mask(inputs, tokens):
+    return {{"tokens": tokens, "mask": torch.ones_like(tokens, dtype=torch.bool)}}
+
 def new_alone(model, inputs, steps):
     return run(model, inputs, steps)[:, inputs["tokens"].shape[1]:]
 
@@ -74,12 +86,28 @@ MODELS = {{
 {entries}
 }}
 """
-# name: (what is replaced in the model, by what, the check that fails)
-WRONG = {
+# name: (what is replaced in the model, by what, perhaps more of the entry, the check that fails)
+WRONG: dict[str, tuple[str, ...]] = {
     "places_begin_anew": ("torch.arange(begun, begun + tokens.shape[1])", "torch.arange(tokens.shape[1])", "generates"),
     "forgets_what_it_read": ('x.cumsum(1) + cache["sum"]', "x.cumsum(1)", "generates"),
     "goes_on_behind_the_end": ("drawn.masked_fill(ended, 0)[:, None]", "drawn[:, None]", "generates"),
     "pads_from_the_first": ("masked_fill(ended, 0)", "masked_fill(~ended, 0)", "generates"),
+    "forgets_where_little_depends_on_it": (
+        'x.cumsum(1) + cache["sum"]',
+        "x.cumsum(1)",
+        "build=lambda: made_small(forgets_where_little_depends_on_it.Decoder())",
+        "generates",
+    ),
+    "places_begin_anew_where_little_depends_on_it": (
+        "torch.arange(begun, begun + tokens.shape[1])",
+        "torch.arange(tokens.shape[1])",
+        "build=lambda: made_small(places_begin_anew_where_little_depends_on_it.Decoder())",
+        "generates",
+    ),
+    "one_that_ends_stops_all": ("ended = ended | (drawn == 1)", "ended = ended | (drawn == 1).any()", "generates"),
+    "switches_to_eval": ("cache = {", "self.eval(); cache = {", "inference"),
+    "seeds_the_global_one": ("cache = {", "torch.manual_seed(0); cache = {", "inference"),
+    "freezes": ("cache = {", "self.requires_grad_(False); cache = {", "inference"),
     "keeps_graphs": ("    @torch.no_grad()\n", "", "inference"),
     "draws_from_the_global_one": ("1, generator=generator)", "1)", "inference"),
     "leaves_train_mode": ("cache = {", "self.train(); cache = {", "inference"),
@@ -100,7 +128,17 @@ UNJUDGED = {
                      "inference", "error"),
 }  # fmt: skip
 # name: (what is replaced in the model, by what, more of the entry)
-RIGHT = {"right": ("", "", ""), "new_tokens_alone": ("ended = ended | (drawn == 1)", "pass", "generate=NO_END")}
+RIGHT = {
+    "right": ("", "", ""),
+    "small": ("", "", "build=lambda: made_small(small.Decoder())"),
+    "keeps_what_it_makes_once": ("begun = 0 if", "self.count.fill_(1); begun = 0 if", ""),
+    "takes_a_mask": (
+        "def forward(self, tokens, cache=None):",
+        "def forward(self, tokens, cache=None, mask=None):\n        assert mask is None or mask.shape == tokens.shape",
+        "inputs=masked, generate={**GENERATE, 'inputs': with_mask}",
+    ),
+    "new_tokens_alone": ("ended = ended | (drawn == 1)", "pass", "generate=NO_END"),
+}
 EVERY: Mapping[str, tuple[str, ...]] = {**WRONG, **UNJUDGED, **RIGHT}
 Of = Callable[[str], Mapping[str, Result]]
 

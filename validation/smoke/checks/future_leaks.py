@@ -58,7 +58,7 @@ def judge(model: RegisteredModel, run: Run) -> Judgement:
                 return error(f"{name} has another shape where {', '.join(causal.content)} differs: nothing to compare")
             length_left = first.shape[axis] - cut
             is_tested |= not torch.equal(first.narrow(axis, cut, length_left), second.narrow(axis, cut, length_left))
-            gap, rounding = _moved(first.narrow(axis, 0, cut), second.narrow(axis, 0, cut))
+            gap, rounding = _moved(first, second, axis, cut)
             worst = max(worst, gap)
             is_rounding &= gap <= rounding
             leaking += [(name, cut)] if gap else []
@@ -109,12 +109,16 @@ def _axis_of_positions(output: Tensor, length: int) -> int | None:
     return axes[0] if len(axes) == 1 else None
 
 
-def _moved(first: Tensor, second: Tensor) -> tuple[float, float]:
-    """Return the largest difference, and how much of one the order of sums could make in what has moved."""
-    apart = (first.double() - second.double()).abs()
+def _moved(first: Tensor, second: Tensor, axis: int, cut: int) -> tuple[float, float]:
+    """Return the largest difference before a position, and how much of one the order of sums could make there.
+
+    A sum that runs over all positions, as a Fourier transform does, rounds as its largest term, which may stand later.
+    """
+    apart = (first.double() - second.double()).abs().narrow(axis, 0, cut)
     if bool(torch.isnan(apart).any()):
         return float("inf"), 0.0
-    moved = apart > 0
-    if not bool(moved.any()) or not first.is_floating_point():
-        return float(apart.max()) if apart.numel() else 0.0, 0.0
-    return float(apart.max()), _ROUNDINGS * torch.finfo(first.dtype).eps * float(first.double().abs()[moved].max())
+    gap = float(apart.max()) if apart.numel() else 0.0
+    if not gap or not first.is_floating_point():
+        return gap, 0.0
+    largest = max(float(each.double().nan_to_num(0.0, 0.0, 0.0).abs().max()) for each in (first, second))
+    return gap, _ROUNDINGS * torch.finfo(first.dtype).eps * largest

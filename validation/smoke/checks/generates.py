@@ -47,17 +47,27 @@ def judge(model: RegisteredModel, run: Run) -> Judgement:
         return failed(f"a token beyond the vocabulary of {logits.shape[2]} was generated")
     (gap,) = gaps(whole, whole, moved_of(reply))
     told, wrong = _compared(tokens, logits, length, rules, 2 * gap.bound)  # of a difference of two logits
+    forgotten = tensors_of(reply, "forgotten").get("logits")
     if not told:
         return error("rounding alone decides which token is the likeliest, at each that was generated")
+    if forgotten is None or forgotten.shape != (len(tokens), tokens.shape[1] - length, logits.shape[2]):
+        raise ProbeFailure("the target's process sent a malformed account of what was generated")
+    needing = int((forgotten.argmax(-1) != logits[:, length - 1 : -1].argmax(-1)).sum())
+    if not needing and not wrong:
+        return error(
+            "each token is the likeliest after the one before it alone: whether others are remembered was not tested",
+            fix="let the specs build a model whose predictions depend on more than the last token",
+        )
     ended = None if reply.get("ended") is None else tensors_of(reply, "ended").get("tokens")
-    about_end, not_padded = _after_the_end(ended, length, rules)
+    about_end, not_padded = _after_the_end(ended, tokens, length, rules)
     wrong += not_padded
     return judged(
         Measured(
             value=len(wrong),
             bound=0,
             comparison=Comparison.EQUAL,
-            origin=f"{told} tokens whose logit is above all others by more than rounding: 2 x "
+            origin=f"{told} tokens whose logit is above all others by more than rounding, {needing} of these not the "
+            f"likeliest after the last token alone; the model has noise among its weights; 2 x "
             f"({ORIGIN.format(dtype='float32')}){about_end}",
             unit="other tokens",
         ),
@@ -85,8 +95,8 @@ def _compared(tokens: Tensor, logits: Tensor, length: int, rules: Generate, boun
     return told, wrong
 
 
-def _after_the_end(ended: Tensor | None, length: int, rules: Generate) -> tuple[str, list[str]]:
-    """Return what is said of a row that was made to end, and what is wrong behind its end."""
+def _after_the_end(ended: Tensor | None, tokens: Tensor, length: int, rules: Generate) -> tuple[str, list[str]]:
+    """Return what is said of a row that was made to end, and what is wrong behind its end and in the other rows."""
     if rules.ends is None:
         return "", []
     row = [] if ended is None else ended[0, length:].tolist()
@@ -95,4 +105,6 @@ def _after_the_end(ended: Tensor | None, length: int, rules: Generate) -> tuple[
     end = row.index(rules.ends)
     behind = row[end + 1 :]
     wrong = [f"behind the end stands {token}, and not {rules.pads}" for token in behind if token != rules.pads]
+    if ended is not None and not ended[1:].equal(tokens[1:]):
+        wrong.append("a row that ends changes what is generated in others")
     return f"; a row made to end at its new token {end + 1} holds padding from there on", wrong

@@ -17,7 +17,8 @@ CHECK = Check(
     id="smoke.inference",
     title="What infers does nothing else",
     proves="Each function that is declared as `inference`, called in eval mode, returns finite tensors, the same with "
-    "an equal generator, keeps no graph in any forward under it, and leaves parameters, buffers and the mode alone.",
+    "an equal generator, keeps no graph in any forward under it, and leaves its inputs, parameters, buffers, the mode "
+    "and the global generator as they were.",
     defect="a sampler without torch.no_grad()",
     severity=Severity.MAJOR,
 )
@@ -63,14 +64,21 @@ def judge(model: RegisteredModel, run: Run) -> Judgement:
     )
 
 
+# What a call may leave changed, each with what is said of it and what to do about it.
+_LEFT = {
+    "mode": ("left the model in another mode", "leave the mode as it was"),
+    "moved": ("changed a parameter, a buffer, or whether one wants gradients", "change no state"),
+    "disabled": ("left gradients switched off for the process", "use torch.no_grad() as a context or a decorator"),
+    "drew": ("drew from the global generator, or seeded it", "draw from the generator that is given"),
+    "wrote": ("wrote into its inputs", "copy what is changed"),
+}
+
+
 def _faults(call: Mapping[str, Plain]) -> list[tuple[str, str]]:
     """Return what a call did beside inferring, each with what to do about it."""
-    faults = []
+    faults = [said for key, said in _LEFT.items() if call.get(key) is not False and call.get(key) != 0]
     if graphs := int(number_of(call, "graphs")):
         forwards = int(number_of(call, "forwards"))
-        faults.append((f"kept a graph in {graphs} of {forwards} forwards", "call the model under torch.no_grad()"))
-    if call.get("training") is not False:
-        faults.append(("left the model in train mode", "leave the mode as it was"))
-    if call.get("moved") is not False:
-        faults.append(("changed a parameter or buffer", "change no state"))
+        what = f"kept a graph in {graphs} of {forwards} forwards and results"
+        faults.append((what, "call the model under torch.no_grad()"))
     return faults
