@@ -122,6 +122,11 @@ UNJUDGED = {
                       "generates", "error"),
     "another_length": ("", "", "generate={**GENERATE, 'run': lambda model, inputs, steps: inputs['tokens']}",
                        "generates", "error"),
+    "needs_a_mask_as_long": (
+        "def forward(self, tokens, cache=None):",
+        "def forward(self, tokens, cache=None, mask=None):\n        assert mask is None or mask.shape == tokens.shape",
+        "inputs=masked", "generates", "error",
+    ),
     "asks_no_model": ("", "", "inference={'draw': lambda model, inputs, generator: torch.zeros(2)}",
                       "inference", "error"),
     "says_nothing": ("", "", "inference={'draw': lambda model, inputs, generator: (model(**inputs), None)[1]}",

@@ -1,5 +1,7 @@
 """Each token that a model generates is the likeliest one by a forward over all before it."""
 
+from dataclasses import replace
+
 from torch import Tensor
 
 from audit.catalog import Generate
@@ -24,6 +26,7 @@ CHECK = Check(
     severity=Severity.CRITICAL,
 )
 REQUIRES = (determinism.CHECK.id,)
+_UNFIT = "give in `generate` the `inputs` that forward takes for other tokens, and the `logits` of what it returns"
 _FIX = "continue positions, masks and states from the tokens that the cache holds"
 
 
@@ -35,7 +38,9 @@ def judge(model: RegisteredModel, run: Run) -> Judgement:
     try:
         reply = model.call_on_batch(run, "model_generates")
     except TargetRaised as raised:
-        return judge_raised(raised, run.target, phases=("forward", "generate", "logits"))
+        # A forward on tokens of another number than those of the batch may be given what does not fit them.
+        judgement = judge_raised(raised, run.target, phases=("generate",))
+        return replace(judgement, fix=_UNFIT) if raised.phase in ("forward", "logits") else judgement
     tokens, whole = tensors_of(reply, "tokens").get("tokens"), tensors_of(reply, "logits")
     length = int(number_of(reply, "length"))
     logits = whole.get("logits")
