@@ -18,7 +18,7 @@ from pathlib import Path
 _PREFIX = "astrobio-audit-"
 _OWNER = ".owner"
 _NOT_LOCKED = ".unlocked"
-_KINDS = ("train-", "mutants-", "claim-")
+_KINDS = ("train-", "mutants-", "claim-", "state-")
 _OF_NOBODY_S = 86_400.0  # without the file it may be one that is being made, or that of a version that locked nothing
 
 

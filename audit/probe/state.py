@@ -5,7 +5,6 @@ import io
 import json
 import os
 import pickle
-import tempfile
 from collections import OrderedDict, defaultdict
 from collections.abc import Callable, Mapping
 
@@ -115,8 +114,8 @@ def copies(specs: str, name: str, seed: int, batch_size: int) -> dict[str, objec
     return {**reply, "raised": raised}
 
 
-def safetensors(specs: str, name: str, seed: int, batch_size: int) -> dict[str, object]:
-    """Save a model with the library safetensors, and load the file into one that was built under another seed.
+def safetensors(specs: str, name: str, seed: int, batch_size: int, folder: str) -> dict[str, object]:
+    """Save a model with the library safetensors in a folder, and load the file into one of another seed.
 
     Returns:
         `why` it cannot be done, where the library is not there, or `untensored`: what the state dict holds beside
@@ -133,14 +132,13 @@ def safetensors(specs: str, name: str, seed: int, batch_size: int) -> dict[str, 
         return {"untensored": untensored}
     other = built(specs, name, seed + 1).eval()
     before = dump(flatten(forward(other, inputs_of(specs, name, seed, batch_size))))
-    with tempfile.TemporaryDirectory(prefix="astrobio-audit-state-") as folder:
-        path = os.path.join(folder, "model.safetensors")
-        with phase("save"):
-            save_model(model, path)
-        with phase("load"):
-            load_model(other, path)
-        with open(path, "rb") as file:
-            head = json.loads(file.read(int.from_bytes(file.read(_HEADER_BYTES), "little")))
+    path = os.path.join(folder, "model.safetensors")
+    with phase("save"):
+        save_model(model, path)
+    with phase("load"):
+        load_model(other, path)
+    with open(path, "rb") as file:
+        head = json.loads(file.read(int.from_bytes(file.read(_HEADER_BYTES), "little")))
     return {
         "saved": dump(flatten(forward(model, inputs_of(specs, name, seed, batch_size)))),
         "before": before,

@@ -13,7 +13,8 @@ from audit.attention.bounds import distance, rounding_of
 from audit.attention.rounding import DRAWS, STEPS
 from audit.gateway import ProbeFailure
 from audit.gateway.client import Plain
-from audit.judgement import Judgement, Measured, error, judged
+from audit.judgement import Judgement, Measured, error, judged, not_applicable
+from audit.replies import names_of, text_of
 from audit.results import Comparison
 from validation.smoke.model import tensors_of
 
@@ -23,6 +24,15 @@ ORIGIN = (
     "buffer and input moves by one unit in the last place of {dtype}, plus 2 x the rounding of the result (of a single "
     "number: of each of these operations)"
 )
+
+
+def inseparable(reply: Mapping[str, Plain]) -> Judgement | None:
+    """Return what is judged where the samples of a batch cannot be taken apart; None where they can."""
+    if reply.get("joined") is not None:
+        return not_applicable(f"the samples of a batch cannot be taken apart: {text_of(reply, 'joined')}")
+    if not names_of(reply, "batched"):
+        return not_applicable("no tensor of the inputs has one entry for each sample, so there is no sample to take")
+    return None
 
 
 @dataclass(frozen=True, kw_only=True)

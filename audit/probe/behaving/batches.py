@@ -1,6 +1,7 @@
-"""Takes the inputs of a model apart: which of its tensors hold one entry for each sample, and those of some samples."""
+"""Takes the inputs of a model apart: where its samples are in them, and the inputs of some samples."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -37,21 +38,114 @@ def copied(inputs: Inputs) -> dict[str, object]:
     return changed(inputs, lambda path, tensor: tensor.detach().clone())
 
 
-def per_sample(specs: str, name: str, seed: int, batch_size: int) -> frozenset[str]:
-    """Return the paths of the tensors whose first axis is the batch: it follows the batch size."""
-    first = tensors_of(inputs_of(specs, name, seed, batch_size))
-    other = tensors_of(inputs_of(specs, name, seed, batch_size + 1))
-    return frozenset(
-        path
-        for path, tensor in first.items()
-        if tensor.dim() and tensor.shape[0] == batch_size
-        if path in other and other[path].dim() and other[path].shape[0] == batch_size + 1
-    )
+@dataclass(frozen=True)
+class Batched:
+    """Where the samples of a batch are in its inputs.
+
+    `axes` has the axis of samples of each tensor that has one, by its path; `lists` the paths of lists and tuples with
+    one item for each sample; `joined` says why the samples cannot be taken apart, and is None where they can.
+    """
+
+    axes: Mapping[str, int]
+    lists: frozenset[str]
+    joined: str | None
+
+    @property
+    def is_separable(self) -> bool:
+        """Whether there are samples, and each can be taken alone."""
+        return self.joined is None and bool(self.axes or self.lists)
+
+    def described(self) -> dict[str, object]:
+        """Return what the checks ask for: `batched`, the paths, none where nothing can be taken apart; `joined`."""
+        paths = [*self.axes, *self.lists] if self.is_separable else []
+        return {"batched": list[object](sorted(paths)), "joined": self.joined}
 
 
-def samples(inputs: Inputs, batched: frozenset[str], chosen: slice) -> dict[str, object]:
-    """Return the inputs of some samples; what does not follow the batch is given whole."""
-    return changed(inputs, lambda path, tensor: tensor[chosen] if path in batched else tensor)
+def batched(specs: str, name: str, seed: int, batch_size: int) -> Batched:
+    """Return where the samples are: on the axis of a tensor, or in the list, that follows the batch size.
+
+    Two batches are compared, of which one has a sample more. Samples are joined where a size follows the batch that is
+    not its own, as the nodes of several graphs do, where several axes of a tensor do, and where what follows it is in
+    an object, of which nothing but its owner knows how it is taken apart.
+    """
+    finding = _Finding((batch_size, batch_size + 1))
+    first = inputs_of(specs, name, seed, batch_size)
+    finding.compare(first, inputs_of(specs, name, seed, batch_size + 1), "inputs")
+    return Batched(finding.axes, frozenset(finding.lists), finding.joined())
+
+
+class _Finding:
+    """What two batches tell, of so many samples each."""
+
+    def __init__(self, sizes: tuple[int, int]) -> None:
+        self.axes: dict[str, int] = {}
+        self.lists: set[str] = set()
+        self._sizes = sizes
+        self._lengths: set[tuple[int, int]] = set()
+        self._others: list[tuple[str, set[tuple[int, int]]]] = []
+
+    def compare(self, first: object, other: object, path: str) -> None:
+        """Note how what stands here differs."""
+        if isinstance(first, torch.Tensor) and isinstance(other, torch.Tensor):
+            self._compare_tensors(first, other, path)
+        elif isinstance(first, Mapping) and isinstance(other, Mapping):
+            if first.keys() != other.keys():
+                self._joins(f"{path} has other keys for other samples")
+            for key in first.keys() & other.keys():
+                self.compare(first[key], other[key], f"{path}.{key}")
+        elif isinstance(first, list | tuple) and type(first) is type(other) and type(first) in (list, tuple):
+            assert isinstance(other, list | tuple)
+            if (len(first), len(other)) == self._sizes:
+                self.lists.add(path)
+            elif len(first) != len(other):
+                self._joins(f"{path} has {len(first)} items for {self._sizes[0]} samples")
+            else:
+                for index, (item, item_of_other) in enumerate(zip(first, other, strict=True)):
+                    self.compare(item, item_of_other, f"{path}.{index}")
+        elif type(first) is int and (first, other) == self._sizes:
+            self._joins(f"{path} is the number of samples")
+        elif {key: each.shape for key, each in flatten(first, path).items()} != {
+            key: each.shape for key, each in flatten(other, path).items()
+        }:
+            self._joins(f"{path}, of {type(first).__name__}, holds tensors that follow the number of samples")
+
+    def joined(self) -> str | None:
+        """Return why the samples cannot be taken apart; None where they can.
+
+        A length that differs from batch to batch is none of a batch: a tensor with samples is as long.
+        """
+        return next((said for said, differing in self._others if not differing or differing - self._lengths), None)
+
+    def _joins(self, said: str) -> None:
+        self._others.append((said, set()))
+
+    def _compare_tensors(self, first: torch.Tensor, other: torch.Tensor, path: str) -> None:
+        pairs = list(zip(first.shape, other.shape, strict=False))
+        if pairs.count(self._sizes) == 1 and first.dim() == other.dim():
+            self.axes[path] = pairs.index(self._sizes)
+            self._lengths.update(pair for pair in pairs if pair != self._sizes)
+        elif first.shape != other.shape:
+            differing = {pair for pair in pairs if pair[0] != pair[1]} if first.dim() == other.dim() else set()
+            self._others.append((f"{path} is {tuple(first.shape)} for {self._sizes[0]} samples", differing))
+
+
+def chosen(inputs: Inputs, where: Batched, samples: Sequence[int]) -> dict[str, object]:
+    """Return the inputs of these samples, in this order; what does not follow the batch is given whole."""
+    return {key: _chosen(value, f"inputs.{key}", where, samples) for key, value in inputs.items()}
+
+
+def _chosen(value: Any, path: str, where: Batched, samples: Sequence[int]) -> object:
+    if isinstance(value, torch.Tensor):
+        if path not in where.axes:
+            return value
+        return value.index_select(where.axes[path], torch.tensor(samples, device=value.device))
+    if isinstance(value, Mapping):
+        return {key: _chosen(item, f"{path}.{key}", where, samples) for key, item in value.items()}
+    if path in where.lists:
+        return type(value)(value[sample] for sample in samples)
+    if type(value) in (list, tuple):
+        return type(value)(_chosen(item, f"{path}.{index}", where, samples) for index, item in enumerate(value))
+    return value
 
 
 def in_dtype(inputs: Inputs, dtype: torch.dtype) -> dict[str, object]:

@@ -12,7 +12,7 @@ from ..parts import built, identity, inputs_of
 from ..phases import phase
 from ..plain import said_by
 from ..tensors import dump
-from .batches import Inputs, copied, per_sample, tensors_of
+from .batches import Batched, Inputs, batched, copied, tensors_of
 from .gradients import gradients_of
 from .moving import moved
 from .outputs_alike import moved_runs, run
@@ -102,14 +102,16 @@ def exports(specs: str, name: str, seed: int, batch_size: int, *, dynamic: bool)
 def _any_batch(
     model: nn.Module, specs: str, name: str, seed: int, batch_size: int, inputs: Inputs
 ) -> dict[str, object]:
-    batched = per_sample(specs, name, seed, batch_size)
+    where = batched(specs, name, seed, batch_size)
     batch = torch.export.Dim("batch", min=2)
-    shapes = {key: _shape(key, value, batched, batch) for key, value in inputs.items()}
+    shapes = {key: _shape(key, value, where, batch) for key, value in inputs.items()}
     other = inputs_of(specs, name, seed, batch_size + 2)
-    wanted = {path: tensor.shape[1:] for path, tensor in tensors_of(inputs).items() if path in batched}
-    fits = all(tensors_of(other)[path].shape[1:] == shape for path, shape in wanted.items())
+    of_other, others = tensors_of(other), tensors_of(inputs)
+    fits = all(
+        _without(others[path].shape, axis) == _without(of_other[path].shape, axis) for path, axis in where.axes.items()
+    )
     if not fits:
-        other = _repeated(inputs, batched)
+        other = _repeated(inputs, where)
     try:
         with phase("export"):
             program = torch.export.export(model, (), dict(copied(inputs)), dynamic_shapes=shapes, strict=False)
@@ -124,13 +126,20 @@ def _any_batch(
     }
 
 
-def _shape(key: str, value: object, batched: frozenset[str], batch: object) -> object:
-    return {0: batch} if isinstance(value, torch.Tensor) and f"inputs.{key}" in batched else None
+def _without(shape: torch.Size, axis: int) -> tuple[int, ...]:
+    return (*shape[:axis], *shape[axis + 1 :])
 
 
-def _repeated(inputs: Inputs, batched: frozenset[str]) -> Inputs:
+def _shape(key: str, value: object, where: Batched, batch: object) -> object:
+    axis = where.axes.get(f"inputs.{key}")
+    return {axis: batch} if isinstance(value, torch.Tensor) and axis is not None else None
+
+
+def _repeated(inputs: Inputs, where: Batched) -> Inputs:
     """Return a batch of twice the size: sizes of other axes that differ from batch to batch stay as they are."""
     return {
-        key: torch.cat((value, value)) if isinstance(value, torch.Tensor) and f"inputs.{key}" in batched else value
+        key: torch.cat((value, value), where.axes[path])
+        if isinstance(value, torch.Tensor) and (path := f"inputs.{key}") in where.axes
+        else value
         for key, value in inputs.items()
     }

@@ -11,7 +11,7 @@ from ..outputs import flatten
 from ..parts import built, forward, inputs_of, loss_of
 from ..phases import phase
 from ..tensors import dump
-from .batches import Inputs, changed, copied, per_sample, samples
+from .batches import Inputs, batched, changed, chosen, copied
 from .modes import couples_samples, dropout_of
 from .moving import moved
 
@@ -192,21 +192,21 @@ def accumulated(specs: str, name: str, seed: int, batch_size: int) -> dict[str, 
     Train mode where nothing in it is random, else eval mode, in which samples cannot be told apart by their dropout.
 
     Returns:
-        `coupled`: layers that mix the samples in train mode, with which there is nothing to compare; `batched`: inputs
-        that follow the batch size; `random`: whether train mode is; `whole`: loss and gradients of the batch; `parts`:
+        `coupled`: layers that mix the samples in train mode, with which there is nothing to compare; `batched`
+        and `joined`, see `Batched`; `random`: whether train mode is; `whole`: loss and gradients of the batch; `parts`:
         the mean of the losses of its samples and the sum of their gradients, each of a k-th of its loss; `moved.<i>`:
         those of the batch with model and inputs moved by one unit in the last place.
     """
     model = built(specs, name, seed).train()
     coupled = couples_samples(model)
-    batched = per_sample(specs, name, seed, batch_size)
-    if coupled or not batched:
-        return {"coupled": coupled, "batched": sorted(batched)}
+    where = batched(specs, name, seed, batch_size)
+    if coupled or not where.is_separable:
+        return {"coupled": coupled, **where.described()}
     inputs = inputs_of(specs, name, seed, batch_size)
     random = _is_random(model, inputs, seed)
     model = built(specs, name, seed).train(not random)
     whole = gradients_of(model, specs, name, copied(inputs), seed)
-    reply: dict[str, object] = {"coupled": [], "batched": sorted(batched), "random": random, "whole": dump(whole)}
+    reply: dict[str, object] = {"coupled": [], **where.described(), "random": random, "whole": dump(whole)}
     eps = float(torch.finfo(torch.float32).eps)
 
     def run(given: Inputs) -> dict[str, torch.Tensor]:
@@ -218,7 +218,7 @@ def accumulated(specs: str, name: str, seed: int, batch_size: int) -> dict[str, 
     total = torch.zeros(1)
     for index in range(batch_size):
         specs_.seed_everything(seed)
-        loss = loss_on(model, specs, name, copied(samples(inputs, batched, slice(index, index + 1))))
+        loss = loss_on(model, specs, name, copied(chosen(inputs, where, [index])))
         with phase("backward"):
             (loss / batch_size).backward()  # type: ignore[no-untyped-call]
         total = total + loss.detach().reshape(1) / batch_size

@@ -10,7 +10,7 @@ from ..parts import built, forward, inputs_of, loss_of
 from ..phases import phase
 from ..plain import said_by
 from ..tensors import digest, dump
-from .batches import Inputs, changed, per_sample, samples, tensors_of
+from .batches import Inputs, batched, changed, chosen, tensors_of
 from .moving import moved
 
 _FLOAT32_EPS = float(torch.finfo(torch.float32).eps)
@@ -39,14 +39,14 @@ def rows(specs: str, name: str, seed: int, batch_size: int) -> dict[str, object]
     """Run a batch, each of its samples alone, and the batch moved by one unit in the last place.
 
     Returns:
-        `whole`, `moved.<i>` and `alone.<i>`: the outputs; `batched`: the inputs that follow the batch size.
+        `whole`, `moved.<i>` and `alone.<i>`: the outputs; `batched` and `joined`, see `Batched`.
     """
     model = built(specs, name, seed).eval()
     inputs = inputs_of(specs, name, seed, batch_size)
-    batched = per_sample(specs, name, seed, batch_size)
-    reply: dict[str, object] = {"batched": sorted(batched), "whole": run(model, inputs)}
-    for index in range(batch_size) if batched else ():
-        reply[f"alone.{index}"] = run(model, samples(inputs, batched, slice(index, index + 1)))
+    where = batched(specs, name, seed, batch_size)
+    reply: dict[str, object] = {**where.described(), "whole": run(model, inputs)}
+    for index in range(batch_size) if where.is_separable else ():
+        reply[f"alone.{index}"] = run(model, chosen(inputs, where, [index]))
     return reply | moved_runs(model, inputs, seed)
 
 

@@ -12,7 +12,7 @@ from .. import specs as specs_
 from ..outputs import replaced
 from ..parts import built, inputs_of, loss_of
 from ..phases import phase
-from .batches import Inputs, changed, copied, per_sample, samples, tensors_of
+from .batches import Batched, Inputs, batched, chosen, copied
 
 _FEWEST_STEPS = 8  # before which no curve says anything
 _MARGIN = 1e-6  # relative: the twins' losses must differ by more than float32 rounds
@@ -51,15 +51,17 @@ def overfit(
         `learned`, `steps` or `time`.
     """
     begun = time.process_time()
-    batched = per_sample(specs, name, seed, batch_size)
+    where = batched(specs, name, seed, batch_size)
     model = built(specs, name, seed).train()
     inputs, has_targets = inputs_of(specs, name, seed, batch_size), False
-    for tried in _batches(model, specs, name, inputs, batched, seed) if targets_differ and batched else ():
-        if _looks_at_the_batch(model, specs, name, tried, batched, seed):
+    for tried in (
+        _batches(model, specs, name, inputs, where, seed, batch_size) if targets_differ and where.is_separable else ()
+    ):
+        if _looks_at_the_batch(model, specs, name, tried, where, seed, batch_size):
             inputs, has_targets = tried, True
             break
     model = built(specs, name, seed).train()  # what it was asked for may have left traces
-    alike = changed(inputs, lambda path, tensor: tensor[:1].expand_as(tensor).clone() if path in batched else tensor)
+    alike = chosen(inputs, where, [0] * batch_size) if has_targets else inputs
     twin = built(specs, name, seed).train() if has_targets else None
     start = None if has_targets else [p.detach().clone() for p in _trainable(model)]
     chance: list[float] = []
@@ -140,7 +142,7 @@ def _by_chance(
 
 
 def _batches(
-    model: nn.Module, specs: str, name: str, inputs: Inputs, batched: frozenset[str], seed: int
+    model: nn.Module, specs: str, name: str, inputs: Inputs, where: Batched, seed: int, size: int
 ) -> Iterator[Inputs]:
     """Yield the batch, and one of as many samples of a larger one, of which half have another target than the first.
 
@@ -152,21 +154,17 @@ def _batches(
         loss_of(specs, name, _disturbed_output(model, inputs, seed), watched)
     if not watched.is_read:
         return
-    size = next(len(tensor) for path, tensor in tensors_of(inputs).items() if path in batched)
     many = inputs_of(specs, name, seed, _MANY)
-    if any(len(tensor) != _MANY for path, tensor in tensors_of(many).items() if path in batched):
+    if batched(specs, name, seed, _MANY) != where:
         return
-    output = _disturbed_output(model, samples(many, batched, slice(0, 1)), seed)
+    output = _disturbed_output(model, chosen(many, where, [0]), seed)
     with torch.no_grad():
-        losses = [
-            float(loss_of(specs, name, output, copied(samples(many, batched, slice(index, index + 1)))))
-            for index in range(_MANY)
-        ]
+        losses = [float(loss_of(specs, name, output, copied(chosen(many, where, [index])))) for index in range(_MANY)]
     same = [index for index, loss in enumerate(losses) if math.isclose(loss, losses[0], rel_tol=_MARGIN)]
     others = [index for index in range(_MANY) if index not in same][: size // 2]
-    chosen = [*same[: size - len(others)], *others]
-    if len(chosen) == size:
-        yield changed(many, lambda path, tensor: tensor[chosen] if path in batched else tensor)
+    both = [*same[: size - len(others)], *others]
+    if len(both) == size:
+        yield chosen(many, where, both)
 
 
 class _Watched(dict[str, object]):
@@ -198,11 +196,11 @@ class _Watched(dict[str, object]):
 
 
 def _looks_at_the_batch(
-    model: nn.Module, specs: str, name: str, inputs: Inputs, batched: frozenset[str], seed: int
+    model: nn.Module, specs: str, name: str, inputs: Inputs, where: Batched, seed: int, size: int
 ) -> bool:
     """Whether the loss of the same output is another one when the samples that it is given change places."""
     output = _disturbed_output(model, inputs, seed)
-    turned = changed(inputs, lambda path, tensor: tensor.roll(1, dims=0) if path in batched else tensor)
+    turned = chosen(inputs, where, [size - 1, *range(size - 1)])
     with torch.no_grad():
         plain = float(loss_of(specs, name, output, copied(inputs)))
         other = float(loss_of(specs, name, output, turned))

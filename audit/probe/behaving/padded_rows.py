@@ -6,7 +6,7 @@ import torch
 
 from ..parts import built, inputs_of
 from ..tensors import dump
-from .batches import copied, per_sample, samples
+from .batches import batched, chosen, copied
 from .misdeclared import Misdeclared
 from .outputs_alike import moved_runs, run
 from .padding import kept_of, masking
@@ -31,11 +31,13 @@ def padded_rows(specs: str, name: str, seed: int, batch_size: int, padding: dict
         Misdeclared: mask or content have not one entry for each sample.
     """
     model = built(specs, name, seed).eval()
-    batched = per_sample(specs, name, seed, batch_size)
+    where = batched(specs, name, seed, batch_size)
     inputs = copied(inputs_of(specs, name, seed, batch_size))
     for argument in (padding["mask"], *padding["content"]):
-        if f"inputs.{argument}" not in batched:
+        if f"inputs.{argument}" not in where.axes:
             raise Misdeclared(f"{argument!r} must be a tensor with one entry for each sample")
+    if where.joined:
+        raise Misdeclared(f"no sample can be taken alone: {where.joined}")
     mask = inputs[padding["mask"]]
     kept = kept_of(mask, keeps=padding["keeps"])
     inputs[padding["mask"]] = masking(kept, mask, keeps=padding["keeps"])
@@ -44,7 +46,7 @@ def padded_rows(specs: str, name: str, seed: int, batch_size: int, padding: dict
     for row in range(batch_size):
         counts = kept[row].nonzero()[:, 0]
         if 0 < len(counts) < kept.shape[1]:
-            alone = samples(inputs, batched, slice(row, row + 1))
+            alone = chosen(inputs, where, [row])
             for content in padding["content"]:
                 tensor = alone[content]
                 assert isinstance(tensor, torch.Tensor)

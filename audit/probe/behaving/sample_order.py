@@ -8,7 +8,7 @@ from .. import specs as specs_
 from ..parts import built, inputs_of, loss_of
 from ..phases import phase
 from ..tensors import dump
-from .batches import Inputs, changed, copied, per_sample
+from .batches import Inputs, batched, chosen, copied
 from .moving import moved
 
 # No sample keeps its place, and neither a shift nor a reversal looks the same afterwards.
@@ -19,18 +19,17 @@ def other_order(specs: str, name: str, seed: int) -> dict[str, object]:
     """Compute the loss of a batch as it is, in another order, and of its outputs with the targets in that order.
 
     Returns:
-        `batched`: inputs that follow the batch size, without which nothing else is there; each as `loss` of one
+        `batched` and `joined`, see `Batched`, without which nothing else is there; each as `loss` of one
         element: `whole`, that of the batch in eval mode; `ordered`: that of the model on the batch in another order;
         `crossed`: that of its outputs on the batch with the inputs in that order; `moved.<i>`: that of the batch with
         model and inputs moved by one unit in the last place.
     """
     batch_size = len(ORDER)
-    batched = per_sample(specs, name, seed, batch_size)
-    if not batched:
-        return {"batched": []}
+    where = batched(specs, name, seed, batch_size)
+    if not where.is_separable:
+        return where.described()
     inputs = inputs_of(specs, name, seed, batch_size)
-    order = torch.tensor(ORDER)
-    ordered = changed(inputs, lambda path, tensor: tensor[order] if path in batched else tensor)
+    ordered = chosen(inputs, where, ORDER)
     model = built(specs, name, seed).eval()
 
     def loss_on(given: Inputs, targets: Inputs | None = None) -> dict[str, torch.Tensor]:
@@ -43,7 +42,7 @@ def other_order(specs: str, name: str, seed: int) -> dict[str, object]:
     run: Callable[[Inputs], dict[str, torch.Tensor]] = loss_on
     eps = float(torch.finfo(torch.float32).eps)
     reply: dict[str, object] = {
-        "batched": sorted(batched),
+        **where.described(),
         "whole": dump(loss_on(inputs)),
         "ordered": dump(loss_on(ordered)),
         "crossed": dump(loss_on(inputs, ordered)),

@@ -8,7 +8,7 @@ from audit.plan import Run
 from audit.raised import judge_raised
 from audit.replies import names_of
 from audit.results import Check, Severity
-from validation.smoke.alike import ORIGIN, gaps, judge_gaps, moved_of
+from validation.smoke.alike import ORIGIN, gaps, inseparable, judge_gaps, moved_of
 from validation.smoke.checks import optimizer_step
 from validation.smoke.model import PAIR, RegisteredModel, tensors_of
 
@@ -31,8 +31,8 @@ def judge(model: RegisteredModel, run: Run) -> Judgement:
         return judge_raised(raised, run.target, phases=("forward", "loss", "backward"))
     if coupled := names_of(reply, "coupled"):
         return not_applicable(f"samples of a batch are normalised together in train mode: {', '.join(coupled[:4])}")
-    if not names_of(reply, "batched"):
-        return not_applicable("no tensor of the inputs has one entry for each sample, so there are no micro-batches")
+    if judgement := inseparable(reply):
+        return judgement
     whole, parts, moved = tensors_of(reply, "whole"), tensors_of(reply, "parts"), moved_of(reply)
     if any(not torch.isfinite(tensor).all() for tensor in whole.values()):
         return error("no reference to compare with: the loss or a gradient is not finite")

@@ -4,12 +4,11 @@ import torch
 from torch import Tensor
 
 from audit.gateway import TargetRaised
-from audit.judgement import Judgement, error, failed, not_applicable
+from audit.judgement import Judgement, error, failed
 from audit.plan import Run
 from audit.raised import judge_raised
-from audit.replies import names_of
 from audit.results import Check, Severity
-from validation.smoke.alike import ORIGIN, Gap, gaps, judge_gaps, moved_of
+from validation.smoke.alike import ORIGIN, Gap, gaps, inseparable, judge_gaps, moved_of
 from validation.smoke.checks import output_forms
 from validation.smoke.compare import unusable
 from validation.smoke.model import BATCH_SIZE, RegisteredModel, tensors_of
@@ -31,8 +30,8 @@ def judge(model: RegisteredModel, run: Run) -> Judgement:
         reply = model.call_on_batch(run, "model_rows")
     except TargetRaised as raised:
         return judge_raised(raised, run.target, phases=("forward",))
-    if not names_of(reply, "batched"):
-        return not_applicable("no tensor of the inputs has one entry for each sample, so there is no sample to take")
+    if judgement := inseparable(reply):
+        return judgement
     whole = tensors_of(reply, "whole")
     if problem := unusable(whole):
         return error(f"no reference to compare with: {problem}")

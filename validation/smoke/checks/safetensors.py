@@ -6,6 +6,7 @@ from audit.plan import Run
 from audit.raised import judge_raised
 from audit.replies import names_of, text_of
 from audit.results import Check, Comparison, Severity
+from audit.scratch import scratch_folder
 from validation.smoke.checks import determinism
 from validation.smoke.compare import difference, unusable
 from validation.smoke.model import RegisteredModel, listed, tensors_of
@@ -24,7 +25,8 @@ REQUIRES = (determinism.CHECK.id,)
 def judge(model: RegisteredModel, run: Run) -> Judgement:
     """Compare the saved model's outputs with those of the one that loaded the file."""
     try:
-        reply = model.call_on_batch(run, "model_safetensors")
+        with scratch_folder("state") as folder:  # removed here: the target's process may not live to do it
+            reply = model.call_on_batch(run, "model_safetensors", folder=folder)
     except TargetRaised as raised:
         return judge_raised(raised, run.target, phases=("save", "load"))
     if "why" in reply:

@@ -6,10 +6,9 @@ from audit.gateway import TargetRaised
 from audit.judgement import Judgement, error, not_applicable
 from audit.plan import Run
 from audit.raised import judge_raised
-from audit.replies import names_of
 from audit.results import Check, Severity
-from validation.smoke.alike import ORIGIN, gaps, judge_gaps, moved_of
-from validation.smoke.checks import batch_rows
+from validation.smoke.alike import ORIGIN, gaps, inseparable, judge_gaps, moved_of
+from validation.smoke.checks import output_forms
 from validation.smoke.model import RegisteredModel, tensors_of
 
 CHECK = Check(
@@ -20,7 +19,7 @@ CHECK = Check(
     defect="targets that are shifted by one sample against the outputs",
     severity=Severity.CRITICAL,
 )
-REQUIRES = (batch_rows.CHECK.id,)
+REQUIRES = (output_forms.CHECK.id,)
 
 
 def judge(model: RegisteredModel, run: Run) -> Judgement:
@@ -30,8 +29,8 @@ def judge(model: RegisteredModel, run: Run) -> Judgement:
     except TargetRaised as raised:
         # It has run on a batch before: one that must be in some order, as packed sequences are, is no mistake of it.
         return judge_raised(raised, run.target, phases=())
-    if not names_of(reply, "batched"):
-        return not_applicable("no tensor of the inputs has one entry for each sample, so they have no order")
+    if judgement := inseparable(reply):
+        return judgement
     whole, moved = tensors_of(reply, "whole"), moved_of(reply)
     if any(not torch.isfinite(tensor).all() for tensor in whole.values()):
         return error("no reference to compare with: the loss is not finite")
