@@ -78,6 +78,7 @@ class SpecEntry(Frozen):
     exports: bool | str | None = None
     dynamic_batch: bool = False  # an export takes batches of any size
     targets_differ: bool = True  # what the loss compares with tells the samples of a batch apart
+    stops_gradients: bool = False  # what its loss detaches is detached on purpose
     initial_loss: float | None = None  # of a model that knows nothing yet
     meta: bool = True  # whether the model can be built without the values of its tensors
     device: str | None = None  # the kind of device that the model needs

@@ -15,9 +15,10 @@ KEYS = (
     "exports",
     "dynamic_batch",
     "targets_differ",
+    "stops_gradients",
 )
 _CALLABLE = ("tiny", "checkpointing")
-_FLAGS = ("random_in_training", "dynamic_batch", "targets_differ")
+_FLAGS = ("random_in_training", "dynamic_batch", "targets_differ", "stops_gradients")
 DTYPES = ("float64", "bfloat16", "float16", "autocast bfloat16", "autocast float16")
 _PADDING = {"mask", "content", "axis", "keeps", "removable"}
 _CAUSAL = {"content", "axis", "outputs"}
@@ -58,6 +59,7 @@ def behaviour_described(spec: Mapping[str, object]) -> dict[str, object]:
         "exports": spec.get("exports"),
         "dynamic_batch": spec.get("dynamic_batch", False),
         "targets_differ": spec.get("targets_differ", True),
+        "stops_gradients": spec.get("stops_gradients", False),
     }
 
 
@@ -76,9 +78,8 @@ def _is_axis(axis: object) -> bool:
     return isinstance(axis, int) and not isinstance(axis, bool)
 
 
-def _is_axis_behind(axis: object) -> bool:
-    """Whether this is an axis behind that of the batch."""
-    return isinstance(axis, int) and not isinstance(axis, bool) and axis > 0
+def _is_axis_from_the_front(axis: object) -> bool:
+    return _is_axis(axis) and isinstance(axis, int) and axis >= 0
 
 
 def _causal_problem(causal: object) -> str | None:
@@ -89,13 +90,17 @@ def _causal_problem(causal: object) -> str | None:
     content = causal["content"]
     if not isinstance(content, list | tuple) or not content or not all(isinstance(each, str) for each in content):
         return "in 'causal', 'content' must be a list of names of forward's arguments"
-    if not _is_axis_behind(causal.get("axis", 1)):
-        return "in 'causal', 'axis' must be a whole number above 0"
+    if not _is_axis_from_the_front(causal.get("axis", 1)):
+        return "in 'causal', 'axis' must be a whole number, counted from the front"
     outputs = causal.get("outputs", {"": 1})
     if not isinstance(outputs, Mapping) or not outputs or not all(isinstance(each, str) for each in outputs):
         return "in 'causal', 'outputs' must be a dict of names of outputs, each with its axis of positions"
-    wrong = [name for name, axis in outputs.items() if not _is_axis_behind(axis)]
-    return f"in 'causal', the axis of {wrong[0]!r} in 'outputs' must be a whole number above 0" if wrong else None
+    wrong = [name for name, axis in outputs.items() if not _is_axis_from_the_front(axis)]
+    return (
+        f"in 'causal', the axis of {wrong[0]!r} in 'outputs' must be a whole number, counted from the front"
+        if wrong
+        else None
+    )
 
 
 def _residual_problem(residual: object) -> str | None:

@@ -12,7 +12,8 @@ _FINEST = torch.float64
 class Cuts(TorchDispatchMode):
     """While it is entered, `dtype` is the coarsest to which a number in float64 has been cut; None where none was.
 
-    Only what is cut counts: a table that is made in float32 is as exact as it is, and takes nothing from the rest.
+    Only what is cut counts, and only on the way of a gradient: a table that is made in float32 is as exact as it is,
+    and takes nothing from the rest.
     """
 
     def __init__(self) -> None:
@@ -39,4 +40,4 @@ class Cuts(TorchDispatchMode):
 
 
 def _is_finest(leaf: object) -> bool:
-    return isinstance(leaf, torch.Tensor) and leaf.dtype == _FINEST
+    return isinstance(leaf, torch.Tensor) and leaf.dtype == _FINEST and leaf.requires_grad

@@ -1,6 +1,7 @@
 """Compares the derivatives that backward gives with differences of the loss, in float64."""
 
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 
 import torch
 from torch import nn
@@ -12,22 +13,25 @@ from .batches import Inputs, changed, copied, in_dtype
 from .cuts import Cuts
 from .gradients import loss_on
 from .moving import moved
+from .stopped import Stopped
 
 _DRAWS = 2
 _LONGEST = 1e-4  # of a step, relative to the numbers that it moves
 _CHANGE = 1e-5  # of the loss, relative: far above its rounding, and small enough for a straight line
 
 
-def along_directions(specs: str, name: str, seed: int, batch_size: int) -> dict[str, object]:
+def along_directions(specs: str, name: str, seed: int, batch_size: int, holds_stopped: bool) -> dict[str, object]:
     """Compare derivatives of the loss along random directions with its central differences, in float64 and eval mode.
 
     A direction moves all parameters, or all floating-point inputs, each by as much as its numbers are large. A step is
-    as long as backward says that it takes to change the loss by a hundred-thousandth.
+    as long as backward says that it takes to change the loss by a hundred-thousandth. Where `holds_stopped`, what the
+    loss detaches or computes without gradients is what it was before the step.
 
     Returns:
         `directions`: of each, what it is `of`, its `slope` by backward, its `steps`, each half the one before, and the
         `differences` over them; `moved`: how far the loss is from itself with every number moved by one unit in the
-        last place; `loss`; `inner`: the coarsest dtype on the way to it; `tiny`: whether the specs' smallest model was
+        last place; `loss`; `inner`: the coarsest dtype on the way to it from what has a gradient, of parameters alone
+        where labels are cut from the inputs, which are not moved then; `tiny`: whether the specs' smallest model was
         built.
     """
     model, is_tiny = _smallest(specs, name, seed)
@@ -43,15 +47,22 @@ def along_directions(specs: str, name: str, seed: int, batch_size: int) -> dict[
         return tensor
 
     given = changed(inputs, leaf)
+    stopped = Stopped()
     # What the target writes into must not reach the differences below.
-    with Cuts() as cuts:
+    with Cuts() as cuts, stopped.noted() if holds_stopped else nullcontext():
         loss = loss_on(model, specs, name, changed(given, lambda path, t: t if t.requires_grad else t.clone()))
     with phase("backward"):
         found = torch.autograd.grad(loss, [*parameters, *leaves], allow_unused=True)
+    of_parameters = cuts
+    if cuts.dtype is not None:
+        with Cuts() as of_parameters:
+            loss_on(model, specs, name, copied(given))
 
     def losses(given: Inputs) -> dict[str, torch.Tensor]:
-        with torch.no_grad():
-            return {"loss": loss_on(model, specs, name, copied(given))}
+        anew = copied(given)
+        with torch.no_grad(), stopped.held() if holds_stopped else nullcontext():
+            loss = loss_on(model, specs, name, anew)
+        return {"loss": loss.detach()}
 
     value = float(loss.detach())
     eps = float(torch.finfo(torch.float64).eps)
@@ -62,7 +73,9 @@ def along_directions(specs: str, name: str, seed: int, batch_size: int) -> dict[
     parts: list[tuple[str, Sequence[torch.Tensor], Sequence[torch.Tensor | None]]] = [
         ("parameters", parameters, found[: len(parameters)]),
     ]
-    if len(parameters) == len(list(model.parameters())):  # what is frozen may keep gradients from the inputs on purpose
+    if (
+        len(parameters) == len(list(model.parameters())) and cuts.dtype is None
+    ):  # what is frozen may keep gradients from the inputs on purpose
         parts.append(("inputs", leaves, found[len(parameters) :]))
     for of, held, gradients in parts:
         for _ in range(_DRAWS) if held else ():
@@ -78,7 +91,7 @@ def along_directions(specs: str, name: str, seed: int, batch_size: int) -> dict[
         "directions": directions,
         "moved": max(rounded),
         "loss": value,
-        "inner": str(cuts.dtype or loss.dtype).removeprefix("torch."),
+        "inner": str(of_parameters.dtype or loss.dtype).removeprefix("torch."),
         "tiny": is_tiny,
     }
 

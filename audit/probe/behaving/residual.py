@@ -37,9 +37,9 @@ def residual(
 
     Returns:
         `blocks`, pairs of the name of a block and the names of its layers. `silent` has for the call c of the block i,
-        and each tensor t that it returned of the shape of one that it was given, `<i>.<c>.<t>.returned` and
-        `<i>.<c>.<t>.given`, the first of that shape; `alone.<b>` the same where of each block the branch b alone
-        speaks, and `<i>.said`, the largest number that its last layer returned.
+        and each pair t of a tensor that it returned with one of that shape that it was given, `<i>.<c>.<t>.returned`
+        and `<i>.<c>.<t>.given`; `alone.<b>` the same where of each block the branch b alone speaks, and `<i>.said`,
+        the largest number that its last layer returned.
 
     Raises:
         Misdeclared: a name is of no part of the model.
@@ -134,9 +134,9 @@ def _watched(block: nn.Module, found: dict[str, torch.Tensor], index: int) -> It
         taken = given.pop()
         pairs = [
             (returned, alike)
+            for alike in taken
             for returned in flatten(output).values()
-            if returned.is_floating_point()
-            if (alike := next((each for each in taken if each.shape == returned.shape), None)) is not None
+            if returned.is_floating_point() and alike.shape == returned.shape
         ]
         if pairs and len(calls) < _MOST_CALLS:
             for number, (returned, alike) in enumerate(pairs):

@@ -34,13 +34,13 @@ def test_a_wrong_key_of_padding_is_named_with_the_nearest(padding: object, said:
         ({"contents": ["x"]}, "in 'causal', unknown key 'contents' (did you mean 'content'?)"),
         ({"content": "x"}, "in 'causal', 'content' must be a list of names of forward's arguments"),
         ({"content": []}, "in 'causal', 'content' must be a list of names of forward's arguments"),
-        ({"content": ["x"], "axis": 0}, "in 'causal', 'axis' must be a whole number above 0"),
-        ({"content": ["x"], "axis": True}, "in 'causal', 'axis' must be a whole number above 0"),
+        ({"content": ["x"], "axis": -1}, "in 'causal', 'axis' must be a whole number, counted from the front"),
+        ({"content": ["x"], "axis": True}, "in 'causal', 'axis' must be a whole number, counted from the front"),
         ({"content": ["x"], "outputs": ["output"]}, OUTPUTS),
         ({"content": ["x"], "outputs": {}}, OUTPUTS),
         (
-            {"content": ["x"], "outputs": {"output": 1, "output.more": 0}},
-            "in 'causal', the axis of 'output.more' in 'outputs' must be a whole number above 0",
+            {"content": ["x"], "outputs": {"output": 1, "output.more": -1}},
+            "in 'causal', the axis of 'output.more' in 'outputs' must be a whole number, counted from the front",
         ),
     ],
 )

@@ -15,6 +15,8 @@ LATER = "x.flip(1).cumsum(1).flip(1)"
 POOLED = "x.sum(1, keepdim=True).expand(-1, 6)"  # as many numbers as positions, of the whole sequence
 SQUARE = "x.cumsum(1)[:, :, None].expand(-1, -1, 6)"
 
+TURNED = ", inputs=lambda batch_size, generator: {'x': torch.randn(7, batch_size, 5, generator=generator)}"
+
 
 class Case(NamedTuple):
     """What forward returns, the outputs that are named, the outcome, and a part of its reason or of its bound."""
@@ -38,7 +40,7 @@ CASES = {
         f"{{'sums': {LATER}, 'pooled': {POOLED}}}", "'outputs': {'output.sums': 1}", FAILED,
         "on: output.sums (positions on axis 1)",
     ),
-    "square": Case(SQUARE, "", ERROR, "no output has the 6 positions of x on exactly one axis behind the batch"),
+    "square": Case(SQUARE, "", ERROR, "no output has the 6 positions of x on exactly one axis beside the batch"),
     "square_and_named": Case(SQUARE, "'outputs': {'output': 1}", PASSED, "judged: output (positions on axis 1)"),
     "square_and_named_wrongly": Case(SQUARE, "'outputs': {'output': 2}", FAILED, "on: output (positions on axis 2)"),
     "another_name": Case(
@@ -48,6 +50,14 @@ CASES = {
     "another_length": Case(
         "x.cumsum(1)[:, 1:]", "'outputs': {'output': 1}", ERROR,
         "in 'causal', axis 1 of 'output' does not have the 6 positions of the content: its shape is (3, 5)",
+    ),
+    "time_major": Case("x.cumsum(0)", "'axis': 0", PASSED, "judged: output (positions on axis 0)"),
+    "time_major_and_leaking": Case(
+        "x.flip(0).cumsum(0).flip(0)", "'axis': 0", FAILED, "on: output (positions on axis 0)"
+    ),
+    "time_major_and_turned": Case(
+        "x.cumsum(0).movedim(0, 2)", "'axis': 0, 'outputs': {'output': 2}", PASSED,
+        "judged: output (positions on axis 2)",
     ),
     "no_such_axis": Case(SUMS, "'outputs': {'output': 2}", ERROR, "axis 2 of 'output' does not have the 6 positions"),
 }  # fmt: skip
@@ -59,7 +69,7 @@ def found(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Result]:
     models = {
         name: Model(
             forward=f"return {case.returns}",
-            entry=f"['causal'] = {{'content': ['x'], {case.outputs}}}",
+            entry=f".update(causal={{'content': ['x'], {case.outputs}}}{TURNED if 'time' in name else ''})",
         )
         for name, case in CASES.items()
     }

@@ -96,6 +96,14 @@ CASES = {
         "is given no tensor of the shape of one that it returns",
         forward="return self.block(self.layer(x))[1].expand(-1, 2)",
     ),
+    "given_a_condition_first": Case(
+        "Conditioned()", "passed", forward="y = self.layer(x); return self.block(torch.tanh(y) / 2, y)",
+        layers="['up']",
+    ),
+    "given_a_condition_first_left_out": Case(
+        "Conditioned(adds=False)", "failed", "block does not return what it was given",
+        forward="y = self.layer(x); return self.block(torch.tanh(y) / 2, y)", layers="['up']",
+    ),
     "not_run": Case("Block()", "error", "block is not run", forward="return self.layer(x)"),
     "given_zeros": Case("Block()", "error", "block is given zeros",
         forward="return self.block(self.layer(x) * 0) + self.layer(x)"),
@@ -104,6 +112,13 @@ CASES = {
     ),
 }  # fmt: skip
 PACKED = """
+class Conditioned(nn.Module):
+    def __init__(self, adds=True):
+        super().__init__()
+        self.adds, self.up = adds, nn.Linear(2, 2)
+    def forward(self, condition, y):
+        return (y if self.adds else 0) + self.up(torch.tanh(y) * condition)
+
 class Packed(Block):
     def forward(self, pair):
         return super().forward(pair[0]), pair[1]

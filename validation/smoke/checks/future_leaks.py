@@ -47,7 +47,7 @@ def judge(model: RegisteredModel, run: Run) -> Judgement:
     if not axes:
         content = ", ".join(causal.content)
         return error(
-            f"no output has the {length} positions of {content} on exactly one axis behind the batch", fix=_HOW_TO_NAME
+            f"no output has the {length} positions of {content} on exactly one axis beside the batch", fix=_HOW_TO_NAME
         )
     worst, leaking, is_tested, is_rounding = 0.0, list[tuple[str, int]](), False, True
     for cut in (each for each in cuts if isinstance(each, int)):
@@ -99,13 +99,14 @@ def _axes(whole: Mapping[str, Tensor], length: int, causal: Causal) -> dict[str,
             for name, axis in causal.outputs.items()
             if name in whole and whole[name].shape[axis : axis + 1] == (length,)
         }
-    told = {name: _axis_of_positions(each, length) for name, each in whole.items()}
+    batch = 1 if causal.axis == 0 else 0
+    told = {name: _axis_of_positions(each, length, batch) for name, each in whole.items()}
     return {name: axis for name, axis in told.items() if axis is not None}
 
 
-def _axis_of_positions(output: Tensor, length: int) -> int | None:
-    """Return the axis that is as long as the content, behind the batch; None where there is none, or several are."""
-    axes = [axis for axis in range(1, output.dim()) if output.shape[axis] == length]
+def _axis_of_positions(output: Tensor, length: int, batch: int) -> int | None:
+    """Return the axis that is as long as the content, beside the batch; None where there is none, or several are."""
+    axes = [axis for axis in range(output.dim()) if axis != batch and output.shape[axis] == length]
     return axes[0] if len(axes) == 1 else None
 
 

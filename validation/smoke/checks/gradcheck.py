@@ -1,7 +1,7 @@
 """What backward gives is the derivative of the loss."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from audit.attention.rounding import STEPS
 from audit.gateway import ProbeFailure, TargetRaised
@@ -10,7 +10,7 @@ from audit.judgement import Judgement, Measured, error, failed, judged, not_appl
 from audit.plan import Run
 from audit.raised import describe_raised
 from audit.replies import number_of, text_of
-from audit.results import Check, Comparison, Severity
+from audit.results import Check, Comparison, Outcome, Severity
 from validation.smoke.checks import optimizer_step
 from validation.smoke.model import RegisteredModel
 
@@ -24,6 +24,10 @@ CHECK = Check(
 )
 REQUIRES = (optimizer_step.CHECK.id,)
 _BATCH = 2
+_FIX_OF_STOPPED = (
+    "what is off is what forward or loss detaches, or computes without gradients: let its gradient through, or "
+    "declare `'stops_gradients': True` where that is meant"
+)
 _SHARP = 1e-2  # of the slope: where differences tell it less well, the loss is no smooth function there
 
 
@@ -40,15 +44,34 @@ def judge(model: RegisteredModel, run: Run) -> Judgement:
     declared = model.entry.dtypes
     if declared is not None and "float64" not in declared:
         return not_applicable(f"the specs declare its dtypes, and float64 is none of them: {', '.join(declared)}")
+    stops = model.entry.stops_gradients
     try:
-        reply = run.probe.call(
-            "model_along_directions", specs=model.specs, name=model.name, seed=run.seed, batch_size=_BATCH
-        )
+        reply = _reply(model, run, holds_stopped=stops)
+        judgement = _judged(reply, stops=stops)
+        if judgement.outcome is Outcome.FAILED and not stops:
+            held = _judged(_reply(model, run, holds_stopped=True), stops=True)
+            if held.outcome is Outcome.PASSED:
+                return replace(judgement, fix=_FIX_OF_STOPPED)
+        return judgement
     except TargetRaised as raised:
         reason = describe_raised(raised, run.target)
         if declared is not None and not raised.is_of_the_machine:
             return failed(f"the specs declare float64, and {reason}")
         return not_applicable(f"it does not run in float64, which the specs do not promise: {reason}")
+
+
+def _reply(model: RegisteredModel, run: Run, *, holds_stopped: bool) -> Mapping[str, Plain]:
+    return run.probe.call(
+        "model_along_directions",
+        specs=model.specs,
+        name=model.name,
+        seed=run.seed,
+        batch_size=_BATCH,
+        holds_stopped=holds_stopped,
+    )
+
+
+def _judged(reply: Mapping[str, Plain], *, stops: bool) -> Judgement:
     if text_of(reply, "inner") != "float64":
         return not_applicable(
             f"on the way to its loss numbers in float64 become {text_of(reply, 'inner')}, too coarse for differences"
@@ -70,7 +93,9 @@ def judge(model: RegisteredModel, run: Run) -> Judgement:
             origin="the change of the central difference when its step is halved, three times what is then left of its "
             f"error (Richardson), plus what rounding does to the loss, {STEPS} x its change when every number moves by "
             f"one unit in the last place of float64, over the step; slope {worst.slope:.6g} along the {worst.of}, the "
-            f"worst of {len(sharp)} directions" + (", of the specs' tiny model" if reply.get("tiny") else ""),
+            f"worst of {len(sharp)} directions"
+            + (", of the specs' tiny model" if reply.get("tiny") else "")
+            + (", with what is detached on purpose held as it was" if stops else ""),
             unit="difference of slopes",
         ),
         otherwise=f"backward says that the loss changes by {worst.slope:.6g} along the {worst.of}, and that is off by "

@@ -19,7 +19,7 @@ from validation.smoke.model import RegisteredModel, tensors_of
 CHECK = Check(
     id="smoke.residual",
     title="A block adds to what it is given",
-    proves="In a model that declares `residual`, every declared block whose branches are silent returns the tensor "
+    proves="In a model that declares `residual`, every declared block whose branches are silent returns a tensor "
     "that it was given, to the last bit, and another one where any of its branches alone speaks; a branch that begins "
     "as zero speaks with noise in the place of the zeros among the parameters.",
     defect="a residual connection that is left out",

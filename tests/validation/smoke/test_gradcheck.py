@@ -1,0 +1,83 @@
+"""Derivatives where something is detached, on purpose or not, and where labels are cut from the inputs."""
+
+from typing import NamedTuple
+
+import pytest
+
+from audit.results import Result
+
+from .written import Model, results_of_models
+
+HELPERS = """
+class Doubled(torch.autograd.Function):
+    @staticmethod
+    def forward(context, y):
+        return y * 2
+    @staticmethod
+    def backward(context, gradient):
+        return gradient * 1.5
+
+def without_gradient(function, y):
+    with torch.no_grad():
+        return function(y)
+"""
+
+
+class Case(NamedTuple):
+    """Forward, more of the entry, the outcome, and a part of what is said: of the reason, the fix or the origin."""
+
+    forward: str
+    entry: str
+    outcome: str
+    said: str = ""
+
+
+MEANT = "['stops_gradients'] = True"
+DECLARE = "declare `'stops_gradients': True` where that is meant"
+HELD = "with what is detached on purpose held as it was"
+STRAIGHT_THROUGH = "y = self.layer(x); return y + (torch.tanh(2 * y) - y).detach()"
+LABELS = (
+    ".update(loss=lambda output, inputs: (output - (inputs['x'][:, :2] {})).square().mean()"
+    " + torch.tensor(0.0, dtype=output.dtype))"
+)
+CASES = {
+    "plain": Case("return self.layer(x)", "", "passed", "of 4 directions"),
+    "straight_through": Case(STRAIGHT_THROUGH, "", "failed", DECLARE),
+    "straight_through_and_meant": Case(STRAIGHT_THROUGH, MEANT, "passed", HELD),
+    "normalised_by_a_constant": Case(
+        "y = self.layer(x); return y / without_gradient(lambda z: z.square().mean().sqrt(), y)", "", "failed", DECLARE
+    ),
+    "normalised_by_a_constant_and_meant": Case(
+        "y = self.layer(x); return y / without_gradient(lambda z: z.square().mean().sqrt(), y)", MEANT, "passed", HELD
+    ),
+    "data_of_its_output": Case("y = self.layer(x); return y * y.data", "", "failed", DECLARE),
+    "data_of_its_output_and_meant": Case("y = self.layer(x); return y * y.data", MEANT, "passed", HELD),
+    "wrong_backward": Case("return Doubled.apply(self.layer(x))", "", "failed", "torch.autograd.gradcheck"),
+    "wrong_backward_beside_what_is_meant": Case(
+        "y = Doubled.apply(self.layer(x)); return y + (torch.tanh(y) - y).detach()", MEANT, "failed",
+        "torch.autograd.gradcheck",
+    ),
+    "labels_that_are_cut": Case("return self.layer(x)", LABELS.format(".float()"), "passed", "of 2 directions"),
+    "labels_that_are_cut_and_a_wrong_backward": Case(
+        "return Doubled.apply(self.layer(x))", LABELS.format(".float()"), "failed", "along the parameters"
+    ),
+    "labels_that_are_compared": Case("return self.layer(x)", LABELS.format("> 0).float() * 2 - (1"), "passed"),
+    "cut_on_its_way": Case("return self.layer(x).float()", "", "not_applicable", "become float32"),
+}  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def found(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Result]:
+    """The one result of each case."""
+    models = {name: Model(forward=case.forward, entry=case.entry) for name, case in CASES.items()}
+    results = results_of_models(
+        tmp_path_factory.mktemp("derivatives"), models, only=("smoke.gradcheck",), helpers=HELPERS
+    )
+    return {name: each for name in CASES for each in results[name] if each.check == "smoke.gradcheck"}
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_what_is_stopped_is_held_where_that_is_meant(found: dict[str, Result], name: str) -> None:
+    case, result = CASES[name], found[name]
+    said = " ".join(filter(None, (result.reason, result.fix, result.evidence.bound_origin)))
+    assert (result.outcome.value, case.said in said) == (case.outcome, True), said
