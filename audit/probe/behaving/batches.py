@@ -91,7 +91,7 @@ class _Finding:
         elif isinstance(first, Mapping) and isinstance(other, Mapping):
             if first.keys() != other.keys():
                 self._joins(f"{path} has other keys for other samples")
-            for key in first.keys() & other.keys():
+            for key in (each for each in first if each in other):
                 self.compare(first[key], other[key], f"{path}.{key}")
         elif isinstance(first, list | tuple) and type(first) is type(other) and type(first) in (list, tuple):
             assert isinstance(other, list | tuple)
