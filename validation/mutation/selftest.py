@@ -217,7 +217,8 @@ class Audit:
     def _concerned(self, mutant: Mutant, passing: Passing, tracks: Tracks) -> Iterable[Group]:
         """Yield the groups that run the mutated statement, the nearest by imports first.
 
-        Where that is not tracked, those whose subject's module reaches the mutated one. Of each group only those checks
+        Where that is not tracked, those whose subject's module reaches the mutated one, and those that run anything of
+        its file: what is imported by a name that is put together is seen by that alone. Of each group only those checks
         are left that pass without a mutant, for the others say nothing of one.
         """
         near = modules_reaching(self._collected.analysis, mutant.path, self._collected.rooted)
@@ -227,7 +228,7 @@ class Audit:
             left = tuple(each for each in group.planned if (each.check.id, each.subject.name) in passing.passed)
             module = group.subject.module or ""
             ran = tracks.lines.get(_named(group), {}).get(mutant.path, frozenset())
-            if left and (module in near if reaching is None else not ran.isdisjoint(reaching)):
+            if left and (module in near or ran if reaching is None else not ran.isdisjoint(reaching)):
                 groups.append((near.get(module, len(near)), group.subject.name, replace(group, planned=left)))
         for _, _, group in sorted(groups, key=lambda each: each[:2]):
             yield group

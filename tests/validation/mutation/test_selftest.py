@@ -59,3 +59,32 @@ def test_a_line_that_is_excused_is_listed_and_not_tried(run: Callable[..., Any],
     shown = render_markdown(ended.report)
     assert f"## Not applicable ({len(ended.report.results)})" in shown
     assert shown.count("a comment of the line says that it is no mistake: tried by hand") == len(ended.report.results)
+
+
+KERNELS = """
+def jit(function):
+    return function
+
+
+@jit
+def attend(query, key, value):
+    scores = query @ key.transpose(-2, -1) * query.shape[-1] ** -0.5
+    return scores.softmax(dim=-1) @ value
+"""
+
+
+@pytest.mark.slow
+def test_a_compiled_function_of_a_module_that_is_imported_by_a_name_in_parts_is_tried(
+    run: Callable[..., Any], tmp_path: Path
+) -> None:
+    root = tmp_path / "target"
+    shutil.copytree(FIXTURE, root, ignore=shutil.ignore_patterns("__pycache__"))
+    module = root / "zoo" / "attention.py"
+    plain, parts = "context = scores.softmax(dim=-1) @ value", '"zoo." + "kernels"'
+    text = module.read_text().replace("import torch\n", "import importlib\n\nimport torch\n", 1)
+    assert plain in text
+    module.write_text(text.replace(plain, f"context = importlib.import_module({parts}).attend(query, key, value)"))
+    (root / "zoo" / "kernels.py").write_text(KERNELS)
+    ended = run(root, "--only", "softmax_axis", command="selftest")
+    outcomes = {(result.subject.path, result.outcome.value) for result in ended.report.results}
+    assert outcomes == {("zoo/kernels.py", "passed")}, ended.report.results
