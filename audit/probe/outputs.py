@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Mapping
 import torch
 
 # Objects that belong to the program and not to what a model returned: following them would leave the output.
-_OPAQUE = (
+OPAQUE = (
     type,
     torch.nn.Module,
     types.ModuleType,
@@ -37,7 +37,7 @@ def _tensors(value: object, path: str, above: tuple[int, ...]) -> Iterator[tuple
     elif isinstance(value, list | tuple):
         items = [(str(index), item) for index, item in enumerate(value)]
     else:
-        items = [] if isinstance(value, _OPAQUE) or id(value) in above else list(attributes(value))
+        items = [] if isinstance(value, OPAQUE) or id(value) in above else list(attributes(value))
         above = (*above, id(value))
     for key, item in items:
         yield from _tensors(item, f"{path}.{key}", above)
@@ -56,7 +56,7 @@ def _replaced(
 ) -> object:
     if isinstance(value, torch.Tensor):
         return change(path, value)
-    if isinstance(value, _OPAQUE) or id(value) in above:
+    if isinstance(value, OPAQUE) or id(value) in above:
         return value
     above = (*above, id(value))
     if isinstance(value, Mapping):

@@ -31,7 +31,7 @@ def inseparable(reply: Mapping[str, Plain]) -> Judgement | None:
     if reply.get("joined") is not None:
         return not_applicable(f"the samples of a batch cannot be taken apart: {text_of(reply, 'joined')}")
     if not names_of(reply, "batched"):
-        return not_applicable("no tensor of the inputs has one entry for each sample, so there is no sample to take")
+        return not_applicable("nothing in the inputs follows the number of samples, so there is no sample to take")
     return None
 
 

@@ -50,7 +50,7 @@ LEANING: Mapping[str, str] = {
     "smoke.accumulation": _LOSS,
     "smoke.gradcheck": "a batch on which the model is smooth: MODELS[...]['inputs'] and ['loss']",
     "smoke.input_gradients": "what its inputs are: MODELS[...]['inputs']",
-    "smoke.batch_rows": "inputs whose first axis is the batch: MODELS[...]['inputs']",
+    "smoke.batch_rows": "inputs of which each sample can be taken: MODELS[...]['inputs']",
     "smoke.output_forms": "inputs for any batch size: MODELS[...]['inputs']",
     "smoke.forward": "inputs that the model is for: MODELS[...]['inputs']",
     "smoke.train_eval": "whether training is random: MODELS[...]['random_in_training']",

@@ -6,7 +6,7 @@ from typing import Any
 
 import torch
 
-from ..outputs import flatten
+from ..outputs import OPAQUE, attributes, flatten
 from ..parts import inputs_of
 
 Inputs = Mapping[str, object]
@@ -43,11 +43,13 @@ class Batched:
     """Where the samples of a batch are in its inputs.
 
     `axes` has the axis of samples of each tensor that has one, by its path; `lists` the paths of lists and tuples with
-    one item for each sample; `joined` says why the samples cannot be taken apart, and is None where they can.
+    one item for each sample, `numbers` those of the number of samples itself; `joined` says why the samples cannot be
+    taken apart, and is None where they can.
     """
 
     axes: Mapping[str, int]
     lists: frozenset[str]
+    numbers: frozenset[str]
     joined: str | None
 
     @property
@@ -66,12 +68,12 @@ def batched(specs: str, name: str, seed: int, batch_size: int) -> Batched:
 
     Two batches are compared, of which one has a sample more. Samples are joined where a size follows the batch that is
     not its own, as the nodes of several graphs do, where several axes of a tensor do, and where what follows it is in
-    an object, of which nothing but its owner knows how it is taken apart.
+    an object or an array, of which nothing but its owner knows how it is taken apart.
     """
     finding = _Finding((batch_size, batch_size + 1))
     first = inputs_of(specs, name, seed, batch_size)
     finding.compare(first, inputs_of(specs, name, seed, batch_size + 1), "inputs")
-    return Batched(finding.axes, frozenset(finding.lists), finding.joined())
+    return Batched(finding.axes, frozenset(finding.lists), frozenset(finding.numbers), finding.joined())
 
 
 class _Finding:
@@ -80,6 +82,7 @@ class _Finding:
     def __init__(self, sizes: tuple[int, int]) -> None:
         self.axes: dict[str, int] = {}
         self.lists: set[str] = set()
+        self.numbers: set[str] = set()
         self._sizes = sizes
         self._lengths: set[tuple[int, int]] = set()
         self._others: list[tuple[str, set[tuple[int, int]]]] = []
@@ -102,12 +105,13 @@ class _Finding:
             else:
                 for index, (item, item_of_other) in enumerate(zip(first, other, strict=True)):
                     self.compare(item, item_of_other, f"{path}.{index}")
-        elif type(first) is int and (first, other) == self._sizes:
-            self._joins(f"{path} is the number of samples")
-        elif {key: each.shape for key, each in flatten(first, path).items()} != {
-            key: each.shape for key, each in flatten(other, path).items()
-        }:
-            self._joins(f"{path}, of {type(first).__name__}, holds tensors that follow the number of samples")
+        elif type(first) is int and type(other) is int:
+            if (first, other) == self._sizes:
+                self.numbers.add(path)
+            elif self._is_multiple(first, other):
+                self._joins(f"{path} is {first} for {self._sizes[0]} samples")
+        elif _form(first, ()) != _form(other, ()):
+            self._joins(f"{path}, of {type(first).__name__}, holds what follows the number of samples")
 
     def joined(self) -> str | None:
         """Return why the samples cannot be taken apart; None where they can.
@@ -119,7 +123,18 @@ class _Finding:
     def _joins(self, said: str) -> None:
         self._others.append((said, set()))
 
+    def _is_multiple(self, first: int, other: int) -> bool:
+        """Whether the two are so many for each sample: a number that differs by chance, as a length does, is not."""
+        return first > 0 and first * self._sizes[1] == other * self._sizes[0]
+
     def _compare_tensors(self, first: torch.Tensor, other: torch.Tensor, path: str) -> None:
+        if first.is_nested or other.is_nested:
+            self._joins(f"{path} is a nested tensor")
+            return
+        if first.dim() == other.dim() == 0 and not (first.is_floating_point() or first.is_complex()):
+            if self._is_multiple(int(first), int(other)):
+                self._joins(f"{path} is {int(first)} for {self._sizes[0]} samples")
+            return
         pairs = list(zip(first.shape, other.shape, strict=False))
         if pairs.count(self._sizes) == 1 and first.dim() == other.dim():
             self.axes[path] = pairs.index(self._sizes)
@@ -127,6 +142,23 @@ class _Finding:
         elif first.shape != other.shape:
             differing = {pair for pair in pairs if pair[0] != pair[1]} if first.dim() == other.dim() else set()
             self._others.append((f"{path} is {tuple(first.shape)} for {self._sizes[0]} samples", differing))
+
+
+def _form(value: object, above: tuple[int, ...]) -> object:
+    """Return the sizes of what an object holds: of tensors, of arrays, of lists, texts left out."""
+    if id(value) in above or isinstance(value, str | bytes | int | float | None):
+        return None
+    above = (*above, id(value))
+    shape = getattr(value, "shape", None)
+    if isinstance(shape, tuple):
+        return tuple(shape)
+    if isinstance(value, Mapping):
+        return {str(key): _form(item, above) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return len(value), [_form(item, above) for item in value]
+    if isinstance(value, OPAQUE):
+        return None
+    return {name: _form(item, above) for name, item in attributes(value)}
 
 
 def chosen(inputs: Inputs, where: Batched, samples: Sequence[int]) -> dict[str, object]:
@@ -141,6 +173,8 @@ def _chosen(value: Any, path: str, where: Batched, samples: Sequence[int]) -> ob
         return value.index_select(where.axes[path], torch.tensor(samples, device=value.device))
     if isinstance(value, Mapping):
         return {key: _chosen(item, f"{path}.{key}", where, samples) for key, item in value.items()}
+    if path in where.numbers:
+        return len(samples)
     if path in where.lists:
         return type(value)(value[sample] for sample in samples)
     if type(value) in (list, tuple):

@@ -4,6 +4,8 @@ The backend of `torch.compile` is one that runs the captured graph with PyTorch'
 needed, and what is compared is what capturing makes of the model, not what a code generator makes of the graph.
 """
 
+from collections.abc import Mapping
+
 import torch
 from torch import nn
 
@@ -12,7 +14,7 @@ from ..parts import built, identity, inputs_of
 from ..phases import phase
 from ..plain import said_by
 from ..tensors import dump
-from .batches import Batched, Inputs, batched, copied, tensors_of
+from .batches import Batched, Inputs, batched, chosen, copied, tensors_of
 from .gradients import gradients_of
 from .moving import moved
 from .outputs_alike import moved_runs, run
@@ -104,14 +106,15 @@ def _any_batch(
 ) -> dict[str, object]:
     where = batched(specs, name, seed, batch_size)
     batch = torch.export.Dim("batch", min=2)
-    shapes = {key: _shape(key, value, where, batch) for key, value in inputs.items()}
+    shapes = {key: _shape(value, f"inputs.{key}", where, batch) for key, value in inputs.items()}
     other = inputs_of(specs, name, seed, batch_size + 2)
     of_other, others = tensors_of(other), tensors_of(inputs)
     fits = all(
-        _without(others[path].shape, axis) == _without(of_other[path].shape, axis) for path, axis in where.axes.items()
+        path in of_other and _without(others[path].shape, axis) == _without(of_other[path].shape, axis)
+        for path, axis in where.axes.items()
     )
     if not fits:
-        other = _repeated(inputs, where)
+        other = chosen(inputs, where, [*range(batch_size), *range(batch_size)])
     try:
         with phase("export"):
             program = torch.export.export(model, (), dict(copied(inputs)), dynamic_shapes=shapes, strict=False)
@@ -130,16 +133,11 @@ def _without(shape: torch.Size, axis: int) -> tuple[int, ...]:
     return (*shape[:axis], *shape[axis + 1 :])
 
 
-def _shape(key: str, value: object, where: Batched, batch: object) -> object:
-    axis = where.axes.get(f"inputs.{key}")
-    return {axis: batch} if isinstance(value, torch.Tensor) and axis is not None else None
-
-
-def _repeated(inputs: Inputs, where: Batched) -> Inputs:
-    """Return a batch of twice the size: sizes of other axes that differ from batch to batch stay as they are."""
-    return {
-        key: torch.cat((value, value), where.axes[path])
-        if isinstance(value, torch.Tensor) and (path := f"inputs.{key}") in where.axes
-        else value
-        for key, value in inputs.items()
-    }
+def _shape(value: object, path: str, where: Batched, batch: object) -> object:
+    if isinstance(value, torch.Tensor):
+        return {where.axes[path]: batch} if path in where.axes else None
+    if isinstance(value, Mapping):
+        return {key: _shape(item, f"{path}.{key}", where, batch) for key, item in value.items()}
+    if type(value) in (list, tuple):
+        return [_shape(item, f"{path}.{index}", where, batch) for index, item in enumerate(value)]  # type: ignore[arg-type, var-annotated]
+    return None

@@ -1,10 +1,14 @@
 """Where numbers lose digits on their way: operations that take float64 and give less."""
 
 from collections.abc import Mapping
+from contextlib import ExitStack
+from typing import Any, Self
 
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
+
+from .functions import Depth, watched_functions
 
 _FINEST = torch.float64
 
@@ -20,6 +24,19 @@ class Cuts(TorchDispatchMode):
         """Have seen nothing yet."""
         super().__init__()  # type: ignore[no-untyped-call]
         self.dtype: torch.dtype | None = None
+        self._depth = Depth()
+        self._stack = ExitStack()
+
+    def __enter__(self) -> Self:
+        """Begin to look."""
+        self._depth = self._stack.enter_context(watched_functions())
+        super().__enter__()  # type: ignore[no-untyped-call]
+        return self
+
+    def __exit__(self, *raised: Any) -> None:
+        """Look no longer."""
+        super().__exit__(*raised)  # type: ignore[no-untyped-call]
+        self._stack.close()
 
     def __torch_dispatch__(
         self, func: object, types: object, args: tuple[object, ...] = (), kwargs: Mapping[str, object] | None = None
@@ -28,7 +45,11 @@ class Cuts(TorchDispatchMode):
         assert callable(func)
         given = dict(kwargs or {})
         result = func(*args, **given)
-        if any(_is_finest(leaf) for leaf in tree_leaves((args, given))):
+        # In a Function's forward nothing has a gradient, and its backward gives one to all that it is given.
+        within = self._depth.entered > 0
+        if (within or torch.is_grad_enabled()) and any(
+            _is_finest(leaf) and (within or leaf.requires_grad) for leaf in tree_leaves((args, given))
+        ):
             for leaf in tree_leaves(result):
                 if isinstance(leaf, torch.Tensor) and leaf.is_floating_point() and leaf.dtype != _FINEST:
                     self._note(leaf.dtype)
@@ -40,4 +61,4 @@ class Cuts(TorchDispatchMode):
 
 
 def _is_finest(leaf: object) -> bool:
-    return isinstance(leaf, torch.Tensor) and leaf.dtype == _FINEST and leaf.requires_grad
+    return isinstance(leaf, torch.Tensor) and leaf.dtype == _FINEST

@@ -31,7 +31,8 @@ def along_directions(specs: str, name: str, seed: int, batch_size: int, holds_st
         `directions`: of each, what it is `of`, its `slope` by backward, its `steps`, each half the one before, and the
         `differences` over them; `moved`: how far the loss is from itself with every number moved by one unit in the
         last place; `loss`; `inner`: the coarsest dtype on the way to it from what has a gradient, of parameters alone
-        where labels are cut from the inputs, which are not moved then; `tiny`: whether the specs' smallest model was
+        where labels are cut from the inputs, which are not moved then; `unmoved`: the dtype to which these are cut, or
+        None; `tiny`: whether the specs' smallest model was
         built.
     """
     model, is_tiny = _smallest(specs, name, seed)
@@ -92,6 +93,7 @@ def along_directions(specs: str, name: str, seed: int, batch_size: int, holds_st
         "moved": max(rounded),
         "loss": value,
         "inner": str(of_parameters.dtype or loss.dtype).removeprefix("torch."),
+        "unmoved": str(cuts.dtype).removeprefix("torch.") if cuts.dtype is not None else None,
         "tiny": is_tiny,
     }
 

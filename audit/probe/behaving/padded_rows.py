@@ -36,6 +36,8 @@ def padded_rows(specs: str, name: str, seed: int, batch_size: int, padding: dict
     for argument in (padding["mask"], *padding["content"]):
         if f"inputs.{argument}" not in where.axes:
             raise Misdeclared(f"{argument!r} must be a tensor with one entry for each sample")
+    if where.axes[f"inputs.{padding['mask']}"] != 0:
+        raise Misdeclared("the mask must be a tensor (B, L), and its samples are on another axis than the first")
     if where.joined:
         raise Misdeclared(f"no sample can be taken alone: {where.joined}")
     mask = inputs[padding["mask"]]

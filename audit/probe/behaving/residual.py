@@ -38,8 +38,9 @@ def residual(
     Returns:
         `blocks`, pairs of the name of a block and the names of its layers. `silent` has for the call c of the block i,
         and each pair t of a tensor that it returned with one of that shape that it was given, `<i>.<c>.<t>.returned`
-        and `<i>.<c>.<t>.given`; `alone.<b>` the same where of each block the branch b alone speaks, and `<i>.said`,
-        the largest number that its last layer returned.
+        and `<i>.<c>.<t>.given`; t is `<number of the given one>-<number of the returned one>`. `other` has the same
+        with another batch, `alone.<b>` where of each block the branch b alone speaks, and `<i>.said`, the largest
+        number that its last layer returned.
 
     Raises:
         Misdeclared: a name is of no part of the model.
@@ -51,6 +52,7 @@ def residual(
     inputs = inputs_of(specs, name, seed, batch_size)
     reply: dict[str, object] = {"blocks": [[path, list[object](layers)] for path, layers in blocks.items()]}
     reply["silent"] = dump(_seen(model, blocks, inputs, speaking=None))
+    reply["other"] = dump(_seen(model, blocks, inputs_of(specs, name, seed + 1, batch_size), speaking=None))
     for branch in range(max(map(len, blocks.values()))):
         reply[f"alone.{branch}"] = dump(_seen(model, blocks, inputs, speaking=branch))
     return reply
@@ -133,13 +135,13 @@ def _watched(block: nn.Module, found: dict[str, torch.Tensor], index: int) -> It
     def after(module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any], output: Any) -> None:
         taken = given.pop()
         pairs = [
-            (returned, alike)
-            for alike in taken
-            for returned in flatten(output).values()
+            (f"{given_at}-{returned_at}", returned, alike)
+            for given_at, alike in enumerate(taken)
+            for returned_at, returned in enumerate(flatten(output).values())
             if returned.is_floating_point() and alike.shape == returned.shape
         ]
         if pairs and len(calls) < _MOST_CALLS:
-            for number, (returned, alike) in enumerate(pairs):
+            for number, returned, alike in pairs:
                 found[f"{index}.{len(calls)}.{number}.returned"] = returned.detach().clone()
                 found[f"{index}.{len(calls)}.{number}.given"] = alike.to(returned.dtype)
             calls.append(None)

@@ -10,6 +10,8 @@ from .written import Model, results_of_models
 
 CHECKS = ("smoke.batch_rows", "smoke.accumulation", "smoke.sample_order", "smoke.overfits")
 HELPERS = """
+import numpy
+
 class Graphs:
     def __init__(self, nodes):
         self.nodes = nodes
@@ -66,7 +68,30 @@ CASES = {
     "joined_graphs": Case(NODES, POOLED, OF_NODES, JOINED),
     "number_of_samples": Case(
         "{'x': {'y': torch.randn(batch_size, 6, generator=generator), 'n': batch_size}}",
-        "return self.layer(x['y'].view(x['n'], 6))", "inputs['x']['y'][:, :2]", JOINED,
+        "return self.layer(x['y'].view(x['n'], 6))", "inputs['x']['y'][:, :2]", PASSED,
+    ),
+    "number_of_samples_mixed": Case(
+        "{'x': {'y': torch.randn(batch_size, 6, generator=generator), 'n': batch_size}}",
+        "y = x['y'].view(x['n'], 6); return self.layer(y - y.mean(0) / 2)", "inputs['x']['y'][:, :2]",
+        "failed - passed passed",
+    ),
+    "size_of_all_samples": Case(
+        "{'x': {'y': torch.randn(batch_size, 6, generator=generator), 'shape': (6 * batch_size,)}}",
+        "return self.layer(x['y'].reshape(x['shape']).view(-1, 6))", "inputs['x']['y'][:, :2]", JOINED,
+    ),
+    "number_in_a_tensor": Case(
+        "{'x': {'y': torch.randn(batch_size, 6, generator=generator), 'n': torch.tensor(batch_size)}}",
+        "return self.layer(x['y'].view(int(x['n']), 6))", "inputs['x']['y'][:, :2]", JOINED,
+    ),
+    "lengths_in_an_object": Case(
+        "{'x': {'y': torch.randn(batch_size, 6, generator=generator), 'more': models.Graphs([6] * batch_size)}}",
+        "return self.layer(torch.cat([each[:n] for each, n in zip(x['y'], x['more'].nodes, strict=True)]).view(-1, 6))",
+        "inputs['x']['y'][:, :2]", JOINED,
+    ),
+    "array_of_lengths": Case(
+        "{'x': {'y': torch.randn(batch_size, 6, generator=generator), 'n': models.numpy.full(batch_size, 6)}}",
+        "return self.layer(torch.cat([each[:n] for each, n in zip(x['y'], x['n'], strict=True)]).view(-1, 6))",
+        "inputs['x']['y'][:, :2]", JOINED,
     ),
     "pairs": Case(PAIRS, "return self.layer(x['pairs'] @ x['y'])", "inputs['x']['y'][:, :2]", JOINED),
     "in_an_object": Case(
@@ -112,10 +137,13 @@ def test_samples_are_found_where_they_are(found: dict[str, dict[str, Result]], n
 
 def test_what_joins_the_samples_is_named(found: dict[str, dict[str, Result]]) -> None:
     said = {name: found[name]["smoke.batch_rows"].reason for name in CASES if CASES[name].outcomes == JOINED}
-    assert said == {
-        "joined_graphs": "the samples of a batch cannot be taken apart: inputs.x.nodes is (12, 6) for 3 samples",
-        "number_of_samples": "the samples of a batch cannot be taken apart: inputs.x.n is the number of samples",
-        "pairs": "the samples of a batch cannot be taken apart: inputs.x.pairs is (3, 3) for 3 samples",
-        "in_an_object": "the samples of a batch cannot be taken apart: inputs.x, of Graphs, holds tensors that follow "
-        "the number of samples",
+    why = {
+        "joined_graphs": "inputs.x.nodes is (12, 6) for 3 samples",
+        "size_of_all_samples": "inputs.x.shape.0 is 18 for 3 samples",
+        "number_in_a_tensor": "inputs.x.n is 3 for 3 samples",
+        "lengths_in_an_object": "inputs.x.more, of Graphs, holds what follows the number of samples",
+        "array_of_lengths": "inputs.x.n, of ndarray, holds what follows the number of samples",
+        "pairs": "inputs.x.pairs is (3, 3) for 3 samples",
+        "in_an_object": "inputs.x, of Graphs, holds what follows the number of samples",
     }
+    assert said == {name: f"the samples of a batch cannot be taken apart: {each}" for name, each in why.items()}

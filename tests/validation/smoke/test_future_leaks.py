@@ -15,7 +15,7 @@ LATER = "x.flip(1).cumsum(1).flip(1)"
 POOLED = "x.sum(1, keepdim=True).expand(-1, 6)"  # as many numbers as positions, of the whole sequence
 SQUARE = "x.cumsum(1)[:, :, None].expand(-1, -1, 6)"
 
-TURNED = ", inputs=lambda batch_size, generator: {'x': torch.randn(7, batch_size, 5, generator=generator)}"
+TURNED = ", inputs=lambda batch_size, generator: {{'x': torch.randn({}, batch_size, 5, generator=generator)}}"
 
 
 class Case(NamedTuple):
@@ -40,7 +40,7 @@ CASES = {
         f"{{'sums': {LATER}, 'pooled': {POOLED}}}", "'outputs': {'output.sums': 1}", FAILED,
         "on: output.sums (positions on axis 1)",
     ),
-    "square": Case(SQUARE, "", ERROR, "no output has the 6 positions of x on exactly one axis beside the batch"),
+    "square": Case(SQUARE, "", ERROR, "no output has the 6 positions of x on exactly one axis behind the batch"),
     "square_and_named": Case(SQUARE, "'outputs': {'output': 1}", PASSED, "judged: output (positions on axis 1)"),
     "square_and_named_wrongly": Case(SQUARE, "'outputs': {'output': 2}", FAILED, "on: output (positions on axis 2)"),
     "another_name": Case(
@@ -55,6 +55,10 @@ CASES = {
     "time_major_and_leaking": Case(
         "x.flip(0).cumsum(0).flip(0)", "'axis': 0", FAILED, "on: output (positions on axis 0)"
     ),
+    "time_major_and_batch_first": Case(
+        "x.cumsum(0).transpose(0, 1)", "'axis': 0", PASSED, "judged: output (positions on axis 1)"
+    ),
+    "time_major_and_as_long_as_the_batch": Case("x.cumsum(0)", "'axis': 0", ERROR, "on exactly one axis"),
     "time_major_and_turned": Case(
         "x.cumsum(0).movedim(0, 2)", "'axis': 0, 'outputs': {'output': 2}", PASSED,
         "judged: output (positions on axis 2)",
@@ -63,13 +67,18 @@ CASES = {
 }  # fmt: skip
 
 
+def turned(name: str) -> str:
+    length = 3 if "as_long_as_the_batch" in name else 7
+    return TURNED.format(length) if "time_major" in name else ""
+
+
 @pytest.fixture(scope="module")
 def found(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Result]:
     """The one result of each case."""
     models = {
         name: Model(
             forward=f"return {case.returns}",
-            entry=f".update(causal={{'content': ['x'], {case.outputs}}}{TURNED if 'time' in name else ''})",
+            entry=f".update(causal={{'content': ['x'], {case.outputs}}}{turned(name)})",
         )
         for name, case in CASES.items()
     }

@@ -17,6 +17,51 @@ class Doubled(torch.autograd.Function):
     def backward(context, gradient):
         return gradient * 1.5
 
+class Right(torch.autograd.Function):
+    @staticmethod
+    def forward(context, y):
+        context.save_for_backward(y)
+        return torch.sigmoid(y) * y
+    @staticmethod
+    def backward(context, gradient):
+        y, = context.saved_tensors
+        s = torch.sigmoid(y)
+        return gradient * s * (1 + y * (1 - s))
+
+class Nothing(torch.autograd.Function):
+    @staticmethod
+    def forward(context, y):
+        return y * 2 + y.sin()
+    @staticmethod
+    def backward(context, gradient):
+        return torch.zeros_like(gradient)
+
+class Coarse(torch.autograd.Function):
+    @staticmethod
+    def forward(context, y):
+        context.save_for_backward(y)
+        return torch.sin((y * 2).float()).to(y.dtype)
+    @staticmethod
+    def backward(context, gradient):
+        y, = context.saved_tensors
+        return gradient * 2 * torch.cos(y * 2)
+
+def mask_of(y):
+    with torch.no_grad():
+        kept = torch.zeros_like(y)
+        kept[:, :1].add_(1.0)
+        return kept
+
+def spread(y):
+    with torch.no_grad():
+        deviation, mean = torch.std_mean(y, 1, keepdim=True)
+    return (y - mean) / (deviation + 1)
+
+def largest(y):
+    with torch.no_grad():
+        found, _ = y.max(dim=1, keepdim=True)
+    return y - found
+
 def without_gradient(function, y):
     with torch.no_grad():
         return function(y)
@@ -57,7 +102,28 @@ CASES = {
         "y = Doubled.apply(self.layer(x)); return y + (torch.tanh(y) - y).detach()", MEANT, "failed",
         "torch.autograd.gradcheck",
     ),
-    "labels_that_are_cut": Case("return self.layer(x)", LABELS.format(".float()"), "passed", "of 2 directions"),
+    "right_backward_beside_what_is_meant": Case(
+        "y = Right.apply(self.layer(x)); return y + (torch.tanh(y) - y).detach()", MEANT, "passed", HELD
+    ),
+    "no_backward": Case("y = self.layer(x); return y + Nothing.apply(y)", "", "failed", "torch.autograd.gradcheck"),
+    "no_backward_and_called_meant": Case("y = self.layer(x); return y + Nothing.apply(y)", MEANT, "failed"),
+    "function_without_gradient": Case(
+        "y = self.layer(x); return y * without_gradient(Right.apply, y)", MEANT, "passed", HELD
+    ),
+    "cut_in_a_function": Case("return Coarse.apply(self.layer(x))", "", "not_applicable", "become float32"),
+    "cut_without_gradient": Case(
+        "y = self.layer(x); return y * without_gradient(lambda z: z.float().tanh(), y)", MEANT, "passed", HELD
+    ),
+    "several_results_without_gradient": Case("return spread(self.layer(x))", MEANT, "passed", HELD),
+    "several_results_not_meant": Case("return spread(self.layer(x))", "", "failed", DECLARE),
+    "named_results_without_gradient": Case("return largest(self.layer(x))", MEANT, "passed", HELD),
+    "written_through_a_view": Case("y = self.layer(x); return y * mask_of(y)", MEANT, "passed", HELD),
+    "written_through_a_view_unmeant": Case("y = self.layer(x); return y * mask_of(y)", "", "passed"),
+    "detached_in_place": Case("y = self.layer(x); return y + torch.tanh(2 * y).detach_()", MEANT, "passed", HELD),
+    "a_number_of_its_output": Case("y = self.layer(x); return y / y.norm().item()", MEANT, "passed", HELD),
+    "a_number_of_its_output_not_meant": Case("y = self.layer(x); return y / float(y.norm())", "", "failed", DECLARE),
+    "labels_that_are_cut": Case("return self.layer(x)", LABELS.format(".float()"), "passed",
+        "inputs are not judged, for they are cut to float32"),
     "labels_that_are_cut_and_a_wrong_backward": Case(
         "return Doubled.apply(self.layer(x))", LABELS.format(".float()"), "failed", "along the parameters"
     ),

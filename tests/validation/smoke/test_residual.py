@@ -100,6 +100,14 @@ CASES = {
         "Conditioned()", "passed", forward="y = self.layer(x); return self.block(torch.tanh(y) / 2, y)",
         layers="['up']",
     ),
+    "added_to_a_parameter": Case(
+        "Placed()", "failed", "block does not return what it was given",
+        forward="y = self.layer(x); return self.block(y, self.place.expand_as(y)) + y", layers="['up']",
+    ),
+    "left_out_beside_a_parameter_of_zeros": Case(
+        "Placed()", "failed", "block does not return what it was given",
+        forward="y = self.layer(x); return self.block(y, 0 * self.place.expand_as(y)) + y", layers="['up']",
+    ),
     "given_a_condition_first_left_out": Case(
         "Conditioned(adds=False)", "failed", "block does not return what it was given",
         forward="y = self.layer(x); return self.block(torch.tanh(y) / 2, y)", layers="['up']",
@@ -112,6 +120,13 @@ CASES = {
     ),
 }  # fmt: skip
 PACKED = """
+class Placed(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.up = nn.Linear(2, 2)
+    def forward(self, y, place):
+        return place + self.up(torch.tanh(y))
+
 class Conditioned(nn.Module):
     def __init__(self, adds=True):
         super().__init__()
@@ -130,7 +145,8 @@ def found(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Result]:
     """The one result of each case."""
     models = {
         name: Model(
-            built=f"self.block, self.first = {case.block}, zero(nn.Linear(2, 2))",
+            built=f"self.block, self.first = {case.block}, zero(nn.Linear(2, 2))\n"
+            "        self.place = nn.Parameter(torch.ones(2))",
             forward=case.forward,
             entry=f"['residual'] = {{'block': {case.layers}}}",
         )
@@ -147,6 +163,12 @@ def test_a_block_is_judged(found: dict[str, Result], name: str) -> None:
     case, result = CASES[name], found[name]
     assert (result.outcome.value, case.said in (result.reason or "")) == (case.outcome, True), result.reason
     assert result.fix or result.outcome != "error"
+
+
+def test_what_is_added_to_is_said_where_it_is_not_given_first(found: dict[str, Result]) -> None:
+    said = "; block adds to the tensor that it is given as number 2"
+    assert said in (found["given_a_condition_first"].evidence.bound_origin or "")
+    assert "it is given as number" not in (found["second_of_a_tuple"].evidence.bound_origin or "")
 
 
 def test_what_began_as_zero_is_said_where_it_passes(found: dict[str, Result]) -> None:

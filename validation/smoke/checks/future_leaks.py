@@ -13,7 +13,7 @@ from audit.results import Check, Comparison, Severity
 from validation.smoke.checks import determinism
 from validation.smoke.compare import unusable
 from validation.smoke.misdeclared import judge_misdeclared
-from validation.smoke.model import RegisteredModel, tensors_of
+from validation.smoke.model import BATCH_SIZE, RegisteredModel, tensors_of
 
 CHECK = Check(
     id="smoke.future_leaks",
@@ -46,9 +46,8 @@ def judge(model: RegisteredModel, run: Run) -> Judgement:
     axes = _axes(whole, length, causal)
     if not axes:
         content = ", ".join(causal.content)
-        return error(
-            f"no output has the {length} positions of {content} on exactly one axis beside the batch", fix=_HOW_TO_NAME
-        )
+        where = " behind the batch" if causal.axis else ", and that of samples is not as long"
+        return error(f"no output has the {length} positions of {content} on exactly one axis{where}", fix=_HOW_TO_NAME)
     worst, leaking, is_tested, is_rounding = 0.0, list[tuple[str, int]](), False, True
     for cut in (each for each in cuts if isinstance(each, int)):
         later = tensors_of(reply, f"later.{cut}")
@@ -99,14 +98,17 @@ def _axes(whole: Mapping[str, Tensor], length: int, causal: Causal) -> dict[str,
             for name, axis in causal.outputs.items()
             if name in whole and whole[name].shape[axis : axis + 1] == (length,)
         }
-    batch = 1 if causal.axis == 0 else 0
-    told = {name: _axis_of_positions(each, length, batch) for name, each in whole.items()}
+    if (
+        causal.axis == 0 and length == BATCH_SIZE
+    ):  # the samples of an output may stand on any axis, the first or another
+        return {}
+    told = {name: _axis_of_positions(each, length, 1 if causal.axis else 0) for name, each in whole.items()}
     return {name: axis for name, axis in told.items() if axis is not None}
 
 
-def _axis_of_positions(output: Tensor, length: int, batch: int) -> int | None:
-    """Return the axis that is as long as the content, beside the batch; None where there is none, or several are."""
-    axes = [axis for axis in range(output.dim()) if axis != batch and output.shape[axis] == length]
+def _axis_of_positions(output: Tensor, length: int, first: int) -> int | None:
+    """Return the axis, from the `first` on, that is as long as the content; None where none is, or several are."""
+    axes = [axis for axis in range(first, output.dim()) if output.shape[axis] == length]
     return axes[0] if len(axes) == 1 else None
 
 

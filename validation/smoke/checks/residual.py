@@ -4,6 +4,7 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
+import torch
 from torch import Tensor
 
 from audit.gateway import TargetRaised
@@ -52,7 +53,7 @@ def judge(model: RegisteredModel, run: Run) -> Judgement:
             value=worst,
             bound=0.0,
             comparison=Comparison.EQUAL,
-            origin=f"{_ORIGIN}; blocks {names}" + (f"; branches speak {_NOISE}" if noisy else ""),
+            origin=f"{_ORIGIN}; blocks {names}{seen.added_to()}" + (f"; branches speak {_NOISE}" if noisy else ""),
             unit="max abs difference",
         ),
         otherwise=f"with its branches silent {', '.join(apart)} does not return what it was given",
@@ -66,6 +67,7 @@ class _Seen:
 
     blocks: Sequence[tuple[str, Sequence[str]]]
     silent: Mapping[str, Tensor]
+    other: Mapping[str, Tensor]  # with another batch
     alone: Sequence[Mapping[str, Tensor]]
 
     def apart(self) -> tuple[float, list[str]]:
@@ -85,7 +87,39 @@ class _Seen:
 
     def _silent_gap(self, index: int) -> float:
         """Return the gap of the tensor that is nearest to what the block was given, of those that it returned."""
-        return min(_gaps(self.silent, index).values(), default=0.0)
+        return min(self._sums(index).values(), default=0.0)
+
+    def _sums(self, index: int) -> dict[str, float]:
+        """Return the gap of each pair of a tensor that the block returned with one that it may be added to.
+
+        That is the first that was given of its shape, or another one that is not the same for every batch: a parameter
+        or zeros are no stream that something is added to.
+        """
+        gaps, found, firsts = _gaps(self.silent, index), dict[str, float](), set[str]()
+        for pair, gap in sorted(gaps.items(), key=lambda each: int(each[0].partition("-")[0])):
+            _, _, returned = pair.partition("-")
+            if returned not in firsts or self._follows_the_batch(index, pair):
+                found[pair] = gap
+            firsts.add(returned)
+        return found
+
+    def _follows_the_batch(self, index: int, pair: str) -> bool:
+        others = {(call, number): given for call, number, given, _ in _pairs(self.other, index)}
+        return any(
+            (call, number) in others and not torch.equal(given, others[call, number])
+            for call, number, given, _ in _pairs(self.silent, index)
+            if number == pair
+        )
+
+    def added_to(self) -> str:
+        """Return what is said of blocks that add to another tensor than the first one of its shape; else nothing."""
+        said = []
+        for index, (name, _) in enumerate(self.blocks):
+            pairs = [pair for pair, gap in self._sums(index).items() if not gap]
+            numbers = [int(pair.partition("-")[0]) + 1 for pair in pairs]
+            if numbers and min(numbers) > 1:
+                said.append(f"; {name} adds to the tensor that it is given as number {min(numbers)}")
+        return "".join(said)
 
     def _untold(self, index: int, name: str) -> Judgement | None:
         given = [tensor for key, tensor in self.silent.items() if key.startswith(f"{index}.") and "given" in key]
@@ -95,12 +129,17 @@ class _Seen:
                 fix="in `residual`, name parts that the batch reaches and that return what they are given with "
                 "something added to it",
             )
-        if all(float(each.abs().max()) == 0 for each in given if each.numel()):
+        added_to = [
+            given
+            for _, pair, given, _ in _pairs(self.silent, index)
+            if self._sums(index).get(pair) == 0.0 and given.numel()
+        ]
+        if all(float(each.abs().max()) == 0 for each in added_to):
             return error(f"{name} is given zeros, which tell nothing", fix="declare inputs that it is given more of")
         return None
 
     def _not_added(self, index: int, name: str, layers: Sequence[str]) -> Judgement | None:
-        sums = [number for number, gap in _gaps(self.silent, index).items() if not gap]
+        sums = [number for number, gap in self._sums(index).items() if not gap]
         for branch, layer in enumerate(layers):
             gaps = _gaps(self.alone[branch], index)
             changes = [gaps.get(number, 0.0) for number in sums]
@@ -125,7 +164,7 @@ def _look(model: RegisteredModel, run: Run, declared: Mapping[str, list[str]], *
     blocks = [(str(name), list(map(str, layers))) for name, layers in pairs if isinstance(layers, list)]
     branches = max((len(layers) for _, layers in blocks), default=0)
     alone = [tensors_of(reply, f"alone.{branch}") for branch in range(branches)]
-    return _Seen(blocks, tensors_of(reply, "silent"), alone)
+    return _Seen(blocks, tensors_of(reply, "silent"), tensors_of(reply, "other"), alone)
 
 
 def _once_disturbed(noisy: _Seen) -> Judgement | None:
@@ -142,17 +181,18 @@ def _once_disturbed(noisy: _Seen) -> Judgement | None:
     )
 
 
-def _gaps(seen: Mapping[str, Tensor], index: int) -> dict[int, float]:
-    """Return for each tensor that a block returned of the shape of a given one how far apart the two are."""
-    found: dict[int, float] = {}
-    for number, given, returned in _pairs(seen, index):
+def _gaps(seen: Mapping[str, Tensor], index: int) -> dict[str, float]:
+    """Return for each pair of a tensor that a block returned with a given one of its shape how far apart they are."""
+    found: dict[str, float] = {}
+    for _, number, given, returned in _pairs(seen, index):
         found[number] = max(found.get(number, 0.0), difference({"": given}, {"": returned}))
     return found
 
 
-def _pairs(seen: Mapping[str, Tensor], index: int) -> Iterator[tuple[int, Tensor, Tensor]]:
+def _pairs(seen: Mapping[str, Tensor], index: int) -> Iterator[tuple[str, str, Tensor, Tensor]]:
+    """Yield for each call of a block the call, the pair, and the two tensors; those given first come first."""
     for key, given in seen.items():
         block, _, rest = key.partition(".")
         if block == str(index) and rest.endswith(".given"):
             call, number, _ = rest.split(".")
-            yield int(number), given, seen[f"{index}.{call}.{number}.returned"]
+            yield call, number, given, seen[f"{index}.{call}.{number}.returned"]
