@@ -349,6 +349,15 @@ ATTENTION: dict[str, dict[str, object]] = {
         for name in PORTABLE_BACKENDS
     },
     **{f"attention_{name}": _function_spec(name) for name in (*PORTABLE_BACKENDS, *_INTERPRETED_BACKENDS)},
+    **{
+        f"grouped_query_{order}_windowed_alibi_{name}": _layer_spec(
+            MultiHeadAttention,
+            _grouped(is_causal=order == "causal", alibi=True, window=_WINDOW, backend=name),
+            decode=_decode if order == "causal" else None,
+        )
+        for order in ("causal", "bidirectional")
+        for name in _INTERPRETED_BACKENDS
+    },
     "attention_flash_attention_2": _library_spec("flash_attention_2", "flash_attn"),
     "attention_flash_attention_3": _library_spec("flash_attention_3", "flash_attn_interface"),
     "attention_flash_attention_4": _library_spec("flash_attention_4", "flash_attn.cute"),

@@ -197,6 +197,10 @@ RIGHT: dict[str, tuple[str, str, str, str]] = {
         "return self.head(checkpointed(self.mixed, x, attention_mask, on=self.gradient_checkpointing))",
         "", "checkpointing",
     ),
+    "any_batch_in_a_dict": (
+        "", "return self.head(self.mixed(x['y'], *x['masks']))",
+        "'dynamic_batch': True, 'exports': True, 'inputs': in_a_dict, 'loss': loss_of_dict", "export",
+    ),
     "any_batch": ("", ELSE, "'dynamic_batch': True, 'exports': True", "export"),
     "rare_targets": ("", ELSE, "'loss': rare_loss", "overfits"),
     "no_targets": ("", ELSE, "'loss': lambda output, inputs: output.square().mean()", "overfits"),
@@ -295,6 +299,13 @@ def whole_numbers(batch_size, generator):
 def in_an_object(batch_size, generator):
     given = inputs(batch_size, generator)
     return {"x": SimpleNamespace(values=given["x"], mask=given["attention_mask"])}
+
+def in_a_dict(batch_size, generator):
+    given = inputs(batch_size, generator)
+    return {"x": {"y": given["x"], "masks": [given["attention_mask"]]}}
+
+def loss_of_dict(output, inputs):
+    return loss(output, {"x": inputs["x"]["y"]})
 
 def loss_of_object(output, inputs):
     return loss(output, {"x": inputs["x"].values})
