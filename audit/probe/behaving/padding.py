@@ -78,6 +78,11 @@ def _filled(
 ) -> torch.Tensor:
     """Return the content with that of kept positions, drawn at random, in the place of what is hidden."""
     positions = content.movedim(axis, 1)  # (B, L, ...)
+    if positions.shape[:2] != kept.shape:
+        raise Misdeclared(
+            f"the mask must be a tensor (B, L), which is {tuple(positions.shape[:2])} by its content, not "
+            f"{tuple(kept.shape)}"
+        )
     pool = positions[kept]
     drawn = pool[torch.randint(len(pool), kept.shape, generator=generator)]
     drawn = drawn * factor if content.is_floating_point() else drawn

@@ -119,6 +119,14 @@ UNJUDGED: dict[str, tuple[str, str, str, str, str]] = {
         "", "return self.head(torch.tanh(self.layer(x)).mean(1))", f"{REMOVABLE}, 'inputs': a_row_or_none",
         "padded_rows", "error",
     ),
+    "mask_of_positions_first": (
+        "", "return self.head(self.mixed(x, attention_mask.T))", f"{REMOVABLE}, 'inputs': mask_of_positions_first",
+        "padded_rows", "error",
+    ),
+    "mask_that_is_as_long_as_no_content": (
+        "", "return self.head(self.mixed(x, attention_mask.T))", f"{REMOVABLE}, 'inputs': mask_of_positions_first",
+        "padding_leaks", "error",
+    ),
     "padding_that_is_not_read": (
         "", ELSE, "'padding': {'mask': 'attention_mask', 'content': ['unused']}, 'inputs': with_unused",
         "padding_leaks", "error",
@@ -286,6 +294,10 @@ def a_row_or_none(batch_size, generator):
     mask = torch.ones(batch_size, 5, dtype=torch.long)
     mask[0] = 0
     return {"x": torch.randn(batch_size, 5, 6, generator=generator), "attention_mask": mask}
+
+def mask_of_positions_first(batch_size, generator):
+    given = inputs(batch_size, generator)
+    return {**given, "attention_mask": given["attention_mask"].T.contiguous()}
 
 def unmasked(batch_size, generator):
     return {"x": inputs(batch_size, generator)["x"]}

@@ -1,10 +1,11 @@
 """Derivatives where something is detached, on purpose or not, and where labels are cut from the inputs."""
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import pytest
 
 from audit.results import Result
+from validation.smoke.checks.gradcheck import _judged
 
 from .written import Model, results_of_models
 
@@ -140,6 +141,14 @@ def found(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Result]:
         tmp_path_factory.mktemp("derivatives"), models, only=("smoke.gradcheck",), helpers=HELPERS
     )
     return {name: each for name in CASES for each in results[name] if each.check == "smoke.gradcheck"}
+
+
+def test_the_loss_is_rounded_where_every_draw_gives_the_same() -> None:
+    # Of a right nn.GRU: halving the step changes nothing, and the loss is off by half a unit in its last place.
+    direction = {"of": "inputs", "slope": 1.0, "steps": [2e-6, 1e-6], "differences": [1.0 + 1e-11, 1.0 + 1e-11]}
+    reply: dict[str, Any] = {"inner": "float64", "moved": 0.0, "loss": 0.5, "unmoved": None, "directions": [direction]}
+    assert _judged(reply, stops=False).outcome.value == "passed"
+    assert _judged(reply | {"loss": 1e-6}, stops=False).outcome.value == "failed"
 
 
 @pytest.mark.parametrize("name", CASES)
