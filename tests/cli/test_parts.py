@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import signal
 import subprocess
 from collections.abc import Callable, Mapping, Sequence
@@ -163,7 +164,7 @@ def test_models_are_judged_over_four_gateways_one_of_which_is_killed(
         [*program, *words], cwd=planned, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
     ) as running:
         assert running.stderr
-        assert running.stderr.readline().startswith("1/39: ")
+        assert re.match(r"1/\d+: ", running.stderr.readline())
         gateways = gateways_of(running.pid)
         assert len(gateways) == 4
         os.kill(gateways[0], signal.SIGKILL)

@@ -61,7 +61,7 @@ def run_mutate(options: MutateOptions) -> None:
     """
     operators, checks = split_only(options.only or ())
     target = load_target(options)
-    text = options.tests or target.settings.tests or "pytest"
+    text = options.tests if options.tests is not None else target.settings.tests or "pytest"
     target = target.model_copy(update={"flags": (*target.flags, "--tests", text)})
     command = read_command(text, target)
     looked = Collected(target, cache=options.cache)
