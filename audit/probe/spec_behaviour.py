@@ -2,6 +2,7 @@
 
 import difflib
 from collections.abc import Mapping
+from typing import TypeGuard
 
 KEYS = (
     "random_in_training",
@@ -74,12 +75,12 @@ def _unknown_key(given: object, key: str, known: set[str]) -> str | None:
     return None
 
 
-def _is_axis(axis: object) -> bool:
+def _is_axis(axis: object) -> TypeGuard[int]:
     return isinstance(axis, int) and not isinstance(axis, bool)
 
 
 def _is_axis_from_the_front(axis: object) -> bool:
-    return _is_axis(axis) and isinstance(axis, int) and axis >= 0
+    return _is_axis(axis) and axis >= 0
 
 
 def _causal_problem(causal: object) -> str | None:

@@ -15,16 +15,25 @@ Change = Callable[[str, torch.Tensor], torch.Tensor]
 
 def changed(inputs: Inputs, change: Change) -> dict[str, object]:
     """Return the inputs with every tensor in their dicts, lists and tuples replaced by `change(path, tensor)`."""
-    return {key: _changed(value, f"inputs.{key}", change) for key, value in inputs.items()}
+    return replaced(inputs, lambda path, value: change(path, value) if isinstance(value, torch.Tensor) else value)
 
 
-def _changed(value: Any, path: str, change: Change) -> object:
-    if isinstance(value, torch.Tensor):
-        return change(path, value)
+def replaced(inputs: Inputs, replace: Callable[[str, Any], object]) -> dict[str, object]:
+    """Return the inputs with `replace(path, value)` in place of each value.
+
+    A dict, list or tuple for which it returns the very same one is a copy with what is in it replaced.
+    """
+    return {key: _replaced(value, f"inputs.{key}", replace) for key, value in inputs.items()}
+
+
+def _replaced(value: Any, path: str, replace: Callable[[str, Any], object]) -> object:
+    new: Any = replace(path, value)
+    if new is not value:
+        return new
     if isinstance(value, Mapping):
-        return {key: _changed(item, f"{path}.{key}", change) for key, item in value.items()}
+        return {key: _replaced(item, f"{path}.{key}", replace) for key, item in value.items()}
     if type(value) in (list, tuple):
-        return type(value)(_changed(item, f"{path}.{index}", change) for index, item in enumerate(value))
+        return type(value)(_replaced(item, f"{path}.{index}", replace) for index, item in enumerate(value))
     return value
 
 
@@ -163,23 +172,15 @@ def _form(value: object, above: tuple[int, ...]) -> object:
 
 def chosen(inputs: Inputs, where: Batched, samples: Sequence[int]) -> dict[str, object]:
     """Return the inputs of these samples, in this order; what does not follow the batch is given whole."""
-    return {key: _chosen(value, f"inputs.{key}", where, samples) for key, value in inputs.items()}
 
+    def choose(path: str, value: Any) -> object:
+        if path in where.axes:
+            return value.index_select(where.axes[path], torch.tensor(samples, device=value.device))
+        if path in where.lists:
+            return type(value)(value[sample] for sample in samples)
+        return len(samples) if path in where.numbers else value
 
-def _chosen(value: Any, path: str, where: Batched, samples: Sequence[int]) -> object:
-    if isinstance(value, torch.Tensor):
-        if path not in where.axes:
-            return value
-        return value.index_select(where.axes[path], torch.tensor(samples, device=value.device))
-    if isinstance(value, Mapping):
-        return {key: _chosen(item, f"{path}.{key}", where, samples) for key, item in value.items()}
-    if path in where.numbers:
-        return len(samples)
-    if path in where.lists:
-        return type(value)(value[sample] for sample in samples)
-    if type(value) in (list, tuple):
-        return type(value)(_chosen(item, f"{path}.{index}", where, samples) for index, item in enumerate(value))
-    return value
+    return replaced(inputs, choose)
 
 
 def in_dtype(inputs: Inputs, dtype: torch.dtype) -> dict[str, object]:

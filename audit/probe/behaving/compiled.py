@@ -14,7 +14,7 @@ from ..parts import built, identity, inputs_of
 from ..phases import phase
 from ..plain import said_by
 from ..tensors import dump
-from .batches import Batched, Inputs, batched, chosen, copied, tensors_of
+from .batches import Inputs, batched, chosen, copied, replaced, tensors_of
 from .gradients import gradients_of
 from .moving import moved
 from .outputs_alike import moved_runs, run
@@ -106,7 +106,13 @@ def _any_batch(
 ) -> dict[str, object]:
     where = batched(specs, name, seed, batch_size)
     batch = torch.export.Dim("batch", min=2)
-    shapes = {key: _shape(value, f"inputs.{key}", where, batch) for key, value in inputs.items()}
+
+    def shape(path: str, value: object) -> object:
+        if isinstance(value, torch.Tensor):
+            return {where.axes[path]: batch} if path in where.axes else None
+        return value if isinstance(value, Mapping) or type(value) in (list, tuple) else None
+
+    shapes = replaced(inputs, shape)
     other = inputs_of(specs, name, seed, batch_size + 2)
     of_other, others = tensors_of(other), tensors_of(inputs)
     fits = all(
@@ -131,13 +137,3 @@ def _any_batch(
 
 def _without(shape: torch.Size, axis: int) -> tuple[int, ...]:
     return (*shape[:axis], *shape[axis + 1 :])
-
-
-def _shape(value: object, path: str, where: Batched, batch: object) -> object:
-    if isinstance(value, torch.Tensor):
-        return {where.axes[path]: batch} if path in where.axes else None
-    if isinstance(value, Mapping):
-        return {key: _shape(item, f"{path}.{key}", where, batch) for key, item in value.items()}
-    if type(value) in (list, tuple):
-        return [_shape(item, f"{path}.{index}", where, batch) for index, item in enumerate(value)]  # type: ignore[arg-type, var-annotated]
-    return None

@@ -38,8 +38,6 @@ def padded_rows(specs: str, name: str, seed: int, batch_size: int, padding: dict
             raise Misdeclared(f"{argument!r} must be a tensor with one entry for each sample")
     if where.axes[f"inputs.{padding['mask']}"] != 0:
         raise Misdeclared("the mask must be a tensor (B, L), and its samples are on another axis than the first")
-    if where.joined:
-        raise Misdeclared(f"no sample can be taken alone: {where.joined}")
     mask = inputs[padding["mask"]]
     kept = kept_of(mask, keeps=padding["keeps"])
     inputs[padding["mask"]] = masking(kept, mask, keeps=padding["keeps"])

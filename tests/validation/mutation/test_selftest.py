@@ -12,12 +12,16 @@ from audit.report.markdown import render_markdown
 FIXTURE = Path(__file__).parents[2] / "fixtures" / "attention" / "clean"
 
 
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    """A copy of the fixture, to be changed."""
+    return Path(shutil.copytree(FIXTURE, tmp_path / "target", ignore=shutil.ignore_patterns("__pycache__")))
+
+
 @pytest.mark.slow
 def test_the_audit_finds_a_mistake_in_attention_and_leaves_the_target_alone(
-    run: Callable[..., Any], tmp_path: Path
+    run: Callable[..., Any], root: Path
 ) -> None:
-    root = tmp_path / "target"
-    shutil.copytree(FIXTURE, root, ignore=shutil.ignore_patterns("__pycache__"))
     before = {path: path.read_bytes() for path in root.rglob("*.py")}
     ended = run(root, "--only", "drop_scale", "--only", "softmax_axis", command="selftest")
     assert ended.report.results
@@ -29,10 +33,8 @@ def test_the_audit_finds_a_mistake_in_attention_and_leaves_the_target_alone(
 
 @pytest.mark.slow
 def test_a_mistake_in_code_that_no_check_runs_is_skipped_and_not_blamed_on_the_audit(
-    run: Callable[..., Any], tmp_path: Path
+    run: Callable[..., Any], root: Path
 ) -> None:
-    root = tmp_path / "target"
-    shutil.copytree(FIXTURE, root, ignore=shutil.ignore_patterns("__pycache__"))
     module = root / "zoo" / "attention.py"
     called = sum("softmax" in line for line in module.read_text().splitlines())
     module.write_text(f"{module.read_text()}\n\ndef never_called(scores):\n    return scores.softmax(dim=-1)\n")
@@ -45,9 +47,7 @@ def test_a_mistake_in_code_that_no_check_runs_is_skipped_and_not_blamed_on_the_a
 
 
 @pytest.mark.slow
-def test_a_line_that_is_excused_is_listed_and_not_tried(run: Callable[..., Any], tmp_path: Path) -> None:
-    root = tmp_path / "target"
-    shutil.copytree(FIXTURE, root, ignore=shutil.ignore_patterns("__pycache__"))
+def test_a_line_that_is_excused_is_listed_and_not_tried(run: Callable[..., Any], root: Path) -> None:
     module = root / "zoo" / "attention.py"
     excused = [
         f"{line}  # no mutant: tried by hand" if "softmax" in line else line for line in module.read_text().splitlines()
@@ -75,10 +75,8 @@ def attend(query, key, value):
 
 @pytest.mark.slow
 def test_a_compiled_function_of_a_module_that_is_imported_by_a_name_in_parts_is_tried(
-    run: Callable[..., Any], tmp_path: Path
+    run: Callable[..., Any], root: Path
 ) -> None:
-    root = tmp_path / "target"
-    shutil.copytree(FIXTURE, root, ignore=shutil.ignore_patterns("__pycache__"))
     module = root / "zoo" / "attention.py"
     plain, parts = "context = scores.softmax(dim=-1) @ value", '"zoo." + "kernels"'
     text = module.read_text().replace("import torch\n", "import importlib\n\nimport torch\n", 1)

@@ -213,11 +213,8 @@ RIGHT: dict[str, tuple[str, str, str, str]] = {
     "rare_targets": ("", ELSE, "'loss': rare_loss", "overfits"),
     "no_targets": ("", ELSE, "'loss': lambda output, inputs: output.square().mean()", "overfits"),
 }  # fmt: skip
-HEAD = """
-import torch
-from torch import nn
-from torch.utils.checkpoint import checkpoint
-
+# Its backward forgets a part of the factor.
+DOUBLED = """
 class Doubled(torch.autograd.Function):
     @staticmethod
     def forward(context, y):
@@ -225,7 +222,16 @@ class Doubled(torch.autograd.Function):
     @staticmethod
     def backward(context, gradient):
         return gradient * 1.5
+"""
+HEAD = (
+    """
+import torch
+from torch import nn
+from torch.utils.checkpoint import checkpoint
 
+"""
+    + DOUBLED
+    + """
 def checkpointed(function, x, mask, on):
     return checkpoint(function, x, mask, use_reentrant=False) if on else function(x, mask)
 
@@ -267,6 +273,7 @@ class Base(nn.Module):
         seen = torch.ones(x.shape[1], x.shape[1], dtype=x.dtype, device=x.device).tril(ahead)
         return torch.tanh(self.layer(torch.einsum("ij,bjd->bid", seen, x)))
 """
+)
 CLASS = """
 class {name}(Base):
     def __init__(self):

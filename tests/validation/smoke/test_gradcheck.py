@@ -7,17 +7,12 @@ import pytest
 from audit.results import Result
 from validation.smoke.checks.gradcheck import _judged
 
+from .behaving import DOUBLED
 from .written import Model, results_of_models
 
-HELPERS = """
-class Doubled(torch.autograd.Function):
-    @staticmethod
-    def forward(context, y):
-        return y * 2
-    @staticmethod
-    def backward(context, gradient):
-        return gradient * 1.5
-
+HELPERS = (
+    DOUBLED
+    + """
 class Right(torch.autograd.Function):
     @staticmethod
     def forward(context, y):
@@ -67,6 +62,7 @@ def without_gradient(function, y):
     with torch.no_grad():
         return function(y)
 """
+)
 
 
 class Case(NamedTuple):

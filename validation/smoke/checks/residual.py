@@ -129,12 +129,9 @@ class _Seen:
                 fix="in `residual`, name parts that the batch reaches and that return what they are given with "
                 "something added to it",
             )
-        added_to = [
-            given
-            for _, pair, given, _ in _pairs(self.silent, index)
-            if self._sums(index).get(pair) == 0.0 and given.numel()
-        ]
-        if all(float(each.abs().max()) == 0 for each in added_to):
+        sums = self._sums(index)
+        streams = [each for _, pair, each, _ in _pairs(self.silent, index) if sums.get(pair) == 0.0 and each.numel()]
+        if all(float(each.abs().max()) == 0 for each in streams):
             return error(f"{name} is given zeros, which tell nothing", fix="declare inputs that it is given more of")
         return None
 
