@@ -242,6 +242,9 @@ class Reproducer(Frozen):
     case: Annotated[str, Field(description="The smallest inputs on which the defect was seen.")]
     measured: float
     bound: float
+    must_exceed: Annotated[bool, Field(description="Whether what is right lies above the bound, and not within.")] = (
+        False
+    )
 
 
 class Defect(Frozen):

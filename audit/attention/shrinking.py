@@ -92,5 +92,7 @@ def _tried(run: Run, scripts: Sequence[Script], file: str) -> Reproducer | str:
     index, error, bound = reply.get("index"), reply.get("error"), reply.get("bound")
     if isinstance(index, int) and 0 <= index < len(scripts) and isinstance(error, float) and isinstance(bound, float):
         script = scripts[index]
-        return Reproducer(file=file, script=script.text, case=script.case, measured=error, bound=bound)
+        return Reproducer(
+            file=file, script=script.text, case=script.case, measured=error, bound=bound, must_exceed=script.must_exceed
+        )
     return str(reply.get("said", ""))

@@ -88,8 +88,9 @@ def reproduction(defect: Defect) -> str:
     if defect.reproducer is None:
         return f"no script: {defect.unreproduced}"
     found = defect.reproducer
+    right = "must exceed" if found.must_exceed else "bound"
     return (
-        f"python {FOLDER}/{found.file} TARGET ({found.case}: {number(found.measured)}, bound {number(found.bound)}); "
+        f"python {FOLDER}/{found.file} TARGET ({found.case}: {number(found.measured)}, {right} {number(found.bound)}); "
         f"`--output DIR` writes it to DIR/{FOLDER}"
     )
 

@@ -40,8 +40,11 @@ def judge(subject: AttentionSubject, run: Run) -> Judgement:
     cases: list[Case] = []
     if given:
         cases.append(plain.under(f"all positions {_SHIFT} later", offset=_SHIFT))
-    if subject.contract.key_mask and not given:
+    padded = subject.contract.key_mask and not given
+    if padded:
         cases += [_padded(subject, plain, generator) for _ in range(2)]
+        # As long as those, so that what depends on the length alone, as a wrong scale may, does not show here.
+        cases.append(_padded(subject, plain, generator, after=True))
     if not cases:
         return not_applicable("undeclared: its positions can be neither passed in nor moved by padding")
     dtype = subject.finest_dtype
@@ -57,12 +60,15 @@ def judge(subject: AttentionSubject, run: Run) -> Judgement:
         what = "the order of tokens changes no output, so that positions have no part in it"
         return error(f"{what}: nothing was tested") if subject.is_declared else not_applicable(f"observed: {what}")
     length = output.shape[1]
-    padded = [other[:, -length:] for other in others if other.shape[1] > length]
-    if padded and distance(*padded) > runs.bound:
-        return not_applicable("masked tokens before the first have influence, which attention.mask compares")
+    expected = output
+    if padded:
+        expected = others.pop()[:, :length]
+        others = [other[:, -length:] for other in others]
+        if distance(*others) > runs.bound:
+            return not_applicable("masked tokens before the first have influence, which attention.mask compares")
     deviations = [
-        (dtype, Deviation(case=case.name, error=distance(other[:, -length:], output), bound=runs.bound))
-        for case, other in zip(cases, others, strict=True)
+        (dtype, Deviation(case=case.name, error=distance(other, expected), bound=runs.bound))
+        for case, other in zip(cases, others, strict=False)
     ]
     holds = all(deviation.holds for _, deviation in deviations)
     if not holds and not subject.is_declared and (layers := joining_layers(subject)):
@@ -83,11 +89,13 @@ def _given(subject: AttentionSubject) -> bool:
     return any(recipe.startswith((*_TABLES, "positions")) for recipe in recipes)
 
 
-def _padded(subject: AttentionSubject, plain: Case, generator: torch.Generator) -> Case:
-    """Return the case with masked tokens before the first."""
+def _padded(subject: AttentionSubject, plain: Case, generator: torch.Generator, *, after: bool = False) -> Case:
+    """Return the case with masked tokens before the first, or after the last."""
     hidden = plain.tensors["hidden_states"]
-    before = torch.randn(hidden.shape[0], _PADDED, hidden.shape[2], generator=generator, dtype=hidden.dtype)
-    longer = plain.replaced(plain.name, hidden_states=torch.cat((before, hidden), dim=1))
+    more = torch.randn(hidden.shape[0], _PADDED, hidden.shape[2], generator=generator, dtype=hidden.dtype)
+    longer = plain.replaced(plain.name, hidden_states=torch.cat((hidden, more) if after else (more, hidden), dim=1))
     mask = torch.ones(hidden.shape[0], _PADDED + hidden.shape[1], dtype=torch.bool)
-    mask[:, :_PADDED] = False
-    return with_mask(subject, longer, mask, f"{_PADDED} masked tokens before the first")
+    mask[:, slice(-_PADDED, None) if after else slice(_PADDED)] = False
+    return with_mask(
+        subject, longer, mask, f"{_PADDED} masked tokens {'after the last' if after else 'before the first'}"
+    )

@@ -22,10 +22,11 @@ _VARIANTS = {
 
 @dataclass(frozen=True, kw_only=True)
 class Script:
-    """A text, and the case in words."""
+    """A text, the case in words, and whether what it measures must exceed its bound."""
 
     text: str
     case: str
+    must_exceed: bool
 
 
 def script_of(
@@ -91,7 +92,7 @@ def script_of(
         ),
     ]
     text = "\n".join(part.strip("\n") + "\n\n" for part in parts if part).rstrip("\n") + "\n"
-    return Script(text=_unused_left_out(text), case=case)
+    return Script(text=_unused_left_out(text), case=case, must_exceed=relation.differs)
 
 
 def _compare(relation: Relation) -> list[str]:

@@ -70,6 +70,12 @@ def test_a_defect_without_a_script_says_why(report: Callable[..., Report]) -> No
     assert "no script: too large" in printed(report(reproducer=None, unreproduced="too large"))
 
 
+@pytest.mark.parametrize(("must_exceed", "said"), [(False, "1, bound 0.1)"), (True, "1, must exceed 0.1)")])
+def test_what_is_right_of_a_measurement_is_told(report: Callable[..., Report], must_exceed: bool, said: str) -> None:
+    script = {"file": "a.py", "script": "pass", "case": "c", "measured": 1.0, "bound": 0.1, "must_exceed": must_exceed}
+    assert said in " ".join(printed(report(reproducer=script)).split())
+
+
 def test_what_is_hostile_neither_begins_a_line_nor_ends_a_code_block(
     report: Callable[..., Report], hostile: str
 ) -> None:

@@ -22,7 +22,8 @@ from ..judged_branches import FOLDER, edited
 from ..test_branches import NAMES, WRONG
 
 SHOWN = {
-    "scale forgotten in the fallback": "without_sdpa()",
+    "scale forgotten in the fallback": "setattr(part, 'flash', False)",
+    "scale forgotten without fused attention": "without_sdpa()",
     "scale passed to flash as well": "def flash_attn_func(",
     "mask dropped for flash": "def flash_attn_varlen_func(",
     "xformers is causal": "class LowerTriangularMask(",

@@ -86,7 +86,9 @@ def test_a_broken_package_has_one_defect_that_its_script_shows(name: str, bug: s
     assert (defect.picture is None) is (name in NOT_SHOWN)
     assert defect.picture is None or not looks_alike(defect.picture)
     assert defect.reproducer is not None, defect.unreproduced
-    assert not defect.reproducer.measured <= defect.reproducer.bound
+    shown = defect.reproducer
+    assert (shown.measured <= shown.bound) is shown.must_exceed
+    assert shown.must_exceed is (name == "sees_itself_only")  # that other tokens have an influence
     script = tmp_path / defect.reproducer.file
     script.write_text(defect.reproducer.script)
     assert exit_code(script, FIXTURES / name) == 1
