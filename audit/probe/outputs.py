@@ -24,14 +24,31 @@ def flatten(output: object, prefix: str = "output") -> dict[str, torch.Tensor]:
     Raises:
         RecursionError: a container holds itself.
     """
-    return dict(_tensors(output, prefix, ()))
+    return {path: value for path, value in _walk(output, prefix, ()) if isinstance(value, torch.Tensor)}
 
 
-def _tensors(value: object, path: str, above: tuple[int, ...]) -> Iterator[tuple[str, torch.Tensor]]:
-    """Walk down; `above` holds the identities of the objects on the way here, for children may know their parents."""
+def lengths(output: object, prefix: str = "output") -> dict[str, int]:
+    """Return the number of items of every list and tuple in an output, by its path; `flatten` looks in the same places.
+
+    Raises:
+        RecursionError: a container holds itself.
+    """
+    return {path: len(value) for path, value in _walk(output, prefix, ()) if not isinstance(value, torch.Tensor)}
+
+
+def _walk(
+    value: object, path: str, above: tuple[int, ...]
+) -> Iterator[tuple[str, torch.Tensor | list[object] | tuple[object, ...]]]:
+    """Yield tensors, and lists and tuples before what is in them.
+
+    `above` holds the identities of the objects on the way here, for children may know their parents.
+    """
     if isinstance(value, torch.Tensor):
         yield path, value
         return
+    if type(value) in (list, tuple):
+        assert isinstance(value, list | tuple)
+        yield path, value
     if isinstance(value, Mapping):
         items = [(str(key), item) for key, item in value.items()]
     elif isinstance(value, list | tuple):
@@ -40,7 +57,7 @@ def _tensors(value: object, path: str, above: tuple[int, ...]) -> Iterator[tuple
         items = [] if isinstance(value, OPAQUE) or id(value) in above else list(attributes(value))
         above = (*above, id(value))
     for key, item in items:
-        yield from _tensors(item, f"{path}.{key}", above)
+        yield from _walk(item, f"{path}.{key}", above)
 
 
 def replaced(output: object, change: Callable[[str, torch.Tensor], object], prefix: str = "output") -> object:

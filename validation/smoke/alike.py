@@ -60,6 +60,8 @@ def gaps(reference: Tensors, found: Tensors, moved: Sequence[Tensors], *, factor
     listed = []
     for name, tensor in reference.items():
         other = found.get(name)
+        if not tensor.numel() and other is not None and other.shape == tensor.shape:
+            continue  # nothing to compare, as where no object was found in an image
         error = math.inf if other is None else _distance(other, tensor)
         response = max((_distance(each[name], tensor) if name in each else math.inf for each in moved), default=0.0)
         if not tensor.is_floating_point():

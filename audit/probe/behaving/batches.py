@@ -6,7 +6,7 @@ from typing import Any
 
 import torch
 
-from ..outputs import OPAQUE, attributes, flatten
+from ..outputs import OPAQUE, attributes, flatten, lengths
 from ..parts import inputs_of
 
 Inputs = Mapping[str, object]
@@ -181,6 +181,21 @@ def chosen(inputs: Inputs, where: Batched, samples: Sequence[int]) -> dict[str, 
         return len(samples) if path in where.numbers else value
 
     return replaced(inputs, choose)
+
+
+def lists_of_samples(outputs: Sequence[object], batch_sizes: Sequence[int]) -> list[str]:
+    """Return the paths of lists that have one item for each sample in the outputs of all these batches."""
+    found = [lengths(output) for output in outputs]
+    return sorted(path for path in found[0] if [each.get(path) for each in found] == list(batch_sizes))
+
+
+def item_path(path: str, lists: Sequence[str], item: str) -> str | None:
+    """Return a path with `item` as the number of what is in one of the lists; None where it is in none of them."""
+    for each in lists:
+        if path.startswith(f"{each}."):
+            _, _, rest = path.removeprefix(f"{each}.").partition(".")
+            return ".".join(filter(None, (each, item, rest)))
+    return None
 
 
 def in_dtype(inputs: Inputs, dtype: torch.dtype) -> dict[str, object]:

@@ -1,6 +1,6 @@
 """Runs a model in eval mode on the same samples in another form: alone, beside other content, laid out otherwise."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import torch
 from torch import nn
@@ -10,43 +10,64 @@ from ..parts import built, forward, inputs_of, loss_of
 from ..phases import phase
 from ..plain import said_by
 from ..tensors import digest, dump
-from .batches import Inputs, batched, changed, chosen, tensors_of
+from .batches import Inputs, batched, changed, chosen, item_path, lists_of_samples, tensors_of
 from .moving import moved
 
 _FLOAT32_EPS = float(torch.finfo(torch.float32).eps)
 
 
 def forms(specs: str, name: str, seed: int, batch_sizes: Sequence[int]) -> dict[str, object]:
-    """Return the shapes and dtypes of inputs and outputs for each batch size, in eval mode."""
+    """Return the shapes and dtypes of inputs and outputs for each batch size, in eval mode.
+
+    Returns:
+        `forms`: by batch size, of `inputs` and `outputs`, all forms that each tensor has. What is in a list with one
+        item for each sample has one path, with * in place of the number of the item. `lists`: the paths of such lists.
+    """
     model = built(specs, name, seed).eval()
-    found: dict[str, object] = {}
+    given: list[Mapping[str, torch.Tensor]] = []
+    outputs: list[object] = []
     for batch_size in batch_sizes:
         inputs = inputs_of(specs, name, seed, batch_size)
-        given = tensors_of(inputs)
-        output = flatten(forward(model, inputs))
-        found[str(batch_size)] = {
-            "inputs": {path: _form(tensor) for path, tensor in given.items()},
-            "outputs": {path: _form(tensor) for path, tensor in output.items()},
-        }
-    return {"forms": found}
+        given.append(tensors_of(inputs))
+        outputs.append(forward(model, inputs))
+    lists = lists_of_samples(outputs, batch_sizes)
+    found: dict[str, object] = {}
+    for batch_size, tensors, output in zip(batch_sizes, given, outputs, strict=True):
+        named = [(item_path(path, lists, "*") or path, tensor) for path, tensor in flatten(output).items()]
+        found[str(batch_size)] = {"inputs": _forms(tensors.items()), "outputs": _forms(named)}
+    return {"forms": found, "lists": list[object](lists)}
 
 
-def _form(tensor: torch.Tensor) -> dict[str, object]:
-    return {"shape": list(tensor.shape), "dtype": str(tensor.dtype).removeprefix("torch.")}
+def _forms(named: Iterable[tuple[str, torch.Tensor]]) -> dict[str, list[object]]:
+    """Return each form that the tensors of each path have, once."""
+    found: dict[str, list[object]] = {}
+    for path, tensor in named:
+        form = {"shape": list(tensor.shape), "dtype": str(tensor.dtype).removeprefix("torch.")}
+        forms = found.setdefault(path, [])
+        if form not in forms:
+            forms.append(form)
+    return found
 
 
 def rows(specs: str, name: str, seed: int, batch_size: int) -> dict[str, object]:
     """Run a batch, each of its samples alone, and the batch moved by one unit in the last place.
 
     Returns:
-        `whole`, `moved.<i>` and `alone.<i>`: the outputs; `batched` and `joined`, see `Batched`.
+        `whole`, `moved.<i>` and `alone.<i>`: the outputs; `items.<i>`: the paths of what is in a list with one item for
+        each sample, which in `alone.<i>` are those of the item of the batch; `batched` and `joined`, see `Batched`.
     """
     model = built(specs, name, seed).eval()
     inputs = inputs_of(specs, name, seed, batch_size)
     where = batched(specs, name, seed, batch_size)
-    reply: dict[str, object] = {**where.described(), "whole": run(model, inputs)}
+    whole = forward(model, inputs)
+    reply: dict[str, object] = {**where.described(), "whole": dump(flatten(whole))}
     for index in range(batch_size) if where.is_separable else ():
-        reply[f"alone.{index}"] = run(model, chosen(inputs, where, [index]))
+        alone = forward(model, chosen(inputs, where, [index]))
+        lists = lists_of_samples([whole, alone], [batch_size, 1])
+        tensors = flatten(alone)
+        items = {path: item for path in tensors if (item := item_path(path, lists, str(index)))}
+        reply[f"alone.{index}"] = dump({items.get(path, path): tensor for path, tensor in tensors.items()})
+        reply[f"items.{index}"] = list[object](items.values())
     return reply | moved_runs(model, inputs, seed)
 
 

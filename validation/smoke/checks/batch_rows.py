@@ -7,6 +7,7 @@ from audit.gateway import TargetRaised
 from audit.judgement import Judgement, error, failed
 from audit.plan import Run
 from audit.raised import judge_raised
+from audit.replies import names_of
 from audit.results import Check, Severity
 from validation.smoke.alike import ORIGIN, Gap, gaps, inseparable, judge_gaps, moved_of
 from validation.smoke.checks import output_forms
@@ -39,10 +40,12 @@ def judge(model: RegisteredModel, run: Run) -> Judgement:
     found: list[Gap] = []
     for index in range(BATCH_SIZE):
         alone = tensors_of(reply, f"alone.{index}")
-        axes = {name: _batch_axis(tensor, alone.get(name)) for name, tensor in whole.items()}
+        items = set(names_of(reply, f"items.{index}"))
+        axes = {name: _batch_axis(tensor, alone.get(name)) for name, tensor in whole.items() if name not in items}
         rows = {name: _row(whole[name], axis, index) for name, axis in axes.items() if axis is not None}
+        rows |= {name: whole[name] for name in items if name in whole}
         rows_moved = [
-            {name: _row(each[name], axes[name], index) for name in rows if each[name].shape == whole[name].shape}
+            {name: _row(each[name], axes.get(name), index) for name in rows if _is_like(each.get(name), whole[name])}
             for each in moved
         ]
         found += gaps(rows, alone, rows_moved)
@@ -67,6 +70,10 @@ def _batch_axis(whole: Tensor, alone: Tensor | None) -> int | None:
     return axis if whole.shape[axis] == BATCH_SIZE and alone.shape[axis] == 1 else None
 
 
+def _is_like(tensor: Tensor | None, other: Tensor) -> bool:
+    return tensor is not None and tensor.shape == other.shape
+
+
 def _row(tensor: Tensor, axis: int | None, index: int) -> Tensor:
-    assert axis is not None
-    return torch.narrow(tensor, axis, index, 1)
+    """Return what belongs to a sample: its row, or all where the tensor stands in a list with one item for each."""
+    return tensor if axis is None else torch.narrow(tensor, axis, index, 1)

@@ -7,6 +7,7 @@ from audit.gateway.client import Plain
 from audit.judgement import Judgement, Measured, error, failed, judged
 from audit.plan import Run
 from audit.raised import judge_raised
+from audit.replies import list_of, names_of, table_of
 from audit.results import Check, Comparison, Severity
 from validation.smoke.checks import determinism
 from validation.smoke.model import RegisteredModel
@@ -14,9 +15,8 @@ from validation.smoke.model import RegisteredModel
 CHECK = Check(
     id="smoke.output_forms",
     title="Outputs keep their form for every batch size",
-    proves="For batches of 1, 2 and 4 samples each output has the same dtype and number of axes, and one of "
-    "them has an "
-    "axis that is as long as the batch.",
+    proves="For batches of 1, 2 and 4 samples each output has the same dtype and number of axes, and one of them has "
+    "an axis that is as long as the batch, or is a list with one item for each sample.",
     defect="a squeeze() that takes the batch away when it holds one sample",
     severity=Severity.MAJOR,
 )
@@ -33,12 +33,14 @@ def judge(model: RegisteredModel, run: Run) -> Judgement:
         )
     except TargetRaised as raised:
         return judge_raised(raised, run.target, phases=("forward",))
-    forms = _forms(reply, "outputs")
+    forms = _forms(reply)
     names = list(dict.fromkeys(name for each in forms for name in each))
     if not names:
         return error("the output holds no tensor")
-    wrong = [trouble for name in names if (trouble := _trouble(name, [each.get(name) for each in forms]))]
-    following = [name for name in names if _follows([each.get(name) for each in forms])]
+    lists = names_of(reply, "lists")
+    wrong = [trouble for name in names if (trouble := _trouble(name, [each.get(name, []) for each in forms]))]
+    following = [name for name in names if _follows([each.get(name, []) for each in forms])]
+    following += [f"{name} (one item for each sample)" for name in lists]
     measured = Measured(
         value=len(wrong),
         bound=0,
@@ -56,39 +58,39 @@ def judge(model: RegisteredModel, run: Run) -> Judgement:
     return judged(measured, otherwise="; ".join(wrong), fix="keep the axis of the batch: name the axes to squeeze")
 
 
-def _trouble(name: str, forms: list[_Form | None]) -> str | None:
-    if any(form is None for form in forms):
+def _trouble(name: str, forms: list[list[_Form]]) -> str | None:
+    """Tell what differs between batches, or between the items of a list with one for each sample."""
+    if not all(forms):
         there = [str(size) for size, form in zip(_SIZES, forms, strict=True) if form]
         return f"{name} is there for a batch of {', '.join(there)} only"
-    known = [form for form in forms if form]
-    if len({dtype for _, dtype in known}) > 1:
-        return f"{name} is {', '.join(dtype for _, dtype in known)} for batches of {', '.join(map(str, _SIZES))}"
-    if len({len(shape) for shape, _ in known}) > 1:
-        return f"{name} has {', '.join(str(shape) for shape, _ in known)} for batches of {', '.join(map(str, _SIZES))}"
+    if len({dtype for each in forms for _, dtype in each}) > 1:
+        return f"{name} is {_each(forms, 1)} for batches of {', '.join(map(str, _SIZES))}"
+    if len({len(shape) for each in forms for shape, _ in each}) > 1:
+        return f"{name} has {_each(forms, 0)} for batches of {', '.join(map(str, _SIZES))}"
     return None
 
 
-def _follows(forms: list[_Form | None]) -> bool:
-    shapes = [form[0] for form in forms if form]
+def _each(forms: list[list[_Form]], part: int) -> str:
+    return ", ".join(" and ".join(dict.fromkeys(str(form[part]) for form in each)) for each in forms)
+
+
+def _follows(forms: list[list[_Form]]) -> bool:
+    shapes = [each[0][0] for each in forms if len(each) == 1]
     if len(shapes) < len(_SIZES) or len({len(shape) for shape in shapes}) > 1:
         return False
     axes = zip(*shapes, strict=True)
     return any(tuple(axis) == _SIZES for axis in axes)
 
 
-def _shown(forms: Mapping[str, _Form]) -> str:
-    return ", ".join(f"{name} {shape}" for name, (shape, _) in forms.items())
+def _shown(forms: Mapping[str, list[_Form]]) -> str:
+    return ", ".join(f"{name} {shape}" for name, each in forms.items() for shape, _ in each)
 
 
-def _forms(reply: Mapping[str, Plain], part: str) -> list[dict[str, _Form]]:
-    forms = reply.get("forms")
+def _forms(reply: Mapping[str, Plain]) -> list[dict[str, list[_Form]]]:
     found = []
     for size in _SIZES:
-        each = forms.get(str(size)) if isinstance(forms, dict) else None
-        named = each.get(part) if isinstance(each, dict) else None
-        if not isinstance(named, dict):
-            raise ProbeFailure("the target's process sent a reply without forms")
-        found.append({name: _form(form) for name, form in named.items()})
+        outputs = table_of(table_of(table_of(reply, "forms"), str(size)), "outputs")
+        found.append({name: [_form(form) for form in list_of(outputs, name)] for name in outputs})
     return found
 
 
