@@ -41,7 +41,7 @@ TRACED = {
     )
 }  # fmt: skip
 PROMISES = {f"attention.{name}" for name in ("row_sums", "every_key", "soft_cap", "alibi", "derivatives")}
-PROPERTIES |= TRACED | PROMISES | {"attention.branches"}
+PROPERTIES |= TRACED | PROMISES | {"attention.branches", "attention.kernel_memory"}
 
 
 def after(check: str) -> set[str]:
@@ -85,11 +85,14 @@ def _failing(check: str, *, unjudged: Set[str] = frozenset(), not_applicable: Se
 OTHER_FUNCTION = {"attention.gradients"}
 OTHER_KEYS = OTHER_FUNCTION | {"attention.oracle", "attention.large_logits"}
 
-# None of these declares a window or another of the promises that few make, and each has one implementation; specs
-# choose the form of a mask and the arguments, and modules take no queries alone.
-NO_WINDOW = PROMISES | {
-    f"attention.{name}" for name in ("window_width", "branches", "mask_forms", "arguments_used", "query_rows")
-}
+# None of these declares a window or another of the promises that few make, and each has one implementation, without a
+# kernel of Triton; specs choose the form of a mask and the arguments, and modules take no queries alone.
+NO_KERNEL = {"attention.branches", "attention.kernel_memory"}
+NO_WINDOW = (
+    PROMISES
+    | NO_KERNEL
+    | {f"attention.{name}" for name in ("window_width", "mask_forms", "arguments_used", "query_rows")}
+)
 # The clean package declares rotary positions, with which the order of tokens matters.
 ORDERED = {"attention.permutation"} | NO_WINDOW
 # What is undeclared there, and is not finite in some.
@@ -147,10 +150,10 @@ ATTENTION = {
                 "query_rows",
                 "long_sequences",
                 "shifted_positions",
-                "branches",
             )
         }
-        | PROMISES,
+        | PROMISES
+        | NO_KERNEL,
         exit_code=0,
     ),
     # One entry for each property of a trace, and one without a mistake.
@@ -197,7 +200,7 @@ ATTENTION = {
     "overwrites_mask": Expected({"attention.inputs_untouched"}, not_applicable=ORDERED),
     "mask_replaces_causal": Expected(
         {"attention.noop_mask"},
-        OTHER_FUNCTION | {"attention.oracle", "attention.shifted_positions"},
+        OTHER_FUNCTION | {"attention.oracle"},
         not_applicable=ORDERED,
     ),
     "mask_of_first_sample": Expected(
@@ -207,7 +210,7 @@ ATTENTION = {
     ),
     "scale_by_length": Expected(
         {"attention.prefix"},
-        OTHER_FUNCTION | {"attention.oracle", "attention.kv_cache", "attention.scale", "attention.shifted_positions"},
+        OTHER_FUNCTION | {"attention.oracle", "attention.kv_cache", "attention.scale"},
         not_applicable=SAID,
     ),
     "dropout_in_eval": Expected({"attention.repeatable", "attention.dropout_in_eval"}, not_applicable=ORDERED),
@@ -253,8 +256,8 @@ ATTENTION = {
     "undeclared": Expected(unjudged=PROPERTIES | {"attention.declared"}, exit_code=3),
     "branch_differs": Expected({"attention.branches"}, not_applicable=ORDERED - {"attention.branches"}),
     "build_raises": Expected(
-        unjudged=(PROPERTIES - ORDERED) | {"attention.branches"},
-        not_applicable=ORDERED - {"attention.branches"},
+        unjudged=(PROPERTIES - ORDERED) | NO_KERNEL,
+        not_applicable=ORDERED - NO_KERNEL,
         exit_code=3,
     ),
 }

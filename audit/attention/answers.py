@@ -23,8 +23,9 @@ class Answers:
     `outputs` are in order of the calls, `gradients` are those of each call by name. `missing` (gradients that are
     None) and `overwritten` (inputs that a call changed) are pairs of a call and the name of a tensor. `state` holds
     the module's weights; `refused` says what tolerated calls raised, whose outputs are empty; `observed` what happened
-    in watched ones. `trainable` names each parameter that is to be trained, and what it is called among the
-    gradients: parameters that are one tensor share a name.
+    in watched ones; `kernels` what interpreted kernels addressed, where they were watched. `trainable` names each
+    parameter that is to be trained, and what it is called among the gradients: parameters that are one tensor share a
+    name.
     """
 
     outputs: tuple[Tensor, ...]
@@ -35,6 +36,7 @@ class Answers:
     trainable: Mapping[str, str] = field(default_factory=dict)
     refused: Mapping[int, str] = field(default_factory=dict)
     observed: Mapping[int, Sequence[Mapping[str, Plain]]] = field(default_factory=dict)
+    kernels: Mapping[str, Plain] = field(default_factory=dict)
 
 
 class Settled(Exception):
@@ -95,6 +97,7 @@ def read_answers(
         trainable={key: str(name) for key, name in trainable.items()},
         refused=refused,
         observed=_observed(seen),
+        kernels=kernels if isinstance(kernels := reply.get("kernels"), dict) else {},
     )
 
 

@@ -247,7 +247,7 @@ def with_libraries(
     precision where it is not called before; and first with a GPU pretended where a guard may ask for one, then without.
     """
     found: list[Answered] = []
-    waiting = {library: _ways(survey, library) for library in libraries}
+    waiting = {library: ways_of(survey, library) for library in libraries}
     tried: dict[str, list[Answered]] = {library: [] for library in libraries}
     asks = not run.target.on_gpu and (survey.cuda or any(way.of_config for ways in waiting.values() for way in ways))
     for cuda in (True, False) if asks else (False,):
@@ -275,7 +275,7 @@ def with_libraries(
     return found
 
 
-def _ways(survey: Survey, library: str) -> list[Branch]:
+def ways_of(survey: Survey, library: str) -> list[Branch]:
     """Return how a library may be called: because it is there, and by each option that names it."""
     name, stands_in = survey.shown(library), library not in survey.real
     ways = [

@@ -168,7 +168,15 @@ class AttentionSubject:
         """Return the weights of the module, which are those of every later call in this dtype; a function has none."""
         return {} if self.is_function else self.ask(run, dtype, []).state
 
-    def ask(self, run: Run, dtype: Precision, calls: Sequence[tuple[str, Case]], *, opened: bool = False) -> Answers:
+    def ask(
+        self,
+        run: Run,
+        dtype: Precision,
+        calls: Sequence[tuple[str, Case]],
+        *,
+        opened: bool = False,
+        procedure: str = "attention_run",
+    ) -> Answers:
         """Make calls, each a kind (`forward`, `decode`, `backward`) and a case.
 
         Args:
@@ -176,6 +184,7 @@ class AttentionSubject:
             dtype: of weights and inputs.
             calls: in the order of the answers.
             opened: whether trainable parameters that begin as zero are given other numbers first.
+            procedure: what makes them; `attention_kernels` watches what kernels do meanwhile.
         """
         blob: dict[str, Tensor] = {}
         described: list[Plain] = []
@@ -184,7 +193,7 @@ class AttentionSubject:
             blob |= {f"{index}.{name}": tensor for name, tensor in self.as_sent(case, dtype).tensors.items()}
             described.append({"kind": kind, "is_causal": case.is_causal, **keys, **case.circumstances})
         reply = run.probe.call(
-            "attention_run",
+            procedure,
             subject=dict(self.source),
             declared=self.declared,
             seed=run.seed,

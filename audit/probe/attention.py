@@ -2,10 +2,11 @@
 
 from collections.abc import Mapping
 from functools import partial
+from typing import Any
 
 import torch
 
-from . import circumstances, devices, unread, watching
+from . import circumstances, devices, kernel_memory, unread, watching
 from .branches import arranged
 from .callee import Leaves, callee_of
 from .parts import SpecError
@@ -113,6 +114,13 @@ def run(
         "observed": dict(observed),
         **identity,
     }
+
+
+def run_kernels(**arguments: Any) -> dict[str, object]:
+    """Do the same, and tell as `kernels` what those that Triton interprets addressed; see `kernel_memory`."""
+    with kernel_memory.watched() as memory:
+        reply = run(**arguments)
+    return {**reply, "kernels": memory.told()}
 
 
 def _trainable(module: torch.nn.Module | None) -> dict[str, str]:

@@ -147,6 +147,7 @@ def procedures_by_name() -> dict[str, Procedure]:
         "claim_figure": claim_figures.figure,
         "claim_command": claim_figures.command,
         "attention_run": branches.forcing(attention.run),
+        "attention_kernels": branches.forcing(attention.run_kernels),
         "attention_branches": branches.forcing(branches_survey.survey),
         "attention_find": find.find,
         "attention_libraries": libraries.answers,

@@ -276,6 +276,12 @@ _ROWS: dict[str, tuple[str, str, str, tuple[str, ...]]] = {
             "pytorch/pytorch/issues/163597",
         ),
     ),
+    "outside_of_tensors": (
+        "Kernel reads or writes outside of its tensors",
+        "what lies beside a tensor is read or overwritten, or the GPU stops with an illegal memory access",
+        "mask every load and store by the number of rows and of features",
+        (),
+    ),
     "samples": (
         "Result depends on the other samples",
         "the answer to one request depends on those beside it",

@@ -61,6 +61,7 @@ FOLLOWS: Mapping[str, frozenset[str]] = {
     "packed": OF_THE_ORACLE | {"row_sums", "batch_rows", "causality", "prefix", "every_key"},
     "gradients": frozenset({"gradients", "derivatives"}),
     "hidden_error": _ALL,
+    "outside_of_tensors": _ALL | {"kernel_memory"},
     "normaliser": OF_THE_ORACLE | {"prefix", "row_sums"},
 }
 

@@ -29,6 +29,7 @@ PLAIN: Mapping[str, str] = {
     "shifted_positions": "rotary_pairs",
     "soft_cap": "soft_cap",
     "swallowed_errors": "hidden_error",
+    "kernel_memory": "outside_of_tensors",
 }
 # In this order failures are looked into: what says most of the cause comes first.
 ORDER: Sequence[str] = (
@@ -36,5 +37,5 @@ ORDER: Sequence[str] = (
     "scale", "head_grouping", "window_width", "soft_cap", "alibi", "logits_dtype", "oracle", "noop_mask",
     "mask", "mask_forms", "batch_rows", "causality", "train_eval", "depends", "permutation",
     "noncontiguous", "kv_cache", "empty_rows", "low_precision", "long_sequences", "large_logits", "inputs_untouched",
-    "prefix", "every_key", "query_rows", "shifted_positions", "gradients", "derivatives",
+    "prefix", "every_key", "query_rows", "shifted_positions", "gradients", "derivatives", "kernel_memory",
 )  # fmt: skip

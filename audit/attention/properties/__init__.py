@@ -21,6 +21,7 @@ from audit.attention.properties import (
     every_key,
     gradients,
     inputs_untouched,
+    kernel_memory,
     kv_cache,
     large_logits,
     long_sequences,
@@ -93,7 +94,7 @@ PROPERTIES = tuple(
         shifted_positions,
         traced_scale, traced_softmax_axis, traced_softmax_once, traced_logits_dtype, traced_head_grouping,
         traced_attended_axis, traced_dropout_in_eval, traced_window_width, branches,
-        row_sums, every_key, soft_cap, alibi, derivatives,
+        row_sums, every_key, soft_cap, alibi, derivatives, kernel_memory,
     )
 )  # fmt: skip
 

@@ -66,8 +66,8 @@ def judged_with_library(folder: Path, text: str, name: str, library: str, its_te
         ]
 
 
-def judged(folder: Path, text: str, name: str) -> list[Judgement]:
-    """Judge the branches of the class of this name in a file of this text, in every way in which it is built."""
+def judged(folder: Path, text: str, name: str, *, check: str = CHECK) -> list[Judgement]:
+    """Carry a check out on the class of this name in a file of this text, in every way in which it is built."""
     path = folder / "subject.py"
     path.write_text(text)
     target = Target.load_tree(folder)
@@ -80,10 +80,10 @@ def judged(folder: Path, text: str, name: str) -> list[Judgement]:
     with open_probe(target) as probe:
         run = Run(target=target, probe=probe, seed=0)
         for planned in group.planned:
-            if planned.check.id in ("attention.built", CHECK):
+            if planned.check.id in ("attention.built", check):
                 judgement = planned.judge(run)
                 each = [judgement] if isinstance(judgement, Judgement) else list(judgement)
-                if planned.check.id == CHECK:
+                if planned.check.id == check:
                     found += each
                 else:
                     assert [one.outcome for one in each] == [Outcome.PASSED], each
