@@ -41,10 +41,11 @@ def location_of(raised: TargetRaised, target: Target) -> Location | None:
 def judge_raised(raised: TargetRaised, target: Target, *, phases: Iterable[str]) -> Judgement:
     """Fail when the exception came from one of `phases`, which the check is about; else the check was not carried out.
 
-    A refused allocation and a full disk are never a failure: they say something about the machine.
+    A refused allocation and a full disk are never a failure: they say something about the machine; nor is what the
+    specs give and no procedure can use.
     """
     reason, place = describe_raised(raised, target), location_of(raised, target)
-    if raised.phase in phases and not raised.is_of_the_machine:
+    if raised.phase in phases and not raised.is_of_the_machine and not raised.is_of_the_specs:
         return failed(reason, location=place)
     return error(reason, location=place)
 

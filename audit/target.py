@@ -31,7 +31,8 @@ class Settings(BaseModel):
 
     package: Annotated[DottedName | None, Field(description="Import name of the package under audit.")] = None
     source: Annotated[
-        str | None, Field(description="Folder that holds the package, relative to the target; found when left out.")
+        str | None,
+        Field(min_length=1, description="Folder that holds the package, relative to the target; found when left out."),
     ] = None
     python: Annotated[str | None, Field(description="Interpreter that can import the package.")] = None
     specs: Annotated[
@@ -49,7 +50,9 @@ class Settings(BaseModel):
     ] = {}
     baseline: Annotated[
         str | None,
-        Field(description="File of known findings, relative to the target, that do not count for `static`."),
+        Field(
+            min_length=1, description="File of known findings, relative to the target, that do not count for `static`."
+        ),
     ] = None
     timeout_s: Annotated[float, Field(gt=0, le=86_400, description="Time limit of one call into the target.")] = 60.0
     memory_mb: Annotated[int, Field(ge=512, le=_MAX_MIB, description="Memory limit of the target's process, MiB.")] = (
@@ -164,7 +167,7 @@ class Target(BaseModel):
         if settings.package is None:
             raise UsageError(
                 f"no package named: pass --package NAME or set `package` in {TABLE} of {root / 'pyproject.toml'}"
-                + _candidates(root)
+                + _candidates([root, root / "src"])
             )
         source = _find_source(root, settings.source, settings.package)
         if settings.specs and (missing := missing_module(source, settings.specs)):
@@ -317,7 +320,7 @@ def _has_python(package: Path) -> bool:
 
 
 def _find_source(root: Path, configured: str | None, package: str) -> Path:
-    places = [root / configured] if configured else [root, root / "src"]
+    places = [root / configured] if configured is not None else [root, root / "src"]
     found = {place: path for place in places if (path := _package_path(place, package))}
     # A folder of data can have the package's name; it is the package only where no other is.
     for place, path in sorted(found.items(), key=lambda each: not _has_python(each[1])):
@@ -331,12 +334,12 @@ def _find_source(root: Path, configured: str | None, package: str) -> Path:
         return resolved
     tried = " and ".join(str(place) for place in places)
     raise UsageError(
-        f"package {shortened(package)!r} not found in {tried}; set `package` or `source`{_candidates(root)}"
+        f"package {shortened(package)!r} not found in {tried}; set `package` or `source`{_candidates(places)}"
     )
 
 
-def _candidates(root: Path) -> str:
-    found = sorted({init.parent.name for place in (root, root / "src") for init in place.glob("*/__init__.py")})
+def _candidates(places: Sequence[Path]) -> str:
+    found = sorted({init.parent.name for place in places for init in place.glob("*/__init__.py")})
     return f" (packages found there: {', '.join(found[:8])})" if found else ""
 
 

@@ -13,7 +13,7 @@ from audit.plan import Run
 from audit.report.text import one_line
 from audit.results import Reproducer
 
-SECONDS = 3.0  # for one relation; most take a tenth of a second
+SECONDS = 8.0  # for one relation; most take a tenth of a second, and a machine may be busy
 _AREA = "attention."
 _BRANCHES = "attention.branches"
 

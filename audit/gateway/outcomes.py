@@ -56,6 +56,11 @@ class TargetRaised(Exception):
         )
 
     @property
+    def is_of_the_specs(self) -> bool:
+        """Whether the specs gave what the procedure cannot use, so that nothing is known of the target."""
+        return self.type_name == "SpecError"
+
+    @property
     def is_of_the_machine(self) -> bool:
         """Whether the machine refused something, so that nothing is known of the target."""
         return self.is_out_of_memory or self.is_out_of_disk

@@ -14,7 +14,11 @@ _PROGRAMS = ("bootstrap", "template")  # executed, not imported
 @functools.cache
 def sources() -> dict[str, str]:
     """Return the text of every module of the probe by its name, such as `server` or `guess.loading`."""
-    return {_name(path): path.read_text() for path in sorted(_FOLDER.rglob("*.py")) if path.stem not in _PROGRAMS}
+    return {
+        _name(path): path.read_text(encoding="utf-8")
+        for path in sorted(_FOLDER.rglob("*.py"))
+        if path.stem not in _PROGRAMS
+    }
 
 
 def _name(path: Path) -> str:
@@ -26,7 +30,7 @@ def _name(path: Path) -> str:
 @functools.cache
 def bootstrap_source() -> str:
     """Return the text that execnet executes in the child."""
-    return (_FOLDER / "bootstrap.py").read_text()
+    return (_FOLDER / "bootstrap.py").read_text(encoding="utf-8")
 
 
 def template_line(said: int, ahead: Sequence[str] = ()) -> bytes:
@@ -43,8 +47,8 @@ def _template():
         exec(text, namespace)
         return namespace
     from types import SimpleNamespace
-    serve = executed({(_FOLDER / "template.py").read_text()!r})["serve"]
-    supervisor = SimpleNamespace(**executed({Path(supervisor.__file__).read_text()!r}))
+    serve = executed({(_FOLDER / "template.py").read_text(encoding="utf-8")!r})["serve"]
+    supervisor = SimpleNamespace(**executed({Path(supervisor.__file__).read_text(encoding="utf-8")!r}))
     serve(supervisor, executed({bootstrap_source()!r}), {sources()!r}, {said}, {tuple(ahead)!r})
 _template()
 del _template

@@ -3,15 +3,19 @@
 Every procedure starts from a model built anew under the given seed, so that nothing carries over between checks.
 """
 
+import inspect
 import io
+import re
 import sys
 import types
+import warnings
 from collections.abc import Mapping
+from itertools import zip_longest
 
 import torch
 
 from .outputs import flatten
-from .parts import built, class_of, forward, gradient_of, inputs_of, model_loss, optimizer_of, train_once
+from .parts import SpecError, built, class_of, forward, gradient_of, inputs_of, model_loss, optimizer_of, train_once
 from .phases import phase
 from .tensors import digest, dump
 
@@ -21,6 +25,8 @@ _load = torch.load
 
 _REPEATS = 7  # an unguarded stochastic depth of 0.1 shows in 8 runs of 3 samples with a probability of 92 %
 _MAX_BATCHES = 8
+# The words of torch.nn.functional's losses.
+_BROADCAST = re.compile(r"Using a target size \D*\[(.*?)\]\)+ that is different to the input size \D*\[(.*?)\]")
 
 
 def build(specs: str, name: str, seed: int) -> dict[str, object]:
@@ -46,6 +52,7 @@ def once(specs: str, name: str, seed: int, batch_size: int) -> dict[str, object]
     model = built(specs, name, seed).eval()
     inputs = inputs_of(specs, name, seed, batch_size)
     before = _digests(inputs)
+    _refuse_unknown(model, inputs)
     first = dump(flatten(forward(model, inputs)))  # taken before the next run, which may write into the same memory
     after = _digests(inputs)
     reply: dict[str, object] = {"first": first, "overwritten": [key for key in after if before.get(key) != after[key]]}
@@ -61,12 +68,14 @@ def repeat(specs: str, name: str, seed: int, batch_size: int) -> dict[str, objec
     """Run the model several times on one batch, in eval mode; return tensors of the runs.
 
     `second` is the first run that differs from `first` in a bit, else the last. `same_inputs` tells whether the specs
-    gave every run the batch of the first.
+    gave every run the batch of the first. `changed` names what of the state dict other runs have changed than the
+    first, in which a model may set up what it needs.
     """
     model = built(specs, name, seed).eval()
     inputs = inputs_of(specs, name, seed, batch_size, anew=True)
     before = _digests(inputs)
     first = dump(flatten(forward(model, inputs)))
+    kept = _saved(model)
     same = True
     second = first
     for _ in range(_REPEATS):
@@ -75,7 +84,8 @@ def repeat(specs: str, name: str, seed: int, batch_size: int) -> dict[str, objec
         second = dump(flatten(forward(model, again)))
         if second != first:
             break
-    return {"first": first, "second": second, "same_inputs": same}
+    changed = sorted(key for key, value in _saved(model).items() if kept.get(key) != value)
+    return {"first": first, "second": second, "same_inputs": same, "changed": list[object](changed)}
 
 
 def backward(specs: str, name: str, seed: int, batch_size: int) -> dict[str, object]:
@@ -83,13 +93,34 @@ def backward(specs: str, name: str, seed: int, batch_size: int) -> dict[str, obj
 
     Where nothing arrived, further batches are tried, with an optimizer step between: a branch that begins as zero, or
     an expert that the first batch does not choose, learns later.
+
+    Returns:
+        `loss` of the first batch; `broadcast`: what torch says where a loss spreads predictions over targets of another
+        shape; `gradients`: by parameter what arrived, and whether the module that holds it was `called`; `unchosen`:
+        parameters of items of a list or dict of modules that were called for no batch, while which others were differs
+        from batch to batch; `batches`: how many were tried.
     """
     model = built(specs, name, seed).train()
     found: dict[str, dict[str, object]] = {}
     first_loss = 0.0
+    called: list[set[str]] = []
+    broadcast = ""
+    names = {id(module): key for key, module in model.named_modules()}
+
+    def note(module: torch.nn.Module, _: object) -> None:
+        called[-1].add(names.get(id(module), ""))
+
     for batch in range(_MAX_BATCHES):
         model.zero_grad()
-        loss = model_loss(model, specs, name, seed + batch, batch_size)
+        called.append(set())
+        handle = torch.nn.modules.module.register_module_forward_pre_hook(note)
+        try:
+            with warnings.catch_warnings(record=True) as warned:
+                warnings.simplefilter("always")
+                loss = model_loss(model, specs, name, seed + batch, batch_size)
+        finally:
+            handle.remove()
+        broadcast = broadcast or next(filter(_spreads, (str(each.message) for each in warned)), "")
         with phase("backward"):
             loss.backward()  # type: ignore[no-untyped-call]
         first_loss = first_loss if batch else float(loss.detach())
@@ -101,7 +132,38 @@ def backward(specs: str, name: str, seed: int, batch_size: int) -> dict[str, obj
             break
         with phase("step"):
             optimizer_of(trainable).step()
-    return {"loss": first_loss, "gradients": found, "batches": batch + 1}
+    ever = set().union(*called)
+    unchosen = [key for key, each in found.items() if not _has_arrived(each) and _is_unchosen(key, model, called)]
+    gradients = {key: {**each, "called": key.rpartition(".")[0] in ever} for key, each in found.items()}
+    return {
+        "loss": first_loss,
+        "gradients": gradients,
+        "unchosen": list[object](unchosen),
+        "batches": batch + 1,
+        "broadcast": broadcast,
+    }
+
+
+def _spreads(warning: str) -> bool:
+    """Whether a loss warns that it repeats predictions; that one target is repeated over them is no mistake."""
+    if not (found := _BROADCAST.search(warning)):
+        return False
+    target, given = (tuple(map(int, re.findall(r"\d+", each))) for each in found.groups())
+    lengths = zip_longest(reversed(target), reversed(given), fillvalue=1)
+    return len(target) > len(given) or any(wanted > held for wanted, held in lengths)
+
+
+def _is_unchosen(parameter: str, model: torch.nn.Module, called: list[set[str]]) -> bool:
+    """Whether a parameter belongs to an item that no batch has called, where batches call other items of its list."""
+    parts = parameter.split(".")
+    for depth in range(1, len(parts)):
+        holder, item = ".".join(parts[: depth - 1]), ".".join(parts[:depth])
+        items = model.get_submodule(holder)
+        if isinstance(items, torch.nn.ModuleList | torch.nn.ModuleDict):
+            beside = {f"{holder}.{key}" if holder else key for key, _ in items.named_children()}
+            if all(item not in each for each in called) and len({frozenset(each & beside) for each in called}) > 1:
+                return True
+    return False
 
 
 def step(specs: str, name: str, seed: int, batch_size: int) -> dict[str, object]:
@@ -114,6 +176,8 @@ def step(specs: str, name: str, seed: int, batch_size: int) -> dict[str, object]
     trainable = {key: p for key, p in model.named_parameters() if p.requires_grad}
     frozen = {key: p for key, p in model.named_parameters() if not p.requires_grad}
     before = {key: digest(p) for key, p in frozen.items()}
+    kept = {key: p.detach().clone() for key, p in frozen.items()}
+    averaged: dict[str, str] = {}
     loss = model_loss(model, specs, name, seed, batch_size)
     before |= {key: digest(p) for key, p in trainable.items()}
     losses = [float(loss.detach())]
@@ -125,6 +189,8 @@ def step(specs: str, name: str, seed: int, batch_size: int) -> dict[str, object]
             optimizer_of(trainable).step()
         loss = model_loss(model, specs, name, seed + batch, batch_size)
         losses.append(float(loss.detach()))
+        if not batch:
+            averaged = {key: of for key, p in frozen.items() if (of := _averaged(p, kept[key], trainable))}
         if all(before[key] != digest(p) for key, p in trainable.items()):
             break
     return {
@@ -132,7 +198,26 @@ def step(specs: str, name: str, seed: int, batch_size: int) -> dict[str, object]
         "loss_after": losses[1],
         "trainable": {key: [before[key], digest(p)] for key, p in trainable.items()},
         "frozen": {key: [before[key], digest(p)] for key, p in frozen.items()},
+        "averaged": averaged,
     }
+
+
+def _averaged(parameter: torch.Tensor, before: torch.Tensor, others: Mapping[str, torch.Tensor]) -> str | None:
+    """Return the trainable parameter that a frozen one has come nearer to, by one share in all its elements.
+
+    A moving average does that in each update: p + a (q - p) with 0 < a <= 1, to within the rounding of a sum.
+    """
+    if parameter.shape != before.shape or not parameter.is_floating_point() or torch.equal(parameter, before):
+        return None
+    change = (parameter.detach() - before).double()
+    rounding = 4 * torch.finfo(parameter.dtype).eps * before.double().abs().max()
+    for name, other in others.items():
+        if other.shape == parameter.shape:
+            way = (other.detach() - before).double()
+            share = float((change * way).sum() / (way * way).sum().clamp(min=1e-300))
+            if 0 < share <= 1 + 1e-3 and float((change - share * way).abs().max()) <= rounding:
+                return name
+    return None
 
 
 def save(specs: str, name: str, seed: int, batch_size: int) -> dict[str, object]:
@@ -191,8 +276,31 @@ def reached(specs: str, name: str, seed: int, batch_size: int) -> dict[str, obje
     return {"classes": [list(pair) for pair in sorted(classes)]}
 
 
+def _refuse_unknown(model: torch.nn.Module, inputs: Mapping[str, object]) -> None:
+    """Raise where forward does not take these arguments by name, which says something about the specs."""
+    try:
+        signature = inspect.signature(model.forward)
+    except (TypeError, ValueError):
+        return  # a forward that is not written in Python says nothing of its arguments
+    try:
+        signature.bind(**inputs)
+    except TypeError as refused:
+        names = ", ".join(inputs)
+        with phase("inputs"):
+            said = f"'inputs' gives {names} by name, and forward{signature} takes no such call: {refused}"
+            raise SpecError(said) from None
+
+
 def _digests(inputs: Mapping[str, object]) -> dict[str, str]:
     return {key: digest(tensor) for key, tensor in flatten(inputs, "inputs").items()}
+
+
+def _saved(model: torch.nn.Module) -> dict[str, str]:
+    """Return digests of the state dict; of sparse and quantized tensors nothing is known."""
+    tensors = {key: each for key, each in model.state_dict().items() if isinstance(each, torch.Tensor)}
+    return {
+        key: digest(each) for key, each in tensors.items() if each.layout == torch.strided and not each.is_quantized
+    }
 
 
 def _disturb(model: torch.nn.Module, seed: int) -> None:

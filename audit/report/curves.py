@@ -36,9 +36,9 @@ def _block(value: float, low: float, high: float) -> str:
 
 
 def drawn(report: Report) -> Iterator[tuple[Result, Series]]:
-    """Yield the loss curves of a report: those of the first check of each subject that has them."""
+    """Yield the loss curves of a report: of each subject one by each name, of its training where there is one."""
     seen: set[tuple[str, str, str]] = set()
-    for result in report.results:
+    for result in sorted(report.results, key=lambda each: not each.check.startswith(_TRAINING)):
         for series in result.evidence.series:
             key = (result.subject.kind.value, result.subject.name, series.name)
             if series.name.startswith(_DRAWN) and series.y and key not in seen:

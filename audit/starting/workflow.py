@@ -55,7 +55,7 @@ def _project(root: Path) -> str:
     """Return what pip is told of a project: itself where it can be installed, else what it lists as required."""
     metadata = any((root / name).is_file() for name in ("setup.py", "setup.cfg"))
     with suppress(FileNotFoundError):
-        metadata = metadata or "project" in tomllib.loads((root / "pyproject.toml").read_text())
+        metadata = metadata or "project" in tomllib.loads((root / "pyproject.toml").read_text(encoding="utf-8"))
     if metadata:
         return ". "
     return "-r requirements.txt " if (root / "requirements.txt").is_file() else ""

@@ -44,7 +44,7 @@ class Journal:
 
     def _read(self, key: str) -> list[dict[str, object]]:
         try:
-            lines = self._path.read_text().split("\n")
+            lines = self._path.read_text(encoding="utf-8").split("\n")
         except (OSError, UnicodeDecodeError):
             return []
         kept: list[dict[str, object]] = []

@@ -61,7 +61,8 @@ def guessed_groups(collected: Collected, items: Sequence[InventoryItem]) -> Iter
     """Yield the checks of each of these model classes, whose paths are relative to the source folder."""
     from validation.smoke.beside_models import attention_known
 
-    known = attention_known(collected, collected.catalog)
+    # Specs of the target say nothing of a class that is named beside them.
+    known = replace(attention_known(collected, collected.catalog), has_specs=False)
     lacking = without_forward(collected.target.source, collected.analysis.models)
     for item in items:
         subject = Subject(

@@ -1,15 +1,20 @@
 """Runs a model on batches that differ behind a position alone."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import torch
+from torch import nn
 
+from .. import specs as specs_
 from ..outputs import flatten
 from ..parts import built, forward, inputs_of
+from ..phases import phase
+from ..plain import said_by
 from ..tensors import dump
 from .batches import copied
 from .misdeclared import Misdeclared, nearest
+from .modes import couples_samples
 from .outputs_alike import run
 
 _MOST_CUTS = 16
@@ -28,7 +33,9 @@ def future(specs: str, name: str, seed: int, batch_size: int, causal: Mapping[st
 
     Returns:
         `length`, the number of positions; `whole`, the output; and for each position in `cuts` the output with values
-        of other positions in the place of what stands there and behind it, as `later.<position>`.
+        of other positions in the place of what stands there and behind it, as `later.<position>`. `trained` has such
+        positions again: the same in train mode, under the same seed, as `trained.whole` and `trained.later.<position>`;
+        where there are none `not_trained` says why.
 
     Raises:
         Misdeclared: the batch lacks the content, it is no tensor, or its tensors differ in their number of positions;
@@ -48,13 +55,39 @@ def future(specs: str, name: str, seed: int, batch_size: int, causal: Mapping[st
     for output, of_positions in (causal["outputs"] or {}).items():
         _check_output(whole, output, of_positions, length)
     reply: dict[str, object] = {"length": length, "cuts": list[object](cuts), "whole": dump(whole)}
-    for cut in cuts:
-        later = dict(inputs)
+
+    def later(cut: int) -> dict[str, object]:
         generator = torch.Generator().manual_seed(seed)
-        for each in causal["content"]:
-            later[each] = _changed_from(inputs[each], cut, axis, generator)
-        reply[f"later.{cut}"] = run(model, later)
-    return reply
+        return inputs | {each: _changed_from(inputs[each], cut, axis, generator) for each in causal["content"]}
+
+    for cut in cuts:
+        reply[f"later.{cut}"] = run(model, later(cut))
+    return reply | _in_training(model, inputs, later, cuts, seed)
+
+
+def _in_training(
+    model: nn.Module, inputs: dict[str, object], later: Callable[[int], dict[str, object]], cuts: list[int], seed: int
+) -> dict[str, object]:
+    """Do the same in train mode, at the first, a middle and the last position."""
+    if coupled := couples_samples(model):
+        return {"trained": [], "not_trained": f"{coupled[0]} mixes positions in train mode"}
+    model.train()
+
+    def trained(given: dict[str, object]) -> bytes:
+        specs_.seed_everything(seed)
+        return run(model, copied(given))
+
+    chosen = sorted({cuts[0], cuts[len(cuts) // 2], cuts[-1]}) if cuts else []
+    try:
+        whole = trained(inputs)
+        found = {f"trained.later.{cut}": trained(later(cut)) for cut in chosen}
+        again = trained(inputs)
+    except Exception as raised:  # what train mode needs beside, other checks ask for
+        with phase("call"):
+            return {"trained": [], "not_trained": f"forward raised {said_by(raised)} in train mode"}
+    if whole != again:
+        return {"trained": [], "not_trained": "train mode differs under the same seed"}
+    return {"trained": list[object](chosen), "not_trained": "", "trained.whole": whole, **found}
 
 
 def _check_output(whole: Mapping[str, torch.Tensor], name: str, axis: int, length: int) -> None:

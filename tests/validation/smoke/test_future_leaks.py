@@ -40,6 +40,19 @@ CASES = {
         f"{{'sums': {LATER}, 'pooled': {POOLED}}}", "'outputs': {'output.sums': 1}", FAILED,
         "on: output.sums (positions on axis 1)",
     ),
+    "leaks_in_training": Case(
+        f"{SUMS} + (x.mean(1, keepdim=True) if self.training else 0)", "", FAILED, "outputs in train mode change"
+    ),
+    "random_in_training": Case(
+        f"nn.functional.dropout({SUMS}, 0.5, self.training)", "", PASSED, "in train mode from 3"
+    ),
+    "random_otherwise_in_training": Case(
+        f"{SUMS} * (1 + self.training * torch.rand(1, generator=KEPT.append(torch.Generator()) or KEPT[0]))", "",
+        PASSED, "train mode differs under the same seed",
+    ),
+    "refuses_in_training": Case(
+        f"{SUMS} * (1 / (0 if self.training else 1))", "", PASSED, "forward raised ZeroDivisionError"
+    ),
     "square": Case(SQUARE, "", ERROR, "no output has the 6 positions of x on exactly one axis behind the batch"),
     "square_and_named": Case(SQUARE, "'outputs': {'output': 1}", PASSED, "judged: output (positions on axis 1)"),
     "square_and_named_wrongly": Case(SQUARE, "'outputs': {'output': 2}", FAILED, "on: output (positions on axis 2)"),

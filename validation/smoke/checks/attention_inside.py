@@ -35,7 +35,7 @@ class Judged:
     Attributes:
         found: by the inventory.
         declared: the entries of ATTENTION by their class; None without ATTENTION.
-        has_specs: whether there are specs, which could declare it.
+        has_specs: whether the model is one of the specs, which could declare it.
     """
 
     found: frozenset[Class]
@@ -73,9 +73,9 @@ def _judged(reply: Mapping[str, Plain], known: Judged) -> Judgement:
         return not_applicable(f"no attention class of the inventory runs in it{calls}")
     if missing and not known.has_specs:
         return not_applicable(
-            f"undeclared: the contract of {_listed(missing)}, which runs in it: ATTENTION[...], and there are no "
-            "specs; `astrobio-audit attention` judges it without one, and `astrobio-audit spec FILE::NAME` prints one "
-            "to begin with"
+            f"undeclared: the contract of {_listed(missing)}, which runs in it: ATTENTION[...], and no specs declare "
+            "the model; `astrobio-audit attention` judges it without one, and `astrobio-audit spec FILE::NAME` prints "
+            "one to begin with"
         )
     if missing and known.declared is None:
         return error(

@@ -1,18 +1,20 @@
 """Eval passes over the same batch agree to the last bit."""
 
 from audit.gateway import TargetRaised
-from audit.judgement import Judgement, Measured, error, judged
+from audit.judgement import Judgement, Measured, error, failed, judged
 from audit.plan import Run
 from audit.raised import judge_raised
+from audit.replies import names_of
 from audit.results import Check, Comparison, Severity
 from validation.smoke.checks import forward
 from validation.smoke.compare import difference, unusable
-from validation.smoke.model import RegisteredModel, tensors_of
+from validation.smoke.model import RegisteredModel, listed, tensors_of
 
 CHECK = Check(
     id="smoke.determinism",
     title="Eval is deterministic",
-    proves="In eval mode the same model gives the same output eight times for the same batch.",
+    proves="In eval mode the same model gives the same output eight times for the same batch, and what it saves stays "
+    "as it is.",
     defect="dropout that is active in eval mode",
     severity=Severity.MAJOR,
 )
@@ -33,14 +35,27 @@ def judge(model: RegisteredModel, run: Run) -> Judgement:
             "the specs' 'inputs' gives another batch for the same generator, so two passes cannot be compared",
             fix="draw every random number of the inputs from the generator that is passed in",
         )
+    measured = Measured(
+        value=difference(first, tensors_of(reply, "second")),
+        bound=0.0,
+        comparison=Comparison.EQUAL,
+        origin="the same weights, input and process: the same operations in the same order",
+        unit="max abs difference",
+    )
+    if measured.holds and (changed := names_of(reply, "changed")):
+        return failed(
+            f"each forward in eval mode changes what is saved: {listed(changed)}",
+            measured=Measured(
+                value=len(changed),
+                bound=0,
+                comparison=Comparison.EQUAL,
+                origin="what is saved does not depend on how often a model was used",
+                unit="tensors of the state dict that change",
+            ),
+            fix="change state where self.training is set, or register it with persistent=False",
+        )
     return judged(
-        Measured(
-            value=difference(first, tensors_of(reply, "second")),
-            bound=0.0,
-            comparison=Comparison.EQUAL,
-            origin="the same weights, input and process: the same operations in the same order",
-            unit="max abs difference",
-        ),
+        measured,
         otherwise="eval passes over the same batch differ",
         fix="guard every random operation with self.training",
     )

@@ -9,6 +9,7 @@ from audit.catalog import Causal
 from audit.gateway import TargetRaised
 from audit.judgement import Judgement, Measured, error, judged, not_applicable
 from audit.plan import Run
+from audit.replies import list_of, text_of
 from audit.results import Check, Comparison, Severity
 from validation.smoke.checks import determinism
 from validation.smoke.compare import unusable
@@ -19,7 +20,8 @@ CHECK = Check(
     id="smoke.future_leaks",
     title="The future cannot leak",
     proves="In a model that declares `causal`, other content from a position on leaves every output before it as it "
-    "is, to the last bit, and changes one from there on: at every position of a short sequence, at 16 of a longer one.",
+    "is, to the last bit, and changes one from there on: at every position of a short sequence, at 16 of a longer one, "
+    "and in train mode at three.",
     defect="attention without its causal rule, a convolution that is padded on both sides",
     severity=Severity.CRITICAL,
 )
@@ -48,19 +50,28 @@ def judge(model: RegisteredModel, run: Run) -> Judgement:
         content = ", ".join(causal.content)
         where = " behind the batch" if causal.axis else ", and that of samples is not as long"
         return error(f"no output has the {length} positions of {content} on exactly one axis{where}", fix=_HOW_TO_NAME)
+    modes = {"": (whole, cuts)}
+    if trained := list_of(reply, "trained"):
+        modes["trained."] = (tensors_of(reply, "trained.whole"), trained)
     worst, leaking, is_tested, is_rounding = 0.0, list[tuple[str, int]](), False, True
-    for cut in (each for each in cuts if isinstance(each, int)):
-        later = tensors_of(reply, f"later.{cut}")
-        for name, axis in axes.items():
-            first, second = whole[name], later.get(name)
-            if second is None or second.shape != first.shape:
-                return error(f"{name} has another shape where {', '.join(causal.content)} differs: nothing to compare")
-            length_left = first.shape[axis] - cut
-            is_tested |= not torch.equal(first.narrow(axis, cut, length_left), second.narrow(axis, cut, length_left))
-            gap, rounding = _moved(first, second, axis, cut)
-            worst = max(worst, gap)
-            is_rounding &= gap <= rounding
-            leaking += [(name, cut)] if gap else []
+    in_training = False
+    for mode, (reference, positions) in modes.items():
+        for cut in (each for each in positions if isinstance(each, int)):
+            later = tensors_of(reply, f"{mode}later.{cut}")
+            for name, axis in axes.items():
+                first, second = reference.get(name), later.get(name)
+                if mode and (first is None or first.shape != whole[name].shape):
+                    continue  # train mode returns something else, of which the axes say nothing
+                if first is None or second is None or second.shape != first.shape:
+                    content = ", ".join(causal.content)
+                    return error(f"{name} has another shape where {content} differs: nothing to compare")
+                left = first.shape[axis] - cut
+                is_tested |= not torch.equal(first.narrow(axis, cut, left), second.narrow(axis, cut, left))
+                gap, rounding = _moved(first, second, axis, cut)
+                in_training |= bool(mode) and gap > 0 and not worst
+                worst = max(worst, gap)
+                is_rounding &= gap <= rounding
+                leaking += [(name, cut)] if gap else []
     if not worst and not is_tested:
         return error(f"no output depends on {', '.join(causal.content)} behind its first position: nothing was tested")
     if worst and is_rounding:
@@ -68,7 +79,7 @@ def judge(model: RegisteredModel, run: Run) -> Judgement:
             f"earlier outputs move by {worst:.3g}, as sums in another order move them too: whether it is the future or "
             "rounding is not told"
         )
-    left = sorted(whole.keys() - axes.keys())
+    not_judged = sorted(whole.keys() - axes.keys())
     first_leaks = ", ".join(map(str, dict.fromkeys(cut for _, cut in leaking)))
     return judged(
         Measured(
@@ -76,10 +87,13 @@ def judge(model: RegisteredModel, run: Run) -> Judgement:
             bound=0.0,
             comparison=Comparison.EQUAL,
             origin=f"the weight of what stands later is exactly zero; content was changed from {len(cuts)} of {length} "
-            f"positions on; judged: {_listed(axes)}" + (f"; not judged: {', '.join(left)}" if left else ""),
+            f"positions on; judged: {_listed(axes)}"
+            + (f"; not judged: {', '.join(not_judged)}" if not_judged else "")
+            + (f"; in train mode from {len(trained)}" if trained else f"; {text_of(reply, 'not_trained')}"),
             unit="max abs difference",
         ),
-        otherwise=f"outputs change with {', '.join(causal.content)} that stands later, from position {first_leaks} on: "
+        otherwise=f"outputs{' in train mode' if in_training else ''} change with {', '.join(causal.content)} that "
+        f"stands later, from position {first_leaks} on: "
         f"{_listed({name: axes[name] for name, _ in leaking})}",
         fix="let every part that looks across positions see earlier ones only"
         + ("" if causal.outputs else f"; where no positions stand on an axis that is named here, {_HOW_TO_NAME}"),
