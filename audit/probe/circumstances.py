@@ -3,6 +3,8 @@
 All of them hold for one call; afterwards the module is as it was.
 """
 
+import inspect
+import re
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 
@@ -16,6 +18,10 @@ from .callee import DTYPES
 PROBABILITIES = frozenset(
     {"dropout", "dropout_p", "attn_dropout", "attention_dropout", "dropout_prob", "attn_drop", "drop", "drop_prob"}
 )
+
+_DROPOUT_CALL = re.compile(r"dropout_p\s*=[^,)]*|dropout\((?:[^()]|\([^()]*\))*\)")
+_HANDED_ON: dict[type, frozenset[str]] = {}
+_OF_SELF = re.compile(r"\bself\.(\w+)")
 
 
 def arranged(tensor: torch.Tensor, layout: object) -> torch.Tensor:
@@ -120,8 +126,7 @@ def moved(module: torch.nn.Module | None, moves: object, inputs: Mapping[str, to
 def _dropout(module: torch.nn.Module, probability: float) -> Iterator[None]:
     before: list[tuple[object, str, float]] = []
     for each in _with_settings(module):
-        names = {"p"} if isinstance(each, _DropoutNd) else PROBABILITIES & vars(each).keys()
-        for name in sorted(names):
+        for name in sorted(rates_of(each)):
             value = vars(each)[name]
             if type(value) in (int, float) and 0 <= value < 1:
                 before.append((each, name, value))
@@ -131,6 +136,32 @@ def _dropout(module: torch.nn.Module, probability: float) -> Iterator[None]:
     finally:
         for each, name, value in reversed(before):
             object.__setattr__(each, name, value)
+
+
+def rates_of(holder: object) -> set[str]:
+    """Return the attributes of a module, or of an object of settings, that hold the rate of a dropout."""
+    if isinstance(holder, _DropoutNd):
+        return {"p"}
+    return set((PROBABILITIES | _handed_on(type(holder))) & vars(holder).keys())
+
+
+def _handed_on(of: type) -> frozenset[str]:
+    """Return the attributes that the methods of a class hand to a dropout, whatever they are called."""
+    if of not in _HANDED_ON:
+        _HANDED_ON[of] = _read_for_dropout(of)
+    return _HANDED_ON[of]
+
+
+def _read_for_dropout(of: type) -> frozenset[str]:
+    found: set[str] = set()
+    for base in of.__mro__[:-1]:
+        if not base.__module__.startswith("torch."):
+            try:
+                text = inspect.getsource(base)
+            except (OSError, TypeError):
+                continue
+            found.update(name for call in _DROPOUT_CALL.findall(text) for name in _OF_SELF.findall(call))
+    return frozenset(found)
 
 
 def _with_settings(module: torch.nn.Module) -> Iterator[object]:

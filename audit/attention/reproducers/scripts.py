@@ -66,7 +66,6 @@ def script_of(
         "generator = torch.Generator()",
     ]
     needs_dropout = any("set_dropout(" in line for line in body)
-    constants += [texts.DROPOUTS] if needs_dropout else []
     watches = any("watched(" in line for line in body)
     if watches:
         lines[-1:] = ["from torch.utils._python_dispatch import TorchDispatchMode", ""]

@@ -20,16 +20,11 @@ SET_DROPOUT = '''
 def set_dropout(module, probability):
     """Set the probability of every dropout in the module."""
     for layer in module.modules():
-        is_layer = isinstance(layer, torch.nn.modules.dropout._DropoutNd)
-        for name in {"p"} if is_layer else DROPOUTS & set(vars(layer)):
-            if type(getattr(layer, name)) in (int, float):
+        for name in [name for name in vars(layer) if "drop" in name or name in ("p", "rate")]:
+            if type(getattr(layer, name)) in (int, float) and 0 <= getattr(layer, name) < 1:
                 setattr(layer, name, probability)
 
 '''
-DROPOUTS = (
-    'DROPOUTS = {"dropout", "dropout_p", "attn_dropout", "attention_dropout", "dropout_prob", "attn_drop", "drop", '
-    '"drop_prob"}'
-)
 DISTANCE = '''
 def distance(x, y):
     """Return the largest absolute difference; infinite where it is not a number."""

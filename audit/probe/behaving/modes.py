@@ -10,7 +10,7 @@ from torch.nn.modules.batchnorm import _NormBase
 from torch.nn.modules.dropout import _DropoutNd
 
 from .. import specs as specs_
-from ..circumstances import PROBABILITIES
+from ..circumstances import rates_of
 from ..outputs import flatten
 from ..parts import built, forward, inputs_of
 from ..tensors import digest, dump
@@ -101,7 +101,7 @@ def dropout_of(module: nn.Module) -> float:
         return float(module.dropout)
     if isinstance(module, nn.RNNBase):
         return float(module.dropout) if module.num_layers > 1 else 0.0
-    kept = [vars(module)[key] for key in PROBABILITIES & vars(module).keys()]
+    kept = [vars(module)[key] for key in rates_of(module)]
     return max((float(each) for each in kept if type(each) in (int, float) and 0 < each < 1), default=0.0)
 
 

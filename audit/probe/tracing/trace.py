@@ -7,10 +7,10 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 
 import torch
-from torch.nn.modules.dropout import _DropoutNd
 
 from .. import devices
 from ..callee import Callee, Leaves, callee_of
+from ..circumstances import rates_of
 from ..parts import built, inputs_of
 from ..phases import phase
 from ..specs import seed_everything
@@ -192,9 +192,9 @@ def _raised_dropout(module: torch.nn.Module | None, *, is_wanted: bool) -> Itera
     """Set every dropout rate of the module that is zero; one that acts in eval mode then shows."""
     changed: list[tuple[torch.nn.Module, str]] = []
     for each in module.modules() if module is not None and is_wanted else ():
+        rates = rates_of(each)
         for key, value in vars(each).items():
-            is_rate = (key == "p" and isinstance(each, _DropoutNd)) or _DROPOUT.search(key)
-            if is_rate and type(value) is float and value == 0.0:
+            if (key in rates or _DROPOUT.search(key)) and type(value) is float and value == 0.0:
                 changed.append((each, key))
     for each, key in changed:
         setattr(each, key, _RAISED)

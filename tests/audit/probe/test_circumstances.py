@@ -25,6 +25,26 @@ def test_an_expanded_view_has_the_first_sample_for_every_one() -> None:
     assert view.stride()[0] == 0
 
 
+class Named(nn.Module):
+    """Dropout whose rate is called otherwise than is usual, and a norm that is no rate."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.p, self.keep, self.share = 0.0, 0.25, 0.5
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = nn.functional.dropout(x, self.p, training=self.training)
+        return nn.functional.scaled_dot_product_attention(x, x, x, dropout_p=self.keep) * self.share
+
+
+def test_rates_are_found_by_what_they_are_handed_to() -> None:
+    module = Named()
+    assert circumstances.rates_of(module) == {"p", "keep"}
+    with circumstances.of_call(module, {"dropout": 0.75}):
+        assert (module.p, module.keep, module.share) == (0.75, 0.75, 0.5)
+    assert (module.p, module.keep, module.share) == (0.0, 0.25, 0.5)
+
+
 def test_only_trainable_parameters_that_are_zero_are_given_numbers() -> None:
     module = nn.Linear(3, 2)
     nn.init.zeros_(module.bias)
