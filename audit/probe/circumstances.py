@@ -161,7 +161,7 @@ def _read_for_dropout(of: type) -> frozenset[str]:
             except (OSError, TypeError):
                 continue
             found.update(name for call in _DROPOUT_CALL.findall(text) for name in _OF_SELF.findall(call))
-    return frozenset(found)
+    return frozenset(found - {"training"})
 
 
 def _with_settings(module: torch.nn.Module) -> Iterator[object]:
