@@ -17,6 +17,7 @@ from audit.parts.document import (
 from audit.plan import Group, Plan
 from audit.profiles import Profile
 from audit.report.document import TOOL_NAME, Tool, encodable
+from audit.report.text import counted
 from audit.session import Collected, Planner
 from audit.target import Target
 
@@ -118,5 +119,5 @@ def refuse_another(written: PlanDocument, now: PlanDocument) -> None:
         if written.planned_from.dirty is False and now.planned_from.dirty
         else ""
     )
-    added = f" ({len(more) - 1} more differences)" if len(more) > 1 else ""
+    added = f" ({counted(len(more) - 1, 'more difference')})" if len(more) > 1 else ""
     raise UsageError(f"the plan is not that of this target: {first}{added}; make the plan again{hint}")

@@ -20,14 +20,16 @@ _THREAD = re.compile(r"https://github\.com/[A-Za-z0-9_./-]+")
 
 
 def counted_defects(report: Report) -> str:
-    """Return how many defects there are, in how many subjects; nothing where there is none."""
+    """Return how many defects there are, in how many subjects, and what failed beside; nothing where there is none."""
     if not report.defects:
         return ""
     subjects = {defect.id.rpartition("::")[0] for defect in report.defects}
-    failures = sum(result.defect is not None for result in report.results)
+    failures = [result for result in report.results if result.outcome is Outcome.FAILED]
+    shown = sum(result.defect is not None for result in failures)
+    others = len(failures) - shown
     return (
         f"{counted(len(report.defects), 'defect')} in {counted(len(subjects), 'subject')}, "
-        f"shown by {counted(failures, 'failed check')}"
+        f"shown by {counted(shown, 'failed check')}" + (f", and {counted(others, 'other failure')}" if others else "")
     )
 
 

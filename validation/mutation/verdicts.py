@@ -76,7 +76,7 @@ def judge(mutant: Mutant, suite: Suite, baseline: Baseline) -> Verdict:
         ran += verdict.tests or 0
         if verdict.tests is None:
             return verdict
-    return Verdict(end=End.SURVIVED, detail="no test runs it" if not ran else f"{ran} tests pass with it", tests=ran)
+    return Verdict(end=End.SURVIVED, detail="no test runs it" if not ran else f"{_tests(ran)} with it", tests=ran)
 
 
 def _tried(mutant: Mutant, suite: Suite, baseline: Baseline, tests: frozenset[str] | None) -> Verdict:
@@ -102,7 +102,7 @@ def _read(run: Finished, mutant: Mutant, *, is_pytest: bool) -> Verdict:
         return verdict(End.FAILED, f"{name}: {text}")
     last = (ended.tail.strip().splitlines()[-1:] or ["no output"])[0]
     if ended.status == 0:
-        return verdict(End.SURVIVED, f"{count} tests pass with it" if is_pytest else "the tests pass with it")
+        return verdict(End.SURVIVED, f"{_tests(count)} with it" if is_pytest else "the tests pass with it")
     if not is_pytest:
         return verdict(End.FAILED if ended.status > 0 else End.CRASH, f"exit status {ended.status}: {last}")
     if ended.status == _INTERRUPTED and record.uncollected:
@@ -113,3 +113,7 @@ def _read(run: Finished, mutant: Mutant, *, is_pytest: bool) -> Verdict:
     if ended.status in (_FAILED, _INTERRUPTED, _INTERNAL, _USAGE, _NONE):
         return verdict(End.UNKNOWN, f"pytest left with {ended.status}: {record.internal or last}")
     return verdict(End.CRASH, f"the interpreter left with {ended.status}: {last}")
+
+
+def _tests(count: int | None) -> str:
+    return "1 test passes" if count == 1 else f"{count} tests pass"

@@ -244,7 +244,8 @@ def _says(
             f"The reports are for different profiles, {old.profile or 'none'} and {new.profile or 'none'}, so their "
             f"verdicts are about different hardware. {first}"
         )
-    verdicts = f"the verdict was {_verdict(old)} and is {_verdict(new)}"
+    before, now = _verdict(old), _verdict(new)
+    verdicts = f"the verdict is {now}, as before" if before == now else f"the verdict was {before} and is {now}"
     counts = [
         f"{len(new_failures)} new {_plural('failure', new_failures)} ({_gating(new_failures)} of them gate a release)",
         f"{len(fixed)} fixed",
