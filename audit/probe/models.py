@@ -13,6 +13,7 @@ from collections.abc import Mapping
 from itertools import zip_longest
 
 import torch
+from torch.nn.parameter import is_lazy
 
 from .outputs import flatten
 from .parts import SpecError, built, class_of, forward, gradient_of, inputs_of, model_loss, optimizer_of, train_once
@@ -68,8 +69,8 @@ def repeat(specs: str, name: str, seed: int, batch_size: int) -> dict[str, objec
     """Run the model several times on one batch, in eval mode; return tensors of the runs.
 
     `second` is the first run that differs from `first` in a bit, else the last. `same_inputs` tells whether the specs
-    gave every run the batch of the first. `changed` names what of the state dict other runs have changed than the
-    first, in which a model may set up what it needs.
+    gave every run the batch of the first. `changed` names the real numbers that are saved and that other runs have
+    changed than the first, in which a model may set up what it needs.
     """
     model = built(specs, name, seed).eval()
     inputs = inputs_of(specs, name, seed, batch_size, anew=True)
@@ -296,10 +297,18 @@ def _digests(inputs: Mapping[str, object]) -> dict[str, str]:
 
 
 def _saved(model: torch.nn.Module) -> dict[str, str]:
-    """Return digests of the state dict; of sparse and quantized tensors nothing is known."""
-    tensors = {key: each for key, each in model.state_dict().items() if isinstance(each, torch.Tensor)}
+    """Return digests of the parameters and saved buffers of real numbers; a count of calls changes no prediction.
+
+    Not by `state_dict()`, whose hooks are the target's. Of sparse and quantized tensors nothing is known.
+    """
+    tensors: dict[str, torch.Tensor] = dict(model.named_parameters())
+    for path, module in model.named_modules():
+        kept = module._buffers.keys() - module._non_persistent_buffers_set
+        tensors |= {f"{path}.{key}".lstrip("."): each for key in kept if (each := module._buffers[key]) is not None}
     return {
-        key: digest(each) for key, each in tensors.items() if each.layout == torch.strided and not each.is_quantized
+        key: digest(each)
+        for key, each in tensors.items()
+        if not is_lazy(each) and each.is_floating_point() and each.layout == torch.strided
     }
 
 

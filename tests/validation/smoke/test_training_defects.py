@@ -66,6 +66,10 @@ CASES = {
         COUNTER.format(", persistent=False"), "self.seen += len(x); return self.layer(x)", "", "smoke.determinism",
         "passed", "",
     ),
+    "counts_calls": (
+        "self.register_buffer('calls', torch.zeros((), dtype=torch.long))", "self.calls += 1; return self.layer(x)", "",
+        "smoke.determinism", "passed", "",
+    ),
     "sets_up_once": (
         COUNTER.format(""), "self.seen.fill_(1); return self.layer(x)", "", "smoke.determinism", "passed", "",
     ),

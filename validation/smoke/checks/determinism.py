@@ -13,8 +13,8 @@ from validation.smoke.model import RegisteredModel, listed, tensors_of
 CHECK = Check(
     id="smoke.determinism",
     title="Eval is deterministic",
-    proves="In eval mode the same model gives the same output eight times for the same batch, and what it saves stays "
-    "as it is.",
+    proves="In eval mode the same model gives the same output eight times for the same batch, and the real numbers "
+    "that it saves stay as they are.",
     defect="dropout that is active in eval mode",
     severity=Severity.MAJOR,
 )
