@@ -1,12 +1,13 @@
 """What stands later in a sequence does not reach the outputs before it."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 
 import torch
 from torch import Tensor
 
 from audit.catalog import Causal
 from audit.gateway import TargetRaised
+from audit.gateway.client import Plain
 from audit.judgement import Judgement, Measured, error, judged, not_applicable
 from audit.plan import Run
 from audit.replies import list_of, text_of
@@ -50,28 +51,20 @@ def judge(model: RegisteredModel, run: Run) -> Judgement:
         content = ", ".join(causal.content)
         where = " behind the batch" if causal.axis else ", and that of samples is not as long"
         return error(f"no output has the {length} positions of {content} on exactly one axis{where}", fix=_HOW_TO_NAME)
-    modes = {"": (whole, cuts)}
-    if trained := list_of(reply, "trained"):
-        modes["trained."] = (tensors_of(reply, "trained.whole"), trained)
+    trained = list_of(reply, "trained")
     worst, leaking, is_tested, is_rounding = 0.0, list[tuple[str, int]](), False, True
     in_training = False
-    for mode, (reference, positions) in modes.items():
-        for cut in (each for each in positions if isinstance(each, int)):
-            later = tensors_of(reply, f"{mode}later.{cut}")
-            for name, axis in axes.items():
-                first, second = reference.get(name), later.get(name)
-                if mode and (first is None or first.shape != whole[name].shape):
-                    continue  # train mode returns something else, of which the axes say nothing
-                if first is None or second is None or second.shape != first.shape:
-                    content = ", ".join(causal.content)
-                    return error(f"{name} has another shape where {content} differs: nothing to compare")
-                left = first.shape[axis] - cut
-                is_tested |= not torch.equal(first.narrow(axis, cut, left), second.narrow(axis, cut, left))
-                gap, rounding = _moved(first, second, axis, cut)
-                in_training |= bool(mode) and gap > 0 and not worst
-                worst = max(worst, gap)
-                is_rounding &= gap <= rounding
-                leaking += [(name, cut)] if gap else []
+    for cut, name, first, second, is_training in _pairs(reply, whole, cuts, trained, axes):
+        if second is None or second.shape != first.shape:
+            return error(f"{name} has another shape where {', '.join(causal.content)} differs: nothing to compare")
+        left = first.shape[axes[name]] - cut
+        behind = (each.narrow(axes[name], cut, left) for each in (first, second))
+        is_tested |= not is_training and not torch.equal(*behind)
+        gap, rounding = _moved(first, second, axes[name], cut)
+        in_training |= is_training and gap > 0 and not worst
+        worst = max(worst, gap)
+        is_rounding &= gap <= rounding
+        leaking += [(name, cut)] if gap else []
     if not worst and not is_tested:
         return error(f"no output depends on {', '.join(causal.content)} behind its first position: nothing was tested")
     if worst and is_rounding:
@@ -92,12 +85,33 @@ def judge(model: RegisteredModel, run: Run) -> Judgement:
             + (f"; in train mode from {len(trained)}" if trained else f"; {text_of(reply, 'not_trained')}"),
             unit="max abs difference",
         ),
-        otherwise=f"outputs{' in train mode' if in_training else ''} change with {', '.join(causal.content)} that "
-        f"stands later, from position {first_leaks} on: "
+        otherwise=f"outputs{' in train mode' if in_training else ''} change with {', '.join(causal.content)} standing "
+        f"later, from position {first_leaks} on: "
         f"{_listed({name: axes[name] for name, _ in leaking})}",
         fix="let every part that looks across positions see earlier ones only"
         + ("" if causal.outputs else f"; where no positions stand on an axis that is named here, {_HOW_TO_NAME}"),
     )
+
+
+def _pairs(
+    reply: Mapping[str, Plain],
+    whole: Mapping[str, Tensor],
+    cuts: list[Plain],
+    trained: list[Plain],
+    axes: Iterable[str],
+) -> Iterator[tuple[int, str, Tensor, Tensor | None, bool]]:
+    """Yield each position, output, what it is and what it is where later content differs, in eval mode, then in train.
+
+    Of what train mode returns in another form the axes say nothing.
+    """
+    for cut in (each for each in cuts if isinstance(each, int)):
+        later = tensors_of(reply, f"later.{cut}")
+        yield from ((cut, name, whole[name], later.get(name), False) for name in axes)
+    in_training = tensors_of(reply, "trained.whole") if trained else {}
+    alike = [name for name in axes if name in in_training and in_training[name].shape == whole[name].shape]
+    for cut in (each for each in trained if isinstance(each, int)):
+        later = tensors_of(reply, f"trained.later.{cut}")
+        yield from ((cut, name, in_training[name], later.get(name), True) for name in alike)
 
 
 def _listed(axes: Mapping[str, int]) -> str:
