@@ -339,7 +339,9 @@ def _find_source(root: Path, configured: str | None, package: str) -> Path:
 
 
 def _candidates(places: Sequence[Path]) -> str:
-    found = sorted({init.parent.name for place in places for init in place.glob("*/__init__.py")})
+    found = sorted(
+        {init.parent.name for place in places if os.path.isdir(place) for init in place.glob("*/__init__.py")}
+    )
     return f" (packages found there: {', '.join(found[:8])})" if found else ""
 
 

@@ -112,7 +112,7 @@ class _Watching:
 
     def checking(self, native: Any) -> Any:
         """Return the interpreter's own functions, of which those for memory leave out what is outside."""
-        import numpy as np
+        np = _numpy()
 
         def load(addresses: Any, mask: Any, other: Any, dtype: Any) -> Any:
             return native.load(
@@ -142,8 +142,7 @@ class _Watching:
 
     def _inside(self, addresses: Any, mask: Any, size: int, operation: str) -> Any:
         """Return the mask without what lies outside, which is noted."""
-        import numpy as np
-
+        np = _numpy()
         if not self._extents:
             return mask
         starts, ends = self._bounds
@@ -182,10 +181,14 @@ class _Watching:
         return name, side, distance
 
 
+def _numpy() -> Any:
+    """Return numpy, which Triton's interpreter needs and the probe else does without."""
+    return importlib.import_module("numpy")
+
+
 def _arrays(extents: list[tuple[int, int, str]]) -> tuple[Any, Any]:
     """Return the first bytes of all extents, and the bytes behind their last ones."""
-    import numpy as np
-
+    np = _numpy()
     pairs = np.array([(first, end) for first, end, _ in extents], dtype=np.uint64).reshape(-1, 2)
     return pairs[:, 0].copy(), pairs[:, 1].copy()
 

@@ -37,13 +37,18 @@ def _block(value: float, low: float, high: float) -> str:
 
 def drawn(report: Report) -> Iterator[tuple[Result, Series]]:
     """Yield the loss curves of a report: of each subject one by each name, of its training where there is one."""
+    curves = [
+        (result, series, (result.subject.kind.value, result.subject.name, series.name))
+        for result in report.results
+        for series in result.evidence.series
+        if series.name.startswith(_DRAWN) and series.y
+    ]
+    trained = {key for result, _, key in curves if result.check.startswith(_TRAINING)}
     seen: set[tuple[str, str, str]] = set()
-    for result in sorted(report.results, key=lambda each: not each.check.startswith(_TRAINING)):
-        for series in result.evidence.series:
-            key = (result.subject.kind.value, result.subject.name, series.name)
-            if series.name.startswith(_DRAWN) and series.y and key not in seen:
-                seen.add(key)
-                yield result, series
+    for result, series, key in curves:
+        if key not in seen and (key not in trained or result.check.startswith(_TRAINING)):
+            seen.add(key)
+            yield result, series
 
 
 def curve_lines(report: Report) -> list[str]:

@@ -16,6 +16,7 @@ PROBE_MAY_IMPORT = {"torch", "safetensors", *sys.stdlib_module_names}
 # Libraries that some targets call, which are asked for where the target has them.
 PROBE_MAY_TRY = {
     "audit/probe/branches.py": {"triton.runtime.interpreter", "triton.runtime.jit"},
+    "audit/probe/kernel_memory.py": {"triton", "triton.runtime.interpreter", "numpy"},
     "audit/probe/guess/caches.py": {"transformers.cache_utils"},
 }
 # Copies a model by way of a pickle within the target's process: what is read is what it has written just before.

@@ -57,6 +57,14 @@ def test_a_curve_that_several_checks_carry_is_drawn_once(make_report: MakeReport
     assert len(curve_lines(make_report(results))) == 1
 
 
+def test_a_training_is_drawn_and_not_what_smoke_ran_of_the_same_model(
+    make_report: MakeReport, make_result: MakeResult
+) -> None:
+    checks = {"smoke.overfits": series(3.0, 2.0), "train.run": series(3.0, 0.1)}
+    report = make_report([with_series(make_result(check=check), curve) for check, curve in checks.items()])
+    assert [result.check for result, _ in drawn(report)] == ["train.run"]
+
+
 def test_of_other_passes_no_curve_is_drawn_in_the_terminal(make_report: MakeReport, make_result: MakeResult) -> None:
     passed = with_series(make_result(check="smoke.overfits"), series(1.0, 0.0))
     assert curve_lines(make_report([passed])) == []
