@@ -167,7 +167,7 @@ class Target(BaseModel):
         if settings.package is None:
             raise UsageError(
                 f"no package named: pass --package NAME or set `package` in {TABLE} of {root / 'pyproject.toml'}"
-                + _candidates([root, root / "src"])
+                + _candidates(_usual_places(root))
             )
         source = _find_source(root, settings.source, settings.package)
         if settings.specs and (missing := missing_module(source, settings.specs)):
@@ -319,8 +319,12 @@ def _has_python(package: Path) -> bool:
     return package.is_file() or next(package.rglob("*.py"), None) is not None
 
 
+def _usual_places(root: Path) -> list[Path]:
+    return [root, root / "src"]
+
+
 def _find_source(root: Path, configured: str | None, package: str) -> Path:
-    places = [root / configured] if configured is not None else [root, root / "src"]
+    places = _usual_places(root) if configured is None else [root / configured]
     found = {place: path for place in places if (path := _package_path(place, package))}
     # A folder of data can have the package's name; it is the package only where no other is.
     for place, path in sorted(found.items(), key=lambda each: not _has_python(each[1])):

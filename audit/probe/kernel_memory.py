@@ -142,13 +142,14 @@ class _Watching:
 
     def _inside(self, addresses: Any, mask: Any, size: int, operation: str) -> Any:
         """Return the mask without what lies outside, which is noted."""
-        np = _numpy()
         if not self._extents:
             return mask
+        np = _numpy()
         starts, ends = self._bounds
         at = np.searchsorted(starts, addresses, side="right").astype(np.int64) - 1
         is_inside = (at >= 0) & (addresses + np.uint64(size) <= ends[np.maximum(at, 0)])
-        wrong = np.asarray(mask).astype(bool) & ~is_inside
+        asked = np.asarray(mask).astype(bool)
+        wrong = asked & ~is_inside
         if not wrong.any():
             return mask
         path, line = self._line_of_kernel()
@@ -160,7 +161,7 @@ class _Watching:
                 continue
             key = (self._kernel, operation, name, side, path, line)
             self._memory.outside[key] = self._memory.outside.get(key, 0) + 1
-        return np.asarray(mask).astype(bool) & ~wrong
+        return asked & ~wrong
 
     def _line_of_kernel(self) -> tuple[str, int]:
         """Return the file and line of the innermost frame that is neither Triton's nor this file's."""

@@ -6,7 +6,7 @@ from typing import Any
 
 import torch
 
-from ..outputs import OPAQUE, attributes, flatten, lengths
+from ..outputs import OPAQUE, attributes, flatten
 from ..parts import inputs_of
 
 Inputs = Mapping[str, object]
@@ -183,10 +183,9 @@ def chosen(inputs: Inputs, where: Batched, samples: Sequence[int]) -> dict[str, 
     return replaced(inputs, choose)
 
 
-def lists_of_samples(outputs: Sequence[object], batch_sizes: Sequence[int]) -> list[str]:
-    """Return the paths of lists that have one item for each sample in the outputs of all these batches."""
-    found = [lengths(output) for output in outputs]
-    return sorted(path for path in found[0] if [each.get(path) for each in found] == list(batch_sizes))
+def lists_of_samples(counts: Sequence[Mapping[str, int]], batch_sizes: Sequence[int]) -> list[str]:
+    """Return the paths of lists with one item for each sample, of the `lengths` of the outputs of all these batches."""
+    return sorted(path for path in counts[0] if [each.get(path) for each in counts] == list(batch_sizes))
 
 
 def item_path(path: str, lists: Sequence[str], item: str) -> str | None:

@@ -1,11 +1,11 @@
 """Runs a model in eval mode on the same samples in another form: alone, beside other content, laid out otherwise."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 import torch
 from torch import nn
 
-from ..outputs import flatten
+from ..outputs import flatten, lengths
 from ..parts import built, forward, inputs_of, loss_of
 from ..phases import phase
 from ..plain import said_by
@@ -20,33 +20,41 @@ def forms(specs: str, name: str, seed: int, batch_sizes: Sequence[int]) -> dict[
     """Return the shapes and dtypes of inputs and outputs for each batch size, in eval mode.
 
     Returns:
-        `forms`: by batch size, of `inputs` and `outputs`, all forms that each tensor has. What is in a list with one
-        item for each sample has one path, with * in place of the number of the item. `lists`: the paths of such lists.
+        `forms`: by batch size, the form of each tensor of the `inputs`, and all forms under each path of the `outputs`:
+        what is in a list with one item for each sample has one path, with * in place of the number of the item.
+        `lists`: the paths of such lists.
     """
     model = built(specs, name, seed).eval()
-    given: list[Mapping[str, torch.Tensor]] = []
-    outputs: list[object] = []
+    given: list[Mapping[str, object]] = []
+    outputs: list[Mapping[str, object]] = []
+    counts: list[Mapping[str, int]] = []
     for batch_size in batch_sizes:
         inputs = inputs_of(specs, name, seed, batch_size)
-        given.append(tensors_of(inputs))
-        outputs.append(forward(model, inputs))
-    lists = lists_of_samples(outputs, batch_sizes)
-    found: dict[str, object] = {}
-    for batch_size, tensors, output in zip(batch_sizes, given, outputs, strict=True):
-        named = [(item_path(path, lists, "*") or path, tensor) for path, tensor in flatten(output).items()]
-        found[str(batch_size)] = {"inputs": _forms(tensors.items()), "outputs": _forms(named)}
+        given.append({path: _form(tensor) for path, tensor in tensors_of(inputs).items()})
+        output = forward(model, inputs)
+        # Taken before the next run, which may write into the same list.
+        outputs.append({path: _form(tensor) for path, tensor in flatten(output).items()})
+        counts.append(lengths(output))
+    lists = lists_of_samples(counts, batch_sizes)
+    found: dict[str, object] = {
+        str(batch_size): {"inputs": of_inputs, "outputs": _by_path(of_outputs, lists)}
+        for batch_size, of_inputs, of_outputs in zip(batch_sizes, given, outputs, strict=True)
+    }
     return {"forms": found, "lists": list[object](lists)}
 
 
-def _forms(named: Iterable[tuple[str, torch.Tensor]]) -> dict[str, list[object]]:
-    """Return each form that the tensors of each path have, once."""
+def _by_path(forms: Mapping[str, object], lists: Sequence[str]) -> dict[str, list[object]]:
+    """Return each form under a path once, with one path for the items of a list of samples."""
     found: dict[str, list[object]] = {}
-    for path, tensor in named:
-        form = {"shape": list(tensor.shape), "dtype": str(tensor.dtype).removeprefix("torch.")}
-        forms = found.setdefault(path, [])
-        if form not in forms:
-            forms.append(form)
+    for path, form in forms.items():
+        alike = found.setdefault(item_path(path, lists, "*") or path, [])
+        if form not in alike:
+            alike.append(form)
     return found
+
+
+def _form(tensor: torch.Tensor) -> dict[str, object]:
+    return {"shape": list(tensor.shape), "dtype": str(tensor.dtype).removeprefix("torch.")}
 
 
 def rows(specs: str, name: str, seed: int, batch_size: int) -> dict[str, object]:
@@ -60,10 +68,11 @@ def rows(specs: str, name: str, seed: int, batch_size: int) -> dict[str, object]
     inputs = inputs_of(specs, name, seed, batch_size)
     where = batched(specs, name, seed, batch_size)
     whole = forward(model, inputs)
+    of_whole = lengths(whole)
     reply: dict[str, object] = {**where.described(), "whole": dump(flatten(whole))}
     for index in range(batch_size) if where.is_separable else ():
         alone = forward(model, chosen(inputs, where, [index]))
-        lists = lists_of_samples([whole, alone], [batch_size, 1])
+        lists = lists_of_samples([of_whole, lengths(alone)], [batch_size, 1])
         tensors = flatten(alone)
         items = {path: item for path in tensors if (item := item_path(path, lists, str(index)))}
         reply[f"alone.{index}"] = dump({items.get(path, path): tensor for path, tensor in tensors.items()})

@@ -28,6 +28,9 @@ CASES = {
         RIGHT.replace("return found", "return {'objects': found, 'mean': torch.stack(x).mean(1)}"),
         "passed passed", None,
     ),
+    "keeps_its_list": (  # the next run writes into what this one returned
+        RIGHT.replace("return found", "KEPT[:] = found; return KEPT"), "passed passed", None,
+    ),
     "mixed": (
         FOUND.format(images="[each - torch.stack(x).mean(0) / 2 for each in x]", item=ITEM), "passed failed",
         "a sample alone gives another output than in a batch",

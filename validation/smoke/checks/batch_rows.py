@@ -40,7 +40,7 @@ def judge(model: RegisteredModel, run: Run) -> Judgement:
     found: list[Gap] = []
     for index in range(BATCH_SIZE):
         alone = tensors_of(reply, f"alone.{index}")
-        items = set(names_of(reply, f"items.{index}"))
+        items = names_of(reply, f"items.{index}")  # in their order, by which the first of equals is told
         axes = {name: _batch_axis(tensor, alone.get(name)) for name, tensor in whole.items() if name not in items}
         rows = {name: _row(whole[name], axis, index) for name, axis in axes.items() if axis is not None}
         rows |= {name: whole[name] for name in items if name in whole}

@@ -98,12 +98,11 @@ def _inferred(model: RegisteredModel, run: Run) -> list[Padding]:
 
 
 def _shapes(reply: Mapping[str, Plain]) -> dict[str, tuple[int, ...]]:
-    sizes = reply.get("forms")
-    each = sizes.get(str(BATCH_SIZE)) if isinstance(sizes, dict) else None
+    forms = reply.get("forms")
+    each = forms.get(str(BATCH_SIZE)) if isinstance(forms, dict) else None
     inputs = each.get("inputs") if isinstance(each, dict) else None
     found: dict[str, tuple[int, ...]] = {}
-    for path, forms in inputs.items() if isinstance(inputs, dict) else ():
-        (form,) = forms if isinstance(forms, list) and len(forms) == 1 else (None,)
+    for path, form in inputs.items() if isinstance(inputs, dict) else ():
         shape = form.get("shape") if isinstance(form, dict) else None
         if isinstance(shape, list):
             found[path.removeprefix("inputs.")] = tuple(axis for axis in shape if isinstance(axis, int))
