@@ -13,6 +13,8 @@ from validation.benchmark.rows import Memory, RowOutcome, Verified
 _LEAST_SAMPLES = 5
 _MOST_SAMPLES = 1000
 _SPAN = 2**16  # seeds of one row
+# Kernels that torch brings along: nothing is compiled for them, and some fill a GPU with their logits.
+_COMPILED_BEFORE = frozenset({"eager", "sdpa", "sdpa_math", "sdpa_flash", "sdpa_efficient", "sdpa_cudnn"})
 _ROWS_AFTER, _PLACES_AFTER = 128, 2  # looked at again after each round, where less time is to spend
 
 
@@ -56,6 +58,21 @@ class Asker:
     def __init__(self, target: Target, probe: Probe, rules: Rules) -> None:
         """Keep what every question needs; `probe` opens a process of its own for each backend."""
         self._target, self._probe, self._rules = target, probe, rules
+
+    def compiles_on_gpu(self, case: Case, backend: Backend) -> bool:
+        """Whether a check of the backend may take its time to compile for a GPU, and little of the GPU itself."""
+        return self._target.on_gpu and isinstance(case, AttentionCase) and backend.name not in _COMPILED_BEFORE
+
+    def stop(self) -> None:
+        """End whatever is being asked, from any thread; nothing can be asked afterwards."""
+        self._probe.kill()
+
+    def asked(self, case: Case, backend: Backend) -> Verified | NoTime:
+        """Return what `checked` returns or raises."""
+        try:
+            return self.checked(case, backend)
+        except NoTime as why:
+            return why
 
     def checked(self, case: Case, backend: Backend) -> Verified:
         """Return that the backend is right on inputs that are timed by nobody.

@@ -5,6 +5,7 @@ import hashlib
 import itertools
 import math
 import random
+import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -148,6 +149,7 @@ def _tensors(case: AttentionCase, looks: Looks, reply: Mapping[str, Plain]) -> d
 
 
 _known: dict[str, list[tuple[Tensor, float]]] = {}
+_computing = threading.Lock()
 
 
 def _truth(
@@ -158,13 +160,14 @@ def _truth(
     for each in (*inputs, weights):
         digest.update(b"" if each is None else each.contiguous().view(torch.uint8).numpy().tobytes())
     name = digest.hexdigest()
-    if name not in _known:
-        while len(_known) >= _KEPT_TRUTHS:
-            _known.pop(next(iter(_known)))
-        _known[name] = _computed_truth(
-            case, looks, *inputs, weights=weights, with_fast_exponential=with_fast_exponential
-        )
-    return _known[name]
+    with _computing:  # backends that are checked side by side wait for the first of them
+        if name not in _known:
+            while len(_known) >= _KEPT_TRUTHS:
+                _known.pop(next(iter(_known)))
+            _known[name] = _computed_truth(
+                case, looks, *inputs, weights=weights, with_fast_exponential=with_fast_exponential
+            )
+        return _known[name]
 
 
 def _computed_truth(

@@ -3,6 +3,7 @@
 import math
 import statistics
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
 
 from audit import provenance
@@ -12,6 +13,7 @@ from validation.benchmark.cases import Backend, Case
 from validation.benchmark.rows import Clocks, Correctness, Row, RowOutcome, Timing, Verified
 from validation.benchmark.spread import relative_error, relative_error_of_mean
 
+_LOOK_S = 0.2  # at whether the user has asked to stop
 _FEWEST_ROUNDS = 3  # before the stop rule may end a row: two say nothing of what changes slowly
 ReadClocks = Callable[[], Clocks]
 Notify = Callable[[str], None]
@@ -42,13 +44,11 @@ def rows_of_case(
 ) -> Iterator[Row]:
     """Check each backend, time those that are right in rounds, and yield a row for each of them."""
     able: list[_Contender] = []
-    for backend in backends:
-        stop_if_wanted()
-        notify(f"{case.id}: {backend.name}")
-        try:
-            able.append(_Contender(backend, asker.checked(case, backend), read_clocks()))
-        except NoTime as why:
-            yield _untimed(case, backend, why)
+    for backend, found in _checked(case, backends, asker, notify):
+        if isinstance(found, NoTime):
+            yield _untimed(case, backend, found)
+        else:
+            able.append(_Contender(backend, found, read_clocks()))
     for number in range(rules.rounds):
         # The order turns: who comes first in a round does so once in so many rounds.
         turn = number % len(able) if able else 0
@@ -65,6 +65,35 @@ def rows_of_case(
             yield _measured(case, contender, rules, read_clocks())
         else:
             yield _untimed(case, contender.backend, contender.ended, contender.before)
+
+
+def _checked(
+    case: Case, backends: Sequence[Backend], asker: Asker, notify: Notify
+) -> Iterator[tuple[Backend, Verified | NoTime]]:
+    """Check each backend; where they have a GPU, those that may compile for it do so side by side.
+
+    What runs out of the device's memory beside others is asked again alone.
+    """
+    waiting: dict[str, Future[Verified | NoTime]] = {}
+    together = [each for each in backends if asker.compiles_on_gpu(case, each)]
+    with ThreadPoolExecutor(max_workers=max(len(together), 1), thread_name_prefix="bench-check") as pool:
+        try:
+            if together:
+                notify(f"{case.id}: {', '.join(each.name for each in together)}")
+            waiting = {each.name: pool.submit(asker.asked, case, each) for each in together}
+            while not all(future.done() for future in waiting.values()):
+                stop_if_wanted()
+                wait(waiting.values(), timeout=_LOOK_S)
+        except KeyboardInterrupt:
+            asker.stop()  # their processes would be waited for
+            raise
+    for backend in backends:
+        stop_if_wanted()
+        early = waiting[backend.name].result() if backend.name in waiting else None
+        if early is None or (isinstance(early, NoTime) and early.outcome is RowOutcome.OUT_OF_MEMORY):
+            notify(f"{case.id}: {backend.name}")
+            early = asker.asked(case, backend)
+        yield backend, early
 
 
 def _is_settled(contender: _Contender, rules: Rules) -> bool:

@@ -169,13 +169,23 @@ def _with(
     rows: Sequence[int],
     run: Callable[[_Prepared], dict[str, object]],
 ) -> dict[str, object]:
-    read = case_of(case)
     try:
         with refusals():
-            with phase("prepare"):
-                attend = prepared(backend, read)
-            return run(_Prepared(read, Buffers(read), attend, places, rows))
+            return _run(backend, case_of(case), places, rows, run)
     except Unavailable as why:
         return {"unavailable": str(why), "is_absent": why.is_absent}
     finally:
         release()
+
+
+def _run(
+    backend: Mapping[str, object],
+    case: Case,
+    places: Sequence[tuple[int, int]],
+    rows: Sequence[int],
+    run: Callable[[_Prepared], dict[str, object]],
+) -> dict[str, object]:
+    """Prepare and run; a function of its own, so that masks and inputs are gone when memory is given back."""
+    with phase("prepare"):
+        attend = prepared(backend, case)
+    return run(_Prepared(case, Buffers(case), attend, places, rows))
