@@ -1,6 +1,7 @@
 """Adds `astrobio-audit train`."""
 
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -38,6 +39,15 @@ class TrainOptions(ElsewhereOptions):
         int, typer.Option("--kills", min=1, metavar="N", help="Kills of each declared training command.")
     ] = KILLS
 
+    device: Annotated[
+        str,
+        typer.Option(
+            "--device",
+            metavar="cpu|cuda|cuda:N",
+            help="Where models of the specs are trained; a declared command chooses for itself.",
+        ),
+    ] = "cpu"
+
     @property
     def settings(self) -> TrainingSettings:
         """How long the runs are."""
@@ -51,9 +61,18 @@ class TrainOptions(ElsewhereOptions):
 
 
 def _train(options: TrainOptions) -> None:
-    from audit.command import run_area
+    from audit.command import deliver_from_elsewhere, run_area
+    from audit.devices import on_device
 
-    run_area(options, command="train", planners=lambda: [_planner(options.settings)], keeps_results=True)
+    if options.gateway:
+        deliver_from_elsewhere(options, command="train")  # whose device it is
+    run_area(
+        options,
+        command="train",
+        planners=lambda: [_planner(options.settings)],
+        keeps_results=True,
+        prepared=partial(on_device, name=options.device),
+    )
 
 
 def _planner(settings: TrainingSettings) -> "Planner":
@@ -73,6 +92,7 @@ def register(app: typer.Typer) -> None:
         examples_of=[
             "astrobio-audit train",
             "astrobio-audit train --steps 100 --subject my_model",
+            "astrobio-audit train --device cuda",
             "astrobio-audit train --steps 10000 --limit-s 3600 --output reports/training",
         ],
         run=_train,

@@ -11,6 +11,7 @@ from typing import Any
 
 import torch
 
+from .. import devices
 from .. import specs as specs_
 from ..phases import phase
 from ..tensors import digest
@@ -35,7 +36,7 @@ class Loop:
         """Build the model anew under a seed."""
         self.problem = problem
         specs_.seed_everything(seed)
-        self.model = problem.build().train()
+        self.model = devices.placed_module(problem.build()).train()
         self.optimizer: torch.optim.Optimizer | None = None
         self.scheduler: torch.optim.lr_scheduler.LRScheduler | None = None
         self.is_sparse = False
@@ -43,7 +44,7 @@ class Loop:
 
     def step(self) -> float:
         """Take one optimizer step; return the loss before it."""
-        batch = self.problem.batch(self.done)
+        batch = devices.placed_in(self.problem.batch(self.done))
         self.model.zero_grad(set_to_none=True)
         loss = self.problem.loss(self.model, batch)
         with phase("backward"):
@@ -102,6 +103,8 @@ class Loop:
 def random_state() -> dict[str, Any]:
     """Return the state of every global generator, as torch loads it with `weights_only`."""
     state: dict[str, Any] = {"torch": _cpu_rng(), "python": random.getstate()}
+    if devices.on_gpu():
+        state["cuda"] = torch.cuda.get_rng_state(devices.current())
     if "numpy.random" in sys.modules:
         name, keys, *rest = sys.modules["numpy.random"].get_state()
         state["numpy"] = [name, keys.tolist(), *rest]
@@ -113,6 +116,8 @@ def set_random_state(state: dict[str, Any]) -> None:
     _set_cpu_rng(state["torch"])
     version, words, gauss = state["python"]
     random.setstate((version, tuple(words), gauss))
+    if "cuda" in state:
+        torch.cuda.set_rng_state(state["cuda"], devices.current())
     if "numpy" in state and "numpy.random" in sys.modules:
         sys.modules["numpy.random"].set_state(tuple(state["numpy"]))
 
@@ -145,8 +150,8 @@ def run(
 
     Returns:
         losses, seconds and CPU seconds of each step; `checkpoints` and `digests` by step; `validation` as pairs of step
-        and mean loss; `memory` as pairs of step and resident bytes; `ended`: why it ended before the last step, or
-        None.
+        and mean loss; `memory` as pairs of step and bytes, resident and on the GPU together; `ended`: why it ended
+        before the last step, or None.
     """
     place = Path(folder)
     problem = problem_of(specs, section, name, seed)
@@ -190,7 +195,7 @@ def run(
             validation.append((done, mean_loss(problem, loop.model, held_out)))
         if done % every_memory == 0:
             gc.collect()
-            memory[2 * samples], memory[2 * samples + 1] = done, resident_bytes()
+            memory[2 * samples], memory[2 * samples + 1] = done, resident_bytes() + device_bytes()
             samples += 1
         if now - told > _TOLD_EVERY_S:
             told = now
@@ -208,20 +213,6 @@ def run(
     }
 
 
-def again(
-    specs: str, section: str, name: str, seed: int, steps: int, folder: str, checkpoint: int
-) -> dict[str, object]:
-    """Take so many steps from a checkpoint, or from the beginning where `checkpoint` is 0; return losses and digest.
-
-    The model is built under another seed where it is to become what a checkpoint holds.
-    """
-    loop = Loop(problem_of(specs, section, name, seed), seed + (1 if checkpoint else 0))
-    if checkpoint:
-        loop.load(Path(folder) / f"{checkpoint}.pt")
-    losses = [loop.step() for _ in range(steps)]
-    return {"losses": losses, "digest": loop.digest(), "done": loop.done}
-
-
 def mean_loss(problem: Problem, model: torch.nn.Module, batches: list[object]) -> float:
     """Return the mean loss in eval mode; random generators and the mode are afterwards as before."""
     values = losses_of(problem, model, batches)
@@ -237,7 +228,7 @@ def losses_of(problem: Problem, model: torch.nn.Module, batches: list[object]) -
         with torch.no_grad():
             for index, batch in enumerate(batches):
                 specs_.seed_everything(problem.seed + index)
-                values.append(float(problem.loss(model, batch)))
+                values.append(float(problem.loss(model, devices.placed_in(batch))))
     finally:
         model.train(training)
         set_random_state(state)
@@ -255,3 +246,8 @@ def resident_bytes() -> float:
         pass
     with open("/proc/self/statm", "rb") as file:
         return int(file.read().split()[1]) * float(os.sysconf("SC_PAGE_SIZE"))
+
+
+def device_bytes() -> float:
+    """Return what torch has allocated for tensors on the GPU; 0 on a CPU."""
+    return float(torch.cuda.memory_allocated(devices.current())) if devices.on_gpu() else 0.0

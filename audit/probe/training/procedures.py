@@ -2,11 +2,13 @@
 
 from collections.abc import Callable
 
-from . import baseline, commands, loop, ranks
+from . import again, baseline, commands, loop, ranks
 
 PROCEDURES: dict[str, Callable[..., dict[str, object]]] = {
     "train_run": loop.run,
-    "train_again": loop.again,
+    "train_again": again.again,
+    "train_again_exactly": again.again_exactly,
+    "train_again_nudged": again.again_nudged,
     "train_baseline": baseline.compare,
     "train_ranks": ranks.compare,
     "train_command": commands.tidied(commands.whole),

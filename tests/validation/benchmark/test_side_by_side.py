@@ -11,6 +11,7 @@ from validation.benchmark.asking import Asker, NoTime, Rules
 from validation.benchmark.cases import Backend, BackendKind, Case
 from validation.benchmark.rows import Clocks, Row, RowOutcome, Verified
 from validation.benchmark.timing_rows import rows_of_case
+
 from .making import CASE, GOOD
 
 RULES = Rules(relative_error=0.01, seconds=1, rounds=1, warm_up=1, seed=0, graph=False, timeout_s=60)

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from audit.devices import on_device
 from audit.report.document import Report
 from audit.session import Request, conduct
 from audit.target import Target
@@ -22,6 +23,16 @@ class {name}(nn.Module):
     def forward(self, x):
         {forward}
 """
+HEAD = """
+import torch
+from torch import nn
+
+NAN = float('nan')
+
+def assert_determined():
+    if torch.are_deterministic_algorithms_enabled():
+        raise RuntimeError("it does not have a deterministic implementation")
+"""
 # What is done more when it is built, the body of forward, and the check that must fail; the right one fails none.
 MODELS: dict[str, tuple[str, str, str | None]] = {
     "Right": ("pass", "return self.layer(x)", None),
@@ -35,13 +46,18 @@ MODELS: dict[str, tuple[str, str, str | None]] = {
     "Leaking": ("self.kept = []", "self.kept.append(x.new_zeros(3000)); return self.layer(x)", "memory"),
     "Unseeded": (
         "pass",
-        "g = torch.Generator(); g.seed(); return self.layer(x + 0.01 * torch.randn(x.shape, generator=g))",
+        "g = torch.Generator(); g.seed(); return self.layer(x + 0.01 * torch.randn(x.shape, generator=g).to(x))",
         "twin",
     ),
     "Forgetful": (
         "self.mean = torch.zeros(6)",
-        "self.mean = 0.9 * self.mean + 0.1 * x.detach().mean(0); return self.layer(x - self.mean)",
+        "self.mean = 0.9 * self.mean.to(x) + 0.1 * x.detach().mean(0); return self.layer(x - self.mean)",
         "resume",
+    ),
+    "Undetermined": (  # as torch says it of an operation on a GPU
+        "pass",
+        "assert_determined(); return self.layer(x)",
+        None,
     ),
     "Overwriting": (
         "self.scale = nn.Parameter(torch.ones(()))",
@@ -244,7 +260,7 @@ def write(root: Path, specs: str, *, trains: bool) -> Path:
     package.mkdir(parents=True)
     (root / "pyproject.toml").write_text('[tool.astrobio-audit]\npackage = "zoo"\nspecs = "zoo.specs"\nworkers = 2\n')
     (package / "__init__.py").write_text("")
-    models = "import torch\nfrom torch import nn\n\nNAN = float('nan')\n"
+    models = HEAD
     for name, (built, forward, _) in MODELS.items():
         models += MODEL.format(name=name, built=built, forward=forward)
     (package / "models.py").write_text(models)
@@ -260,11 +276,19 @@ def write(root: Path, specs: str, *, trains: bool) -> Path:
 def trained(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Report]:
     """Trains what a package declares; what is given replaces or follows the usual specs."""
 
-    def run(*, subjects: Any = (), only: Any = (), specs: str = SPECS, trains: bool = True, **settings: Any) -> Report:
+    def run(
+        *,
+        subjects: Any = (),
+        only: Any = (),
+        specs: str = SPECS,
+        trains: bool = True,
+        device: str = "cpu",
+        **settings: Any,
+    ) -> Report:
         root = write(tmp_path_factory.mktemp("trained") / "project", specs, trains=trains)
         planner = planner_of(TrainingSettings(**settings))
         request = Request(command="train", planners=[planner], subjects=subjects, only=only)
-        return conduct(Target.load(root), request)
+        return conduct(on_device(Target.load(root), device), request)
 
     return run
 

@@ -13,8 +13,9 @@ from validation.training.trainee import Trainee
 CHECK = Check(
     id="train.memory",
     title="Memory does not grow from step to step",
-    proves="The resident memory of the process, looked at after equal numbers of steps behind the first quarter, does "
-    "not grow by a page or more between two looks: the interval of its median growth reaches below that.",
+    proves="The resident memory of the process, with what torch has allocated on a GPU, looked at after equal numbers "
+    "of steps behind the first quarter, does not grow by a page or more between two looks: the interval of its median "
+    "growth reaches below that.",
     defect="a loss that is kept with its graph",
     severity=Severity.MAJOR,
 )
