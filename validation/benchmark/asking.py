@@ -13,7 +13,7 @@ from validation.benchmark.rows import Memory, RowOutcome, Verified
 _LEAST_SAMPLES = 5
 _MOST_SAMPLES = 1000
 _SPAN = 2**16  # seeds of one row
-# Kernels that torch brings along: nothing is compiled for them, and some fill a GPU with their logits.
+# Kernels that torch brings along.
 _COMPILED_BEFORE = frozenset({"eager", "sdpa", "sdpa_math", "sdpa_flash", "sdpa_efficient", "sdpa_cudnn"})
 _ROWS_AFTER, _PLACES_AFTER = 128, 2  # looked at again after each round, where less time is to spend
 
@@ -60,8 +60,16 @@ class Asker:
         self._target, self._probe, self._rules = target, probe, rules
 
     def compiles_on_gpu(self, case: Case, backend: Backend) -> bool:
-        """Whether a check of the backend may take its time to compile for a GPU, and little of the GPU itself."""
+        """Whether a check of the backend may take its time to compile for a GPU."""
         return self._target.on_gpu and isinstance(case, AttentionCase) and backend.name not in _COMPILED_BEFORE
+
+    def of_process(self, number: int) -> "Asker":
+        """Return one that asks other processes, the same for the same number."""
+        return Asker(self._target, self._probe.beside(f"process {number}"), self._rules)
+
+    def close(self, backend: Backend) -> None:
+        """End the process of a backend."""
+        self._own(backend).close()
 
     def stop(self) -> None:
         """End whatever is being asked, from any thread; nothing can be asked afterwards."""
@@ -128,8 +136,11 @@ class Asker:
     def _of_model(self, name: str, batch: int, mode: str, seed: int) -> dict[str, Plain]:
         return {"specs": self._target.settings.specs, "name": name, "seed": seed, "batch": batch, "mode": str(mode)}
 
+    def _own(self, backend: Backend) -> Probe:
+        return self._probe.beside(f"{backend.kind.value} {backend.name}")
+
     def _call(self, backend: Backend, procedure: str, /, **arguments: Plain) -> Mapping[str, Plain]:
-        own = self._probe.beside(f"{backend.kind.value} {backend.name}")
+        own = self._own(backend)
         try:
             reply = own.call(procedure, timeout_s=self._rules.timeout_s, **arguments)
         except TargetRaised as raised:

@@ -7,6 +7,7 @@ import math
 import random
 import threading
 from collections.abc import Mapping, Sequence
+from concurrent.futures import Future
 from dataclasses import dataclass
 
 import torch
@@ -32,7 +33,7 @@ _MOST_ROWS = 512
 _MOST_PRODUCTS = 2**22
 _FEW_ORDERS = (ORDERS[0], ORDERS[4], ORDERS[11])
 _GRADIENTS = ("query_gradient", "key_gradient", "value_gradient")
-_KEPT_TRUTHS = 4  # the backends of a case are asked with the same inputs
+_KEPT_BYTES = 2**30  # of truths: the backends of a case are asked with the same inputs, some long after others
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -148,32 +149,53 @@ def _tensors(case: AttentionCase, looks: Looks, reply: Mapping[str, Plain]) -> d
     return tensors
 
 
-_known: dict[str, list[tuple[Tensor, float]]] = {}
-_computing = threading.Lock()
+_Truth = list[tuple[Tensor, float]]
+_known: dict[str, Future[_Truth]] = {}
+_entering = threading.Lock()
 
 
 def _truth(
     case: AttentionCase, looks: Looks, inputs: Sequence[Tensor], weights: Tensor | None, with_fast_exponential: bool
-) -> list[tuple[Tensor, float]]:
+) -> _Truth:
     """Return what is right, and how far a correct backend may be from it: output, then gradients."""
     digest = hashlib.sha256(f"{case.id} {looks} {with_fast_exponential}".encode())
     for each in (*inputs, weights):
         digest.update(b"" if each is None else each.contiguous().view(torch.uint8).numpy().tobytes())
     name = digest.hexdigest()
-    with _computing:  # backends that are checked side by side wait for the first of them
-        if name not in _known:
-            while len(_known) >= _KEPT_TRUTHS:
-                _known.pop(next(iter(_known)))
-            _known[name] = _computed_truth(
-                case, looks, *inputs, weights=weights, with_fast_exponential=with_fast_exponential
+    with _entering:
+        if is_new := name not in _known:
+            _known[name] = Future()
+        waiting = _known[name] = _known.pop(name)  # the last to be forgotten
+    if is_new:
+        try:
+            waiting.set_result(
+                _computed_truth(case, looks, *inputs, weights=weights, with_fast_exponential=with_fast_exponential)
             )
-        return _known[name]
+        except BaseException as problem:
+            waiting.set_exception(problem)
+        with _entering:
+            _forget()
+    return waiting.result()
+
+
+def _forget() -> None:
+    """Forget what was asked for longest ago, as long as the others take more memory than they may."""
+    sizes = {name: _bytes_of(each) for name, each in _known.items() if each.done()}
+    for name in list(sizes)[:-1]:
+        if sum(sizes.values()) <= _KEPT_BYTES:
+            return
+        sizes.pop(name)
+        _known.pop(name)
+
+
+def _bytes_of(known: "Future[_Truth]") -> int:
+    return 0 if known.exception() else sum(expected.nbytes for expected, _ in known.result())
 
 
 def _computed_truth(
     case: AttentionCase, looks: Looks, query: Tensor, key: Tensor, value: Tensor, *, weights: Tensor | None,
     with_fast_exponential: bool = False,
-) -> list[tuple[Tensor, float]]:  # fmt: skip
+) -> _Truth:  # fmt: skip
     attend = functools.partial(
         oracle.core,
         contract=Contract(

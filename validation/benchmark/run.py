@@ -10,6 +10,7 @@ from audit.gateway import Limits, Probe, ProbeFailure, TargetRaised
 from audit.raised import describe_failure, describe_raised
 from audit.report.document import Tool
 from audit.target import Target, available_cores
+from validation.benchmark.ahead import checked_ahead
 from validation.benchmark.asking import Asker, Rules
 from validation.benchmark.clocks import read_clocks
 from validation.benchmark.datasheet import Part, part_of
@@ -95,6 +96,17 @@ def measure(
             if dtype not in journal.ceilings:
                 notify(f"ceilings of {dtype}", None)
                 journal.add_ceiling(_ceiling(target, probe, dtype))
+        ahead = checked_ahead(
+            [
+                (plan.case, each)
+                for plan in plans
+                for each in plan.backends
+                if (plan.case.id, each.name) not in journal.rows and each.name not in plan.problems
+            ],
+            asker,
+            side_by_side=available_cores(),
+            notify=lambda text: notify(text, None),
+        )
         for plan in plans:
             wanted = [each for each in plan.backends if (plan.case.id, each.name) not in journal.rows]
             for backend in wanted:
@@ -111,6 +123,7 @@ def measure(
                 rules,
                 lambda: read_clocks(hardware.uuid, on_gpu=target.on_gpu),
                 lambda text: notify(text, None),
+                {name: found for (case, name), found in ahead.items() if case == plan.case.id},
             ):
                 journal.add_row(row)
                 known[row.key] = row

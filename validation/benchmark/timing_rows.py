@@ -2,9 +2,9 @@
 
 import math
 import statistics
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor, wait
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from types import MappingProxyType
 
 from audit import provenance
 from audit.stopping import stop_if_wanted
@@ -13,7 +13,6 @@ from validation.benchmark.cases import Backend, Case
 from validation.benchmark.rows import Clocks, Correctness, Row, RowOutcome, Timing, Verified
 from validation.benchmark.spread import relative_error, relative_error_of_mean
 
-_LOOK_S = 0.2  # at whether the user has asked to stop
 _FEWEST_ROUNDS = 3  # before the stop rule may end a row: two say nothing of what changes slowly
 ReadClocks = Callable[[], Clocks]
 Notify = Callable[[str], None]
@@ -41,10 +40,17 @@ def rows_of_case(
     rules: Rules,
     read_clocks: ReadClocks,
     notify: Notify,
+    ahead: Mapping[str, Verified | NoTime] = MappingProxyType({}),
 ) -> Iterator[Row]:
-    """Check each backend, time those that are right in rounds, and yield a row for each of them."""
+    """Check each backend, time those that are right in rounds, and yield a row for each of them.
+
+    `ahead` has what was found before, by the names of backends.
+    """
     able: list[_Contender] = []
-    for backend, found in _checked(case, backends, asker, notify):
+    for backend in backends:
+        stop_if_wanted()
+        notify(f"{case.id}: {backend.name}")
+        found = ahead.get(backend.name) or asker.asked(case, backend)
         if isinstance(found, NoTime):
             yield _untimed(case, backend, found)
         else:
@@ -65,35 +71,6 @@ def rows_of_case(
             yield _measured(case, contender, rules, read_clocks())
         else:
             yield _untimed(case, contender.backend, contender.ended, contender.before)
-
-
-def _checked(
-    case: Case, backends: Sequence[Backend], asker: Asker, notify: Notify
-) -> Iterator[tuple[Backend, Verified | NoTime]]:
-    """Check each backend; where they have a GPU, those that may compile for it do so side by side.
-
-    What runs out of the device's memory beside others is asked again alone.
-    """
-    waiting: dict[str, Future[Verified | NoTime]] = {}
-    together = [each for each in backends if asker.compiles_on_gpu(case, each)]
-    with ThreadPoolExecutor(max_workers=max(len(together), 1), thread_name_prefix="bench-check") as pool:
-        try:
-            if together:
-                notify(f"{case.id}: {', '.join(each.name for each in together)}")
-            waiting = {each.name: pool.submit(asker.asked, case, each) for each in together}
-            while not all(future.done() for future in waiting.values()):
-                stop_if_wanted()
-                wait(waiting.values(), timeout=_LOOK_S)
-        except KeyboardInterrupt:
-            asker.stop()  # their processes would be waited for
-            raise
-    for backend in backends:
-        stop_if_wanted()
-        early = waiting[backend.name].result() if backend.name in waiting else None
-        if early is None or (isinstance(early, NoTime) and early.outcome is RowOutcome.OUT_OF_MEMORY):
-            notify(f"{case.id}: {backend.name}")
-            early = asker.asked(case, backend)
-        yield backend, early
 
 
 def _is_settled(contender: _Contender, rules: Rules) -> bool:

@@ -150,11 +150,16 @@ def nearest(
                 bound=bound or sys.float_info.min,
             )
         )
-    return max(found, key=lambda each: each.share)
+    return max(found, key=_rank)
+
+
+def _rank(near: _Near) -> tuple[float, int]:
+    """Put the furthest last, and of those that are where they should be the latest."""
+    return near.share, near.step
 
 
 def _within(near: Sequence[_Near], *, what: str, fix: str, because: str = "") -> Judgement:
-    worst = max(near, key=lambda each: each.share)
+    worst = max(near, key=_rank)
     place = f"from the checkpoint of step {worst.checkpoint}" if worst.checkpoint else "from the beginning"
     places = f"{len(near)} place{'s' if len(near) > 1 else ''}"
     return judged(

@@ -128,14 +128,29 @@ def _sdpa(kernel: str | None) -> Prepare:
     return prepare
 
 
+_flexes: dict[Case, Attend] = {}
+
+
 def _flex(case: Case) -> Attend:
-    """`flex_attention`, compiled, with a block mask made once."""
+    """`flex_attention`, compiled for the case, with a block mask made once.
+
+    torch compiles for sizes that vary once it has met two, which makes slower kernels, and after eight it compiles no
+    more: what it remembers of other cases is dropped.
+    """
+    if case not in _flexes:
+        _flexes.clear()
+        torch.compiler.reset()
+        _flexes[case] = _compiled_flex(case)
+    return _flexes[case]
+
+
+def _compiled_flex(case: Case) -> Attend:
     try:
         flex: Any = importlib.import_module("torch.nn.attention.flex_attention")
     except ImportError as missing:
         raise Unavailable(f"torch {torch.__version__}: {missing}", is_absent=True) from missing
     mask = None if case.keeps_all else _block_mask(flex, case)
-    compiled: Any = torch.compile(flex.flex_attention)
+    compiled: Any = torch.compile(flex.flex_attention, dynamic=False)
     is_grouped = case.heads != case.kv_heads
 
     def attend(query: Tensor, key: Tensor, value: Tensor) -> Tensor:
