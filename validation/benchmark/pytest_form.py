@@ -1,5 +1,6 @@
 """Rows as pytest-benchmark writes them, so that `pytest-benchmark compare` shows them; times are seconds there."""
 
+import math
 import statistics
 from collections.abc import Sequence
 
@@ -57,7 +58,7 @@ def _stats(row: Row) -> dict[str, float | int | str]:
         "ld15iqr": min(time for time in times if time >= low),
         "hd15iqr": max(time for time in times if time <= high),
         "ops": 1 / mean,
-        "total": sum(times),
+        "total": math.fsum(times),  # exact: `sum` rounds otherwise from Python 3.12 on, and documents are read by both
         "rounds": len(times),
         "iterations": 1,
     }

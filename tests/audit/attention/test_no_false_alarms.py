@@ -50,7 +50,7 @@ def test_modules_are_judged_and_not_excused(styles: Any, name: str) -> None:
     }
     always = {
         "window_width", "mask_forms", "arguments_used", "query_rows", "row_sums", "every_key", "soft_cap", "alibi",
-        "derivatives", "branches",
+        "derivatives", "branches", "kernel_memory",
     }  # fmt: skip
     # Those that call torch's fused attention have its kernels for branches.
     assert excused | {"attention.branches"} == {

@@ -11,6 +11,7 @@ from pydantic import ValidationError
 from typer.testing import CliRunner
 
 from validation.benchmark.document import BenchmarkDocument, schema_json
+from validation.benchmark.pytest_form import benchmark_entries
 from validation.benchmark.rows import Correctness, Rates, Row, RowOutcome, Timing, Verified
 
 from .making import BAD, CASE, GOOD, document, measured_row, timing
@@ -118,3 +119,10 @@ def test_the_schema_is_printed(bench_app: typer.Typer) -> None:
     assert done.exit_code == 0
     assert done.stdout == schema_json()
     jsonschema.Draft202012Validator.check_schema(json.loads(done.stdout))
+
+
+def test_what_one_python_has_written_every_other_reads() -> None:
+    samples = [100_000_000, 100_000_001, 3, 7] * 9  # a plain sum of their seconds rounds otherwise than an exact one
+    (entry,) = benchmark_entries([measured_row(samples)])
+    assert isinstance(entry["stats"], dict)
+    assert entry["stats"]["total"] == math.fsum(sample * 1e-9 for sample in samples)
