@@ -68,6 +68,7 @@ class SpecEntry(Frozen):
     stand_ins: str | None = None  # the library whose stand-in is there when it is called
     # How a model behaves; None is what the specs do not say.
     random_in_training: bool | None = None
+    differs_in_training: bool = False  # train mode returns something else than eval mode
     padding: list[Padding] | None = None
     causal: Causal | None = None
     residual: dict[str, list[str]] | None = None  # last layers of the branches of each block, by its name

@@ -6,6 +6,7 @@ from typing import TypeGuard
 
 KEYS = (
     "random_in_training",
+    "differs_in_training",
     "padding",
     "causal",
     "residual",
@@ -19,7 +20,7 @@ KEYS = (
     "stops_gradients",
 )
 _CALLABLE = ("tiny", "checkpointing")
-_FLAGS = ("random_in_training", "dynamic_batch", "targets_differ", "stops_gradients")
+_FLAGS = ("random_in_training", "differs_in_training", "dynamic_batch", "targets_differ", "stops_gradients")
 DTYPES = ("float64", "bfloat16", "float16", "autocast bfloat16", "autocast float16")
 _PADDING = {"mask", "content", "axis", "keeps", "removable"}
 _CAUSAL = {"content", "axis", "outputs"}
@@ -52,6 +53,7 @@ def behaviour_described(spec: Mapping[str, object]) -> dict[str, object]:
     """Return these keys of an entry as plain data."""
     return {
         "random_in_training": spec.get("random_in_training"),
+        "differs_in_training": spec.get("differs_in_training", False),
         "padding": [_padding_described(each) for each in _listed(spec.get("padding"))] if "padding" in spec else None,
         "causal": None if spec.get("causal") is None else _causal_described(spec["causal"]),
         "residual": None if spec.get("residual") is None else _residual_described(spec["residual"]),

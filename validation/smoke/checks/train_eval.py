@@ -14,7 +14,8 @@ CHECK = Check(
     id="smoke.train_eval",
     title="Train and eval differ exactly where declared",
     proves="Train mode is random where the specs, or a dropout above zero, say so, and not otherwise; and where it is "
-    "not, train and eval give the same output, unless a layer takes statistics of its batch or learns from it.",
+    "not, train and eval give the same output, unless a layer takes statistics of its batch or learns from it, or the "
+    "specs declare that they return something else, which they do then.",
     defect="a dropout whose probability is above zero and that is never applied",
     severity=Severity.MAJOR,
 )
@@ -52,7 +53,9 @@ def judge(model: RegisteredModel, run: Run) -> Judgement:
         wrong = f"train passes under other seeds differ, and nothing says so; {source}"
     elif expected and not is_random:
         wrong = f"train passes under other seeds agree to the last bit, and they should not; {source}"
-    elif differs and not is_random and not layers:
+    elif model.entry.differs_in_training and not differs:
+        wrong = "train and eval give the same output, and the specs declare differs_in_training = True"
+    elif differs and not (is_random or layers or model.entry.differs_in_training):
         wrong = "train and eval give different outputs, and no layer is random or takes statistics of its batch"
     return judged(
         Measured(
@@ -65,7 +68,8 @@ def judge(model: RegisteredModel, run: Run) -> Judgement:
             unit="differences between the modes that are not declared, or declared and absent",
         ),
         otherwise=wrong or "",
-        fix="declare `random_in_training` in the specs, guard what is random with self.training, or apply the dropout",
+        fix="declare `random_in_training` in the specs, or `differs_in_training` where train mode returns something else "
+        "on purpose, guard what is random with self.training, or apply the dropout",
     )
 
 
