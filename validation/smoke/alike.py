@@ -21,8 +21,8 @@ from validation.smoke.model import tensors_of
 Tensors = Mapping[str, Tensor]
 ORIGIN = (
     f"2 x {STEPS} operations of a layer that round x the largest change over {DRAWS} draws in which every parameter, "
-    "buffer and input moves by one unit in the last place of {dtype}, plus 2 x the rounding of the result (of a single "
-    "number: of each of these operations)"
+    "buffer and input moves by one unit in the last place of float32, or of a coarser type that it computes in, plus "
+    "2 x the rounding of the result (of a single number: of each of these operations)"
 )
 
 

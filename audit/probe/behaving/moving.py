@@ -1,10 +1,13 @@
 """Moves every number that a model computes with by one unit in the last place, to see what rounding does to it."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from typing import TypeGuard
 
 import torch
 from torch import nn
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
 
 from .batches import Inputs, changed
 
@@ -16,13 +19,51 @@ def moved(
 ) -> Iterator[dict[str, torch.Tensor]]:
     """Yield what `run` makes of the model and the inputs, `DRAWS` times, all moved by one part in 1/eps.
 
-    The parameters and buffers of every layer are moved, so that what is yielded differs from the output by what
-    rounding in every layer may do, and not only at the first one.
+    Where an operation gives a coarser type than `eps` is of, as under autocast within forward, all is moved by its
+    unit: less would cross no step of it. The parameters and buffers of every layer are moved, so that what is yielded
+    differs from the output by what rounding in every layer may do, and not only at the first one.
     """
     generator = torch.Generator().manual_seed(seed)
-    for _ in range(DRAWS):
-        with of_parameters(model, eps, generator):
-            yield run(changed(inputs, lambda path, tensor: moved_tensor(tensor, eps, generator)))
+
+    def drawn(unit: float) -> dict[str, torch.Tensor]:
+        with of_parameters(model, unit, generator):
+            return run(changed(inputs, lambda path, tensor: moved_tensor(tensor, unit, generator)))
+
+    with _Coarsest(eps) as seen:
+        first = drawn(eps)
+    yield first if seen.eps == eps else drawn(seen.eps)
+    for _ in range(1, DRAWS):
+        yield drawn(seen.eps)
+
+
+class _Coarsest(TorchDispatchMode):  # type: ignore[no-untyped-call]
+    """While it is entered, `eps` is that of the coarsest type that an operation on such numbers has given."""
+
+    supports_higher_order_operators = True
+
+    def __init__(self, eps: float) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+        self.eps = eps
+
+    @classmethod
+    def _should_skip_dynamo(cls) -> bool:
+        """Not to be wrapped so that compilation skips it: that imports the compiler, which takes about a second."""
+        return False
+
+    def __torch_dispatch__(
+        self, func: object, types: object, args: tuple[object, ...] = (), kwargs: Mapping[str, object] | None = None
+    ) -> object:
+        assert callable(func)
+        given = dict(kwargs or {})
+        result = func(*args, **given)
+        if any(_is_float(leaf) for leaf in tree_leaves((args, given))):
+            kept = [leaf.dtype for leaf in tree_leaves(result) if _is_float(leaf)]
+            self.eps = max([self.eps, *(float(torch.finfo(dtype).eps) for dtype in kept)])
+        return result
+
+
+def _is_float(leaf: object) -> TypeGuard[torch.Tensor]:
+    return isinstance(leaf, torch.Tensor) and leaf.is_floating_point()
 
 
 def moved_tensor(tensor: torch.Tensor, eps: float, generator: torch.Generator) -> torch.Tensor:

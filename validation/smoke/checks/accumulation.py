@@ -45,7 +45,7 @@ def judge(model: RegisteredModel, run: Run) -> Judgement:
     mode = "eval mode, for train mode is random" if reply.get("random") else "train mode"
     return judge_gaps(
         gaps(whole, parts, moved),
-        origin=f"{ORIGIN.format(dtype='float32')}; {mode}, {PAIR} micro-batches",
+        origin=f"{ORIGIN}; {mode}, {PAIR} micro-batches",
         otherwise="the gradients of micro-batches do not add up to that of the batch, and their losses do",
         fix="keep nothing from one forward to the next, and leave gradients to the optimizer",
     )

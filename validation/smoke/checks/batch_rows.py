@@ -53,7 +53,7 @@ def judge(model: RegisteredModel, run: Run) -> Judgement:
         return failed("no output of one sample has the shape of a row of the batch")
     return judge_gaps(
         found,
-        origin=ORIGIN.format(dtype="float32"),
+        origin=ORIGIN,
         otherwise="a sample alone gives another output than in a batch",
         fix="compute nothing over the axis of the batch in eval mode",
     )

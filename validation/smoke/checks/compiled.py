@@ -84,7 +84,7 @@ def _compared(
     found += gaps(plain, tensors_of(reply, "learned"), moved_of(reply, "shaken"))
     return judge_gaps(
         found,
-        origin=f"{ORIGIN.format(dtype='float32')}; {how}",
+        origin=f"{ORIGIN}; {how}",
         otherwise="the compiled model computes something else",
         fix="look for what asks torch.compiler.is_compiling(), and for values read into Python",
     )

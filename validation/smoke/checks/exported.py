@@ -68,7 +68,7 @@ def _judged(model: RegisteredModel, reply: Mapping[str, Plain]) -> Judgement:
         found += [replace(gap, name=f"{gap.name}, larger batch", bound=bounds[gap.name]) for gap in of_larger]
     return judge_gaps(
         found,
-        origin=f"{ORIGIN.format(dtype='float32')}; captured without Python's bytecode (strict=False)"
+        origin=f"{ORIGIN}; captured without Python's bytecode (strict=False)"
         + ("; a batch of another size too" if dynamic else ""),
         otherwise="the exported program computes something else",
         fix="keep what depends on the batch in tensors, and do not read it into Python",

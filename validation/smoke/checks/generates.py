@@ -73,7 +73,7 @@ def judge(model: RegisteredModel, run: Run) -> Judgement:
             comparison=Comparison.EQUAL,
             origin=f"{told} tokens whose logit is above all others by more than rounding, {needing} of these not the "
             f"likeliest after the last token alone; the model has noise among its weights; 2 x "
-            f"({ORIGIN.format(dtype='float32')}){about_end}",
+            f"({ORIGIN}){about_end}",
             unit="other tokens",
         ),
         otherwise="; ".join(wrong[:3]),

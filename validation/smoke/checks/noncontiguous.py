@@ -51,7 +51,7 @@ def judge(model: RegisteredModel, run: Run) -> Judgement:
     ]
     return judge_gaps(
         found,
-        origin=ORIGIN.format(dtype="float32"),
+        origin=ORIGIN,
         otherwise="the output depends on how the inputs lie in memory",
         fix="do not look at the memory of a tensor past its strides",
     )

@@ -40,7 +40,7 @@ def judge(model: RegisteredModel, run: Run) -> Judgement:
         found += compared
     return judge_gaps(
         found,
-        origin=ORIGIN.format(dtype="float32"),
+        origin=ORIGIN,
         otherwise="a row has other outputs without its padding",
         fix="count positions, and keep states, from the first position that the mask shows",
     )

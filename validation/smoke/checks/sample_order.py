@@ -44,8 +44,7 @@ def judge(model: RegisteredModel, run: Run) -> Judgement:
         )
     return judge_gaps(
         found,
-        origin=f"{ORIGIN.format(dtype='float32')}; with the targets of other samples the loss moves by "
-        f"{crossed.error:.3g}",
+        origin=f"{ORIGIN}; with the targets of other samples the loss moves by {crossed.error:.3g}",
         otherwise="the same samples in another order have another loss",
         fix="compare the output of each sample with the target of the same sample",
     )

@@ -68,8 +68,8 @@ def judge(model: RegisteredModel, run: Run) -> Judgement:
             unit="differences between the modes that are not declared, or declared and absent",
         ),
         otherwise=wrong or "",
-        fix="declare `random_in_training` in the specs, or `differs_in_training` where train mode returns something else "
-        "on purpose, guard what is random with self.training, or apply the dropout",
+        fix="declare `random_in_training` in the specs, or `differs_in_training` where train mode returns something "
+        "else on purpose, guard what is random with self.training, or apply the dropout",
     )
 
 
