@@ -11,6 +11,7 @@ from torch.utils._pytree import tree_leaves
 
 from .batches import Inputs, changed
 
+_FLOAT32_EPS = float(torch.finfo(torch.float32).eps)
 DRAWS = 4  # signs are drawn anew each time; one draw can leave an output where it was
 
 
@@ -19,9 +20,9 @@ def moved(
 ) -> Iterator[dict[str, torch.Tensor]]:
     """Yield what `run` makes of the model and the inputs, `DRAWS` times, all moved by one part in 1/eps.
 
-    Where an operation gives a coarser type than `eps` is of, as under autocast within forward, all is moved by its
-    unit: less would cross no step of it. The parameters and buffers of every layer are moved, so that what is yielded
-    differs from the output by what rounding in every layer may do, and not only at the first one.
+    Where `eps` is of float32 and an operation gives a coarser type, as under autocast within forward, all is moved by
+    the unit of that: less would cross no step of it. The parameters and buffers of every layer are moved, so that what
+    is yielded differs from the output by what rounding in every layer may do, and not only at the first one.
     """
     generator = torch.Generator().manual_seed(seed)
 
@@ -31,9 +32,10 @@ def moved(
 
     with _Coarsest(eps) as seen:
         first = drawn(eps)
-    yield first if seen.eps == eps else drawn(seen.eps)
+    unit = seen.eps if eps == _FLOAT32_EPS else eps
+    yield first if unit == eps else drawn(unit)
     for _ in range(1, DRAWS):
-        yield drawn(seen.eps)
+        yield drawn(unit)
 
 
 class _Coarsest(TorchDispatchMode):  # type: ignore[no-untyped-call]
