@@ -2,8 +2,6 @@
 
 from pathlib import Path
 
-import pytest
-
 from .written import Model, results_of_models
 
 LAYER = "self.inner = nn.TransformerEncoderLayer(6, 2, 8, batch_first=True, dropout=0.0)"
@@ -23,25 +21,22 @@ def test_the_fused_kernel_of_an_encoder_layer_is_no_difference_of_the_model(tmp_
     assert outcomes == {"right": "passed", "scaled": "failed"}
 
 
-@pytest.mark.parametrize(
-    ("forward", "more", "outcome", "said"),
-    [
-        (LOSSES, "'differs_in_training': True", "passed", None),
-        (LOSSES, "'differs_in_training': False", "failed", "train and eval give different outputs"),
-        ("return self.layer(x)", "'differs_in_training': True", "failed", "the specs declare differs_in_training"),
-        ("return self.layer(x)", "'differs_in_training': 'yes'", "skipped", None),
-    ],
-    ids=["losses", "undeclared", "declared_and_absent", "no_flag"],
-)
-def test_what_returns_something_else_in_training_says_so(
-    tmp_path: Path, forward: str, more: str, outcome: str, said: str | None
-) -> None:
-    loss = "lambda output, inputs: output['loss'] if isinstance(output, dict) and 'loss' in output else output.mean()"
-    models = {"chosen": Model(forward=forward, entry=f".update({{{more}, 'loss': {loss}}})")}
-    (result,) = [
-        each
-        for each in results_of_models(tmp_path, models, only=("smoke.train_eval",))["chosen"]
-        if each.check == "smoke.train_eval"
-    ]
-    assert result.outcome.value == outcome, result.reason
-    assert said is None or said in (result.reason or "")
+LOSS = "lambda output, inputs: output['loss'] if isinstance(output, dict) and 'loss' in output else output.mean()"
+# forward, what its entry declares, the outcome, and what is said of it
+OTHERWISE = {
+    "losses": (LOSSES, "True", "passed", ""),
+    "undeclared": (LOSSES, "False", "failed", "train and eval give different outputs"),
+    "declared_and_absent": ("return self.layer(x)", "True", "failed", "the specs declare differs_in_training"),
+    "no_flag": ("return self.layer(x)", "'yes'", "skipped", ""),
+}
+
+
+def test_what_returns_something_else_in_training_says_so(tmp_path: Path) -> None:
+    models = {
+        name: Model(forward=forward, entry=f".update({{'differs_in_training': {declared}, 'loss': {LOSS}}})")
+        for name, (forward, declared, _, _) in OTHERWISE.items()
+    }
+    results = results_of_models(tmp_path, models, only=("smoke.train_eval",))
+    found = {name: next(each for each in results[name] if each.check == "smoke.train_eval") for name in models}
+    for name, (_, _, outcome, said) in OTHERWISE.items():
+        assert (found[name].outcome.value, said in (found[name].reason or "")) == (outcome, True), found[name].reason
