@@ -146,7 +146,7 @@ def run_named(
     )
     prepare_output(options)
     # Every result says how to repeat it, and that is by these names.
-    words = [f"{place.path.relative_to(tree.root).as_posix()}::{place.qualname}" for place in located]
+    words = [replace(place, path=place.path.relative_to(tree.root)).text for place in located]
     limited = tree.limited_to(paths_inside(tree.root, [name.path for name in named])).model_copy(
         update={"flags": (*words, "--target", ".", *tree.flags)}
     )

@@ -18,8 +18,9 @@ from audit.options import (
 NamesArgument = Annotated[
     list[str] | None,
     typer.Argument(
-        metavar="[FILE::NAME]...",
-        help="Classes and functions to judge, in any file, without specs; none: those of the target.",
+        metavar="[FILE[::NAME]]...",
+        help="Classes and functions to judge, in any file, without specs; a file alone: all attention in it; none: "
+        "that of the target.",
     ),
 ]
 FailFastOption = Annotated[bool, typer.Option("--fail-fast", "-x", help="Begin nothing more after the first failure.")]

@@ -15,7 +15,7 @@ from audit.attention.spec.stub import leaves_nothing, spec_stub
 from audit.attention.without import holds_no_attention
 from audit.command import deliver_from_elsewhere, run_area, run_named, tree_around
 from audit.devices import on_device
-from audit.errors import Unfinished
+from audit.errors import Unfinished, UsageError
 from audit.execute import open_probe
 from audit.gateway import ProbeFailure, TargetRaised
 from audit.named import Named, read_names
@@ -77,6 +77,8 @@ def print_spec(options: SpecOptions) -> None:
     from audit.attention.spec.lengths import with_own_lengths  # loads torch
 
     (named,) = read_names([options.name])
+    if not named.qualname:
+        raise UsageError(f"{options.name}: a class or function is needed, FILE::NAME, as in model.py::SelfAttention")
     tree = tree_around(
         [named], options.target, python=options.python, seed=options.seed, workers=None, config=options.config
     )

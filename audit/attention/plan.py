@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from audit.attention.carried import Carried, Span, span_of
 from audit.attention.guessed import guessed_groups
-from audit.attention.named import attention_of, item_named
+from audit.attention.named import attention_of, items_named
 from audit.attention.whole_models import whole_model
 from audit.catalog import Catalog, SpecEntry, judge_section
 from audit.gateway.client import Plain
@@ -17,7 +17,7 @@ from audit.plugin_checks import plugin_checks
 from audit.plugins import PROPERTIES, plugins
 from audit.results import Check, Result, Severity, Subject, SubjectKind
 from audit.session import Collected, Planner
-from audit.static.inventory import InventoryItem
+from audit.static.inventory import InventoryItem, InventoryKind
 from audit.subjects import declared_subject, package_subject
 
 if TYPE_CHECKING:
@@ -98,7 +98,7 @@ def plan_named(names: Sequence[Named]) -> Planner:
     """
 
     def plan(collected: Collected) -> Plan:
-        named = [item_named(collected, name) for name in names]
+        named = items_named(collected, names, InventoryKind.ATTENTION)
         wholes = [whole for item in named if (whole := whole_model(collected, item))]
         of_tokens = [whole.item for whole in wholes]
         items = [item for item in named if item not in of_tokens]

@@ -103,7 +103,7 @@ def test_what_cannot_be_built_is_an_error_with_its_reason_and_the_command_for_a_
     ("name", "said"),
     [
         ("layers.py::Nothing", "has no class or function Nothing; its classes: Overwrites, Plain, SelfAttention"),
-        ("layers.py", "not of the form FILE::NAME"),
+        ("layers", "not of the form FILE::NAME"),
         ("layers.py::a b", "not of the form FILE::NAME"),
         ("missing.py::SelfAttention", "no such file or folder"),
         ("layers.txt::SelfAttention", "not a Python file"),

@@ -10,8 +10,8 @@ from audit.options import ElsewhereOptions, KeepingOption, TargetAroundOption, a
 NamesArgument = Annotated[
     list[str] | None,
     typer.Argument(
-        metavar="[FILE::NAME]...",
-        help="Model classes to judge, in any file, without specs; none: those of the target.",
+        metavar="[FILE[::NAME]]...",
+        help="Model classes to judge, in any file, without specs; a file alone: all in it; none: those of the target.",
     ),
 ]
 _SUMMARY = (

@@ -2,12 +2,13 @@
 
 from collections.abc import Sequence
 
-from audit.attention.named import item_named
+from audit.attention.named import items_named
 from audit.command import deliver_from_elsewhere, run_area, run_named
 from audit.errors import UsageError
 from audit.named import Named
 from audit.plan import Plan, resumed
 from audit.session import Collected, Planner
+from audit.static.inventory import InventoryKind
 from validation.smoke.command import SmokeOptions
 from validation.smoke.plan import load_ahead, plan_imports, plan_smoke, plugged_group
 
@@ -42,7 +43,7 @@ def _plan_named(names: Sequence[Named]) -> Planner:
     def plan(collected: Collected) -> Plan:
         from validation.smoke.guessed import guessed_groups
 
-        items = [item_named(collected, name) for name in names]
+        items = items_named(collected, names, InventoryKind.MODEL)
         functions = [item.qualname for item in items if item.facts.get("form") == "function"]
         if functions:
             raise UsageError(f"{functions[0]}: is a function; smoke judges model classes")

@@ -80,6 +80,7 @@ def helper(x):
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     root = tmp_path_factory.mktemp("unspecified")
     (root / "nets.py").write_text(MODELS)
+    (root / "empty.py").write_text("TEN = 10\n")
     return root
 
 
@@ -196,7 +197,8 @@ def test_a_result_says_how_to_repeat_it(
     [
         (["nets.py::helper"], "helper: is a function; smoke judges model classes"),
         (["nets.py::Missing"], "has no class or function Missing"),
-        (["nets.py"], "not of the form FILE::NAME"),
+        (["nets"], "not of the form FILE::NAME"),
+        (["empty.py"], "the inventory finds no model in it; name a class as FILE::NAME; its classes: none"),
         (["nets.py::Tokens", "--package", "nets"], "give one of them"),
     ],
 )
