@@ -15,8 +15,8 @@ from validation.benchmark.rows import RowOutcome, Verified
 Found = Verified | NoTime
 _PROCESSES = 4  # of a backend; more would fill the GPU with what each process keeps there
 _LOOK_S = 0.2  # at whether the user has asked to stop
-# What another process may have caused: it is asked again, alone.
-_OF_OTHERS = (RowOutcome.OUT_OF_MEMORY, RowOutcome.TIMED_OUT)
+# What no other process can have caused. Anything else is asked again, alone: short memory has many names.
+_OF_ITS_OWN = (RowOutcome.ABSENT, RowOutcome.UNSUPPORTED, RowOutcome.WRONG)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -66,7 +66,7 @@ def checked_ahead(
 
 
 def _is_of_others(found: Found) -> bool:
-    return isinstance(found, NoTime) and found.outcome in _OF_OTHERS
+    return isinstance(found, NoTime) and found.outcome not in _OF_ITS_OWN
 
 
 def _shares(wanted: Sequence[tuple[Case, Backend]]) -> Iterator[_Share]:

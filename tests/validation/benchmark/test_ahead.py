@@ -75,7 +75,9 @@ def test_each_is_asked_once_in_one_of_four_processes_of_its_backend_at_the_same_
     assert sorted(asker.closed) == [(backend.name, number) for backend in (FLASH, FLEX) for number in range(4)]
 
 
-@pytest.mark.parametrize("outcome", [RowOutcome.OUT_OF_MEMORY, RowOutcome.TIMED_OUT])
+@pytest.mark.parametrize(
+    "outcome", [RowOutcome.OUT_OF_MEMORY, RowOutcome.TIMED_OUT, RowOutcome.RAISED, RowOutcome.CRASHED]
+)
 def test_what_others_may_have_caused_is_asked_again_alone(outcome: RowOutcome) -> None:
     def answer(name: str) -> Verified:
         if name == "flex_attention" and threading.current_thread() is not threading.main_thread():
