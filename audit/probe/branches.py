@@ -15,6 +15,7 @@
 A library and `without_sdpa` are read when the target is imported, so they need a process that has not done so.
 """
 
+import functools
 import importlib
 import os
 from collections.abc import Callable, Iterator, Mapping
@@ -54,6 +55,7 @@ def forcing(procedure: Procedure) -> Procedure:
     anything forced it is that of the procedure.
     """
 
+    @functools.wraps(procedure)
     def forced_procedure(subject: dict[str, object], **arguments: object) -> dict[str, object]:
         forced = subject.get("forced")
         if not isinstance(forced, Mapping):

@@ -6,12 +6,14 @@
 """
 
 import importlib
+import inspect
 import sys
 from collections.abc import Iterator, Mapping
 from itertools import groupby
 from pathlib import Path
 from types import ModuleType
 
+from audit.probe.server import procedures_by_name
 from audit.results import Check
 from audit.static.rules.registry import own_rules
 from audit.static.rules.rule import CORPUS, MEASURED_ON, FixSafety, Rule
@@ -111,10 +113,35 @@ def rules_page() -> str:
     return "\n".join(lines)
 
 
+def probe_page() -> str:
+    """Return the page of what can be called in the target's process."""
+    lines = [HEAD, "# What a check calls in the target's process\n"]
+    lines.append(
+        "`run.probe.call(NAME, **arguments)` and, on a model, `model.call_on_batch(run, NAME, **arguments)`, which has "
+        "`specs`, `name`, `seed` and `batch_size` of it. Arguments and replies are plain data; tensors come as bytes, "
+        "which `tensors_of` reads. What the target raises is raised as `TargetRaised`. [Plug-ins](../plug-ins.md) may "
+        "call all of these; from one minor version to the next they may change.\n"
+    )
+    for name, procedure in sorted(procedures_by_name().items()):
+        text = inspect.getdoc(procedure) or ""
+        taken = ", ".join(inspect.signature(procedure).parameters)
+        what, _, rest = text.partition("\n\n")
+        lines += [f"## `{name}`\n", f"`{taken}`\n" if taken else "", " ".join(what.split()) + "\n"]
+        if "Returns:\n" in rest:
+            returned = rest.partition("Returns:\n")[2].partition("\n\n")[0]
+            lines.append(f"Returns {' '.join(returned.split())}\n")
+    return "\n".join(line for line in lines if line)
+
+
 def pages() -> Mapping[str, str]:
     """Return the text of every page by its file's name."""
     found = checks()
-    return {"rules.md": rules_page(), "properties.md": properties_page(found), "checks.md": checks_page(found)}
+    return {
+        "rules.md": rules_page(),
+        "properties.md": properties_page(found),
+        "checks.md": checks_page(found),
+        "probe.md": probe_page(),
+    }
 
 
 def main() -> None:

@@ -4,6 +4,7 @@ Runs are compared by checksums of the weights after each step: one that goes on 
 same weights, and the first checksum tells from which step it went on.
 """
 
+import functools
 import random
 import shutil
 import sys
@@ -230,6 +231,7 @@ def _with_curve(commands: Commands, key: str) -> dict[str, object]:
 def tidied(procedure: Callable[..., dict[str, object]]) -> Callable[..., dict[str, object]]:
     """Return a procedure that takes the fields of `Commands` by name, and removes what the runs have written."""
 
+    @functools.wraps(procedure)
     def run(**given: object) -> dict[str, object]:
         own = {field.name: given.pop(field.name) for field in fields(Commands) if field.name in given}
         try:
