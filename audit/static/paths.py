@@ -12,6 +12,7 @@ from audit.static.ignoring import PatternFile
 from audit.static.notebooks import SUFFIX as NOTEBOOK
 
 _ROOT_MARKERS = ("pyproject.toml", ".git")
+_INSTALLED = ("site-packages", "dist-packages")
 _SOURCE_FOLDER = "src"
 _INIT = "__init__.py"
 _MAX_NAMED = 5
@@ -37,7 +38,8 @@ class TreeFiles:
 def find_root(paths: Sequence[Path]) -> Path:
     """Return the folder that `paths` belong to: the nearest one around the first that holds a project or repository.
 
-    Where there is none it is the folder that holds all of `paths`, and no part of a package.
+    Where there is none it is the folder that holds all of `paths`, and no part of a package. A project in whose
+    virtual environment a package is installed is none of that package's.
 
     Raises:
         UsageError: a path does not exist.
@@ -45,6 +47,8 @@ def find_root(paths: Sequence[Path]) -> Path:
     places = [_existing(path) for path in paths]
     first = places[0]
     for folder in (first, *first.parents):
+        if folder.name in _INSTALLED:
+            break
         if any((folder / marker).exists() for marker in _ROOT_MARKERS):
             return folder
     common = Path(os.path.commonpath(places))

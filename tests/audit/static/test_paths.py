@@ -20,6 +20,21 @@ def test_the_root_is_the_nearest_folder_that_holds_a_project_or_a_repository(tre
     assert find_root([root / "project"]) == root / "project"
 
 
+def test_a_package_in_the_environment_of_a_project_is_not_its_own(tree: Tree) -> None:
+    installed = "project/.venv/lib/python3.12/site-packages"
+    root = tree(
+        {
+            "project/pyproject.toml": "",
+            f"{installed}/zoo/__init__.py": "",
+            f"{installed}/zoo/layers.py": "",
+            f"{installed}/checkout/pyproject.toml": "",
+            f"{installed}/checkout/a.py": "",
+        }
+    )
+    assert find_root([root / installed / "zoo" / "layers.py"]) == root / installed
+    assert find_root([root / installed / "checkout" / "a.py"]) == root / installed / "checkout"
+
+
 def test_without_a_project_the_root_is_no_part_of_a_package(tree: Tree) -> None:
     root = tree({"site/zoo/__init__.py": "", "site/zoo/layers/__init__.py": "", "site/other/a.py": ""})
     assert find_root([root / "site/zoo/layers"]) == root / "site"
