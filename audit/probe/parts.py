@@ -1,6 +1,7 @@
 """The steps that procedures on a registered model are made of: building it, its batches, its forward and its loss."""
 
 from collections.abc import Mapping
+from typing import Any
 
 import torch
 from torch.nn.parameter import is_lazy
@@ -48,10 +49,24 @@ def inputs_of(specs: str, name: str, seed: int, batch_size: int, *, anew: bool =
 
 
 def forward(model: torch.nn.Module, inputs: Mapping[str, object]) -> object:
-    """Run a model without gradients."""
+    """Run a model without gradients, with generators that draw the same in the next run."""
     # Global random state is not reset between runs: a model that draws random numbers in eval mode must show it.
+    given = {key: undrawn(value) for key, value in inputs.items()}
     with phase("forward"), torch.no_grad():
-        return model(**inputs)
+        return model(**given)
+
+
+def undrawn(value: Any) -> Any:
+    """Return a value with generators that draw what those in it would; the very same where it holds none."""
+    if isinstance(value, torch.Generator):
+        return torch.Generator(value.device).set_state(value.get_state())
+    if type(value) is dict:
+        items = {key: undrawn(item) for key, item in value.items()}
+        return items if any(items[key] is not item for key, item in value.items()) else value
+    if type(value) in (list, tuple):
+        new = type(value)(undrawn(item) for item in value)
+        return new if any(mine is not item for mine, item in zip(new, value, strict=True)) else value
+    return value
 
 
 def model_loss(model: torch.nn.Module, specs: str, name: str, seed: int, batch_size: int) -> torch.Tensor:

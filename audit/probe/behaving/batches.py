@@ -7,7 +7,7 @@ from typing import Any
 import torch
 
 from ..outputs import OPAQUE, attributes, flatten
-from ..parts import inputs_of
+from ..parts import inputs_of, undrawn
 
 Inputs = Mapping[str, object]
 Change = Callable[[str, torch.Tensor], torch.Tensor]
@@ -19,7 +19,7 @@ def changed(inputs: Inputs, change: Change) -> dict[str, object]:
 
 
 def replaced(inputs: Inputs, replace: Callable[[str, Any], object]) -> dict[str, object]:
-    """Return the inputs with `replace(path, value)` in place of each value.
+    """Return the inputs with `replace(path, value)` in place of each value, and generators that draw the same again.
 
     A dict, list or tuple for which it returns the very same one is a copy with what is in it replaced.
     """
@@ -27,7 +27,7 @@ def replaced(inputs: Inputs, replace: Callable[[str, Any], object]) -> dict[str,
 
 
 def _replaced(value: Any, path: str, replace: Callable[[str, Any], object]) -> object:
-    new: Any = replace(path, value)
+    new: Any = undrawn(value) if isinstance(value, torch.Generator) else replace(path, value)
     if new is not value:
         return new
     if isinstance(value, Mapping):
@@ -114,6 +114,8 @@ class _Finding:
             else:
                 for index, (item, item_of_other) in enumerate(zip(first, other, strict=True)):
                     self.compare(item, item_of_other, f"{path}.{index}")
+        elif isinstance(first, torch.Generator):
+            self._joins(f"{path} draws for all samples together")
         elif type(first) is int and type(other) is int:
             if (first, other) == self._sizes:
                 self.numbers.add(path)

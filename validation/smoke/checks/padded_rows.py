@@ -8,7 +8,7 @@ from audit.judgement import Judgement, error, failed, not_applicable
 from audit.plan import Run
 from audit.results import Check, Severity
 from validation.smoke.alike import ORIGIN, Gap, gaps, judge_gaps, moved_of
-from validation.smoke.checks import batch_rows
+from validation.smoke.checks import determinism
 from validation.smoke.compare import unusable
 from validation.smoke.misdeclared import judge_misdeclared
 from validation.smoke.model import RegisteredModel, tensors_of
@@ -21,7 +21,7 @@ CHECK = Check(
     defect="positions that are counted from the beginning of the padding",
     severity=Severity.MAJOR,
 )
-REQUIRES = (batch_rows.CHECK.id,)
+REQUIRES = (determinism.CHECK.id,)
 
 
 def judge(model: RegisteredModel, run: Run) -> Judgement:
