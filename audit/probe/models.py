@@ -70,9 +70,11 @@ def repeat(specs: str, name: str, seed: int, batch_size: int) -> dict[str, objec
 
     `second` is the first run that differs from `first` in a bit, else the last. `same_inputs` tells whether the specs
     gave every run the batch of the first. `changed` names the real numbers that are saved and that other runs have
-    changed than the first, in which a model may set up what it needs.
+    changed than the first, in which a model may set up what it needs; `recast` the parameters that are of another dtype
+    afterwards than when they were built.
     """
     model = built(specs, name, seed).eval()
+    dtypes = {key: parameter.dtype for key, parameter in model.named_parameters() if not is_lazy(parameter)}
     inputs = inputs_of(specs, name, seed, batch_size, anew=True)
     before = _digests(inputs)
     first = dump(flatten(forward(model, inputs)))
@@ -86,7 +88,14 @@ def repeat(specs: str, name: str, seed: int, batch_size: int) -> dict[str, objec
         if second != first:
             break
     changed = sorted(key for key, value in _saved(model).items() if kept.get(key) != value)
-    return {"first": first, "second": second, "same_inputs": same, "changed": list[object](changed)}
+    recast = [key for key, parameter in model.named_parameters() if dtypes.get(key, parameter.dtype) != parameter.dtype]
+    return {
+        "first": first,
+        "second": second,
+        "same_inputs": same,
+        "changed": list[object](changed),
+        "recast": list[object](recast),
+    }
 
 
 def backward(specs: str, name: str, seed: int, batch_size: int) -> dict[str, object]:

@@ -31,7 +31,8 @@ def generates(specs: str, name: str, seed: int, batch_size: int) -> dict[str, ob
         `length` of the prompt; `tokens`: (B, length + STEPS) as `tokens`; `logits` and `moved.<i>`: (B, length + STEPS,
         vocabulary), of forward on them, and moved by one unit in the last place; `forgotten`: (B, STEPS, vocabulary),
         of forward on the token before each new one alone; `ended`: the tokens where the first row was made to end at
-        its second new token; None where nothing says which token ends, or no output of forward could be changed.
+        its second new token; None where nothing says which token ends, or no output of forward could be changed;
+        `in_training`: modules that `run` was given in eval mode and has left in train mode.
 
     Raises:
         TypeError: the content is no tensor of tokens, `run` returns no continuation of it, or there are no logits.
@@ -51,6 +52,8 @@ def generates(specs: str, name: str, seed: int, batch_size: int) -> dict[str, ob
     with phase("generate"):
         begun = inputs_for(inputs, prompt)
     tokens = _continued(rules["run"], model, begun, prompt)
+    in_training = [key or "the model" for key, each in model.named_modules() if each.training]
+    model.eval()
     logits_of: Callable[[Any], Any] = rules.get("logits", _own_logits)
 
     def run(given: Inputs) -> dict[str, torch.Tensor]:
@@ -71,6 +74,7 @@ def generates(specs: str, name: str, seed: int, batch_size: int) -> dict[str, ob
         "logits": dump(run(complete)),
         "forgotten": dump({"logits": torch.cat([run(each)["logits"][:, -1:] for each in last], dim=1)}),
         "ended": None,
+        "in_training": list[object](in_training),
     }
     reply |= {
         f"moved.{index}": dump(each) for index, each in enumerate(moved(model, complete, _FLOAT32_EPS, seed, run))

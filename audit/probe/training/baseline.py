@@ -33,7 +33,7 @@ def compare(specs: str, section: str, name: str, seed: int, steps: int, folder: 
 
 def best_constants(problem: Problem, model: torch.nn.Module, batches: list[object]) -> list[float] | None:
     """Return the loss of each batch under the best constants found; None where the loss does not depend on any."""
-    recorded = _Recorded(model.eval())
+    recorded = _Recorded(model.train(problem.differs_in_training))
     others = [devices.placed_in(batch) for batch in problem.of_another_size()]
     for index, batch in enumerate([*batches, *others]):
         recorded.turn_to(index)

@@ -214,21 +214,29 @@ def run(
 
 
 def mean_loss(problem: Problem, model: torch.nn.Module, batches: list[object]) -> float:
-    """Return the mean loss in eval mode; random generators and the mode are afterwards as before."""
+    """Return the mean of `losses_of`; random generators and the mode are afterwards as before."""
     values = losses_of(problem, model, batches)
     return sum(values) / len(values) if values else float("nan")
 
 
 def losses_of(problem: Problem, model: torch.nn.Module, batches: list[object]) -> list[float]:
-    """Return the loss in eval mode of each batch, under the same random numbers whoever the model is."""
+    """Return the loss of each batch, under the same random numbers whoever the model is.
+
+    In eval mode; in train mode where the specs declare that it alone returns what the loss is of, with buffers as they
+    were afterwards.
+    """
     state, training = random_state(), model.training
-    model.eval()
+    kept = dict(model.named_buffers()) if problem.differs_in_training else {}
+    buffers = {key: buffer.detach().clone() for key, buffer in kept.items()}
+    model.train(problem.differs_in_training)
     values = []
     try:
         with torch.no_grad():
             for index, batch in enumerate(batches):
                 specs_.seed_everything(problem.seed + index)
                 values.append(float(problem.loss(model, devices.placed_in(batch))))
+            for key, buffer in kept.items():
+                buffer.copy_(buffers[key])
     finally:
         model.train(training)
         set_random_state(state)

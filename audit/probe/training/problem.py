@@ -25,6 +25,7 @@ class Problem(ABC):
     def __init__(self, spec: Mapping[str, object], seed: int) -> None:
         """Keep the entry."""
         self.spec, self.seed = spec, seed
+        self.differs_in_training = spec.get("differs_in_training") is True
 
     def build(self) -> torch.nn.Module:
         """Return a new model with the weights that the global random state gives it."""

@@ -110,7 +110,18 @@ WRONG: dict[str, tuple[str, ...]] = {
     "freezes": ("cache = {", "self.requires_grad_(False); cache = {", "inference"),
     "keeps_graphs": ("    @torch.no_grad()\n", "", "inference"),
     "draws_from_the_global_one": ("1, generator=generator)", "1)", "inference"),
-    "leaves_train_mode": ("cache = {", "self.train(); cache = {", "inference"),
+    "leaves_train_mode": (
+        "",
+        "",
+        "inference={'draw': lambda model, inputs, generator: (model(**inputs), model.train())[0]}",
+        "inference",
+    ),
+    "runs_on_in_train_mode": (
+        "",
+        "",
+        "generate={**GENERATE, 'run': lambda model, inputs, steps: run(model.train(), inputs, steps)}",
+        "generates",
+    ),
     "counts": ("        new, ended", "        self.count += 1\n        new, ended", "inference"),
     "nan": ("        return tokens\n", "        return tokens + float('nan') if generator else tokens\n", "inference"),
 }

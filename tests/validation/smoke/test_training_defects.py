@@ -73,6 +73,14 @@ CASES = {
     "sets_up_once": (
         COUNTER.format(""), "self.seen.fill_(1); return self.layer(x)", "", "smoke.determinism", "passed", "",
     ),
+    "casts_itself": (
+        "pass", "return self.layer.to(torch.bfloat16)(x.bfloat16()).float()", "", "smoke.determinism", "failed",
+        "leaves parameters in another dtype: layer.weight, layer.bias",
+    ),
+    "casts_what_it_computes": (
+        "pass", "return nn.functional.linear(x.bfloat16(), *(p.bfloat16() for p in self.layer.parameters())).float()",
+        "", "smoke.determinism", "passed", "",
+    ),
     "arguments_by_position": (
         "self.forward = lambda *each: self.layer(each[0])", "return self.layer(x)", "", "smoke.forward", "error",
         "'inputs' gives x by name, and forward(*each) takes no such call",

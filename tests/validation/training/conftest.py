@@ -59,6 +59,11 @@ MODELS: dict[str, tuple[str, str, str | None]] = {
         "assert_determined(); return self.layer(x)",
         None,
     ),
+    "Detector": (  # returns its loss in train mode, and what it finds in eval mode
+        "pass",
+        "y = self.layer(x); return {'loss': (y - x[:, :2]).square().mean()} if self.training else [y]",
+        None,
+    ),
     "Overwriting": (
         "self.scale = nn.Parameter(torch.ones(()))",
         "self.scale.data.copy_(1.0 + 0.1 * x.detach().mean()); return self.layer(x) * self.scale",

@@ -29,8 +29,9 @@ FALLING_BELOW_ZERO = first_run(*(1.0 - index / 500 for index in range(1000)))
         ([2.3e-5, 2.3e-5], [0.0, 0.0], FALLING_BELOW_ZERO, "failed", "is not below that of constants"),
         ([1e9, 1e9], [0.5, 0.51], FALLING, "failed", "is not below that of constants"),
         ([-1.0, -1.01], [0.0, 0.0], FALLING_BELOW_ZERO, "passed", ""),
+        ([-1.0, -1.01], [-2e38, -2e38], FALLING_BELOW_ZERO, "error", "and could bring it lower still"),
     ],
-    ids=["better", "worse", "zero", "rounded", "small", "below zero", "diverged", "better below zero"],
+    ids=["better", "worse", "zero", "rounded", "small", "below zero", "diverged", "better below zero", "boundless"],
 )
 def test_a_model_is_compared_with_constants(
     model: list[float], constant: list[float], first: FirstRun, outcome: str, said: str
@@ -72,3 +73,38 @@ def test_a_loss_that_is_zero_from_the_beginning_is_no_fault_of_the_model(
         report = trained(subjects=["Right"], only=["train.learns"], specs=specs)
         (found,) = [each for each in report.results if each.check == "train.learns"]
         assert (found.outcome, said in (found.reason or "")) == ("error", True), found.reason
+
+
+@pytest.mark.parametrize(
+    ("initial_loss", "outcome", "said"),
+    [
+        ("2.0", "passed", "of the declared `initial_loss`"),
+        ("None", "error", "where the model computes it, declare `initial_loss`"),
+        ("0.001", "error", "its loss, "),
+    ],
+)
+def test_a_model_that_computes_its_own_loss_in_training(
+    trained: Callable[..., Report], initial_loss: str, outcome: str, said: str
+) -> None:
+    specs = DETECTOR.replace("INITIAL", f"'initial_loss': {initial_loss}," if initial_loss != "None" else "")
+    report = trained(subjects=["Detector"], only=["train.run", "train.learns"], specs=specs, trains=False, steps=40)
+    (result,) = [each for each in report.results if each.check == "train.learns"]
+    told = " ".join(filter(None, (result.reason, result.fix, result.evidence.bound_origin)))
+    assert (result.outcome.value, said in told) == (outcome, True), told
+
+
+DETECTOR = """
+import torch
+from torch import nn
+from zoo import models
+
+MODELS = {
+    "Detector": {
+        "class": "zoo.models:Detector",
+        "build": models.Detector,
+        "inputs": lambda batch_size, generator: {"x": torch.randn(batch_size, 6, generator=generator)},
+        "loss": lambda output, inputs: output["loss"],
+        "differs_in_training": True, INITIAL
+    }
+}
+"""

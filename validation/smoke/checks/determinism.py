@@ -13,8 +13,8 @@ from validation.smoke.model import RegisteredModel, listed, tensors_of
 CHECK = Check(
     id="smoke.determinism",
     title="Eval is deterministic",
-    proves="In eval mode the same model gives the same output eight times for the same batch, and the real numbers "
-    "that it saves stay as they are.",
+    proves="In eval mode the same model gives the same output eight times for the same batch, the real numbers that it "
+    "saves stay as they are, and its parameters of the dtype that they are built with.",
     defect="dropout that is active in eval mode",
     severity=Severity.MAJOR,
 )
@@ -42,6 +42,18 @@ def judge(model: RegisteredModel, run: Run) -> Judgement:
         origin="the same weights, input and process: the same operations in the same order",
         unit="max abs difference",
     )
+    if recast := names_of(reply, "recast"):
+        return failed(
+            f"forward in eval mode leaves parameters in another dtype: {listed(recast)}",
+            measured=Measured(
+                value=len(recast),
+                bound=0,
+                comparison=Comparison.EQUAL,
+                origin="module.to(dtype) changes the module itself, and rounds its weights for good",
+                unit="parameters in another dtype than before",
+            ),
+            fix="cast what is computed, such as parameter.to(dtype), and not the module, or use torch.autocast",
+        )
     if measured.holds and (changed := names_of(reply, "changed")):
         return failed(
             f"each forward in eval mode changes what is saved: {listed(changed)}",

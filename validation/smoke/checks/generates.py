@@ -9,7 +9,7 @@ from audit.gateway import ProbeFailure, TargetRaised
 from audit.judgement import Judgement, Measured, error, failed, judged, not_applicable
 from audit.plan import Run
 from audit.raised import judge_raised
-from audit.replies import number_of
+from audit.replies import names_of, number_of
 from audit.results import Check, Comparison, Severity
 from validation.smoke.alike import ORIGIN, gaps, moved_of
 from validation.smoke.checks import determinism
@@ -21,7 +21,7 @@ CHECK = Check(
     title="What is generated is what the model predicts",
     proves="Every token with which `generate` continues a prompt is the likeliest one by a single forward over what "
     "stands before it, wherever rounding does not decide which that is; where a token is declared that ends, a row "
-    "that has ended holds padding.",
+    "that has ended holds padding; the mode of the model is afterwards as before.",
     defect="a cache of keys whose positions begin anew with each token",
     severity=Severity.CRITICAL,
 )
@@ -66,6 +66,11 @@ def judge(model: RegisteredModel, run: Run) -> Judgement:
     ended = None if reply.get("ended") is None else tensors_of(reply, "ended").get("tokens")
     about_end, not_padded = _after_the_end(ended, tokens, length, rules)
     wrong += not_padded
+    if not wrong and (left := names_of(reply, "in_training")):
+        return failed(
+            f"what continues a prompt leaves {', '.join(left[:3])} in train mode",
+            fix="remember module.training, and set it again at the end",
+        )
     return judged(
         Measured(
             value=len(wrong),

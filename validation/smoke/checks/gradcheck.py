@@ -12,7 +12,7 @@ from audit.plan import Run
 from audit.raised import describe_raised
 from audit.replies import number_of, text_of
 from audit.results import Check, Comparison, Outcome, Severity
-from validation.smoke.checks import optimizer_step
+from validation.smoke.checks import determinism, optimizer_step
 from validation.smoke.model import RegisteredModel
 
 CHECK = Check(
@@ -24,7 +24,7 @@ CHECK = Check(
     defect="a backward of its own that forgets a factor",
     severity=Severity.CRITICAL,
 )
-REQUIRES = (optimizer_step.CHECK.id,)
+REQUIRES = (optimizer_step.CHECK.id, determinism.CHECK.id)
 _BATCH = 2
 _FIX_OF_STOPPED = (
     "what is off is what forward or loss detaches, or computes without gradients: let its gradient through, or "

@@ -9,7 +9,7 @@ from audit.plan import Run
 from audit.raised import describe_raised
 from audit.replies import number_of
 from audit.results import Check, Comparison, Severity
-from validation.smoke.checks import optimizer_step
+from validation.smoke.checks import determinism, optimizer_step
 from validation.smoke.model import PAIR, RegisteredModel
 
 CHECK = Check(
@@ -21,7 +21,7 @@ CHECK = Check(
     defect="an input that is detached before it is used",
     severity=Severity.MAJOR,
 )
-REQUIRES = (optimizer_step.CHECK.id,)
+REQUIRES = (optimizer_step.CHECK.id, determinism.CHECK.id)
 
 
 def judge(model: RegisteredModel, run: Run) -> Judgement:

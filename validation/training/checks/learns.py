@@ -28,6 +28,7 @@ CHECK = Check(
 )
 REQUIRES = (run_check.CHECK.id,)
 _TENTH = 10
+_BOUNDLESS = 2.0**64  # the square root of the largest number of float32: only a search without an end gets there
 
 
 def judge(trainee: Trainee, run: Run) -> Judgement:
@@ -50,12 +51,17 @@ def judge(trainee: Trainee, run: Run) -> Judgement:
         reply = trainee.call(run, "train_baseline", steps=trainee.settings.steps, folder=trainee.folder)
     except TargetRaised as raised:
         return judge_raised(raised, run.target, phases=("load",))
+    model = numbers_of(reply, "model")
     if reply.get("constant") is None:
-        return error(
-            "the loss does not depend on what the model returns when it is called, so there is no baseline",
-            fix="let 'loss' compute it from what the model returns",
-        )
-    return _compared(numbers_of(reply, "model"), numbers_of(reply, "constant"), first)
+        declared = trainee.entry.initial_loss
+        if declared is None:
+            return error(
+                "the loss does not depend on what the model returns when it is called, so there is no baseline",
+                fix="let 'loss' compute it from what the model returns; where the model computes it, declare "
+                "`initial_loss`, that of a prediction that does not look at its input",
+            )
+        return _compared(model, [declared] * len(model), first, what="of the declared `initial_loss`")
+    return _compared(model, numbers_of(reply, "constant"), first)
 
 
 def _ends(first: FirstRun) -> tuple[float, float]:
@@ -63,18 +69,25 @@ def _ends(first: FirstRun) -> tuple[float, float]:
     return math.fsum(first.losses[:count]) / count, math.fsum(first.losses[-count:]) / count
 
 
-def _compared(model: Sequence[float], constant: Sequence[float], first: FirstRun) -> Judgement:
+def _compared(
+    model: Sequence[float], constant: Sequence[float], first: FirstRun, *, what: str = "of the best constants"
+) -> Judgement:
     if len(model) != len(constant) or len(model) < 2:
         raise ProbeFailure("the target's process sent a malformed comparison")
     gaps = [of_model - of_constant for of_model, of_constant in zip(model, constant, strict=True)]
     if not all(map(math.isfinite, gaps)):
         return error("a loss of the comparison with constants is not finite")
     means = math.fsum(model) / len(model), math.fsum(constant) / len(constant)
+    if means[1] < -_BOUNDLESS:
+        return error(
+            f"constants bring this loss to {means[1]:.3g}, and could bring it lower still: nothing is told by it",
+            fix="replace it by the loss that the model is trained with",
+        )
     measured = Measured(
         value=upper_limit_of_mean(gaps),
         bound=0.0,
-        origin=f"losses of the model and of the best constants, means {means[0]:.6g} and {means[1]:.6g} over "
-        f"{len(gaps)} batches; constants fitted to these batches by L-BFGS",
+        origin=f"losses of the model and {what}, means {means[0]:.6g} and {means[1]:.6g} over {len(gaps)} batches; "
+        "constants are fitted to these batches by L-BFGS",
         unit="upper 95 % limit of the mean difference",
     )
     if measured.holds:
