@@ -38,12 +38,14 @@ def schema(as_json: JsonOption = True, quiet: QuietOption = False) -> None:
     help="Show a finished report again, in any format: CI makes one run and every view of it."
     + examples(
         "astrobio-audit report render static.json --format sarif > static.sarif",
-        "astrobio-audit report render reports/latest/readiness.json --format summary",
+        "astrobio-audit report render --format summary",
         "astrobio-audit report render readiness.json --format html --output readiness.html",
     )
 )
 def render(
-    source: Annotated[Path, typer.Argument(metavar="FILE", help="A report as JSON.")],
+    source: Annotated[Path, typer.Argument(metavar="[FILE]", help="A report as JSON.")] = Path(
+        "reports/latest/readiness.json"
+    ),
     as_json: JsonOption = False,
     form: FormatOption = None,
     output: Annotated[

@@ -103,11 +103,15 @@ def _document(options: BenchOptions, target: Target) -> BenchmarkDocument:
 
 def _deliver(document: BenchmarkDocument, options: BenchOptions, target: Target) -> None:
     written = [options.output / f"{_STEM}.{form}" for form in ("json", "md", "html")]
-    write_atomically(written[0], document.as_json())
-    write_atomically(written[1], render(document))
-    write_atomically(written[2], render_page(document))
-    plots, why = write_plots(document, options.output)
-    written += plots
+    why: str | None
+    if written[0].exists() and not any(row.timing for row in document.rows):
+        written, why = [], f"nothing was timed: {one_line(str(written[0]), limit=None)} stays as it is"
+    else:
+        write_atomically(written[0], document.as_json())
+        write_atomically(written[1], render(document))
+        write_atomically(written[2], render_page(document))
+        plots, why = write_plots(document, options.output)
+        written += plots
     if not options.from_file and not options.gateway and not document.partial:
         (options.output / NAME).unlink(missing_ok=True)  # all of it is in the document now
     if options.publish:
@@ -120,7 +124,8 @@ def _deliver(document: BenchmarkDocument, options: BenchOptions, target: Target)
         if why:
             console.print(why, markup=False, soft_wrap=True)
         names = ", ".join(one_line(str(path), limit=None) for path in written)
-        console.print(f"written: {names}", markup=False, highlight=False, soft_wrap=True)
+        if names:
+            console.print(f"written: {names}", markup=False, highlight=False, soft_wrap=True)
 
 
 def _measured(options: BenchOptions, target: Target) -> BenchmarkDocument:

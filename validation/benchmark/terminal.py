@@ -77,6 +77,9 @@ def print_document(document: BenchmarkDocument, console: Console) -> None:
         ceiling = f"{each.flops_per_s / 1e12:.3g} TFLOP/s, {each.bytes_per_s / 1e9:.3g} GB/s"
         console.print(Text(f"measured ceilings, {each.dtype}: {ceiling}"), soft_wrap=True)
     _print_times([row for row in document.rows if row.timing is not None], document, console)
+    if any(row.rates and row.rates.times_faster_than_baseline for row in document.rows):
+        baseline = one_line(document.method.baseline, 20)
+        console.print(Text(f"x {baseline}: the median of the ratios in each round, not the ratio of the medians"))
     if any(row.timing and not row.timing.stop_rule_met for row in document.rows):
         console.print(Text(f"*: the median's standard error is above {document.method.relative_error:.2%}"))
     _print_untimed([row for row in document.rows if row.timing is None], console)
@@ -110,10 +113,13 @@ def _print_untimed(rows: list[Row], console: Console) -> None:
     """Print why rows have no time: what is the same for several cases once."""
     alike: dict[tuple[str, str], list[Row]] = {}
     for row in rows:
-        alike.setdefault((row.backend.name, told(row)), []).append(row)
+        # What was skipped was so whatever the backend.
+        name = "every backend" if row.outcome is RowOutcome.SKIPPED else row.backend.name
+        alike.setdefault((name, told(row)), []).append(row)
     for (backend, why), of_backend in alike.items():
         first = of_backend[0].case.id
-        where = first if len(of_backend) == 1 else f"{len(of_backend)} cases, {first} and others"
+        cases = len({row.case.id for row in of_backend})
+        where = first if cases == 1 else f"{cases} cases, {first} and others"
         console.print(Text(one_line(f"{backend}: {why} ({where})", 400)), soft_wrap=True)
 
 

@@ -312,6 +312,14 @@ def test_a_preset_for_a_gpu_without_one_is_skipped_and_not_missing(bench: Callab
     assert found.exit_code == 3
 
 
+def test_what_was_measured_is_not_replaced_by_nothing(bench: Callable, bench_package: Callable) -> None:
+    root = bench_package()
+    before = bench(root, "--backend", "right")
+    assert before.row("right").outcome is RowOutcome.MEASURED
+    after = bench(root, "--preset", "gpu", "--backend", "right")
+    assert (after.exit_code, after.document) == (3, before.document)
+
+
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
