@@ -68,6 +68,7 @@ class Built:
     unread: frozenset[str] = frozenset()  # those that no source of the module reads
     seen: tuple[frozenset[str], ...] = ()  # in each call, the functions of stand-ins that were called
     seen_dtypes: frozenset[str] = frozenset()  # of what they were called with
+    autocast: str | None = None  # the coarsest dtype that a forward turns autocast on for; empty where it does not
     not_finite: str | None = None  # the check that told where the output is no number; empty where it is one
 
 

@@ -83,6 +83,7 @@ def procedures_by_name() -> dict[str, Procedure]:
 
     from . import (
         attention,
+        autocasting,
         behaving,
         branches,
         branches_survey,
@@ -154,6 +155,7 @@ def procedures_by_name() -> dict[str, Procedure]:
         "attention_library_versions": libraries.versions,
         "attention_trace": branches.forcing(trace.attention_trace),
         "attention_cores": trace.attention_cores,
+        "attention_autocast": autocasting.autocast_of,
         "attention_not_finite": branches.forcing(not_finite.first_not_finite),
         "attention_reproduce": reproducing.reproduce,
         "benchmark_device": machine.device,

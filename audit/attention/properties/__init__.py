@@ -12,6 +12,7 @@ from audit.attention.answers import Settled
 from audit.attention.properties import (
     alibi,
     arguments_used,
+    autocast,
     batch_rows,
     branches,
     causality,
@@ -77,6 +78,7 @@ class Property:
             if judgement.outcome is Outcome.FAILED and not subject.is_declared:
                 judgement = error(str(judgement.reason))
         judgement = not_finite.waiting(self.check.id, judgement, subject, run)
+        judgement = autocast.fitting(judgement, subject, run)
         if run.target.on_gpu and judgement.measured is not None:
             measured = judgement.measured
             judgement = replace(
