@@ -48,6 +48,28 @@ class Counted:
         return execution.results
 
 
+def test_what_no_profile_asked_for_counts_within_one_that_leaves_something_out(
+    make_target: Callable[..., Target], tmp_path: Path
+) -> None:
+    counted = Counted(tmp_path, make_target())
+    whole = counted.group()
+    (first,) = whole.planned
+    second = replace(first, check=first.check.model_copy(update={"id": "train.gpus"}))
+    whole = replace(whole, planned=(first, second))
+    outside = replace(whole, planned=(first, replace(second, outside="outside the profile cpu: needs 2 GPUs")))
+    assert counted.outcomes(whole) == ["passed", "passed"]
+    assert counted.outcomes(outside) == ["passed", "not_applicable"]
+    assert counted.times == 2
+    (_, told) = counted.results(outside)
+    assert told.reason == "outside the profile cpu: needs 2 GPUs"
+    in_part = replace(outside, whole=outside, planned=(replace(first, flags=("--steps", "40")), outside.planned[1]))
+    assert counted.outcomes(in_part) == ["passed", "not_applicable"]
+    assert counted.times == 2
+    on_a_gpu = replace(outside, planned=(replace(first, gpus=1), outside.planned[1]))
+    counted.outcomes(on_a_gpu)
+    assert counted.times == 3  # what needs a GPU may be found otherwise where there is one
+
+
 def test_only_a_group_that_is_kept_is_taken_over(make_target: Callable[..., Target], tmp_path: Path) -> None:
     counted = Counted(tmp_path, make_target())
     kept = counted.group()
