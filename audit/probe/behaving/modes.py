@@ -14,6 +14,7 @@ from ..circumstances import rates_of
 from ..outputs import flatten
 from ..parts import built, forward, inputs_of
 from ..tensors import digest, dump
+from .batches import Inputs
 
 _DRAWS = 8  # a stochastic depth of 0.1 shows in 8 runs of 3 samples with a probability of 92 %
 
@@ -30,21 +31,25 @@ def modes(specs: str, name: str, seed: int, batch_size: int) -> dict[str, object
         buffers a train run changes, with their classes; `statistics`: normalisation layers that take their statistics
         from the batch in train mode.
     """
-    inputs = inputs_of(specs, name, seed, batch_size)
+
+    def inputs() -> Inputs:
+        """Return the batch; a copy for each run, for what one changes is not what the next is judged by."""
+        return inputs_of(specs, name, seed, batch_size)
+
     model = built(specs, name, seed)
     before = {key: digest(buffer) for key, buffer in model.named_buffers()}
     with _without_fast_path():
-        evaluated = dump(flatten(forward(model.eval(), inputs)))
+        evaluated = dump(flatten(forward(model.eval(), inputs())))
     specs_.seed_everything(seed)
     with _watching(model) as kept:
-        train = dump(flatten(forward(model.train(), inputs)))
+        train = dump(flatten(forward(model.train(), inputs())))
     learning = {key.rpartition(".")[0] for key, buffer in model.named_buffers() if before.get(key) != digest(buffer)}
     modules = dict(model.named_modules())
     other = train
     for draw in range(1, _DRAWS):
         again = built(specs, name, seed).train()
         specs_.seed_everything(seed + draw)
-        other = dump(flatten(forward(again, inputs)))
+        other = dump(flatten(forward(again, inputs())))
         if other != train:
             break
     return {

@@ -267,6 +267,8 @@ def _fed(
             if not _mixes(model, feed, _of_samples(*outputs)):
                 return feed, False
             mixing = mixing or feed
+        except NotGuessed as unfit:
+            furthest.note(1, f"{name} was called with {shown(feed)}: {unfit}")
         except Exception as error:  # whatever the target raises: it may take another input
             if lacks_setting(error):
                 break
@@ -284,7 +286,7 @@ def _ran(model: nn.Module, inputs: Mapping[str, object], size: int) -> dict[str,
         found = flatten(model(**inputs))
     if not any(each.dim() and each.shape[0] == size and each.numel() for each in found.values()):
         shapes = ", ".join(str(tuple(each.shape)) for each in found.values()) or "no tensor"
-        raise NotGuessed(f"a batch of {size} gives {shapes}, and nothing for each sample")
+        raise NotGuessed(f"a batch of {size} gives {shapes}, and no tensor with an entry for each sample")
     if not all(bool(torch.isfinite(each).all()) for each in found.values()):
         raise NotGuessed("the output of a normal input is not finite")
     return found
