@@ -6,7 +6,8 @@ The time goes into processes that are started and attention that is judged, in t
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
 
-# Of each test of these files at most so many cases, spread evenly over all; of none, a test without cases counts too.
+# Of each test of these files, or of this one test, at most so many cases, spread evenly over all; of none, a test
+# without cases counts too.
 CASES = {
     "astrobio/attention/test_triton.py": 8,
     "astrobio/commands/test_processes.py": 2,
@@ -14,6 +15,7 @@ CASES = {
     "audit/attention/defects/test_direction_scripts.py": 0,
     "audit/attention/defects/test_named_right.py": 0,
     "audit/attention/defects/test_pictures.py": 0,
+    "audit/attention/test_branches_of_models.py": 1,
     "audit/attention/test_conventions_of_others.py": 3,
     "audit/attention/test_corpus.py": 3,
     "audit/attention/test_forms_of_calls.py": 4,
@@ -36,12 +38,13 @@ CASES = {
     "cli/test_parts.py": 2,
     "cli/test_plugins.py": 1,
     "cli/test_readme.py": 80,
-    "cli/test_reports.py": 2,
+    "cli/test_reports.py": 1,
     "cli/test_spec_followed.py": 1,
     "cli/test_spec_refused.py": 1,
     "cli/test_stopping.py": 1,
     "cli/test_streams.py": 3,
     "cli/test_usage_errors.py": 4,
+    "test_broken_packages.py::test_the_command_fails_what_is_broken_and_nothing_else": 9,
     "validation/benchmark/test_bench.py": 1,
     "validation/claims/test_figures.py": 2,
     "validation/claims/test_not_measured.py": 3,
@@ -49,10 +52,20 @@ CASES = {
     "validation/readiness/test_profiled.py": 1,
     "validation/smoke/test_declared_states.py": 1,
     "validation/smoke/test_package_checks.py": 2,
+    "validation/smoke/test_state_checks.py::test_a_model_is_judged_as_it_is": 14,
     "validation/test_hostile_imports.py": 1,
+    "validation/training/test_learns.py::test_a_model_that_computes_its_own_loss_in_training": 1,
 }
 # What each shows is shown in less time by a test beside it, or takes the time of ten others.
 WHOLE = (
+    "audit/attention/defects/test_fixtures.py::test_a_defect_names_the_line_that_attends",
+    "audit/attention/test_without.py::test_one_that_attends_is_judged",
+    "cli/test_attention_living.py::test_a_failure_of_an_earlier_run_fails_this_one",
+    "cli/test_attention_living.py::test_without_a_failure_nothing_is_left_out",
+    "cli/test_named_loading.py::test_results_of_a_class_that_is_executed_alone_say_so",
+    "validation/mutation/test_release.py::test_a_command_that_cannot_be_run_is_an_error_of_this_area_alone",
+    "validation/smoke/test_without_specs.py::test_a_package_without_specs_has_the_models_of_its_inventory_judged",
+    "validation/test_hostile_targets.py::test_damage_to_the_process_reaches_no_other_model",
     "astrobio/commands/test_processes.py::test_a_server_answers_predictions_and_health",
     "audit/parts/test_gateways.py::test_a_gateway_that_falls_silent_while_it_plans_is_given_up",
     "audit/static/test_parameters.py::test_a_chain_of_a_thousand_bases_is_followed",
@@ -99,7 +112,7 @@ def left_out(node_ids: Iterable[str]) -> Iterator[str]:
     for node_id in node_ids:
         cases[node_id.partition("[")[0].removeprefix("tests/")].append(node_id)
     for test, ids in cases.items():
-        most = CASES.get(test.partition("::")[0], len(ids))
+        most = CASES.get(test, CASES.get(test.partition("::")[0], len(ids)))
         if test in WHOLE:
             yield from ids
         elif len(ids) > most:

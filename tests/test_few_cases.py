@@ -23,12 +23,14 @@ def test_a_test_by_its_name_is_left_out_with_all_cases() -> None:
     assert set(left_out(ids)) == set(ids)
 
 
-@pytest.mark.parametrize("path", CASES)
-def test_files_are_there(path: str) -> None:
-    assert (HERE / path).is_file()
-
-
-@pytest.mark.parametrize("test", WHOLE)
-def test_tests_are_there(test: str) -> None:
+@pytest.mark.parametrize("test", [*CASES, *WHOLE])
+def test_files_and_tests_are_there(test: str) -> None:
     path, _, name = test.partition("::")
-    assert f"def {name}(" in (HERE / path).read_text()
+    assert (f"def {name}(" if name else "") in (HERE / path).read_text()
+
+
+def test_a_test_that_is_named_has_cases_of_its_own() -> None:
+    test = next(each for each in CASES if "::" in each)
+    ids = [f"tests/{test}[{index:02}]" for index in range(CASES[test] + 3)]
+    others = [f"tests/{test.partition('::')[0]}::test_other[{index}]" for index in range(99)]
+    assert len(list(left_out([*ids, *others]))) == 3
