@@ -4,13 +4,9 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 import torch
-from safetensors.torch import save as save_safetensors
 
-from audit.attention.answers import Settled
-from audit.attention.cases import plain_case
+from audit.attention.plain_call import reply_to_plain
 from audit.attention.subject import DTYPES, AttentionSubject
-from audit.gateway import ProbeFailure, TargetRaised
-from audit.gateway.client import Plain
 from audit.judgement import Judgement, error
 from audit.plan import Run
 from audit.results import Outcome
@@ -49,22 +45,7 @@ def fitting(judgement: Judgement, subject: AttentionSubject, run: Run) -> Judgem
 
 def _asked(subject: AttentionSubject, run: Run) -> str:
     """Return the coarsest dtype that autocast is on for in a forward; an empty text where there is none."""
-    case = plain_case(subject, subject.generator(run.seed))
-    tensors = subject.as_sent(case, subject.finest_dtype).tensors
-    keys: dict[str, Plain] = {name: name for name in tensors}
-    try:
-        reply = run.probe.call(
-            "attention_autocast",
-            subject=dict(subject.source),
-            declared=subject.declared,
-            seed=run.seed,
-            dtype=subject.finest_dtype,
-            calls=[{"kind": "forward", "is_causal": case.is_causal, **keys}],
-            tensors=save_safetensors({name: tensor.contiguous() for name, tensor in tensors.items()}),
-        )
-        subject.refuse_another(reply)
-    except (ProbeFailure, TargetRaised, Settled):
-        return ""  # a call that was made before and ends otherwise now tells nothing
+    reply = reply_to_plain(subject, run, "attention_autocast") or {}
     listed = reply.get("autocast")
     seen = [each for each in (listed if isinstance(listed, list) else ()) if isinstance(each, str) and each in _EPS]
     return max(seen, key=lambda each: _EPS[each], default="")

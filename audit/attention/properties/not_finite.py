@@ -4,13 +4,9 @@ import math
 from collections.abc import Mapping
 from dataclasses import replace
 
-from safetensors.torch import save as save_safetensors
-
-from audit.attention.answers import Settled
-from audit.attention.cases import plain_case
+from audit.attention.plain_call import reply_to_plain
 from audit.attention.subject import AttentionSubject
 from audit.attention.traced import location_of
-from audit.gateway import ProbeFailure, TargetRaised
 from audit.gateway.client import Plain
 from audit.judgement import Judgement, skipped
 from audit.plan import Run
@@ -51,23 +47,8 @@ def _is_due_to_it(judgement: Judgement) -> bool:
 
 def _first_place(subject: AttentionSubject, run: Run) -> tuple[str, Location | None] | None:
     """Return where the output ceases to be a number, in words and as a line; None where it is one after all."""
-    case = plain_case(subject, subject.generator(run.seed))
-    tensors = subject.as_sent(case, subject.finest_dtype).tensors
-    keys: dict[str, Plain] = {name: name for name in tensors}
-    try:
-        reply = run.probe.call(
-            "attention_not_finite",
-            subject=dict(subject.source),
-            declared=subject.declared,
-            seed=run.seed,
-            dtype=subject.finest_dtype,
-            calls=[{"kind": "forward", "is_causal": case.is_causal, **keys}],
-            tensors=save_safetensors({name: tensor.contiguous() for name, tensor in tensors.items()}),
-        )
-        subject.refuse_another(reply)
-    except (ProbeFailure, TargetRaised, Settled):
-        return None  # a call that was made before and ends otherwise under a mode tells no place
-    return _read(reply, run)
+    reply = reply_to_plain(subject, run, "attention_not_finite")
+    return None if reply is None else _read(reply, run)
 
 
 def _read(reply: Mapping[str, Plain], run: Run) -> tuple[str, Location | None] | None:

@@ -27,7 +27,12 @@ OTHERWISE = {
     "losses": (LOSSES, "True", "passed", ""),
     "undeclared": (LOSSES, "False", "failed", "train and eval give different outputs"),
     "declared_and_absent": ("return self.layer(x)", "True", "failed", "the specs declare differs_in_training"),
-    "changes_what_it_was_given": ("y = self.layer(x); x.mul_(0.5); return y", "False", "passed", ""),
+    "changes_what_it_was_given": (
+        "y = self.layer(x); x.mul_(0.5 if self.training else 1); return y",
+        "False",
+        "passed",
+        "",
+    ),
     "no_flag": ("return self.layer(x)", "'yes'", "skipped", ""),
 }
 
