@@ -227,31 +227,14 @@ class Execution:
 
     def _known(self, group: Group) -> Known | None:
         for each in (group.whole, group):
-            if self._kept and each and self._kept.takes(each):
-                if known := self._kept.of(each):
-                    return known
-                if known := self._known_without_profile(each, self._kept):
-                    return known
+            if not (self._kept and each and self._kept.takes(each)):
+                continue
+            if known := self._kept.of(each) or self._kept.of_no_profile(each, self._told):
+                return known
         return None
 
-    def _known_without_profile(self, group: Group, kept: KeptResults) -> Known | None:
-        """Return what a run for no profile has found of a group of which a part lies outside of this one's.
-
-        What lies outside is told and not judged, and the rest is the same where none of it needs a GPU.
-        """
-        if not any(each.outside for each in group.planned) or any(
-            each.gpus and not each.outside for each in group.planned
-        ):
-            return None
-        plain = replace(group, planned=tuple(replace(each, outside="") for each in group.planned))
-        known = kept.of(plain)
-        if known is None:
-            return None
-        results = tuple(
-            tuple(self._run_one(planned, planned.subject, {})) if planned.outside else found
-            for planned, found in zip(group.planned, known.results, strict=True)
-        )
-        return known._replace(results=results)
+    def _told(self, planned: PlannedCheck) -> Sequence[Result]:
+        return self._run_one(planned, planned.subject, {})
 
     def _report(self, group: Group, planned: PlannedCheck, results: Sequence[Result]) -> None:
         with self._lock:

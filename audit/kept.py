@@ -9,8 +9,9 @@ import hashlib
 import os
 import stat
 import tempfile
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from typing import NamedTuple
@@ -101,6 +102,24 @@ class KeptResults:
             tuple(_dated(result, kept) for result in kept.results[_key(group, planned)]) for planned in group.planned
         )
         return Known(results, tuple(_left(kept.defects, results)))
+
+    def of_no_profile(self, group: Group, tell: Callable[[PlannedCheck], Sequence[Result]]) -> Known | None:
+        """Return what a run for no profile has found of a group of which a part lies outside of this one's.
+
+        What lies outside is told by `tell` and not judged, and the rest is the same where none of it needs a GPU.
+        """
+        if not any(each.outside for each in group.planned) or any(
+            each.gpus and not each.outside for each in group.planned
+        ):
+            return None
+        known = self.of(replace(group, planned=tuple(replace(each, outside="") for each in group.planned)))
+        if known is None:
+            return None
+        results = tuple(
+            tuple(tell(planned)) if planned.outside else found
+            for planned, found in zip(group.planned, known.results, strict=True)
+        )
+        return known._replace(results=results)
 
     def keep(
         self,

@@ -6,10 +6,9 @@ from typing import Any
 
 import torch
 
-from . import devices
-from .callee import Leaves, callee_of
+from .callee import callee_of
 from .tensors import load
-from .tracing.trace import LEAVES
+from .tracing.trace import leaves_of
 
 
 def autocast_of(
@@ -33,9 +32,8 @@ def autocast_of(
     if callee.identity["class"] not in (None, declared):
         return callee.identity
     (call,) = calls
-    leaves: Leaves = {name: devices.placed(inputs[str(call[name])]) if call.get(name) else None for name in LEAVES}
     with torch.no_grad(), _entered() as seen:
-        callee.call(leaves, call)
+        callee.call(leaves_of(inputs, call), call)
     return callee.identity | {"autocast": list[object](seen)}
 
 

@@ -11,7 +11,7 @@ from audit.raised import describe_failure, describe_raised
 from audit.report.document import Tool
 from audit.target import Target, available_cores
 from validation.benchmark.ahead import checked_ahead
-from validation.benchmark.asking import Asker, Rules
+from validation.benchmark.asking import Asker, NoTime, Rules
 from validation.benchmark.clocks import read_clocks
 from validation.benchmark.datasheet import Part, part_of
 from validation.benchmark.document import (
@@ -29,7 +29,7 @@ from validation.benchmark.journal import Journal
 from validation.benchmark.plan import CasePlan, uses_dtypes
 from validation.benchmark.pytest_form import benchmark_entries
 from validation.benchmark.rates import exceeds, with_rates, with_speedups
-from validation.benchmark.rows import Row, RowOutcome
+from validation.benchmark.rows import Row, RowOutcome, Verified
 from validation.benchmark.timing_rows import rows_of_case
 
 _CEILING_S = 4.0  # of a dtype
@@ -107,6 +107,9 @@ def measure(
             side_by_side=available_cores(),
             notify=lambda text: notify(text, None),
         )
+        found_ahead: dict[str, dict[str, Verified | NoTime]] = {}
+        for (case_id, name), found in ahead.items():
+            found_ahead.setdefault(case_id, {})[name] = found
         for plan in plans:
             wanted = [each for each in plan.backends if (plan.case.id, each.name) not in journal.rows]
             for backend in wanted:
@@ -123,7 +126,7 @@ def measure(
                 rules,
                 lambda: read_clocks(hardware.uuid, on_gpu=target.on_gpu),
                 lambda text: notify(text, None),
-                {name: found for (case, name), found in ahead.items() if case == plan.case.id},
+                found_ahead.get(plan.case.id, {}),
             ):
                 journal.add_row(row)
                 known[row.key] = row

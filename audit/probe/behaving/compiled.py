@@ -16,7 +16,7 @@ from ..plain import said_by
 from ..tensors import dump
 from .batches import Inputs, batched, chosen, copied, replaced, tensors_of
 from .gradients import gradients_of
-from .moving import moved
+from .moving import FLOAT32_EPS, moved
 from .outputs_alike import moved_runs, run
 
 _MOST_TOLD = 300  # letters of why a graph breaks
@@ -44,8 +44,7 @@ def compiles(specs: str, name: str, seed: int, batch_size: int, backend: str, wh
     def learned_of(given: Inputs) -> dict[str, torch.Tensor]:
         return gradients_of(model, specs, name, given, seed)
 
-    eps = float(torch.finfo(torch.float32).eps)
-    reply |= {f"shaken.{i}": dump(each) for i, each in enumerate(moved(model, inputs, eps, seed, learned_of))}
+    reply |= {f"shaken.{i}": dump(each) for i, each in enumerate(moved(model, inputs, FLOAT32_EPS, seed, learned_of))}
     with phase("compile"):
         import torch._dynamo as dynamo
 

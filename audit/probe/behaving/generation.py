@@ -13,12 +13,11 @@ from ..parts import built, inputs_of
 from ..phases import phase
 from ..tensors import dump
 from .batches import Inputs, copied
-from .moving import moved
+from .moving import FLOAT32_EPS, moved
 
 STEPS = 8
 _FORCED_STEP = 2  # the new token at which the first row is made to end; what stands behind it is looked at
 _LARGE = 1e4
-_FLOAT32_EPS = float(torch.finfo(torch.float32).eps)
 
 
 def generates(specs: str, name: str, seed: int, batch_size: int) -> dict[str, object]:
@@ -76,9 +75,7 @@ def generates(specs: str, name: str, seed: int, batch_size: int) -> dict[str, ob
         "ended": None,
         "in_training": list[object](in_training),
     }
-    reply |= {
-        f"moved.{index}": dump(each) for index, each in enumerate(moved(model, complete, _FLOAT32_EPS, seed, run))
-    }
+    reply |= {f"moved.{index}": dump(each) for index, each in enumerate(moved(model, complete, FLOAT32_EPS, seed, run))}
     if "ends" in rules:
         with _made_to_end(model, int(rules["ends"]), len(prompt)) as made:
             ended = _continued(rules["run"], model, begun, prompt)

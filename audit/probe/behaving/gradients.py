@@ -13,7 +13,7 @@ from ..phases import phase
 from ..tensors import dump
 from .batches import Inputs, batched, changed, chosen, copied
 from .modes import couples_samples, dropout_of
-from .moving import moved
+from .moving import FLOAT32_EPS, moved
 
 _ENABLERS = ("gradient_checkpointing_enable", "set_grad_checkpointing", "enable_gradient_checkpointing")
 _FLAGS = ("gradient_checkpointing", "use_checkpoint", "grad_checkpointing", "use_gradient_checkpointing")
@@ -207,12 +207,11 @@ def accumulated(specs: str, name: str, seed: int, batch_size: int) -> dict[str, 
     model = built(specs, name, seed).train(not random)
     whole = gradients_of(model, specs, name, copied(inputs), seed)
     reply: dict[str, object] = {"coupled": [], **where.described(), "random": random, "whole": dump(whole)}
-    eps = float(torch.finfo(torch.float32).eps)
 
     def run(given: Inputs) -> dict[str, torch.Tensor]:
         return gradients_of(model, specs, name, given, seed)
 
-    reply |= {f"moved.{index}": dump(each) for index, each in enumerate(moved(model, inputs, eps, seed, run))}
+    reply |= {f"moved.{index}": dump(each) for index, each in enumerate(moved(model, inputs, FLOAT32_EPS, seed, run))}
     model = built(specs, name, seed).train(not random)
     model.zero_grad()
     total = torch.zeros(1)

@@ -11,7 +11,7 @@ from torch.utils._pytree import tree_leaves
 
 from .batches import Inputs, changed
 
-_FLOAT32_EPS = float(torch.finfo(torch.float32).eps)
+FLOAT32_EPS = float(torch.finfo(torch.float32).eps)
 DRAWS = 4  # signs are drawn anew each time; one draw can leave an output where it was
 
 
@@ -30,11 +30,15 @@ def moved(
         with of_parameters(model, unit, generator):
             return run(changed(inputs, lambda path, tensor: moved_tensor(tensor, unit, generator)))
 
-    with _Coarsest(eps) as seen:
-        first = drawn(eps)
-    unit = seen.eps if eps == _FLOAT32_EPS else eps
-    yield first if unit == eps else drawn(unit)
-    for _ in range(1, DRAWS):
+    left, unit = DRAWS, eps
+    if eps == FLOAT32_EPS:
+        with _Coarsest(eps) as seen:
+            first = drawn(eps)
+        unit = seen.eps
+        if unit == eps:
+            left -= 1
+            yield first
+    for _ in range(left):
         yield drawn(unit)
 
 

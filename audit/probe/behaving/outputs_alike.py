@@ -11,9 +11,7 @@ from ..phases import phase
 from ..plain import said_by
 from ..tensors import digest, dump
 from .batches import Inputs, batched, changed, chosen, item_path, lists_of_samples, tensors_of
-from .moving import moved
-
-_FLOAT32_EPS = float(torch.finfo(torch.float32).eps)
+from .moving import FLOAT32_EPS, moved
 
 
 def forms(specs: str, name: str, seed: int, batch_sizes: Sequence[int]) -> dict[str, object]:
@@ -135,5 +133,5 @@ def run(model: nn.Module, inputs: Inputs) -> bytes:
 
 def moved_runs(model: nn.Module, inputs: Inputs, seed: int) -> dict[str, object]:
     """Return the outputs of the model and its inputs moved by one unit in the last place of float32, `moved.<i>`."""
-    runs = moved(model, inputs, _FLOAT32_EPS, seed, lambda given: flatten(forward(model, given)))
+    runs = moved(model, inputs, FLOAT32_EPS, seed, lambda given: flatten(forward(model, given)))
     return {f"moved.{index}": dump(each) for index, each in enumerate(runs)}

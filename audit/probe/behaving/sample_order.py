@@ -9,7 +9,7 @@ from ..parts import built, inputs_of, loss_of
 from ..phases import phase
 from ..tensors import dump
 from .batches import Inputs, batched, chosen, copied
-from .moving import moved
+from .moving import FLOAT32_EPS, moved
 
 # No sample keeps its place, and neither a shift nor a reversal looks the same afterwards.
 ORDER = (3, 0, 6, 1, 7, 2, 4, 5)
@@ -40,11 +40,12 @@ def other_order(specs: str, name: str, seed: int) -> dict[str, object]:
             return {"loss": loss_of(specs, name, output, copied(given if targets is None else targets)).reshape(1)}
 
     run: Callable[[Inputs], dict[str, torch.Tensor]] = loss_on
-    eps = float(torch.finfo(torch.float32).eps)
     reply: dict[str, object] = {
         **where.described(),
         "whole": dump(loss_on(inputs)),
         "ordered": dump(loss_on(ordered)),
         "crossed": dump(loss_on(inputs, ordered)),
     }
-    return reply | {f"moved.{index}": dump(each) for index, each in enumerate(moved(model, inputs, eps, seed, run))}
+    return reply | {
+        f"moved.{index}": dump(each) for index, each in enumerate(moved(model, inputs, FLOAT32_EPS, seed, run))
+    }

@@ -8,7 +8,7 @@ from .. import circumstances, devices
 from ..callee import Leaves, callee_of
 from ..tensors import load
 from .recording import Counting, Frame, frames_of, name_of, tensors_in
-from .trace import LEAVES, runner_of
+from .trace import leaves_of, runner_of
 
 _MOST_FRAMES = 12
 # What they return was never written, and may hold anything; or it is infinite because somebody wrote so.
@@ -65,7 +65,7 @@ def first_not_finite(
     if module is not None:
         circumstances.open_gates(module, seed)
     (call,) = calls
-    leaves: Leaves = {name: devices.placed(inputs[str(call[name])]) if call.get(name) else None for name in LEAVES}
+    leaves = leaves_of(inputs, call)
     answers: list[object] = []
 
     def called(given: Leaves) -> object:

@@ -22,7 +22,7 @@ from .ends import ends_of_core, ends_of_flex, ends_of_fused, ends_of_native, fle
 from .recording import RANDOM, Counting, Node, Recording
 from .scales import Scale, scale_of, scale_of_fused
 
-LEAVES = ("hidden_states", "context", "key_mask", "query", "key", "value", "mask")
+_LEAVES = ("hidden_states", "context", "key_mask", "query", "key", "value", "mask")
 _RAISED = 0.25  # a dropout that must not act in eval
 _DROPOUT = re.compile(r"(^|_)(p_)?(drop|dropout)(_p|_rate|_prob|out)?$")
 _MOST_CORES = 64
@@ -54,7 +54,7 @@ def attention_trace(
         return callee.identity
     found: list[dict[str, object] | None] = []
     for call in calls:
-        leaves: Leaves = {name: devices.placed(inputs[str(call[name])]) if call.get(name) else None for name in LEAVES}
+        leaves = leaves_of(inputs, call)
         run = runner_of(functools.partial(_called, callee, call), seed)
         with _raised_dropout(callee.module, is_wanted=bool(call.get("raise_dropout"))):
             try:
@@ -64,6 +64,11 @@ def attention_trace(
                     raise
                 found.append(None)
     return {"calls": found, **callee.identity}
+
+
+def leaves_of(inputs: Mapping[str, torch.Tensor], call: Mapping[str, object]) -> Leaves:
+    """Return what a call names of the inputs, on the device."""
+    return {name: devices.placed(inputs[str(call[name])]) if call.get(name) else None for name in _LEAVES}
 
 
 def attention_cores(specs: str, name: str, seed: int, batch_size: int) -> dict[str, object]:

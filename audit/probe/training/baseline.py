@@ -27,14 +27,14 @@ def compare(specs: str, section: str, name: str, seed: int, steps: int, folder: 
     problem = problem_of(specs, section, name, seed)
     loop = Loop(problem, seed)
     loop.load(Path(folder) / f"{steps}.pt")
-    batches = [devices.placed_in(batch) for batch in problem.compared(steps)]
+    batches = devices.placed_in(problem.compared(steps))
     return {"model": losses_of(problem, loop.model, batches), "constant": best_constants(problem, loop.model, batches)}
 
 
 def best_constants(problem: Problem, model: torch.nn.Module, batches: list[object]) -> list[float] | None:
     """Return the loss of each batch under the best constants found; None where the loss does not depend on any."""
     recorded = _Recorded(model.train(problem.differs_in_training))
-    others = [devices.placed_in(batch) for batch in problem.of_another_size()]
+    others = devices.placed_in(problem.of_another_size())
     for index, batch in enumerate([*batches, *others]):
         recorded.turn_to(index)
         specs_.seed_everything(problem.seed + index)

@@ -191,7 +191,7 @@ def run(
         if done in looked_at:
             digests[str(done)] = loop.digest()
         if done % validate_every == 0 or done == steps:
-            held_out = problem.held_out(steps) if held_out is None else held_out
+            held_out = devices.placed_in(problem.held_out(steps)) if held_out is None else held_out
             validation.append((done, mean_loss(problem, loop.model, held_out)))
         if done % every_memory == 0:
             gc.collect()
@@ -220,10 +220,10 @@ def mean_loss(problem: Problem, model: torch.nn.Module, batches: list[object]) -
 
 
 def losses_of(problem: Problem, model: torch.nn.Module, batches: list[object]) -> list[float]:
-    """Return the loss of each batch, under the same random numbers whoever the model is.
+    """Return the loss of each batch, on the device already, under the same random numbers whoever the model is.
 
-    In eval mode; in train mode where the specs declare that it alone returns what the loss is of, with buffers as they
-    were afterwards.
+    In eval mode; in train mode where the specs declare that it alone returns what the loss is of: then buffers are
+    afterwards as before.
     """
     state, training = random_state(), model.training
     kept = dict(model.named_buffers()) if problem.differs_in_training else {}
@@ -234,7 +234,7 @@ def losses_of(problem: Problem, model: torch.nn.Module, batches: list[object]) -
         with torch.no_grad():
             for index, batch in enumerate(batches):
                 specs_.seed_everything(problem.seed + index)
-                values.append(float(problem.loss(model, devices.placed_in(batch))))
+                values.append(float(problem.loss(model, batch)))
             for key, buffer in kept.items():
                 buffer.copy_(buffers[key])
     finally:
