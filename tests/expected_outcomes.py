@@ -30,7 +30,7 @@ PROPERTIES = {
         "oracle", "depends", "causality", "prefix", "mask", "noop_mask", "empty_rows", "batch_rows", "permutation",
         "large_logits", "kv_cache", "gradients", "repeatable", "train_eval", "noncontiguous", "low_precision",
         "inputs_untouched", "mask_forms", "arguments_used", "query_rows", "swallowed_errors", "long_sequences",
-        "shifted_positions",
+        "long_past", "shifted_positions",
     )
 }  # fmt: skip
 TRACED = {
@@ -97,9 +97,13 @@ NO_WINDOW = (
 ORDERED = {"attention.permutation"} | NO_WINDOW
 # What is undeclared there, and is not finite in some.
 EMPTY = ORDERED | {"attention.empty_rows"}
-UNORDERED = {"attention.causality", "attention.prefix", "attention.kv_cache", "attention.shifted_positions"} | NO_WINDOW
+UNORDERED = {
+    f"attention.{name}" for name in ("causality", "prefix", "kv_cache", "long_past", "shifted_positions")
+} | NO_WINDOW
 # What the oracle says of short inputs in float32 is not said again of long ones.
 SAID = ORDERED | {"attention.long_sequences"}
+# Nor what the cache makes of short inputs.
+CACHED = ORDERED | {"attention.long_past"}
 
 NO_PROJECTIONS = {"attention.oracle", "attention.large_logits"}
 # What another entry carries out is judged there, and all of its own checks say so.
@@ -149,6 +153,7 @@ ATTENTION = {
                 "arguments_used",
                 "query_rows",
                 "long_sequences",
+                "long_past",
                 "shifted_positions",
             )
         }
@@ -190,11 +195,12 @@ ATTENTION = {
     "leaks_future": Expected(
         {"attention.causality"},
         OTHER_KEYS | {"attention.kv_cache", "attention.prefix"},
-        not_applicable=SAID,
+        not_applicable=SAID | CACHED,
     ),
     "ignores_mask": Expected({"attention.mask"}, OTHER_KEYS, not_applicable=ORDERED | {"attention.shifted_positions"}),
     "overflows": Expected({"attention.large_logits"}, not_applicable=EMPTY),
-    "cache_off_by_one": Expected({"attention.kv_cache"}, not_applicable=ORDERED),
+    "cache_off_by_one": Expected({"attention.kv_cache"}, not_applicable=CACHED),
+    "cache_cut": Expected({"attention.long_past"}, not_applicable=ORDERED),
     "dead_parameter": Expected({"attention.gradients"}, not_applicable=ORDERED),
     "nan_gradient": Expected({"attention.gradients"}, not_applicable=EMPTY),
     "overwrites_mask": Expected({"attention.inputs_untouched"}, not_applicable=ORDERED),
@@ -211,7 +217,7 @@ ATTENTION = {
     "scale_by_length": Expected(
         {"attention.prefix"},
         OTHER_FUNCTION | {"attention.oracle", "attention.kv_cache", "attention.scale"},
-        not_applicable=SAID,
+        not_applicable=SAID | CACHED,
     ),
     "dropout_in_eval": Expected({"attention.repeatable", "attention.dropout_in_eval"}, not_applicable=ORDERED),
     "causal_in_eval_only": Expected({"attention.train_eval"}, not_applicable=ORDERED),

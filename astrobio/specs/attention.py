@@ -144,14 +144,27 @@ def _function_spec(backend: str) -> dict[str, object]:
     }
 
 
-def _bias_spec() -> dict[str, object]:
-    """Keys that are hidden by a bias of -inf, which becomes a mask."""
+def _bias_spec(backend: str) -> dict[str, object]:
+    """Keys that are hidden by a bias of -inf, with an entry for each score."""
 
     def forward(query: Tensor, key: Tensor, value: Tensor, is_causal: bool, mask: Tensor | None) -> Tensor:
-        bias = None if mask is None else query.new_zeros(mask.shape).masked_fill(~mask, -math.inf)
-        return attention(query, key, value, is_causal=is_causal, attention_bias=bias, backend="sdpa")
+        shape = (*query.shape[:3], key.shape[2])
+        bias = None if mask is None else query.new_zeros(shape).masked_fill(~mask, -math.inf)
+        return attention(query, key, value, is_causal=is_causal, attention_bias=bias, backend=backend)
 
-    return {**_function_spec("sdpa"), "forward": forward}
+    return {**_function_spec(backend), "forward": forward}
+
+
+def _windowed_spec(backend: str) -> dict[str, object]:
+    """A window of several blocks of keys, some of which are seen whole."""
+
+    def forward(query: Tensor, key: Tensor, value: Tensor, is_causal: bool, mask: Tensor | None) -> Tensor:
+        return attention(query, key, value, is_causal=is_causal, attention_mask=mask, window=_WIDE, backend=backend)
+
+    plain = _function_spec(backend)
+    contract = plain["contract"]
+    assert isinstance(contract, dict)
+    return {**plain, "forward": forward, "contract": {**contract, "window": _WIDE}}
 
 
 def _window_spec() -> dict[str, object]:
@@ -332,6 +345,7 @@ def _scan_spec() -> dict[str, object]:
     }
 
 
+_WIDE = 40  # tokens of a window that holds whole blocks of keys, which are of 16 where Triton interprets
 # Our kernels run on a CPU only where Triton is told to interpret them.
 _INTERPRETED_BACKENDS = ("triton",) if is_interpreting() and is_installed("triton") else ()
 _LONGEST = 32  # tokens of the longest input of an audit in float32, with room to spare
@@ -391,7 +405,9 @@ ATTENTION: dict[str, dict[str, object]] = {
     "linear_in_chunks": _chunks_spec(),
     "performer_causal": _performer_spec(is_causal=True),
     "performer_bidirectional": _performer_spec(is_causal=False),
-    "masked_by_a_bias": _bias_spec(),
+    "masked_by_a_bias": _bias_spec("sdpa"),
+    **{f"masked_by_a_bias_{name}": _bias_spec(name) for name in _INTERPRETED_BACKENDS},
+    **{f"windowed_{name}": _windowed_spec(name) for name in _INTERPRETED_BACKENDS},
     "masked_by_a_window_with_global_tokens": _window_spec(),
     "selective_scan": _scan_spec(),
     "ring_attention_on_one_process": _layer_spec(RingAttention, _grouped(is_causal=True, rotary_base=100.0)),

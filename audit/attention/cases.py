@@ -48,6 +48,14 @@ def plain_case(
     return _module_case("no mask", subject, generator, length, batch=batch)
 
 
+def past_case(
+    subject: AttentionSubject, generator: torch.Generator, *, past: int, is_causal: bool, batch: int = 1
+) -> Case:
+    """Return the case of a function in which `SHORT` queries follow a past of so many keys."""
+    name = f"{SHORT} queries after {past} keys" + ", causal" * is_causal
+    return _function_case(name, subject, generator, SHORT, past + SHORT, is_causal, batch=batch)
+
+
 def plane_length(subject: AttentionSubject) -> int:
     """Return a number of tokens that has rows and columns where they are the places of an image; else the usual one.
 

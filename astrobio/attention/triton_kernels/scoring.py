@@ -96,14 +96,15 @@ def key_range(
     whole_end = k_len
     if is_causal:
         end = tl.minimum(end, last_row + offset + 1)
-        whole_end = tl.minimum(whole_end, first_row + offset + 1)
+        whole_end = tl.minimum(whole_end, first_row + offset + 1)  # no mutant: fewer blocks count as whole
     start = 0
     whole_start = 0
     if window is not None:
         if not is_causal:
             end = tl.minimum(end, last_row + offset + window)
-            whole_end = tl.minimum(whole_end, first_row + offset + window)
-        start = tl.maximum(first_row + offset - window + 1, 0) // block_columns * block_columns
+            whole_end = tl.minimum(whole_end, first_row + offset + window)  # no mutant: fewer blocks count as whole
+        first = first_row + offset - window + 1  # no mutant: what comes before is hidden, and costs time only
+        start = tl.maximum(first, 0) // block_columns * block_columns
         whole_start = tl.cdiv(tl.maximum(last_row + offset - window + 1, 0), block_columns) * block_columns
     end = tl.maximum(end, start)
     past_end = tl.cdiv(end, block_columns) * block_columns

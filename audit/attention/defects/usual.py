@@ -36,6 +36,7 @@ ORDER: Sequence[str] = (
     "dropout_in_eval", "repeatable", "swallowed_errors", "attended_axis", "softmax_axis", "row_sums", "softmax_once",
     "scale", "head_grouping", "window_width", "soft_cap", "alibi", "logits_dtype", "oracle", "noop_mask",
     "mask", "mask_forms", "batch_rows", "causality", "train_eval", "depends", "permutation",
-    "noncontiguous", "kv_cache", "empty_rows", "low_precision", "long_sequences", "large_logits", "inputs_untouched",
-    "prefix", "every_key", "query_rows", "shifted_positions", "gradients", "derivatives", "kernel_memory",
+    "noncontiguous", "kv_cache", "empty_rows", "low_precision", "long_past", "long_sequences", "large_logits",
+    "inputs_untouched", "prefix", "every_key", "query_rows", "shifted_positions", "gradients", "derivatives",
+    "kernel_memory",
 )  # fmt: skip

@@ -25,6 +25,7 @@ from audit.attention.properties import (
     kernel_memory,
     kv_cache,
     large_logits,
+    long_past,
     long_sequences,
     low_precision,
     mask,
@@ -92,7 +93,7 @@ PROPERTIES = tuple(
     for module in (
         oracle, depends, causality, prefix, mask, noop_mask, empty_rows, batch_rows, permutation, large_logits,
         kv_cache, gradients, repeatable, train_eval, noncontiguous, low_precision, inputs_untouched,
-        mask_forms, arguments_used, query_rows, swallowed_errors, long_sequences,
+        mask_forms, arguments_used, query_rows, swallowed_errors, long_sequences, long_past,
         shifted_positions,
         traced_scale, traced_softmax_axis, traced_softmax_once, traced_logits_dtype, traced_head_grouping,
         traced_attended_axis, traced_dropout_in_eval, traced_window_width, branches,

@@ -1,20 +1,16 @@
 """Decoding through the cache gives the outputs of the full forward."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import torch
-from torch import Tensor
 
-from audit.attention.bounds import Deviation, distance, is_constant
+from audit.attention.bounds import Deviation
 from audit.attention.cases import plain_case, with_mask
-from audit.attention.contract import Dtype
+from audit.attention.properties.decoding import Decoded, decoded_deviations
 from audit.attention.properties.judging import call_raised, judge_deviations
 from audit.attention.properties.runs import bound_origin
-from audit.attention.rounding import DRAWS, rounded_cases, two_runs_allowance
-from audit.attention.subject import BATCH_SIZE, LENGTH, AttentionSubject, Case
+from audit.attention.subject import BATCH_SIZE, LENGTH, AttentionSubject
 from audit.gateway import TargetRaised
-from audit.gateway.client import Plain
 from audit.judgement import Judgement, not_applicable
 from audit.plan import Run
 from audit.results import Check, Severity
@@ -30,16 +26,6 @@ CHECK = Check(
 
 _PADDED = 3  # tokens before the first sample begins
 _LONGEST = 128  # tokens that are decoded to get beyond a window
-
-
-@dataclass(frozen=True, kw_only=True)
-class _Decoded:
-    """An input, its full pass, and how it is cut; `compared` are the positions whose outputs count."""
-
-    full: Case
-    chunkings: dict[str, list[int]]
-    compared: Tensor  # bool, (B, L)
-    without_positions: bool = False  # in the chunks; the full pass has them
 
 
 def judge(subject: AttentionSubject, run: Run) -> Judgement:
@@ -59,7 +45,7 @@ def judge(subject: AttentionSubject, run: Run) -> Judgement:
     for dtype in subject.contract.dtypes:
         for each in inputs:
             try:
-                deviations += [(dtype, deviation) for deviation in _deviations(subject, run, dtype, each)]
+                deviations += [(dtype, deviation) for deviation in decoded_deviations(subject, run, dtype, each)]
             except TargetRaised as raised:
                 if each is inputs[0] or subject.is_declared:
                     return call_raised(subject, run, raised)  # else: how it takes a mask of cached keys was not found
@@ -72,7 +58,7 @@ def judge(subject: AttentionSubject, run: Run) -> Judgement:
     )
 
 
-def _inputs(subject: AttentionSubject, seed: int) -> list[_Decoded]:
+def _inputs(subject: AttentionSubject, seed: int) -> list[Decoded]:
     generator = subject.generator(seed)
     window = subject.contract.window or 0
     length = max(LENGTH, min(2 * window + 3, _LONGEST))
@@ -80,7 +66,7 @@ def _inputs(subject: AttentionSubject, seed: int) -> list[_Decoded]:
     beyond = f", beyond the window of {window}" if window and length > window else ""
     threes = [3] * (length // 3) + [length % 3] * bool(length % 3)
     inputs = [
-        _Decoded(
+        Decoded(
             full=case,
             chunkings={
                 f"token by token{beyond}": [1] * length,
@@ -94,7 +80,7 @@ def _inputs(subject: AttentionSubject, seed: int) -> list[_Decoded]:
         mask = torch.ones(BATCH_SIZE, length, dtype=torch.bool)
         mask[0, :_PADDED] = False
         inputs.append(
-            _Decoded(
+            Decoded(
                 full=with_mask(subject, case, mask, "left padding"),
                 chunkings={
                     "left padding, token by token": [1] * length,
@@ -109,30 +95,3 @@ def _inputs(subject: AttentionSubject, seed: int) -> list[_Decoded]:
         chunkings = {f"{name}, positions left out": chunks for name, chunks in whole.chunkings.items()}
         inputs.append(replace(whole, chunkings=chunkings, without_positions=True))
     return inputs
-
-
-def _deviations(subject: AttentionSubject, run: Run, dtype: Dtype, each: _Decoded) -> Sequence[Deviation]:
-    """Return how far each chunking is from the full pass."""
-    length = each.full.inputs.shape[-2]
-    # Of what was found, the full pass may need a mask that hides later tokens, which the call form of the cache has.
-    kind = "decode" if subject.form else "forward"
-    whole: dict[str, Plain] = {"chunks": [length], "uncached": True} if subject.form else {}
-    drawn = [] if subject.has_oracle else rounded_cases(each.full, dtype, subject.generator(run.seed))
-    calls = [(kind, case.under(case.name, **whole)) for case in (each.full, *drawn)]
-    more: dict[str, Plain] = {"without_positions": True} if each.without_positions else {}
-    calls += [
-        ("decode", each.full.under(name, chunks=list[Plain](chunks), **more)) for name, chunks in each.chunkings.items()
-    ]
-    answers = subject.ask(run, dtype, calls, opened=True)
-    outputs = [output[each.compared] for output in answers.outputs]
-    full, rounded, decoded = outputs[0], outputs[1 : 1 + len(drawn)], outputs[1 + len(drawn) :]
-    if subject.has_oracle:
-        bound = 2 * subject.allowance(answers.state, each.full, dtype)
-    else:
-        assert len(rounded) == DRAWS
-        bound = two_runs_allowance(full, rounded)
-    blind = "every token has the same output, cached or not" if is_constant(full[None], bound) else None
-    return [
-        Deviation(case=name, error=distance(output, full), bound=bound, blind=blind)
-        for name, output in zip(each.chunkings, decoded, strict=True)
-    ]
