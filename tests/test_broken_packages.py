@@ -93,9 +93,9 @@ SEEN_THERE = {
         "meta_build", "initialisation", "initial_loss", "registered", "strict_loading", "tied_weights", "copies",
         "safetensors", "memory", "device", "extensions", "standalone", "data_declared", "data_items", "data_workers",
         "data_order", "data_splits", "accumulation", "attention", "batch_rows", "checkpointing", "compile", "export",
-        "frozen", "future_leaks", "generates", "gradcheck", "inference", "input_gradients", "inputs_untouched",
-        "low_precision", "noncontiguous", "output_forms", "overfits", "padded_rows", "padding_leaks", "residual",
-        "sample_order", "train_eval",
+        "frozen", "future_leaks", "generates", "global_state", "gradcheck", "inference", "input_gradients",
+        "inputs_untouched", "low_precision", "noncontiguous", "output_forms", "overfits", "padded_rows",
+        "padding_leaks", "residual", "sample_order", "train_eval",
     ),
     "train": (
         "command_disk_full", "command_killed", "command_nan", "command_ranks", "command_repeats", "command_resumes",

@@ -26,6 +26,7 @@ _load = torch.load
 
 _REPEATS = 7  # an unguarded stochastic depth of 0.1 shows in 8 runs of 3 samples with a probability of 92 %
 _MAX_BATCHES = 8
+_MAX_NAMED = 4
 # The words of torch.nn.functional's losses.
 _BROADCAST = re.compile(r"Using a target size \D*\[(.*?)\]\)+ that is different to the input size \D*\[(.*?)\]")
 
@@ -34,6 +35,9 @@ def build(specs: str, name: str, seed: int) -> dict[str, object]:
     """Build a model and tell what it is: its class and numbers of parameters."""
     model = built(specs, name, seed)
     made = class_of(model)
+    if lazy := [key for key, parameter in model.named_parameters() if is_lazy(parameter)]:
+        what = f"parameters whose shape the first call finds out ({', '.join(lazy[:_MAX_NAMED])}): call it in 'build'"
+        raise SpecError(f"'build' returned a model with {what}, once, with a batch, so that there is one to judge")
     return {
         "class_module": made.__module__,
         "class_qualname": made.__qualname__,
@@ -71,9 +75,11 @@ def repeat(specs: str, name: str, seed: int, batch_size: int) -> dict[str, objec
     `second` is the first run that differs from `first` in a bit, else the last. `same_inputs` tells whether the specs
     gave every run the batch of the first. `changed` names the real numbers that are saved and that other runs have
     changed than the first, in which a model may set up what it needs; `recast` the parameters that are of another dtype
-    afterwards than when they were built.
+    afterwards than when they were built. `used` and `unused` are tensors of a run on another batch, by this model and
+    by a new one of the same saved state, where calls leave that as it is; else they are left out.
     """
     model = built(specs, name, seed).eval()
+    begun = _saved(model)
     dtypes = {key: parameter.dtype for key, parameter in model.named_parameters() if not is_lazy(parameter)}
     inputs = inputs_of(specs, name, seed, batch_size, anew=True)
     before = _digests(inputs)
@@ -89,13 +95,21 @@ def repeat(specs: str, name: str, seed: int, batch_size: int) -> dict[str, objec
             break
     changed = sorted(key for key, value in _saved(model).items() if kept.get(key) != value)
     recast = [key for key, parameter in model.named_parameters() if dtypes.get(key, parameter.dtype) != parameter.dtype]
-    return {
+    reply: dict[str, object] = {
         "first": first,
         "second": second,
         "same_inputs": same,
         "changed": list[object](changed),
         "recast": list[object](recast),
     }
+    if begun == kept and second == first and not changed:
+        other = inputs_of(specs, name, seed + 1, batch_size)
+        used = dump(flatten(forward(model, other)))
+        del model
+        new = built(specs, name, seed).eval()
+        if _saved(new) == begun:
+            reply |= {"used": used, "unused": dump(flatten(forward(new, other)))}
+    return reply
 
 
 def backward(specs: str, name: str, seed: int, batch_size: int) -> dict[str, object]:

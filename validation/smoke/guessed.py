@@ -30,6 +30,7 @@ GUESSED = Check(
 )
 _ORIGIN = "what was not built and called is not judged"
 _LOSS = "what it is trained to: MODELS[...]['loss']"
+_TRAINED = "that it is a model to be trained, and no layer that has nothing to learn: MODELS[...]"
 # What nothing but a declaration says.
 UNDECLARED: Mapping[str, str] = {
     "smoke.overfits": _LOSS,
@@ -144,11 +145,15 @@ class _Guessed:
         return f"write a spec; `astrobio-audit spec {place}` prints one to begin with, and MODELS is for whole models"
 
     def _judged(self, check: Check, judge: Callable[[RegisteredModel, Run], Judgement], run: Run) -> Judgement:
+        from validation.smoke.checks import build
+
         assert self.model is not None  # it waits for the first
         if missing := UNDECLARED.get(check.id):
             return not_applicable(f"undeclared: {missing}")
         judgement = judge(self.model, run)
         missing = LEANING.get(check.id)
+        if check.id == build.CHECK.id and judgement.measured is not None:
+            missing = _TRAINED  # its class and sources are compared whatever specs say, and are no guess
         if missing and judgement.outcome is Outcome.FAILED:
             reason = f"undeclared: {missing}; observed with a guess: {judgement.reason}"
             return replace(error(reason, location=judgement.location, fix=self._hint), subject=judgement.subject)

@@ -5,7 +5,13 @@ import torch
 from audit.attention.bounds import Deviation
 from audit.attention.cases import past_case, plain_case
 from audit.attention.properties.decoding import Decoded, decoded_deviations
-from audit.attention.properties.judging import DOCUMENTED_CALLS, ORACLE_BOUND, against_oracle, call_raised, judge_deviations
+from audit.attention.properties.judging import (
+    DOCUMENTED_CALLS,
+    ORACLE_BOUND,
+    against_oracle,
+    call_raised,
+    judge_deviations,
+)
 from audit.attention.properties.runs import bound_origin
 from audit.attention.subject import BATCH_SIZE, LENGTH, SHORT, AttentionSubject, Case
 from audit.gateway import TargetRaised

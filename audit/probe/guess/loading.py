@@ -38,6 +38,8 @@ class Loaded:
     def said(self) -> str:
         """How it was loaded, where that was not by an import of its module; else empty."""
         why = "; ".join(self.why)
+        if self.how == "package":
+            return f"loaded by its package, whose import fails afterwards: {why}" if why else ""
         if self.how != "class":
             return f"loaded as a file, without its package: {why}" if why else ""
         missing = f"; nothing stands for the names {', '.join(self.absent)}" if self.absent else ""
@@ -58,6 +60,10 @@ def load(path: str, module: str | None, qualname: str, *, how: str | None = None
             return Loaded(_attribute(_as_module(path, module), qualname), "package")
         except BaseException as error:  # SystemExit at import is the target's doing
             reasons.append(f"import {module}: {told(error, within=path)}")
+            # Its package may have imported it and failed on something else: it is whole then, and stays known by its
+            # name, so that a second import would find it where the first did not.
+            with contextlib.suppress(AttributeError, KeyError):
+                return Loaded(_attribute(_left_whole(path, module), qualname), "package", tuple(reasons))
     if how in (None, "file"):
         try:
             return Loaded(_attribute(_as_file(path), qualname), "file", tuple(reasons))
@@ -78,6 +84,19 @@ def _as_module(path: str, name: str) -> types.ModuleType:
     found = getattr(module, "__file__", None)
     if found is None or os.path.realpath(found) != os.path.realpath(path):
         raise ImportError(f"it is another file: {found}")
+    return module
+
+
+def _left_whole(path: str, name: str) -> types.ModuleType:
+    """Return a module that an import which failed has left behind, executed to its end.
+
+    Raises:
+        KeyError: there is none of this name and file.
+    """
+    module = sys.modules[name]
+    found = getattr(module, "__file__", None)
+    if found is None or os.path.realpath(found) != os.path.realpath(path):
+        raise KeyError(name)
     return module
 
 

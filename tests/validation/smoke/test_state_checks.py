@@ -300,6 +300,18 @@ CASES: dict[str, list[tuple[str, Model, str, str]]] = {
             "each round leaves .* tensors and .* bytes more alive",
         ),
         (
+            "keeps_its_own_outputs",
+            Model("self.kept = []", "y = self.layer(x); self.kept.append(y); return y"),
+            FAILED,
+            "each step leaves tensors alive that hold its graph",
+        ),
+        (
+            "keeps_a_history",
+            Model("self.kept = []", "y = self.layer(x); self.kept.append(y.detach()); return y"),
+            PASSED,
+            "",
+        ),
+        (
             "fails_in_a_later_round",
             Model(forward="import gc; assert not gc.get_freeze_count(); return self.layer(x)"),
             ERROR,

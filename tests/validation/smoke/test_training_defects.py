@@ -73,6 +73,20 @@ CASES = {
     "sets_up_once": (
         COUNTER.format(""), "self.seen.fill_(1); return self.layer(x)", "", "smoke.determinism", "passed", "",
     ),
+    "keeps_the_first_mask": (
+        "self.open = None",
+        "self.open = x[:, :2] > 0 if self.open is None else self.open; return self.layer(x) * self.open", "",
+        "smoke.determinism", "failed", "the output depends on calls before",
+    ),
+    "keeps_a_mask_that_fits": (
+        "self.open = None",
+        "self.open = torch.ones(len(x), 1) if self.open is None else self.open; return self.layer(x) * self.open", "",
+        "smoke.determinism", "passed", "",
+    ),
+    "sets_up_by_the_first_batch": (
+        COUNTER.format(""), "self.seen += (x[0, 0] if self.seen == 0 else 0); return self.layer(x) * self.seen", "",
+        "smoke.determinism", "passed", "",
+    ),
     "casts_itself": (
         "pass", "return self.layer.to(torch.bfloat16)(x.bfloat16()).float()", "", "smoke.determinism", "failed",
         "leaves parameters in another dtype: layer.weight, layer.bias",

@@ -71,6 +71,15 @@ class OnlyOnTheCluster(nn.Module):
         return x
 
 
+class NothingToLearn(nn.Module):
+    def __init__(self, size=2):
+        super().__init__()
+        self.size = size
+
+    def forward(self, x):
+        return nn.functional.pixel_unshuffle(x, self.size)
+
+
 def helper(x):
     return x
 """
@@ -100,7 +109,7 @@ def smoke() -> Callable[..., subprocess.CompletedProcess[str]]:
 @pytest.fixture(scope="module")
 def named(folder: Path, smoke: Callable[..., subprocess.CompletedProcess[str]]) -> tuple[int, Outcomes]:
     """The exit code and the results of one run over all classes by their names."""
-    names = ("Tokens", "Images", "Forgets", "HalfUsed", "OnlyOnTheCluster")
+    names = ("Tokens", "Images", "Forgets", "HalfUsed", "OnlyOnTheCluster", "NothingToLearn")
     done = smoke(*(f"nets.py::{name}" for name in names), "--json", cwd=folder)
     assert done.stdout, done.stderr
     return done.returncode, results(done)
@@ -174,6 +183,13 @@ def test_what_a_wrong_guess_could_cause_is_no_failure(named: tuple[int, Outcomes
     assert "astrobio-audit spec nets.py::HalfUsed" in result["fix"]
 
 
+def test_a_layer_without_parameters_is_no_broken_model(named: tuple[int, Outcomes]) -> None:
+    outcomes, result = of(named[1], "NothingToLearn"), named[1]["NothingToLearn", "build"]
+    assert "failed" not in outcomes.values()
+    assert result["outcome"] == "error"
+    assert "has no trainable parameters" in result["reason"]
+
+
 def test_what_cannot_be_built_is_an_error_with_a_hint(named: tuple[int, Outcomes]) -> None:
     outcomes, result = of(named[1], "OnlyOnTheCluster"), named[1]["OnlyOnTheCluster", "guessed"]
     assert result["outcome"] == "error"
@@ -215,7 +231,7 @@ def test_a_package_without_specs_has_the_models_of_its_inventory_judged(
     (tmp_path / "pkg").mkdir()
     (tmp_path / "pkg" / "__init__.py").write_text("")
     head, _, rest = MODELS.partition("class Images")
-    cluster = rest[rest.index("class OnlyOnTheCluster") :]
+    cluster = rest[rest.index("class OnlyOnTheCluster") : rest.index("class NothingToLearn")]
     (tmp_path / "pkg" / "nets.py").write_text(f"{head}{cluster}")
     (tmp_path / "pyproject.toml").write_text('[tool.astrobio-audit]\npackage = "pkg"\n')
     done = smoke(

@@ -10,7 +10,7 @@ from audit.plan import Run
 from audit.raised import judge_raised
 from audit.replies import names_of, number_of, text_of
 from audit.results import Check, Comparison, Severity
-from validation.smoke.checks import forward
+from validation.smoke.checks import forward, global_state
 from validation.smoke.model import RegisteredModel, listed
 
 CHECK = Check(
@@ -22,7 +22,7 @@ CHECK = Check(
     defect="a parameter that the forward pass does not use",
     severity=Severity.CRITICAL,
 )
-REQUIRES = (forward.CHECK.id,)
+REQUIRES = (forward.CHECK.id, global_state.CHECK.id)
 _MAX_NAMED = 8
 
 

@@ -1,24 +1,28 @@
 """Eval passes over the same batch agree to the last bit."""
 
+from dataclasses import replace
+
 from audit.gateway import TargetRaised
 from audit.judgement import Judgement, Measured, error, failed, judged
 from audit.plan import Run
 from audit.raised import judge_raised
 from audit.replies import names_of
 from audit.results import Check, Comparison, Severity
-from validation.smoke.checks import forward
+from validation.smoke.checks import forward, global_state
 from validation.smoke.compare import difference, unusable
 from validation.smoke.model import RegisteredModel, listed, tensors_of
 
 CHECK = Check(
     id="smoke.determinism",
     title="Eval is deterministic",
-    proves="In eval mode the same model gives the same output eight times for the same batch, the real numbers that it "
-    "saves stay as they are, and its parameters of the dtype that they are built with.",
+    proves="In eval mode the same model gives the same output eight times for the same batch, and for the next batch "
+    "that of a new model; the real numbers that it saves stay as they are, and its parameters of the dtype that they "
+    "are built with.",
     defect="dropout that is active in eval mode",
     severity=Severity.MAJOR,
 )
-REQUIRES = (forward.CHECK.id,)
+_PAIR = ("used", "unused")
+REQUIRES = (forward.CHECK.id, global_state.CHECK.id)
 
 
 def judge(model: RegisteredModel, run: Run) -> Judgement:
@@ -65,6 +69,12 @@ def judge(model: RegisteredModel, run: Run) -> Judgement:
                 unit="tensors of the state dict that change",
             ),
             fix="change state where self.training is set, or register it with persistent=False",
+        )
+    if measured.holds and "used" in reply and (apart := difference(*(tensors_of(reply, key) for key in _PAIR))):
+        return failed(
+            "the output depends on calls before: after another batch it is not that of a new model of the same state",
+            measured=replace(measured, value=apart),
+            fix="keep nothing of a batch in the module, such as its mask or its sizes, or tell by them whether it fits",
         )
     return judged(
         measured,

@@ -1,13 +1,14 @@
 """What building, running and differentiating the model takes is given back."""
 
 from dataclasses import replace
+from itertools import pairwise
 
 from audit.gateway import TargetRaised
-from audit.judgement import Judgement, Measured, error, judged
+from audit.judgement import Judgement, Measured, error, failed, judged
 from audit.plan import Run
 from audit.raised import judge_raised
 from audit.replies import numbers_of
-from audit.results import Check, Comparison, Series, Severity
+from audit.results import Check, Comparison, Outcome, Series, Severity
 from validation.smoke.checks import backward
 from validation.smoke.model import PAIR, RegisteredModel
 
@@ -15,10 +16,12 @@ CHECK = Check(
     id="smoke.memory",
     title="Memory returns after a run",
     proves="After two rounds to warm up, six more of building the model, running it forward and backward and deleting "
-    "it leave no more tensors alive from one round to the next, as the garbage collector counts them.",
+    "it leave no more tensors alive from one round to the next, as the garbage collector counts them, nor do steps of "
+    "one model leave more that hold a graph.",
     defect="a list of the losses, kept by the module's file, that holds every graph",
     severity=Severity.MAJOR,
 )
+_FIX = "keep numbers (loss.item()) and not tensors; bound caches, or clear them"
 REQUIRES = (backward.CHECK.id,)
 
 
@@ -44,8 +47,26 @@ def judge(model: RegisteredModel, run: Run) -> Judgement:
             comparison=Comparison.AT_MOST,
         ),
         otherwise=f"each round leaves {slope:g} tensors and {(sizes[-1] - sizes[0]) / rounds:g} bytes more alive",
-        fix="keep numbers (loss.item()) and not tensors; bound caches, or clear them",
+        fix=_FIX,
     )
+    graphs = numbers_of(reply, "graphs")
+    if (
+        judgement.outcome is Outcome.PASSED
+        and len(graphs) > 1
+        and all(later > earlier for earlier, later in pairwise(graphs))
+    ):
+        return failed(
+            f"each step leaves tensors alive that hold its graph, and with it all of its activations: after "
+            f"{len(graphs)} steps of one model {', '.join(f'{count:g}' for count in graphs)}",
+            measured=Measured(
+                value=(graphs[-1] - graphs[0]) / (len(graphs) - 1),
+                bound=0.0,
+                origin="a graph is of no use after backward",
+                unit="tensors with a graph more for each step",
+                comparison=Comparison.AT_MOST,
+            ),
+            fix=_FIX,
+        )
     return replace(
         judgement,
         series=(

@@ -38,6 +38,19 @@ def test_a_file_whose_package_fails_is_imported_alone(package: Path) -> None:
     assert (loaded.how, loaded.value.heads) == ("file", 4)
 
 
+def test_what_a_failing_package_has_imported_before_is_that_module_each_time(package: Path) -> None:
+    (package / "__init__.py").write_text("from .attention import Attention\nimport not_installed_for_this_test\n")
+    file = package / "attention.py"
+    file.write_text("from . import sizes\nclass Attention:\n    heads = sizes.HEADS\n")
+    (package / "sizes.py").write_text("HEADS = 6\n")
+    found = [load(str(file), f"{package.name}.attention", "Attention") for _ in range(2)]
+    assert {(each.how, each.value.__module__, each.value.heads) for each in found} == {
+        ("package", f"{package.name}.attention", 6)
+    }
+    assert found[0].value is found[1].value
+    assert "No module named 'not_installed_for_this_test'" in found[0].said
+
+
 def test_a_file_finds_its_neighbours(package: Path) -> None:
     (package / "a_neighbour_of_this_test.py").write_text("HEADS = 5\n")
     file = package / "attention.py"
