@@ -14,6 +14,7 @@ from audit.report.document import Report
 from audit.report.earlier import earlier_lines
 from audit.report.excused import EXCUSED, excused
 from audit.report.guesses import guess_lines
+from audit.report.listing import Listed, by_severity, folded, shortened_to
 from audit.report.text import counted, number, one_line, percent, plain
 from audit.report.undeclared import undeclared_line
 from audit.report.verdicts import verdict_lines, verdict_text
@@ -55,19 +56,23 @@ def print_report(report: Report, console: Console) -> None:
     outcomes = _LISTING if asked_for else _NEEDING_ATTENTION
     # What comes from a defect is told there, unless few results were asked for.
     counting = [r for r in report.results if not r.set_apart and (asked_for or r.defect is None)]
-    listed = [result for outcome in outcomes for result in counting if result.outcome is outcome]
-    together = _together(listed)
-    listed = [result for result in listed if _why_unjudged(result) not in together]
-    for result in listed[:_MAX_LISTED]:
-        _print_result(result, console)
+    wanted = [each for outcome in outcomes for each in by_severity(counting) if each.outcome is outcome]
+    together = _together(wanted)
+    one_by_one = [each for each in wanted if _why_unjudged(each) not in together]
+    listed = [Listed(each) for each in one_by_one] if asked_for else folded(one_by_one)
+    shown = shortened_to(_MAX_LISTED, listed)
+    for each in shown:
+        _print_result(each.result, console)
+        if each.repeats:
+            _print_below(each.of_repeats, console)
     for (outcome, reason, area), results in together.items():
         heading = Text(f"{outcome.value:8} {len(results)} checks of {area}", style=_STYLES[outcome])
         if len({result.subject.name for result in results}) == 1:
             _append_subject(heading.append(" "), results[0])
         console.print(heading, soft_wrap=True)
         _print_below(reason, console)
-    if len(listed) > _MAX_LISTED:
-        console.print(f"... and {len(listed) - _MAX_LISTED} more in the report")
+    if len(listed) > len(shown):
+        console.print(f"... and {len(listed) - len(shown)} more in the report")
     if not asked_for:
         _print_excused(excused(report), console)
     if report.partial and (defects := counted_defects(report)):

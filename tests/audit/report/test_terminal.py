@@ -7,9 +7,10 @@ from rich.console import Console
 
 from audit.report.document import Baseline, Report, Unneeded
 from audit.report.excused import EXCUSED
+from audit.report.listing import folded
 from audit.report.progress import ProgressDisplay
 from audit.report.terminal import print_report
-from audit.results import Comparison, Evidence, Location, Outcome, Result, Subject, SubjectKind
+from audit.results import Comparison, Evidence, Location, Outcome, Result, Severity, Subject, SubjectKind
 
 MakeReport = Callable[..., Report]
 MakeResult = Callable[..., Result]
@@ -116,6 +117,50 @@ def test_a_long_list_says_how_many_it_leaves_out(make_report: MakeReport, make_r
     shown = printed(make_report([make_result(Outcome.FAILED, name=f"model {index:02}") for index in range(43)]))
     assert "... and 3 more in the report" in shown
     assert shown.count("\nfailed ") == 40
+
+
+def test_the_most_severe_failures_come_first(make_report: MakeReport, make_result: MakeResult) -> None:
+    severities = (Severity.MINOR, Severity.MAJOR, Severity.CRITICAL)
+    results = [
+        make_result(outcome, f"area.{outcome.value}_{severity.value}", severity=severity)
+        for severity in severities
+        for outcome in (Outcome.ERROR, Outcome.FAILED)
+    ]
+    listed = re.findall(r"^(?:failed|error) +area\.(\w+)", printed(make_report(results)), flags=re.MULTILINE)
+    order = [f"{outcome}_{severity.value}" for outcome in ("failed", "error") for severity in reversed(severities)]
+    assert listed == order
+
+
+def test_many_failures_of_one_check_in_one_file_are_one_with_the_lines(
+    make_report: MakeReport, make_result: MakeResult
+) -> None:
+    def found(path: str, lines: Sequence[int], **changes: str) -> list[Result]:
+        subject = Subject(kind=SubjectKind.FILE, path=path)
+        places = [Location(path=path, line=line) for line in lines]
+        return [make_result(Outcome.FAILED, subject=subject, location=place, **changes) for place in places]
+
+    shown = printed(make_report([*found("a.py", range(3, 10)), *found("b.py", range(5))]))
+    assert shown.count("failed   area.first a.py  a.py:3") == 1
+    assert "and 6 more of area.first there, at lines 4, 5, 6, 7, 8, 9\n" in shown
+    assert shown.count("failed   area.first b.py") == 5
+    # What is said of the whole lies in many files.
+    whole = Subject(kind=SubjectKind.PACKAGE, path=".")
+    places = [Location(path=f"{index}.py", line=1) for index in range(7)]
+    apart = [make_result(Outcome.FAILED, subject=whole, location=place) for place in places]
+    assert printed(make_report(apart)).count("failed   area.first") == 7
+    # Each says who answers for it.
+    assert [each.repeats for each in folded(found("a.py", range(7), waived="by Ada"))] == [()] * 7
+
+
+def test_each_failing_check_is_shown_however_often_another_fails(
+    make_report: MakeReport, make_result: MakeResult
+) -> None:
+    many = [make_result(Outcome.FAILED, "area.often", name=f"model {index}") for index in range(60)]
+    rare = [make_result(Outcome.FAILED, f"area.rare{n}", severity=Severity.MINOR) for n in range(3)]
+    shown = printed(make_report([*many, *rare]))
+    listed = re.findall(r"^failed +(\S+)", shown, flags=re.MULTILINE)
+    assert listed == ["area.often"] * 37 + ["area.rare0", "area.rare1", "area.rare2"]
+    assert "... and 23 more in the report" in shown
 
 
 def test_progress_counts_failures_and_shows_no_markup_of_the_target(make_result: MakeResult) -> None:
