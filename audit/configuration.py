@@ -2,6 +2,7 @@
 
 import codecs
 import difflib
+import math
 import stat
 import tomllib
 from collections.abc import Mapping, Sequence
@@ -17,6 +18,11 @@ from audit.errors import UsageError
 TABLE_NAME = "astrobio-audit"
 TABLE = f"[tool.{TABLE_NAME}]"
 _MAX_SHOWN = 50
+# By pydantic's type of the error: its own words are of Python's types, and name the class that reads a table.
+_IN_TOML = {
+    "tuple_type": "input should be a list",
+    **dict.fromkeys(("model_type", "model_attributes_type", "dict_type"), "input should be a table"),
+}
 
 
 @dataclass(frozen=True)
@@ -105,8 +111,9 @@ def first_problem(error: ValidationError, form: type[BaseModel]) -> str:
         return f"{key}: should say something, got {_shown(first['input'])}"
     if first["type"] == "string_pattern_mismatch":
         return f"{key}: should be a dotted name, as in an import statement, got {_shown(first['input'])}"
-    message = "input should be a list" if first["type"] == "tuple_type" else first["msg"].lower()
-    message = message.removeprefix("value error, ")
+    if isinstance(first["input"], float) and math.isnan(first["input"]):  # it fails whichever bound is looked at first
+        return f"{key}: should be a number, got nan"
+    message = _IN_TOML.get(first["type"]) or first["msg"].lower().removeprefix("value error, ")
     return f"{key}: {message}, got {_shown(first['input'])}"
 
 
@@ -114,7 +121,7 @@ def _place_in_words(place: Sequence[int | str]) -> str:
     """Return the keys that lead to a place; entries of a list are counted from 1, as a reader of the file does."""
     words, between = "", ""
     for part in place:
-        words += f", entry {part + 1}" if isinstance(part, int) else f"{between}{part}"
+        words += f", entry {part + 1}" if isinstance(part, int) else between + (part or '""')
         between = ", " if isinstance(part, int) else "."
     return words
 

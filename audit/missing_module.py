@@ -1,17 +1,20 @@
 """Whether a module that the configuration names has a file, as far as files tell."""
 
 import difflib
+import sys
 from pathlib import Path
 
 
 def missing_module(source: Path, name: str) -> str | None:
     """Return what is missing of the module `name`, where it is in a package of the folder `source`; else None.
 
-    Only an import can tell of a module that is installed elsewhere, lies in a namespace, or whose package looks for its
-    modules in other places.
+    What is in the standard library alone is no one's to name. Only an import can tell of a module that is installed
+    elsewhere, lies in a namespace, or whose package looks for its modules in other places.
     """
     first, *inner = name.split(".")
     place, around = source / first, first
+    if first in sys.stdlib_module_names and not place.is_dir() and not any(source.glob(f"{first}.*")):
+        return "that is in Python's standard library; name a module of your own"
     for part in inner:
         if not (place / "__init__.py").is_file() or b"__path__" in _bytes(place / "__init__.py"):
             return None

@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+import shlex
 import shutil
 import sys
 from collections.abc import Mapping, Sequence
@@ -89,6 +90,15 @@ class Settings(BaseModel):
     @classmethod
     def _have_ids_of_their_own(cls, claims: tuple[AnyClaim, ...]) -> tuple[AnyClaim, ...]:
         return distinct(claims)
+
+    @field_validator("tests")
+    @classmethod
+    def _is_a_command(cls, tests: str | None) -> str | None:
+        try:
+            shlex.split(tests or "")
+        except ValueError as error:
+            raise ValueError(f"cannot be split into words as a shell does: {error}; close or escape it") from error
+        return tests
 
 
 class Target(BaseModel):

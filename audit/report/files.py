@@ -24,6 +24,12 @@ def prepare_folder(folder: Path, *, option: str = "--output") -> None:
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
+        for part in (folder, *folder.parents):
+            if os.path.islink(part) and not os.path.exists(part):
+                raise UsageError(
+                    f"{option} {folder}: {part} is a link to {os.readlink(part)}, where nothing is; "
+                    "remove the link, or name another folder"
+                ) from error
         raise UsageError(f"{option} {folder}: cannot be created: {error.strerror}; name another folder") from error
     if not os.access(folder, os.W_OK):
         raise UsageError(f"{option} {folder}: not writable; name another folder")

@@ -120,6 +120,14 @@ def test_a_folder_that_cannot_be_is_a_usage_error(tmp_path: Path, name: str) -> 
         prepare_folder(tmp_path / name)
 
 
+@pytest.mark.parametrize("name", ["dangling", "dangling/inside"])
+def test_a_link_to_nothing_in_place_of_a_folder_is_told_as_one(tmp_path: Path, name: str) -> None:
+    link = tmp_path / "dangling"
+    link.symlink_to("absent")
+    with pytest.raises(UsageError, match=rf"{link} is a link to absent, where nothing is; remove the link, or name"):
+        prepare_folder(tmp_path / name)
+
+
 @pytest.mark.skipif(os.geteuid() == 0, reason="root writes everywhere")
 def test_a_folder_that_may_not_be_written_is_a_usage_error(tmp_path: Path) -> None:
     tmp_path.chmod(0o500)
