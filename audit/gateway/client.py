@@ -82,6 +82,7 @@ class Probe:
             "root": str(root),
             "threads": threads,
             "device": device,
+            "timeout_s": limits.timeout_s,
             "hidden": list[Plain](hidden),
         }
         self._process: TargetProcess | None = None

@@ -5,7 +5,7 @@ import traceback
 from collections.abc import Callable
 from typing import Protocol, cast
 
-from . import opened, paths, phases
+from . import opened, paths, phases, time_left
 from .plain import encodable, plain, readable
 
 _MAX_FRAMES = 200
@@ -72,6 +72,7 @@ def _prepared(settings: dict[str, object]) -> dict[str, Procedure]:
     opened.watch()
     torch.set_num_threads(cast(int, settings["threads"]))
     devices.enter(str(settings["device"]))
+    time_left.enter(cast(float, settings["timeout_s"]))
     hidden = cast(list[str], settings["hidden"])
     paths.enter(source=str(settings["source"]), root=str(settings["root"]), hidden=hidden)
     return procedures
@@ -178,6 +179,7 @@ def _files_read() -> list[str] | None:
 
 def _answer(procedure: Procedure, arguments: dict[str, object]) -> Answer:
     phases.reset()
+    time_left.reset()
     try:
         return "ok", plain(procedure(**arguments), "reply")
     except BaseException as error:  # SystemExit at import is the target's doing, and belongs in its result

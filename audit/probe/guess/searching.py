@@ -10,12 +10,13 @@ from typing import cast
 
 import torch
 
-from .. import devices, specs
+from .. import devices, specs, time_left
 from . import caches, gates, mask_claims, optional, trying
 from .adapting import Form
 from .constructing import Constructor, Path, Slots, lacks_setting, variations
 from .conventions import HEADS_OF_LENGTH, SIZES, Sizes
 from .forms import crossed, forms_of
+from .furthest import Furthest
 from .loading import Loaded
 from .problems import NotGuessed, told
 from .reading import Source, read
@@ -48,19 +49,6 @@ class Way:
     defaults: Mapping[str, object] = field(default_factory=dict)
 
 
-@dataclass
-class _Worst:
-    """The reason to tell where nothing works: that of the attempt that came furthest, the first among those."""
-
-    stage: int = -1
-    reason: str = ""
-    sizes: Sizes | None = None
-
-    def note(self, stage: int, reason: str, sizes: Sizes) -> None:
-        if stage > self.stage:
-            self.stage, self.reason, self.sizes = stage, reason, sizes
-
-
 def namespace_of(value: object) -> Mapping[str, object]:
     """Return the names of the module that defines a class or function."""
     return vars(sys.modules[cast(str, getattr(value, "__module__", None))]) if _has_module(value) else {}
@@ -80,7 +68,7 @@ def ways_of_class(
     """
     built = cast(type, loaded.value)
     source = read(built)
-    deadline = time.monotonic() + _SECONDS
+    deadline = time.monotonic() + time_left.for_trials(_SECONDS)
     if processor is not None:
         own = read(processor)
         source = replace(
@@ -148,7 +136,7 @@ def ways_of_function(loaded: Loaded, path: str) -> tuple[dict[str, Way], dict[st
     source = read(function)
     target = Target(function, function, namespace_of(function), path)
     name = getattr(function, "__qualname__", type(function).__qualname__)  # an operator of torch's has none
-    worst = _Worst()
+    worst = Furthest(time.monotonic() + time_left.for_trials(_SECONDS))
     tried = [
         (form, sizes)
         for sizes in SIZES[:3]
@@ -159,6 +147,8 @@ def ways_of_function(loaded: Loaded, path: str) -> tuple[dict[str, Way], dict[st
     tried += [(form | {"uneven": False}, sizes) for form, sizes in tried if form["uneven"]]
     tried += [(always, sizes) for form, sizes in tried if (always := _always_causal(form))]
     for form, sizes in tried:
+        if worst.is_over and worst.reason:
+            raise NotGuessed(worst.why)
         try:
             fitted = trying.fitted(target, form, sizes)
             return {"": Way(None, {}, *_settled(target, fitted, source, sizes))}, {}
@@ -220,7 +210,7 @@ def _search(
     Raises:
         NotGuessed: none does.
     """
-    worst = _Worst()
+    worst = Furthest(deadline)
     for classes, planned, vary in plans(constructor, like):
         sizes = worst.sizes or planned if vary else planned  # varied are those that came furthest
         slots = constructor.slots(sizes, classes)
@@ -231,8 +221,8 @@ def _search(
             for name in _PROCESSORS & {path[-1] for path in slots}:
                 slots[(name,)] = [like.arguments.get(name, DEFAULT)]
         for choice in variations(slots) if vary else [{}]:
-            if time.monotonic() > deadline:
-                raise NotGuessed(f"{worst.reason or 'nothing was tried'} (the time for trials was up)")
+            if worst.is_over:
+                raise NotGuessed(worst.why)
             way = _attempt(constructor, slots, choice, sizes, path, seed, worst)
             if way:
                 return way
@@ -244,7 +234,7 @@ def _search(
             )
             if way:
                 return way
-    raise NotGuessed(worst.reason or "nothing could be tried")
+    raise NotGuessed(worst.why)
 
 
 def plans(constructor: Constructor, like: Way | None) -> Iterator[tuple[dict[str, str | None], Sizes, bool]]:
@@ -271,7 +261,7 @@ def _attempt(
     sizes: Sizes,
     path: str,
     seed: int,
-    worst: _Worst,
+    worst: Furthest,
 ) -> Way | None:
     """Build with these arguments and call in each form; a configuration of unknown class grows until it is enough."""
     name = constructor.built.__qualname__
@@ -288,7 +278,7 @@ def _attempt(
             stage = 1
             return _called(module, arguments, constructor, sizes, path, worst)
         except Exception as error:  # whatever the target raises: the next attempt may do better
-            if constructor.grown(slots, made, error, sizes):
+            if not worst.is_over and constructor.grown(slots, made, error, sizes):
                 continue
             shown = ", ".join(f"{key}={python(value)}" for key, value in arguments.items())[:300]
             what = f"{name}({shown}) cannot be built" if stage == 0 else f"{name}({shown}) cannot be called"
@@ -307,7 +297,7 @@ def _called(
     constructor: Constructor,
     sizes: Sizes,
     path: str,
-    worst: _Worst,
+    worst: Furthest,
 ) -> Way:
     """Return the first form in which the module can be called.
 
@@ -322,6 +312,8 @@ def _called(
         (p.name for p in constructor.parameters if p.name in arguments and arguments[p.name] == sizes.context), None
     )
     for form in forms_of(module.forward, source, sizes, has_layers=has_layers):
+        if first is not None and worst.is_over:
+            break
         across = "context" in form["arguments"].values()
         for trial in [form, *([form | {"context_dim": sizes.context if width else sizes.embed}] if across else [])]:
             try:

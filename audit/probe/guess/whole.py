@@ -19,12 +19,13 @@ from torch import nn
 from torch.nn.modules.module import register_module_parameter_registration_hook
 from torch.nn.parameter import is_lazy
 
-from .. import specs
+from .. import specs, time_left
 from ..outputs import flatten
 from ..phases import phase
 from .constructing import Constructor, Slots, classes_in, lacks_setting, variations
 from .conventions import SIZES, Sizes
 from .feeding import feeds_of, inputs_by, shown
+from .furthest import Furthest
 from .loading import load
 from .problems import NotGuessed, told
 from .reading import is_module_class, parameters_of, read
@@ -32,7 +33,7 @@ from .searching import namespace_of, plans
 from .values import DEFAULT, python
 
 _SECONDS = 20.0  # for all trials of one class
-_SECONDS_OF_OWN = 8.0  # of these for the class's own defaults, which may be slow: smaller sizes come after them
+_SHARE_OF_OWN = 0.4  # of these for the class's own defaults, which may be slow: smaller sizes come after them
 _GROWTH = 80  # settings that a configuration of unknown class may turn out to need
 # Of a model that keeps its own defaults: many checks run it and differentiate it again and again, on one core.
 _MOST_PARAMETERS = 10_000_000
@@ -113,17 +114,6 @@ def _loss(output: object, inputs: Mapping[str, object]) -> torch.Tensor:
     return total
 
 
-class _Furthest:
-    """The reason to tell where nothing works: that of the attempt that came furthest, the first among those."""
-
-    def __init__(self) -> None:
-        self.stage, self.reason = -1, "nothing could be tried"
-
-    def note(self, stage: int, reason: str) -> None:
-        if stage > self.stage:
-            self.stage, self.reason = stage, reason
-
-
 def _searched(built: type, path: str, seed: int) -> tuple[Mapping[str, object], Mapping[str, object], bool]:
     """Return arguments and recipes that work, the likeliest first, and whether samples of a batch move one another.
 
@@ -131,14 +121,14 @@ def _searched(built: type, path: str, seed: int) -> tuple[Mapping[str, object], 
         NotGuessed: none do.
     """
     constructor = Constructor(built, read(built), namespace_of(built))
-    furthest = _Furthest()
-    start = time.monotonic()
+    start, seconds = time.monotonic(), time_left.for_trials(_SECONDS)
+    furthest = Furthest(start + seconds)
     for slots, choice, sizes, small in _tries(constructor):
-        deadline = start + (_SECONDS_OF_OWN if small else _SECONDS)
+        deadline = start + seconds * (_SHARE_OF_OWN if small else 1)
         if small and time.monotonic() > deadline:
             continue
-        if time.monotonic() > deadline:
-            raise NotGuessed(f"{furthest.reason} (the time for trials was up)")
+        if furthest.is_over:
+            break
         most = _MOST_PARAMETERS if small else math.inf
         made = _made(constructor, slots, choice, sizes, path, seed, furthest, most)
         if made is None:
@@ -147,7 +137,7 @@ def _searched(built: type, path: str, seed: int) -> tuple[Mapping[str, object], 
         fed = _fed(model, sizes, path, f"{built.__qualname__}({_shown(arguments)})", deadline, furthest)
         if fed is not None:
             return arguments, *fed
-    raise NotGuessed(furthest.reason)
+    raise NotGuessed(furthest.why)
 
 
 def _tries(constructor: Constructor) -> Iterator[tuple[Slots, Mapping[tuple[str, ...], int], Sizes, bool]]:
@@ -228,7 +218,7 @@ def _made(
     sizes: Sizes,
     path: str,
     seed: int,
-    furthest: _Furthest,
+    furthest: Furthest,
     most: float,
 ) -> tuple[Mapping[str, object], nn.Module] | None:
     """Build the model; a configuration of unknown class grows until it is enough."""
@@ -246,7 +236,7 @@ def _made(
         except _TooLargeError:
             return None
         except Exception as error:  # whatever the target raises: the next attempt may do better
-            if constructor.grown(slots, made, error, sizes):
+            if not furthest.is_over and constructor.grown(slots, made, error, sizes):
                 continue
             what = f"{constructor.built.__qualname__}({_shown(arguments)}) cannot be built"
             furthest.note(0, f"{what}: {told(error, within=path)}")
@@ -255,7 +245,7 @@ def _made(
 
 
 def _fed(
-    model: nn.Module, sizes: Sizes, path: str, name: str, deadline: float, furthest: _Furthest
+    model: nn.Module, sizes: Sizes, path: str, name: str, deadline: float, furthest: Furthest
 ) -> tuple[Mapping[str, object], bool] | None:
     """Return the first recipes with which every sample has an output of its own, else the first that work at all."""
     mixing: Mapping[str, object] | None = None

@@ -61,3 +61,39 @@ def test_a_package_that_exits_at_import_is_a_problem_and_no_failure(tmp_path: Pa
         reply = probe.call("attention_find", path=str(file), module=None, qualname="Attention", seed=0)
     assert reply["problem"].startswith("cannot load Attention: import of the file: SystemExit: no GPU (leaves.py:1)")
     assert reply["subjects"] == []
+
+
+SLOW = """
+import time
+
+from torch import nn
+
+
+def attention(query, key, value, mask=None, causal=False):
+    time.sleep(0.5)
+    raise MemoryError("no room for the table")
+
+
+class Slow(nn.Module):
+    def __init__(self, embed_dim=16, num_heads=4, depth=2):
+        super().__init__()
+        self.query, self.key = nn.Linear(embed_dim, embed_dim), nn.Linear(embed_dim, embed_dim)
+
+    def forward(self, x, mask=None):
+        return attention(self.query(x), self.key(x), x)
+"""
+
+
+@pytest.mark.parametrize(
+    ("procedure", "qualname"),
+    [("model_find", "Slow"), ("attention_find", "Slow"), ("attention_find", "attention")],
+)
+def test_trials_end_before_the_call_does_and_say_what_the_furthest_raised(
+    tmp_path: Path, procedure: str, qualname: str
+) -> None:
+    file = tmp_path / "slow.py"
+    file.write_text(SLOW)
+    limits = Limits(timeout_s=4.0, memory_mb=2048)
+    with Probe(python=Path(sys.executable), source=tmp_path, root=tmp_path, package="slow", limits=limits) as probe:
+        reply: dict[str, Any] = dict(probe.call(procedure, path=str(file), module="slow", qualname=qualname, seed=0))
+    assert "MemoryError: no room for the table (slow.py:9) (the time for trials was up)" in reply["problem"]
