@@ -160,8 +160,10 @@ def read_catalog(target: Target, probe: Probe) -> Catalog:
         reason = f"specs {target.settings.specs}: {describe_raised(raised, target)}"
         place = location_of(raised, target)
         # That there is no such module is a mistake in the configuration, and nothing that the specs do.
-        judge = error if raised.is_of_the_machine or _is_missing(target.settings.specs, raised) else failed
-        raise Undeclared(judge(reason, location=place)) from raised
+        missing = _is_missing(target.settings.specs, raised)
+        judge = error if raised.is_of_the_machine or missing else failed
+        fix = _how_to_uncover(target, target.settings.specs) if missing else None
+        raise Undeclared(judge(reason, location=place, fix=fix)) from raised
     except ValidationError as invalid:
         raise Undeclared(
             error(f"specs {target.settings.specs}: unreadable reply: {invalid.errors()[0]['msg']}")
@@ -174,6 +176,14 @@ def _is_missing(specs: str, raised: TargetRaised) -> bool:
     names = {".".join(parts[:count]) for count in range(1, len(parts) + 1)}
     said = raised.message.partition(";")[0]  # behind it: a package around it is a module
     return raised.type_name == "ModuleNotFoundError" and said in {f"No module named {name!r}" for name in names}
+
+
+def _how_to_uncover(target: Target, specs: str) -> str | None:
+    """Return what to do where the specs' file is there and an import does not find it; None where it is not there."""
+    first, *inner = specs.split(".")
+    if not inner or not target.source.joinpath(first, *inner[:-1], f"{inner[-1]}.py").is_file():
+        return None
+    return f"rename {first}: another module of its name, in the standard library or installed, is found first"
 
 
 def _with_contracts_read(catalog: Catalog) -> Catalog:

@@ -169,6 +169,16 @@ def test_specs_that_are_not_there_are_an_error_and_no_failure_of_the_package(tar
     assert undeclared(target, raised).judgement.outcome is Outcome.ERROR
 
 
+def test_specs_whose_file_is_there_and_is_not_found_are_hidden_by_another_package(target: Target) -> None:
+    said = "No module named 'zoo.specs'"
+    raised = TargetRaised(phase="import", type_name="ModuleNotFoundError", message=said, frames=(), traceback="")
+    (target.source / "zoo").mkdir(exist_ok=True)
+    (target.source / "zoo" / "specs.py").unlink(missing_ok=True)
+    assert undeclared(target, raised).judgement.fix is None
+    (target.source / "zoo" / "specs.py").touch()
+    assert (undeclared(target, raised).judgement.fix or "").startswith("rename zoo: another module of its name, in the")
+
+
 def test_a_module_that_the_specs_need_and_that_is_not_there_is_their_failure(target: Target) -> None:
     said = "No module named 'zoo.specs_of_others'"
     raised = TargetRaised(phase="import", type_name="ModuleNotFoundError", message=said, frames=(), traceback="")

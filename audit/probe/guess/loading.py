@@ -80,10 +80,16 @@ def load(path: str, module: str | None, qualname: str, *, how: str | None = None
 
 def _as_module(path: str, name: str) -> types.ModuleType:
     with _first_on_path(_above(path, name)):
-        module = importlib.import_module(name)
+        try:
+            module = importlib.import_module(name)
+        except ModuleNotFoundError as error:
+            is_own = f"{name}.".startswith(f"{error.name}.")
+            if not is_own or not (owner := _owner_of(path, name)):
+                raise
+            raise ImportError(owner) from error
     found = getattr(module, "__file__", None)
     if found is None or os.path.realpath(found) != os.path.realpath(path):
-        raise ImportError(f"it is another file: {found}")
+        raise ImportError(_owner_of(path, name) or f"it is another file: {found}")
     return module
 
 
@@ -98,6 +104,18 @@ def _left_whole(path: str, name: str) -> types.ModuleType:
     if found is None or os.path.realpath(found) != os.path.realpath(path):
         raise KeyError(name)
     return module
+
+
+def _owner_of(path: str, name: str) -> str:
+    """Return which other package has the name of the file's topmost one, and hides it; empty where none does."""
+    top = name.partition(".")[0]
+    other = getattr(sys.modules.get(top), "__file__", None)
+    if not isinstance(other, str):  # not imported, or a folder without an __init__.py, to which others can add theirs
+        return ""
+    if os.path.realpath(other).startswith(os.path.join(os.path.realpath(_above(path, name)), "")):
+        return ""
+    whose = "Python's standard library has" if top in sys.stdlib_module_names else "there is"
+    return f"{whose} another {top}, {other}, which hides this one; rename yours"
 
 
 def _as_file(path: str) -> types.ModuleType:

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Mapping
+from pathlib import Path
 from types import SimpleNamespace
 from typing import cast
 
@@ -10,7 +11,7 @@ import pytest
 from audit.gateway.client import Plain
 from audit.plan import Run
 from audit.results import Result
-from validation.smoke.checks import device
+from validation.smoke.checks import device, importing
 
 from .written import HEAD, SPECS, by_spec, write
 
@@ -161,3 +162,34 @@ def test_a_device_that_does_not_answer_fails() -> None:
         FAILED,
         "cuda:0: RuntimeError: no kernel image",
     )
+
+
+@pytest.mark.parametrize(
+    ("module", "reply", "said"),
+    [
+        (
+            "json",
+            {"path": "/lib/json/__init__.py"},
+            "/lib/json/__init__.py and not this file: Python's standard library",
+        ),
+        ("sys", {"path": None, "built_in": True}, "a module of the interpreter and not this file: Python's standard"),
+        ("torch", {"path": "/v/torch.py"}, "/v/torch.py and not this file: an installed package is called torch too"),
+        (
+            "torch",
+            {"path": "/zoo/v/site-packages/torch.py"},
+            "v/site-packages/torch.py and not this file: an installed",
+        ),
+        ("nets", {"path": "/zoo/lib/nets.py"}, "lib/nets.py and not this file"),
+    ],
+)
+def test_a_module_under_whose_name_another_file_is_found_is_told_which_and_whose(
+    module: str, reply: Mapping[str, Plain], said: str
+) -> None:
+    root = Path("/zoo")
+    target = SimpleNamespace(
+        root=root, relative=lambda path: path.removeprefix("/zoo/") if path.startswith("/zoo/") else None
+    )
+    run = cast(Run, SimpleNamespace(target=target, probe=SimpleNamespace(call_unharmed=lambda *_, **__: reply)))
+    judgement = importing.judge(module, f"{module}.py", run)
+    assert (judgement.reason or "").startswith(f"importing {module} gives {said}")
+    assert judgement.fix == f"rename {module}: another module of its name is found first"

@@ -1,5 +1,6 @@
 """Every module of the package can be imported."""
 
+import sys
 from pathlib import Path
 
 from audit.gateway import TargetRaised
@@ -27,8 +28,8 @@ def judge(module: str, path: str, run: Run) -> Judgement:
     elsewhere = isinstance(found, str) and Path(found).resolve() != (run.target.root / path).resolve()
     if elsewhere or reply.get("built_in"):
         return failed(
-            f"importing {module} gives {_shown(found, run)} and not this file",
-            fix="rename the module: another of its name is found first",
+            f"importing {module} gives {_shown(found, run)} and not this file{_whose(module, found, run)}",
+            fix=f"rename {module.partition('.')[0]}: another module of its name is found first",
         )
     return judged(
         Measured(
@@ -45,4 +46,14 @@ def judge(module: str, path: str, run: Run) -> Judgement:
 def _shown(found: object, run: Run) -> str:
     if not isinstance(found, str):
         return "a module of the interpreter"
-    return run.target.relative(found) or Path(found).name
+    return run.target.relative(found) or found
+
+
+def _whose(module: str, found: object, run: Run) -> str:
+    """Return to whom the name belongs that another file is found under; empty where that lies in the target too."""
+    if isinstance(found, str) and run.target.relative(found) and "site-packages" not in Path(found).parts:
+        return ""
+    name = module.partition(".")[0]
+    if name in sys.stdlib_module_names:  # of the auditor's Python, and hardly others than of the target's
+        return f": Python's standard library has a module {name}"
+    return f": an installed package is called {name} too"

@@ -188,3 +188,24 @@ def test_what_was_executed_alone_stays_so_where_the_import_works_later(
     monkeypatch.setitem(sys.modules, "a_library_that_comes_later", sys)
     assert load(str(file), None, "Attention", how=first.how).value is first.value
     assert load(str(file), None, "Attention").how == "file"
+
+
+@pytest.mark.parametrize(("name", "whose"), [("json", "Python's standard library has"), ("torch", "there is")])
+@pytest.mark.parametrize("module", ["__init__", "model_of_this_test", "inner_of_this_test.model"])
+def test_a_package_that_another_of_its_name_hides_says_which_file_that_is(
+    tmp_path: Path, name: str, whose: str, module: str
+) -> None:
+    file = tmp_path / name / f"{module.replace('.', '/')}.py"
+    file.parent.mkdir(parents=True)
+    file.write_text("class Model:\n    pass\n")
+    dotted = name if module == "__init__" else f"{name}.{module}"
+    hidden_by = f"{whose} another {name}, {sys.modules[name].__file__}, which hides this one; rename yours"
+    with pytest.raises(NotGuessed) as refused:
+        load(str(file), dotted, "Model", how="package")
+    assert f"import {dotted}: ImportError: {hidden_by}" in str(refused.value)
+
+
+def test_what_a_module_needs_and_is_not_there_is_told_as_that(package: Path) -> None:
+    (package / "needs.py").write_text("import not_there_at_all\nclass Model:\n    pass\n")
+    with pytest.raises(NotGuessed, match="ModuleNotFoundError: No module named 'not_there_at_all'"):
+        load(str(package / "needs.py"), f"{package.name}.needs", "Model", how="package")
