@@ -69,6 +69,7 @@ class Built:
     seen: tuple[frozenset[str], ...] = ()  # in each call, the functions of stand-ins that were called
     seen_dtypes: frozenset[str] = frozenset()  # of what they were called with
     autocast: str | None = None  # the coarsest dtype that a forward turns autocast on for; empty where it does not
+    repeats: bool | None = None  # whether two calls on one input agree; None until that is asked
     not_finite: str | None = None  # the check that told where the output is no number; empty where it is one
 
 

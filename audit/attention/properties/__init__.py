@@ -33,6 +33,7 @@ from audit.attention.properties import (
     noncontiguous,
     noop_mask,
     not_finite,
+    not_repeatable,
     oracle,
     permutation,
     prefix,
@@ -79,6 +80,7 @@ class Property:
             if judgement.outcome is Outcome.FAILED and not subject.is_declared:
                 judgement = error(str(judgement.reason))
         judgement = not_finite.waiting(self.check.id, judgement, subject, run)
+        judgement = not_repeatable.waiting(self.check.id, judgement, subject, run)
         judgement = autocast.fitting(judgement, subject, run)
         if run.target.on_gpu and judgement.measured is not None:
             measured = judgement.measured

@@ -27,6 +27,7 @@ UNDECLARED = "undeclared: sizes, projections or causality could not be inferred,
 # What of torch's layers joins tokens, or with them their neighbours, beside any attention.
 _JOINING = ("GroupNorm", "InstanceNorm", "LocalResponseNorm", "Conv", "Pool", "Fold", "Unfold", "RNN", "LSTM", "GRU")
 NOT_FINITE = "no usable reference: the output for normal inputs is not finite"
+SAME_OUTPUT = "every token has the same output, whatever the input"
 NO_ORACLE = "the contract does not name the module's projections, so there is no oracle to derive a bound from"
 
 # An exception in one of these is the subject's own; one while it is built says nothing about the property.
@@ -102,7 +103,7 @@ def no_reference(output: Tensor, bound: float, *, may_be_constant: bool = False)
     if not bool(torch.isfinite(output).all()) or not math.isfinite(bound):
         return error(NOT_FINITE)
     if not may_be_constant and is_constant(output, bound):
-        return error("no usable reference: every token has the same output, whatever the input: nothing was tested")
+        return error(f"no usable reference: {SAME_OUTPUT}: nothing was tested")
     return None
 
 

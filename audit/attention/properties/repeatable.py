@@ -19,6 +19,7 @@ CHECK = Check(
     severity=Severity.MAJOR,
 )
 
+AGAIN = "the same call again"
 BEHIND = "the same call behind one on another input"
 _PROBABILITY = 0.5
 
@@ -27,7 +28,7 @@ def judge(subject: AttentionSubject, run: Run) -> Judgement:
     """Call twice as it was built, twice with dropout set, and once more behind a call on another input."""
     generator = subject.generator(run.seed)
     case, other = plain_case(subject, generator), plain_case(subject, generator)
-    again = case.replaced("the same call again")
+    again = case.replaced(AGAIN)
     dropped = case.under("with the probability of its dropout above zero", dropout=_PROBABILITY)
     behind = case.replaced(BEHIND)
     dtype = subject.finest_dtype
