@@ -22,7 +22,8 @@ class Departure:
 
     causal: bool | None = None
     mask: str = "keep"
-    rotary: bool = True
+    turned: tuple[int, int, int] = (1, 1, 0)  # how queries, keys and values are rotated: the other way for -1, 0: not
+    mixed_angles: bool = False  # whether pairs of one layout are rotated by angles that are laid out for the other
     softmax_axis: int = -1
 
 
@@ -184,9 +185,7 @@ def module(
     """Return the output of a self-attention module with the given weights, (B, L, E), in the dtype of its input."""
     assert contract.projections is not None
     reverse = order is not None and order.arranged is Arranged.REVERSED
-    query, key, value = projected(
-        state, hidden_states, contract=contract, rotary=departure.rotary, reverse_sums=reverse
-    )
+    query, key, value = projected(state, hidden_states, contract=contract, departure=departure, reverse_sums=reverse)
     mask = None if key_mask is None else key_mask[:, None, None, :]
     context = core(
         query,
@@ -208,8 +207,8 @@ def projected(
     hidden_states: Tensor,  # (B, L, E)
     *,
     contract: Contract,
-    rotary: bool = True,
     reverse_sums: bool = False,
+    departure: Departure = FAITHFUL,
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Return query (B, H, L, D), key and value (B, G, L, D) of a self-attention module, rotated if it rotates."""
     assert contract.projections is not None
@@ -222,12 +221,17 @@ def projected(
             (names.value, contract.kv_heads),
         )
     )
-    if contract.rotary_base is not None and rotary:
-        query, key = rotate(query, contract), rotate(key, contract)
+    if contract.rotary_base is None:
+        return query, key, value
+    mixed = departure.mixed_angles
+    query, key, value = (
+        rotate(x, contract, sense=sense, mixed_angles=mixed) if sense else x
+        for x, sense in zip((query, key, value), departure.turned, strict=True)
+    )
     return query, key, value
 
 
-def rotate(x: Tensor, contract: Contract) -> Tensor:
+def rotate(x: Tensor, contract: Contract, *, sense: int = 1, mixed_angles: bool = False) -> Tensor:
     """Rotate pairs of features by position * base^(-2i/D) (Su et al. 2021, arXiv:2104.09864, equation 15).
 
     Angles in float64 for float64 input and in float32 otherwise, as careful implementations do.
@@ -236,13 +240,30 @@ def rotate(x: Tensor, contract: Contract) -> Tensor:
     dtype = torch.float64 if x.dtype == torch.float64 else torch.float32
     half = contract.dim // 2
     frequencies = contract.rotary_base ** (-torch.arange(half, dtype=dtype) / half)
-    angles = torch.arange(x.shape[-2], dtype=dtype)[:, None] * frequencies  # (L, D/2)
+    angles = sense * torch.arange(x.shape[-2], dtype=dtype)[:, None] * frequencies  # (L, D/2)
     cos, sin = angles.cos().to(x.dtype), angles.sin().to(x.dtype)
-    if contract.rotary_layout == "half":
-        first, second = x[..., :half], x[..., half:]
-        return torch.cat((first * cos - second * sin, second * cos + first * sin), dim=-1)
-    first, second = x[..., 0::2], x[..., 1::2]
-    return torch.stack((first * cos - second * sin, second * cos + first * sin), dim=-1).flatten(-2)
+    layout = contract.rotary_layout
+    (cos, cos_of_second), (sin, sin_of_second) = (cos, cos), (sin, sin)
+    if mixed_angles:
+        other = "interleaved" if layout == "half" else "half"
+        (cos, cos_of_second), (sin, sin_of_second) = (_pairs(_features_of(x, x, other), layout) for x in (cos, sin))
+    first, second = _pairs(x, layout)
+    return _features_of(first * cos - second * sin, second * cos_of_second + first * sin_of_second, layout)
+
+
+def _pairs(x: Tensor, layout: str) -> tuple[Tensor, Tensor]:
+    """Return the first and the second of each pair of features, (..., D/2)."""
+    if layout == "half":
+        half = x.shape[-1] // 2
+        return x[..., :half], x[..., half:]
+    return x[..., 0::2], x[..., 1::2]
+
+
+def _features_of(first: Tensor, second: Tensor, layout: str) -> Tensor:
+    """Return what `_pairs` takes apart, (..., D)."""
+    if layout == "half":
+        return torch.cat((first, second), dim=-1)
+    return torch.stack((first, second), dim=-1).flatten(-2)
 
 
 def _heads(x: Tensor, heads: int) -> Tensor:

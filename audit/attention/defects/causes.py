@@ -214,7 +214,9 @@ def _class_of(declared: Contract, name: str, contract: Contract, departure: Depa
         return {"ignored": "mask_ignored", "inverted": "mask_inverted"}.get(departure.mask)
     if departure.softmax_axis != FAITHFUL.softmax_axis:
         return "softmax_axis"
-    if departure.rotary != FAITHFUL.rotary:
+    if departure.turned != FAITHFUL.turned:
+        return "rotary_turned"
+    if departure.mixed_angles:
         return "rotary_pairs"
     fields = {
         "scale": "scale_size",
@@ -222,7 +224,7 @@ def _class_of(declared: Contract, name: str, contract: Contract, departure: Depa
         "causal_alignment": "alignment",
         "head_grouping": "grouping",
         "rotary_layout": "rotary_pairs",
-        "rotary_base": "rotary_pairs",
+        "rotary_base": "rotary_turned",
         "window": "window",
         "window_counts_query": "window",
         "soft_cap": "soft_cap",

@@ -142,10 +142,7 @@ _ROWS: dict[str, tuple[str, str, str, tuple[str, ...]]] = {
         "Rotary offset with a cache",
         "generated tokens have the positions of the first ones",
         "begin positions at the number of cached tokens",
-        (
-            "pytorch/executorch/issues/2010",
-            "skyzh/tiny-llm/issues/46",
-        ),
+        ("pytorch/executorch/issues/2010", "skyzh/tiny-llm/issues/46"),
     ),
     "left_padding": (
         "Left padding and position ids",
@@ -160,10 +157,13 @@ _ROWS: dict[str, tuple[str, str, str, tuple[str, ...]]] = {
         "Half-split against interleaved rotary pairs",
         "scores do not depend on the distance alone, and weights of other implementations do not fit",
         "rotate the pairs that the table of angles was made for",
-        (
-            "raiyanyahya/how-to-train-your-gpt/issues/6",
-            "vllm-project/vllm-ascend/issues/12820",
-        ),
+        ("raiyanyahya/how-to-train-your-gpt/issues/6", "vllm-project/vllm-ascend/issues/12820"),
+    ),
+    "rotary_turned": (
+        "Rotary base, or what is rotated and which way",
+        "scores depend on positions otherwise than declared, and weights of other implementations do not fit",
+        "rotate queries and keys, and nothing else, by position * base^(-2i/head_dim) with the declared base",
+        (),
     ),
     "angles": (
         "Angles in low precision",

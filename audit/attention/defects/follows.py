@@ -43,6 +43,7 @@ FOLLOWS: Mapping[str, frozenset[str]] = {
     "alignment": OF_THE_ORACLE | {"kv_cache"},
     "rotary_offset": frozenset({"kv_cache"}),
     "rotary_pairs": OF_THE_ORACLE | {"kv_cache", "low_precision", "shifted_positions"},
+    "rotary_turned": OF_THE_ORACLE | {"kv_cache", "low_precision", "permutation", "shifted_positions"},
     "undeclared_positions": OF_THE_ORACLE | {"permutation", "kv_cache"},
     "rolling_cache": frozenset({"kv_cache"}),
     "window": OF_THE_ORACLE | {"window_width", "kv_cache", "prefix", "permutation"},

@@ -7,7 +7,10 @@ from torch import Tensor
 
 from audit.attention import oracle
 from audit.attention.contract import Contract
+from audit.attention.oracle import Departure
 from audit.attention.subject import Case
+
+_NOT_TURNED = Departure(turned=(0, 0, 0))
 
 
 def decoded_with_offset(contract: Contract, state: Mapping[str, Tensor], case: Case) -> Iterator[Tensor]:
@@ -26,7 +29,7 @@ def _decoded(contract: Contract, state: Mapping[str, Tensor], case: Case, positi
     assert contract.projections is not None
     weights = {name: tensor.double() if tensor.is_floating_point() else tensor for name, tensor in state.items()}
     hidden = case.inputs.double()
-    query, key, value = oracle.projected(weights, hidden, contract=contract, rotary=False)
+    query, key, value = oracle.projected(weights, hidden, contract=contract, departure=_NOT_TURNED)
     query, key = (_rotated(x, contract, positions) for x in (query, key))
     context = oracle.core(query, key, value, contract=contract, is_causal=True)
     names = contract.projections

@@ -31,6 +31,17 @@ CHECK = Check(
     severity=Severity.CRITICAL,
 )
 
+# Those of Su et al. 2021 (and Llama), of images, of long contexts (Code Llama, Llama 3), and powers of ten beside them.
+_BASES = (10_000.0, 500_000.0, 1_000_000.0, 100_000.0, 1_000.0, 100.0)
+_TURNED = {
+    "queries that are rotated and keys that are not": (1, 0, 0),
+    "keys that are rotated and queries that are not": (0, 1, 0),
+    "queries that are rotated the other way than keys": (-1, 1, 0),
+    "keys that are rotated the other way than queries": (1, -1, 0),
+    "queries and keys that are rotated the other way": (-1, -1, 0),
+    "values that are rotated as queries and keys are": (1, 1, 1),
+}
+
 
 def judge(subject: AttentionSubject, run: Run) -> Judgement:
     """Compare the target with the oracle in every declared dtype and case."""
@@ -105,9 +116,29 @@ def usual_mistakes(contract: Contract) -> Iterator[tuple[str, Contract, Departur
     grouping = "tiled" if contract.head_grouping == "interleaved" else "interleaved"
     yield f"{grouping} head grouping", _with(contract, head_grouping=grouping), FAITHFUL
     if contract.rotary_base is not None:
-        layout = "interleaved" if contract.rotary_layout == "half" else "half"
-        yield "no rotary embedding", contract, Departure(rotary=False)
-        yield f"rotary layout {layout}", _with(contract, rotary_layout=layout), FAITHFUL
+        yield from _rotary_mistakes(contract, contract.rotary_base)
+
+
+def _rotary_mistakes(contract: Contract, base: float) -> Iterator[tuple[str, Contract, Departure]]:
+    other = "interleaved" if contract.rotary_layout == "half" else "half"
+    yield "no rotary embedding", contract, Departure(turned=(0, 0, 0))
+    yield f"rotary layout {other}", _with(contract, rotary_layout=other), FAITHFUL
+    mixed = f"rotary angles laid out {other}, for pairs of features that are laid out {contract.rotary_layout}"
+    yield mixed, contract, Departure(mixed_angles=True)
+    for name, turned in _TURNED.items():
+        yield name, contract, Departure(turned=turned)
+    # Mistakes in the exponent -2i/head_dim are other bases, and may be usual ones.
+    bases = {usual: [f"rotary base {usual:.0f}"] for usual in _BASES}
+    for name, wrong in {
+        "base^(-i/head_dim), half the exponent": base**0.5,
+        "base^(-4i/head_dim), twice the exponent": base * base,
+        "base^(2i/head_dim), not inverted": 1 / base,
+    }.items():
+        bases.setdefault(wrong, []).append(f"rotary frequencies {name}")
+    for wrong, names in bases.items():
+        if wrong != base:
+            named = f"{' or '.join(names)}, where base {base:g} is declared"
+            yield named, _with(contract, rotary_base=wrong), FAITHFUL
 
 
 def _with(contract: Contract, **changes: object) -> Contract:

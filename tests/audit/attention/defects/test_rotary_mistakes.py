@@ -1,0 +1,136 @@
+"""What is rotated otherwise than declared is told by what it computes, and has a class of its own."""
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from audit.attention.defects import conclude
+from audit.attention.plan import plan_attention
+from audit.results import Defect, Outcome
+from audit.session import Request, conduct
+from audit.target import Target
+
+_MODULE = """import math
+
+import torch
+from torch import nn
+
+
+def rotate_half(x):
+    first, second = x.chunk(2, dim=-1)
+    return torch.cat((-second, first), dim=-1)
+
+
+def turned(x, cos, sin):
+    return x * cos + rotate_half(x) * sin
+
+
+class Attention(nn.Module):
+    def __init__(self, dim: int = 32, num_heads: int = 4):
+        super().__init__()
+        self.num_heads = num_heads
+        self.q_proj, self.k_proj, self.v_proj, self.out_proj = (nn.Linear(dim, dim) for _ in range(4))
+
+    def forward(self, x):
+        b, n, d = x.shape
+        q, k, v = (each(x).view(b, n, self.num_heads, -1).transpose(1, 2)
+                   for each in (self.q_proj, self.k_proj, self.v_proj))
+        half = q.shape[-1] // 2
+        angles = torch.arange(n)[:, None] * 10000.0 ** (-torch.arange(half) / half)
+        angles = torch.cat((angles, angles), dim=-1)
+        cos, sin = angles.cos().to(x), angles.sin().to(x)
+        q, k = turned(q, cos, sin), turned(k, cos, sin)
+        scores = q @ k.transpose(-2, -1) / math.sqrt(q.shape[-1])
+        scores = scores.masked_fill(torch.ones(n, n, dtype=torch.bool).triu(1), -math.inf)
+        out = scores.softmax(dim=-1) @ v
+        return self.out_proj(out.transpose(1, 2).reshape(b, n, d))
+"""
+_ROTATED = "q, k = turned(q, cos, sin), turned(k, cos, sin)"
+# What is edited, what the oracle's check says of it, and the class.
+WRONG: dict[str, tuple[str, str, str, str]] = {
+    "llama_3": ("10000.0 **", "500000.0 **", "rotary base 500000, where base 10000 is declared", "rotary_turned"),
+    "code_llama": ("10000.0 **", "1000000.0 **", "rotary base 1000000, where base 10000 is declared", "rotary_turned"),
+    "half_the_exponent": ("/ half)", "/ q.shape[-1])", "half the exponent, where base 10000", "rotary_turned"),
+    "twice_the_exponent": ("/ half)", "/ (half / 2))", "twice the exponent, where base 10000", "rotary_turned"),
+    "not_inverted": ("(-torch.arange", "(torch.arange", "not inverted, where base 10000", "rotary_turned"),
+    "keys_alone": (_ROTATED, "k = turned(k, cos, sin)", "keys that are rotated and queries that", "rotary_turned"),
+    "queries_alone": (_ROTATED, "q = turned(q, cos, sin)", "queries that are rotated and keys that", "rotary_turned"),
+    "keys_backwards": (
+        _ROTATED, _ROTATED.replace("(k, cos, sin)", "(k, cos, -sin)"),
+        "keys that are rotated the other way than queries", "rotary_turned",
+    ),
+    "queries_backwards": (
+        _ROTATED, _ROTATED.replace("(q, cos, sin)", "(q, cos, -sin)"),
+        "queries that are rotated the other way than keys", "rotary_turned",
+    ),
+    "both_backwards": (
+        "(-second, first)", "(second, -first)", "queries and keys that are rotated the other way", "rotary_turned",
+    ),
+    "values_too": (_ROTATED, f"{_ROTATED}; v = turned(v, cos, sin)", "values that are rotated", "rotary_turned"),
+    "none": (_ROTATED, "pass", "no rotary embedding", "rotary_turned"),
+    "mixed": (
+        "torch.cat((angles, angles), dim=-1)", "angles.repeat_interleave(2, dim=-1)",
+        "rotary angles laid out interleaved, for pairs of features that are laid out half", "rotary_pairs",
+    ),
+}  # fmt: skip
+RIGHT = "right"
+_SPECS = """from zoo import {names}
+
+
+def declared(module):
+    return {{
+        "class": f"{{module.__name__}}:Attention",
+        "build": module.Attention,
+        "forward": lambda built, x, key_mask: built(x),
+        "contract": {{
+            "embed_dim": 32, "num_heads": 4, "num_kv_heads": 4, "head_dim": 8, "is_causal": True,
+            "rotary_base": 10000.0,
+            "projections": {{"query": "q_proj", "key": "k_proj", "value": "v_proj", "output": "out_proj"}},
+        }},
+    }}
+
+
+ATTENTION = {{each.__name__[4:]: declared(each) for each in ({names},)}}
+"""
+
+
+@pytest.fixture(scope="module")
+def found(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], tuple[dict[str, Any], list[Defect]]]:
+    root = tmp_path_factory.mktemp("rotary")
+    (root / "zoo").mkdir()
+    (root / "zoo" / "__init__.py").touch()
+    for name, (before, after, _, _) in {RIGHT: ("", "", "", ""), **WRONG}.items():
+        assert not before or _MODULE.count(before) == 1, before
+        (root / "zoo" / f"{name}.py").write_text(_MODULE.replace(before, after) if before else _MODULE)
+    (root / "zoo" / "specs.py").write_text(_SPECS.format(names=", ".join([RIGHT, *WRONG])))
+    (root / "pyproject.toml").write_text('[tool.astrobio-audit]\npackage = "zoo"\nspecs = "zoo.specs"\n')
+    with pytest.MonkeyPatch.context() as patch:
+        # Scripts have tests of their own, and take longer than all the rest.
+        patch.setattr(conclude, "reproducer_of", lambda *args, **named: "left out")
+        report = conduct(Target.load(root), Request(command="attention", planners=[plan_attention], explain=True))
+
+    def of(name: str) -> tuple[dict[str, Any], list[Defect]]:
+        results = {each.check: each for each in report.results if each.subject.spec == name}
+        return results, [defect for defect in report.defects if defect.subject.spec == name]
+
+    return of
+
+
+@pytest.mark.parametrize("name", WRONG)
+def test_the_oracle_says_what_is_rotated_instead(
+    found: Callable[[str], tuple[dict[str, Any], list[Defect]]], name: str
+) -> None:
+    _, _, words, bug = WRONG[name]
+    results, defects = found(name)
+    assert results["attention.oracle"].outcome is Outcome.FAILED
+    assert "it agrees with " in str(results["attention.oracle"].reason)
+    assert words in str(results["attention.oracle"].reason)
+    assert [defect.bug for defect in defects] == [bug], [defect.explanation for defect in defects]
+
+
+def test_what_is_rotated_as_declared_passes(found: Callable[[str], tuple[dict[str, Any], list[Defect]]]) -> None:
+    results, defects = found(RIGHT)
+    assert results["attention.oracle"].outcome is Outcome.PASSED
+    assert not [check for check, each in results.items() if each.outcome in (Outcome.FAILED, Outcome.ERROR)]
+    assert not defects
