@@ -10,7 +10,7 @@ from torch import Tensor
 
 from audit.attention.answers import Answers
 from audit.attention.cases import plain_case, with_cotangent
-from audit.attention.properties.judging import NOT_FINITE
+from audit.attention.properties.judging import not_finite
 from audit.attention.subject import AttentionSubject, Case
 from audit.gateway import TargetRaised
 from audit.gateway.client import Plain
@@ -89,7 +89,7 @@ def judge(subject: AttentionSubject, run: Run) -> Judgement:
         what = f"it cannot be run in float64: {describe_raised(raised, run.target)}"
         return skipped(what) if subject.is_declared else not_applicable(f"undeclared: whether {what}")
     if not all(bool(torch.isfinite(output).all()) for output in answers.outputs):
-        return error(NOT_FINITE)
+        return not_finite(answers.outputs[0])
     values = [_weighted(output, case.tensors["cotangent"]) for output in answers.outputs[1:]]
     gradients, per = answers.gradients[0], 2 * len(_STEPS)
     found = [

@@ -12,10 +12,10 @@ from audit.attention.cases import padding_mask, plain_case, with_cotangent, with
 from audit.attention.contract import Dtype
 from audit.attention.found import has_other_outputs
 from audit.attention.plain import ORDERS, Order
-from audit.attention.properties.judging import NOT_FINITE, ORACLE_BOUND, call_raised, judge_deviations
+from audit.attention.properties.judging import ORACLE_BOUND, call_raised, judge_deviations, not_finite
 from audit.attention.subject import DTYPES, AttentionSubject, Case
 from audit.gateway import TargetRaised
-from audit.judgement import Judgement, Measured, error, failed, judged, not_applicable
+from audit.judgement import Judgement, Measured, failed, judged, not_applicable
 from audit.plan import Run
 from audit.results import Check, Comparison, Severity
 
@@ -69,7 +69,7 @@ def judge(subject: AttentionSubject, run: Run) -> Judgement:
 def _alone(subject: AttentionSubject, answers: Answers) -> Judgement:
     """Judge gradients by themselves: None, exactly zero and not finite are told apart."""
     if not all(bool(torch.isfinite(output).all()) for output in answers.outputs[:1]):
-        return error(NOT_FINITE)
+        return not_finite(answers.outputs[0])
     names = {name for gradients in answers.gradients for name in gradients} | {name for _, name in answers.missing}
     if not names:
         return not_applicable("nothing in it can be trained or differentiated")

@@ -101,10 +101,25 @@ def call_raised(subject: AttentionSubject, run: Run, raised: TargetRaised) -> Ju
 def no_reference(output: Tensor, bound: float, *, may_be_constant: bool = False) -> Judgement | None:
     """Return why nothing can be told from comparisons with this output; None where something can."""
     if not bool(torch.isfinite(output).all()) or not math.isfinite(bound):
-        return error(NOT_FINITE)
+        return not_finite(output)
     if not may_be_constant and is_constant(output, bound):
         return error(f"no usable reference: {SAME_OUTPUT}: nothing was tested")
     return None
+
+
+def not_finite(output: Tensor) -> Judgement:
+    """Return what is said of an output without numbers: at which positions, where it has some at others."""
+    return error(NOT_FINITE + _at_positions(output))
+
+
+def _at_positions(output: Tensor) -> str:
+    finite = torch.isfinite(output).all(dim=-1).flatten(0, -2).all(dim=0)
+    without = (~finite).nonzero().flatten().tolist()
+    if not without or len(without) == len(finite):
+        return ""
+    if without == [len(finite) - 1]:
+        return " at the last position, and is at the others"
+    return f" at {len(without)} of {len(finite)} positions: {', '.join(map(str, without[:_MAX_LISTED]))}"
 
 
 def joining_layers(subject: AttentionSubject) -> str | None:

@@ -30,6 +30,10 @@ class Misfit(TypeError):
     """What the target returned is not an output of the canonical shape."""
 
 
+class NotFinite(Misfit):
+    """What the target returned is one, and holds no numbers."""
+
+
 def called(
     target: Callable[..., object],
     form: Form,

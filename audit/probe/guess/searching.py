@@ -1,6 +1,5 @@
 """Tries arguments and forms on a class or function until a call gives what it should, the likeliest first."""
 
-import itertools
 import re
 import sys
 import time
@@ -12,14 +11,15 @@ import torch
 
 from .. import devices, specs, time_left
 from . import caches, gates, mask_claims, optional, trying
-from .adapting import Form
+from .adapting import Form, NotFinite
 from .constructing import Constructor, Path, Slots, lacks_setting, variations
-from .conventions import HEADS_OF_LENGTH, SIZES, Sizes
+from .conventions import SIZES, Sizes
 from .forms import crossed, forms_of
 from .furthest import Furthest
 from .loading import Loaded
 from .problems import NotGuessed, told
 from .reading import Source, read
+from .resorts import last_resorts
 from .trying import Target
 from .values import DEFAULT, python
 
@@ -28,7 +28,6 @@ _SECONDS_OF_OPTION = 5.0
 _PROCESSORS = {"processor", "attn_processor"}
 _GROWTH = 80  # settings that a configuration of unknown class may turn out to need
 _MAX_SUBJECTS = 13
-_OF_SIZES = re.compile(r"is invalid for input of size|view size is not compatible")
 # Neighbouring features share an angle: of a table that the call passes in each angle then stands twice in a row.
 _NEIGHBOURS = re.compile(r"\[\.\.\., ?0?::2\][^\[]*\[\.\.\., ?1::2\]|unflatten\(-1, ?\(-1, ?2\)\)")
 _ROTARY = re.compile(r"rotary|rotate_half|apply_rope|\brope\b|freqs_cis|view_as_complex", re.IGNORECASE)
@@ -226,12 +225,10 @@ def _search(
             way = _attempt(constructor, slots, choice, sizes, path, seed, worst)
             if way:
                 return way
-    if worst.stage == 1 and _OF_SIZES.search(worst.reason) and like is None:
-        # Heads that are merged without moving axes fit where there are as many heads as tokens.
-        for classes, _, _ in itertools.islice(plans(constructor, like), 1):
-            way = _attempt(
-                constructor, constructor.slots(HEADS_OF_LENGTH, classes), {}, HEADS_OF_LENGTH, path, seed, worst
-            )
+    if worst.stage > 0 and like is None:
+        classes, _, _ = next(plans(constructor, like))
+        for slots, sizes in last_resorts(constructor, classes, worst.reason, seed):
+            way = _attempt(constructor, slots, {}, sizes, path, seed, worst)
             if way:
                 return way
     raise NotGuessed(worst.why)
@@ -282,7 +279,8 @@ def _attempt(
                 continue
             shown = ", ".join(f"{key}={python(value)}" for key, value in arguments.items())[:300]
             what = f"{name}({shown}) cannot be built" if stage == 0 else f"{name}({shown}) cannot be called"
-            worst.note(stage, f"{what}: {told(error, within=path)}", sizes)
+            # One that answered, though with no number, came further than one that refused its input.
+            worst.note(stage + isinstance(error, NotFinite), f"{what}: {told(error, within=path)}", sizes)
             return None
     return None
 

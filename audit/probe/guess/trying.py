@@ -10,7 +10,7 @@ import torch
 
 from .. import devices
 from . import mask_prose, masks
-from .adapting import Form, Misfit, arguments_of, called, located
+from .adapting import Form, Misfit, NotFinite, arguments_of, called, located
 from .claims import documented_shapes
 from .conventions import Sizes
 from .problems import told
@@ -97,7 +97,7 @@ def fitted(target: Target, form: Form, sizes: Sizes) -> Form:
         )
     output = answer(target, found, leaves)
     if not torch.isfinite(output).all() and not _is_empty_rows(found, output):
-        raise Misfit("the output of a normal input is not finite")
+        raise NotFinite(f"the output of a normal input is not finite{_at_positions(found, output)}")
     if form["canonical"] == "module" and output.shape[-1] != sizes.embed:
         raise Misfit(
             f"its input has {sizes.embed} channels and its output {output.shape[-1]}; only what keeps them is judged"
@@ -122,6 +122,18 @@ def _is_empty_rows(form: Form, output: torch.Tensor) -> bool:
     finite = torch.isfinite(output)
     kept = finite.all(dim=-1)
     return bool((kept == finite.any(dim=-1)).all() and (kept == kept[:1]).all() and kept[0].any())
+
+
+def _at_positions(form: Form, output: torch.Tensor) -> str:
+    """Return at which positions an output holds no numbers, in words."""
+    axis = 1 if form["canonical"] == "module" else output.dim() - 2
+    finite = torch.isfinite(output).all(dim=[d for d in range(output.dim()) if d != axis])
+    without = (~finite).nonzero().flatten().tolist()
+    if not bool(finite.any()):
+        return " at any position"
+    if without == [len(finite) - 1]:
+        return " at the last position, and is at the others"
+    return f" at {len(without)} of {len(finite)} positions: {', '.join(map(str, without))}"
 
 
 def _shapes(returned: object) -> str:

@@ -36,6 +36,7 @@ SUBJECTS = {
     "right": ("pass", "pass", ""),
     "logarithm": ("pass", "v = torch.log(v)", "NaN appears first in log at zoo/logarithm.py:17"),
     "some_rows": ("pass", "v = torch.cat((v[:, :1].sqrt(), v[:, 1:]), 1)", "NaN appears first in sqrt at zoo/some_row"),
+    "last_row": ("pass", "q = torch.cat((q[:, :, :-1], q[:, :, -1:] * torch.inf), 2)", "NaN appears first in"),
     "overflow": ("pass", "v = v.exp() * 1e38 * 1e38", "infinity appears first in mul at zoo/overflow.py:17, then NaN"),
     "weight": ("self.v_proj.bias.data[0] = float('nan')", "pass", "the weight v_proj.bias holds NaN as it was built"),
 }
@@ -113,3 +114,11 @@ def test_a_check_that_is_carried_out_alone_says_it_itself(project: Path) -> None
     (result,) = report.results
     assert result.outcome is Outcome.ERROR
     assert SUBJECTS["logarithm"][2] in (result.reason or "")
+
+
+def test_positions_without_numbers_are_told_where_others_have_some(results: Callable[[str], dict[str, Any]]) -> None:
+    where = "not finite at the last position, and is at the others"
+    said = {
+        name: any(where in (each.reason or "") for each in results(f"{name} without oracle").values()) for name in WRONG
+    }
+    assert said == {name: name == "last_row" for name in WRONG}
