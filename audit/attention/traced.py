@@ -164,6 +164,12 @@ def trace_of(subject: AttentionSubject, run: Run, dtype: Dtype, case: Case) -> T
     return found
 
 
+def traces_on(subject: AttentionSubject, run: Run, dtype: Dtype, cases: Sequence[Case]) -> list[Trace]:
+    """Return what the subject carries out on each case, of one module; raises as `traces_of`."""
+    found = _traced(subject, run, dtype, [(case, {}) for case in cases])
+    return [each for each in found if each is not None]
+
+
 def _traced(
     subject: AttentionSubject, run: Run, dtype: Dtype, calls: Sequence[tuple[Case, Mapping[str, Plain]]]
 ) -> list[Trace | None]:

@@ -18,12 +18,14 @@ from audit.attention.defects.cache_causes import of_cache
 from audit.attention.defects.cause import Cause
 from audit.attention.defects.direction import ROTATED
 from audit.attention.defects.mask_causes import of_mask, of_masked_positions, of_noop_mask
+from audit.attention.defects.turning import one_is_rotated
 from audit.attention.defects.usual import PLAIN
 from audit.attention.defects.weights import weights_of
 from audit.attention.oracle import FAITHFUL, Departure
 from audit.attention.properties.causality import EMPTY
 from audit.attention.properties.oracle import usual_mistakes
 from audit.attention.properties.runs import compared
+from audit.attention.properties.shifted_weights import UNIT
 from audit.attention.subject import LENGTH, AttentionSubject
 from audit.attention.traced import Core, can_trace_window, cores_of, trace_of, traces_of
 from audit.plan import Run
@@ -357,6 +359,10 @@ def _shifted(subject: AttentionSubject, run: Run, failed: Mapping[str, Result]) 
         found := of_masked_positions(subject, run)
     ):
         return found
+    if turned := one_is_rotated(subject, run):
+        return turned
+    if failed["shifted_positions"].evidence.unit == UNIT:  # what follows is of outputs
+        return Cause(bug="rotary_pairs")
     whole = plain_case(subject, subject.generator(run.seed))
     measured = failed["shifted_positions"].evidence.measured
     (output,) = subject.forward(run, subject.finest_dtype, [whole], opened=True).outputs

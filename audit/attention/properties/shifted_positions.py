@@ -6,6 +6,7 @@ from audit.attention.bounds import Deviation, distance
 from audit.attention.cases import plain_case, with_mask
 from audit.attention.properties.judging import call_raised, joining_layers, judge_deviations, no_reference
 from audit.attention.properties.runs import bound_origin, compared
+from audit.attention.properties.shifted_weights import by_weights
 from audit.attention.subject import AttentionSubject, Case
 from audit.gateway import TargetRaised
 from audit.judgement import Judgement, error, not_applicable
@@ -16,7 +17,8 @@ CHECK = Check(
     id="attention.shifted_positions",
     title="Rotary positions are relative",
     proves="Where positions rotate queries and keys, the outputs are the same when all positions are shifted by a "
-    "constant or masked tokens stand before the first.",
+    "constant or masked tokens stand before the first; where neither can be done, the weights of a query on two "
+    "keys have the same ratio wherever the three stand.",
     defect="queries that are rotated and keys that are not",
     severity=Severity.CRITICAL,
 )
@@ -46,7 +48,7 @@ def judge(subject: AttentionSubject, run: Run) -> Judgement:
         # As long as those, so that what depends on the length alone, as a wrong scale may, does not show here.
         cases.append(_padded(subject, plain, generator, after=True))
     if not cases:
-        return not_applicable("undeclared: its positions can be neither passed in nor moved by padding")
+        return by_weights(subject, run)
     dtype = subject.finest_dtype
     flipped = plain.replaced("tokens in reverse", hidden_states=plain.tensors["hidden_states"].flip(1))
     try:

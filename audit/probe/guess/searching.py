@@ -32,6 +32,7 @@ _MAX_SUBJECTS = 13
 _NEIGHBOURS = re.compile(r"\[\.\.\., ?0?::2\][^\[]*\[\.\.\., ?1::2\]|unflatten\(-1, ?\(-1, ?2\)\)")
 _ROTARY = re.compile(r"rotary|rotate_half|apply_rope|\brope\b|freqs_cis|view_as_complex", re.IGNORECASE)
 _OTHER_POSITIONS = re.compile(r"nn\.Embedding|pos_embed\b|\bwpe\b|absolute|alibi|learned|relative_pos|rel_pos|sinusoid")
+_SEVERAL_AXES = re.compile(r"[23]_?d\b|axial|grid|height|patch|pixel|frame|temporal|section|spatial", re.IGNORECASE)
 _WITH_FRAMES = ("BCTHW", "BTHWC")
 _ONE_FRAME = "it was called with one frame, and may attend over time: nothing would be tested"
 
@@ -383,5 +384,6 @@ def _settled(target: Target, found: Form, source: Source, sizes: Sizes) -> tuple
         "optional": optional.listed(target, masked, source, sizes),
         "rope pairs": "neighbours" if _NEIGHBOURS.search(source.code) else "halves",
         "rotary": bool(_ROTARY.search(source.text)) and not _OTHER_POSITIONS.search(source.text),
+        "several axes": bool(_SEVERAL_AXES.search(source.text)),  # which a position among the tokens does not tell
     }
     return masked | {"lengths": [trying.LENGTH, *works]} | told_of | more, sizes
