@@ -115,7 +115,7 @@ ATTENTION = {
         not_applicable=(UNORDERED | {"attention.head_grouping"}) - {"attention.branches"}, exit_code=0
     ),
     "function_alone": Expected(
-        not_applicable=(UNORDERED - {"attention.query_rows"})
+        not_applicable=(UNORDERED - {"attention.query_rows", "attention.long_past"})
         | {
             f"attention.{name}"
             for name in (
