@@ -13,7 +13,10 @@ from ..phases import phase
 # Each setting of the process that torch code can change, how it is read, and how it is put back.
 _SETTINGS: dict[str, tuple[Callable[[], object], Callable[..., object]]] = {
     "default dtype": (torch.get_default_dtype, torch.set_default_dtype),
-    "default device": (torch.get_default_device, torch.set_default_device),
+    "default device": (
+        torch.get_default_device,
+        lambda value: torch.set_default_device(None if value == torch.device("cpu") else value),
+    ),
     "gradients enabled": (torch.is_grad_enabled, torch.set_grad_enabled),
     "autocast on CPUs": (
         lambda: torch.is_autocast_enabled("cpu"),

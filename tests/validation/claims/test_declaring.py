@@ -32,7 +32,7 @@ def test_a_claim_is_read(project: Callable[..., Path]) -> None:
         ),
         (METRIC, "give one of at_least and at_most"),
         (f"{METRIC}at_least = 1\nat_most = 2", "give one of at_least and at_most"),
-        (f"{METRIC}at_least = nan", "claims, entry 1, metric.at_least: input should be a finite number"),
+        (f"{METRIC}at_least = nan", "claims, entry 1, metric.at_least: should be a number, got nan"),
         (f"{METRIC}at_least = '1'", "claims, entry 1, metric.at_least: input should be a valid number"),
         (f"{METRIC}at_least = 1\nid = 'A b'", "claims, entry 1, metric.id: should be small letters, digits and _"),
         (f"{METRIC}at_least = 1\nstatement = ' '", "claims, entry 1, metric.statement: should say something"),

@@ -31,6 +31,10 @@ CASES = {
         "pass", "y = self.layer(x); torch.set_default_dtype(torch.float64); return y", "failed",
         "default dtype from torch.float32 to torch.float64, by forward in eval mode",
     ),
+    "device": (
+        "pass", f"torch.set_default_device('meta')\n        {CALL}", "failed",
+        "default device from cpu to meta, by forward in eval mode",
+    ),
     "gradients": (
         "pass", "y = self.layer(x); torch.set_grad_enabled(False); return y", "failed",
         "gradients enabled from True to False",

@@ -11,41 +11,12 @@ from audit.results import Defect, Outcome
 from audit.session import Request, conduct
 from audit.target import Target
 
-_MODULE = """import math
+from ..rotary_text import ROTARY
 
-import torch
-from torch import nn
-
-
-def rotate_half(x):
-    first, second = x.chunk(2, dim=-1)
-    return torch.cat((-second, first), dim=-1)
-
-
-def turned(x, cos, sin):
-    return x * cos + rotate_half(x) * sin
-
-
-class Attention(nn.Module):
-    def __init__(self, dim: int = 32, num_heads: int = 4):
-        super().__init__()
-        self.num_heads = num_heads
-        self.q_proj, self.k_proj, self.v_proj, self.out_proj = (nn.Linear(dim, dim) for _ in range(4))
-
-    def forward(self, x):
-        b, n, d = x.shape
-        q, k, v = (each(x).view(b, n, self.num_heads, -1).transpose(1, 2)
-                   for each in (self.q_proj, self.k_proj, self.v_proj))
-        half = q.shape[-1] // 2
-        angles = torch.arange(n)[:, None] * 10000.0 ** (-torch.arange(half) / half)
-        angles = torch.cat((angles, angles), dim=-1)
-        cos, sin = angles.cos().to(x), angles.sin().to(x)
-        q, k = turned(q, cos, sin), turned(k, cos, sin)
-        scores = q @ k.transpose(-2, -1) / math.sqrt(q.shape[-1])
-        scores = scores.masked_fill(torch.ones(n, n, dtype=torch.bool).triu(1), -math.inf)
-        out = scores.softmax(dim=-1) @ v
-        return self.out_proj(out.transpose(1, 2).reshape(b, n, d))
-"""
+# Under a name by which nothing tells that it rotates.
+_MODULE = ROTARY.replace("apply_rotary", "turned").replace(
+    "dim: int = 48, num_heads: int = 6", "dim: int = 32, num_heads: int = 4"
+)
 _ROTATED = "q, k = turned(q, cos, sin), turned(k, cos, sin)"
 # What is edited, what the oracle's check says of it, and the class.
 WRONG: dict[str, tuple[str, str, str, str]] = {
