@@ -31,7 +31,7 @@ CASES = {
     "audit/gateway/test_probe.py": 1,
     "audit/gateway/test_replies.py": 3,
     "audit/gateway/test_templates.py": 1,
-    "audit/probe/guess/test_through_the_probe.py::test_trials_end_before_the_call_does_and_say_what_the_furthest_raised": 1,
+    "audit/probe/guess/test_through_the_probe.py::test_trials_end_before_the_call_and_say_what_was_raised": 1,
     "cli/test_attention_models.py": 1,
     "cli/test_attention_named.py": 1,
     "cli/test_contributing.py": 1,

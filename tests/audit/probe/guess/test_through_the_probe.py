@@ -88,7 +88,7 @@ class Slow(nn.Module):
     ("procedure", "qualname"),
     [("model_find", "Slow"), ("attention_find", "Slow"), ("attention_find", "attention")],
 )
-def test_trials_end_before_the_call_does_and_say_what_the_furthest_raised(
+def test_trials_end_before_the_call_and_say_what_was_raised(
     tmp_path: Path, procedure: str, qualname: str
 ) -> None:
     file = tmp_path / "slow.py"
