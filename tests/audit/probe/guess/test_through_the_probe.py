@@ -88,9 +88,7 @@ class Slow(nn.Module):
     ("procedure", "qualname"),
     [("model_find", "Slow"), ("attention_find", "Slow"), ("attention_find", "attention")],
 )
-def test_trials_end_before_the_call_and_say_what_was_raised(
-    tmp_path: Path, procedure: str, qualname: str
-) -> None:
+def test_trials_end_before_the_call_and_say_what_was_raised(tmp_path: Path, procedure: str, qualname: str) -> None:
     file = tmp_path / "slow.py"
     file.write_text(SLOW)
     limits = Limits(timeout_s=4.0, memory_mb=2048)
