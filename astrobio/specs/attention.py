@@ -1,5 +1,6 @@
 """What each attention mechanism and each backend promises."""
 
+import functools
 import math
 from collections.abc import Callable
 from functools import partial
@@ -155,37 +156,18 @@ def _bias_spec(backend: str) -> dict[str, object]:
     return {**_function_spec(backend), "forward": forward}
 
 
-def _windowed_spec(backend: str) -> dict[str, object]:
-    """A window of several blocks of keys, some of which are seen whole."""
+def _windowed_spec(backend: str, *, window: int, num_global_tokens: int | None = None) -> dict[str, object]:
+    """A window, and the tokens that it does not concern, beside a mask of pairs."""
+    attend = functools.partial(attention, window=window, num_global_tokens=num_global_tokens or 0, backend=backend)
 
     def forward(query: Tensor, key: Tensor, value: Tensor, is_causal: bool, mask: Tensor | None) -> Tensor:
-        return attention(query, key, value, is_causal=is_causal, attention_mask=mask, window=_WIDE, backend=backend)
+        return attend(query, key, value, is_causal=is_causal, attention_mask=mask)
 
     plain = _function_spec(backend)
-    contract = plain["contract"]
-    assert isinstance(contract, dict)
-    return {**plain, "forward": forward, "contract": {**contract, "window": _WIDE}}
-
-
-def _window_spec() -> dict[str, object]:
-    """A window and the tokens that it does not concern, as a mask of pairs."""
-
-    def forward(query: Tensor, key: Tensor, value: Tensor, is_causal: bool, mask: Tensor | None) -> Tensor:
-        return attention(
-            query,
-            key,
-            value,
-            is_causal=is_causal,
-            attention_mask=mask,
-            window=_WINDOW,
-            num_global_tokens=_GLOBAL,
-            backend="sdpa",
-        )
-
-    plain = _function_spec("sdpa")
-    contract = plain["contract"]
-    assert isinstance(contract, dict)
-    return {**plain, "forward": forward, "contract": {**contract, "window": _WINDOW, "num_global_tokens": _GLOBAL}}
+    declared = plain["contract"]
+    assert isinstance(declared, dict)
+    contract = {**declared, "window": window, "num_global_tokens": num_global_tokens}
+    return {**plain, "forward": forward, "contract": contract}
 
 
 def _chunks_spec() -> dict[str, object]:
@@ -407,8 +389,8 @@ ATTENTION: dict[str, dict[str, object]] = {
     "performer_bidirectional": _performer_spec(is_causal=False),
     "masked_by_a_bias": _bias_spec("sdpa"),
     **{f"masked_by_a_bias_{name}": _bias_spec(name) for name in _INTERPRETED_BACKENDS},
-    **{f"windowed_{name}": _windowed_spec(name) for name in _INTERPRETED_BACKENDS},
-    "masked_by_a_window_with_global_tokens": _window_spec(),
+    **{f"windowed_{name}": _windowed_spec(name, window=_WIDE) for name in _INTERPRETED_BACKENDS},
+    "masked_by_a_window_with_global_tokens": _windowed_spec("sdpa", window=_WINDOW, num_global_tokens=_GLOBAL),
     "selective_scan": _scan_spec(),
     "ring_attention_on_one_process": _layer_spec(RingAttention, _grouped(is_causal=True, rotary_base=100.0)),
 }
