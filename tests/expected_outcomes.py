@@ -41,7 +41,7 @@ TRACED = {
     )
 }  # fmt: skip
 PROMISES = {f"attention.{name}" for name in ("row_sums", "every_key", "soft_cap", "alibi", "derivatives")}
-PROPERTIES |= TRACED | PROMISES | {"attention.branches", "attention.kernel_memory"}
+PROPERTIES |= TRACED | PROMISES | {"attention.branches", "attention.kernel_memory", "attention.context_parallel"}
 
 
 def after(check: str) -> set[str]:
@@ -88,9 +88,11 @@ OTHER_KEYS = OTHER_FUNCTION | {"attention.oracle", "attention.large_logits"}
 # None of these declares a window or another of the promises that few make, and each has one implementation, without a
 # kernel of Triton; specs choose the form of a mask and the arguments, and modules take no queries alone.
 NO_KERNEL = {"attention.branches", "attention.kernel_memory"}
+NO_RANKS = {"attention.context_parallel"}
 NO_WINDOW = (
     PROMISES
     | NO_KERNEL
+    | NO_RANKS
     | {f"attention.{name}" for name in ("window_width", "mask_forms", "arguments_used", "query_rows")}
 )
 # The clean package declares rotary positions, with which the order of tokens matters.
@@ -158,7 +160,8 @@ ATTENTION = {
             )
         }
         | PROMISES
-        | NO_KERNEL,
+        | NO_KERNEL
+        | NO_RANKS,
         exit_code=0,
     ),
     # One entry for each property of a trace, and one without a mistake.

@@ -17,6 +17,7 @@ CASES = {
     "audit/attention/defects/test_pictures.py": 0,
     "audit/attention/defects/test_rotary_mistakes.py": 0,
     "audit/attention/test_branches_of_models.py": 1,
+    "audit/attention/test_context_parallel.py": 1,
     "audit/attention/test_conventions_of_others.py": 3,
     "audit/attention/test_corpus.py": 2,
     "audit/attention/test_forms_of_calls.py": 3,

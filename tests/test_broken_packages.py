@@ -112,7 +112,7 @@ SEEN_THERE = {
     "claims": ("accuracy", "memory_ratio", "metric", "speed_ratio"),
     "tests": ("mutation",),
     "selftest": ("mutation",),
-    "attention": ("kernel_memory",),  # which needs Triton
+    "attention": ("context_parallel", "kernel_memory"),  # in several processes; which needs Triton
 }  # fmt: skip
 # Checks that no test has seen fail.
 UNPROVEN: set[str] = set()

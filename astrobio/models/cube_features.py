@@ -164,7 +164,7 @@ def check_seasons(cube: Tensor, planet_parameters: Tensor, first_month: Tensor, 
 @lru_cache(maxsize=1)
 def example_planets() -> CubeDataset:
     """A few simulated planets, for samples of inputs; not for learning."""
-    return make_cube_dataset(6, seed=0)
+    return make_cube_dataset(4, seed=0)
 
 
 def sample_season(batch_size: int, generator: torch.Generator) -> tuple[CubeDataset, Tensor, Tensor]:

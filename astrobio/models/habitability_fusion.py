@@ -6,6 +6,7 @@ linearly with the number of tokens.
 """
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 import torch
 import torch.nn.functional as F
@@ -86,9 +87,14 @@ class FusionBlock(nn.Module):
 
 
 def sample_inputs(batch_size: int, generator: torch.Generator) -> dict[str, Tensor]:
-    """Keyword arguments of `HabitabilityFusion.forward` for random planets, in float32."""
-    seed = int(torch.randint(2**31, (), generator=generator))
-    return model_inputs(make_habitability_dataset(batch_size, seed), generator)
+    """Keyword arguments of `HabitabilityFusion.forward` for a few simulated planets, in float32."""
+    planets = _example_planets()
+    return model_inputs(planets[torch.randint(len(planets), (batch_size,), generator=generator)], generator)
+
+
+@lru_cache(maxsize=1)
+def _example_planets() -> HabitabilityDataset:
+    return make_habitability_dataset(12, seed=0)
 
 
 def model_inputs(dataset: HabitabilityDataset, generator: torch.Generator) -> dict[str, Tensor]:

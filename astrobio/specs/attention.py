@@ -126,6 +126,10 @@ def _layer_spec(
     return spec if decode is None else {**spec, "decode": decode}
 
 
+def _ring_spec(config: AttentionConfig) -> dict[str, object]:
+    return {**_layer_spec(RingAttention, config), "contract": {**_contract(config), "context_parallel": True}}
+
+
 def _function_spec(backend: str) -> dict[str, object]:
     def forward(query: Tensor, key: Tensor, value: Tensor, is_causal: bool, mask: Tensor | None) -> Tensor:
         return attention(query, key, value, is_causal=is_causal, attention_mask=mask, backend=backend)
@@ -392,5 +396,5 @@ ATTENTION: dict[str, dict[str, object]] = {
     **{f"windowed_{name}": _windowed_spec(name, window=_WIDE) for name in _INTERPRETED_BACKENDS},
     "masked_by_a_window_with_global_tokens": _windowed_spec("sdpa", window=_WINDOW, num_global_tokens=_GLOBAL),
     "selective_scan": _scan_spec(),
-    "ring_attention_on_one_process": _layer_spec(RingAttention, _grouped(is_causal=True, rotary_base=100.0)),
+    "ring_attention": _ring_spec(_grouped(is_causal=True, rotary_base=100.0)),
 }

@@ -89,6 +89,13 @@ class Contract(Frozen):
         Literal["bottom_right", "top_left"], Field(description="Which corner the diagonal meets when Lq != Lk.")
     ] = "bottom_right"
     equal_lengths: Annotated[bool, Field(description="Whether a function takes as many queries as keys only.")] = False
+    context_parallel: Annotated[
+        bool,
+        Field(
+            description="Called on all ranks of torch.distributed's default group with equal shares of the sequence, "
+            "in the order of the ranks, it answers for each share as one process does for the whole."
+        ),
+    ] = False
     head_grouping: Annotated[
         Literal["interleaved", "tiled"],
         Field(description="Query heads 0, 1 share key head 0, or 0 and num_kv_heads do."),

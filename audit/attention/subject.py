@@ -16,7 +16,7 @@ from audit.attention.contract import Contract, Dtype
 from audit.attention.oracle import FAITHFUL, Departure
 from audit.attention.plain import ORDERS, Order
 from audit.gateway.client import Plain
-from audit.judgement import error
+from audit.judgement import error, failed, skipped
 from audit.plan import Run
 
 Precision = Dtype | Literal["float64"]
@@ -178,6 +178,7 @@ class AttentionSubject:
         *,
         opened: bool = False,
         procedure: str = "attention_run",
+        **more: int,
     ) -> Answers:
         """Make calls, each a kind (`forward`, `decode`, `backward`) and a case.
 
@@ -186,7 +187,9 @@ class AttentionSubject:
             dtype: of weights and inputs.
             calls: in the order of the answers.
             opened: whether trainable parameters that begin as zero are given other numbers first.
-            procedure: what makes them; `attention_kernels` watches what kernels do meanwhile.
+            procedure: what makes them; `attention_kernels` watches what kernels do meanwhile, `attention_on_ranks`
+                spreads the sequence over processes.
+            more: what else this procedure takes.
         """
         blob: dict[str, Tensor] = {}
         described: list[Plain] = []
@@ -203,8 +206,10 @@ class AttentionSubject:
             calls=described,
             tensors=_bytes(blob),
             opened=opened,
+            **more,
         )
         self.refuse_another(reply)
+        _refuse_ranks(reply)
         count = reply.get("parameters")
         self.built.parameters = count if isinstance(count, int) else None
         self.built.layers, self.built.detached, self.built.unread = (
@@ -293,6 +298,19 @@ class AttentionSubject:
         sent = self.as_sent(case, dtype)
         plain = (self.reference(state, sent, dtype=DTYPES[dtype], order=order) for order in ORDERS)
         return allowance(*(each[..., :first, :] for each in (self.reference(state, sent), *plain)))
+
+
+def _refuse_ranks(reply: Mapping[str, Plain]) -> None:
+    """Read whether processes of one group have answered.
+
+    Raises:
+        Settled: there can be no group, or one of its ranks has failed, or none has come to an end.
+    """
+    if isinstance(absent := reply.get("absent"), str):
+        raise Settled(skipped(absent))
+    if isinstance(problem := reply.get("problem"), str):
+        is_late = problem.startswith("not done")
+        raise Settled(error(f"the ranks wait for one another, or take long: {problem}") if is_late else failed(problem))
 
 
 def _cast(tensor: Tensor, dtype: torch.dtype) -> Tensor:

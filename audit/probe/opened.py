@@ -17,6 +17,7 @@ _INSTALLED = ("stdlib", "platstdlib", "purelib", "platlib")
 _read: set[str] = set()
 _told: set[str] = set()
 _left_out: tuple[str, ...] = ()
+_loaded: set[str] = set()  # files of modules as these name them; most are there before the first call, and stay
 
 
 def watch() -> None:
@@ -32,7 +33,8 @@ def untold() -> list[str]:
     """Return the absolute paths of files that were read and that no earlier call has returned."""
     for module in list(sys.modules.values()):
         file = getattr(module, "__file__", None)
-        if type(file) is str and len(_read) < _MOST:
+        if type(file) is str and file not in _loaded and len(_read) < _MOST:
+            _loaded.add(file)
             _read.add(os.path.abspath(file))
     new = sorted(path for path in _read - _told if not os.path.realpath(path).startswith(_left_out))
     _told.update(_read)

@@ -8,6 +8,7 @@ The seed of the hashes of texts, which Python draws once, is the same in all for
 """
 
 import contextlib
+import gc
 import importlib
 import os
 import socket
@@ -57,6 +58,8 @@ def serve(
     os.set_blocking(said, False)
     words = _read(said)
     own = os.getpid()
+    # What is there by now stays: no fork's collector goes through it again, and so copies none of its pages.
+    gc.freeze()
     connection.sendall(READY)
     while True:
         data_limit, descriptors = _request(connection)

@@ -38,5 +38,5 @@ ORDER: Sequence[str] = (
     "mask", "mask_forms", "batch_rows", "causality", "train_eval", "depends", "permutation",
     "noncontiguous", "kv_cache", "empty_rows", "low_precision", "long_past", "long_sequences", "large_logits",
     "inputs_untouched", "prefix", "every_key", "query_rows", "shifted_positions", "gradients", "derivatives",
-    "kernel_memory",
+    "kernel_memory", "context_parallel",
 )  # fmt: skip

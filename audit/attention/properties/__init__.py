@@ -16,6 +16,7 @@ from audit.attention.properties import (
     batch_rows,
     branches,
     causality,
+    context_parallel,
     depends,
     derivatives,
     empty_rows,
@@ -99,7 +100,7 @@ PROPERTIES = tuple(
         shifted_positions,
         traced_scale, traced_softmax_axis, traced_softmax_once, traced_logits_dtype, traced_head_grouping,
         traced_attended_axis, traced_dropout_in_eval, traced_window_width, branches,
-        row_sums, every_key, soft_cap, alibi, derivatives, kernel_memory,
+        row_sums, every_key, soft_cap, alibi, derivatives, kernel_memory, context_parallel,
     )
 )  # fmt: skip
 

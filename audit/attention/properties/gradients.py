@@ -1,7 +1,7 @@
 """Gradients are finite, reach every parameter, and equal those of the oracle where there is one."""
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 
 import torch
 from torch import Tensor
@@ -42,6 +42,21 @@ def judge(subject: AttentionSubject, run: Run) -> Judgement:
         return call_raised(subject, run, raised)
     if not subject.has_oracle:
         return _alone(subject, answers)
+    deviations = gradient_deviations(subject, answers, cases, dtype)
+    if isinstance(deviations, Judgement):
+        return deviations
+    return judge_deviations(
+        deviations,
+        origin=ORACLE_BOUND,
+        otherwise="a gradient differs from the float64 oracle's: {case}",
+        fix="look for a detached tensor, a wrong backward, or an output that differs from the contract",
+    )
+
+
+def gradient_deviations(
+    subject: AttentionSubject, answers: Answers, cases: Sequence[Case], dtype: Dtype
+) -> list[tuple[str, Deviation]] | Judgement:
+    """Return how far each gradient is from the oracle's, with its dtype; a failure where one is absent or no number."""
     deviations: list[tuple[str, Deviation]] = []
     for index, case in enumerate(cases):
         expected, bounds = _expected(subject, answers, case, dtype)
@@ -58,12 +73,7 @@ def judge(subject: AttentionSubject, run: Run) -> Judgement:
                 bound=bounds[name],
             )
             deviations.append((dtype, deviation))
-    return judge_deviations(
-        deviations,
-        origin=ORACLE_BOUND,
-        otherwise="a gradient differs from the float64 oracle's: {case}",
-        fix="look for a detached tensor, a wrong backward, or an output that differs from the contract",
-    )
+    return deviations
 
 
 def _alone(subject: AttentionSubject, answers: Answers) -> Judgement:

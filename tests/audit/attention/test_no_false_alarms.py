@@ -50,7 +50,7 @@ def test_modules_are_judged_and_not_excused(styles: Any, name: str) -> None:
     }
     always = {
         "window_width", "mask_forms", "arguments_used", "query_rows", "row_sums", "every_key", "soft_cap", "alibi",
-        "derivatives", "branches", "kernel_memory",
+        "derivatives", "branches", "kernel_memory", "context_parallel",
         "long_past",  # two have no cache, two a table of angles that is too short
     }  # fmt: skip
     # Those that call torch's fused attention have its kernels for branches.
