@@ -1,8 +1,10 @@
 """From the options of `bench` to its exit code."""
 
+import functools
 import shlex
 import sys
-from contextlib import closing
+from collections.abc import Callable
+from contextlib import ExitStack, closing
 from pathlib import Path
 from typing import NoReturn
 
@@ -25,7 +27,7 @@ from validation.benchmark.document import BenchmarkDocument, Hardware, schema_js
 from validation.benchmark.grid import Axes, grid_of
 from validation.benchmark.html import render_page
 from validation.benchmark.journal import NAME, Journal, key_of
-from validation.benchmark.lock import DeviceBusy, device_lock
+from validation.benchmark.lock import DeviceBusy, device_lock, folder_lock
 from validation.benchmark.markdown import render
 from validation.benchmark.plan import CasePlan, number_of_rows, plan_rows
 from validation.benchmark.plots import write_plots
@@ -76,7 +78,14 @@ def run_bench(options: BenchOptions) -> NoReturn:
         prepare_folder(options.output)
     # Read first: what cannot be compared with costs no measurement.
     old = read_document(options.compare, option="--compare") if options.compare else None
-    document = _document(options, target)
+    with ExitStack() as during:
+        document = _document(options, target, during)
+        _compared_and_delivered(document, old, options, target)
+
+
+def _compared_and_delivered(
+    document: BenchmarkDocument, old: BenchmarkDocument | None, options: BenchOptions, target: Target
+) -> NoReturn:
     if old is not None:
         document = compared(
             document,
@@ -89,11 +98,12 @@ def run_bench(options: BenchOptions) -> NoReturn:
     raise typer.Exit(document.exit_code)
 
 
-def _document(options: BenchOptions, target: Target) -> BenchmarkDocument:
+def _document(options: BenchOptions, target: Target, during: ExitStack) -> BenchmarkDocument:
+    """Return what is read or measured; `during` holds the folder of results until all is written there."""
     if options.from_file:
         return read_document(options.from_file, option="--from")
     if options.gateway is None:
-        return _measured(options, target)
+        return _measured(options, target, during)
     done = run_elsewhere(
         options.gateway, words_of(options, _STEM, done_here=_DONE_HERE), folder=target.root, quiet=options.quiet
     )
@@ -128,7 +138,7 @@ def _deliver(document: BenchmarkDocument, options: BenchOptions, target: Target)
             console.print(f"written: {names}", markup=False, highlight=False, soft_wrap=True)
 
 
-def _measured(options: BenchOptions, target: Target) -> BenchmarkDocument:
+def _measured(options: BenchOptions, target: Target, during: ExitStack) -> BenchmarkDocument:
     started_at, state = provenance.now(), provenance.git_state(target.root)
     target, no_device = _placed(options, target)
     rules = Rules(
@@ -153,6 +163,7 @@ def _measured(options: BenchOptions, target: Target) -> BenchmarkDocument:
         try:
             hardware = hardware_of(target, probe)
             if no_device is None:
+                during.enter_context(folder_lock(options.output, wait_s=options.wait, tell=_tell(options)))
                 found = _carried_out(options, target, probe, plans, rules, hardware, package_digest, state)
             else:
                 found = Measured(rows=skipped_rows(plans, no_device), ceilings={}, is_stopped=False, resumed=0)
@@ -170,6 +181,10 @@ def _measured(options: BenchOptions, target: Target) -> BenchmarkDocument:
         state=state,
         started_at=started_at,
     )
+
+
+def _tell(options: BenchOptions) -> Callable[[str], None]:
+    return (lambda text: None) if options.quiet else functools.partial(typer.echo, err=True)
 
 
 def _placed(options: BenchOptions, target: Target) -> tuple[Target, str | None]:

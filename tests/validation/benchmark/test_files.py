@@ -16,7 +16,7 @@ from validation.benchmark.cases import AttentionCase
 from validation.benchmark.clocks import nvml_clocks, read_clocks
 from validation.benchmark.document import Ceiling
 from validation.benchmark.journal import Journal, key_of
-from validation.benchmark.lock import DeviceBusy, device_lock
+from validation.benchmark.lock import DeviceBusy, device_lock, folder_lock
 from validation.benchmark.markdown import render, time_text
 from validation.benchmark.plots import MISSING, write_plots
 from validation.benchmark.publish import device_slug, publish, refuse_unpublishable
@@ -98,6 +98,17 @@ def test_one_device_is_timed_by_one_process(tmp_path: Path) -> None:
     finally:
         other.kill()
         other.join()
+
+
+def test_a_folder_is_held_until_all_is_written_there(tmp_path: Path) -> None:
+    told: list[str] = []
+    with folder_lock(tmp_path, wait_s=0, tell=told.append):
+        with pytest.raises(DeviceBusy, match="writes into"), folder_lock(tmp_path / ".", wait_s=0, tell=told.append):
+            pass
+        with folder_lock(tmp_path / "other", wait_s=0, tell=told.append):
+            pass
+    with folder_lock(tmp_path, wait_s=0, tell=told.append):
+        assert list(tmp_path.iterdir()) == []
 
 
 def test_a_link_in_the_place_of_the_lock_is_not_followed(tmp_path: Path) -> None:
