@@ -232,6 +232,8 @@ def digest_of_neighbours(target: Target) -> str | None:
         return None
     total = hashlib.sha256()
     for path in sorted(found):
+        if not path.is_file():  # a pipe would never end
+            continue
         with suppress(OSError):
             total.update(os.fsencode(path) + b"\0" + hashlib.sha256(path.read_bytes()).digest())
     return total.hexdigest()

@@ -10,11 +10,12 @@ from audit.report.document import Report
 from audit.report.files import WriteError
 from audit.report.places import message_of, path_in_repository
 from audit.report.summary import render_summary
-from audit.report.text import counted, plain
+from audit.report.text import counted, one_line, plain
 from audit.report.verdicts import verdict_lines, verdict_text
 from audit.results import Location, Outcome, Result
 
 STEP_SUMMARY = "GITHUB_STEP_SUMMARY"
+_MOST_OF_A_NAME = 100
 _NOTIFIED = {Outcome.ERROR: "error", Outcome.SKIPPED: "warning"}
 _DATA = str.maketrans({"%": "%25", "\r": "%0D", "\n": "%0A", "\u2028": "%0A", "\u2029": "%0A"})
 _PROPERTY = _DATA | str.maketrans({":": "%3A", ",": "%2C"})
@@ -53,6 +54,10 @@ def _command(report: Report, result: Result) -> str:
     level = _NOTIFIED.get(result.outcome) or ("error" if counts else "warning")
     properties = _place(report, result.location) if result.location else {}
     title = result.check if result.outcome is Outcome.FAILED else f"{result.check} ({result.outcome.value})"
+    place = result.location.path if result.location else None
+    # A finding in the source has its place; what was run may share a place with others.
+    if not result.fingerprint and result.subject.name != place:
+        title += f" on {one_line(result.subject.name, limit=_MOST_OF_A_NAME)}"
     return _line(level, {**properties, "title": title}, message_of(result))
 
 

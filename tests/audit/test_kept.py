@@ -1,5 +1,6 @@
 """What earlier runs have found stands in for a group where the group says so, and for one that leaves something out."""
 
+import os
 import subprocess
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -9,7 +10,7 @@ import pytest
 
 from audit.execute import Execution
 from audit.judgement import Judgement, Measured, judged, skipped
-from audit.kept import KeptResults
+from audit.kept import KeptResults, digest_of_neighbours
 from audit.plan import Concluded, Group, PlannedCheck, Run
 from audit.report.document import Report, defects_contradict
 from audit.report.earlier import earlier_lines
@@ -214,3 +215,12 @@ def test_another_login_or_run_of_ci_has_nothing_measured_anew(
     assert times() == 0
     monkeypatch.setenv("ZOO_SIZE", "large")
     assert times() == 1
+
+
+def test_a_pipe_among_the_files_is_not_waited_for(make_target: Callable[..., Target], tmp_path: Path) -> None:
+    target = make_target()
+    before = digest_of_neighbours(target)
+    os.mkfifo(target.source / "pipe.py")  # its read would end when somebody writes to it
+    assert digest_of_neighbours(target) == before
+    (target.source / "more.py").touch()
+    assert digest_of_neighbours(target) != before

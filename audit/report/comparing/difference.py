@@ -7,6 +7,7 @@ from typing import Annotated, Final, Literal
 from pydantic import Field
 
 from audit.errors import UsageError
+from audit.gates import Gates
 from audit.profiles import Profile, left_out_by
 from audit.report.document import Report
 from audit.report.text import percent
@@ -84,14 +85,15 @@ def difference(old: Report, new: Report) -> Difference:
     ):
         if before != after:
             raise UsageError(f"the reports are of another {what}: {before} and {after}; compare like with like")
-    entries = _entries(old.results, new.results)
+    entries = _entries(old.results, new.results, new.gates)
     was, is_ = _Judged(old.results), _Judged(new.results)
     failed = Outcome.FAILED
     new_failures = _those(entries, lambda each: each.after is failed and each.before is not failed)
     fixed = _those(entries, lambda each: each.before is failed and _is_mended(each, is_))
     gone = _those(entries, lambda each: was.has(each, each.before) and not is_.has(each, each.after))
     lost = _those(gone, lambda each: each not in fixed)
-    gained = _those(entries, lambda each: is_.has(each, each.after) and not was.has(each, each.before))
+    seen = _those(entries, lambda each: is_.has(each, each.after) and not was.has(each, each.before))
+    gained = _those(seen, lambda each: each not in new_failures)
     sides = _side(old), _side(new)
     worse = _is_worse(old, new, new_failures, lost)
     failing = _is_worse(old, new, new_failures, ())
@@ -149,7 +151,8 @@ def _is_mended(entry: Entry, new: _Judged) -> bool:
     return bool(entry.fingerprint) and new.wholly(entry.check)
 
 
-def _entries(old: Sequence[Result], new: Sequence[Result]) -> list[Entry]:
+def _entries(old: Sequence[Result], new: Sequence[Result], gates: Gates | None) -> list[Entry]:
+    fail_on = gates.fail_on if gates else ()
     before, after = _by_key(old), _by_key(new)
     entries = []
     for key in sorted(before.keys() | after.keys()):
@@ -164,7 +167,7 @@ def _entries(old: Sequence[Result], new: Sequence[Result]) -> list[Entry]:
                 subject=name,
                 kind=kind,
                 fingerprint=fingerprint or None,
-                gates_release=shown.severity.gates_release,
+                gates_release=shown.severity.gates_release or shown.severity in fail_on,
                 before=was.outcome if was else None,
                 after=is_.outcome if is_ else None,
                 reason=shown.reason,

@@ -55,7 +55,7 @@ def test_a_critical_failure_is_an_error_and_columns_are_left_out_of_several_line
     report = make_report([make_result(Outcome.FAILED, severity=Severity.CRITICAL, location=place)])
     ((level, properties, message),) = commands(report)
     assert (level, message) == ("error", "it was failed")
-    assert properties == {"file": "a.py", "line": "3", "endLine": "5", "title": "area.first"}
+    assert properties == {"file": "a.py", "line": "3", "endLine": "5", "title": "area.first on subject"}
 
 
 def test_a_partial_run_says_so(make_report: MakeReport, make_result: MakeResult) -> None:

@@ -129,7 +129,7 @@ def test_a_waived_failure_is_a_suppressed_result_and_a_skipped_case(with_waivers
     assert (suites.get("failures"), suites.get("skipped")) == ("0", "1")
     (case,) = suites.findall("*/testcase[@classname='area.second']")
     assert [child.tag for child in case] == ["skipped"]
-    assert "::warning title=area.second::waived by Ada" in render_github(report)
+    assert "::warning title=area.second on bad::waived by Ada" in render_github(report)
 
 
 EDITS: dict[str, Callable[[dict[str, object]], object]] = {

@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 
 from audit.errors import UsageError
+from audit.gates import Gates
 from audit.profiles import Profile
 from audit.report.comparing.difference import Difference, Entry, difference
 from audit.report.comparing.rendering import diff_json, diff_markdown, diff_text
@@ -48,11 +49,11 @@ def sections(found: Difference) -> dict[str, list[str]]:
         (F, E, {"no_longer_judged": ["m"]}, True),
         (F, N, {"no_longer_judged": ["m"]}, True),
         (S, P, {"newly_judged": ["m"]}, False),
-        (E, F, {"new_failures": ["m"], "newly_judged": ["m"]}, True),
+        (E, F, {"new_failures": ["m"]}, True),
         (S, E, {}, False),
         (F, None, {"no_longer_judged": ["m"]}, True),
         (None, P, {"newly_judged": ["m"]}, False),
-        (None, F, {"new_failures": ["m"], "newly_judged": ["m"]}, True),
+        (None, F, {"new_failures": ["m"]}, True),
     ],
 )
 def test_each_change_is_in_its_section(
@@ -70,6 +71,18 @@ def test_what_gates_no_release_does_not_make_it_worse(compare: Compare) -> None:
     assert sections(found) == {"new_failures": ["m"]}
     assert not found.worse
     assert "What is new or no longer judged gates no release." in found.says
+
+
+def test_a_gate_on_minor_failures_makes_a_new_one_count(make_report: MakeReport, make_result: MakeResult) -> None:
+    results = [[make_result(each, name="m", severity=Severity.MINOR)] for each in (S, F)]
+    gates = Gates(fail_on=(Severity.MINOR,))
+    found = difference(*(make_report(each, gates=gates) for each in results))
+    assert (found.worse, found.exit_code) == (True, 1)
+    assert "1 new failure (1 of them gate a release)" in found.says
+    assert found.says.startswith("The release got worse")
+    ungated = difference(*map(make_report, results))
+    assert not ungated.worse
+    assert ungated.says.startswith("The release is neither better nor worse")
 
 
 def test_the_paragraph_says_whether_it_got_better_and_by_what(compare: Compare) -> None:
