@@ -11,6 +11,7 @@ from audit.static.parameters import Parameter
 
 _EMBEDDINGS = {"Embedding", "EmbeddingBag"}
 _DOTS = "..."
+_PLAIN = {"int": "0", "float": "1.0", "bool": "False", "str": _DOTS}  # by annotation
 _DEEPEST = 4  # parts within parts
 _Function = ast.FunctionDef | ast.AsyncFunctionDef
 
@@ -29,6 +30,8 @@ def inputs_drawn(item: InventoryItem, root: Path) -> str:
 
 def _drawn(parameter: Parameter, tables: Mapping[str, str], document: list[str]) -> str:
     name = parameter.name
+    if parameter.annotation in _PLAIN:
+        return _PLAIN[parameter.annotation]
     begins = re.compile(rf"[\s`*:-]*(?:param\s+)?{re.escape(name)}\b")
     said = next((line for line in document if begins.match(line)), "")
     kind = Kind.WHOLE if name in tables else kind_of(name, f"{parameter.annotation or ''} {said}")

@@ -59,7 +59,7 @@ def _model(item: InventoryItem, name: str, root: Path) -> list[str]:
         f'        "class": "{item.module}:{item.qualname}",',
         f'        "build": lambda: {item.module}.{item.qualname}({", ".join(f"{each}=..." for each in needed)}),',
         f'        "inputs": lambda batch_size, generator: {inputs_drawn(item, root)},',
-        '        "loss": lambda output, inputs: output.square().mean(),  # decide: what it is trained to',
+        '        "loss": lambda output, inputs: ...,  # decide: what it is trained to, of the output and these inputs',
         "    },",
     ]
 
@@ -70,7 +70,8 @@ def _required(signature: Signature | None) -> list[str]:
 
 
 def _name(item: InventoryItem, taken: set[str]) -> str:
-    base = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", item.qualname).replace(".", "_").lower()
+    # Before a capital that begins a word: ViT is one.
+    base = re.sub(r"(?<=[a-z0-9])(?=[A-Z].)", "_", item.qualname).replace(".", "_").lower()
     name, number = base, 1
     while name in taken:
         number += 1

@@ -132,6 +132,11 @@ class Reader(nn.Module):
 class Tokens(nn.Module):
     def forward(self, input_ids=None, labels=None):
         return input_ids
+
+
+class ViT(nn.Module):
+    def forward(self, picture, start: int, scale: float, causal: bool):
+        return picture[..., start:] * scale
 """
 
 
@@ -152,10 +157,14 @@ def test_what_an_argument_takes_is_told_by_its_name_its_annotation_and_its_table
         "input_ids": table("..."),
         "page": table("..."),
         "shade": "torch.randn(batch_size, ..., generator=generator)",
+        "start": "0",
+        "scale": "1.0",
+        "causal": "False",
     }
     for name, drawn in expected.items():
         assert f'"{name}": {drawn}' in text
     assert '"labels"' not in text
+    assert '"vit": {' in text
     compile(text, SPECS, "exec")
 
 
