@@ -71,6 +71,7 @@ PLAIN = NO_DATA | {
         "residual",
         "inference",
         "generates",
+        "next_token",
         "checkpointing",
     )
 }

@@ -94,7 +94,7 @@ SEEN_THERE = {
         "safetensors", "memory", "device", "extensions", "standalone", "data_declared", "data_items", "data_workers",
         "data_order", "data_splits", "accumulation", "attention", "batch_rows", "checkpointing", "compile", "export",
         "frozen", "future_leaks", "generates", "global_state", "gradcheck", "inference", "input_gradients",
-        "inputs_untouched", "low_precision", "noncontiguous", "output_forms", "overfits", "padded_rows",
+        "inputs_untouched", "low_precision", "next_token", "noncontiguous", "output_forms", "overfits", "padded_rows",
         "padding_leaks", "residual", "sample_order", "train_eval",
     ),
     "train": (

@@ -53,7 +53,7 @@ def generates(specs: str, name: str, seed: int, batch_size: int) -> dict[str, ob
     tokens = _continued(rules["run"], model, begun, prompt)
     in_training = [key or "the model" for key, each in model.named_modules() if each.training]
     model.eval()
-    logits_of: Callable[[Any], Any] = rules.get("logits", _own_logits)
+    logits_of: Callable[[Any], Any] = rules.get("logits", own_logits)
 
     def run(given: Inputs) -> dict[str, torch.Tensor]:
         with phase("forward"), torch.no_grad():
@@ -107,7 +107,8 @@ def _continued(run: Callable[..., Any], model: nn.Module, inputs: Mapping[str, o
     return tokens.detach()
 
 
-def _own_logits(output: Any) -> Any:
+def own_logits(output: Any) -> Any:
+    """Return the logits of an output that nothing more is said of."""
     return getattr(output, "logits", output)
 
 
