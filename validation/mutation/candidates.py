@@ -1,12 +1,13 @@
 """Which files of the target are mutated: those whose attention, models and training the inventory finds."""
 
 import re
-from collections.abc import Iterator, Set
+from collections.abc import Iterator, Sequence, Set
 from dataclasses import dataclass
 from pathlib import Path
 
 from libcst import ParserSyntaxError
 
+from audit.claims import AnyClaim
 from audit.mutation.mutants import Mutant, mutants_of
 from audit.mutation.operator import Operator
 from audit.session import Collected
@@ -32,6 +33,8 @@ class Candidate:
 def candidates(collected: Collected, *, training: bool) -> list[Candidate]:
     """Return the files of the package that hold models or attention, and those that these take names from.
 
+    Specs, and modules that only claims have a use for, are no part of what tests are for.
+
     Args:
         collected: facts about the target.
         training: whether files that train count too.
@@ -45,15 +48,33 @@ def candidates(collected: Collected, *, training: bool) -> list[Candidate]:
         chosen |= {path for path, each in facts.items() if each.training}
         chosen |= {item.path for item in analysis.inventory if item.kind is InventoryKind.TRAINING_SCRIPT}
     tests = {item.path for item in analysis.inventory if item.kind is InventoryKind.TEST}
-    specs = collected.target.settings.specs
+    specs = {collected.target.settings.specs} | _of_claims_alone(collected.target.settings.claims, analysis.summaries)
     found = []
     for file in analysis.files:
-        if file.relative in tests or file.module == specs or file.path.suffix != ".py":
+        if file.relative in tests or file.module in specs or file.path.suffix != ".py":
             continue
         text = _text(file.path)
         if text is not None and (file.relative in chosen or (training and _TRAINS.search(text))):
             found.append(Candidate(path=collected.rooted(file.relative), module=file.module, text=text))
     return found
+
+
+def _of_claims_alone(claims: Sequence[AnyClaim], summaries: Sequence[FileSummary]) -> set[str]:
+    """Return the modules that claims name functions of and that no file of the package imports from."""
+    named = {
+        path.partition(":")[0]
+        for claim in claims
+        for key in ("baseline", "candidate", "inputs", "exact", "measure")
+        if isinstance(path := getattr(claim, key, None), str)
+    }
+    imports = [
+        value
+        for summary in summaries
+        for values in summary.bindings.values()
+        for value in values
+        if value.origin is Origin.IMPORT and value.module != summary.module
+    ]
+    return named - {name for each in imports for name in (each.module, ".".join((each.module, *each.attributes[:1])))}
 
 
 def _imported(summaries: tuple[FileSummary, ...], chosen: Set[str]) -> set[str]:
