@@ -282,6 +282,8 @@ class Execution:
         unmet = [check for check in planned.requires if outcomes.get(check) is not Outcome.PASSED]
         if planned.outside:
             judgements = [not_applicable(planned.outside)]
+        elif planned.only_with and outcomes.get(planned.only_with) is Outcome.NOT_APPLICABLE:
+            judgements = [not_applicable(f"as {planned.only_with}, which says why")]
         elif run is None:
             judgements = [skipped(unable)]
         elif unmet:

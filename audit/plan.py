@@ -36,7 +36,8 @@ class PlannedCheck:
 
     `gpus` counts the GPUs without which it cannot be carried out. `flags` are the options that repeat it as it is
     planned, of `command` where that is not the one of the check's own area. `outside` says why a check is no part of
-    what is judged, where it is planned for the report alone.
+    what is judged, where it is planned for the report alone. `only_with` names a check on the subject without which
+    this one does not apply either.
     """
 
     check: Check
@@ -47,6 +48,7 @@ class PlannedCheck:
     flags: tuple[str, ...] = ()
     command: str = ""
     outside: str = ""
+    only_with: str = ""
 
     @classmethod
     def waiting(cls, check: Check, subject: Subject, *, requires: str) -> "PlannedCheck":

@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING
 
 from audit.attention.found import module_of
 from audit.catalog import SpecEntry
+from audit.gateway import TargetRaised
 from audit.judgement import Judgement, Measured, error, judged, not_applicable
 from audit.plan import Group, PlannedCheck, Run
-from audit.replies import text_of
+from audit.replies import names_of, number_of, text_of
 from audit.results import Check, Comparison, Outcome, Severity, Subject, SubjectKind
 from audit.session import Collected
 from audit.static.inventory import InventoryItem
@@ -30,7 +31,10 @@ GUESSED = Check(
 )
 _ORIGIN = "what was not built and called is not judged"
 _LOSS = "what it is trained to: MODELS[...]['loss']"
-_TRAINED = "that it is a model to be trained, and no layer that has nothing to learn: MODELS[...]"
+_A_LAYER = (
+    "undeclared: that it is a model to be trained, MODELS[...]; observed: a layer without trainable parameters, which "
+    "the models that hold it are judged with"
+)
 # What nothing but a declaration says.
 UNDECLARED: Mapping[str, str] = {
     "smoke.overfits": _LOSS,
@@ -39,6 +43,7 @@ UNDECLARED: Mapping[str, str] = {
     "smoke.future_leaks": "that it reads in one direction: MODELS[...]['causal']",
     "smoke.inference": "what is called beside forward: MODELS[...]['inference']",
     "smoke.generates": "what generates tokens: MODELS[...]['generate']",
+    "smoke.next_token": "what generates tokens: MODELS[...]['generate']",
     "smoke.residual": "which blocks add to what they are given: MODELS[...]['residual']",
     "smoke.padded_rows": "that a row may go without its padding: MODELS[...]['padding'] with 'removable'",
     "smoke.padding_leaks": "which inputs a mask hides: MODELS[...]['padding']",
@@ -108,6 +113,7 @@ class _Guessed:
                 subject=self.subject,
                 judge=functools.partial(self._judged, check, judge),
                 requires=(GUESSED.id, *requires),
+                only_with=GUESSED.id,
             )
 
     def _found(self, run: Run) -> Judgement:
@@ -126,6 +132,8 @@ class _Guessed:
             entry=SpecEntry.model_validate({"problem": None, "class": text_of(reply, "class")}),
             subject=self.subject,
         )
+        if _has_nothing_to_learn(self.model, run):
+            return not_applicable(_A_LAYER)
         loading = f"; {said}" if (said := text_of(reply, "loading")) else ""
         return judged(
             Measured(
@@ -145,15 +153,11 @@ class _Guessed:
         return f"write a spec; `astrobio-audit spec {place}` prints one to begin with, and MODELS is for whole models"
 
     def _judged(self, check: Check, judge: Callable[[RegisteredModel, Run], Judgement], run: Run) -> Judgement:
-        from validation.smoke.checks import build
-
         assert self.model is not None  # it waits for the first
         if missing := UNDECLARED.get(check.id):
             return not_applicable(f"undeclared: {missing}")
         judgement = judge(self.model, run)
         missing = LEANING.get(check.id)
-        if check.id == build.CHECK.id and judgement.measured is not None:
-            missing = _TRAINED  # its class and sources are compared whatever specs say, and are no guess
         if missing and judgement.outcome is Outcome.FAILED:
             reason = f"undeclared: {missing}; observed with a guess: {judgement.reason}"
             return replace(error(reason, location=judgement.location, fix=self._hint), subject=judgement.subject)
@@ -161,3 +165,14 @@ class _Guessed:
             return judgement
         origin = f"{judgement.measured.origin}; no specs: inputs are a guess, the loss a weighted mean of the outputs"
         return replace(judgement, measured=replace(judgement.measured, origin=origin))
+
+
+def _has_nothing_to_learn(model: RegisteredModel, run: Run) -> bool:
+    """Whether there are no trainable parameters, and none that forward uses and that are not registered."""
+    if number_of(model.call(run, "model_build"), "trainable") > 0:
+        return False
+    try:
+        reply = model.call_on_batch(run, "model_unregistered")
+    except TargetRaised:
+        return False  # smoke.build says that there are none
+    return not names_of(reply, "learnable")

@@ -80,6 +80,15 @@ class NothingToLearn(nn.Module):
         return nn.functional.pixel_unshuffle(x, self.size)
 
 
+class NothingRegistered(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.layers = [nn.Linear(4, 4)]
+
+    def forward(self, x):
+        return self.layers[0](x)
+
+
 def helper(x):
     return x
 """
@@ -109,7 +118,7 @@ def smoke() -> Callable[..., subprocess.CompletedProcess[str]]:
 @pytest.fixture(scope="module")
 def named(folder: Path, smoke: Callable[..., subprocess.CompletedProcess[str]]) -> tuple[int, Outcomes]:
     """The exit code and the results of one run over all classes by their names."""
-    names = ("Tokens", "Images", "Forgets", "HalfUsed", "OnlyOnTheCluster", "NothingToLearn")
+    names = ("Tokens", "Images", "Forgets", "HalfUsed", "OnlyOnTheCluster", "NothingToLearn", "NothingRegistered")
     done = smoke(*(f"nets.py::{name}" for name in names), "--json", cwd=folder)
     assert done.stdout, done.stderr
     return done.returncode, results(done)
@@ -184,9 +193,14 @@ def test_what_a_wrong_guess_could_cause_is_no_failure(named: tuple[int, Outcomes
 
 
 def test_a_layer_without_parameters_is_no_broken_model(named: tuple[int, Outcomes]) -> None:
-    outcomes, result = of(named[1], "NothingToLearn"), named[1]["NothingToLearn", "build"]
-    assert "failed" not in outcomes.values()
-    assert result["outcome"] == "error"
+    outcomes, result = of(named[1], "NothingToLearn"), named[1]["NothingToLearn", "guessed"]
+    assert set(outcomes.values()) == {"not_applicable"}
+    assert "a layer without trainable parameters" in result["reason"]
+
+
+def test_a_model_whose_parameters_are_not_registered_is_no_layer_without_any(named: tuple[int, Outcomes]) -> None:
+    result = named[1]["NothingRegistered", "build"]
+    assert result["outcome"] == "failed"
     assert "has no trainable parameters" in result["reason"]
 
 
