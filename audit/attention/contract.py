@@ -89,6 +89,10 @@ class Contract(Frozen):
         Literal["bottom_right", "top_left"], Field(description="Which corner the diagonal meets when Lq != Lk.")
     ] = "bottom_right"
     equal_lengths: Annotated[bool, Field(description="Whether a function takes as many queries as keys only.")] = False
+    max_length: Annotated[
+        PositiveInt | None,
+        Field(description="Longest sequence that it takes, what is cached included; None is undeclared."),
+    ] = None
     context_parallel: Annotated[
         bool,
         Field(
@@ -156,6 +160,10 @@ class Contract(Frozen):
     def reach(self) -> int | None:
         """Keys that a query sees at most on either side, itself included; None without a window."""
         return None if self.window is None else self.window + (self.window_counts_query is False)
+
+    def within(self, length: int) -> int:
+        """Return a length, or the longest that is declared where that is shorter."""
+        return length if self.max_length is None else min(length, self.max_length)
 
     @property
     def has_finite_empty_row(self) -> bool:

@@ -219,6 +219,7 @@ def _concluded(
 def _planned(subject: Subject, specs: str, name: str, entry: SpecEntry) -> Iterator[PlannedCheck]:
     from audit.attention.cases import inputs_mib
     from audit.attention.properties import Property, all_properties
+    from audit.attention.subject import LENGTH
 
     attention = _attention(specs, name, entry)
 
@@ -228,6 +229,12 @@ def _planned(subject: Subject, specs: str, name: str, entry: SpecEntry) -> Itera
         if subject.digest is None:
             return error(
                 f"{entry.declared} is not defined in the sources of {run.target.package}", fix=DECLARE_WHERE_DEFINED
+            )
+        longest = attention.contract.max_length
+        if longest is not None and longest < LENGTH:
+            return error(
+                f"the contract declares max_length = {longest}, and inputs have {LENGTH} tokens: nothing was called",
+                fix=f"let `build` make one that takes {LENGTH} tokens at least, and declare its `max_length`",
             )
         needed, limit = inputs_mib(attention.contract), run.target.settings.memory_mb
         if needed > limit:

@@ -16,7 +16,7 @@ from audit.attention.contract import Contract, Dtype
 from audit.attention.oracle import FAITHFUL, Departure
 from audit.attention.plain import ORDERS, Order
 from audit.gateway.client import Plain
-from audit.judgement import error, failed, skipped
+from audit.judgement import Judgement, error, failed, not_applicable, skipped
 from audit.plan import Run
 
 Precision = Dtype | Literal["float64"]
@@ -48,6 +48,12 @@ class Case:
     def inputs(self) -> Tensor:
         """The queries of a function, the hidden states of a module: the output has their shape."""
         return self.tensors["hidden_states"] if "hidden_states" in self.tensors else self.tensors["query"]
+
+    @property
+    def length(self) -> int:
+        """The number of tokens: of queries or keys, whichever are more."""
+        sequences = ("hidden_states", "context", "query", "key")
+        return max(self.tensors[name].shape[-2] for name in sequences if name in self.tensors)
 
     def replaced(self, name: str, **tensors: Tensor) -> "Case":
         """Return a copy under another name with other tensors."""
@@ -191,6 +197,7 @@ class AttentionSubject:
                 spreads the sequence over processes.
             more: what else this procedure takes.
         """
+        self.refuse_longer([case for _, case in calls])
         blob: dict[str, Tensor] = {}
         described: list[Plain] = []
         for index, (kind, case) in enumerate(calls):
@@ -226,6 +233,16 @@ class AttentionSubject:
         )
         check_weights(self.contract, answers.state)
         return answers
+
+    def refuse_longer(self, cases: Sequence[Case]) -> None:
+        """Make no call that the contract rules out.
+
+        Raises:
+            Settled: one has more tokens than the contract's `max_length`.
+        """
+        longest = max((case.length for case in cases), default=0)
+        if self.contract.within(longest) < longest:
+            raise Settled(too_short(self.contract, f"this takes {longest} tokens"))
 
     def refuse_another(self, reply: Mapping[str, Plain]) -> None:
         """Read which class the probe has built.
@@ -298,6 +315,11 @@ class AttentionSubject:
         sent = self.as_sent(case, dtype)
         plain = (self.reference(state, sent, dtype=DTYPES[dtype], order=order) for order in ORDERS)
         return allowance(*(each[..., :first, :] for each in (self.reference(state, sent), *plain)))
+
+
+def too_short(contract: Contract, why: str) -> Judgement:
+    """What is said where the longest input that a contract declares is too short to tell anything."""
+    return not_applicable(f"the contract declares max_length = {contract.max_length}: {why}")
 
 
 def _refuse_ranks(reply: Mapping[str, Plain]) -> None:

@@ -173,6 +173,7 @@ def traces_on(subject: AttentionSubject, run: Run, dtype: Dtype, cases: Sequence
 def _traced(
     subject: AttentionSubject, run: Run, dtype: Dtype, calls: Sequence[tuple[Case, Mapping[str, Plain]]]
 ) -> list[Trace | None]:
+    subject.refuse_longer([case for case, _ in calls])
     described: list[Plain] = []
     blob: dict[str, Tensor] = {}
     for index, (case, extra) in enumerate(calls):

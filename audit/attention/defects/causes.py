@@ -18,6 +18,7 @@ from audit.attention.defects.cache_causes import of_cache
 from audit.attention.defects.cause import Cause
 from audit.attention.defects.direction import ROTATED
 from audit.attention.defects.mask_causes import of_mask, of_masked_positions, of_noop_mask
+from audit.attention.defects.precision_causes import of_long, of_low
 from audit.attention.defects.turning import one_is_rotated
 from audit.attention.defects.usual import PLAIN
 from audit.attention.defects.weights import weights_of
@@ -319,11 +320,6 @@ def _training(subject: AttentionSubject, run: Run, failed: Mapping[str, Result])
     return Cause(bug=None)
 
 
-def _low(subject: AttentionSubject, run: Run, failed: Mapping[str, Result]) -> Cause:
-    rotates = subject.contract.rotary_base is not None or _core(subject, run, lambda core: core.rotated) is not None
-    return Cause(bug="angles" if rotates and "logits_dtype" not in failed else "precision")
-
-
 def _repeat(subject: AttentionSubject, run: Run, failed: Mapping[str, Result]) -> Cause:
     from audit.attention.properties import traced_dropout_in_eval
     from audit.attention.properties.repeatable import BEHIND
@@ -391,7 +387,8 @@ _LOOKS: Mapping[str, _Look] = {
     "kv_cache": of_cache,
     "query_rows": _queries,
     "shifted_positions": _shifted,
-    "low_precision": _low,
+    "low_precision": of_low,
+    "long_sequences": of_long,
     "prefix": lambda subject, run, failed: Cause(bug="window_path" if subject.contract.window else None),
     "every_key": lambda subject, run, failed: Cause(bug="blockwise" if "blocks" in subject.claims else None),
     "large_logits": _large,

@@ -23,7 +23,6 @@ PLAIN: Mapping[str, str] = {
     "row_sums": "softmax_axis",
     "arguments_used": "mask_ignored",
     "derivatives": "gradients",
-    "long_sequences": "precision",
     "mask_forms": "mask_added",
     "query_rows": "softmax_axis",
     "shifted_positions": "rotary_pairs",

@@ -131,7 +131,7 @@ def apart(subject: AttentionSubject, run: Run) -> list[Apart]:
 
 
 def _cases(subject: AttentionSubject, run: Run) -> list[Case]:
-    """Return the plain case, the same with its last token changed and with dropout, one twice as long, and others.
+    """Return the plain case, its last token changed, with dropout, one up to twice as long, and others.
 
     The longer one leaves windows, which are as long as the usual one where a guess chooses them.
     """
@@ -142,7 +142,8 @@ def _cases(subject: AttentionSubject, run: Run) -> list[Case]:
     cases = [plain, replace(replaced_keys(plain, last, generator), name="last token changed")]
     if not subject.is_function:
         cases.append(plain.under(f"dropout rates of {_DROPOUT} in eval mode", dropout=_DROPOUT))
-    cases.append(replace(plain_case(subject, generator, length=2 * LENGTH), name="twice as long"))
+    longer = subject.contract.within(2 * LENGTH)
+    cases.append(replace(plain_case(subject, generator, length=longer), name=f"{longer} tokens"))
     if not subject.is_declared and not subject.is_function and (inside := unmasked.length_inside(subject)):
         first = torch.zeros_like(last)
         first[:, 0] = True

@@ -13,7 +13,7 @@ from audit.attention.subject import AttentionSubject, Case
 from audit.gateway import TargetRaised
 from audit.judgement import Judgement, Measured, error, judged, not_applicable, skipped
 from audit.plan import Run
-from audit.raised import judge_raised
+from audit.raised import describe_raised, judge_raised, location_of
 
 ORACLE_BOUND = (
     f"3 x the largest error of the plain {{dtype}} computation in {len(ORDERS)} orders of operations against float64, "
@@ -96,6 +96,22 @@ def judge_deviations(
 def call_raised(subject: AttentionSubject, run: Run, raised: TargetRaised) -> Judgement:
     """Fail where specs declare the call that raised; a call that was guessed may be wrong itself, so it is an error."""
     return judge_raised(raised, run.target, phases=DOCUMENTED_CALLS if subject.is_declared else ())
+
+
+def long_call_raised(subject: AttentionSubject, run: Run, raised: TargetRaised, *, length: int) -> Judgement:
+    """What is said where so many tokens raise and few do not: a declared length is a promise, and none is a question.
+
+    Tables of positions and of masks are made for some length, which only the contract tells.
+    """
+    is_documented = raised.phase in DOCUMENTED_CALLS and not raised.is_of_the_machine and not raised.is_of_the_specs
+    if not subject.is_declared or subject.contract.max_length is not None or not is_documented:
+        return call_raised(subject, run, raised)
+    return error(
+        f"the contract declares no max_length, and with {length} tokens {describe_raised(raised, run.target)}, though "
+        "with few it does not",
+        location=location_of(raised, run.target),
+        fix="declare `max_length`, the longest sequence that it takes, or take longer ones",
+    )
 
 
 def no_reference(output: Tensor, bound: float, *, may_be_constant: bool = False) -> Judgement | None:

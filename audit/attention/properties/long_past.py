@@ -2,6 +2,7 @@
 
 import torch
 
+from audit.attention.answers import Settled
 from audit.attention.bounds import Deviation
 from audit.attention.cases import past_case, plain_case
 from audit.attention.properties.decoding import Decoded, decoded_deviations
@@ -13,7 +14,7 @@ from audit.attention.properties.judging import (
     judge_deviations,
 )
 from audit.attention.properties.runs import bound_origin
-from audit.attention.subject import BATCH_SIZE, LENGTH, SHORT, AttentionSubject, Case
+from audit.attention.subject import BATCH_SIZE, LENGTH, SHORT, AttentionSubject, Case, too_short
 from audit.gateway import TargetRaised
 from audit.judgement import Judgement, not_applicable
 from audit.plan import Run
@@ -28,6 +29,7 @@ CHECK = Check(
     severity=Severity.CRITICAL,
 )
 
+_BLOCKS = 256  # keys
 _PAST = 263  # two blocks of 128 keys, the largest in use, and some; a prime, so that no block divides it
 _OTHERWISE = (
     "queries after a long past do not see what they should, though after a short one they do, as where whole blocks of "
@@ -49,7 +51,7 @@ def judge(subject: AttentionSubject, run: Run) -> Judgement:
     causal = [False] * (not subject.is_always_causal) + [True] * bool(subject.contract.is_causal)
     short, cases = (
         [past_case(subject, generator, past=past, is_causal=each, batch=batch) for each in causal]
-        for past in (LENGTH - SHORT, _PAST)
+        for past in (LENGTH - SHORT, _past(subject))
     )
     try:
         near = _against_oracle(subject, run, short)
@@ -75,10 +77,11 @@ def _against_oracle(subject: AttentionSubject, run: Run, cases: list[Case]) -> l
 def _decoded(subject: AttentionSubject, run: Run) -> Judgement:
     dtype = subject.finest_dtype
     try:
+        long = _cut(subject, run, _past(subject))
         near = decoded_deviations(subject, run, dtype, _cut(subject, run, LENGTH - SHORT))
         if not all(each.holds for each in near):
             return _said_of_short("attention.kv_cache")
-        found = decoded_deviations(subject, run, dtype, _cut(subject, run, _PAST))
+        found = decoded_deviations(subject, run, dtype, long)
     except TargetRaised as raised:
         return _refused(subject, run, raised)
     return judge_deviations(
@@ -106,5 +109,21 @@ def _said_of_short(check: str) -> Judgement:
 def _refused(subject: AttentionSubject, run: Run, raised: TargetRaised) -> Judgement:
     if raised.phase not in DOCUMENTED_CALLS or raised.is_out_of_memory or raised.is_out_of_disk:
         return call_raised(subject, run, raised)
-    what = "undeclared: whether it takes a past of {} tokens; observed: it raises {}"
-    return not_applicable(what.format(_PAST, raised.type_name))
+    if subject.contract.max_length is not None:
+        return call_raised(subject, run, raised)
+    what = "max_length, and so whether it takes" if subject.is_declared else "whether it takes"
+    return not_applicable(f"undeclared: {what} a past of {_PAST} tokens; observed: it raises {raised.type_name}")
+
+
+def _past(subject: AttentionSubject) -> int:
+    """Return how many keys are the past.
+
+    Raises:
+        Settled: there is none over several blocks.
+    """
+    past = subject.contract.within(_PAST + SHORT) - SHORT
+    if past <= _BLOCKS:
+        raise Settled(
+            too_short(subject.contract, f"no past of more than {_BLOCKS} keys leaves room for {SHORT} queries")
+        )
+    return past

@@ -6,8 +6,14 @@ from audit.attention.bounds import Deviation, allowance, distance, is_constant
 from audit.attention.cases import plain_case, sample_of
 from audit.attention.contract import Contract, Dtype
 from audit.attention.plain import ORDERS, Scaled
-from audit.attention.properties.judging import against_oracle, call_raised, judge_deviations, no_oracle
-from audit.attention.subject import DTYPES, AttentionSubject, Case
+from audit.attention.properties.judging import (
+    against_oracle,
+    call_raised,
+    judge_deviations,
+    long_call_raised,
+    no_oracle,
+)
+from audit.attention.subject import DTYPES, AttentionSubject, Case, too_short
 from audit.gateway import TargetRaised
 from audit.judgement import Judgement, not_applicable
 from audit.plan import Run
@@ -16,13 +22,14 @@ from audit.results import Check, Severity
 CHECK = Check(
     id="attention.long_sequences",
     title="Long inputs in low precision equal the oracle",
-    proves="Over more than a thousand keys, in bfloat16, or else in float16, the output is that of float64 as nearly "
-    "as the plain computation is.",
+    proves="Over more than a thousand keys, or as many above 256 as memory and `max_length` leave room for, in "
+    "bfloat16, or else in float16, the output is that of float64 as nearly as the plain computation is.",
     defect="a sum over the keys that is kept in bfloat16",
     severity=Severity.MAJOR,
 )
 
 # Above 256 a bfloat16 is no whole number any more, and a sum of as many equal terms comes to a halt there.
+_HALT = 256
 _LONG, _SHORTER = 1031, 521
 _QUERIES = 64  # that are compared: the last ones, which see all keys and stand farthest from the first position
 _MOST_LOGITS = 2**24  # of all heads: 128 MiB in float64, of which a few are held at a time
@@ -42,7 +49,9 @@ def judge(subject: AttentionSubject, run: Run) -> Judgement:
         return not_applicable("the contract declares no dtype below float32")
     if not subject.has_oracle:
         return no_oracle(subject)
-    length = _LONG if subject.contract.heads * _LONG**2 <= _MOST_LOGITS else _SHORTER
+    length = subject.contract.within(_LONG if subject.contract.heads * _LONG**2 <= _MOST_LOGITS else _SHORTER)
+    if length <= _HALT:
+        return too_short(subject.contract, f"no sum over keys has more than {_HALT} terms")
     # Of what was guessed, only some batch sizes were seen to work.
     batch = 1 if subject.is_declared else 2
     case = plain_case(subject, subject.generator(run.seed), length=length, batch=batch).replaced(f"{length} tokens")
@@ -61,7 +70,7 @@ def judge(subject: AttentionSubject, run: Run) -> Judgement:
             answers = subject.forward(run, dtype, [case])
         except TargetRaised as raised:
             if subject.is_declared:
-                return call_raised(subject, run, raised)
+                return _refused(subject, run, raised, dtype, short, length)
             continue  # it takes no input as long, or not this dtype, and says so
         sent, contract = subject.as_sent(compared, dtype), _ending_together(subject.contract)
         truth = subject.reference(answers.state, sent, contract=contract)[..., -_QUERIES:, :]
@@ -85,6 +94,17 @@ def judge(subject: AttentionSubject, run: Run) -> Judgement:
         "rotary angles are kept in low precision: {case}",
         fix="keep logits, sums and angles in float32, and round their results",
     )
+
+
+def _refused(
+    subject: AttentionSubject, run: Run, raised: TargetRaised, dtype: Dtype, short: Case, length: int
+) -> Judgement:
+    """Tell a length that is refused from a dtype that is."""
+    try:
+        subject.forward(run, dtype, [short])
+    except TargetRaised as any_length:
+        return call_raised(subject, run, any_length)
+    return long_call_raised(subject, run, raised, length=length)
 
 
 def _compared(subject: AttentionSubject, case: Case) -> Case:

@@ -5,13 +5,13 @@ import torch
 from audit.attention.bounds import Deviation, distance, rounding_of
 from audit.attention.cases import plain_case
 from audit.attention.contract import Dtype
-from audit.attention.properties.judging import call_raised, judge_deviations, no_reference
+from audit.attention.properties.judging import call_raised, judge_deviations, long_call_raised, no_reference
 from audit.attention.rounding import STEPS, rounded_cases
 from audit.attention.subject import BATCH_SIZE, DTYPES, LENGTH, AttentionSubject, Case
 from audit.gateway import TargetRaised
 from audit.judgement import Judgement, not_applicable
 from audit.plan import Run
-from audit.results import Check, Severity
+from audit.results import Check, Outcome, Severity
 
 CHECK = Check(
     id="attention.low_precision",
@@ -42,8 +42,9 @@ def judge(subject: AttentionSubject, run: Run) -> Judgement:
     wanted = [dtype for dtype in _LOW if not subject.is_declared or dtype in subject.contract.dtypes]
     if not wanted or (subject.is_declared and "float32" not in subject.contract.dtypes):
         return not_applicable("the contract does not declare float32 and a dtype below it")
-    outputs = None
-    for length in (_LONG, LENGTH) if _LONG * _width(subject) <= _MOST_NUMBERS else (LENGTH,):
+    outputs = refused = None
+    longest = subject.contract.within(_LONG) if _LONG * _width(subject) <= _MOST_NUMBERS else LENGTH
+    for length in (longest, LENGTH):
         # Of what was guessed, only some batch sizes were seen to work.
         batch = 1 if subject.is_declared else BATCH_SIZE
         plain = plain_case(subject, subject.generator(run.seed), length=length, batch=batch)
@@ -56,6 +57,7 @@ def judge(subject: AttentionSubject, run: Run) -> Judgement:
         except TargetRaised as raised:  # tables and masks may be made for a shorter input
             refused = raised
     if outputs is None:
+        assert refused is not None
         return call_raised(subject, run, refused)
     full, moved = outputs[: len(cases)], outputs[len(cases) :]
     deviations: list[tuple[str, Deviation]] = []
@@ -84,13 +86,16 @@ def judge(subject: AttentionSubject, run: Run) -> Judgement:
                 deviations.append((dtype, deviation))
     if not deviations:
         return not_applicable("undeclared: whether it takes dtypes below float32; observed: it refuses them")
-    return judge_deviations(
+    judgement = judge_deviations(
         deviations,
         origin=BOUND,
         otherwise="the output is farther from that of float32 than rounding explains, as where rotary angles, softmax "
         "or running sums are computed in low precision: {case}",
         fix="compute angles, softmax and sums in float32, and round their results",
     )
+    if refused is not None and subject.is_declared and judgement.outcome is Outcome.PASSED:
+        return long_call_raised(subject, run, refused, length=longest)  # the short input alone says too little
+    return judgement
 
 
 def _is_of_range(dtype: str, deviation: Deviation, other_dtype: str, other: Deviation) -> bool:

@@ -72,7 +72,8 @@ def _plans(subject: AttentionSubject) -> Iterator[tuple[int, Sequence[int]]]:
 
     Those are the lengths of all other properties; of a guess, those that it was seen to be called with.
     """
-    yield _LONG, _PREFIXES
+    if subject.contract.within(_LONG) == _LONG:
+        yield _LONG, _PREFIXES
     if subject.is_declared:
         yield LENGTH, [prefix for prefix in _PREFIXES if prefix < LENGTH]
     *shorter, longest = sorted(subject.lengths) or [0]

@@ -7,7 +7,7 @@ from audit.attention.cases import plain_case, with_mask
 from audit.attention.properties.judging import call_raised, joining_layers, judge_deviations, no_reference
 from audit.attention.properties.runs import bound_origin, compared
 from audit.attention.properties.shifted_weights import by_weights
-from audit.attention.subject import AttentionSubject, Case
+from audit.attention.subject import LENGTH, AttentionSubject, Case
 from audit.gateway import TargetRaised
 from audit.judgement import Judgement, error, not_applicable
 from audit.plan import Run
@@ -38,7 +38,7 @@ def judge(subject: AttentionSubject, run: Run) -> Judgement:
     if subject.contract.rotary_base is None and not subject.form.get("rotary"):
         return not_applicable("nothing says that its positions rotate queries and keys")
     generator = subject.generator(run.seed)
-    plain = plain_case(subject, generator)
+    plain = plain_case(subject, generator, length=subject.contract.within(LENGTH + _PADDED) - _PADDED)
     cases: list[Case] = []
     if given:
         cases.append(plain.under(f"all positions {_SHIFT} later", offset=_SHIFT))

@@ -18,7 +18,7 @@ VALID: dict[str, Any] = {
     "rotary_layout": "half", "empty_row": "zeros", "window": 5, "window_counts_query": True, "soft_cap": 2.0,
     "sinks": "sinks", "value_scale": 0.5, "rows_sum_to_one": None, "positions": None, "approximation_error": 0.1,
     "given_mask": "joins", "feature_map": None, "alibi_slopes": "published", "random_features": None,
-    "num_global_tokens": None,
+    "num_global_tokens": None, "max_length": 64,
     "dtypes": ["float32", "bfloat16", "float16"],
     "projections": {"query": "q", "key": "k", "value": "v", "output": "o"},
 }  # fmt: skip
@@ -39,6 +39,7 @@ WRONG: dict[str, list[Any]] = {
     "empty_row": ["mean", 0],
     "window": [0, -3, 2.5, "wide"],
     "window_counts_query": ["perhaps", 2],
+    "max_length": [0, -64, 2.5, "long"],
     "num_global_tokens": [0, -1, 1.5, "two"],
     "random_features": [3, "features"],
     "soft_cap": [0.0, -2.0, "soft", float("inf")],

@@ -125,7 +125,9 @@ def test_what_refuses_a_long_past_is_not_judged(tmp_path: Path, audit_of: Callab
     refusing = "    if key.shape[2] > 128:\n        raise ValueError('too long')\n    end = key.shape[2]\n"
     judgement = judgement_of(tmp_path, audit_of, name, TEXT.replace("    end = key.shape[2]\n", refusing))
     assert judgement.outcome == "not_applicable"
-    assert judgement.reason == ("undeclared: whether it takes a past of 263 tokens; observed: it raises ValueError")
+    assert judgement.reason == (
+        "undeclared: max_length, and so whether it takes a past of 263 tokens; observed: it raises ValueError"
+    )
 
 
 def test_without_a_cache_there_is_no_past(tmp_path: Path, audit_of: Callable[[Path], Any]) -> None:
