@@ -8,6 +8,8 @@ from audit.attention.bounds import distance
 from audit.attention.cases import key_length, plain_case, replaced_keys
 from audit.attention.defects.cause import Cause
 from audit.attention.defects.mask_causes import of_masked_positions
+from audit.attention.properties.decoding import decoded_deviations
+from audit.attention.properties.kv_cache import decoded_inputs
 from audit.attention.properties.runs import compared
 from audit.attention.subject import LENGTH, AttentionSubject
 from audit.plan import Run
@@ -18,12 +20,17 @@ def of_cache(subject: AttentionSubject, run: Run, failed: Mapping[str, Result]) 
     """Return what decoding that differs from the full pass comes from."""
     if subject.contract.key_mask and (found := of_masked_positions(subject, run)):
         return found
+    if found := _under_a_mask(subject, run):
+        return found
     case = plain_case(subject, subject.generator(run.seed))
-    runs = compared(subject, run, subject.finest_dtype, [case], chunkings=[[1] * key_length(case)])
-    decoded = runs.outputs[1]
-    if distance(decoded, runs.outputs[0]) <= runs.bound and "positions left out" in str(failed["kv_cache"].reason):
+    length = key_length(case)
+    threes = [min(3, length - start) for start in range(0, length, 3)]
+    runs = compared(subject, run, subject.finest_dtype, [case], chunkings=[[1] * length, threes])
+    decoded, in_threes = runs.outputs[1:]
+    one_by_one, several = (distance(each, runs.outputs[0]) <= runs.bound for each in (decoded, in_threes))
+    if one_by_one and "positions left out" in str(failed["kv_cache"].reason):
         return Cause(bug="rotary_offset", says="only where positions are left out")
-    if distance(decoded, runs.outputs[0]) <= runs.bound and subject.contract.window is None:
+    if one_by_one and not several and subject.contract.window is None:
         return Cause(bug="alignment", says="single tokens are decoded rightly, several at once are not")
     if distance(decoded[:, 1:], decoded[:, :1].expand_as(decoded[:, 1:])) <= runs.bound:
         return Cause(bug="alignment", says="each token that follows cached ones sees the first key only")
@@ -36,6 +43,33 @@ def of_cache(subject: AttentionSubject, run: Run, failed: Mapping[str, Result]) 
     if _forgets_order(subject, run):
         return Cause(bug="rotary_offset", says="decoded one by one, the order of earlier tokens does not matter")
     return Cause(bug=None)
+
+
+def _under_a_mask(subject: AttentionSubject, run: Run) -> Cause | None:
+    """Return what decoding comes from that is wrong with a mask and right without; None where it is another input."""
+    dtype = subject.finest_dtype
+    whole, *others = decoded_inputs(subject, run.seed)
+    masked = next((each for each in others if "key_mask" in each.full.tensors), None)
+    if masked is None or not all(each.holds for each in decoded_deviations(subject, run, dtype, whole)):
+        return None
+    if all(each.holds for each in decoded_deviations(subject, run, dtype, masked)):
+        return None
+    changed = replaced_keys(masked.full, ~masked.compared, subject.generator(run.seed))
+    # One by one, each token but the first follows cached ones.
+    ones = [1] * key_length(whole.full)
+    runs = [
+        compared(subject, run, dtype, [each], chunkings=[ones], finite_only=True)
+        for each in (masked.full, whole.full, changed)
+    ]
+    kept = masked.compared.clone()
+    kept[:, 0] = False
+    masked_out, without, other = (each.outputs[1][kept] for each in runs)
+    if distance(masked_out, without) <= runs[0].bound:
+        what = "the mask is not applied while decoding: what is decoded with it is what is decoded without"
+        return Cause(bug="mask_ignored", says=what)
+    if distance(masked_out, other) > runs[0].bound:
+        return Cause(bug=None, says="masked tokens have influence while decoding, as where a mask hides other keys")
+    return Cause(bug=None, says="only where a mask of keys is given, which hides them while decoding too")
 
 
 def _is_a_turn(subject: AttentionSubject, run: Run, decoded: torch.Tensor) -> bool:

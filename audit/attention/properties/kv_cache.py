@@ -25,6 +25,15 @@ CHECK = Check(
 )
 
 _PADDED = 3  # tokens before the first sample begins
+# What may be wrong, and what to do, where it shows without a mask too, and where it shows with one alone.
+_POSITIONS = (
+    "positions or the causal diagonal restart behind cached tokens",
+    "continue positions and the causal diagonal from the number of cached tokens",
+)
+_MASKED = (
+    "the mask of cached keys is forgotten or cut otherwise: without a mask the two are the same",
+    "apply the mask to cached keys as well: it has one entry for each of them and for each new one",
+)
 _LONGEST = 128  # tokens that are decoded to get beyond a window
 
 
@@ -40,28 +49,33 @@ def judge(subject: AttentionSubject, run: Run) -> Judgement:
             return not_applicable("undeclared: whether it is causal, without which decoding is not defined")
         if not subject.contract.is_causal:
             return not_applicable("the contract declares is_causal = False: decoding is not defined for it")
-    inputs = _inputs(subject, run.seed)
+    inputs = decoded_inputs(subject, run.seed)
     deviations: list[tuple[str, Deviation]] = []
+    unmasked: list[Deviation] = []
     for dtype in subject.contract.dtypes:
         for each in inputs:
             try:
-                deviations += [(dtype, deviation) for deviation in decoded_deviations(subject, run, dtype, each)]
+                found = decoded_deviations(subject, run, dtype, each)
             except TargetRaised as raised:
                 if each is inputs[0] or subject.is_declared:
-                    return call_raised(subject, run, raised)  # else: how it takes a mask of cached keys was not found
+                    return call_raised(subject, run, raised)
+                continue  # how it takes a mask of cached keys was not found
+            deviations += [(dtype, deviation) for deviation in found]
+            unmasked += [] if "key_mask" in each.full.tensors else found
+    as_where, fix = _POSITIONS if not all(each.holds for each in unmasked) else _MASKED
     return judge_deviations(
         deviations,
         origin=bound_origin(subject),
-        otherwise="decoding through the cache differs from the full forward, as where positions or the causal diagonal "
-        "restart behind cached tokens: {case}",
-        fix="continue positions and the causal diagonal from the number of cached tokens",
+        otherwise=f"decoding through the cache differs from the full forward, as where {as_where}: {{case}}",
+        fix=fix,
     )
 
 
-def _inputs(subject: AttentionSubject, seed: int) -> list[Decoded]:
+def decoded_inputs(subject: AttentionSubject, seed: int) -> list[Decoded]:
+    """Return what is decoded: an input without a mask, and then the others that the subject takes."""
     generator = subject.generator(seed)
     window = subject.contract.window or 0
-    length = max(LENGTH, min(2 * window + 3, _LONGEST))
+    length = subject.contract.within(max(LENGTH, min(2 * window + 3, _LONGEST)))
     case = plain_case(subject, generator, length=length)
     beyond = f", beyond the window of {window}" if window and length > window else ""
     threes = [3] * (length // 3) + [length % 3] * bool(length % 3)
