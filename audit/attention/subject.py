@@ -76,6 +76,10 @@ class Built:
     seen_dtypes: frozenset[str] = frozenset()  # of what they were called with
     autocast: str | None = None  # the coarsest dtype that a forward turns autocast on for; empty where it does not
     repeats: bool | None = None  # whether two calls on one input agree; None until that is asked
+    fits: Judgement | Literal[True] | None = (
+        None  # whether weights have the declared sizes, or what says that they do not
+    )
+    width_misfits: str | None = None  # what calls say against the declared width; empty where some is answered
     not_finite: str | None = None  # the check that told where the output is no number; empty where it is one
 
 

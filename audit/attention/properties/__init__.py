@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from functools import cache
 
 from audit import plugins
+from audit.attention import misfit
 from audit.attention.answers import Settled
 from audit.attention.properties import (
     alibi,
@@ -75,11 +76,12 @@ class Property:
         Answers that settle it are a failure of what specs declare; of a guess they say that it does not fit.
         """
         try:
-            judgement = self.judge(subject, run)
+            judgement = misfit.unfitting(subject, run) or self.judge(subject, run)
         except Settled as settled:
             judgement = settled.judgement
             if judgement.outcome is Outcome.FAILED and not subject.is_declared:
                 judgement = error(str(judgement.reason))
+        judgement = misfit.of_width(judgement, subject, run)
         judgement = not_finite.waiting(self.check.id, judgement, subject, run)
         judgement = not_repeatable.waiting(self.check.id, judgement, subject, run)
         judgement = autocast.fitting(judgement, subject, run)
