@@ -72,6 +72,7 @@ class Built:
     layers: frozenset[str] = frozenset()  # torch's own among its layers, and those that its layers are derived from
     detached: frozenset[str] = frozenset()  # parameters without a gradient on which the output depends
     unread: frozenset[str] = frozenset()  # those that no source of the module reads
+    rotary_bases: tuple[float, ...] = ()  # that its buffers were made of
     seen: tuple[frozenset[str], ...] = ()  # in each call, the functions of stand-ins that were called
     seen_dtypes: frozenset[str] = frozenset()  # of what they were called with
     autocast: str | None = None  # the coarsest dtype that a forward turns autocast on for; empty where it does not
@@ -227,6 +228,7 @@ class AttentionSubject:
             frozenset(map(str, names)) if isinstance(names := reply.get(key), list) else frozenset()
             for key in ("layers", "detached", "unread")
         )
+        self.built.rotary_bases = tuple(e for e in _listed(reply.get("rotary_bases")) if isinstance(e, float) and e > 0)
         self.built.seen = tuple(frozenset(map(str, e)) for e in _listed(reply.get("seen")) if isinstance(e, list))
         self.built.seen_dtypes = frozenset(map(str, _listed(reply.get("seen_dtypes"))))
         named = [("decode" if kind == "decode" else "forward", case) for kind, case in calls]

@@ -6,7 +6,7 @@ from typing import Any
 
 import torch
 
-from . import circumstances, devices, kernel_memory, unread, watching
+from . import circumstances, devices, kernel_memory, rotary_tables, unread, watching
 from .branches import arranged
 from .callee import Leaves, callee_of
 from .parts import SpecError
@@ -42,9 +42,9 @@ def run(
         `tensors`: `output.<i>` for each call, `gradient.<i>.<name>` for `backward`, `state.<name>` for a module;
         `missing`: `<i>.<name>` of every gradient that is None; `overwritten`: the same of every input that its call
         changed; `trainable`: for each parameter that requires a gradient, its name among the gradients; `class`,
-        `parameters` and torch's `layers` of a module; `detached`: parameters without a gradient on which the output
-        depends, `unread`: those whose name no source of the module reads; `refused`: what tolerated calls raised,
-        `observed`: what happened in watched ones, both by their numbers.
+        `parameters`, torch's `layers` and the `rotary_bases` of a module; `detached`: parameters without a gradient on
+        which the output depends, `unread`: those whose name no source of the module reads; `refused`: what tolerated
+        calls raised, `observed`: what happened in watched ones, both by their numbers.
     """
     inputs = load(tensors)
     callee = arranged(callee_of(subject, seed, dtype), subject)
@@ -108,6 +108,7 @@ def run(
         "overwritten": list(overwritten),
         "trainable": _trainable(module),
         "layers": list(circumstances.layers(module)),
+        "rotary_bases": rotary_tables.bases(module),
         "detached": sorted(detached),
         "unread": list(unread.among({key.partition(".parameter.")[2] for key in missing}, module)),
         "refused": dict(refused),

@@ -13,16 +13,16 @@ import torch
 from audit.attention.answers import Settled
 from audit.attention.bounds import distance
 from audit.attention.cases import key_length, oracle_cases, plain_case, replaced_keys
-from audit.attention.contract import Contract
 from audit.attention.defects.cache_causes import of_cache
 from audit.attention.defects.cause import Cause
+from audit.attention.defects.departures import class_of
 from audit.attention.defects.direction import ROTATED
 from audit.attention.defects.mask_causes import of_mask, of_masked_positions, of_noop_mask
 from audit.attention.defects.precision_causes import of_long, of_low
 from audit.attention.defects.turning import one_is_rotated
 from audit.attention.defects.usual import PLAIN
 from audit.attention.defects.weights import weights_of
-from audit.attention.oracle import FAITHFUL, Departure
+from audit.attention.oracle import Departure
 from audit.attention.properties.causality import EMPTY
 from audit.attention.properties.oracle import usual_mistakes
 from audit.attention.properties.runs import compared
@@ -173,7 +173,8 @@ def _oracle(subject: AttentionSubject, run: Run, failed: Mapping[str, Result]) -
     if _leaks(subject, run):
         return _LEAKS
     cases = oracle_cases(subject, subject.generator(run.seed))
-    left = list(usual_mistakes(subject.contract))
+    subject.state(run, subject.finest_dtype)  # which tells the bases too
+    left = list(usual_mistakes(subject.contract, bases=subject.built.rotary_bases))
     for dtype in subject.contract.dtypes:
         answers = subject.forward(run, dtype, cases)
         for case, output in zip(cases, answers.outputs, strict=True):
@@ -187,8 +188,10 @@ def _oracle(subject: AttentionSubject, run: Run, failed: Mapping[str, Result]) -
     if not left:
         return Cause(bug=None, says="no usual mistake explains every case")
     name, contract, departure = left[0]
+    bug = class_of(subject.contract, name, contract, departure)
     return Cause(
-        bug=_class_of(subject.contract, name, contract, departure),
+        bug=bug,
+        says=ROTATED if bug == "undeclared_positions" else "",
         contract=contract,
         departure=departure,
     )
@@ -207,38 +210,6 @@ def _leaks(subject: AttentionSubject, run: Run) -> bool:
     mixed = {name: torch.cat((other.tensors[name][:1], tensor[1:])) for name, tensor in case.tensors.items()}
     runs = compared(subject, run, subject.finest_dtype, [case, case.replaced("the first sequence replaced", **mixed)])
     return distance(runs.outputs[1][1], runs.outputs[0][1]) > runs.bound
-
-
-def _class_of(declared: Contract, name: str, contract: Contract, departure: Departure) -> str | None:
-    """Return the class of a mistake by what differs from the declaration."""
-    if departure.causal is not None:
-        return "causality" if departure.causal else "later_tokens"
-    if departure.mask != FAITHFUL.mask:
-        return {"ignored": "mask_ignored", "inverted": "mask_inverted"}.get(departure.mask)
-    if departure.softmax_axis != FAITHFUL.softmax_axis:
-        return "softmax_axis"
-    if departure.turned != FAITHFUL.turned:
-        return "rotary_turned"
-    if departure.mixed_angles:
-        return "rotary_pairs"
-    fields = {
-        "scale": "scale_size",
-        "given_mask": "mask_and_causal",
-        "causal_alignment": "alignment",
-        "head_grouping": "grouping",
-        "rotary_layout": "rotary_pairs",
-        "rotary_base": "rotary_turned",
-        "window": "window",
-        "window_counts_query": "window",
-        "soft_cap": "soft_cap",
-        "alibi_slopes": "alibi",
-        "sinks": "sinks",
-        "feature_map": "normaliser",
-    }
-    changed = [field for field in type(declared).model_fields if getattr(declared, field) != getattr(contract, field)]
-    if changed == ["scale"] and not any(f"sqrt({size})" in name for size in ("embed_dim", "num_heads")):
-        return "scale_form"
-    return fields.get(changed[0]) if changed else None
 
 
 def _large(subject: AttentionSubject, run: Run, failed: Mapping[str, Result]) -> Cause:

@@ -1,6 +1,6 @@
 """The output equals softmax attention as the contract defines it, computed in float64."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 
 from torch import Tensor
 
@@ -75,7 +75,7 @@ def _diagnosis(
     subject: AttentionSubject, dtype: Dtype, state: Mapping[str, Tensor], wrong: list[tuple[Case, Tensor, float]]
 ) -> str:
     """Return what the target computes instead, when one of the usual mistakes explains every wrong case."""
-    for name, contract, departure in usual_mistakes(subject.contract):
+    for name, contract, departure in usual_mistakes(subject.contract, bases=subject.built.rotary_bases):
         if all(
             distance(
                 output,
@@ -88,8 +88,13 @@ def _diagnosis(
     return ""
 
 
-def usual_mistakes(contract: Contract) -> Iterator[tuple[str, Contract, Departure]]:
-    """Yield what wrong implementations compute: in words, and as a contract and a departure that the oracle takes."""
+def usual_mistakes(contract: Contract, *, bases: Sequence[float] = ()) -> Iterator[tuple[str, Contract, Departure]]:
+    """Yield what wrong implementations compute: in words, and as a contract and a departure that the oracle takes.
+
+    Args:
+        contract: what is declared.
+        bases: of rotary embeddings, as tables of the module tell them.
+    """
     sizes = {"head_dim": contract.dim, "embed_dim": contract.embed_dim, "num_heads": contract.heads}
     declared = contract.effective_scale
     scales = {
@@ -117,6 +122,11 @@ def usual_mistakes(contract: Contract) -> Iterator[tuple[str, Contract, Departur
     yield f"{grouping} head grouping", _with(contract, head_grouping=grouping), FAITHFUL
     if contract.rotary_base is not None:
         yield from _rotary_mistakes(contract, contract.rotary_base)
+    elif contract.projections is not None and contract.dim % 2 == 0:
+        for base in dict.fromkeys((*bases, *_BASES)):
+            for layout in ("half", "interleaved"):
+                name = f"a rotary embedding of base {base:g} in layout '{layout}', and the contract lacks `rotary_base`"
+                yield name, _with(contract, rotary_base=base, rotary_layout=layout), FAITHFUL
 
 
 def _rotary_mistakes(contract: Contract, base: float) -> Iterator[tuple[str, Contract, Departure]]:
