@@ -49,19 +49,23 @@ def core(
     """
     allowed = allowed_keys(query, key, contract=contract, is_causal=is_causal, mask=mask, departure=departure)
     bias = linear_bias(query, key, contract=contract)
+    is_faithful = departure.softmax_axis == FAITHFUL.softmax_axis
     if contract.feature_map is not None:
         weights = linear_weights(query, key, allowed, contract=contract, features=features, order=order)
-    elif order is not None:
+    elif order is not None and is_faithful:
         return attend(query, key, value, allowed, contract=contract, order=order, bias=bias, sinks=sinks)
     else:
         scores = logits(query, key, contract=contract)
         has_key = allowed.any(dim=-1, keepdim=True)
         # A row without keys keeps its scores, so that its softmax and gradient stay finite, and is filled afterwards.
-        scores = scores.masked_fill(~allowed & has_key, -math.inf)
+        # Over another axis a hidden key has queries alone that do not see it: only a finite score leaves a number.
+        hidden = ~allowed & has_key if is_faithful else ~allowed
+        scores = scores.masked_fill(hidden, -math.inf if is_faithful else torch.finfo(scores.dtype).min)
         if sinks is not None:
             scores = torch.cat((scores, sinks[:, None, None].expand(*scores.shape[:-1], 1)), dim=-1)
         weights = torch.softmax(scores, dim=departure.softmax_axis)[..., : key.shape[-2]]
-        weights = emptied(weights, has_key, contract)
+        if is_faithful or contract.empty_row == "zeros":
+            weights = emptied(weights, has_key, contract)
     return contract.value_scale * (weights @ repeated(value, query.shape[1], contract.head_grouping))
 
 
