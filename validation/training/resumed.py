@@ -15,13 +15,13 @@ class Account:
     problem: str | None = None
 
 
-def account_of(reference: Reference, run: CommandRun) -> Account:
-    """Compare a run with the uninterrupted one."""
+def account_of(reference: Reference, run: CommandRun, *, near: int = 0) -> Account:
+    """Compare a run with the uninterrupted one; `near` is the step that it should have gone on from."""
     if not run.checksums:
         if run.status == 0:
             return Account(problem="it ended without a further step")
         return Account(problem=f"it did not go on (status {run.status}): {last_lines(run)}")
-    position = reference.position(run)
+    position = reference.position(run, near=near)
     if position is None:
-        return Account(problem="it went on with other weights than the uninterrupted run")
+        return Account(problem=f"it went on with {reference.difference(run)}")
     return Account(begun=position, done=position + len(run.checksums))

@@ -13,6 +13,7 @@ from audit.plan import Run
 from audit.replies import numbers_of
 from audit.results import Subject
 from audit.scratch import Scratch, scratch_folder
+from validation.training.pace import AS_ASKED, Pace
 from validation.training.settings import COMMAND_CHECKPOINT_EVERY, COMMAND_STEPS, TrainingSettings
 
 _SLACK_S = 120.0  # to build, to save, and to measure on held-out batches
@@ -45,7 +46,7 @@ class FirstRun:
 
 @dataclass(kw_only=True)
 class Trainee:
-    """One entry of MODELS or TRAINING. `first` is filled by the check that carries the run out."""
+    """One entry of MODELS or TRAINING. The check that carries out the run fills `first`, or those below it."""
 
     name: str
     specs: str
@@ -55,6 +56,7 @@ class Trainee:
     settings: TrainingSettings
     first: FirstRun | None = None
     reference: "Reference | None" = None
+    pace: Pace = AS_ASKED
     _scratch: Scratch | None = field(default=None, repr=False)
 
     @property
@@ -106,6 +108,8 @@ class Trainee:
                 seed=run.seed,
                 steps=COMMAND_STEPS,
                 checkpoint_every=checkpoint_every,
+                optimizer_steps=self.pace.optimizer_steps,
+                own_steps=self.pace.own_steps,
                 folder=folder + "/runs",
                 root=str(run.target.root),
                 source=str(run.target.source),
@@ -142,7 +146,10 @@ class CommandRun:
 
     Attributes:
         status: exit status, negative after a signal; None where it is not known.
-        checksums: of the weights after each optimizer step.
+        weights: checksums after each optimizer step of the parameters that the optimizer has.
+        checksums: of these, and of what else is in the state dicts of the modules that they are in.
+        copies: of modules with parameters of the same shapes that have changed since the step before; 0 where none has,
+            and in the first step.
         times: in seconds, after each optimizer step.
         said: the end of its output.
         named: the parameter that was harmed.
@@ -150,11 +157,20 @@ class CommandRun:
     """
 
     status: int | None
+    weights: tuple[int, ...]
     checksums: tuple[int, ...]
+    copies: tuple[int, ...]
     times: tuple[float, ...]
     said: str
     named: str | None
     in_time: bool
+
+
+# What the checksums are of, for the evidence.
+COMPARED = (
+    "checksums after each step of the optimised parameters, of the other parameters and the buffers that their modules "
+    "save, and of modules that are moving copies of them"
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -164,14 +180,41 @@ class Reference:
     run: CommandRun
     forks: bool
     largest_file_bytes: int
+    pace: Pace = AS_ASKED
 
-    def position(self, run: CommandRun) -> int | None:
-        """Return from which step another run went on; None where its weights are not those of this one."""
-        if not run.checksums or run.checksums[0] not in self.run.checksums:
-            return None
-        begun = self.run.checksums.index(run.checksums[0])
-        same = self.run.checksums[begun : begun + len(run.checksums)] == run.checksums
-        return begun if same else None
+    @property
+    def every(self) -> int:
+        """Optimizer steps between checkpoints."""
+        return COMMAND_CHECKPOINT_EVERY * self.pace.optimizer_steps
+
+    def position(self, run: CommandRun, *, near: int = 0) -> int | None:
+        """Return from which step another run went on; None where it computed something else than this one.
+
+        Where several steps would do, as when a step has changed nothing, the nearest to `near` is returned.
+        """
+        found = [begun for begun in _places(self.run.checksums, run.checksums) if self._has_copies(run, begun)]
+        return min(found, key=lambda begun: abs(begun - near), default=None)
+
+    def difference(self, run: CommandRun) -> str:
+        """Say what differs in a run that is not a part of this one."""
+        if _places(self.run.checksums, run.checksums):
+            return "the weights of the uninterrupted run, and with another copy of the model, such as averaged weights"
+        if _places(self.run.weights, run.weights):
+            return (
+                "the weights of the uninterrupted run, and with other buffers or parameters that are not optimised, "
+                "such as running statistics"
+            )
+        return "other weights than the uninterrupted run"
+
+    def _has_copies(self, run: CommandRun, begun: int) -> bool:
+        # What has changed before the first step of a process is not known.
+        return self.run.copies[begun + 1 : begun + len(run.copies)] == run.copies[1:]
+
+
+def _places(whole: tuple[int, ...], part: tuple[int, ...]) -> list[int]:
+    """Return where `part` stands in `whole`."""
+    length = len(part)
+    return [start for start in range(len(whole) - length + 1) if whole[start : start + length] == part] if part else []
 
 
 def first_run_of(reply: Mapping[str, Plain]) -> FirstRun:
@@ -205,7 +248,9 @@ def command_run_of(reply: Plain) -> CommandRun:
     status, named = reply.get("status"), reply.get("named")
     return CommandRun(
         status=status if isinstance(status, int) else None,
+        weights=tuple(int(value) for value in numbers_of(reply, "weights")),
         checksums=tuple(int(value) for value in numbers_of(reply, "checksums")),
+        copies=tuple(int(value) for value in numbers_of(reply, "copies")),
         times=tuple(numbers_of(reply, "times")),
         said=str(reply.get("said")),
         named=named if isinstance(named, str) else None,

@@ -32,8 +32,10 @@ class Commands:
         specs: the specs' module.
         name: of the entry.
         seed: for `{seed}`.
-        steps: for `{steps}`.
-        checkpoint_every: for `{checkpoint_every}`.
+        steps: for `{steps}`, where one is a step of one optimizer.
+        checkpoint_every: for `{checkpoint_every}`, likewise.
+        optimizer_steps: that the command takes for each of its own steps.
+        own_steps: of the command for each step of an optimizer; one of the two is 1.
         folder: for everything that the runs write.
         root: where the commands run.
         source: the folder of the target's package.
@@ -50,6 +52,8 @@ class Commands:
     root: str
     source: str
     seconds: float
+    optimizer_steps: int = 1
+    own_steps: int = 1
     forks: bool = False
 
     def __post_init__(self) -> None:
@@ -60,13 +64,23 @@ class Commands:
         if self.forks:
             problem_of(self.specs, "TRAINING", self.name, self.seed).batch(0)
 
+    @property
+    def taken(self) -> int:
+        """Steps of optimizers in a whole run."""
+        return self.steps * self.optimizer_steps
+
+    @property
+    def interval(self) -> int:
+        """Steps of optimizers between checkpoints."""
+        return self.checkpoint_every * self.optimizer_steps
+
     def line(self, key: str, run: Path, *, resumes: bool) -> list[str]:
         """Return one of the entry's commands for a run folder."""
         values: dict[str, object] = {
             "python": sys.executable,
             "checkpoint_dir": run,
-            "steps": self.steps,
-            "checkpoint_every": self.checkpoint_every,
+            "steps": self.steps * self.own_steps,
+            "checkpoint_every": self.checkpoint_every * self.own_steps,
             "seed": self.seed,
         }
         return filled(self.spec, key, values, resumes=resumes)
@@ -98,13 +112,24 @@ def whole(commands: Commands) -> dict[str, object]:
     """Run the command twice from beginning to end in new interpreters, and begin it in a fork.
 
     Returns:
-        `first`, `second`, `fork`: what each did. `largest_file_bytes` of what the first left.
+        `first`, `second`, `fork`: what each did. `largest_file_bytes` of what the first left. Where the first took
+        other steps than asked, `counted` is a run of half as many, with its `steps` and what `harness.COUNT` counts.
     """
     runs = {name: commands.finished(commands.start(commands.place / name, forks=False)) for name in ("first", "second")}
     sizes = [path.stat().st_size for path in (commands.place / "first").rglob("*") if path.is_file()]
     forking = replace(commands, forks=True)
-    begun = forking.start(commands.place / "fork", harm=harness.KILL, after=commands.checkpoint_every)
-    return {**runs, "fork": commands.finished(begun), "largest_file_bytes": max(sizes, default=0)}
+    begun = forking.start(commands.place / "fork", harm=harness.KILL, after=commands.interval)
+    found = {**runs, "fork": commands.finished(begun), "largest_file_bytes": max(sizes, default=0)}
+    took = runs["first"]["checksums"]
+    assert isinstance(took, list)
+    return found if len(took) in (0, commands.taken) else {**found, "counted": _counted(commands)}
+
+
+def _counted(commands: Commands) -> dict[str, object]:
+    half = replace(commands, steps=commands.steps // 2)
+    counted = commands.finished(half.start(commands.place / "counted", harm=harness.COUNT, forks=False))
+    words = str(counted["named"] or "").split()
+    return {**counted, "steps": half.steps * half.own_steps, "counts": [int(word) for word in words]}
 
 
 def resumed(commands: Commands) -> dict[str, object]:
@@ -112,12 +137,12 @@ def resumed(commands: Commands) -> dict[str, object]:
 
     `left` are the files in `{checkpoint_dir}` after the first kill.
     """
-    every = commands.checkpoint_every
+    every = commands.interval
     run = commands.place / "resumed"
     runs = [commands.finished(commands.start(run, harm=harness.KILL, after=every + 1))]
     left = sorted(str(path.relative_to(run)) for path in run.rglob("*") if path.is_file())
-    for checkpoint in range(every, commands.steps, every):
-        after = min(every + 1, commands.steps - checkpoint)
+    for checkpoint in range(every, commands.taken, every):
+        after = min(every + 1, commands.taken - checkpoint)
         runs.append(commands.finished(commands.start(run, resumes=True, harm=harness.KILL, after=after)))
         if not runs[-1]["checksums"]:
             break
@@ -138,7 +163,7 @@ def killed(commands: Commands, reference: list[int], write_s: float, step_s: flo
         `runs`: what each did; `fresh` for those that did not resume; `delay_s` between the last step before the
         checkpoint and the kill.
     """
-    every = commands.checkpoint_every
+    every = commands.interval
     chance = random.Random(commands.seed)
     where = {checksum: index for index, checksum in enumerate(reference)}
     runs: list[dict[str, object]] = []
@@ -157,10 +182,10 @@ def killed(commands: Commands, reference: list[int], write_s: float, step_s: flo
         if not checksums:
             break
         done = where.get(checksums[0], 0) + len(checksums)
-        if done + every >= commands.steps:  # too near to the end for another
+        if done + every >= commands.taken:  # too near to the end for another
             number, done = number + 1, 0
             run = commands.place / f"killed-{number}"
-            if kill < kills and len(checksums) and where.get(checksums[-1], 0) + 1 < commands.steps:
+            if kill < kills and len(checksums) and where.get(checksums[-1], 0) + 1 < commands.taken:
                 # The end of this one: what is left by the kill must be good.
                 ended = commands.start(run.with_name(f"killed-{number - 1}"), resumes=True)
                 _kill_at_boundary(ended, commands, where, every, delay=0.0, at_once=True)
@@ -197,7 +222,7 @@ def _sleep(seconds: float) -> None:
 
 def poisoned(commands: Commands) -> dict[str, object]:
     """Turn a weight, and in another run its gradient, into NaN; then resume. Return what each run did."""
-    every = commands.checkpoint_every
+    every = commands.interval
     runs: dict[str, object] = {}
     for harm, after in ((harness.WEIGHT, 2 * every), (harness.GRADIENT, 2 * every + 1)):
         run = commands.place / harm
@@ -209,7 +234,7 @@ def poisoned(commands: Commands) -> dict[str, object]:
 def full(commands: Commands, max_file_bytes: int) -> dict[str, object]:
     """Let a run fail to write its second checkpoint, then resume it where there is room; return what each run did."""
     run = commands.place / "full"
-    begun = commands.finished(commands.start(run, harm=harness.KILL, after=commands.checkpoint_every + 1))
+    begun = commands.finished(commands.start(run, harm=harness.KILL, after=commands.interval + 1))
     without_room = commands.finished(commands.start(run, resumes=True, max_file_bytes=max_file_bytes))
     with_room = commands.finished(commands.start(run, resumes=True, harm=harness.KILL, after=1))
     return {"begun": begun, "full": without_room, "resumed": with_room}

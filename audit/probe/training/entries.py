@@ -1,5 +1,6 @@
 """The section TRAINING of the specs: what each entry must hold, and how it is described to the auditor."""
 
+import math
 import shlex
 from collections.abc import Mapping
 
@@ -9,11 +10,13 @@ from ..spec_keys import unknown_problem
 KNOWN = (
     "class", "build", "batches", "loss", "optimizer", "scheduler", "validation",
     "command", "resume", "torchrun", "one_process", "curve", "min_steps_per_s",
+    "optimizer_steps",
 )  # fmt: skip
 _REQUIRED = ("class", "build", "batches", "loss")
 _CALLABLE = ("build", "batches", "loss", "optimizer", "scheduler", "validation")
 _WORDS = ("command", "resume", "torchrun", "one_process")
 _RESUME = ["--resume"]
+_MOST_OPTIMIZER_STEPS = 1000
 
 
 def described(entries: object) -> dict[str, object] | None:
@@ -38,6 +41,7 @@ def _described(spec: object) -> dict[str, object]:
         "class": str(spec["class"]),
         "has_command": "command" in spec,
         "has_ranks": "torchrun" in spec,
+        "optimizer_steps": float(spec["optimizer_steps"]) if "optimizer_steps" in spec else None,
         "min_steps_per_s": float(spec["min_steps_per_s"]) if "min_steps_per_s" in spec else None,
     }
 
@@ -62,8 +66,17 @@ def _problem(spec: Mapping[object, object]) -> str | None:
     floor = spec.get("min_steps_per_s", 1.0)
     if isinstance(floor, bool) or not isinstance(floor, int | float) or not floor > 0:
         return "'min_steps_per_s' must be a positive number"
+    if not _is_whole_or_one_part(spec.get("optimizer_steps", 1)):
+        return "'optimizer_steps' must be a whole number, or 1 / n for a whole n: those taken for each of {steps}"
     command = spec.get("command")
     return _command_problem(words(command)) if command is not None else None
+
+
+def _is_whole_or_one_part(value: object) -> bool:
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value <= _MOST_OPTIMIZER_STEPS:
+        return False
+    over = value if value >= 1 else 1 / value
+    return round(over) <= _MOST_OPTIMIZER_STEPS and math.isclose(over, round(over), rel_tol=1e-6)
 
 
 def _is_words(value: object) -> bool:

@@ -1,11 +1,13 @@
 """Runs the target's own training command with a record of every optimizer step, and harms it where that is asked.
 
 Executed in a fork of the probe's process, or as a program of a new interpreter: standard library and torch only, and no
-other module of the probe. The record holds 16 bytes for each step of an optimizer: a checksum of the weights after it,
-and the time. It is written at once, so that it outlives a SIGKILL.
+other module of the probe. The record holds 20 bytes for each step of an optimizer: three checksums, and the time. It is
+written at once, so that it outlives a SIGKILL. The checksums are of the parameters that the optimizer has; of these and
+of all else that their modules keep in a state dict; and of copies of a model that have changed since the step before.
 """
 
 import ctypes
+import gc
 import os
 import resource
 import runpy
@@ -13,12 +15,18 @@ import signal
 import struct
 import sys
 import time
+import weakref
 import zlib
+from collections.abc import Callable, Iterator
 from typing import Any
 
-ENTRY = struct.Struct("<Qd")
+ENTRY = struct.Struct("<IIId")
 # What `Watch` may be asked for: each is done after the optimizer step of that number, counted from 1 in the process.
 WEIGHT, GRADIENT, KILL = "weight", "gradient", "kill"
+# Done in every step: the optimizers are counted, and how often the first of them is given a gradient for a step.
+COUNT = "count"
+_SAMPLED = 65536  # elements of what is not optimised; an average or statistics that are lost differ everywhere
+_WORD = 0xFFFFFFFF
 
 
 class Watch:
@@ -30,6 +38,9 @@ class Watch:
         self._named = f"{record}.named"
         self._harm, self._after, self._count = harm, after, 0
         self._names: dict[int, str] = {}
+        self._modules = Modules()
+        self._optimizers: list[Any] = []
+        self._gradients = self._whole_gradients = self._whole_steps = 0
 
     def install(self) -> None:
         """Have torch call us."""
@@ -37,25 +48,47 @@ class Watch:
         from torch.optim.optimizer import register_optimizer_step_post_hook
 
         register_optimizer_step_post_hook(self._stepped)
+        self._modules.install()
         if self._harm in (WEIGHT, GRADIENT):
             register_module_forward_pre_hook(self._called)
 
     def _called(self, module: Any, _: object) -> None:
-        names = {id(parameter): name for name, parameter in module.named_parameters()}
-        if len(names) > len(self._names):  # the module that holds all the others
-            self._names = names
+        for name, parameter in module.named_parameters():
+            if len(name) > len(self._names.get(id(parameter), "")):  # the one in the module that holds the others
+                self._names[id(parameter)] = name
 
     def _stepped(self, optimizer: Any, *_: object) -> None:
-        checksum = 0
+        weights, optimised = 0, set()
         for group in optimizer.param_groups:
             for parameter in group["params"]:
-                data = parameter.detach().cpu().contiguous()
-                size = data.numel() * data.element_size()
-                checksum = zlib.crc32(ctypes.string_at(data.data_ptr(), size) if size else b"", checksum)
-        os.write(self._descriptor, ENTRY.pack(checksum, time.monotonic()))
+                weights = zlib.crc32(_bytes_of(parameter), weights)
+                optimised.add(id(parameter))
+        kept, copies = self._modules.summed(optimised)
+        os.write(
+            self._descriptor,
+            ENTRY.pack(weights, zlib.crc32(struct.pack("<I", kept), weights), copies, time.monotonic()),
+        )
         self._count += 1
+        if self._harm == COUNT:
+            self._counted(optimizer)
         if self._count == self._after:
             self._do_harm(optimizer)
+
+    def _counted(self, optimizer: Any) -> None:
+        """Write how many optimizers there were, the gradients that the first was given, and its steps with them."""
+        if not self._optimizers:
+            trained = [p for group in optimizer.param_groups for p in group["params"] if p.grad is not None]
+            for parameter in trained[:1]:
+                parameter.register_post_accumulate_grad_hook(self._accumulated)
+        elif optimizer is self._optimizers[0]:
+            self._whole_steps, self._whole_gradients = self._whole_steps + 1, self._gradients
+        if not any(optimizer is each for each in self._optimizers):
+            self._optimizers.append(optimizer)
+        with open(self._named, "w", encoding="utf-8") as file:
+            file.write(f"{len(self._optimizers)} {self._whole_gradients} {self._whole_steps}")
+
+    def _accumulated(self, _: object) -> None:
+        self._gradients += 1
 
     def _do_harm(self, optimizer: Any) -> None:
         import torch
@@ -73,6 +106,102 @@ class Watch:
                 chosen.fill_(float("nan"))
         else:
             chosen.register_post_accumulate_grad_hook(_poison)
+
+
+class Modules:
+    """Every live module, noted where it gets a part or is a copy of another.
+
+    What is summed does not depend on anything before the last step of an optimizer, so that a run that was resumed can
+    be compared with one that was not.
+    """
+
+    def __init__(self) -> None:
+        """Know none."""
+        self._live: dict[int, weakref.ref[Any]] = {}
+        self._sums: dict[int, int] = {}
+        self._looked = False
+
+    def install(self) -> None:
+        """Have torch name them."""
+        from torch.nn import Module
+        from torch.nn.modules import module
+
+        module.register_module_module_registration_hook(self._noted)
+        module.register_module_parameter_registration_hook(self._noted)
+        module.register_module_buffer_registration_hook(self._noted)
+        restored: Callable[[Any, Any], None] = Module.__setstate__
+
+        def __setstate__(own: Any, state: Any) -> None:  # noqa: N807 - what copy.deepcopy calls, and registers nothing
+            restored(own, state)
+            self._noted(own)
+
+        Module.__setstate__ = __setstate__  # type: ignore[method-assign]
+
+    def _noted(self, module: Any, *_: object) -> None:
+        known = self._live.get(id(module))
+        if known is None or known() is not module:
+            self._live[id(module)] = weakref.ref(module)
+            self._sums.pop(id(module), None)
+
+    def summed(self, optimised: set[int]) -> tuple[int, int]:
+        """Return the sum of what else is kept by the modules that have the optimised parameters, and of moved copies.
+
+        A copy has parameters of the same shapes as another module that is part of none, and none that is optimised.
+        """
+        roots = self._roots()
+        forms = [sorted(tuple(p.shape) for p in root.parameters()) for root in roots]
+        kept = moved = 0
+        seen = set(optimised)
+        for root, form in zip(roots, forms, strict=True):
+            sums = {id(tensor): _sum_of(name, tensor) for name, tensor in _kept_by(root)}
+            if not optimised.isdisjoint(sums):
+                kept += sum(each for key, each in sums.items() if key not in seen)
+                seen |= sums.keys()
+            elif form and forms.count(form) > 1 and self._sums.get(id(root), sum(sums.values())) != sum(sums.values()):
+                moved += sum(sums.values())
+            self._sums[id(root)] = sum(sums.values())
+        return kept & _WORD, moved & _WORD
+
+    def _roots(self) -> list[Any]:
+        """Return the modules that are part of no other."""
+        if not self._looked:  # in a fork there may be some from before
+            from torch.nn import Module
+
+            for each in gc.get_objects():
+                if issubclass(type(each), Module) and "_modules" in vars(each):
+                    self._noted(each)
+            self._looked = True
+        self._live = {key: known for key, known in self._live.items() if known() is not None}
+        live = [module for known in self._live.values() if (module := known()) is not None]
+        parts = {id(part) for module in live for part in module.children()}
+        return [module for module in live if id(module) not in parts]
+
+
+def _kept_by(root: Any) -> Iterator[tuple[str, Any]]:
+    """Yield the parameters and buffers that are in the root's state dict, with their last names."""
+    for module in root.modules():
+        yield from module.named_parameters(recurse=False)
+        left_out = getattr(module, "_non_persistent_buffers_set", ())
+        yield from ((name, each) for name, each in module.named_buffers(recurse=False) if name not in left_out)
+
+
+def _sum_of(name: str, tensor: Any) -> int:
+    """Return a checksum of a sample of a tensor, or 0 for one without bytes: not there yet, on `meta`, or sparse."""
+    from torch.nn.parameter import is_lazy
+
+    if is_lazy(tensor):
+        return 0
+    try:
+        flat = tensor.detach().reshape(-1)
+        return zlib.crc32(_bytes_of(flat[:: max(1, flat.numel() // _SAMPLED)]), zlib.crc32(name.encode()))
+    except (RuntimeError, NotImplementedError):
+        return 0
+
+
+def _bytes_of(tensor: Any) -> bytes:
+    data = tensor.detach().cpu().contiguous()
+    size = data.numel() * data.element_size()
+    return ctypes.string_at(data.data_ptr(), size) if size else b""
 
 
 def _poison(parameter: Any) -> None:

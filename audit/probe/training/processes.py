@@ -75,8 +75,10 @@ class Running:
         named = Path(f"{self._record}.named")
         return {
             "status": self.status,
-            "checksums": [entry[0] for entry in entries],
-            "times": [entry[1] for entry in entries],
+            "weights": [entry[0] for entry in entries],
+            "checksums": [entry[1] for entry in entries],
+            "copies": [entry[2] for entry in entries],
+            "times": [entry[3] for entry in entries],
             "said": self._said(),
             "named": named.read_text(encoding="utf-8") if named.exists() else None,
         }

@@ -74,7 +74,7 @@ MODELS: dict[str, tuple[str, str, str | None]] = {
 TRAINER = '''
 """python -m zoo.NAME FOLDER --steps N --every N --seed N [--resume]"""
 
-import argparse, io, os, sys
+import argparse, copy, io, os, sys
 from pathlib import Path
 import torch
 from torch import nn
@@ -119,12 +119,14 @@ def main():
     given = parser.parse_args()
     given.folder.mkdir(parents=True, exist_ok=True)
     torch.manual_seed(given.seed)
-    model = Net()
+    model = nn.Sequential(nn.BatchNorm1d(64, affine=False), Net())
+    average = copy.deepcopy(model)
     optimizer = torch.optim.SGD(model.parameters(), lr=0.05, momentum=0.9)
     newest, done = given.folder / "newest.pt", 0
     if given.resume and newest.exists():
         state = torch.load(newest)
         model.load_state_dict(state["model"])
+        average.load_state_dict(state["average"])
         optimizer.load_state_dict(state["optimizer"])
         done = state["step"]
     for step in range(done, given.steps):
@@ -138,10 +140,14 @@ def main():
         if name := broken(model, True):
             raise SystemExit(f"the gradient of {name} is not finite at step {step + 1}")
         optimizer.step()
+        with torch.no_grad():
+            for mean, p in zip(average.parameters(), model.parameters(), strict=True):
+                mean.lerp_(p, 0.1)
         if (step + 1) % given.every == 0:
             if name := broken(model, False):
                 raise SystemExit(f"{name} is not finite after step {step + 1}")
-            save(newest, {"model": model.state_dict(), "optimizer": optimizer.state_dict(), "step": step + 1})
+            states = {"model": model.state_dict(), "average": average.state_dict(), "optimizer": optimizer.state_dict()}
+            save(newest, {**states, "step": step + 1})
 
 if __name__ == "__main__":
     main()
@@ -150,8 +156,24 @@ if __name__ == "__main__":
 TRAINERS: dict[str, tuple[str, str, str | None]] = {
     "right_trainer": ("", "", None),
     "unseeded": ("torch.manual_seed(given.seed)", "torch.seed()", "command_repeats"),
-    "fails": ("model = Net()", "model = Nett()", "command_repeats"),
+    "fails": ("Net())", "Nett())", "command_repeats"),
     "forgets_momentum": ('optimizer.load_state_dict(state["optimizer"])', "pass", "command_resumes"),
+    "forgets_statistics": (
+        'state["model"])',
+        'state["model"] | nn.Sequential(model[0]).state_dict())',
+        "command_resumes",
+    ),
+    "forgets_average": ('average.load_state_dict(state["average"])', "pass", "command_resumes"),
+    "never_moves": ("lr=0.05", "lr=0.0", "command_repeats"),
+    "one_step_more": ("range(done, given.steps)", "range(done, given.steps + 1)", "command_repeats"),
+    "steps_twice": ("optimizer.step()", "optimizer.step(); optimizer.step()", "unjudged"),
+    "stops_early": ("range(done, given.steps)", "range(done, min(given.steps, 12))", "unjudged"),
+    "two_optimizers": (
+        "optimizer.step()",
+        "optimizer.step(); globals().setdefault('second', torch.optim.SGD(model.parameters(), lr=0.001)).step()",
+        None,
+    ),
+    "every_other": ("optimizer.step()", "optimizer.step() if step % 2 else None", None),
     "writes_no_checkpoint": ("if (step + 1) % given.every == 0:", "if False:", "command_resumes"),
     "writes_in_place": ('path.with_suffix(".partial")', "path", "command_killed"),
     "looks_at_no_gradient": ("if name := broken(model, True):", "if False:", "command_nan"),

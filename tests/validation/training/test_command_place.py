@@ -42,7 +42,16 @@ def test_a_command_is_located_where_it_begins(tmp_path: Path, specs: str, place:
 
 
 def did(*checksums: int, status: int | None = -9, said: str = "") -> CommandRun:
-    return CommandRun(status=status, checksums=checksums, times=(), said=said, named=None, in_time=True)
+    return CommandRun(
+        status=status,
+        weights=checksums,
+        checksums=checksums,
+        copies=(0,) * len(checksums),
+        times=(),
+        said=said,
+        named=None,
+        in_time=True,
+    )
 
 
 EVERY = COMMAND_CHECKPOINT_EVERY

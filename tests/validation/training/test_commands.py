@@ -12,6 +12,10 @@ WRONG = {
     "unseeded": ["command_repeats"],
     "fails": ["command_repeats"],
     "forgets_momentum": ["command_resumes"],
+    "forgets_statistics": ["command_resumes"],
+    "forgets_average": ["command_resumes"],
+    "never_moves": ["command_repeats"],
+    "one_step_more": ["command_repeats"],
     "writes_no_checkpoint": ["command_resumes"],
     "writes_in_place": ["command_disk_full", "command_killed"],
     "looks_at_no_gradient": ["command_nan"],
@@ -36,8 +40,9 @@ def of(report: Report) -> Callable[[str], Mapping[str, Result]]:
     }
 
 
-def test_the_right_trainer_passes(of: Callable[[str], Mapping[str, Result]]) -> None:
-    found = {check: (result.outcome.value, result.reason) for check, result in of("right_trainer").items()}
+@pytest.mark.parametrize("name", ["right_trainer", "two_optimizers", "every_other"])
+def test_a_right_trainer_passes(of: Callable[[str], Mapping[str, Result]], name: str) -> None:
+    found = {check: (result.outcome.value, result.reason) for check, result in of(name).items()}
     assert found == dict.fromkeys(CHECKS, ("passed", None))
 
 
@@ -56,6 +61,18 @@ def test_a_trainer_without_an_optimizer_of_torch_is_not_judged(of: Callable[[str
     assert {found[check].outcome for check in CHECKS[1:]} == {Outcome.SKIPPED}
 
 
+@pytest.mark.parametrize(
+    ("name", "said"), [("steps_twice", "what {steps} means is not known"), ("stops_early", "it stops early")]
+)
+def test_other_steps_than_asked_are_not_judged_where_they_may_be_meant(
+    of: Callable[[str], Mapping[str, Result]], name: str, said: str
+) -> None:
+    found = of(name)
+    assert found["command_repeats"].outcome is Outcome.ERROR
+    assert said in (found["command_repeats"].reason or "")
+    assert {found[check].outcome for check in CHECKS[1:]} == {Outcome.SKIPPED}
+
+
 def test_kills_are_counted_and_so_is_what_they_hit(of: Callable[[str], Mapping[str, Result]]) -> None:
     origin = of("right_trainer")["command_killed"].evidence.bound_origin or ""
     assert "kills at points drawn with seed 0" in origin
@@ -69,4 +86,8 @@ def test_what_is_wrong_with_a_stop_is_told(of: Callable[[str], Mapping[str, Resu
     assert "resumed after a NaN weight" in (of("saves_nan")["command_nan"].reason or "")
     assert "ended with status 0" in (of("swallows_write_errors")["command_disk_full"].reason or "")
     assert "no checkpoint was in {checkpoint_dir}" in (of("writes_no_checkpoint")["command_resumes"].reason or "")
+    assert "such as running statistics" in (of("forgets_statistics")["command_resumes"].reason or "")
+    assert "such as averaged weights" in (of("forgets_average")["command_resumes"].reason or "")
+    assert of("never_moves")["command_repeats"].reason == "the weights did not change in 20 steps"
+    assert "and 11 where it asks for 10" in (of("one_step_more")["command_repeats"].reason or "")
     assert "name 'Nett' is not defined" in (of("fails")["command_repeats"].reason or "")

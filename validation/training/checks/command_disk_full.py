@@ -6,7 +6,6 @@ from audit.results import Check, Comparison, Severity
 from validation.training.checks import command_resumes
 from validation.training.checks.command_repeats import last_lines
 from validation.training.resumed import account_of
-from validation.training.settings import COMMAND_CHECKPOINT_EVERY
 from validation.training.trainee import CommandRun, Trainee, command_run_of
 
 CHECK = Check(
@@ -36,10 +35,10 @@ def judge(trainee: Trainee, run: Run) -> Judgement:
     if before.problem is not None:
         return error(f"a run that was begun anew did not get to its first checkpoint: {before.problem}")
     wrong = _wrong(full)
-    account = account_of(reference, resumed)
+    account = account_of(reference, resumed, near=reference.every)
     if account.problem is not None:
         wrong.append(f"resumed where there is room: {account.problem}")
-    elif account.begun < COMMAND_CHECKPOINT_EVERY:
+    elif account.begun < reference.every:
         wrong.append("the checkpoint before it is lost")
     return judged(
         Measured(

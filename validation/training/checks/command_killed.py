@@ -10,7 +10,6 @@ from audit.plan import Run
 from audit.results import Check, Severity
 from validation.training.checks import command_resumes
 from validation.training.resumed import account_of
-from validation.training.settings import COMMAND_CHECKPOINT_EVERY
 from validation.training.trainee import Reference, Trainee, command_run_of
 
 CHECK = Check(
@@ -30,7 +29,7 @@ def judge(trainee: Trainee, run: Run) -> Judgement:
     """Kill, resume, and kill again."""
     reference = trainee.reference
     assert reference is not None
-    every = COMMAND_CHECKPOINT_EVERY
+    every = reference.every
     step_s, write_s = _times(reference, every)
     run.tell(f"killing it {trainee.settings.kills} times")
     reply = trainee.call_command(
@@ -49,9 +48,9 @@ def judge(trainee: Trainee, run: Run) -> Judgement:
     for described in runs:
         if not isinstance(described, dict):
             raise ProbeFailure("the target's process sent a malformed account of a run")
-        account = account_of(reference, command_run_of(described))
         if described.get("fresh"):
             done = 0
+        account = account_of(reference, command_run_of(described), near=done // every * every)
         if account.problem is not None:
             if described.get("fresh"):
                 return error(f"a run that was begun anew did not get to its first checkpoint: {account.problem}")

@@ -8,8 +8,8 @@ from audit.plan import Run
 from audit.results import Check, Comparison, Severity
 from validation.training.checks import command_resumes
 from validation.training.checks.command_repeats import last_lines
+from validation.training.pace import Pace
 from validation.training.resumed import account_of
-from validation.training.settings import COMMAND_CHECKPOINT_EVERY
 from validation.training.trainee import CommandRun, Trainee, command_run_of
 
 CHECK = Check(
@@ -27,8 +27,10 @@ _HARMS = ("weight", "gradient")
 
 def judge(trainee: Trainee, run: Run) -> Judgement:
     """Turn values into NaN, and see what the command makes of it."""
-    assert trainee.reference is not None
-    reply = trainee.call_command(run, "train_command_poisoned", forks=trainee.reference.forks)
+    reference = trainee.reference
+    assert reference is not None
+    every = reference.every
+    reply = trainee.call_command(run, "train_command_poisoned", forks=reference.forks)
     wrong: list[str] = []
     names: list[str] = []
     for harm in _HARMS:
@@ -42,11 +44,13 @@ def judge(trainee: Trainee, run: Run) -> Judgement:
         if not stopped.named:
             return error("the parameter of the optimizer's first group belongs to no module that was called")
         names.append(stopped.named)
-        wrong += [f"with a {harm} of {stopped.named} NaN: {each}" for each in _wrong(stopped, harm, after)]
-        account = account_of(trainee.reference, command_run_of(reply.get(f"{harm}_resumed")))
+        wrong += [
+            f"with a {harm} of {stopped.named} NaN: {each}" for each in _wrong(stopped, harm, after, reference.pace)
+        ]
+        account = account_of(reference, command_run_of(reply.get(f"{harm}_resumed")), near=after // every * every)
         if account.problem is not None:
             wrong.append(f"resumed after a NaN {harm}: {account.problem}")
-        elif account.begun < after // COMMAND_CHECKPOINT_EVERY * COMMAND_CHECKPOINT_EVERY - COMMAND_CHECKPOINT_EVERY:
+        elif account.begun < after // every * every - every:
             wrong.append(f"resumed after a NaN {harm} from step {account.begun}, and step {after} had been done")
     return judged(
         Measured(
@@ -62,17 +66,18 @@ def judge(trainee: Trainee, run: Run) -> Judgement:
     )
 
 
-def _wrong(stopped: CommandRun, harm: str, after: int) -> list[str]:
+def _wrong(stopped: CommandRun, harm: str, after: int, pace: Pace) -> list[str]:
     wrong = []
     if not stopped.in_time:
         wrong.append("it went on until its time was up")
     elif stopped.status == 0:
         wrong.append("it ended with status 0")
-    if len(stopped.checksums) > after + 1:
+    if len(stopped.checksums) > after + pace.optimizer_steps:
         wrong.append(f"it took {len(stopped.checksums) - after} more steps")
     # A weight shows in the step that it is found after, or in the next.
     steps = (after, after + 1) if harm == "weight" else (after + 1,)
-    if not any(re.search(rf"(?<![\w.]){step}(?![\w.]*\w)", stopped.said) for step in steps):
+    own = {each for step in steps for each in pace.own_steps_of(step)}
+    if not any(re.search(rf"(?<![\w.]){step}(?![\w.]*\w)", stopped.said) for step in (*steps, *own)):
         wrong.append(f"what it printed does not name step {steps[-1]}")
     assert stopped.named is not None
     if stopped.named.removeprefix("module.") not in stopped.said:
