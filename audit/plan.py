@@ -104,13 +104,16 @@ def resumed(groups: Iterable[Group]) -> Plan:
     return tuple(replace(group, is_resumed=True) for group in groups)
 
 
-def select(plan: Plan, *, only: Iterable[str] = (), subjects: Iterable[str] = ()) -> Plan:
+def select(
+    plan: Plan, *, only: Iterable[str] = (), subjects: Iterable[str] = (), undeclared: str | None = None
+) -> Plan:
     """Return the part of `plan` that the filters name; what a selected check requires stays in.
 
     Args:
         plan: the whole plan.
         only: check ids, areas, or ids without their area, which mean the checks of every area that are called so.
         subjects: names of subjects.
+        undeclared: why the subjects that the specs declare are not known.
 
     Raises:
         UsageError: a filter selects nothing.
@@ -121,7 +124,9 @@ def select(plan: Plan, *, only: Iterable[str] = (), subjects: Iterable[str] = ()
     checks = {planned.check.id for planned in everything}
     for wanted in subjects:
         if wanted not in names:
-            raise UsageError(f"--subject {wanted}: no such subject; there are: {listed(names)}")
+            # In one line, as all that is said of the usage.
+            why = f"; what the specs declare is not known: {' '.join(undeclared.split())}" if undeclared else ""
+            raise UsageError(f"--subject {wanted}: no such subject; there are: {listed(names)}{why}")
     only = tuple(check for wanted in only for check in _checks_called(wanted, checks))
     groups = (_reduced(group, only, subjects) for group in plan)
     selected = tuple(group for group in groups if group.planned)

@@ -150,6 +150,12 @@ class Collected:
         except Undeclared as undeclared:
             return undeclared
 
+    @property
+    def undeclared(self) -> str | None:
+        """Why nothing is known of what the specs declare; None where it is known, was not asked, or there are none."""
+        found = vars(self).get("catalog")
+        return found.judgement.reason if self.target.settings.specs and isinstance(found, Undeclared) else None
+
     @cached_property
     def environment(self) -> Environment | None:
         """What the target's interpreter has; None when it was not started or does not answer.
@@ -247,7 +253,7 @@ def conduct(target: Target, request: Request) -> Report:
     try:
         complete = tuple(group for planner in request.planners for group in planner(collected))
         stop_if_wanted()
-        plan = select(complete, only=only, subjects=request.subjects)
+        plan = select(complete, only=only, subjects=request.subjects, undeclared=collected.undeclared)
         if plan != complete:
             partial_reason = ", ".join([*limits, _selection(request)])
         if request.part:

@@ -108,6 +108,15 @@ def test_a_subject_that_does_not_exist_is_refused_with_those_that_do(wanted: str
         select(PLAN, subjects=[wanted])
 
 
+def test_where_the_specs_are_not_known_a_refused_subject_comes_with_the_reason() -> None:
+    with pytest.raises(UsageError) as refused:
+        select(PLAN, subjects=["third"], undeclared="specs zoo.specs: import raised\n  SystemExit: 3")
+    said = str(refused.value)
+    assert "no such subject; there are: first, second, zoo; what the specs declare is not known: specs zoo" in said
+    assert said.endswith("import raised SystemExit: 3")
+    assert select(PLAN, subjects=["first"], undeclared="unread")
+
+
 def test_one_unknown_name_among_known_ones_is_refused() -> None:
     with pytest.raises(UsageError, match=r"--only smoke\.bild"):
         select(PLAN, only=["static", "smoke.bild"])
