@@ -5,12 +5,14 @@ import time
 from collections.abc import Sequence
 from dataclasses import replace
 
-from audit.claims import Accuracy, AnyClaim, FigureClaim
+from audit.claims import Accuracy, AnyClaim, FigureClaim, SpeedRatio
 from audit.errors import UsageError
 from audit.execute import open_probe
+from audit.gateway import ProbeFailure
 from audit.judgement import Judgement, error, not_applicable, skipped
 from audit.plan import Group, Plan, PlannedCheck, Run
 from audit.published import Unpublished, place_of
+from audit.raised import describe_failure
 from audit.report.document import Environment
 from audit.results import Location, Subject, SubjectKind
 from audit.session import Collected
@@ -19,6 +21,7 @@ from audit.target import Target
 from validation.claims.hardware import Missing, device_for
 from validation.claims.reads import digest_of_reads
 
+_DAY_S = 86_400.0  # the most that a claim may take
 HOW_TO_DECLARE = "no claims are declared: write each as [[tool.astrobio-audit.claims]] in pyproject.toml"
 
 
@@ -116,4 +119,22 @@ def _judge(claim: AnyClaim, place: Location | str, collected: Collected, slow: b
         return skipped(f"needs {missing}")
     deadline = time.monotonic() + limit_s
     measuring = Measuring(claim=claim, run=run, device=device, place=place, deadline=deadline, limit_s=limit_s)
-    return judge(measuring, claim)
+    try:
+        return judge(measuring, claim)
+    except ProbeFailure as failure:
+        if not failure.timed_out:
+            raise
+        return _timed_out(claim, place, failure, run.target)
+
+
+def _timed_out(claim: AnyClaim, place: Location, failure: ProbeFailure, target: Target) -> Judgement:
+    """Say of a claim that took too long which key limits it; what the call was named is nothing to its owners."""
+    limit_s = claim.timeout_s or target.settings.timeout_s
+    origin = "its timeout_s" if claim.timeout_s else "timeout_s of [tool.astrobio-audit], for the claim has none"
+    reason = f"timed out: measuring {claim.id!r} took longer than {limit_s:g} s, {origin}"
+    known = ProbeFailure(reason, output_tail=failure.output_tail)
+    fix = f"give the claim a larger timeout_s, as in `timeout_s = {min(10 * limit_s, _DAY_S):g}`"
+    fix += ", and slow = true where that is too long for every run"
+    if isinstance(claim, SpeedRatio):
+        fix += f"; or fewer pairs than {claim.pairs}, or smaller inputs"
+    return error(describe_failure(known, target), location=place, fix=fix)

@@ -79,7 +79,8 @@ def test_a_figure_that_is_not_finite_refutes(measured: Measure) -> None:
 def test_a_callable_without_an_end_costs_the_time_of_its_claim(measured: Measure) -> None:
     found = measured(metric("endless", "at_least = 0.5\ntimeout_s = 1.0"))
     assert found.outcome == "error"
-    assert "timed out" in (found.reason or "")
+    assert found.reason == "timed out: measuring 'it' took longer than 1 s, its timeout_s"
+    assert "`timeout_s = 10`" in (found.fix or "")
 
 
 def test_a_name_that_is_not_there_is_an_error(measured: Measure) -> None:

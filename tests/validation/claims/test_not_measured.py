@@ -7,10 +7,12 @@ import pytest
 
 from audit.claims import Needs
 from audit.errors import UsageError
+from audit.gateway import ProbeFailure
 from audit.report.document import Environment, Report
-from audit.results import Result
+from audit.results import Location, Result
 from audit.session import Request, conduct
 from audit.target import Target
+from validation.claims import plan
 from validation.claims.hardware import Missing, device_for
 from validation.claims.plan import plan_claims
 
@@ -48,6 +50,26 @@ def test_a_slow_claim_is_measured_only_when_asked_for(measured: Measure) -> None
     asked = measured(keys, slow=True)
     assert asked.outcome == "passed"
     assert "--slow" in (asked.evidence.reproduce or "")
+
+
+@pytest.mark.parametrize(
+    ("limit", "said", "fix"),
+    [
+        ("timeout_s = 5", "5 s, its timeout_s", "`timeout_s = 50`"),
+        ("", "60 s, timeout_s of [tool.astrobio-audit], for the claim has none", "`timeout_s = 600`"),
+    ],
+)
+def test_a_claim_that_takes_too_long_says_which_key_limits_it(
+    project: Callable[[str], Path], limit: str, said: str, fix: str
+) -> None:
+    pair = 'baseline = "zoo.measured:slow"\ncandidate = "zoo.measured:fast"\ninputs = "zoo.measured:inputs"\n'
+    target = Target.load(project(f'kind = "speed_ratio"\n{pair}at_least = 2.0\n{limit}'))
+    failure = ProbeFailure("timed out: claim_times took longer than 1.2 s", timed_out=True)
+    judgement = plan._timed_out(target.settings.claims[0], Location(path="README.md", line=3), failure, target)
+    assert judgement.outcome == "error"
+    assert judgement.reason == f"timed out: measuring 'it' took longer than {said}"
+    assert fix in (judgement.fix or "")
+    assert "fewer pairs than 40" in (judgement.fix or "")
 
 
 def test_a_claim_for_hardware_that_is_not_here_says_what_is_missing(measured: Measure) -> None:
