@@ -7,6 +7,7 @@ import torch
 from ..parts import built, inputs_of
 from ..tensors import dump
 from .batches import batched, chosen, copied
+from .following import shapes_told
 from .misdeclared import Misdeclared
 from .outputs_alike import moved_runs, run
 from .padding import kept_of, masking
@@ -25,7 +26,8 @@ def padded_rows(specs: str, name: str, seed: int, batch_size: int, padding: dict
 
     Returns:
         `mask`: (B, L), True where a position counts; `whole` and `moved.<i>`: the outputs of the batch, as it is and
-        moved by one unit in the last place; `alone.<i>`: those of row i cut to what counts, of each row with padding.
+        moved by one unit in the last place; `alone.<i>`: those of row i cut to what counts, of each row with padding;
+        `axes`: shapes of outputs that tell where their positions are.
 
     Raises:
         Misdeclared: mask or content have not one entry for each sample.
@@ -53,4 +55,15 @@ def padded_rows(specs: str, name: str, seed: int, batch_size: int, padding: dict
                 alone[content] = tensor.index_select(padding["axis"], counts)
             alone[padding["mask"]] = masking(kept[row : row + 1, counts], mask, keeps=padding["keeps"])
             reply[f"alone.{row}"] = run(model, alone)
+    reply["axes"] = shapes_told(
+        model,
+        specs,
+        name,
+        seed,
+        batch_size,
+        inputs=inputs,
+        masked=[padding["mask"], *padding["content"]],
+        axis=padding["axis"],
+        length=kept.shape[1],
+    )
     return reply

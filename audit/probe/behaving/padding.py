@@ -7,6 +7,7 @@ import torch
 from ..parts import built, inputs_of
 from ..tensors import dump
 from .batches import copied
+from .following import shapes_told
 from .misdeclared import Misdeclared, nearest
 from .outputs_alike import run
 
@@ -26,10 +27,11 @@ def padding(specs: str, name: str, seed: int, batch_size: int, paddings: list[di
         For each padding by its number: `whole.<i>`, `other.<i>` (values of other positions in the place of what is
         hidden) and `larger.<i>` (a hundred times larger); `shown.<i>` is the output with the mask open and the content
         of `other.<i>`, `open.<i>` with the mask open and the content as it was. `mask.<i>` is the mask that was given,
-        True where a position counts.
+        True where a position counts, and `axes.<i>` has the shapes of outputs that tell where their positions are.
     """
     model = built(specs, name, seed).eval()
     reply: dict[str, object] = {}
+    later: list[tuple[int, dict[str, Any]]] = []
     for index, each in enumerate(paddings):
         inputs = copied(inputs_of(specs, name, seed, batch_size))
         for argument in (each["mask"], *each["content"]):
@@ -51,6 +53,10 @@ def padding(specs: str, name: str, seed: int, batch_size: int, paddings: list[di
         runs = {"whole": inputs, "other": other, "larger": larger, "shown": shown, "open": opened}
         reply |= {f"{key}.{index}": run(model, given) for key, given in runs.items()}
         reply[f"mask.{index}"] = dump({"mask": kept})
+        asked = [each["mask"], *each["content"]]
+        later.append((index, {"inputs": inputs, "masked": asked, "axis": each["axis"], "length": kept.shape[1]}))
+    for index, given in later:  # after all that is compared, for the model may keep what it was asked last
+        reply[f"axes.{index}"] = shapes_told(model, specs, name, seed, batch_size, **given)
     return reply
 
 

@@ -31,7 +31,7 @@ class {name}(nn.Module):
         super().__init__()
         self.layer = nn.Linear(6, 2)
         {built}
-    def forward(self, x):
+    def forward(self, {arguments}):
         {forward}
 """
 SPECS = """
@@ -71,12 +71,15 @@ def write(root: Path, files: Mapping[str, str]) -> Target:
 
 
 def results_of_models(
-    root: Path, models: Mapping[str, Model], *, only: tuple[str, ...], helpers: str = ""
+    root: Path, models: Mapping[str, Model], *, only: tuple[str, ...], helpers: str = "", arguments: str = "x"
 ) -> dict[str, list[Result]]:
-    """Carry checks out on models, and return the results by the names of the models; `helpers` are code they need."""
+    """Carry checks out on models, and return the results by the names of the models.
+
+    `helpers` are code that they need, `arguments` those of forward.
+    """
     sources, specs = HEAD + helpers, SPECS
     for name, model in models.items():
-        sources += CLASS.format(name=name, built=model.built, forward=model.forward)
+        sources += CLASS.format(name=name, built=model.built, forward=model.forward, arguments=arguments)
         specs += (
             f"entry = entry_of({name!r})\n{f'entry{model.entry}' if model.entry else ''}\nMODELS[{name!r}] = entry\n"
         )

@@ -1,5 +1,6 @@
 """What a mask hides does not reach what it shows."""
 
+import math
 from collections.abc import Mapping
 
 from torch import Tensor
@@ -9,11 +10,13 @@ from audit.gateway import ProbeFailure, TargetRaised
 from audit.gateway.client import Plain
 from audit.judgement import Judgement, Measured, error, judged, not_applicable
 from audit.plan import Run
+from audit.replies import table_of
 from audit.results import Check, Comparison, Severity
 from validation.smoke.checks import determinism
 from validation.smoke.compare import difference, unusable
 from validation.smoke.misdeclared import judge_misdeclared
 from validation.smoke.model import BATCH_SIZE, RegisteredModel, tensors_of
+from validation.smoke.positions import axes_of, hidden
 
 CHECK = Check(
     id="smoke.padding_leaks",
@@ -44,6 +47,7 @@ def judge(model: RegisteredModel, run: Run) -> Judgement:
         return judge_misdeclared(model, run, "padding", raised)
     worst = 0.0
     leaking: list[str] = []
+    untold: list[str] = []
     for index, padding in enumerate(paddings):
         whole = tensors_of(reply, f"whole.{index}")
         if problem := unusable(whole):
@@ -58,9 +62,18 @@ def judge(model: RegisteredModel, run: Run) -> Judgement:
             raise ProbeFailure("the target's process sent a reply without a mask")
         for content in ("other", "larger"):
             found = tensors_of(reply, f"{content}.{index}")
-            gap = difference(_shown(whole, kept), _shown(found, kept))
+            gap, reached, doubtful = _gap(whole, found, kept, table_of(reply, f"axes.{index}"))
             worst = max(worst, gap)
-            leaking += [f"{', '.join(padding.content)} behind {padding.mask}"] if gap else []
+            behind = f"{', '.join(padding.content)} behind {padding.mask}"
+            leaking += [f"{behind} reaches {', '.join(reached)}"] if reached else []
+            untold += [f"{', '.join(doubtful)} with {behind}"] if doubtful else []
+    if not worst and untold:
+        return error(
+            f"outputs change where hidden positions may stand, and which of their axes has positions is not told: "
+            f"{'; '.join(dict.fromkeys(untold))}",
+            fix="let the specs give inputs of which no other axis is as long as the masked one, or return positions "
+            "on an axis as long as it",
+        )
     names = ", ".join(padding.mask for padding in paddings)
     how = "declared" if declared is not None else "inferred from its name"
     return judged(
@@ -78,9 +91,26 @@ def judge(model: RegisteredModel, run: Run) -> Judgement:
     )
 
 
-def _shown(outputs: Mapping[str, Tensor], kept: Tensor) -> dict[str, Tensor]:
-    """Return outputs with one entry for each position at the shown ones, others whole."""
-    return {name: each[kept] if each.shape[:2] == kept.shape else each for name, each in outputs.items()}
+def _gap(
+    whole: Mapping[str, Tensor], found: Mapping[str, Tensor], kept: Tensor, told: Mapping[str, Plain]
+) -> tuple[float, list[str], list[str]]:
+    """Return the largest difference at shown positions, the outputs that have one, and those that may have one."""
+    if whole.keys() != found.keys():
+        return math.inf, sorted(whole.keys() ^ found.keys()), []
+    worst, reached, doubtful = 0.0, list[str](), list[str]()
+    for name, output in whole.items():
+        if not difference({name: output}, {name: found[name]}):
+            continue
+        if output.shape != found[name].shape or output.dtype != found[name].dtype:
+            return math.inf, [name], []
+        surely, possibly = hidden(output, axes_of(output, name, kept, told), kept)
+        gap = difference({name: output[~possibly]}, {name: found[name][~possibly]})
+        worst = max(worst, gap)
+        if gap:
+            reached.append(name)
+        elif difference({name: output[~surely]}, {name: found[name][~surely]}):
+            doubtful.append(name)
+    return worst, reached, doubtful
 
 
 def _inferred(model: RegisteredModel, run: Run) -> list[Padding]:

@@ -1,0 +1,79 @@
+"""Outputs whose hidden positions are left out: on whichever axis they stand, and where that is not told, no verdict."""
+
+from typing import NamedTuple
+
+import pytest
+
+from audit.results import Result
+
+from .written import Model, results_of_models
+
+PASSED, FAILED, ERROR = "passed", "failed", "error"
+# Six numbers of each sample are its positions, of which the mask hides some.
+INPUTS = """.update(
+    padding={'mask': 'key_mask', 'content': ['x'], 'removable': True},
+    inputs=lambda batch_size, generator: {
+        'x': torch.randn(batch_size, 6, generator=generator),
+        'key_mask': torch.tensor([True] * 6 + [True] * 4 + [False] * 2 + [True] * 6 * 7)
+        .view(-1, 6)[:batch_size],
+    },
+)"""
+SUM = "(x * key_mask).sum(1, keepdim=True)"
+
+
+class Case(NamedTuple):
+    """What forward returns, and of two checks the outcome and a part of its reason: leaks, and rows without padding."""
+
+    returns: str
+    leaks: tuple[str, str] = (PASSED, "")
+    rows: tuple[str, str] = (PASSED, "")
+
+
+TWO_AXES = (ERROR, "which of their axes has positions is not told: output with x behind key_mask")
+NOT_TOLD = (ERROR, "has another shape in output, and which of their axes has the positions of key_mask is not told")
+CASES = {
+    "cache_of_heads": Case(f"({SUM}, [(x[:, None, :, None].expand(-1, 2, -1, 4).clone(),)])"),
+    "cache_of_heads_and_leak": Case(
+        "(x.sum(1, keepdim=True), [(x[:, None, :, None].expand(-1, 2, -1, 4).clone(),)])",
+        (FAILED, "x behind key_mask reaches output.0"), (FAILED, "output.0"),
+    ),
+    "leak_within_a_cache": Case(
+        f"({SUM}, [((x + x.sum(1, keepdim=True))[:, None, :, None].expand(-1, 2, -1, 4).clone(),)])",
+        (FAILED, "reaches output.1.0.0"), (FAILED, "output.1.0.0"),
+    ),
+    "as_many_heads_as_positions": Case("x[:, None, :, None].expand(-1, 6, -1, 4).clone()"),
+    "positions_before_samples": Case("x.T.clone()"),
+    "two_axes_of_positions": Case("x[:, :, None] + x[:, None, :]"),
+    "as_many_channels_and_no_positions": Case("(x.sum(1, keepdim=True).expand(-1, 6) * torch.ones(6)).clone()",
+                                              (FAILED, "reaches output"), (FAILED, "output")),
+    "a_token_more": Case(f"torch.cat(({SUM}, x), 1)", TWO_AXES, NOT_TOLD),
+    "a_token_more_and_leak": Case("torch.cat((x.sum(1, keepdim=True), x), 1)", (FAILED, "reaches output"), NOT_TOLD),
+    "samples_in_one_row": Case("x.flatten()[:, None].clone()", TWO_AXES, NOT_TOLD),
+    # What takes no other length and no other batch is judged by the lengths of axes.
+    "of_one_length": Case("six(x)[:, None, :, None].expand(-1, 2, -1, 4).clone()", rows=(FAILED, "forward raised")),
+    "of_one_length_and_as_many_heads": Case(
+        "six(x)[:, None, :, None].expand(-1, 6, -1, 4).clone()", TWO_AXES, (FAILED, "forward raised")
+    ),
+}  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def found(tmp_path_factory: pytest.TempPathFactory) -> dict[tuple[str, str], Result]:
+    """The results by the names of cases and of checks."""
+    results = results_of_models(
+        tmp_path_factory.mktemp("hidden"),
+        {name: Model(forward=f"return {case.returns}", entry=INPUTS) for name, case in CASES.items()},
+        only=("smoke.padding_leaks", "smoke.padded_rows"),
+        helpers="def six(x):\n    assert x.shape == (len(x), 6) and len(x) < 4\n    return x\n",
+        arguments="x, key_mask",
+    )
+    return {(name, each.check.removeprefix("smoke.")): each for name in CASES for each in results[name]}
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_hidden_positions_are_left_out_on_every_axis_of_an_output(
+    found: dict[tuple[str, str], Result], name: str
+) -> None:
+    for check, (outcome, said) in (("padding_leaks", CASES[name].leaks), ("padded_rows", CASES[name].rows)):
+        result = found[name, check]
+        assert (result.outcome.value, said in (result.reason or "")) == (outcome, True), (check, result.reason)
