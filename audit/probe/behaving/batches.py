@@ -185,6 +185,23 @@ def chosen(inputs: Inputs, where: Batched, samples: Sequence[int]) -> dict[str, 
     return replaced(inputs, choose)
 
 
+def forms_of_samples(inputs: Inputs, where: Batched, size: int) -> list[list[object]]:
+    """Return the sizes of each sample in the lists of a batch: where they differ, one does not fit in another's place.
+
+    Samples of a tensor are as large as each other.
+    """
+    found: list[list[object]] = [[] for _ in range(size)]
+
+    def note(path: str, value: Any) -> object:
+        if path in where.lists:
+            for forms, item in zip(found, value, strict=True):
+                forms.append(_form(item, ()))
+        return value
+
+    replaced(inputs, note)
+    return found
+
+
 def lists_of_samples(counts: Sequence[Mapping[str, int]], batch_sizes: Sequence[int]) -> list[str]:
     """Return the paths of lists with one item for each sample, of the `lengths` of the outputs of all these batches."""
     return sorted(path for path in counts[0] if [each.get(path) for each in counts] == list(batch_sizes))

@@ -44,11 +44,10 @@ def shapes_told(
     where = batched(specs, name, seed, batch_size)
 
     def shapes(make: Callable[[], Inputs]) -> dict[str, object] | None:
-        before = current()
-        try:
-            return {path: list(tensor.shape) for path, tensor in flatten(forward(model, make())).items()}
-        except Exception:  # whatever it raises says one thing: it takes no such batch, and does not tell
-            with phase(before):  # the exception left its own mark
+        with phase(current()):  # whose mark is put back behind an exception, which leaves its own
+            try:
+                return {path: list(tensor.shape) for path, tensor in flatten(forward(model, make())).items()}
+            except Exception:  # whatever it raises says one thing: it takes no such batch, and does not tell
                 return None
 
     def cut(path: str, tensor: torch.Tensor) -> torch.Tensor:

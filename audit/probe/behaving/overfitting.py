@@ -11,8 +11,8 @@ from torch import nn
 from .. import specs as specs_
 from ..outputs import replaced
 from ..parts import built, inputs_of, loss_of
-from ..phases import phase
-from .batches import Batched, Inputs, batched, chosen, copied
+from ..phases import current, phase
+from .batches import Batched, Inputs, batched, chosen, copied, forms_of_samples
 
 _FEWEST_STEPS = 8  # before which no curve says anything
 _MARGIN = 1e-6  # relative: the twins' losses must differ by more than float32 rounds
@@ -42,8 +42,9 @@ def overfit(
     not tell the samples apart: each is the first of the batch. So what it reaches is what a prediction can that does
     not look at its input. Randomness of train mode falls alike in every step and in both.
 
-    Where no batch has such targets, no prediction needs its input, and a twin would say nothing. There the model is
-    compared with itself after steps by chance: each number as far from where it began, up or down as drawn.
+    Where no batch has such targets, no prediction needs its input, and a twin would say nothing; where samples are of
+    different lengths, one does not fit the targets of another, and there is no twin. There the model is compared with
+    itself after steps by chance: each number as far from where it began, up or down as drawn.
 
     Returns:
         `losses` and `norms` (of the whole gradient) at each step, `twin`: the twin's losses, or None where the loss
@@ -54,9 +55,9 @@ def overfit(
     where = batched(specs, name, seed, batch_size)
     model = built(specs, name, seed).train()
     inputs, has_targets = inputs_of(specs, name, seed, batch_size), False
-    for tried in (
-        _batches(model, specs, name, inputs, where, seed, batch_size) if targets_differ and where.is_separable else ()
-    ):
+    is_asked = targets_differ and where.is_separable
+    is_ragged = is_asked and not _fits_in_every_place(model, specs, name, inputs, where, seed, batch_size)
+    for tried in _batches(model, specs, name, inputs, where, seed, batch_size) if is_asked and not is_ragged else ():
         if _looks_at_the_batch(model, specs, name, tried, where, seed, batch_size):
             inputs, has_targets = tried, True
             break
@@ -101,6 +102,7 @@ def overfit(
         "losses": losses,
         "norms": norms,
         "twin": of_twin if twin is not None else None,
+        "is_ragged": is_ragged,
         "chance": chance,
         "ended": ended,
     }
@@ -155,7 +157,7 @@ def _batches(
     if not watched.is_read:
         return
     many = inputs_of(specs, name, seed, _MANY)
-    if batched(specs, name, seed, _MANY) != where:
+    if batched(specs, name, seed, _MANY) != where or not _are_of_one_form(many, where, _MANY):
         return
     output = _disturbed_output(model, chosen(many, where, [0]), seed)
     with torch.no_grad():
@@ -165,6 +167,29 @@ def _batches(
     both = [*same[: size - len(others)], *others]
     if len(both) == size:
         yield chosen(many, where, both)
+
+
+def _are_of_one_form(inputs: Inputs, where: Batched, size: int) -> bool:
+    forms = forms_of_samples(inputs, where, size)
+    return all(each == forms[0] for each in forms)
+
+
+def _fits_in_every_place(
+    model: nn.Module, specs: str, name: str, inputs: Inputs, where: Batched, seed: int, size: int
+) -> bool:
+    """Whether the loss takes the outputs of other samples, or of one in every place, with the targets of the batch."""
+    if not _are_of_one_form(inputs, where, size):
+        return False
+    with torch.no_grad():
+        loss_of(specs, name, _disturbed_output(model, inputs, seed), copied(inputs))  # what it raises is its own fault
+        with phase(current()):  # whose mark is put back behind an exception, which leaves its own
+            try:
+                for places in ([0] * size, [size - 1, *range(size - 1)]):
+                    output = _disturbed_output(model, chosen(inputs, where, places), seed)
+                    loss_of(specs, name, output, copied(inputs))
+            except Exception:  # lengths may be in a mask, too; the same loss has just taken the batch's own outputs
+                return False
+    return True
 
 
 class _Watched(dict[str, object]):

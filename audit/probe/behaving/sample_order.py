@@ -1,14 +1,15 @@
 """Computes the loss of a batch, and of the same samples in another order."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import torch
 
 from .. import specs as specs_
 from ..parts import built, inputs_of, loss_of
-from ..phases import phase
+from ..phases import current, phase
+from ..plain import said_by
 from ..tensors import dump
-from .batches import Inputs, batched, chosen, copied
+from .batches import Inputs, batched, chosen, copied, forms_of_samples
 from .moving import FLOAT32_EPS, moved
 
 # No sample keeps its place, and neither a shift nor a reversal looks the same afterwards.
@@ -21,8 +22,9 @@ def other_order(specs: str, name: str, seed: int) -> dict[str, object]:
     Returns:
         `batched` and `joined`, see `Batched`, without which nothing else is there; each as `loss` of one
         element: `whole`, that of the batch in eval mode; `ordered`: that of the model on the batch in another order;
-        `crossed`: that of its outputs on the batch with the inputs in that order; `moved.<i>`: that of the batch with
-        model and inputs moved by one unit in the last place.
+        `crossed`: that of its outputs on the batch with the inputs of other samples of the same form, or None, where
+        `not_crossed` says why; `moved.<i>`: that of the batch with model and inputs moved by one unit in the last
+        place.
     """
     batch_size = len(ORDER)
     where = batched(specs, name, seed, batch_size)
@@ -44,8 +46,27 @@ def other_order(specs: str, name: str, seed: int) -> dict[str, object]:
         **where.described(),
         "whole": dump(loss_on(inputs)),
         "ordered": dump(loss_on(ordered)),
-        "crossed": dump(loss_on(inputs, ordered)),
     }
+    others = _of_other_samples(forms_of_samples(inputs, where, batch_size))
+    crossed, reason = None, "they are all of different lengths"
+    if others != list(range(batch_size)):
+        with phase(current()):  # whose mark is put back behind an exception, which leaves its own
+            try:
+                crossed = dump(loss_on(inputs, chosen(inputs, where, others)))
+            except Exception as raised:  # lengths may be in a mask, too; the loss has taken the batch's own outputs
+                reason = f"with these the loss raised {said_by(raised)}"
+    reply |= {"crossed": crossed, "not_crossed": reason}
     return reply | {
         f"moved.{index}": dump(each) for index, each in enumerate(moved(model, inputs, FLOAT32_EPS, seed, run))
     }
+
+
+def _of_other_samples(forms: Sequence[object]) -> list[int]:
+    """Return a sample in the place of each: another one of the same form, or itself where it is the only one of it."""
+    if all(form == forms[0] for form in forms):
+        return list(ORDER)
+    found = []
+    for index, form in enumerate(forms):
+        alike = [other for other, its in enumerate(forms) if its == form]
+        found.append(alike[(alike.index(index) + 1) % len(alike)])
+    return found

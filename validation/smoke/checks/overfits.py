@@ -20,8 +20,9 @@ CHECK = Check(
     title="Learns one batch, and beats what does not look at its input",
     proves="Trained on one batch for 60 steps of Adam, or for up to 300 where that is not enough and the loss falls, "
     "the loss falls, and below what a twin reaches in as many steps that is given the same sample in the place of each "
-    "one. Where no batch has targets that tell samples apart, no prediction needs its input: there it falls below that "
-    "of the model after as many steps in directions drawn by chance. The norm of the gradient falls too.",
+    "one. Where no batch has targets that tell samples apart no prediction needs its input, and where samples differ "
+    "in length none fits the targets of another: there it falls below that of the model after as many steps in "
+    "directions drawn by chance. The norm of the gradient falls too.",
     defect="a loss whose sign is wrong",
     severity=Severity.CRITICAL,
 )
@@ -54,11 +55,21 @@ def judge(model: RegisteredModel, run: Run) -> Judgement:
     twin = None if reply.get("twin") is None else _curve(reply, "twin")
     chance = [] if twin else [float(each) for each in numbers_of(reply, "chance")]
     series = tuple(_series(name, curve) for name, curve in _named(losses, norms, twin).items())
-    return replace(_judged(losses, norms, twin, chance, text_of(reply, "ended")), series=series)
+    no_twin = (
+        "the samples of the batch differ in length, and one does not fit the targets of another"
+        if reply.get("is_ragged")
+        else "nothing in the batch that the loss compares the output with tells its samples apart"
+    )
+    return replace(_judged(losses, norms, twin, chance, text_of(reply, "ended"), no_twin), series=series)
 
 
 def _judged(
-    losses: list[float], norms: list[float], twin: list[float] | None, chance: list[float], ended: str
+    losses: list[float],
+    norms: list[float],
+    twin: list[float] | None,
+    chance: list[float],
+    ended: str,
+    no_twin: str = "",
 ) -> Judgement:
     if not all(map(math.isfinite, (*losses, *norms))):
         return failed(f"the loss or the gradient is not finite after {len(losses)} steps")
@@ -68,8 +79,7 @@ def _judged(
     if twin is None:
         origin = (
             f"the least of the loss at the beginning, {losses[0]:.4g}, and after {len(chance)} draws of as many steps "
-            f"in directions of chance, {min(others, default=math.inf):.4g}; no twin: nothing in the batch that the "
-            "loss compares the output with tells its samples apart"
+            f"in directions of chance, {min(others, default=math.inf):.4g}; no twin: {no_twin}"
         )
     else:
         origin = (

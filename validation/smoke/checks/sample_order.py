@@ -6,6 +6,7 @@ from audit.gateway import TargetRaised
 from audit.judgement import Judgement, error, not_applicable
 from audit.plan import Run
 from audit.raised import judge_raised
+from audit.replies import text_of
 from audit.results import Check, Severity
 from validation.smoke.alike import ORIGIN, gaps, inseparable, judge_gaps, moved_of
 from validation.smoke.checks import output_forms
@@ -35,6 +36,12 @@ def judge(model: RegisteredModel, run: Run) -> Judgement:
     if any(not torch.isfinite(tensor).all() for tensor in whole.values()):
         return error("no reference to compare with: the loss is not finite")
     found = gaps(whole, tensors_of(reply, "ordered"), moved)
+    if reply.get("crossed") is None:
+        return error(
+            "the outputs of the eight samples do not fit the targets of others, so whether the loss looks at these is "
+            f"not known: {text_of(reply, 'not_crossed')}",
+            fix="let 'inputs' give samples of one length, or some of them",
+        )
     (crossed,) = gaps(whole, tensors_of(reply, "crossed"), moved)
     if crossed.error <= crossed.bound:
         # So would a loss be that looks at nothing but the outputs, and one whose targets belong to places in the batch.
