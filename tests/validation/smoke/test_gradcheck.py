@@ -82,6 +82,10 @@ LABELS = (
     ".update(loss=lambda output, inputs: (output - (inputs['x'][:, :2] {})).square().mean()"
     " + torch.tensor(0.0, dtype=output.dtype))"
 )
+WHOLE = (
+    ".update(inputs=lambda batch_size, generator: {'x': torch.cat((torch.randn(batch_size, 4, generator=generator), "
+    "torch.ones(batch_size, 2)), 1)})"
+)
 CASES = {
     "plain": Case("return self.layer(x)", "", "passed", "of 4 directions"),
     "straight_through": Case(STRAIGHT_THROUGH, "", "failed", DECLARE),
@@ -125,6 +129,17 @@ CASES = {
         "return Doubled.apply(self.layer(x))", LABELS.format(".float()"), "failed", "along the parameters"
     ),
     "labels_that_are_compared": Case("return self.layer(x)", LABELS.format("> 0).float() * 2 - (1"), "passed"),
+    # Two of the six numbers of each sample are whole: degrees of a graph, or a mask.
+    "at_the_bound_of_a_clamp": Case(
+        "return self.layer(x) / x[:, 4:].clamp(min=1)", WHOLE, "passed", "where it has a kink"
+    ),
+    "at_the_bound_of_a_clamp_and_a_wrong_backward": Case(
+        "return Doubled.apply(self.layer(x)) / x[:, 4:].clamp(min=1)", WHOLE, "failed", "torch.autograd.gradcheck"
+    ),
+    "at_a_bound_of_what_takes_nothing_else": Case(
+        "assert (x[:, 4:] - 1).abs().max() < 2e-3; return self.layer(x) / x[:, 4:].clamp(min=1)", WHOLE, "error",
+        "the loss has a kink at these very inputs",
+    ),
     "cut_on_its_way": Case("return self.layer(x).float()", "", "not_applicable", "become float32"),
 }  # fmt: skip
 
@@ -141,7 +156,13 @@ def found(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Result]:
 
 def test_the_loss_is_rounded_where_every_draw_gives_the_same() -> None:
     # Of a right nn.GRU: halving the step changes nothing, and the loss is off by half a unit in its last place.
-    direction = {"of": "inputs", "slope": 1.0, "steps": [2e-6, 1e-6], "differences": [1.0 + 1e-11, 1.0 + 1e-11]}
+    direction = {
+        "of": "inputs",
+        "slope": 1.0,
+        "steps": [2e-6, 1e-6],
+        "differences": [1.0 + 1e-11, 1.0 + 1e-11],
+        "bends": [0.0, 0.0],
+    }
     reply: dict[str, Any] = {"inner": "float64", "moved": 0.0, "loss": 0.5, "unmoved": None, "directions": [direction]}
     assert _judged(reply, stops=False).outcome.value == "passed"
     assert _judged(reply | {"loss": 1e-6}, stops=False).outcome.value == "failed"

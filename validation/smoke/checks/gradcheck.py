@@ -1,5 +1,6 @@
 """What backward gives is the derivative of the loss."""
 
+import math
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -30,6 +31,10 @@ _FIX_OF_STOPPED = (
     "what is off is what forward or loss detaches, or computes without gradients: let its gradient through, or "
     "declare `'stops_gradients': True` where that is meant"
 )
+# Curvature halves with the step, and a kink does not: of one, what is left is as much as the bend itself.
+_OF_A_KINK = 0.25  # of the bend, at the least
+_EXPLAINS = 0.1  # of what the slope is off by, at the least: less is beside the matter
+_AWAY = ("scaled", "shifted")  # how numbers are moved off a kink, the gentler one first
 _SHARP = 1e-2  # of the slope: where differences tell it less well, the loss is no smooth function there
 
 
@@ -39,6 +44,12 @@ class _Direction:
     slope: float
     error: float
     bound: float
+    kink: float  # how much the slope ahead is more than that behind, where that is more than curvature and rounding
+
+    @property
+    def is_at_a_kink(self) -> bool:
+        """Whether the loss has no derivative here, so that what backward gives is off without a mistake."""
+        return self.kink > _EXPLAINS * self.error
 
 
 def judge(model: RegisteredModel, run: Run) -> Judgement:
@@ -57,7 +68,34 @@ def judge(model: RegisteredModel, run: Run) -> Judgement:
     judgement = _judged(reply, stops=stops)
     if judgement.outcome is Outcome.FAILED and not stops and _is_explained_by_stops(model, run):
         return replace(judgement, fix=_FIX_OF_STOPPED)
+    if judgement.outcome is Outcome.FAILED and _is_explained_by_kinks(reply):
+        return _judged_beside_the_kink(model, run, judgement, stops=stops)
     return judgement
+
+
+def _judged_beside_the_kink(model: RegisteredModel, run: Run, judgement: Judgement, *, stops: bool) -> Judgement:
+    """Judge where all numbers have been moved a little: at a kink itself there is no derivative to compare with."""
+    for away in _AWAY:
+        try:
+            reply = _reply(model, run, holds_stopped=stops, away=away)
+        except TargetRaised:  # it does not take such numbers: nothing is known of it there
+            continue
+        if not math.isfinite(number_of(reply, "loss")):
+            continue
+        beside = _judged(reply, stops=stops, where="; beside the inputs and weights themselves, where it has a kink")
+        if beside.outcome is Outcome.PASSED or (beside.outcome is Outcome.FAILED and not _is_explained_by_kinks(reply)):
+            return beside
+    return error(
+        f"the loss has a kink at these very inputs and weights, as of a clamp or a maximum: {judgement.reason}, and on "
+        "one side of it that may be right",
+        fix="let 'inputs' give numbers that lie on no bound of a clamp and on no tie",
+    )
+
+
+def _is_explained_by_kinks(reply: Mapping[str, Plain]) -> bool:
+    """Whether every direction along which the slope is off has a kink."""
+    off = [each for each in _directions(reply, _rounding(reply)) if each.error > each.bound]
+    return bool(off) and all(each.is_at_a_kink for each in off)
 
 
 def _is_explained_by_stops(model: RegisteredModel, run: Run) -> bool:
@@ -67,7 +105,7 @@ def _is_explained_by_stops(model: RegisteredModel, run: Run) -> bool:
         return False
 
 
-def _reply(model: RegisteredModel, run: Run, *, holds_stopped: bool) -> Mapping[str, Plain]:
+def _reply(model: RegisteredModel, run: Run, *, holds_stopped: bool, away: str = "") -> Mapping[str, Plain]:
     return run.probe.call(
         "model_along_directions",
         specs=model.specs,
@@ -75,17 +113,21 @@ def _reply(model: RegisteredModel, run: Run, *, holds_stopped: bool) -> Mapping[
         seed=run.seed,
         batch_size=_BATCH,
         holds_stopped=holds_stopped,
+        away=away,
     )
 
 
-def _judged(reply: Mapping[str, Plain], *, stops: bool) -> Judgement:
+def _rounding(reply: Mapping[str, Plain]) -> float:
+    # All draws may give the same number by chance, and the loss itself is rounded all the same.
+    return max(number_of(reply, "moved"), abs(number_of(reply, "loss")) * sys.float_info.epsilon)
+
+
+def _judged(reply: Mapping[str, Plain], *, stops: bool, where: str = "") -> Judgement:
     if text_of(reply, "inner") != "float64":
         return not_applicable(
             f"on the way to its loss numbers in float64 become {text_of(reply, 'inner')}, too coarse for differences"
         )
-    # All draws may give the same number by chance, and the loss itself is rounded all the same.
-    rounding = max(number_of(reply, "moved"), abs(number_of(reply, "loss")) * sys.float_info.epsilon)
-    directions = _directions(reply, rounding)
+    directions = _directions(reply, _rounding(reply))
     unmoved = "" if reply.get("unmoved") is None else text_of(reply, "unmoved")
     flat = [each for each in directions if each.slope == 0 and each.error == 0]
     sharp = [each for each in directions if each not in flat and each.bound <= _SHARP * _size(each)]
@@ -106,7 +148,8 @@ def _judged(reply: Mapping[str, Plain], *, stops: bool) -> Judgement:
             f"{worst.slope:.6g} along the {worst.of}, the worst of {len(sharp)} directions"
             + (", of the specs' tiny model" if reply.get("tiny") else "")
             + (f"; inputs are not judged, for they are cut to {unmoved}" if unmoved else "")
-            + (", with what is detached on purpose held as it was" if stops else ""),
+            + (", with what is detached on purpose held as it was" if stops else "")
+            + where,
             unit="difference of slopes",
         ),
         otherwise=f"backward says that the loss changes by {worst.slope:.6g} along the {worst.of}, and that is off by "
@@ -130,9 +173,16 @@ def _directions(reply: Mapping[str, Plain], rounding: float) -> list[_Direction]
                 "slope": float() as slope,
                 "steps": [float(), float() as step],
                 "differences": [float() as first, float() as second],
+                "bends": [float() as wide, float() as narrow],
             }:
                 bound = abs(first - second) + STEPS * rounding / step
-                found.append(_Direction(of=of, slope=slope, error=abs(second - slope), bound=bound))
+                left = abs(2 * narrow - wide)  # of a smooth loss nothing, but for rounding
+                is_kink = left > max(_OF_A_KINK * abs(wide), 4 * STEPS * rounding / step)
+                found.append(
+                    _Direction(
+                        of=of, slope=slope, error=abs(second - slope), bound=bound, kink=left if is_kink else 0.0
+                    )
+                )
             case _:
                 raise ProbeFailure("the target's process sent a malformed direction")
     if not found:
