@@ -78,7 +78,7 @@ class _Following(TorchFunctionMode):
         staying = [tensor for tensor in given if id(tensor) in self._stays]
         paths = frozenset[str]().union(*(self._stays[id(tensor)] for tensor in staying))
         self.used |= paths
-        if func in _MOVES or kwargs.get("device") is not None:
+        if (func in _MOVES and not _changes_type_alone(func, args, kwargs)) or kwargs.get("device") is not None:
             # What is on the right device already is returned as it is, and must not be taken for one that stays.
             return result.view_as(result) if isinstance(result, torch.Tensor) and id(result) in self._stays else result
         others = [tensor for tensor in given if id(tensor) not in self._stays and tensor.dim()]
@@ -91,6 +91,13 @@ class _Following(TorchFunctionMode):
                 self._stays[id(tensor)] = paths
                 self._kept.append(tensor)
         return result
+
+
+def _changes_type_alone(func: object, args: tuple[object, ...], kwargs: Mapping[str, object]) -> bool:
+    """Whether this is `to` without a device, or a tensor whose device it takes."""
+    wheres = (*args[1:], kwargs.get("other"))
+    is_moved = any(isinstance(each, torch.device | str | _Tensor) or type(each) is int for each in wheres)
+    return func is _Tensor.to and not is_moved
 
 
 def _tensors_in(value: object) -> Iterator[torch.Tensor]:

@@ -131,6 +131,18 @@ CASES: dict[str, list[tuple[str, Model, str, str]]] = {
             "",
         ),
         (
+            "of_the_same_type",
+            Model("self.shift = torch.randn(2)", "return self.layer(x) + self.shift.to(x.dtype)"),
+            FAILED,
+            "^shift stays where it was made$",
+        ),
+        (
+            "moved_by_name_and_type",
+            Model("self.shift = torch.randn(2)", "return self.layer(x) + self.shift.to(x.device.type, x.dtype)"),
+            PASSED,
+            "",
+        ),
+        (
             "moved_after_counting",
             Model("self.shift = torch.randn(9)", "return self.layer(x) + (self.shift[:2] * torch.arange(2)).to(x)"),
             PASSED,
