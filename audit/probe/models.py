@@ -5,6 +5,7 @@ Every procedure starts from a model built anew under the given seed, so that not
 
 import inspect
 import io
+import math
 import re
 import sys
 import types
@@ -15,6 +16,7 @@ from itertools import zip_longest
 import torch
 from torch.nn.parameter import is_lazy
 
+from . import specs as specs_
 from .outputs import flatten
 from .parts import SpecError, built, class_of, forward, gradient_of, inputs_of, model_loss, optimizer_of, train_once
 from .phases import phase
@@ -52,16 +54,20 @@ def once(specs: str, name: str, seed: int, batch_size: int) -> dict[str, object]
 
     `overwritten` names the inputs that the first run changed. Where both batches give the same output,
     `first_disturbed` and `other_disturbed` are those of the model with noise on its parameters: a last layer that
-    begins as zero hides what comes before it.
+    begins as zero hides what comes before it. `undefined` names the inputs that hold NaN or an infinity above all
+    numbers; one below them is what a mask hides. `same_batch` tells whether both batches are one.
     """
     model = built(specs, name, seed).eval()
     inputs = inputs_of(specs, name, seed, batch_size)
-    before = _digests(inputs)
+    before, undefined = _digests(inputs), _undefined(inputs)
     _refuse_unknown(model, inputs)
     first = dump(flatten(forward(model, inputs)))  # taken before the next run, which may write into the same memory
     after = _digests(inputs)
     reply: dict[str, object] = {"first": first, "overwritten": [key for key in after if before.get(key) != after[key]]}
-    reply["other"] = dump(flatten(forward(model, inputs_of(specs, name, seed + 1, batch_size))))
+    other = inputs_of(specs, name, seed + 1, batch_size)
+    reply["undefined"] = list[object](dict.fromkeys(undefined + _undefined(other)))
+    reply["same_batch"] = before == _digests(other) and (bool(before) or repr(inputs) == repr(other))
+    reply["other"] = dump(flatten(forward(model, other)))
     if reply["other"] == first:
         _disturb(model, seed)
         for key, each in (("first_disturbed", seed), ("other_disturbed", seed + 1)):
@@ -76,7 +82,9 @@ def repeat(specs: str, name: str, seed: int, batch_size: int) -> dict[str, objec
     gave every run the batch of the first. `changed` names the real numbers that are saved and that other runs have
     changed than the first, in which a model may set up what it needs; `recast` the parameters that are of another dtype
     afterwards than when they were built. `used` and `unused` are tensors of a run on another batch, by this model and
-    by a new one of the same saved state, where calls leave that as it is; else they are left out.
+    by a new one of the same saved state, where calls leave that as it is; else they are left out. `by_calls` tells of
+    runs that differ whether a new model gives the first output again, whatever is drawn at random, so that it is by the
+    calls before; `kept` names the parameters and buffers that these have changed.
     """
     model = built(specs, name, seed).eval()
     begun = _saved(model)
@@ -102,6 +110,14 @@ def repeat(specs: str, name: str, seed: int, batch_size: int) -> dict[str, objec
         "changed": list[object](changed),
         "recast": list[object](recast),
     }
+    if second != first:
+        new = built(specs, name, seed).eval()
+        at_first = _all_digests(new)
+        now = _all_digests(model)
+        specs_.seed_everything(seed + 1)
+        by_calls = same and dump(flatten(forward(new, inputs_of(specs, name, seed, batch_size, anew=True)))) == first
+        reply["by_calls"] = by_calls
+        reply["kept"] = [key for key, value in now.items() if at_first.get(key) != value] if by_calls else []
     if begun == kept and second == first and not changed:
         other = inputs_of(specs, name, seed + 1, batch_size)
         used = dump(flatten(forward(model, other)))
@@ -319,6 +335,11 @@ def _digests(inputs: Mapping[str, object]) -> dict[str, str]:
     return {key: digest(tensor) for key, tensor in flatten(inputs, "inputs").items()}
 
 
+def _undefined(inputs: Mapping[str, object]) -> list[str]:
+    numbers = {key: tensor for key, tensor in flatten(inputs, "inputs").items() if tensor.is_floating_point()}
+    return [key for key, each in numbers.items() if bool((each.isnan() | (each == math.inf)).any())]
+
+
 def _saved(model: torch.nn.Module) -> dict[str, str]:
     """Return digests of the parameters and saved buffers of real numbers; a count of calls changes no prediction.
 
@@ -333,6 +354,12 @@ def _saved(model: torch.nn.Module) -> dict[str, str]:
         for key, each in tensors.items()
         if not is_lazy(each) and each.is_floating_point() and each.layout == torch.strided
     }
+
+
+def _all_digests(model: torch.nn.Module) -> dict[str, str]:
+    """Return digests of all parameters and buffers, those that are not saved and whole numbers among them."""
+    tensors = {**dict(model.named_parameters()), **dict(model.named_buffers())}
+    return {key: digest(each) for key, each in tensors.items() if not is_lazy(each) and each.layout == torch.strided}
 
 
 def _disturb(model: torch.nn.Module, seed: int) -> None:

@@ -26,6 +26,15 @@ def judge_misdeclared(model: RegisteredModel, run: Run, key: str, raised: Target
     )
 
 
+def error_of_inputs(model: RegisteredModel, run: Run, said: str, *, fix: str) -> Judgement:
+    """Return an error of what the entry's 'inputs' gives; `said` goes on where the key has been named."""
+    return error(
+        f"MODELS[{model.name!r}] of {model.specs}: 'inputs' {said}",
+        location=_place(model, "inputs", run.target),
+        fix=fix,
+    )
+
+
 def _place(model: RegisteredModel, key: str, target: Target) -> Location | None:
     """Return where the specs say it; None where they are no file of the target."""
     stem = target.source.joinpath(*model.specs.split("."))

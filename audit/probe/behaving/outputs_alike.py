@@ -111,10 +111,16 @@ def _laid_out(tensor: torch.Tensor, layout: str) -> torch.Tensor:
 
 
 def untouched(specs: str, name: str, seed: int, batch_size: int) -> dict[str, object]:
-    """Run forward, loss and backward in train mode; tell which inputs were not what they had been afterwards."""
+    """Run forward, loss and backward in train mode; tell which inputs were not what they had been afterwards.
+
+    `overwritten` have other numbers, and `rewritten` the same ones, written in place all the same: where the batch has
+    a mask that hides nothing, what multiplies by it changes no number.
+    """
     model = built(specs, name, seed).train()
     inputs = inputs_of(specs, name, seed, batch_size)
-    before = {path: digest(tensor) for path, tensor in tensors_of(inputs).items()}
+    given = tensors_of(inputs)
+    before = {path: digest(tensor) for path, tensor in given.items()}
+    written = {path: _version(tensor) for path, tensor in given.items()}
     keys = list(inputs)
     with phase("forward"):
         output = model(**inputs)
@@ -123,7 +129,18 @@ def untouched(specs: str, name: str, seed: int, batch_size: int) -> dict[str, ob
         loss.backward()  # type: ignore[no-untyped-call]
     after = {path: digest(tensor) for path, tensor in tensors_of(inputs).items()}
     overwritten = sorted(path for path in before.keys() | after.keys() if before.get(path) != after.get(path))
-    return {"overwritten": overwritten, "tensors": len(before), "same_keys": keys == list(inputs)}
+    rewritten = sorted(path for path, each in given.items() if written[path] != _version(each))
+    return {
+        "overwritten": overwritten,
+        "rewritten": [path for path in rewritten if path not in overwritten],
+        "tensors": len(before),
+        "same_keys": keys == list(inputs),
+    }
+
+
+def _version(tensor: torch.Tensor) -> int:
+    """Return how often a tensor was written in place; of one made in inference mode that is not counted."""
+    return 0 if tensor.is_inference() else tensor._version
 
 
 def run(model: nn.Module, inputs: Inputs) -> bytes:

@@ -6,7 +6,10 @@ from audit.results import Result
 
 from .written import Model, results_of_models
 
-CHECKS = ("smoke.forward", "smoke.determinism", "smoke.backward", "smoke.optimizer_step")
+CHECKS = (
+    "smoke.forward", "smoke.determinism", "smoke.backward", "smoke.optimizer_step", "smoke.inputs_untouched",
+    "smoke.accumulation",
+)  # fmt: skip
 TEACHER = "self.teacher = nn.Linear(6, 2).requires_grad_(False); self.teacher.load_state_dict(self.layer.state_dict())"
 UPDATE = (
     "with torch.no_grad():\n"
@@ -20,6 +23,7 @@ CHOSEN = (
     " return torch.stack([z + self.experts[int(i)](row) for z, row, i in zip(y, x, at)])"
 )
 COLUMN = "loss=lambda output, inputs: nn.functional.mse_loss(output[:, {}], {})"
+GIVEN = "inputs=lambda batch_size, generator: {{'x': {}}}"
 COUNTER = "self.register_buffer('seen', torch.zeros(1){})"
 # name: (in __init__, forward, a change of the entry, the check that tells, its outcome, a part of what it says)
 CASES = {
@@ -72,6 +76,46 @@ CASES = {
     ),
     "sets_up_once": (
         COUNTER.format(""), "self.seen.fill_(1); return self.layer(x)", "", "smoke.determinism", "passed", "",
+    ),
+    "scale_moved_in_eval": (
+        COUNTER.format(""), "self.seen += x.abs().mean(); return self.layer(x) * self.seen", "", "smoke.determinism",
+        "failed", "in eval mode each forward changes seen, and the next pass over the same batch gives another output",
+    ),
+    "scale_moved_in_eval_and_gradients_of_parts": (
+        COUNTER.format(""), "self.seen += x.abs().mean(); return self.layer(x) * self.seen", "", "smoke.accumulation",
+        "skipped", "needs smoke.determinism to pass",
+    ),
+    "scale_moved_in_training": (
+        COUNTER.format(""), "self.seen += x.abs().mean() * self.training; return self.layer(x) * (1 + self.seen)", "",
+        "smoke.determinism", "passed", "",
+    ),
+    "random_in_eval": (
+        COUNTER.format(""), "self.seen += len(x); return self.layer(x) + torch.randn(2)", "", "smoke.determinism",
+        "failed", "eval passes over the same batch differ",
+    ),
+    "one_batch_for_all": (
+        "pass", "return self.layer(x)", GIVEN.format("torch.ones(batch_size, 6)"), "smoke.forward", "error",
+        "'inputs' gives the same batch for two generators",
+    ),
+    "batch_of_nan": (
+        "pass", "return self.layer(x)", GIVEN.format("torch.full((batch_size, 6), float('nan'))"), "smoke.forward",
+        "error", "'inputs' gives NaN or infinite numbers in inputs.x",
+    ),
+    "batch_of_nan_that_stand_for_nothing": (
+        "pass", "return self.layer(x.nan_to_num())",
+        GIVEN.format("torch.randn(batch_size, 6, generator=generator).sqrt()"), "smoke.forward", "passed", "",
+    ),
+    "mask_of_infinities_that_is_added": (
+        "pass", "return self.layer(x) / 0",
+        GIVEN.format("torch.randn(batch_size, 6, generator=generator).clamp(min=1).log() - 1 / torch.zeros(1)"),
+        "smoke.forward", "failed", "elements of the output are not finite",
+    ),
+    "multiplies_its_input_in_place": (
+        "pass", "x *= torch.ones(6); return self.layer(x)", "", "smoke.inputs_untouched", "failed",
+        "inputs.x, in place, by the numbers that it had",
+    ),
+    "multiplies_a_copy": (
+        "pass", "x = x * torch.ones(6); return self.layer(x)", "", "smoke.inputs_untouched", "passed", "",
     ),
     "keeps_the_first_mask": (
         "self.open = None",

@@ -9,7 +9,7 @@ from audit.raised import judge_raised
 from audit.replies import names_of
 from audit.results import Check, Severity
 from validation.smoke.alike import ORIGIN, gaps, inseparable, judge_gaps, moved_of
-from validation.smoke.checks import optimizer_step
+from validation.smoke.checks import determinism, optimizer_step
 from validation.smoke.model import PAIR, RegisteredModel, tensors_of
 
 CHECK = Check(
@@ -20,7 +20,7 @@ CHECK = Check(
     defect="a forward that clears the gradients",
     severity=Severity.MAJOR,
 )
-REQUIRES = (optimizer_step.CHECK.id,)
+REQUIRES = (optimizer_step.CHECK.id, determinism.CHECK.id)
 
 
 def judge(model: RegisteredModel, run: Run) -> Judgement:

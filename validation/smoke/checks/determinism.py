@@ -76,6 +76,15 @@ def judge(model: RegisteredModel, run: Run) -> Judgement:
             measured=replace(measured, value=apart),
             fix="keep nothing of a batch in the module, such as its mask or its sizes, or tell by them whether it fits",
         )
+    if not measured.holds and reply.get("by_calls"):
+        kept = names_of(reply, "kept")
+        return failed(
+            "the output depends on calls before: in eval mode each forward changes "
+            f"{listed(kept) or 'what the model holds beside its parameters and buffers'}, and the next pass over the "
+            "same batch gives another output",
+            measured=measured,
+            fix="change what is kept from call to call in train mode alone, where self.training is set",
+        )
     return judged(
         measured,
         otherwise="eval passes over the same batch differ",

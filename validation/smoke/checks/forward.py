@@ -11,7 +11,8 @@ from audit.replies import names_of
 from audit.results import Check, Comparison, Severity
 from validation.smoke.checks import build
 from validation.smoke.compare import difference, nonfinite, unusable
-from validation.smoke.model import RegisteredModel, tensors_of
+from validation.smoke.misdeclared import error_of_inputs
+from validation.smoke.model import RegisteredModel, listed, tensors_of
 
 CHECK = Check(
     id="smoke.forward",
@@ -38,10 +39,25 @@ def judge(model: RegisteredModel, run: Run) -> Judgement:
         origin="an output that is not finite carries no prediction",
         unit="elements not finite",
     )
+    if not measured.holds and (undefined := names_of(reply, "undefined")):
+        return error_of_inputs(
+            model,
+            run,
+            f"gives NaN or infinite numbers in {listed(undefined)}, and {measured.value} elements of the output are "
+            "not finite",
+            fix="let 'inputs' give finite numbers; an infinity below all numbers may stand in a mask",
+        )
     if not measured.holds:
         return failed(f"{measured.value} elements of the output are not finite", measured=measured)
     if problem := unusable(first):
         return error(problem)
+    if reply.get("same_batch") and difference(first, other) == 0:
+        return error_of_inputs(
+            model,
+            run,
+            "gives the same batch for two generators, so whether the output depends on the input is not known",
+            fix="draw the numbers of the batch from the generator that 'inputs' is given",
+        )
     if difference(first, other) == 0 and _ignores_input(reply):
         return failed("two different batches give the same output: the model ignores its input")
     if overwritten := names_of(reply, "overwritten"):

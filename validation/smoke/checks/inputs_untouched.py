@@ -12,7 +12,8 @@ from validation.smoke.model import RegisteredModel
 CHECK = Check(
     id="smoke.inputs_untouched",
     title="Training leaves its inputs as they were",
-    proves="Forward in train mode, the loss and backward change no tensor of the batch, and add or remove none.",
+    proves="Forward in train mode, the loss and backward change no tensor of the batch, write into none in place, even "
+    "numbers that stand there already, and add or remove none.",
     defect="a loss that normalises its targets in place",
     severity=Severity.MAJOR,
 )
@@ -20,7 +21,7 @@ REQUIRES = (backward.CHECK.id,)
 
 
 def judge(model: RegisteredModel, run: Run) -> Judgement:
-    """Compare digests of the inputs before and after."""
+    """Compare the inputs before and after: their numbers, and how often they were written in place."""
     try:
         reply = model.call_on_batch(run, "model_untouched")
     except TargetRaised as raised:
@@ -29,6 +30,7 @@ def judge(model: RegisteredModel, run: Run) -> Judgement:
     if not tensors:
         return error("the inputs hold no tensor")
     overwritten = names_of(reply, "overwritten")
+    overwritten += [f"{name}, in place, by the numbers that it had" for name in names_of(reply, "rewritten")]
     overwritten += [] if reply.get("same_keys") else ["the arguments by their names"]
     return judged(
         Measured(
