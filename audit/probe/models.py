@@ -325,9 +325,9 @@ def _refuse_unknown(model: torch.nn.Module, inputs: Mapping[str, object]) -> Non
     try:
         signature.bind(**inputs)
     except TypeError as refused:
-        names = ", ".join(inputs)
+        gives = f"gives {', '.join(inputs)} by name" if inputs else "gives no argument"
         with phase("inputs"):
-            said = f"'inputs' gives {names} by name, and forward{signature} takes no such call: {refused}"
+            said = f"'inputs' {gives}, and forward{signature} takes no such call: {refused}"
             raise SpecError(said) from None
 
 

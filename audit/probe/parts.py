@@ -45,6 +45,9 @@ def inputs_of(specs: str, name: str, seed: int, batch_size: int, *, anew: bool =
         inputs = made(make, batch_size, seed) if anew else kept_batches.batch(make, batch_size, seed)
         if not isinstance(inputs, Mapping):
             raise SpecError(f"'inputs' returned {type(inputs).__name__}, not a dict of forward's arguments")
+        if unnamed := [key for key in inputs if not isinstance(key, str)]:
+            found = f"the key {unnamed[0]!r}, of {type(unnamed[0]).__name__}"
+            raise SpecError(f"'inputs' returned a dict with {found}: its keys are the names of forward's arguments")
     return inputs
 
 

@@ -143,6 +143,14 @@ CASES = {
         "self.forward = lambda *each: self.layer(each[0])", "return self.layer(x)", "", "smoke.forward", "error",
         "'inputs' gives x by name, and forward(*each) takes no such call",
     ),
+    "arguments_without_a_name": (
+        "pass", "return self.layer(x)", "inputs=lambda batch_size, generator: {0: torch.ones(batch_size, 6)}",
+        "smoke.forward", "error", "'inputs' returned a dict with the key 0, of int",
+    ),
+    "no_argument": (
+        "pass", "return self.layer(x)", "inputs=lambda batch_size, generator: {}", "smoke.forward", "error",
+        "'inputs' gives no argument, and forward(x) takes no such call",
+    ),
     "loss_that_is_no_tensor": (
         "pass", "return self.layer(x)", "loss=lambda output, inputs: {'loss': output.sum()}", "smoke.backward",
         "error", "'loss' must return a tensor with one element",
