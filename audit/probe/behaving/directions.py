@@ -72,7 +72,7 @@ def along_directions(
             loss = loss_on(model, specs, name, anew)
         return {"loss": loss.detach()}
 
-    value = float(loss.detach())
+    value, here = float(loss.detach()), float(losses(given)["loss"])
     eps = float(torch.finfo(torch.float64).eps)
     rounded = [abs(float(each["loss"]) - value) for each in moved(model, inputs, eps, seed, losses)]
     generator = torch.Generator().manual_seed(seed)
@@ -93,7 +93,7 @@ def along_directions(
             slope = sum(float((way * g).sum()) for way, g in zip(ways, gradients, strict=True) if g is not None)
             step = min(_LONGEST, _CHANGE * abs(value) / abs(slope)) if slope else _LONGEST
             steps = [step, step / 2]
-            found_over = [_differences(lambda: losses(given)["loss"], held, ways, each) for each in steps]
+            found_over = [_differences(lambda: losses(given)["loss"], here, held, ways, each) for each in steps]
             directions.append(
                 {
                     "of": of,
@@ -164,17 +164,24 @@ def _way(tensor: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
 
 
 def _differences(
-    loss: Callable[[], torch.Tensor], held: Sequence[torch.Tensor], ways: list[torch.Tensor], step: float
+    loss: Callable[[], torch.Tensor],
+    here: float,
+    held: Sequence[torch.Tensor],
+    ways: list[torch.Tensor],
+    step: float,
 ) -> tuple[float, float]:
-    """Return the central difference over a step, and how much more the difference ahead is than the one behind."""
+    """Return the central difference over a step, and how much more the difference ahead is than the one behind.
+
+    `here` is the loss where nothing is moved.
+    """
     before = [tensor.detach().clone() for tensor in held]
     found = []
     with torch.no_grad():
-        for sign in (1, 0, -1):
+        for sign in (1, -1):
             for tensor, value, way in zip(held, before, ways, strict=True):
                 tensor.copy_(value + sign * step * way)
             found.append(float(loss()))
         for tensor, value in zip(held, before, strict=True):
             tensor.copy_(value)
-    ahead, here, behind = found
+    ahead, behind = found
     return (ahead - behind) / (2 * step), ((ahead - here) - (here - behind)) / step
