@@ -6,6 +6,8 @@ from audit.results import Result
 
 from .written import Model, results_of_models
 
+pytestmark = pytest.mark.slow  # ten trainings; in test_behaviour_checks one loss of each kind is learned quickly
+
 RAGGED = "[torch.randn(3 + k % 3, 6, generator=generator) for k in range(batch_size)]"
 UNIQUE = "[torch.randn(3 + k, 6, generator=generator) for k in range(batch_size)]"
 EACH = "lambda output, inputs: sum((a - b[:, :2]).square().mean() for a, b in zip(output, inputs['x'])) / len(output)"
