@@ -8,7 +8,7 @@ import pytest
 from audit.catalog import TrainingEntry
 from audit.judgement import Judgement
 from audit.results import Subject, SubjectKind
-from validation.training.checks import command_repeats
+from validation.training.checks import command_nan, command_repeats
 from validation.training.pace import AS_ASKED, Counted, Pace, declared_pace, pace_of
 from validation.training.resumed import Account, account_of
 from validation.training.settings import COMMAND_STEPS, TrainingSettings
@@ -67,6 +67,24 @@ def test_a_pace_is_declared(declared: float, pace: Pace) -> None:
 def test_a_step_of_an_optimizer_belongs_to_steps_of_the_command() -> None:
     assert list(Pace(optimizer_steps=2).own_steps_of(11)) == [6]
     assert list(Pace(own_steps=2).own_steps_of(6)) == [11, 12]
+
+
+@pytest.mark.parametrize(
+    ("harm", "after", "pace", "said", "wrong"),
+    [
+        ("gradient", 11, AS_ASKED, "a.weight at step 12", 0),
+        ("gradient", 11, AS_ASKED, "a.weight at step 13", 1),
+        ("gradient", 21, Pace(optimizer_steps=2), "a.weight at step 12", 0),  # behind the first of two in step 11
+        ("gradient", 21, Pace(optimizer_steps=2), "a.weight at step 13", 1),
+        ("weight", 10, Pace(own_steps=2), "a.weight after step 20", 0),
+        ("weight", 10, Pace(own_steps=2), "after step 20", 1),
+    ],
+)
+def test_a_step_with_a_nan_is_named_as_the_command_counts(
+    harm: str, after: int, pace: Pace, said: str, wrong: int
+) -> None:
+    stopped = replace(WHOLE, status=1, said=said, named="a.weight", checksums=(1,) * after)
+    assert len(command_nan._wrong(stopped, harm, after, pace)) == wrong
 
 
 def from_step(step: int, **edits: Any) -> CommandRun:

@@ -74,11 +74,11 @@ def _wrong(stopped: CommandRun, harm: str, after: int, pace: Pace) -> list[str]:
         wrong.append("it ended with status 0")
     if len(stopped.checksums) > after + pace.optimizer_steps:
         wrong.append(f"it took {len(stopped.checksums) - after} more steps")
-    # A weight shows in the step that it is found after, or in the next.
-    steps = (after, after + 1) if harm == "weight" else (after + 1,)
-    own = {each for step in steps for each in pace.own_steps_of(step)}
-    if not any(re.search(rf"(?<![\w.]){step}(?![\w.]*\w)", stopped.said) for step in (*steps, *own)):
-        wrong.append(f"what it printed does not name step {steps[-1]}")
+    # A weight shows in the step that it is found after, or in the next; a gradient in the next of its optimizer.
+    steps = range(after if harm == "weight" else after + 1, after + pace.optimizer_steps + 1)
+    own = sorted({each for step in steps for each in pace.own_steps_of(step)})
+    if not any(re.search(rf"(?<![\w.]){step}(?![\w.]*\w)", stopped.said) for step in {*steps, *own}):
+        wrong.append(f"what it printed does not name step {own[-1]}")
     assert stopped.named is not None
     if stopped.named.removeprefix("module.") not in stopped.said:
         wrong.append("what it printed does not name the parameter")
