@@ -27,6 +27,7 @@ NOT_CONCERNED = {
     "padding_leaks",
     "padded_rows",
     "future_leaks",
+    "next_token",
     "residual",
     "inference",
     "generates",

@@ -82,7 +82,7 @@ def guessed_groups(collected: Collected, items: Sequence[InventoryItem]) -> Iter
         guessed = _Guessed(subject, collected.target.source / item.path)
         planned = tuple(guessed.planned(known))
         if (item.module, item.qualname) in lacking:
-            planned = tuple(replace(each, judge=lambda run: not_applicable(REASON), requires=()) for each in planned)
+            planned = tuple(_without_forward(each) for each in planned)
         yield Group(subject=subject, planned=planned, ahead=AHEAD)
 
 
@@ -165,6 +165,10 @@ class _Guessed:
             return judgement
         origin = f"{judgement.measured.origin}; no specs: inputs are a guess, the loss a weighted mean of the outputs"
         return replace(judgement, measured=replace(judgement.measured, origin=origin))
+
+
+def _without_forward(planned: PlannedCheck) -> PlannedCheck:
+    return replace(planned, judge=lambda run: not_applicable(REASON), requires=(), only_with="")
 
 
 def _has_nothing_to_learn(model: RegisteredModel, run: Run) -> bool:

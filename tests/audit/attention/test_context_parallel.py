@@ -107,6 +107,7 @@ def test_one_edit_that_one_process_does_not_show_fails(
     assert any(part in judgement.reason for part in WRONG[wrong][2].split("|")), judgement.reason
 
 
+@pytest.mark.slow
 def test_ranks_that_wait_for_one_another_are_an_error(tmp_path: Path, audit_of: Callable[[Path], Any]) -> None:
     waits = TEXT.replace("rows = ranks()", "dist.is_initialized() and ranks()[0] and dist.barrier(); rows = ranks()")
     judgement = judgement_of(tmp_path, audit_of, text=waits, settings="timeout_s = 12\n")

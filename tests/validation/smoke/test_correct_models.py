@@ -37,7 +37,7 @@ def test_every_kind_is_judged_here(report: Report) -> None:
 # mask and offer no checkpointing, and all but one tie nothing.
 _OF_NONE = {
     "initial_loss", "attention", "padding_leaks", "padded_rows", "future_leaks", "residual", "inference", "generates",
-    "checkpointing", "sample_order",
+    "next_token", "checkpointing", "sample_order",
 }  # fmt: skip
 _OF_SOME = {
     "Bfloat16": {"gradcheck", "input_gradients"},  # makes bfloat16 of everything, and has no float64
