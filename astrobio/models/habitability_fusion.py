@@ -89,12 +89,14 @@ class FusionBlock(nn.Module):
 def sample_inputs(batch_size: int, generator: torch.Generator) -> dict[str, Tensor]:
     """Keyword arguments of `HabitabilityFusion.forward` for a few simulated planets, in float32."""
     planets = _example_planets()
-    return model_inputs(planets[torch.randint(len(planets), (batch_size,), generator=generator)], generator)
+    rounds = -(-batch_size // len(planets))  # each planet once before one comes again
+    drawn = torch.cat([torch.randperm(len(planets), generator=generator) for _ in range(rounds)])
+    return model_inputs(planets[drawn[:batch_size]], generator)
 
 
 @lru_cache(maxsize=1)
 def _example_planets() -> HabitabilityDataset:
-    return make_habitability_dataset(12, seed=0)
+    return make_habitability_dataset(16, seed=0)
 
 
 def model_inputs(dataset: HabitabilityDataset, generator: torch.Generator) -> dict[str, Tensor]:
