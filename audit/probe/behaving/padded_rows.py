@@ -13,7 +13,9 @@ from .outputs_alike import moved_runs, run
 from .padding import kept_of, masking
 
 
-def padded_rows(specs: str, name: str, seed: int, batch_size: int, padding: dict[str, Any]) -> dict[str, object]:
+def padded_rows(
+    specs: str, name: str, seed: int, batch_size: int, padding: dict[str, Any], beside: list[dict[str, Any]]
+) -> dict[str, object]:
     """Run a batch with its padding, and each row that has some alone and without it.
 
     Args:
@@ -23,6 +25,7 @@ def padded_rows(specs: str, name: str, seed: int, batch_size: int, padding: dict
         batch_size: samples.
         padding: names the `mask`, the `content` that it hides, the `axis` of positions in the content, and whether True
             `keeps` a position.
+        beside: others of the same mask, whose content goes with it: an adjacency has its nodes on two axes.
 
     Returns:
         `mask`: (B, L), True where a position counts; `whole` and `moved.<i>`: the outputs of the batch, as it is and
@@ -35,7 +38,8 @@ def padded_rows(specs: str, name: str, seed: int, batch_size: int, padding: dict
     model = built(specs, name, seed).eval()
     where = batched(specs, name, seed, batch_size)
     inputs = copied(inputs_of(specs, name, seed, batch_size))
-    for argument in (padding["mask"], *padding["content"]):
+    hidden = [(content, each["axis"]) for each in (padding, *beside) for content in each["content"]]
+    for argument in (padding["mask"], *(content for content, _ in hidden)):
         if f"inputs.{argument}" not in where.axes:
             raise Misdeclared(f"{argument!r} must be a tensor with one entry for each sample")
     if where.axes[f"inputs.{padding['mask']}"] != 0:
@@ -49,10 +53,10 @@ def padded_rows(specs: str, name: str, seed: int, batch_size: int, padding: dict
         counts = kept[row].nonzero()[:, 0]
         if 0 < len(counts) < kept.shape[1]:
             alone = chosen(inputs, where, [row])
-            for content in padding["content"]:
+            for content, axis in hidden:
                 tensor = alone[content]
                 assert isinstance(tensor, torch.Tensor)
-                alone[content] = tensor.index_select(padding["axis"], counts)
+                alone[content] = tensor.index_select(axis, counts)
             alone[padding["mask"]] = masking(kept[row : row + 1, counts], mask, keeps=padding["keeps"])
             reply[f"alone.{row}"] = run(model, alone)
     reply["axes"] = shapes_told(

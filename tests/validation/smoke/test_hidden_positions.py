@@ -2,6 +2,7 @@
 
 import functools
 from collections.abc import Callable
+from pathlib import Path
 from typing import NamedTuple
 
 import pytest
@@ -90,3 +91,37 @@ def test_hidden_positions_are_left_out_on_every_axis_of_an_output(
     for check, (outcome, said) in (("padding_leaks", CASES[name].leaks), ("padded_rows", CASES[name].rows)):
         result = found[f"smoke.{check}"]
         assert (result.outcome.value, said in (result.reason or "")) == (outcome, True), (check, result.reason)
+
+
+# The nodes of a graph: the mask hides them on one axis of their features, and on two of what joins them.
+GRAPHS = """.update(
+    padding=[
+        {'mask': 'key_mask', 'content': ['x', 'joined'], 'axis': 1, 'removable': True},
+        {'mask': 'key_mask', 'content': ['joined'], 'axis': 2, 'removable': True},
+    ],
+    inputs=lambda batch_size, generator: {
+        'x': torch.randn(batch_size, 6, generator=generator),
+        'joined': torch.randn(batch_size, 6, 6, generator=generator),
+        'key_mask': torch.tensor([True] * 6 + [True] * 4 + [False] * 2 + [True] * 6 * 7)
+        .view(-1, 6)[:batch_size],
+    },
+)"""
+MEAN = """keep = key_mask.to(x.dtype)
+        sums = ((joined @ (x * keep)[..., None])[..., 0] * keep).sum(1, keepdim=True)
+        return sums / {count}"""
+
+
+@pytest.mark.slow
+def test_content_that_a_mask_hides_on_two_axes_is_cut_on_both(tmp_path: Path) -> None:
+    counts = {"nodes_that_count": "keep.sum(1, keepdim=True)", "nodes_and_padding": "x.shape[1]"}
+    found = results_of_models(
+        tmp_path,
+        {name: Model(forward=MEAN.format(count=count), entry=GRAPHS) for name, count in counts.items()},
+        only=("smoke.padded_rows",),
+        arguments="x, joined, key_mask",
+    )
+    outcomes = {
+        name: {each.check: each.outcome.value for each in results}["smoke.padded_rows"]
+        for name, results in found.items()
+    }
+    assert outcomes == {"nodes_that_count": PASSED, "nodes_and_padding": FAILED}

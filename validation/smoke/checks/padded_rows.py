@@ -6,6 +6,7 @@ from torch import Tensor
 
 from audit.catalog import Padding
 from audit.gateway import ProbeFailure, TargetRaised
+from audit.gateway.client import Plain
 from audit.judgement import Judgement, error, not_applicable
 from audit.plan import Run
 from audit.replies import table_of
@@ -34,9 +35,12 @@ def judge(model: RegisteredModel, run: Run) -> Judgement:
     if not paddings:
         return not_applicable("the specs declare no padding that is `removable`")
     found: list[Gap] = []
+    by_mask: dict[tuple[str, bool], list[Padding]] = {}
     for padding in paddings:
+        by_mask.setdefault((padding.mask, padding.keeps), []).append(padding)
+    for together in by_mask.values():
         try:
-            compared = _compared(model, run, padding)
+            compared = _compared(model, run, *together)
         except TargetRaised as raised:
             return judge_misdeclared(model, run, "padding", raised)
         if isinstance(compared, Judgement):
@@ -50,8 +54,9 @@ def judge(model: RegisteredModel, run: Run) -> Judgement:
     )
 
 
-def _compared(model: RegisteredModel, run: Run, padding: Padding) -> list[Gap] | Judgement:
-    reply = model.call_on_batch(run, "model_padded_rows", padding=padding.model_dump(exclude={"removable"}))
+def _compared(model: RegisteredModel, run: Run, padding: Padding, *beside: Padding) -> list[Gap] | Judgement:
+    described, *others = (each.model_dump(exclude={"removable"}) for each in (padding, *beside))
+    reply = model.call_on_batch(run, "model_padded_rows", padding=described, beside=list[Plain](others))
     whole, mask = tensors_of(reply, "whole"), tensors_of(reply, "mask").get("mask")
     if mask is None or mask.dim() != 2:
         raise ProbeFailure("the target's process sent a reply without a mask")
