@@ -26,9 +26,9 @@ CHECK = Check(
 REQUIRES = (determinism.CHECK.id,)
 _DTYPES = {"bfloat16": torch.bfloat16, "float16": torch.float16}
 _ORIGIN = (
-    f"{STEPS} operations of a layer that round by half a unit in the last place of the type x the largest "
-    f"change of the "
-    f"float32 output over {DRAWS} draws in which every parameter moves by that, plus 2 x the rounding of the result"
+    f"{STEPS} operations of a layer that round by half a unit in the last place of the type x the largest change of "
+    f"the float32 output over {DRAWS} draws in which every parameter moves by that, plus 2 x the rounding of the "
+    "result (of a single number: of each of these operations)"
 )
 
 
@@ -84,7 +84,7 @@ def _gaps(
         for name, tensor in floating.items()
     }
     exact = gaps(floating, low, moved, factor=STEPS / 2)
-    result = gaps(rounded, low, [], factor=0.0)
+    result = gaps(rounded, low, [], factor=STEPS / 2)
     return [
         Gap(name=f"{each.name} in {way}", error=each.error, bound=each.bound + own.bound, extent=each.extent)
         for each, own in zip(exact, result, strict=True)
