@@ -280,10 +280,8 @@ class Execution:
         """Carry out a check; without a run it is skipped, for it is `unable` to be."""
         begun = time.perf_counter()
         unmet = [check for check in planned.requires if outcomes.get(check) is not Outcome.PASSED]
-        if planned.outside:
-            judgements = [not_applicable(planned.outside)]
-        elif planned.only_with and outcomes.get(planned.only_with) is Outcome.NOT_APPLICABLE:
-            judgements = [not_applicable(f"as {planned.only_with}, which says why")]
+        if why := planned.inapplicable(outcomes):
+            judgements = [not_applicable(why)]
         elif run is None:
             judgements = [skipped(unable)]
         elif unmet:

@@ -1,14 +1,14 @@
 """The list of checks that should be carried out, made before any of them runs."""
 
 import re
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from audit.errors import UsageError
 from audit.gateway import Probe
 from audit.judgement import Judgement, error
 from audit.near import nearest
-from audit.results import Check, Defect, Result, Subject
+from audit.results import Check, Defect, Outcome, Result, Subject
 from audit.target import Target
 
 
@@ -59,6 +59,12 @@ class PlannedCheck:
             judge=lambda run: error(f"{requires} passed, and there is nothing to carry {check.id} out on"),
             requires=(requires,),
         )
+
+    def inapplicable(self, outcomes: Mapping[str, Outcome]) -> str:
+        """Return why the check does not apply, by the outcomes of those before it on the subject; else nothing."""
+        if not self.outside and self.only_with and outcomes.get(self.only_with) is Outcome.NOT_APPLICABLE:
+            return f"as {self.only_with}, which says why"
+        return self.outside
 
     @property
     def key(self) -> PlanKey:
