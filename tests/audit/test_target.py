@@ -163,6 +163,23 @@ def test_specs_that_have_no_file_are_refused_before_any_work(project: Path, spec
 
 
 @pytest.mark.parametrize(
+    ("make", "said"),
+    [
+        (lambda path: path.symlink_to("nowhere.py"), "a link that leads nowhere"),
+        (Path.mkdir, "a folder"),
+        (os.mkfifo, "no regular file"),
+    ],
+)
+def test_specs_whose_file_cannot_be_read_are_told_so(project: Path, make: Callable[[Path], object], said: str) -> None:
+    (project / "zoo" / "__init__.py").touch()
+    make(project / "zoo" / "specs.py")
+    configured(project, "package = 'zoo'\nspecs = 'zoo.specs'")
+    assert refusal(project).endswith(f"zoo.specs: zoo/specs.py is {said}")
+    (project / "zoo" / "specs").mkdir()  # a package of that name goes before
+    assert Target.load(project).settings.specs == "zoo.specs"
+
+
+@pytest.mark.parametrize(
     "specs", ["zoo.specs", "zoo.inner", "zoo.built", "zoo_specs", "elsewhere.specs", "space.specs"]
 )
 def test_specs_that_have_a_file_or_may_be_elsewhere_are_not(project: Path, specs: str) -> None:
