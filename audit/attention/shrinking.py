@@ -16,6 +16,7 @@ from audit.results import Reproducer
 SECONDS = 8.0  # for one relation; most take a tenth of a second, and a machine may be busy
 _AREA = "attention."
 _BRANCHES = "attention.branches"
+_SEVERAL_PROCESSES = "attention.context_parallel"
 
 
 def reproducer_of(
@@ -33,6 +34,8 @@ def reproducer_of(
     relations = list(_relations(subject, checks))
     if _BRANCHES in checks:
         return _of_branches(subject, run, file=file, is_class=is_class)
+    if not relations and _SEVERAL_PROCESSES in checks:
+        return "what several processes do together is not written as a script; the command repeats it"
     if not relations:
         return f"no script is written for {', '.join(checks)} on a subject without an oracle"
     said = ""

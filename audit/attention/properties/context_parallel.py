@@ -4,9 +4,10 @@ from collections.abc import Iterator
 
 import torch
 
-from audit.attention.answers import Settled
-from audit.attention.bounds import Deviation
+from audit.attention.answers import Answers, Settled
+from audit.attention.bounds import Deviation, distance
 from audit.attention.cases import plain_case, with_cotangent, with_mask
+from audit.attention.contract import Dtype
 from audit.attention.properties.gradients import gradient_deviations
 from audit.attention.properties.judging import ORACLE_BOUND, against_oracle, call_raised, judge_deviations, no_oracle
 from audit.attention.subject import BATCH_SIZE, AttentionSubject, Case
@@ -71,9 +72,25 @@ def judge(subject: AttentionSubject, run: Run) -> Judgement:
     return judge_deviations(
         deviations,
         origin=f"{_RANKS} ranks over gloo; {ORACLE_BOUND}",
-        otherwise=f"on {_RANKS} ranks, each with a share of the sequence, it differs from the oracle: {{case}}",
+        otherwise=f"on {_RANKS} ranks, each with a share of the sequence, it differs from the oracle: {{case}}"
+        + _wrong_shares(subject, answers, cases, dtype),
         fix="look at the positions of each share, at what is sent to which rank, and at how parts are merged",
     )
+
+
+@torch.no_grad()  # the weights may have been differentiated by
+def _wrong_shares(subject: AttentionSubject, answers: Answers, cases: list[Case], dtype: Dtype) -> str:
+    """Return at which ranks the outputs are others, to follow a reason; empty where these are right, or all wrong."""
+    wrong = set[int]()
+    for case, output in zip(cases, answers.outputs, strict=True):
+        truth = subject.reference(answers.state, subject.as_sent(case, dtype))
+        bound = subject.allowance(answers.state, case, dtype)
+        shares = zip(output.chunk(_RANKS, dim=-2), truth.chunk(_RANKS, dim=-2), strict=True)
+        wrong |= {rank for rank, (found, wanted) in enumerate(shares) if not distance(found, wanted) <= bound}
+    if not wrong or len(wrong) == _RANKS:
+        return ""
+    right = ", ".join(str(rank) for rank in range(_RANKS) if rank not in wrong)
+    return f", at rank {', '.join(map(str, sorted(wrong)))} and not at {right}"
 
 
 def _cases(subject: AttentionSubject, seed: int) -> Iterator[Case]:

@@ -70,7 +70,7 @@ ATTENTION = {
 """
 # In one process each of these is right.
 WRONG = {
-    "positions_begin_at_zero": ("ranks()[0] * x.shape[1] + ", "", "each with a share of the sequence"),
+    "positions_begin_at_zero": ("ranks()[0] * x.shape[1] + ", "", "at rank 1, 2 and not at 0"),
     "shares_in_another_order": ("torch.cat(parts,", "torch.cat(parts[1:] + parts[:1],", "each with a share"),
     "gradients_of_others_left_out": ("if size > 1:", "if size > 9:", "a gradient differs|each with a share"),
     "the_gradient_of_another_share": ("[rank]", "[rank - 1]", "hidden_states"),
