@@ -23,17 +23,22 @@ def missing_module(source: Path, name: str) -> str | None:
             hint = f"; did you mean {around}.{near[0]}?" if near else ""
             return f"there is no module {part} in {place.relative_to(source)}{hint}"
         place, around = place / part, f"{around}.{part}"
-    return None if place.is_dir() else _unreadable(place.with_name(f"{place.name}.py"), source)
+    return _unreadable(place.with_name(f"{place.name}.py"), source)
 
 
 def _unreadable(file: Path, source: Path) -> str | None:
     """Return why nothing can be read from a file that is there by its name; None where something can, or it is not."""
     named = file.relative_to(source)
-    if file.is_symlink() and not file.exists():
-        return f"{named} is a link that leads nowhere"
-    if file.is_dir():
-        return f"{named} is a folder"
-    return f"{named} is no regular file" if file.exists() and not file.is_file() else None
+    try:
+        if file.with_suffix("").is_dir():  # a package goes before a file
+            return None
+        if file.is_symlink() and not file.exists():
+            return f"{named} is a link that leads nowhere"
+        if file.is_dir():
+            return f"{named} is a folder"
+        return f"{named} is no regular file" if file.exists() and not file.is_file() else None
+    except OSError:  # a name that no file can have; the import says so
+        return None
 
 
 def _bytes(path: Path) -> bytes:
