@@ -1,6 +1,5 @@
 """What each attention mechanism and each backend promises."""
 
-import functools
 import math
 from collections.abc import Callable
 from functools import partial
@@ -162,7 +161,7 @@ def _bias_spec(backend: str) -> dict[str, object]:
 
 def _windowed_spec(backend: str, *, window: int, num_global_tokens: int | None = None) -> dict[str, object]:
     """A window, and the tokens that it does not concern, beside a mask of pairs."""
-    attend = functools.partial(attention, window=window, num_global_tokens=num_global_tokens or 0, backend=backend)
+    attend = partial(attention, window=window, num_global_tokens=num_global_tokens or 0, backend=backend)
 
     def forward(query: Tensor, key: Tensor, value: Tensor, is_causal: bool, mask: Tensor | None) -> Tensor:
         return attend(query, key, value, is_causal=is_causal, attention_mask=mask)

@@ -40,9 +40,6 @@ def judge(subject: AttentionSubject, run: Run) -> Judgement:
         return no_oracle(subject)
     if run.target.on_gpu:
         return skipped("ranks are processes over gloo, which are judged with --device cpu")
-    length = _RANKS * _SHARE
-    if subject.contract.within(length) < length:
-        return not_applicable(f"the contract declares a `max_length` below the {length} tokens of {_RANKS} shares")
     dtype = subject.finest_dtype
     cases = list(_cases(subject, run.seed))
     try:
