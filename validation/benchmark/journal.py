@@ -32,6 +32,7 @@ class Journal:
         """
         self._path = path
         self.rows: dict[tuple[str, str], Row] = {}
+        self.unsettled: dict[tuple[str, str], Row] = {}  # asked by an earlier run, and worth asking again
         self.ceilings: dict[str, Ceiling] = {}
         kept = [] if fresh else self._read(key)
         # Written anew, for a line that was cut off must not swallow the next one; at once, for this can be killed too.
@@ -58,9 +59,9 @@ class Journal:
             with contextlib.suppress(ValidationError):  # of another version
                 if "row" in read:
                     row = Row.model_validate_json(json.dumps(read["row"]))
-                    if row.outcome.is_settled:
-                        self.rows[row.key] = row
-                        kept.append(read)
+                    known = self.rows if row.outcome.is_settled else self.unsettled
+                    known[row.key] = row
+                    kept.append(read)
                 elif "ceiling" in read:
                     ceiling = Ceiling.model_validate(read["ceiling"])
                     self.ceilings[ceiling.dtype] = ceiling

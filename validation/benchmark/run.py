@@ -82,13 +82,17 @@ def measure(
     target: Target, probe: Probe, plans: Sequence[CasePlan], rules: Rules, hardware: Hardware, journal: Journal,
     notify: Notify,
 ) -> Measured:  # fmt: skip
-    """Measure ceilings and every row that the journal does not have yet; Ctrl-C leaves the rest as not run.
+    """Measure ceilings and every row that the journal does not have yet; Ctrl-C leaves the rest as it is known.
+
+    Cases that nothing is known of come before those where something failed in an earlier run: the time that there is
+    goes to what was never asked.
 
     Raises:
         CannotMeasure: there are no ceilings.
     """
     resumed, is_stopped = number_known(plans, journal), False
-    known = dict(journal.rows)
+    known = journal.unsettled | journal.rows
+    plans_in_turn = sorted(plans, key=lambda plan: _is_known(plan, known))
     part = part_of(hardware.name, hardware.memory_bytes)
     asker = Asker(target, probe, rules)
     try:
@@ -99,7 +103,7 @@ def measure(
         ahead = checked_ahead(
             [
                 (plan.case, each)
-                for plan in plans
+                for plan in plans_in_turn
                 for each in plan.backends
                 if (plan.case.id, each.name) not in journal.rows and each.name not in plan.problems
             ],
@@ -110,7 +114,7 @@ def measure(
         found_ahead: dict[str, dict[str, Verified | NoTime]] = {}
         for (case_id, name), found in ahead.items():
             found_ahead.setdefault(case_id, {})[name] = found
-        for plan in plans:
+        for plan in plans_in_turn:
             wanted = [each for each in plan.backends if (plan.case.id, each.name) not in journal.rows]
             for backend in wanted:
                 if backend.name in plan.problems:
@@ -138,6 +142,10 @@ def measure(
         _finished(plan, backend.name, known, journal.ceilings, part) for plan in plans for backend in plan.backends
     )
     return Measured(rows=rows, ceilings=dict(journal.ceilings), is_stopped=is_stopped, resumed=resumed)
+
+
+def _is_known(plan: CasePlan, known: Mapping[tuple[str, str], Row]) -> bool:
+    return all((plan.case.id, each.name) in known for each in plan.backends if each.name not in plan.problems)
 
 
 def number_known(plans: Sequence[CasePlan], journal: Journal) -> int:

@@ -23,7 +23,9 @@ def lower(specs: str, name: str, seed: int, batch_size: int, dtypes: Sequence[st
     Returns:
         `full` and `other`: the float32 outputs of this batch and of another; for each way `<dtype>` or
         `autocast <dtype>`, `low`: outputs, `refused`: what it raised, and in `moved` those of the float32 model moved
-        by one unit in the last place of the dtype, with the inputs moved too where they were given in it.
+        by one unit in the last place of the dtype, with the inputs moved too where they were given in it. Each pass
+        under autocast is the first of its model; `after.<way>`: what this gives in float32 behind it, or `broken`:
+        what it raises there.
     """
     inputs = inputs_of(specs, name, seed, batch_size)
     model = built(specs, name, seed).eval()
@@ -33,6 +35,7 @@ def lower(specs: str, name: str, seed: int, batch_size: int, dtypes: Sequence[st
     }
     low: dict[str, bytes] = {}
     refused: dict[str, str] = {}
+    broken: dict[str, str] = {}
     moves: dict[str, list[bytes]] = {}
     for each in dtypes:
         dtype = _DTYPES[each]
@@ -42,17 +45,23 @@ def lower(specs: str, name: str, seed: int, batch_size: int, dtypes: Sequence[st
                 if way == each:
                     output, with_inputs = _in(specs, name, seed, dtype, inputs)
                 else:
+                    fresh = built(specs, name, seed).eval()
                     with torch.autocast(devices.kind(), dtype=dtype):
-                        output = flatten(forward(model, copied(inputs)))
+                        output = flatten(forward(fresh, copied(inputs)))
                 low[way] = dump(output)
             except Exception as error:
                 refused[way] = said_by(error)
                 continue
+            if way != each:
+                try:
+                    reply[f"after.{way}"] = dump(flatten(forward(fresh, copied(inputs))))
+                except Exception as error:  # it did so before, on a model that is not another
+                    broken[way] = said_by(error)
             key = f"{each}, with inputs" if way == each and with_inputs else each
             if key not in moves:
                 moves[key] = _moved(model, inputs, dtype, seed, with_inputs="with inputs" in key)
             reply[f"moved.{way}"] = list(moves[key])
-    return reply | {"low": low, "refused": refused}
+    return reply | {"low": low, "refused": refused, "broken": broken}
 
 
 def _in(

@@ -8,6 +8,7 @@ import pytest
 
 from audit.errors import UsageError
 from validation.benchmark import run as run_
+from validation.benchmark.asking import NoTime
 from validation.benchmark.document import Ceiling
 from validation.benchmark.rows import RowOutcome
 from validation.benchmark.spread import relative_error
@@ -372,3 +373,33 @@ def test_a_run_that_was_killed_goes_on_where_it_was(
     assert found.document.rows[0].timing.rounds_ns == tuple(map(tuple, first["timing"]["rounds_ns"]))
     assert [row.outcome for row in found.document.rows] == ["measured"] * 2
     assert not journal.exists()
+
+
+@pytest.mark.parametrize("is_stopped_again", [False, True])
+def test_what_failed_in_an_earlier_run_is_asked_again_behind_what_was_never_asked(
+    is_stopped_again: bool, bench: Callable, bench_package: Callable, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root, arguments = bench_package(), ("--backend", "right", *(f"--length={each}" for each in (24, 32, 40)))
+    checked = run_.Asker.checked
+    seen: list[int] = []
+
+    def failing(self: object, case: object, backend: object) -> object:
+        length = case.length  # type: ignore[attr-defined]
+        seen.append(length)
+        if seen == [24]:
+            raise NoTime(RowOutcome.OUT_OF_MEMORY, "as if there were none left")
+        if seen == [24, 32, 40] or (is_stopped_again and seen.count(24) == 2):
+            raise KeyboardInterrupt
+        return checked(self, case, backend)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(run_.Asker, "checked", failing)
+    first = bench(root, *arguments).document
+    assert [row.outcome for row in first.rows] == ["out_of_memory", "measured", "not_run"]
+    second = bench(root, *arguments).document
+    assert seen == [24, 32, 40, 40, 24]
+    assert second.rows[1] == first.rows[1]
+    assert [row.outcome for row in second.rows] == [
+        "out_of_memory" if is_stopped_again else "measured", "measured", "measured",
+    ]  # fmt: skip
+    assert second.rows[0] == first.rows[0] if is_stopped_again else second.rows[0] != first.rows[0]
+    assert second.partial is is_stopped_again

@@ -1,17 +1,22 @@
 """In half types and under autocast the outputs stay near those of float32."""
 
+import math
+import sys
+from collections.abc import Mapping
+
 import torch
 
 from audit.attention.rounding import DRAWS, STEPS
 from audit.gateway import ProbeFailure, TargetRaised
-from audit.judgement import Judgement, error, failed, not_applicable
+from audit.gateway.client import Plain
+from audit.judgement import Judgement, Measured, error, failed, not_applicable
 from audit.plan import Run
 from audit.raised import describe_raised
 from audit.replies import text_of
-from audit.results import Check, Severity
+from audit.results import Check, Comparison, Severity
 from validation.smoke.alike import Gap, gaps, judge_gaps, loaded
 from validation.smoke.checks import determinism
-from validation.smoke.compare import unusable
+from validation.smoke.compare import difference, unusable
 from validation.smoke.model import PAIR, RegisteredModel, tensors_of
 
 CHECK = Check(
@@ -19,7 +24,8 @@ CHECK = Check(
     title="Low precision stays near float32",
     proves="The model in bfloat16 and float16, and in float32 under autocast, gives the outputs of float32 as "
     "nearly as "
-    "rounding in these types allows; what it refuses is no promise of the specs.",
+    "rounding in these types allows, and what a pass under autocast leaves in a model does not change its float32 "
+    "outputs; what it refuses is no promise of the specs.",
     defect="a sum of squares that overflows in float16",
     severity=Severity.MAJOR,
 )
@@ -61,6 +67,8 @@ def judge(model: RegisteredModel, run: Run) -> Judgement:
         if len(moved) != DRAWS:
             raise ProbeFailure("the target's process sent a reply without moved outputs")
         found += _gaps(way, full, loaded(data), moved)
+    if kept := _left_behind(reply, full, outputs):
+        return kept
     if not found:
         reasons = "; ".join(f"{way}: {text_of(refused, way)}" for way in sorted(refused))
         return not_applicable(f"the specs promise no dtype below float32, and it refuses each: {reasons}")
@@ -71,6 +79,34 @@ def judge(model: RegisteredModel, run: Run) -> Judgement:
         otherwise="the output is farther from that of float32 than rounding explains",
         fix="compute sums, means, norms, softmax and angles in float32 and round their results",
     )
+
+
+def _left_behind(
+    reply: Mapping[str, Plain], full: dict[str, torch.Tensor], ways: Mapping[str, Plain]
+) -> Judgement | None:
+    """Return that a float32 pass behind one under autocast is not what it is without; None where they are equal."""
+    broken = reply.get("broken")
+    for way in ways:
+        if not way.startswith("autocast"):
+            continue
+        if isinstance(broken, dict) and way in broken:
+            said, apart = f"a pass in float32 raises: {text_of(broken, way)}", math.inf
+        elif apart := difference(full, tensors_of(reply, f"after.{way}")):
+            said = "the same batch in float32 no longer gives what it gives in a new model"
+        if apart:
+            return failed(
+                f"what the first call computes stays in its dtype: after a pass under {way}, {said}",
+                measured=Measured(
+                    value=min(apart, sys.float_info.max),
+                    bound=0.0,
+                    comparison=Comparison.EQUAL,
+                    origin="the same weights and input: the same operations in the same order",
+                    unit="max abs difference",
+                ),
+                fix="compute tables that are kept, such as those of rotary positions, in float32, and round them for "
+                "each call",
+            )
+    return None
 
 
 def _gaps(
