@@ -103,3 +103,11 @@ def make_target(tmp_path: Path) -> MakeTarget:
         return Target.load(tmp_path / "project", **flags)
 
     return make
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Path:
+    """A folder with the package `zoo` and no configuration."""
+    (tmp_path / "zoo").mkdir()
+    (tmp_path / "zoo" / "__init__.py").write_text("")
+    return tmp_path

@@ -1,4 +1,4 @@
-"""What the keys of `[tool.astrobio-audit]` are told beside what `test_target` tries."""
+"""What the keys of `[tool.astrobio-audit]` are told beside what `test_target` and `test_places_of_a_target` try."""
 
 from pathlib import Path
 
@@ -8,13 +8,6 @@ from audit.errors import UsageError
 from audit.target import Target
 
 TABLE = "[tool.astrobio-audit]\npackage = 'zoo'\n"
-
-
-@pytest.fixture
-def project(tmp_path: Path) -> Path:
-    (tmp_path / "zoo").mkdir()
-    (tmp_path / "zoo" / "__init__.py").touch()
-    return tmp_path
 
 
 def loaded(project: Path, keys: str) -> Target:

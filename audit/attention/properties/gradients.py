@@ -152,12 +152,12 @@ def _differentiated(
 ) -> dict[str, Tensor]:
     """Return the gradients of every input and trainable parameter that takes part; shared parameters are one leaf."""
     inputs = {
-        name: tensor.to(dtype).requires_grad_()
+        name: tensor.to(dtype).detach().requires_grad_()
         for name, tensor in case.tensors.items()
         if tensor.is_floating_point() and name != "cotangent"
     }
     parameters = {
-        name: answers.state[name].to(dtype).requires_grad_()
+        name: answers.state[name].to(dtype).detach().requires_grad_()  # a leaf of its own: others read the state too
         for name in sorted(set(answers.trainable.values()))
         if name in answers.state
     }
