@@ -10,6 +10,10 @@ from audit.results import Location
 from audit.target import Target
 
 _MAX_TEXT = 1000
+_HOW_CALLED = (
+    "let the specs' functions take what they are given: build(), inputs(batch_size, generator), loss(output, inputs); "
+    "docs/writing-specs.md has the others"
+)
 _ADDRESS = re.compile(r"(?<= at )0x[0-9a-fA-F]{6,}\b")  # as in `<object at 0x7f1d78a13380>`
 
 
@@ -45,6 +49,8 @@ def judge_raised(raised: TargetRaised, target: Target, *, phases: Iterable[str])
     specs give and no procedure can use.
     """
     reason, place = describe_raised(raised, target), location_of(raised, target)
+    if raised.is_refused_call:
+        return error(reason, location=place, fix=_HOW_CALLED)
     if raised.phase in phases and not raised.is_of_the_machine and not raised.is_of_the_specs:
         return failed(reason, location=place)
     return error(reason, location=place)

@@ -58,7 +58,12 @@ class TargetRaised(Exception):
     @property
     def is_of_the_specs(self) -> bool:
         """Whether the specs gave what the procedure cannot use, so that nothing is known of the target."""
-        return self.type_name == "SpecError"
+        return self.type_name == "SpecError" or self.is_refused_call
+
+    @property
+    def is_refused_call(self) -> bool:
+        """Whether a function of the specs was not entered: it takes other arguments than the procedure gives."""
+        return self.type_name == "TypeError" and not self.frames and "argument" in self.message
 
     @property
     def is_of_the_machine(self) -> bool:
