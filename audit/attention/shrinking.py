@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 from audit.attention.reproducers.call import Unwritable, calling
-from audit.attention.reproducers.relations import RELATIONS
+from audit.attention.reproducers.relations import RELATIONS, SHARED
 from audit.attention.reproducers.scripts import Script, script_of
 from audit.attention.reproducers.settings import Relation
 from audit.attention.subject import AttentionSubject
@@ -16,7 +16,6 @@ from audit.results import Reproducer
 SECONDS = 8.0  # for one relation; most take a tenth of a second, and a machine may be busy
 _AREA = "attention."
 _BRANCHES = "attention.branches"
-_SEVERAL_PROCESSES = "attention.context_parallel"
 
 
 def reproducer_of(
@@ -34,8 +33,6 @@ def reproducer_of(
     relations = list(_relations(subject, checks))
     if _BRANCHES in checks:
         return _of_branches(subject, run, file=file, is_class=is_class)
-    if not relations and _SEVERAL_PROCESSES in checks:
-        return "what several processes do together is not written as a script; the command repeats it"
     if not relations:
         return f"no script is written for {', '.join(checks)} on a subject without an oracle"
     said = ""
@@ -43,7 +40,7 @@ def reproducer_of(
         scripts = [script_of(subject, relation, setting, lines, run.seed) for setting in relation.settings(subject)]
         if not scripts:
             continue
-        found = _tried(run, scripts, file)
+        found = _tried(_apart(run) if relation is SHARED else run, scripts, file)
         if isinstance(found, Reproducer):
             return found
         said = found or said
@@ -56,7 +53,7 @@ def _of_branches(subject: AttentionSubject, run: Run, *, file: str, is_class: bo
 
     if run.target.on_gpu:
         return "scripts run on a CPU, and this was seen on a GPU"
-    fresh = replace(run, probe=run.probe.beside("reproducers"))
+    fresh = _apart(run)
     said = "no branch differs from the plain one by itself"
     try:
         for name, scripts in branch_scripts(subject, run, is_class=is_class):
@@ -67,6 +64,11 @@ def _of_branches(subject: AttentionSubject, run: Run, *, file: str, is_class: bo
     except Unwritable as why:
         return str(why)
     return f"no script that was tried shows it on small inputs; the last one said: {said}"
+
+
+def _apart(run: Run) -> Run:
+    """Return a run whose scripts have a process of their own, that has not computed before."""
+    return replace(run, probe=run.probe.beside("reproducers"))
 
 
 def _last(said: str) -> str:

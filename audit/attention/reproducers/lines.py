@@ -4,7 +4,7 @@ They return what was observed and what is expected of it. They may use `attend`,
 `BATCH`, `LENGTH` and `IS_CAUSAL`, `reference` where there is an oracle, `set_dropout` and `watched`.
 """
 
-from audit.attention.reproducers.settings import PROMPT, VIEWS, Setting
+from audit.attention.reproducers.settings import PROMPT, RANKS, VIEWS, Setting
 from audit.attention.subject import AttentionSubject
 
 
@@ -293,4 +293,34 @@ def as_wide_lines(subject: AttentionSubject, setting: Setting) -> list[str]:
     return [
         "narrow = [x for x in watched(inputs, module).softmaxes if torch.finfo(x.dtype).eps > torch.finfo(DTYPE).eps]",
         "return torch.tensor(float(len(narrow))), torch.tensor(0.0)  # softmaxes in a narrower dtype than the call's",
+    ]
+
+
+def ranks_lines(subject: AttentionSubject, setting: Setting) -> list[str]:
+    """Call on the ranks of a group, each with its share of the sequence, and join what they give."""
+    return [
+        'axes = {"query": 2, "key": 2, "value": 2, "mask": 3}  # where the tokens are; of all else it is axis 1',
+        "",
+        "def leave(rank):",
+        '    """Be a rank, which ends here: leave what it gives for its share in a file."""',
+        "    signal.alarm(30)  # ranks may wait for one another for ever",
+        "    try:",
+        "        torch.set_num_threads(1)  # a fork has none of the threads of the process that it comes from",
+        '        os.environ.setdefault("GLOO_SOCKET_IFNAME", "lo")',
+        '        store = "file://" + os.path.join(folder, "store")',
+        f'        torch.distributed.init_process_group("gloo", init_method=store, rank=rank, world_size={RANKS})',
+        f"        share = {{name: x.chunk({RANKS}, axes.get(name, 1))[rank].clone() for name, x in inputs.items()}}",
+        "        torch.save(attend(share, module), os.path.join(folder, str(rank)))",
+        "        torch.distributed.barrier()",
+        "        os._exit(0)",
+        "    except BaseException:",
+        "        traceback.print_exc()",
+        "    os._exit(1)",
+        "",
+        "with tempfile.TemporaryDirectory() as folder:",
+        f"    ranks = [os.fork() or leave(rank) for rank in range({RANKS})]",
+        "    if any([os.waitpid(rank, 0)[1] for rank in ranks]):",
+        '        raise RuntimeError("a rank ended before it was done")',
+        f"    parts = [torch.load(os.path.join(folder, str(rank))) for rank in range({RANKS})]",
+        "return torch.cat(parts, dim=-2), attend(inputs, module)",
     ]

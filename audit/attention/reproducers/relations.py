@@ -14,6 +14,7 @@ from audit.attention.reproducers.settings import (
     has_no_order,
     is_causal,
     is_module,
+    is_over_ranks,
     large_settings,
     layouts_settings,
     long_settings,
@@ -21,6 +22,7 @@ from audit.attention.reproducers.settings import (
     one_settings,
     oracle_settings,
     repeated_settings,
+    shared_settings,
     takes_mask,
     touching_settings,
 )
@@ -115,6 +117,13 @@ INSIDE = Relation(
 )
 LOW = Relation(says="low precision stays as near as rounding allows", lines=lines.low_lines, settings=long_settings)
 
+SHARED = Relation(
+    says="on three ranks, each with its share of the sequence, it gives what one process gives",
+    lines=lines.ranks_lines,
+    settings=shared_settings,
+    applies=is_over_ranks,
+)
+
 SCALED = Relation(
     says="the logits are scaled as declared", lines=lines.scaled_lines, settings=one_settings, bound="thousandth"
 )
@@ -152,4 +161,5 @@ RELATIONS: dict[str, tuple[Relation, ...]] = {
     "noncontiguous": (VIEWS,),
     "low_precision": (LOW, ORACLE),
     "inputs_untouched": (UNTOUCHED,),
+    "context_parallel": (SHARED,),
 }

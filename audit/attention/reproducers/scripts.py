@@ -53,7 +53,8 @@ def script_of(
         rounded: what some step may be rounded to; the same where it is left out.
     """
     case, dtype = _case(subject, setting), dtype or subject.finest_dtype
-    lines = ["import os", "import sys", "import traceback", "from importlib import import_module"]
+    lines = ["import os", "import signal", "import sys", "import tempfile", "import traceback"]
+    lines += ["from importlib import import_module"]
     lines += ["from types import SimpleNamespace", "", "import torch", "from torch import Tensor", ""]
     lines[:0] = ["from __future__ import annotations", ""] if before else []
     body = [f"    {line}" if line else "" for line in relation.lines(subject, setting)]
@@ -178,6 +179,8 @@ def _case(subject: AttentionSubject, setting: Setting) -> str:
 def _unused_left_out(text: str) -> str:
     """Return the script without the imports that nothing in it uses."""
     for line, name in (
+        ("import signal\n", "signal."),
+        ("import tempfile\n", "tempfile."),
         ("from importlib import import_module\n", "import_module("),
         ("from types import SimpleNamespace\n", "SimpleNamespace)"),
         ("from torch import Tensor\n", ": Tensor"),

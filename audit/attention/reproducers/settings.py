@@ -7,6 +7,7 @@ from typing import Literal
 from audit.attention.subject import AttentionSubject
 
 LENGTHS = (2, 3, 4, 5, 8, 11, 17)
+RANKS = 3  # as attention.context_parallel has
 PROMPT = "a prompt, then two tokens one by one"
 
 
@@ -206,6 +207,19 @@ def long_settings(subject: AttentionSubject) -> list[Setting]:
     ]
 
 
+def shared_settings(subject: AttentionSubject) -> list[Setting]:
+    """Return those of sequences that are spread over ranks; few, for each takes processes of its own."""
+    causal = [bool(subject.contract.is_causal)] + (
+        [False] if subject.is_function and subject.contract.is_causal else []
+    )
+    return [
+        Setting(length=RANKS * share, content="normal", is_causal=each, padding=side)
+        for share in (2, 4)
+        for side in (("", "right") if subject.contract.key_mask else ("",))
+        for each in causal
+    ]
+
+
 def one_settings(subject: AttentionSubject) -> list[Setting]:
     """Return those of one sample."""
     causal = bool(subject.contract.is_causal)
@@ -226,6 +240,11 @@ def has_no_order(subject: AttentionSubject) -> bool:
     """Whether outputs follow their tokens to other places."""
     contract = subject.contract
     return contract.rotary_base is None and contract.window is None and not (contract.is_causal and is_module(subject))
+
+
+def is_over_ranks(subject: AttentionSubject) -> bool:
+    """Whether its sequence may be spread over processes."""
+    return bool(subject.contract.context_parallel)
 
 
 def takes_mask(subject: AttentionSubject) -> bool:

@@ -1,11 +1,14 @@
 """An attention over ranks that hold shares of the sequence: right ones, ones with one edit, and what is not judged."""
 
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+PROGRAM = Path(sys.executable).with_name("astrobio-audit")
 CHECK = "attention.context_parallel"
 TEXT = """import torch
 import torch.distributed as dist
@@ -105,6 +108,21 @@ def test_one_edit_that_one_process_does_not_show_fails(
     judgement = judgement_of(tmp_path, audit_of, text=TEXT.replace(before, after))
     assert judgement.outcome == "failed", judgement.reason
     assert any(part in judgement.reason for part in WRONG[wrong][2].split("|")), judgement.reason
+
+
+@pytest.mark.slow
+def test_a_failure_comes_with_a_script_that_starts_ranks_of_its_own(
+    tmp_path: Path, audit_of: Callable[[Path], Any]
+) -> None:
+    before, after, _ = WRONG["positions_begin_at_zero"]
+    assert judgement_of(tmp_path, audit_of, text=TEXT.replace(before, after)).outcome == "failed"
+    command = [PROGRAM, "attention", "--target", tmp_path, "--subject", "parallel", "--output", tmp_path, "--quiet"]
+    assert subprocess.run(command, timeout=240, check=False).returncode == 1
+    (script,) = (tmp_path / "reproducers").iterdir()
+    command = [sys.executable, "-I", script, tmp_path]
+    assert subprocess.run(command, capture_output=True, timeout=120, check=False).returncode == 1
+    (tmp_path / "zoo" / "parts.py").write_text(TEXT)
+    assert subprocess.run(command, capture_output=True, timeout=120, check=False).returncode == 0
 
 
 @pytest.mark.slow
