@@ -10,7 +10,7 @@ from audit.catalog import SpecEntry
 from audit.gateway import ProbeFailure
 from audit.gateway.client import Plain
 from audit.plan import Run
-from audit.replies import numbers_of
+from audit.replies import names_of, numbers_of
 from audit.results import Subject
 from audit.scratch import Scratch, scratch_folder
 from validation.training.pace import AS_ASKED, Pace
@@ -153,6 +153,7 @@ class CommandRun:
         times: in seconds, after each optimizer step.
         said: the end of its output.
         named: the parameter that was harmed.
+        dtypes: of the optimised parameters, and those that autocast rounds to.
         in_time: whether it ended by itself within its time.
     """
 
@@ -164,6 +165,7 @@ class CommandRun:
     said: str
     named: str | None
     in_time: bool
+    dtypes: tuple[str, ...] = ()
 
 
 # What the checksums are of, for the evidence.
@@ -255,6 +257,7 @@ def command_run_of(reply: Plain) -> CommandRun:
         said=str(reply.get("said")),
         named=named if isinstance(named, str) else None,
         in_time=reply.get("in_time") is not False,
+        dtypes=tuple(names_of(reply, "dtypes")) if "dtypes" in reply else (),
     )
 
 

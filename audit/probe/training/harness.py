@@ -36,6 +36,7 @@ class Watch:
         """Open the record; `harm` is one of those above, or empty."""
         self._descriptor = os.open(record, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
         self._named = f"{record}.named"
+        self._dtypes, self._coarse = f"{record}.dtypes", set[str]()
         self._harm, self._after, self._count = harm, after, 0
         self._names: dict[int, str] = {}
         self._modules = Modules()
@@ -49,8 +50,28 @@ class Watch:
 
         register_optimizer_step_post_hook(self._stepped)
         self._modules.install()
+        self._note_autocast()
         if self._harm in (WEIGHT, GRADIENT):
             register_module_forward_pre_hook(self._called)
+
+    def _note_autocast(self) -> None:
+        """Write down to which dtypes autocast rounds."""
+        from torch import autocast
+
+        entered: Callable[[Any], Any] = autocast.__enter__
+
+        def __enter__(own: Any) -> Any:  # noqa: N807 - torch has no hook for it
+            if getattr(own, "_enabled", False):
+                self._computes_in(str(own.fast_dtype))
+            return entered(own)
+
+        autocast.__enter__ = __enter__  # type: ignore[method-assign]
+
+    def _computes_in(self, dtype: str) -> None:
+        if dtype not in self._coarse:
+            self._coarse.add(dtype)
+            with open(self._dtypes, "w", encoding="utf-8") as file:
+                file.write(" ".join(sorted(each.removeprefix("torch.") for each in self._coarse)))
 
     def _called(self, module: Any, _: object) -> None:
         for name, parameter in module.named_parameters():
@@ -63,6 +84,8 @@ class Watch:
             for parameter in group["params"]:
                 weights = zlib.crc32(_bytes_of(parameter), weights)
                 optimised.add(id(parameter))
+                if not self._count:
+                    self._computes_in(str(parameter.dtype))
         kept, copies = self._modules.summed(optimised)
         os.write(
             self._descriptor,

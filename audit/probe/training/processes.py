@@ -72,7 +72,7 @@ class Running:
         """Return what it did, as plain data."""
         data = self._record.read_bytes() if self._record.exists() else b""
         entries = list(harness.ENTRY.iter_unpack(data[: len(data) // harness.ENTRY.size * harness.ENTRY.size]))
-        named = Path(f"{self._record}.named")
+        named, dtypes = Path(f"{self._record}.named"), Path(f"{self._record}.dtypes")
         return {
             "status": self.status,
             "weights": [entry[0] for entry in entries],
@@ -81,6 +81,7 @@ class Running:
             "times": [entry[3] for entry in entries],
             "said": self._said(),
             "named": named.read_text(encoding="utf-8") if named.exists() else None,
+            "dtypes": dtypes.read_text(encoding="utf-8").split() if dtypes.exists() else [],
         }
 
     def _said(self) -> str:

@@ -1,5 +1,6 @@
 """Two ranks against one process: the target's own command under torchrun, two GPUs, and a declared speed."""
 
+import math
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, cast
@@ -17,7 +18,7 @@ from audit.results import Outcome, Result, Subject, SubjectKind
 from audit.target import Target
 from validation.training.checks import command_ranks, gpus, speed
 from validation.training.settings import COMMAND_STEPS, TrainingSettings
-from validation.training.trainee import Trainee
+from validation.training.trainee import CommandRun, Reference, Trainee
 
 OF_RANKS = """
 def ranked(module):
@@ -60,10 +61,14 @@ def judged(tmp_path: Path) -> Callable[..., Judgement]:
     (tmp_path / "pyproject.toml").write_text('[tool.astrobio-audit]\npackage = "zoo"\n')
     target = Target.load(tmp_path)
 
-    def judge(check: Any, **replies: Any) -> Judgement:
+    def judge(check: Any, dtypes: tuple[str, ...] = ("float32",), **replies: Any) -> Judgement:
+        alone = CommandRun(
+            status=0, weights=(), checksums=(), copies=(), times=(), said="", named=None, in_time=True, dtypes=dtypes
+        )
         trainee = Trainee(
             name="t", specs="zoo.specs", section="TRAINING", entry=TrainingEntry(problem=None, has_ranks=True),
             subject=Subject(kind=SubjectKind.TRAINING, spec="t"), settings=TrainingSettings(),
+            reference=Reference(run=alone, forks=False, largest_file_bytes=0),
         )  # fmt: skip
         run = Run(target=target, probe=cast(Probe, Scripted(**replies)), seed=0)
         return cast(Judgement, check.judge(trainee, run))
@@ -139,6 +144,51 @@ def test_the_logged_losses_of_two_ranks_are_compared_with_those_of_one_process(
     assert found.outcome is outcome, found.reason
     assert said in (found.reason or "")
     assert len(found.series) == (2 if found.measured else 0)
+
+
+NAN = float("nan")
+
+
+def from_step(first: int, value: float) -> Callable[[int], float]:
+    return lambda step: value if step >= first else falling(step)
+
+
+@pytest.mark.parametrize(
+    ("ranks", "alone", "outcome", "said"),
+    [
+        (from_step(4, NAN), falling, Outcome.FAILED, "two ranks that of step 4 is not finite, on one process all"),
+        (from_step(1, math.inf), falling, Outcome.FAILED, "that of step 1"),
+        (falling, from_step(7, NAN), Outcome.FAILED, "on one process that of step 7"),
+        (from_step(4, NAN), from_step(4, NAN), Outcome.ERROR, "from step 4 on the losses are not finite"),
+        (lambda step: 0.0, lambda step: 0.0, Outcome.ERROR, "nothing can be told"),
+        (lambda step: 3.0, lambda step: 3.0, Outcome.ERROR, "extend over 0"),
+        (lambda step: 3.0, lambda step: 2.0, Outcome.FAILED, "differ from those of one process"),
+    ],
+)
+def test_losses_that_are_no_numbers_or_never_change(
+    judged: Callable[..., Judgement], ranks: Callable[[int], float], alone: Callable[[int], float], outcome: Outcome,
+    said: str,
+) -> None:  # fmt: skip
+    found = judged(command_ranks, train_command_ranks={"torchrun": curve(of=ranks), "one_process": curve(of=alone)})
+    assert (found.outcome, said in (found.reason or "")) == (outcome, True), found.reason
+
+
+@pytest.mark.parametrize(
+    ("dtypes", "more", "outcome"),
+    [
+        (("float32",), 1e-4, Outcome.FAILED),
+        (("bfloat16", "float32"), 1e-4, Outcome.ERROR),
+        (("bfloat16", "float32"), 0.0, Outcome.PASSED),
+        (("float64",), 1e-4, Outcome.FAILED),
+    ],
+)
+def test_what_computes_in_a_coarse_type_is_not_failed_by_its_rounding(
+    judged: Callable[..., Judgement], dtypes: tuple[str, ...], more: float, outcome: Outcome
+) -> None:
+    curves = {"torchrun": curve(of=lambda step: falling(step) + more), "one_process": curve(of=falling)}
+    found = judged(command_ranks, dtypes, train_command_ranks=curves)
+    assert found.outcome is outcome, found.reason
+    assert ("computes in bfloat16" in (found.reason or "")) is (outcome is Outcome.ERROR)
 
 
 def test_no_account_of_two_ranks_is_a_failure_of_the_probe(judged: Callable[..., Judgement]) -> None:
