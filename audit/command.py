@@ -10,7 +10,7 @@ import typer
 from rich.console import Console
 from rich.text import Text
 
-from audit.errors import UsageError
+from audit.errors import Unfinished, UsageError
 from audit.named import Named, read_names
 from audit.options import ElsewhereOptions, Format, Options
 from audit.profiles import Profile
@@ -183,11 +183,21 @@ def prepare_output(options: Options) -> None:
 
 
 def conduct_shown(target: Target, request: Request, *, quiet: bool) -> Report:
-    """Carry out a request, with its progress on a terminal unless `quiet`; raises what `conduct` raises."""
-    if quiet:
-        return conduct(target, request)
-    with ProgressDisplay(request.command, Console(stderr=True)) as display:
-        return conduct(target, replace(request, notify=display.notify, planned=display.planned))
+    """Carry out a request, with its progress on a terminal unless `quiet`; raises what `conduct` raises.
+
+    Raises:
+        Unfinished: the target's folder has gone meanwhile.
+    """
+    try:
+        if quiet:
+            return conduct(target, request)
+        with ProgressDisplay(request.command, Console(stderr=True)) as display:
+            return conduct(target, replace(request, notify=display.notify, planned=display.planned))
+    except FileNotFoundError as missing:
+        if target.root.is_dir() and target.source.is_dir():
+            raise
+        gone = f"{target.root}: the target's folder was there when the run began, and is gone"
+        raise Unfinished(f"{gone}: what is imported of it may have removed it") from missing
 
 
 def deliver(report: Report, *, form: Format, quiet: bool, output: Path | None) -> NoReturn:

@@ -33,13 +33,10 @@ class PartHere:
         self._label = label
         self._groups = choosing(written)
         self._cache = cache
-        self._is_chosen = False
 
     @property
-    def described(self) -> Part | None:
-        """The part as its report names it; None until the plan has been compared."""
-        if not self._is_chosen:
-            return None
+    def described(self) -> Part:
+        """The part as its report names it, also where it was stopped before the plan was compared."""
         return Part(plan=self.written.digest, label=self._label, groups=self._groups)
 
     @property
@@ -62,7 +59,6 @@ class PartHere:
         asked = self.written.planned_from
         now = document_of(collected, plan, state, command=asked.command, release=asked.release, profile=asked.profile)
         refuse_another(self.written, now)
-        self._is_chosen = True
         groups = named_groups(plan)
         return tuple(groups[name] for name in self._groups)
 

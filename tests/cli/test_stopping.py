@@ -13,6 +13,7 @@ import pytest
 from audit.report.document import Report
 
 Project = Callable[..., Path]
+Run = Callable[..., subprocess.CompletedProcess[str]]
 # Leaves the ids of this process and of one that it started, then never returns.
 HANG = """
 import os, pathlib, subprocess, time
@@ -35,6 +36,7 @@ def inputs(batch_size, generator):
 MODELS = {"regressor": {"class": "zoo.model:Regressor", "build": build, "inputs": inputs, "loss": lambda o, i: o.sum()}}
 ATTENTION = {}
 """
+REMOVES = SPECS % "" + "\nimport pathlib, shutil\nshutil.rmtree(pathlib.Path(__file__).parents[1])\n"
 WAIT_S = 180
 
 
@@ -120,6 +122,31 @@ def test_a_run_stopped_while_it_collects_is_a_partial_report(
     assert json.loads(out)["partial"] is True
     assert (root / "out" / "smoke.json").read_text() == out
     partial_report(root / "out", "smoke")
+
+
+def test_a_shard_stopped_before_its_plan_is_compared_leaves_whole_reports_alone(
+    stop: Callable[..., tuple[int, str, str]], project: Project, run: Run
+) -> None:
+    root = project(files={"zoo/specs.py": SPECS % ""})
+    assert run("plan", "--command", "smoke", "--output", "plan.json", cwd=root).returncode == 0
+    (root / "zoo" / "specs.py").write_text(HANG)
+    (root / "out").mkdir()
+    (root / "out" / "smoke.json").write_text("a whole report")
+    code, _, err = stop(root, "run", "plan.json", "--shard", "1/2", "--output", "out", by=signal.SIGINT)
+    assert (code, "Traceback" in err) == (3, False)
+    assert (root / "out" / "smoke.json").read_text() == "a whole report"
+    part = Report.model_validate_json((root / "out" / "smoke.shard-1-2.json").read_bytes())
+    assert (part.partial, part.verdict, len(part.results)) == (True, None, 0)
+    assert part.part is not None
+    assert part.part.label == "shard 1/2"
+
+
+def test_what_specs_remove_while_they_are_imported_is_told_in_one_line(project: Project, run: Run) -> None:
+    root = project(files={"zoo/specs.py": REMOVES})
+    done = run("smoke", "--target", str(root), "--json", cwd=root.parent)
+    assert (done.returncode, done.stdout) == (3, "")
+    assert "the target's folder was there when the run began, and is gone" in done.stderr
+    assert "Traceback" not in done.stderr
 
 
 def test_a_stopped_readiness_run_leaves_its_report_where_a_whole_one_would_be(
