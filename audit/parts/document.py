@@ -17,7 +17,8 @@ from audit.report.text import one_line
 from audit.results import Check, Frozen, Subject
 
 PLAN_VERSION: Final = "1.0"
-_MAX_BYTES = 64 * 1024 * 1024  # a check of a plan takes some 400 bytes, so this is of 160,000 checks
+_MOST_MIB = 512  # a check of a plan takes some 400 bytes, so this is of more than a million checks
+_MAX_BYTES = _MOST_MIB * 2**20
 _DIALECT = "https://json-schema.org/draft/2020-12/schema"
 _SHOWN_DIGITS = 12
 
@@ -126,8 +127,17 @@ def digest_of(content: object) -> str:
 
 
 def plan_json(plan: PlanDocument) -> str:
-    """Return the document as JSON text."""
-    return plan.model_dump_json(indent=2) + "\n"
+    """Return the document as JSON text.
+
+    Raises:
+        UsageError: it is larger than what is read of a plan.
+    """
+    text = plan.model_dump_json(indent=2) + "\n"
+    if len(text.encode()) > _MAX_BYTES:
+        raise UsageError(
+            f"the plan has {len(plan.instances)} checks, more than the {_MOST_MIB} MiB that are read of one"
+        )
+    return text
 
 
 def plan_schema_json() -> str:
@@ -150,7 +160,7 @@ def read_plan(path: Path) -> PlanDocument:
         reason = error.strerror if isinstance(error, OSError) else "no name of a file"
         raise UsageError(f"{path}: cannot be read: {reason}; `astrobio-audit plan -o FILE` writes a plan") from error
     if len(content) > _MAX_BYTES:
-        raise UsageError(f"{path}: larger than {_MAX_BYTES} bytes; this is no plan")
+        raise UsageError(f"{path}: larger than {_MOST_MIB} MiB, the most that is read of a plan")
     return parse_plan(content, named=str(path))
 
 

@@ -7,6 +7,7 @@ import random
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 import traceback
 from collections.abc import Mapping
@@ -21,6 +22,7 @@ from . import harness
 _POLL_S = 0.01
 _SAID_BYTES = 3000
 _STDERR = 2
+_LONGEST_TMPDIR = 70  # of the 104 bytes that a socket's path may have (BSD); torch's workers have theirs below it
 
 
 class Running:
@@ -91,10 +93,22 @@ class Running:
         return ""
 
 
-def environment(source: str) -> dict[str, str]:
-    """Return the environment of a new interpreter: the package is found there as it is here."""
+def environment(source: str, folder: Path) -> dict[str, str]:
+    """Return the environment of a new interpreter: the package is found there as it is here.
+
+    What a killed one leaves in its folder for temporary files is removed with `folder`.
+    """
     paths = [source, *filter(None, [os.environ.get("PYTHONPATH")])]
-    return {**os.environ, "PYTHONPATH": os.pathsep.join(paths), "PYTHONDONTWRITEBYTECODE": "1", "OMP_NUM_THREADS": "1"}
+    own = {"PYTHONPATH": os.pathsep.join(paths), "PYTHONDONTWRITEBYTECODE": "1", "OMP_NUM_THREADS": "1"}
+    return {**os.environ, **own, **_temporary(folder)}
+
+
+def _temporary(folder: Path) -> dict[str, str]:
+    place = folder / "tmp"
+    if len(os.fsencode(place)) > _LONGEST_TMPDIR:
+        return {}
+    place.mkdir(exist_ok=True)
+    return {"TMPDIR": str(place)}
 
 
 def new_interpreter(
@@ -128,7 +142,7 @@ def _started(line: list[str], record: Path, output: Path, *, root: str, source: 
             stdout=file,
             stderr=file,
             cwd=root,
-            env=environment(source),
+            env=environment(source, output.parent),
             start_new_session=True,
         )
     running = Running(process.pid, record, output)
@@ -161,6 +175,8 @@ def _become(words: list[str], record: Path, output: Path, root: str, options: Ma
         os.closerange(_STDERR + 1, os.sysconf("SC_OPEN_MAX") if os.sysconf("SC_OPEN_MAX") < 65536 else 65536)
         sys.stdin, sys.stdout, sys.stderr = open(0), open(1, "w"), open(_STDERR, "w", buffering=1)  # noqa: SIM115
         os.chdir(root)
+        os.environ.update(_temporary(output.parent))
+        tempfile.tempdir = None  # looked up before, in another environment
         _draw_anew()
         harness.main(
             str(record), str(options["harm"]), int(str(options["after"])), int(str(options["max_file_bytes"])), words

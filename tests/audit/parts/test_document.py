@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 import audit.parts
 from audit.errors import UsageError
+from audit.parts import document
 from audit.parts.document import PLAN_VERSION, PlanDocument, digest_of, plan_json, plan_schema_json, read_plan
 from audit.parts.making import plan_of, refuse_another
 from audit.target import Target
@@ -92,6 +93,20 @@ def test_what_is_no_plan_is_refused(tmp_path_factory: pytest.TempPathFactory, co
     path.write_bytes(content)
     with pytest.raises(UsageError, match="not a valid plan"):
         read_plan(path)
+
+
+def test_a_plan_that_is_too_large_to_be_read_is_not_written_either(
+    make_plan: MakePlan, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plan, path = make_plan([(2, 0)]), tmp_path / "plan.json"
+    path.write_text(plan_json(plan))
+    monkeypatch.setattr(document, "_MAX_BYTES", path.stat().st_size)
+    assert read_plan(path) == plan
+    monkeypatch.setattr(document, "_MAX_BYTES", path.stat().st_size - 1)
+    with pytest.raises(UsageError, match="the most that is read of a plan"):
+        read_plan(path)
+    with pytest.raises(UsageError, match=r"the plan has 2 checks, more than .* that are read of one"):
+        plan_json(plan)
 
 
 def test_a_plan_that_cannot_be_read_is_named(tmp_path: Path) -> None:
