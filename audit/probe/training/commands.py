@@ -97,7 +97,9 @@ class Commands:
     ) -> Running:
         """Start the command."""
         words = self.line("command", run, resumes=resumes)[1:]
-        options: dict[str, object] = {"harm": harm, "after": after, "max_file_bytes": max_file_bytes}
+        options: dict[str, object] = {
+            "harm": harm, "after": after, "max_file_bytes": max_file_bytes, "watched": str(run),
+        }  # fmt: skip
         if self.forks if forks is None else forks:
             return processes.fork(words, folder=self.place, root=self.root, options=options)
         return processes.new_interpreter(words, folder=self.place, root=self.root, source=self.source, options=options)
@@ -139,14 +141,40 @@ def resumed(commands: Commands) -> dict[str, object]:
     """
     every = commands.interval
     run = commands.place / "resumed"
-    runs = [commands.finished(commands.start(run, harm=harness.KILL, after=every + 1))]
+    runs = [commands.finished(commands.start(run, harm=harness.SETTLED, after=every + 1))]
     left = sorted(str(path.relative_to(run)) for path in run.rglob("*") if path.is_file())
     for checkpoint in range(every, commands.taken, every):
         after = min(every + 1, commands.taken - checkpoint)
-        runs.append(commands.finished(commands.start(run, resumes=True, harm=harness.KILL, after=after)))
+        runs.append(commands.finished(commands.start(run, resumes=True, harm=harness.SETTLED, after=after)))
         if not runs[-1]["checksums"]:
             break
     return {"runs": runs, "left": left}
+
+
+def killed_at_operations(commands: Commands, most: int) -> dict[str, object]:
+    """Kill runs behind single operations on the files of their second checkpoint, and resume each of them.
+
+    Args:
+        commands: those of the entry.
+        most: how many operations are tried; of more, those that are spread evenly over all.
+
+    Returns:
+        `operations`: the name of each that was seen. `tried`: for each that was tried its `name`, and what the run that
+        was `stopped` there and the `resumed` one did.
+    """
+    every = commands.interval
+    harm = f"{harness.FILES}:{2 * every}:{3 * every - 1}"
+    counted = commands.finished(commands.start(commands.place / "operations", harm=harm))
+    names = str(counted["named"] or "").splitlines()
+    wanted = min(most, len(names))
+    numbers = sorted({1 + round(index * (len(names) - 1) / max(wanted - 1, 1)) for index in range(wanted)})
+    tried: list[dict[str, object]] = []
+    for number in numbers:
+        run = commands.place / f"operation-{number}"
+        stopped = commands.finished(commands.start(run, harm=harm, after=number))
+        resumed = commands.finished(commands.start(run, resumes=True, harm=harness.KILL, after=1))
+        tried.append({"name": names[number - 1], "stopped": stopped, "resumed": resumed})
+    return {"operations": names, "tried": tried}
 
 
 def killed(commands: Commands, reference: list[int], write_s: float, step_s: float, kills: int) -> dict[str, object]:

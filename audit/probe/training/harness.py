@@ -23,17 +23,23 @@ from typing import Any
 ENTRY = struct.Struct("<IIId")
 # What `Watch` may be asked for: each is done after the optimizer step of that number, counted from 1 in the process.
 WEIGHT, GRADIENT, KILL = "weight", "gradient", "kill"
+# As `KILL`, once the process has been idle for a while: what writes in the background comes to its end before.
+SETTLED = "settled"
+# `files:FIRST:LAST`: between these steps operations on files in the watched folder are counted and named, and the
+# process is killed behind the one of that number, or behind the last step.
+FILES = "files"
 # Done in every step: the optimizers are counted, and how often the first of them is given a gradient for a step.
 COUNT = "count"
 _SAMPLED = 65536  # elements of what is not optimised; an average or statistics that are lost differ everywhere
 _WORD = 0xFFFFFFFF
+_IDLE_S, _BUSY_S, _MOST_SETTLING_S = 0.3, 0.01, 10.0  # idle: less of the processor than `_BUSY_S` in `_IDLE_S`
 
 
 class Watch:
     """A hook behind every optimizer step."""
 
-    def __init__(self, record: str, harm: str, after: int) -> None:
-        """Open the record; `harm` is one of those above, or empty."""
+    def __init__(self, record: str, harm: str, after: int, watched: str) -> None:
+        """Open the record; `harm` is one of those above, or empty; `watched` is a folder."""
         self._descriptor = os.open(record, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
         self._named = f"{record}.named"
         self._dtypes, self._coarse = f"{record}.dtypes", set[str]()
@@ -42,6 +48,9 @@ class Watch:
         self._modules = Modules()
         self._optimizers: list[Any] = []
         self._gradients = self._whole_gradients = self._whole_steps = 0
+        kind, *steps = harm.split(":")
+        self._files = Files(watched, self._named, after) if kind == FILES else None
+        self._first, self._last = map(int, steps) if self._files else (0, 0)
 
     def install(self) -> None:
         """Have torch call us."""
@@ -51,6 +60,8 @@ class Watch:
         register_optimizer_step_post_hook(self._stepped)
         self._modules.install()
         self._note_autocast()
+        if self._files:
+            self._files.install()
         if self._harm in (WEIGHT, GRADIENT):
             register_module_forward_pre_hook(self._called)
 
@@ -94,7 +105,11 @@ class Watch:
         self._count += 1
         if self._harm == COUNT:
             self._counted(optimizer)
-        if self._count == self._after:
+        if self._files:
+            self._files.counts = self._first <= self._count
+            if self._count == self._last:
+                _kill()
+        elif self._count == self._after:
             self._do_harm(optimizer)
 
     def _counted(self, optimizer: Any) -> None:
@@ -116,8 +131,10 @@ class Watch:
     def _do_harm(self, optimizer: Any) -> None:
         import torch
 
-        if self._harm == KILL:
-            os.kill(os.getpid(), signal.SIGKILL)
+        if self._harm == SETTLED:
+            _settle()
+        if self._harm in (KILL, SETTLED):
+            _kill()
         if self._harm not in (WEIGHT, GRADIENT):
             return
         trained = [p for group in optimizer.param_groups for p in group["params"] if p.grad is not None]
@@ -129,6 +146,91 @@ class Watch:
                 chosen.fill_(float("nan"))
         else:
             chosen.register_post_accumulate_grad_hook(_poison)
+
+
+class Files:
+    """What is done to files of a folder: opened for writing, renamed, removed; each by its number, counted from 1."""
+
+    def __init__(self, folder: str, named: str, last: int) -> None:
+        """Write the name of each operation to `named`, and kill the process behind the one of number `last`."""
+        self._folder, self._named, self._last = os.path.realpath(folder) + os.sep, named, last
+        self.counts, self._count = False, 0
+
+    def install(self) -> None:
+        """Stand in for what opens, renames and removes files; what writes them in other languages is not seen."""
+        import builtins
+        import io
+
+        import torch
+
+        opened = builtins.open
+
+        def open_(file: Any, mode: str = "r", *more: Any, **named: Any) -> Any:
+            made = opened(file, mode, *more, **named)
+            if set(mode) & set("wxa+"):
+                self._done("opening", file)
+            return made
+
+        builtins.open = io.open = open_
+        low = os.open
+
+        def open_low(path: Any, flags: int, *more: Any, **named: Any) -> int:
+            made = low(path, flags, *more, **named)
+            if flags & (os.O_WRONLY | os.O_RDWR):
+                self._done("opening", path)
+            return made
+
+        os.open = open_low
+        for name, word, place in _OPERATIONS:
+            setattr(os, name, self._told(getattr(os, name), word, place))
+        torch._C.PyTorchFileWriter = self._told(  # type: ignore[misc, assignment]  # what torch.save opens a path with
+            torch._C.PyTorchFileWriter, "opening", 0
+        )
+
+    def _told(self, function: Callable[..., Any], word: str, place: int) -> Callable[..., Any]:
+        def told(*given: Any, **named: Any) -> Any:
+            done = function(*given, **named)
+            self._done(word, given[place] if len(given) > place else None)
+            return done
+
+        return told
+
+    def _done(self, word: str, path: Any) -> None:
+        if not self.counts or not isinstance(path, str | bytes | os.PathLike):
+            return
+        real = os.path.realpath(os.fsdecode(path))
+        if not real.startswith(self._folder):
+            return
+        self._count += 1
+        said = f"{word} {real.removeprefix(self._folder)}\n".encode(errors="backslashreplace")
+        descriptor = _opened(self._named, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+        os.write(descriptor, said)
+        os.close(descriptor)
+        if self._count == self._last:
+            _kill()
+
+
+# Functions of os, what they do to a file, and which of their arguments names it.
+_OPERATIONS = (
+    ("rename", "renaming to", 1), ("replace", "renaming to", 1), ("link", "linking", 1), ("symlink", "linking", 1),
+    ("remove", "removing", 0), ("unlink", "removing", 0), ("rmdir", "removing", 0), ("truncate", "cutting", 0),
+)  # fmt: skip
+_opened = os.open
+
+
+def _kill() -> None:
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def _settle() -> None:
+    """Wait until the process is idle but for this thread."""
+    end = time.monotonic() + _MOST_SETTLING_S
+    used = time.process_time()
+    while time.monotonic() < end:
+        time.sleep(_IDLE_S)
+        before, used = used, time.process_time()
+        if used - before < _BUSY_S:
+            return
 
 
 class Modules:
@@ -231,12 +333,12 @@ def _poison(parameter: Any) -> None:
     parameter.grad.fill_(float("nan"))
 
 
-def main(record: str, harm: str, after: int, max_file_bytes: int, words: list[str]) -> None:
+def main(record: str, harm: str, after: int, max_file_bytes: int, watched: str, words: list[str]) -> None:
     """Run `-m MODULE ARGUMENT...` or `FILE ARGUMENT...` as Python would, in this process."""
     import torch
 
     torch.set_num_threads(1)
-    Watch(record, harm, after).install()
+    Watch(record, harm, after, watched).install()
     if max_file_bytes:  # a write beyond it fails as one to a full disk does, with another number
         signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
         resource.setrlimit(resource.RLIMIT_FSIZE, (max_file_bytes, max_file_bytes))
@@ -251,4 +353,4 @@ def main(record: str, harm: str, after: int, max_file_bytes: int, words: list[st
 
 
 if __name__ == "__main__":
-    main(sys.argv[1], sys.argv[2], int(sys.argv[3]), int(sys.argv[4]), sys.argv[5:])
+    main(sys.argv[1], sys.argv[2], int(sys.argv[3]), int(sys.argv[4]), sys.argv[5], sys.argv[6:])

@@ -14,6 +14,7 @@ PROCEDURES: dict[str, Callable[..., dict[str, object]]] = {
     "train_command": commands.tidied(commands.whole),
     "train_command_resumed": commands.tidied(commands.resumed),
     "train_command_killed": commands.tidied(commands.killed),
+    "train_command_killed_at_operations": commands.tidied(commands.killed_at_operations),
     "train_command_poisoned": commands.tidied(commands.poisoned),
     "train_command_full": commands.tidied(commands.full),
     "train_command_ranks": commands.tidied(commands.two_ranks),

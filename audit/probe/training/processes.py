@@ -116,7 +116,7 @@ def new_interpreter(
 ) -> Running:
     """Run the words behind `{python}` of a command in a new interpreter."""
     record, output = _names(folder)
-    given = [str(record), str(options["harm"]), str(options["after"]), str(options["max_file_bytes"])]
+    given = [str(record), *(str(options[name]) for name in ("harm", "after", "max_file_bytes", "watched"))]
     line = [sys.executable, "-c", _source(), *given, *words]
     return _started(line, record, output, root=root, source=source)
 
@@ -178,9 +178,8 @@ def _become(words: list[str], record: Path, output: Path, root: str, options: Ma
         os.environ.update(_temporary(output.parent))
         tempfile.tempdir = None  # looked up before, in another environment
         _draw_anew()
-        harness.main(
-            str(record), str(options["harm"]), int(str(options["after"])), int(str(options["max_file_bytes"])), words
-        )
+        after, most = (int(str(options[name])) for name in ("after", "max_file_bytes"))
+        harness.main(str(record), str(options["harm"]), after, most, str(options["watched"]), words)
         code = 0
     except SystemExit as left:
         code = left.code if isinstance(left.code, int) else 0 if left.code is None else 1

@@ -76,6 +76,7 @@ TRAINER = '''
 
 import argparse, copy, io, os, sys
 from pathlib import Path
+import threading
 import torch
 from torch import nn
 
@@ -176,6 +177,24 @@ TRAINERS: dict[str, tuple[str, str, str | None]] = {
     "every_other": ("optimizer.step()", "optimizer.step() if step % 2 else None", None),
     "writes_no_checkpoint": ("if (step + 1) % given.every == 0:", "if False:", "command_resumes"),
     "writes_in_place": ('path.with_suffix(".partial")', "path", "command_killed"),
+    "copies_over_the_last": (
+        "os.replace(aside, path)",
+        "__import__('shutil').copyfile(aside, path)",
+        "command_killed",
+    ),
+    "removes_the_last_first": (
+        'aside = path.with_suffix(".partial")',
+        'aside = path.with_suffix(".partial"); path.unlink(missing_ok=True)',
+        "command_killed",
+    ),
+    "writes_in_the_background": (
+        'save(newest, {**states, "step": step + 1})',
+        "writer = globals().get('writer') and globals()['writer'].join()\n"
+        "            globals()['writer'] = threading.Thread("
+        "target=save, args=(newest, copy.deepcopy({**states, 'step': step + 1})))\n"
+        "            globals()['writer'].start()",
+        None,
+    ),
     "looks_at_no_gradient": ("if name := broken(model, True):", "if False:", "command_nan"),
     "names_no_parameter": ("the gradient of {name} is not finite", "diverged", "command_nan"),
     "saves_nan": ("if name := broken(model, False):", "if False:", "command_nan"),
