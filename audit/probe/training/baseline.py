@@ -2,9 +2,12 @@
 
 Each output that depends on the weights is replaced by one constant, the same for every sample and, where its size
 differs between batches, for every place along that dimension. The constants are then fitted to the very batches on
-which they are compared, by L-BFGS from two starts: the mean of the model's outputs, and zero.
+which they are compared, by L-BFGS from two starts: the mean of the model's outputs, and zero. What is a distribution in
+all outputs, as probabilities or their logarithms, is one in the constants too: others would not be predictions.
 """
 
+import math
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +22,7 @@ from .loop import Loop, losses_of
 from .problem import Problem, problem_of
 
 _ITERATIONS = 100
+_ROUNDINGS = 16  # of a sum over classes: that of each term, and of what was subtracted before
 _SHAPE = tuple[int, ...]
 
 
@@ -102,6 +106,7 @@ class _Recorded(torch.nn.Module):
         self._outputs: dict[tuple[int, int], Any] = {}
         self._shapes: dict[str, list[_SHAPE]] = {}
         self._sums: dict[str, list[torch.Tensor]] = {}
+        self._distributions: dict[str, set[_Distribution]] = {}
         self._batch, self._calls = 0, 0
 
     def __getattr__(self, name: str) -> Any:
@@ -128,6 +133,8 @@ class _Recorded(torch.nn.Module):
         if tensor.requires_grad and tensor.is_floating_point() and tensor.dim():
             self._shapes.setdefault(path, []).append(tuple(tensor.shape))
             self._sums.setdefault(path, []).append(tensor.detach().float())
+            found = _distributions(tensor.detach())
+            self._distributions[path] = self._distributions.get(path, found) & found
         return tensor.detach()
 
     def begin_constants(self, *, from_zero: bool) -> None:
@@ -139,11 +146,44 @@ class _Recorded(torch.nn.Module):
             common = [sizes[0] if len(set(sizes)) == 1 else 1 for sizes in zip(*shapes, strict=True)]
             common[0] = 1
             start = torch.stack([_reduced(each, common) for each in self._sums[path]]).mean(0)
+            if self._distribution(path)[0] is torch.softmax:
+                start = start.clamp_min(torch.finfo(start.dtype).tiny).log()
             self.constants[path] = (torch.zeros_like(start) if from_zero else start).requires_grad_()
 
     def _constant(self, path: str, tensor: torch.Tensor) -> torch.Tensor:
         constant = self.constants.get(path)
-        return tensor if constant is None else constant.to(tensor.dtype).expand(tensor.shape)
+        if constant is None:
+            return tensor
+        normalised, axis = self._distribution(path)
+        return normalised(constant, axis).to(tensor.dtype).expand(tensor.shape)
+
+    def _distribution(self, path: str) -> "_Distribution":
+        """Return what makes a distribution of a constant, and along which axis; what leaves it as it is elsewhere."""
+        sizes = [{shape[axis] for shape in self._shapes[path]} for axis in range(len(self._shapes[path][0]))]
+        constant = (each for each in self._distributions[path] if len(sizes[each[1]]) == 1)
+        return max(constant, key=lambda each: each[1], default=(_as_it_is, -1))
+
+
+_Distribution = tuple[Callable[[torch.Tensor, int], torch.Tensor], int]
+
+
+def _as_it_is(tensor: torch.Tensor, axis: int) -> torch.Tensor:
+    return tensor
+
+
+def _distributions(tensor: torch.Tensor) -> set[_Distribution]:
+    """Return along which axes, but that of samples, all entries are probabilities, or logarithms of them."""
+    found: set[_Distribution] = set()
+    if not tensor.numel() or not tensor.isfinite().any():
+        return found
+    for axis in range(1, tensor.dim()):
+        size = tensor.shape[axis]
+        near = _ROUNDINGS * torch.finfo(tensor.dtype).eps * (1 + math.log(max(size, 1)))
+        if size > 1 and bool((tensor.float().logsumexp(axis).abs() <= near).all()):
+            found.add((torch.log_softmax, axis))
+        if size > 1 and bool((tensor >= 0).all()) and bool(((tensor.float().sum(axis) - 1).abs() <= near).all()):
+            found.add((torch.softmax, axis))
+    return found
 
 
 def _reduced(tensor: torch.Tensor, shape: list[int]) -> torch.Tensor:

@@ -1,5 +1,6 @@
 """The best constants are those that are known, whatever form an output has."""
 
+import math
 from collections.abc import Mapping
 from types import SimpleNamespace
 from typing import Any, NamedTuple
@@ -96,3 +97,55 @@ def test_the_constant_does_not_know_the_sample() -> None:
     found = best_constants(problem, problem.build(), list(TARGETS))
     assert found is not None
     assert min(found) > 1.0
+
+
+class Classes(Known):
+    """A model that returns two numbers for each sample, and the negative of the one of its class as the loss."""
+
+    def build(self) -> nn.Module:
+        form = self.form
+
+        class Net(nn.Module):
+            def __init__(self) -> None:
+                super().__init__()
+                self.layer = nn.Linear(1, 2)
+
+            def forward(self, x: Tensor) -> Any:
+                return form(self.layer(x))
+
+        return Net()
+
+    def loss(self, model: nn.Module, batch: object) -> Tensor:
+        assert isinstance(batch, Tensor)
+        picked = self.read(model(batch)).gather(1, batch.long())
+        return -picked.mean()
+
+
+# Three samples of four are of class 0.
+OF_CLASSES = [torch.tensor([[0.0], [0.0]]), torch.tensor([[0.0], [1.0]])]
+ENTROPY = -(0.75 * math.log(0.75) + 0.25 * math.log(0.25))
+
+
+@pytest.mark.parametrize(
+    ("form", "read"),
+    [
+        (lambda y: y.log_softmax(-1), lambda output: output),
+        (lambda y: y.softmax(-1), lambda output: output.log()),
+        (lambda y: {"logits": y}, lambda output: output["logits"].log_softmax(-1)),
+    ],
+)
+def test_the_best_distribution_is_that_of_the_classes(form: Any, read: Any) -> None:
+    problem = Classes(form, read)
+    torch.manual_seed(0)
+    found = best_constants(problem, problem.build(), list(OF_CLASSES))
+    assert found is not None
+    assert sum(found) / 2 == pytest.approx(ENTROPY, rel=1e-4)
+
+
+def test_what_is_no_distribution_can_be_brought_ever_lower() -> None:
+    """One edit from the above: the negative of a logit has no least value."""
+    problem = Classes(lambda y: y, lambda output: output)
+    torch.manual_seed(0)
+    found = best_constants(problem, problem.build(), list(OF_CLASSES))
+    assert found is not None
+    assert min(found) < -1e3
