@@ -172,16 +172,20 @@ def _as_it_is(tensor: torch.Tensor, axis: int) -> torch.Tensor:
 
 
 def _distributions(tensor: torch.Tensor) -> set[_Distribution]:
-    """Return along which axes, but that of samples, all entries are probabilities, or logarithms of them."""
+    """Return along which axes, but that of samples, all entries are probabilities, or logarithms of them.
+
+    What one number fills, as that of padded frames, says nothing.
+    """
     found: set[_Distribution] = set()
-    if not tensor.numel() or not tensor.isfinite().any():
-        return found
     for axis in range(1, tensor.dim()):
-        size = tensor.shape[axis]
-        near = _ROUNDINGS * torch.finfo(tensor.dtype).eps * (1 + math.log(max(size, 1)))
-        if size > 1 and bool((tensor.float().logsumexp(axis).abs() <= near).all()):
+        rows = tensor.detach().movedim(axis, -1).flatten(0, -2).float()
+        rows = rows[(rows != rows[:, :1]).any(dim=1)]
+        if not rows.numel():
+            continue
+        near = _ROUNDINGS * torch.finfo(tensor.dtype).eps * (1 + math.log(rows.shape[1]))
+        if bool((rows.logsumexp(1).abs() <= near).all()):
             found.add((torch.log_softmax, axis))
-        if size > 1 and bool((tensor >= 0).all()) and bool(((tensor.float().sum(axis) - 1).abs() <= near).all()):
+        if bool((rows >= 0).all()) and bool(((rows.sum(1) - 1).abs() <= near).all()):
             found.add((torch.softmax, axis))
     return found
 

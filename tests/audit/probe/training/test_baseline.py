@@ -131,6 +131,7 @@ ENTROPY = -(0.75 * math.log(0.75) + 0.25 * math.log(0.25))
     [
         (lambda y: y.log_softmax(-1), lambda output: output),
         (lambda y: y.softmax(-1), lambda output: output.log()),
+        (lambda y: torch.stack((y.log_softmax(-1), 0 * y), 1), lambda output: output[:, 0]),
         (lambda y: {"logits": y}, lambda output: output["logits"].log_softmax(-1)),
     ],
 )
