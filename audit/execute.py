@@ -1,6 +1,5 @@
 """Carries out a plan: groups side by side, each in a probe of its own, every planned check ending in a result."""
 
-import functools
 import itertools
 import os
 import shlex
@@ -51,7 +50,12 @@ def prepare_forks(target: Target, ahead: Sequence[str]) -> None:
     """Begin to start what forks processes that have imported these modules; returns at once."""
 
     if target.settings.forks and not _hides_modules(target):
-        start = functools.partial(templates.ready, target.python, lambda: True, ahead)
+
+        def start() -> None:
+            # From 3.12 on Python starts no thread while it ends, as behind a usage error: nobody waits for this one.
+            with suppress(RuntimeError):
+                templates.ready(target.python, lambda: True, ahead)
+
         threading.Thread(target=start, name="audit-prepare", daemon=True).start()
 
 
