@@ -23,5 +23,5 @@ def account_of(reference: Reference, run: CommandRun, *, near: int = 0) -> Accou
         return Account(problem=f"it did not go on (status {run.status}): {last_lines(run)}")
     position = reference.position(run, near=near)
     if position is None:
-        return Account(problem=f"it went on with {reference.difference(run)}")
+        return Account(problem=f"it went on with {reference.difference(run, near=near)}")
     return Account(begun=position, done=position + len(run.checksums))

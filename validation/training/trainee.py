@@ -150,6 +150,7 @@ class CommandRun:
         checksums: of these, and of what else is in the state dicts of the modules that they are in.
         copies: of modules with parameters of the same shapes that have changed since the step before; 0 where none has,
             and in the first step.
+        gradients: checksums of what each optimizer step was taken from.
         times: in seconds, after each optimizer step.
         said: the end of its output.
         named: the parameter that was harmed.
@@ -165,6 +166,7 @@ class CommandRun:
     said: str
     named: str | None
     in_time: bool
+    gradients: tuple[int, ...] = ()
     dtypes: tuple[str, ...] = ()
 
 
@@ -197,8 +199,8 @@ class Reference:
         found = [begun for begun in _places(self.run.checksums, run.checksums) if self._has_copies(run, begun)]
         return min(found, key=lambda begun: abs(begun - near), default=None)
 
-    def difference(self, run: CommandRun) -> str:
-        """Say what differs in a run that is not a part of this one."""
+    def difference(self, run: CommandRun, *, near: int = 0) -> str:
+        """Say what differs in a run that is not a part of this one, and should have gone on behind the step `near`."""
         if _places(self.run.checksums, run.checksums):
             return "the weights of the uninterrupted run, and with another copy of the model, such as averaged weights"
         if _places(self.run.weights, run.weights):
@@ -206,7 +208,20 @@ class Reference:
                 "the weights of the uninterrupted run, and with other buffers or parameters that are not optimised, "
                 "such as running statistics"
             )
-        return "other weights than the uninterrupted run"
+        return f"other weights than the uninterrupted run{self._why_others(run, near)}"
+
+    def _why_others(self, run: CommandRun, near: int) -> str:
+        """Return what the first gradient tells of other weights; empty where it tells nothing."""
+        if not run.gradients or not near or near >= len(self.run.gradients):
+            return ""
+        if run.gradients[0] == self.run.gradients[near]:
+            return (
+                ", though its first gradient is the same: the state of the optimizer, its learning rate or schedule is "
+                "another"
+            )
+        return (
+            ", from another gradient in its first step: the weights, the batch or what was drawn by chance is another"
+        )
 
     def _has_copies(self, run: CommandRun, begun: int) -> bool:
         # What has changed before the first step of a process is not known.
@@ -253,6 +268,7 @@ def command_run_of(reply: Plain) -> CommandRun:
         weights=tuple(int(value) for value in numbers_of(reply, "weights")),
         checksums=tuple(int(value) for value in numbers_of(reply, "checksums")),
         copies=tuple(int(value) for value in numbers_of(reply, "copies")),
+        gradients=tuple(int(value) for value in numbers_of(reply, "gradients")) if "gradients" in reply else (),
         times=tuple(numbers_of(reply, "times")),
         said=str(reply.get("said")),
         named=named if isinstance(named, str) else None,

@@ -1,9 +1,10 @@
 """Runs the target's own training command with a record of every optimizer step, and harms it where that is asked.
 
 Executed in a fork of the probe's process, or as a program of a new interpreter: standard library and torch only, and no
-other module of the probe. The record holds 20 bytes for each step of an optimizer: three checksums, and the time. It is
+other module of the probe. The record holds 24 bytes for each step of an optimizer: four checksums, and the time. It is
 written at once, so that it outlives a SIGKILL. The checksums are of the parameters that the optimizer has; of these and
-of all else that their modules keep in a state dict; and of copies of a model that have changed since the step before.
+of all else that their modules keep in a state dict; of copies of a model that have changed since the step before; and
+of the gradients that the step was taken from.
 """
 
 import ctypes
@@ -20,7 +21,7 @@ import zlib
 from collections.abc import Callable, Iterator
 from typing import Any
 
-ENTRY = struct.Struct("<IIId")
+ENTRY = struct.Struct("<IIIId")
 # What `Watch` may be asked for: each is done after the optimizer step of that number, counted from 1 in the process.
 WEIGHT, GRADIENT, KILL = "weight", "gradient", "kill"
 # As `KILL`, once the process has been idle for a while: what writes in the background comes to its end before.
@@ -90,17 +91,19 @@ class Watch:
                 self._names[id(parameter)] = name
 
     def _stepped(self, optimizer: Any, *_: object) -> None:
-        weights, optimised = 0, set()
+        weights, gradients, optimised = 0, 0, set()
         for group in optimizer.param_groups:
             for parameter in group["params"]:
                 weights = zlib.crc32(_bytes_of(parameter), weights)
+                if parameter.grad is not None and parameter.grad.layout == parameter.layout:  # not a sparse one
+                    gradients = zlib.crc32(_bytes_of(parameter.grad), gradients)
                 optimised.add(id(parameter))
                 if not self._count:
                     self._computes_in(str(parameter.dtype))
         kept, copies = self._modules.summed(optimised)
         os.write(
             self._descriptor,
-            ENTRY.pack(weights, zlib.crc32(struct.pack("<I", kept), weights), copies, time.monotonic()),
+            ENTRY.pack(weights, zlib.crc32(struct.pack("<I", kept), weights), copies, gradients, time.monotonic()),
         )
         self._count += 1
         if self._harm == COUNT:

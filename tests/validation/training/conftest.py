@@ -164,6 +164,7 @@ TRAINERS: dict[str, tuple[str, str, str | None]] = {
         'state["model"] | nn.Sequential(model[0]).state_dict())',
         "command_resumes",
     ),
+    "draws_anew": ("given.seed * 1000 + step)", "given.seed * 1000 + step + 7 * given.resume)", "command_resumes"),
     "forgets_average": ('average.load_state_dict(state["average"])', "pass", "command_resumes"),
     "never_moves": ("lr=0.05", "lr=0.0", "command_repeats"),
     "one_step_more": ("range(done, given.steps)", "range(done, given.steps + 1)", "command_repeats"),

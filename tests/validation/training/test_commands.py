@@ -13,6 +13,7 @@ WRONG = {
     "fails": ["command_repeats"],
     "forgets_momentum": ["command_resumes"],
     "forgets_statistics": ["command_resumes"],
+    "draws_anew": ["command_resumes"],
     "forgets_average": ["command_resumes"],
     "never_moves": ["command_repeats"],
     "one_step_more": ["command_repeats"],
@@ -54,6 +55,19 @@ def test_a_wrong_trainer_fails_what_is_about_its_mistake(of: Callable[[str], Map
     failed = [check for check, result in found.items() if result.outcome is Outcome.FAILED]
     assert failed == WRONG[name], {check: result.reason for check, result in found.items()}
     assert not [r.reason for r in found.values() if "internal error" in (r.reason or "")]
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("forgets_momentum", "its first gradient is the same: the state of the optimizer"),
+        ("draws_anew", "from another gradient in its first step"),
+    ],
+)
+def test_what_was_not_restored_is_told_by_the_first_gradient(
+    of: Callable[[str], Mapping[str, Result]], name: str, said: str
+) -> None:
+    assert said in (of(name)["command_resumes"].reason or "")
 
 
 def test_a_trainer_without_an_optimizer_of_torch_is_not_judged(of: Callable[[str], Mapping[str, Result]]) -> None:

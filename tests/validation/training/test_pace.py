@@ -15,11 +15,13 @@ from validation.training.settings import COMMAND_STEPS, TrainingSettings
 from validation.training.trainee import CommandRun, Reference, Trainee
 
 MOVES = tuple(range(1, COMMAND_STEPS + 1))
+GRADIENTS = tuple(range(101, COMMAND_STEPS + 101))
 WHOLE = CommandRun(
     status=0,
     weights=MOVES,
     checksums=MOVES,
     copies=(0, *MOVES[1:]),
+    gradients=GRADIENTS,
     times=(),
     said="",
     named=None,
@@ -87,8 +89,11 @@ def test_a_step_with_a_nan_is_named_as_the_command_counts(
     assert len(command_nan._wrong(stopped, harm, after, pace)) == wrong
 
 
+OTHERS: dict[str, Any] = {"checksums": (99,) * 15, "weights": (99,) * 15}
+
+
 def from_step(step: int, **edits: Any) -> CommandRun:
-    run = replace(WHOLE, weights=MOVES[step:], checksums=MOVES[step:], copies=(0, *MOVES[step + 1 :]))
+    run = replace(WHOLE, weights=MOVES[step:], checksums=MOVES[step:], copies=(0, *MOVES[step + 1 :]), gradients=())
     return replace(run, **edits)
 
 
@@ -99,7 +104,12 @@ def from_step(step: int, **edits: Any) -> CommandRun:
         ({"copies": (7, *MOVES[6:])}, None),  # what has changed before a first step is not known
         ({"copies": (0, 99, *MOVES[7:])}, "with another copy of the model, such as averaged weights"),
         ({"checksums": (99,) * 15}, "that are not optimised, such as running statistics"),
-        ({"checksums": (99,) * 15, "weights": (99,) * 15}, "other weights than the uninterrupted run"),
+        (OTHERS, "other weights than the uninterrupted run"),
+        (
+            {**OTHERS, "gradients": GRADIENTS[5:]},
+            "the state of the optimizer, its learning rate or schedule is another",
+        ),
+        ({**OTHERS, "gradients": GRADIENTS[6:]}, "the weights, the batch or what was drawn by chance is another"),
     ],
 )
 def test_what_differs_in_a_resumed_run_is_told(edits: dict[str, Any], problem: str | None) -> None:
