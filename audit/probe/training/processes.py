@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 import traceback
 from collections.abc import Mapping
@@ -190,6 +191,7 @@ def _become(words: list[str], record: Path, output: Path, root: str, options: Ma
         traceback.print_exc()
     finally:
         with contextlib.suppress(BaseException):
+            threading._shutdown()  # type: ignore[attr-defined]  # waits for its threads, as the end of an interpreter does
             atexit._run_exitfuncs()
             sys.stdout.flush()
             sys.stderr.flush()

@@ -75,8 +75,8 @@ TRAINER = '''
 """python -m zoo.NAME FOLDER --steps N --every N --seed N [--resume]"""
 
 import argparse, copy, io, os, sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-import threading
 import torch
 from torch import nn
 
@@ -190,10 +190,11 @@ TRAINERS: dict[str, tuple[str, str, str | None]] = {
     ),
     "writes_in_the_background": (
         'save(newest, {**states, "step": step + 1})',
-        "writer = globals().get('writer') and globals()['writer'].join()\n"
-        "            globals()['writer'] = threading.Thread("
-        "target=save, args=(newest, copy.deepcopy({**states, 'step': step + 1})))\n"
-        "            globals()['writer'].start()",
+        "before = globals().get('pending')\n"
+        "            before and before.result()  # raises what it raised\n"
+        "            pool = globals().setdefault('pool', ThreadPoolExecutor(1))\n"
+        "            globals()['pending'] = pool.submit("
+        "save, newest, copy.deepcopy({**states, 'step': step + 1}))",
         None,
     ),
     "looks_at_no_gradient": ("if name := broken(model, True):", "if False:", "command_nan"),
