@@ -162,10 +162,11 @@ def check_weights(contract: Contract, state: Mapping[str, Tensor]) -> None:
                 f"{found}"
             )
     width, kv_width = contract.heads * contract.dim, contract.kv_heads * contract.dim
+    kv_columns = contract.context_dim or contract.embed_dim
     for name, rows, columns in (
         (names.query, width, contract.embed_dim),
-        (names.key, kv_width, contract.embed_dim),
-        (names.value, kv_width, contract.embed_dim),
+        (names.key, kv_width, kv_columns),
+        (names.value, kv_width, kv_columns),
         (names.output, contract.embed_dim, width),
     ):
         weight, bias = state.get(f"{name}.weight"), state.get(f"{name}.bias")

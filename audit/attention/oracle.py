@@ -182,16 +182,19 @@ def module(
     hidden_states: Tensor,  # (B, L, E)
     *,
     contract: Contract,
-    key_mask: Tensor | None = None,  # bool, (B, L), True = may attend
+    context: Tensor | None = None,  # (B, Lk, context_dim), what keys and values are made of; None: the hidden states
+    key_mask: Tensor | None = None,  # bool, (B, Lk), True = may attend
     order: Order | None = None,
     departure: Departure = FAITHFUL,
 ) -> Tensor:
-    """Return the output of a self-attention module with the given weights, (B, L, E), in the dtype of its input."""
+    """Return the output of an attention module with the given weights, (B, L, E), in the dtype of its input."""
     assert contract.projections is not None
     reverse = order is not None and order.arranged is Arranged.REVERSED
-    query, key, value = projected(state, hidden_states, contract=contract, departure=departure, reverse_sums=reverse)
+    query, key, value = projected(
+        state, hidden_states, contract=contract, context=context, departure=departure, reverse_sums=reverse
+    )
     mask = None if key_mask is None else key_mask[:, None, None, :]
-    context = core(
+    attended = core(
         query,
         key,
         value,
@@ -203,7 +206,7 @@ def module(
         order=order,
         departure=departure,
     )
-    return _linear(state, contract.projections.output, context.transpose(1, 2).flatten(2), reverse_sums=reverse)
+    return _linear(state, contract.projections.output, attended.transpose(1, 2).flatten(2), reverse_sums=reverse)
 
 
 def projected(
@@ -211,18 +214,20 @@ def projected(
     hidden_states: Tensor,  # (B, L, E)
     *,
     contract: Contract,
+    context: Tensor | None = None,  # (B, Lk, context_dim), what keys and values are made of; None: the hidden states
     reverse_sums: bool = False,
     departure: Departure = FAITHFUL,
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """Return query (B, H, L, D), key and value (B, G, L, D) of a self-attention module, rotated if it rotates."""
+    """Return query (B, H, L, D), key and value (B, G, Lk, D) of an attention module, rotated if it rotates."""
     assert contract.projections is not None
     names = contract.projections
+    attended = hidden_states if context is None else context
     query, key, value = (
-        _heads(_linear(state, name, hidden_states, reverse_sums=reverse_sums), heads)
-        for name, heads in (
-            (names.query, contract.heads),
-            (names.key, contract.kv_heads),
-            (names.value, contract.kv_heads),
+        _heads(_linear(state, name, x, reverse_sums=reverse_sums), heads)
+        for name, x, heads in (
+            (names.query, hidden_states, contract.heads),
+            (names.key, attended, contract.kv_heads),
+            (names.value, attended, contract.kv_heads),
         )
     )
     if contract.rotary_base is None:

@@ -128,9 +128,18 @@ class AttentionSubject:
     def has_reference(self) -> bool:
         """Whether the contract says enough for the oracle to compute the exact function."""
         contract = self.contract
-        if not contract.has_sizes or contract.is_causal is None or contract.context_dim is not None:
+        if not contract.has_sizes or contract.is_causal is None or self.joins_positions:
+            return False
+        if contract.context_dim is not None and not self.is_declared:  # a guess of which input is attended to
             return False
         return "no formula" not in self.claims if self.is_function else contract.projections is not None
+
+    @property
+    def joins_positions(self) -> bool:
+        """Whether it takes positions of queries and of another sequence together, which nothing says how to count."""
+        contract = self.contract
+        ordered = contract.is_causal or contract.rotary_base or contract.window or contract.alibi_slopes
+        return contract.context_dim is not None and bool(ordered)
 
     @property
     def is_always_causal(self) -> bool:
@@ -298,6 +307,7 @@ class AttentionSubject:
             {name: _cast(tensor, dtype) for name, tensor in state.items()},
             tensors["hidden_states"],
             contract=contract,
+            context=tensors.get("context"),
             key_mask=tensors.get("key_mask"),
             order=order,
             departure=departure,
@@ -310,7 +320,9 @@ class AttentionSubject:
             query, key = case.tensors["query"], case.tensors["key"]
         else:
             weights = {name: _cast(tensor, torch.float64) for name, tensor in state.items()}
-            query, key, _ = oracle.projected(weights, case.tensors["hidden_states"], contract=contract)
+            query, key, _ = oracle.projected(
+                weights, case.tensors["hidden_states"], contract=contract, context=case.tensors.get("context")
+            )
             key_mask = case.tensors.get("key_mask")
             mask = None if key_mask is None else key_mask[:, None, None, :]
         allowed = oracle.allowed_keys(query, key, contract=contract, is_causal=case.is_causal, mask=mask)

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from audit.attention.answers import Answers
 from audit.attention.bounds import Deviation, allowance, distance
-from audit.attention.cases import padding_mask, plain_case, with_cotangent, with_mask
+from audit.attention.cases import key_length, padding_mask, plain_case, with_cotangent, with_mask
 from audit.attention.contract import Dtype
 from audit.attention.found import has_other_outputs
 from audit.attention.plain import ORDERS, Order
@@ -128,9 +128,10 @@ def _cases(subject: AttentionSubject, seed: int) -> Iterator[Case]:
     if not subject.has_oracle:  # a gradient that is zero by chance is so in one case
         cases.append(plain_case(subject, generator).replaced("another input"))
     elif subject.contract.key_mask:
-        cases.append(with_mask(subject, whole, padding_mask(side="right"), "right padding"))
+        mask = padding_mask(side="right", length=key_length(whole))
+        cases.append(with_mask(subject, whole, mask, "right padding"))
         if subject.contract.has_finite_empty_row:
-            mask = padding_mask(side="right")
+            mask = mask.clone()
             mask[0] = False
             cases.append(with_mask(subject, whole, mask, "a sample with nothing to attend to"))
     for case in cases:

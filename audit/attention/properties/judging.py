@@ -29,6 +29,10 @@ _JOINING = ("GroupNorm", "InstanceNorm", "LocalResponseNorm", "Conv", "Pool", "F
 NOT_FINITE = "no usable reference: the output for normal inputs is not finite"
 SAME_OUTPUT = "every token has the same output, whatever the input"
 NO_ORACLE = "the contract does not name the module's projections, so there is no oracle to derive a bound from"
+TWO_COUNTS = (
+    "the contract has a context_dim and what depends on positions (is_causal, rotary_base, window or alibi_slopes), "
+    "and does not say how those of the two sequences meet, so there is no oracle to derive a bound from"
+)
 
 # An exception in one of these is the subject's own; one while it is built says nothing about the property.
 DOCUMENTED_CALLS = ("forward", "decode", "backward")
@@ -149,4 +153,6 @@ def no_oracle(subject: AttentionSubject) -> Judgement:
 
     Of a mechanism that was found without specs nothing was promised.
     """
+    if subject.is_declared and subject.joins_positions and subject.contract.projections is not None:
+        return skipped(TWO_COUNTS)
     return skipped(NO_ORACLE) if subject.is_declared else not_applicable(UNDECLARED)

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from audit.attention.bounds import Deviation
-from audit.attention.cases import MANY, plain_case, with_mask
+from audit.attention.cases import MANY, key_length, plain_case, with_mask
 from audit.attention.properties.judging import (
     DOCUMENTED_CALLS,
     ORACLE_BOUND,
@@ -17,7 +17,7 @@ from audit.attention.properties.judging import (
     no_oracle,
 )
 from audit.attention.properties.shifted_logits import shifted
-from audit.attention.subject import LENGTH, AttentionSubject, Case
+from audit.attention.subject import AttentionSubject, Case
 from audit.gateway import TargetRaised
 from audit.judgement import Judgement, error, not_applicable
 from audit.plan import Run
@@ -83,15 +83,17 @@ def judge(subject: AttentionSubject, run: Run) -> Judgement:
 
 
 def _extremes(subject: AttentionSubject, generator: torch.Generator) -> Iterator[_Extreme]:
-    token = plain_case(subject, generator, length=1, batch=MANY)
-    yield _Extreme(case=token.replaced(f"one token, its logit {_LARGE:.0f}"), sign=1)
+    token, name = plain_case(subject, generator, length=1, batch=MANY), "one token"
+    if "context" in token.tensors:
+        token, name = token.replaced("", context=token.tensors["context"][:, :1]), "a context of one token"
+    yield _Extreme(case=token.replaced(f"{name}, its logit {_LARGE:.0f}"), sign=1)
     if subject.contract.is_causal:
         causal = plain_case(subject, generator, is_causal=True, batch=MANY)
         yield _Extreme(case=causal.replaced(f"the first token's logit -{_LARGE:.0f}"), sign=-1, first=1)
     if subject.contract.key_mask:
-        mask = torch.zeros(MANY, LENGTH, dtype=torch.bool)
-        mask[:, 0] = True
         whole = plain_case(subject, generator, is_causal=False, batch=MANY)
+        mask = torch.zeros(MANY, key_length(whole), dtype=torch.bool)
+        mask[:, 0] = True
         yield _Extreme(case=with_mask(subject, whole, mask, f"one key kept, its logit -{_LARGE:.0f}"), sign=-1)
 
 
@@ -110,5 +112,6 @@ def _grown(subject: AttentionSubject, state: Mapping[str, Tensor], extreme: _Ext
 
 
 def _times(case: Case, factor: float) -> Case:
-    grown = {name: case.tensors[name] * factor for name in ("hidden_states", "query", "key") if name in case.tensors}
+    names = ("hidden_states", "context", "query", "key")
+    grown = {name: case.tensors[name] * factor for name in names if name in case.tensors}
     return case.replaced(case.name, **grown)

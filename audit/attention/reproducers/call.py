@@ -74,7 +74,9 @@ def _of_spec(subject: AttentionSubject, source: Mapping[str, Any]) -> list[str]:
         call = '*(inputs[name] for name in names), is_causal=IS_CAUSAL, mask=inputs.get("mask")'
         return [*lines, f'    return spec()["forward"]({call})']
     lines += ["", "def build():", '    return spec()["build"]()', "", "", "def attend(inputs, module):"]
-    return [*lines, '    return spec()["forward"](module, inputs["hidden_states"], inputs.get("key_mask"))']
+    across = ', context=inputs["context"]' if subject.contract.context_dim else ""
+    call = f'module, inputs["hidden_states"], inputs.get("key_mask"){across}'
+    return [*lines, f'    return spec()["forward"]({call})']
 
 
 def _of_guess(subject: AttentionSubject, source: Mapping[str, Any], is_class: bool) -> list[str]:

@@ -98,15 +98,23 @@ def _projected(contract: Contract) -> list[str]:
         "    def linear(name, x):",
         '        return torch.nn.functional.linear(x, weights[name + ".weight"], weights.get(name + ".bias"))',
         "",
-        "    def heads(name, count):  # (B, count, L, D)",
-        f"        return linear(name, hidden_states).unflatten(-1, (count, {dim})).transpose(1, 2)",
+        "    def heads(name, count, x):  # (B, count, L, D)",
+        f"        return linear(name, x).unflatten(-1, (count, {dim})).transpose(1, 2)",
         "",
         '    hidden_states = inputs["hidden_states"].double()',
     ]
     if contract.key_mask:
         lines += ['    mask = None if "key_mask" not in inputs else inputs["key_mask"][:, None, None, :]']
-    sizes = ((names.query, contract.heads), (names.key, contract.kv_heads), (names.value, contract.kv_heads))
-    lines += [f"    query, key, value = {', '.join(f'heads({name!r}, {count})' for name, count in sizes)}"]
+    attended = "hidden_states"
+    if contract.context_dim is not None:
+        attended = "attended"
+        lines += ['    attended = inputs["context"].double()  # what keys and values are made of']
+    made = (
+        (names.query, contract.heads, "hidden_states"),
+        (names.key, contract.kv_heads, attended),
+        (names.value, contract.kv_heads, attended),
+    )
+    lines += [f"    query, key, value = {', '.join(f'heads({name!r}, {count}, {x})' for name, count, x in made)}"]
     if contract.rotary_base is not None:
         lines += [
             f"    frequencies = {contract.rotary_base!r} ** (-torch.arange({dim // 2}).double() / {dim // 2})",

@@ -32,7 +32,11 @@ ORACLE = Relation(
     says=_AGREES, lines=lines.oracle_lines, settings=oracle_settings, needs_reference=True, applies=can_be_written
 )
 LARGE = Relation(
-    says=_AGREES, lines=lines.large_lines, settings=large_settings, needs_reference=True, applies=can_be_written
+    says=_AGREES,
+    lines=lines.large_lines,
+    settings=large_settings,
+    needs_reference=True,
+    applies=lambda subject: can_be_written(subject) and subject.contract.context_dim is None,
 )
 LATER = Relation(
     says="later tokens do not change earlier outputs",
