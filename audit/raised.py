@@ -14,6 +14,11 @@ _HOW_CALLED = (
     "let the specs' functions take what they are given: build(), inputs(batch_size, generator), loss(output, inputs); "
     "docs/writing-specs.md has the others"
 )
+HOW_ATTENTION_IS_CALLED = (
+    "let the specs' functions take what they are given: build(); forward(module, hidden_states, key_mask), with a "
+    "`context_dim` forward(module, hidden_states, key_mask, context=context), of a function forward(query, key, value, "
+    "is_causal=is_causal, mask=mask); decode(module, chunks), or decode(module, chunks, key_mask)"
+)
 _ADDRESS = re.compile(r"(?<= at )0x[0-9a-fA-F]{6,}\b")  # as in `<object at 0x7f1d78a13380>`
 
 
@@ -42,15 +47,23 @@ def location_of(raised: TargetRaised, target: Target) -> Location | None:
     return None
 
 
-def judge_raised(raised: TargetRaised, target: Target, *, phases: Iterable[str]) -> Judgement:
+def judge_raised(
+    raised: TargetRaised, target: Target, *, phases: Iterable[str], called: str | None = _HOW_CALLED
+) -> Judgement:
     """Fail when the exception came from one of `phases`, which the check is about; else the check was not carried out.
 
     A refused allocation and a full disk are never a failure: they say something about the machine; nor is what the
     specs give and no procedure can use.
+
+    Args:
+        raised: the exception.
+        target: where it came from.
+        phases: those that the check is about.
+        called: the fix where functions of the specs take other arguments than they are given; None without specs.
     """
     reason, place = describe_raised(raised, target), location_of(raised, target)
     if raised.is_refused_call:
-        return error(reason, location=place, fix=_HOW_CALLED)
+        return error(reason, location=place, fix=called)
     if raised.phase in phases and not raised.is_of_the_machine and not raised.is_of_the_specs:
         return failed(reason, location=place)
     return error(reason, location=place)

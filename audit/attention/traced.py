@@ -19,7 +19,7 @@ from audit.gateway import Probe, ProbeFailure, TargetRaised
 from audit.gateway.client import Plain
 from audit.judgement import Judgement, not_applicable, skipped
 from audit.plan import Run
-from audit.raised import judge_raised
+from audit.raised import HOW_ATTENTION_IS_CALLED, judge_raised
 from audit.results import Location
 from audit.target import Target
 
@@ -192,7 +192,8 @@ def _traced(
             tensors=save_safetensors(blob),
         )
     except TargetRaised as raised:  # what a call that raises means, other properties say
-        raise Settled(judge_raised(raised, run.target, phases=())) from raised
+        called = HOW_ATTENTION_IS_CALLED if subject.is_declared else None
+        raise Settled(judge_raised(raised, run.target, phases=(), called=called)) from raised
     subject.refuse_another(reply)
     count = reply.get("parameters")
     subject.built.parameters = count if isinstance(count, int) else None

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from audit.attention.answers import Answers
 from audit.attention.cases import plain_case, with_cotangent
-from audit.attention.properties.judging import not_finite
+from audit.attention.properties.judging import call_raised, not_finite
 from audit.attention.subject import AttentionSubject, Case
 from audit.gateway import TargetRaised
 from audit.gateway.client import Plain
@@ -86,6 +86,8 @@ def judge(subject: AttentionSubject, run: Run) -> Judgement:
     try:
         answers = subject.ask(run, "float64", calls, opened=True)
     except TargetRaised as raised:
+        if raised.is_of_the_specs:
+            return call_raised(subject, run, raised)
         what = f"it cannot be run in float64: {describe_raised(raised, run.target)}"
         return skipped(what) if subject.is_declared else not_applicable(f"undeclared: whether {what}")
     if not all(bool(torch.isfinite(output).all()) for output in answers.outputs):

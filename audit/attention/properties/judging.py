@@ -13,7 +13,7 @@ from audit.attention.subject import AttentionSubject, Case
 from audit.gateway import TargetRaised
 from audit.judgement import Judgement, Measured, error, judged, not_applicable, skipped
 from audit.plan import Run
-from audit.raised import describe_raised, judge_raised, location_of
+from audit.raised import HOW_ATTENTION_IS_CALLED, describe_raised, judge_raised, location_of
 
 ORACLE_BOUND = (
     f"3 x the largest error of the plain {{dtype}} computation in {len(ORDERS)} orders of operations against float64, "
@@ -99,7 +99,9 @@ def judge_deviations(
 
 def call_raised(subject: AttentionSubject, run: Run, raised: TargetRaised) -> Judgement:
     """Fail where specs declare the call that raised; a call that was guessed may be wrong itself, so it is an error."""
-    return judge_raised(raised, run.target, phases=DOCUMENTED_CALLS if subject.is_declared else ())
+    if not subject.is_declared:
+        return judge_raised(raised, run.target, phases=(), called=None)
+    return judge_raised(raised, run.target, phases=DOCUMENTED_CALLS, called=HOW_ATTENTION_IS_CALLED)
 
 
 def long_call_raised(subject: AttentionSubject, run: Run, raised: TargetRaised, *, length: int) -> Judgement:

@@ -21,7 +21,7 @@ from audit.attention.subject import AttentionSubject, Case
 from audit.gateway import TargetRaised
 from audit.judgement import Judgement, error, not_applicable
 from audit.plan import Run
-from audit.raised import judge_raised
+from audit.raised import HOW_ATTENTION_IS_CALLED, judge_raised
 from audit.results import Check, Severity
 
 CHECK = Check(
@@ -70,7 +70,7 @@ def judge(subject: AttentionSubject, run: Run) -> Judgement:
                 return error("the contract's logits do not grow with the input: nothing was tested")
             answers = subject.forward(run, dtype, [each.case for each in grown])
         except TargetRaised as raised:
-            return judge_raised(raised, run.target, phases=DOCUMENTED_CALLS)
+            return judge_raised(raised, run.target, phases=DOCUMENTED_CALLS, called=HOW_ATTENTION_IS_CALLED)
         for each, output in zip(grown, answers.outputs, strict=True):
             deviation = against_oracle(subject, answers.state, each.case, output, dtype, first=each.first)
             deviations.append((dtype, deviation))

@@ -107,7 +107,7 @@ def _said_of_short(check: str) -> Judgement:
 
 
 def _refused(subject: AttentionSubject, run: Run, raised: TargetRaised) -> Judgement:
-    if raised.phase not in DOCUMENTED_CALLS or raised.is_out_of_memory or raised.is_out_of_disk:
+    if raised.phase not in DOCUMENTED_CALLS or raised.is_of_the_machine or raised.is_of_the_specs:
         return call_raised(subject, run, raised)
     if subject.contract.max_length is not None:
         return call_raised(subject, run, raised)

@@ -19,7 +19,7 @@ from audit.attention.subject import AttentionSubject, Case
 from audit.gateway import TargetRaised
 from audit.judgement import Judgement
 from audit.plan import Run
-from audit.raised import judge_raised
+from audit.raised import HOW_ATTENTION_IS_CALLED, judge_raised
 from audit.results import Check, Severity
 
 CHECK = Check(
@@ -54,7 +54,7 @@ def judge(subject: AttentionSubject, run: Run) -> Judgement:
         try:
             answers = subject.forward(run, dtype, cases)
         except TargetRaised as raised:
-            return judge_raised(raised, run.target, phases=DOCUMENTED_CALLS)
+            return judge_raised(raised, run.target, phases=DOCUMENTED_CALLS, called=HOW_ATTENTION_IS_CALLED)
         wrong: list[tuple[Case, Tensor, float]] = []
         for case, output in zip(cases, answers.outputs, strict=True):
             deviation = against_oracle(subject, answers.state, case, output, dtype)
