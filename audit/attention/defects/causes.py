@@ -18,6 +18,7 @@ from audit.attention.defects.cause import Cause
 from audit.attention.defects.departures import class_of
 from audit.attention.defects.direction import ROTATED
 from audit.attention.defects.mask_causes import of_mask, of_masked_positions, of_noop_mask
+from audit.attention.defects.positions import of_order, of_weights_by_position
 from audit.attention.defects.precision_causes import of_long, of_low
 from audit.attention.defects.turning import one_is_rotated
 from audit.attention.defects.usual import PLAIN
@@ -143,13 +144,6 @@ def _axes(subject: AttentionSubject, run: Run, failed: Mapping[str, Result]) -> 
     return Cause(bug="heads" if core else "one_key", location=one.location(run.target) if one else None)
 
 
-def _order(subject: AttentionSubject, run: Run, failed: Mapping[str, Result]) -> Cause:
-    core = _core(subject, run, lambda core: core.rotated)
-    if core is None:
-        return Cause(bug="heads")
-    return Cause(bug="undeclared_positions", says=ROTATED, location=core.location(run.target))
-
-
 def _window(subject: AttentionSubject, run: Run, failed: Mapping[str, Result]) -> Cause:
     window = subject.contract.window
     if window is None or not can_trace_window(window):
@@ -186,7 +180,7 @@ def _oracle(subject: AttentionSubject, run: Run, failed: Mapping[str, Result]) -
             ]
             left = [each for each, found in zip(left, given, strict=True) if distance(output, found) <= bound]
     if not left:
-        return Cause(bug=None, says="no usual mistake explains every case")
+        return of_weights_by_position(subject, run) or Cause(bug=None, says="no usual mistake explains every case")
     name, contract, departure = left[0]
     bug = class_of(subject.contract, name, contract, departure)
     return Cause(
@@ -354,7 +348,7 @@ _LOOKS: Mapping[str, _Look] = {
     "causality": _later,
     "train_eval": _training,
     "depends": _axes,
-    "permutation": _order,
+    "permutation": of_order,
     "kv_cache": of_cache,
     "query_rows": _queries,
     "shifted_positions": _shifted,

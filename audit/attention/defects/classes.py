@@ -363,7 +363,7 @@ _ROWS: dict[str, tuple[str, str, str, tuple[str, ...]]] = {
     "undeclared_positions": (
         "Positions that are not declared",
         "what is computed depends on the order of tokens, and the contract says that it does not",
-        "declare the positions, `rotary_base` and `rotary_layout`, or leave them out",
+        "declare or remove them (`rotary_base`, `alibi_slopes`, `window`); for a learned bias leave out `projections`",
         (),
     ),
     "softmax_twice": (

@@ -13,7 +13,6 @@ PLAIN: Mapping[str, str] = {
     "dropout_in_eval": "dropout",
     "softmax_once": "softmax_twice",
     "logits_dtype": "precision",
-    "permutation": "heads",
     "empty_rows": "empty_rows",
     "large_logits": "overflow",
     "noncontiguous": "strides",

@@ -53,8 +53,9 @@ def judge(subject: AttentionSubject, run: Run) -> Judgement:
         [(dtype, deviation)],
         origin=bound_origin(subject),
         otherwise="outputs do not follow their tokens to other places, as where heads are split or merged without "
-        "moving axes: {case}" + subject.claim("positions"),
-        fix="split features as (B, L, H, D) and transpose to (B, H, L, D); declare positions if there are any",
+        "moving axes, or where a bias or an embedding of positions is inside: {case}" + subject.claim("positions"),
+        fix="split features as (B, L, H, D) and transpose to (B, H, L, D); declare positions if there are any, and "
+        "leave out `projections` where no key of the contract describes them, as of a learned bias",
     )
 
 
