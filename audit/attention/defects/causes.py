@@ -28,6 +28,7 @@ from audit.attention.properties.causality import EMPTY
 from audit.attention.properties.oracle import usual_mistakes
 from audit.attention.properties.runs import compared
 from audit.attention.properties.shifted_weights import UNIT
+from audit.attention.properties.traced_scale import is_applied_twice
 from audit.attention.subject import LENGTH, AttentionSubject
 from audit.attention.traced import Core, can_trace_window, cores_of, trace_of, traces_of
 from audit.plan import Run
@@ -79,16 +80,24 @@ def _scale(subject: AttentionSubject, run: Run, failed: Mapping[str, Result]) ->
         "inverted": 1 / usual if usual else 0.0,
         "1/head_dim": 1 / core.head_dim,
     } | ({"1/sqrt(head_dim)": float(core.head_dim**-0.5)} if subject.contract.scale == 1 else {})
-    form = next((name for name, value in forms.items() if same(core.factor, value)), None)
+    # One of a size of the input is another for each input.
+    widths = {"embed_dim": subject.contract.embed_dim, "num_heads": core.heads or subject.contract.num_heads}
+    sizes = [
+        f"1/sqrt({name})" for name, size in widths.items() if size and size > 1 and same(core.factor, float(size**-0.5))
+    ]
+    named = [name for name, value in forms.items() if same(core.factor, value)]
+    if is_applied_twice(core, usual):
+        named, sizes = ["applied twice"], []
+    elif sizes:  # sizes coincide, and the trace has not seen that it is applied twice
+        named = [name for name in named if name != "applied twice"] + sizes
+    form = " or ".join(named) if sizes else next(iter(named), None)
     name = f"the scale is {core.factor:.4g}" + (f", {form}" if form else "") + f", where {usual:.4g} is right"
     contract = subject.contract.model_copy(update={"scale": core.factor})
-    # One of a size of the input is another for each input.
-    sizes = (subject.contract.embed_dim, core.heads or subject.contract.num_heads)
     return Cause(
-        bug="scale_form" if form else "scale_size",
+        bug="scale_form" if form and not sizes else "scale_size",
         says=name,
         contract=contract,
-        is_exact=form is not None or any(size and same(core.factor, float(size**-0.5)) for size in sizes),
+        is_exact=form is not None,
         location=core.location(run.target),
     )
 

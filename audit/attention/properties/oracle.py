@@ -1,5 +1,6 @@
 """The output equals softmax attention as the contract defines it, computed in float64."""
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 
 from torch import Tensor
@@ -95,20 +96,9 @@ def usual_mistakes(contract: Contract, *, bases: Sequence[float] = ()) -> Iterat
         contract: what is declared.
         bases: of rotary embeddings, as tables of the module tell them.
     """
-    sizes = {"head_dim": contract.dim, "embed_dim": contract.embed_dim, "num_heads": contract.heads}
     declared = contract.effective_scale
-    scales = {
-        "1": 1.0,
-        "the declared scale applied twice": declared * declared,
-    }
-    if declared:
-        scales["the inverse of the declared scale"] = 1 / declared
-    for name, size in sizes.items():
-        if size:
-            scales |= {f"1/sqrt({name})": size**-0.5, f"1/{name}": 1 / size}
-    for name, scale in scales.items():
-        if scale != declared:
-            yield f"scale {name} = {scale:.4g} where {declared:.4g} is declared", _with(contract, scale=scale), FAITHFUL
+    for name, scale in _wrong_scales(contract):
+        yield f"scale {name} = {scale:.4g} where {declared:.4g} is declared", _with(contract, scale=scale), FAITHFUL
     yield "no causal mask", contract, Departure(causal=False)
     yield "a causal mask that is not declared", contract, Departure(causal=True)
     yield "causal alignment top_left", _with(contract, causal_alignment="top_left"), FAITHFUL
@@ -127,6 +117,27 @@ def usual_mistakes(contract: Contract, *, bases: Sequence[float] = ()) -> Iterat
             for layout in ("half", "interleaved"):
                 name = f"a rotary embedding of base {base:g} in layout '{layout}', and the contract lacks `rotary_base`"
                 yield name, _with(contract, rotary_base=base, rotary_layout=layout), FAITHFUL
+
+
+def _wrong_scales(contract: Contract) -> Iterator[tuple[str, float]]:
+    """Yield each wrong scale once: where sizes coincide, with the names of all that give it."""
+    sizes = {"head_dim": contract.dim, "embed_dim": contract.embed_dim, "num_heads": contract.heads}
+    known = {name: size for name, size in sizes.items() if size}
+    declared = contract.effective_scale
+    scales = {"1": 1.0} | {f"1/sqrt({name})": size**-0.5 for name, size in known.items()}
+    scales["the declared scale applied twice"] = declared * declared
+    if declared:
+        scales["the inverse of the declared scale"] = 1 / declared
+    scales |= {f"1/{name}": 1 / size for name, size in known.items()}
+    found: list[tuple[list[str], float]] = []
+    for name, scale in scales.items():
+        same = next((names for names, other in found if math.isclose(scale, other)), None)
+        if same is not None:
+            same.append(name)
+        elif not math.isclose(scale, declared):
+            found.append(([name], scale))
+    for names, scale in found:
+        yield " or ".join(names), scale
 
 
 def _rotary_mistakes(contract: Contract, base: float) -> Iterator[tuple[str, Contract, Departure]]:

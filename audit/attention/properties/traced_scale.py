@@ -66,8 +66,10 @@ def _reading(subject: AttentionSubject, core: Core, other: Core | None) -> tuple
         if _same(scale, wanted):
             return "", ""
         reason = f"the logits are scaled by {scale:.4g} where {wanted:.4g} is declared" + subject.claim("scale")
-        names = (name for name, value, _ in _mistakes(subject, core) if _same(scale, value))
-        mistake = next(names, None)
+        names = [name for name, value, _ in _mistakes(subject, core) if _same(scale, value)]
+        if is_applied_twice(core, wanted):  # sizes may give the same number
+            names = ["the declared scale, applied twice"]
+        mistake = next(iter(names), None)
         return reason + (f"; that is {mistake}" if mistake else ""), ""
     if _same(scale, usual) or (contract.scale is not None and _same(scale, contract.scale)):
         return "", ""
@@ -95,7 +97,7 @@ def _against_claims(subject: AttentionSubject, core: Core, usual: float) -> str 
     if _same(usual, 1.0):
         return None
     if _same(core.scale, usual * usual):
-        if sum(_same(factor, usual) for factor in core.factors) == 2:
+        if is_applied_twice(core, usual):
             return (
                 f"the logits are scaled by {core.scale:.4g}: the factor 1/sqrt(head_dim) = {usual:.4g} is applied twice"
             )
@@ -123,6 +125,12 @@ def _mistakes(subject: AttentionSubject, core: Core) -> Iterator[tuple[str, floa
     if core.keys and core.keys > 1:
         yield "1/sqrt(length)", core.keys**-0.5, SHORT**-0.5
     yield "1/sqrt(batch size)", BATCH**-0.5, (BATCH + 1) ** -0.5
+
+
+def is_applied_twice(core: Core, wanted: float) -> bool:
+    """Whether a trace has seen the logits multiplied with a scale twice."""
+    is_square = core.factor is not None and _same(core.factor, wanted**2)
+    return is_square and sum(_same(factor, wanted) for factor in core.factors) == 2
 
 
 def _same(scale: float, wanted: float) -> bool:
