@@ -7,6 +7,7 @@ import typer
 
 from audit.attention.cli import AttentionOptions, SpecOptions
 from audit.attention.found import ask, ask_model
+from audit.attention.inside import attention_inside
 from audit.attention.named import is_model_class, item_named
 from audit.attention.plan import plan_attention, plan_named
 from audit.attention.spec.elsewhere import attention_beside
@@ -101,6 +102,8 @@ def print_spec(options: SpecOptions) -> None:
     found = reply.get("problem") is None
     if model is not None and model.get("problem") is None:
         attends = attends and found  # that it cannot be called as attention is no matter then
+    elif attends and model is not None and not found and attention_inside(tree, place, named.qualname):
+        attends = False  # neither was found out, and other classes attend in it
     elif attends:
         model = None
     elsewhere = [] if attends or holds_none else attention_beside(tree, place, named.qualname)

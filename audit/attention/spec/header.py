@@ -64,7 +64,7 @@ def models_lines(module: str) -> list[str]:
         '    # "name": {',
         f'    #     "class": "{module}:Model",  # where the sources define it',
         '    #     "build": lambda: Model(...),',
-        "    #     # The arguments of forward; every random number comes from the generator.",
+        "    #     # The arguments of forward, with `import torch`; every random number comes from the generator.",
         '    #     "inputs": lambda batch_size, generator: {"x": torch.randn(batch_size, 8, 32, generator=generator)},',
         '    #     "loss": lambda output, inputs: output.square().mean(),  # decide: what it is trained to',
         "    # },",
