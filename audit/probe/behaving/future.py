@@ -29,7 +29,8 @@ def future(specs: str, name: str, seed: int, batch_size: int, causal: Mapping[st
         seed: of weights and inputs.
         batch_size: samples.
         causal: names the `content`, arguments of forward, and the `axis` of positions in it; `outputs`, where it is
-            not None, has the axis of positions of each output that is to be judged.
+            not None, has the axis of positions of each output that is to be judged, one for each position of the
+            content or for each whole number of them.
 
     Returns:
         `length`, the number of positions; `whole`, the output; and for each position in `cuts` the output with values
@@ -94,9 +95,12 @@ def _check_output(whole: Mapping[str, torch.Tensor], name: str, axis: int, lengt
     if name not in whole:
         raise Misdeclared(f"the model returns no tensor {name!r}{nearest(name, whole)}")
     shape = tuple(whole[name].shape)
-    if axis >= len(shape) or shape[axis] != length:
+    size = shape[axis] if axis < len(shape) else 0
+    # A model that subsamples has one position for several of the content.
+    if size != length and (size < 2 or length % size):
         raise Misdeclared(
-            f"axis {axis} of {name!r} does not have the {length} positions of the content: its shape is {shape}"
+            f"axis {axis} of {name!r} does not have the {length} positions of the content, nor one for each two or "
+            f"more of them: its shape is {shape}"
         )
 
 

@@ -13,6 +13,8 @@ PASSED, FAILED, ERROR = "passed", "failed", "error"
 SUMS = "x.cumsum(1)"
 LATER = "x.flip(1).cumsum(1).flip(1)"
 POOLED = "x.sum(1, keepdim=True).expand(-1, 6)"  # as many numbers as positions, of the whole sequence
+HALVED = "x.cumsum(1)[:, 1::2]"  # each of three sees the two of its own and those before
+ONE_MORE = "torch.cat((x.cumsum(1)[:, 2::2], x.cumsum(1)[:, -1:]), 1)"  # each but the last sees one more
 SQUARE = "x.cumsum(1)[:, :, None].expand(-1, -1, 6)"
 
 TURNED = ", inputs=lambda batch_size, generator: {{'x': torch.randn({}, batch_size, 5, generator=generator)}}"
@@ -62,7 +64,24 @@ CASES = {
     ),
     "another_length": Case(
         "x.cumsum(1)[:, 1:]", "'outputs': {'output': 1}", ERROR,
-        "in 'causal', axis 1 of 'output' does not have the 6 positions of the content: its shape is (3, 5)",
+        "in 'causal', axis 1 of 'output' does not have the 6 positions of the content, nor one for each two or more",
+    ),
+    "subsampled": Case(
+        HALVED, "'outputs': {'output': 1}", PASSED, "output (positions on axis 1, each of 2 of the content)"
+    ),
+    "subsampled_and_seeing_one_more": Case(
+        ONE_MORE, "'outputs': {'output': 1}", FAILED, "on: output (positions on axis 1, each of 2 of the content)"
+    ),
+    "subsampled_and_not_named": Case(HALVED, "", ERROR, "no output has the 6 positions of x on exactly one axis"),
+    "subsampled_to_no_divisor": Case(
+        "x.cumsum(1)[:, 2:]", "'outputs': {'output': 1}", ERROR, "nor one for each two or more of them"
+    ),
+    "subsampled_to_one": Case(
+        "x.sum(1, keepdim=True)", "'outputs': {'output': 1}", ERROR, "nor one for each two or more of them"
+    ),
+    "subsampled_and_leaking_in_training": Case(
+        f"{HALVED} + (x[:, 2::2].sum(1, keepdim=True) if self.training else 0)", "'outputs': {'output': 1}", FAILED,
+        "outputs in train mode change",
     ),
     "time_major": Case("x.cumsum(0)", "'axis': 0", PASSED, "judged: output (positions on axis 0)"),
     "time_major_and_leaking": Case(

@@ -22,7 +22,8 @@ CHECK = Check(
     title="The future cannot leak",
     proves="In a model that declares `causal`, other content from a position on leaves every output before it as it "
     "is, to the last bit, and changes one from there on: at every position of a short sequence, at 16 of a longer one, "
-    "and in train mode at three.",
+    "and in train mode at three. Where an output that is named has one position for each few of the content, it may "
+    "see these and what stands before them.",
     defect="attention without its causal rule, a convolution that is padded on both sides",
     severity=Severity.CRITICAL,
 )
@@ -50,17 +51,21 @@ def judge(model: RegisteredModel, run: Run) -> Judgement:
     if not axes:
         content = ", ".join(causal.content)
         where = " behind the batch" if causal.axis else ", and that of samples is not as long"
-        return error(f"no output has the {length} positions of {content} on exactly one axis{where}", fix=_HOW_TO_NAME)
+        return error(
+            f"no output has the {length} positions of {content} on exactly one axis{where}",
+            fix=f"{_HOW_TO_NAME}; such an axis may have one position for each two or more of the content",
+        )
     trained = list_of(reply, "trained")
     worst, leaking, is_tested, is_rounding = 0.0, list[tuple[str, int]](), False, True
     in_training = False
     for cut, name, first, second, is_training in _pairs(reply, whole, cuts, trained, axes):
         if second is None or second.shape != first.shape:
             return error(f"{name} has another shape where {', '.join(causal.content)} differs: nothing to compare")
-        left = first.shape[axes[name]] - cut
-        behind = (each.narrow(axes[name], cut, left) for each in (first, second))
+        before = cut // (length // first.shape[axes[name]])  # positions of the output whose content stands before it
+        left = first.shape[axes[name]] - before
+        behind = (each.narrow(axes[name], before, left) for each in (first, second))
         is_tested |= not is_training and not torch.equal(*behind)
-        gap, rounding = _moved(first, second, axes[name], cut)
+        gap, rounding = _moved(first, second, axes[name], before)
         in_training |= is_training and gap > 0 and not worst
         worst = max(worst, gap)
         is_rounding &= gap <= rounding
@@ -80,14 +85,14 @@ def judge(model: RegisteredModel, run: Run) -> Judgement:
             bound=0.0,
             comparison=Comparison.EQUAL,
             origin=f"the weight of what stands later is exactly zero; content was changed from {len(cuts)} of {length} "
-            f"positions on; judged: {_listed(axes)}"
+            f"positions on; judged: {_listed(axes, whole, length)}"
             + (f"; not judged: {', '.join(not_judged)}" if not_judged else "")
             + (f"; in train mode from {len(trained)}" if trained else f"; {text_of(reply, 'not_trained')}"),
             unit="max abs difference",
         ),
         otherwise=f"outputs{' in train mode' if in_training else ''} change with {', '.join(causal.content)} standing "
         f"later, from position {first_leaks} on: "
-        f"{_listed({name: axes[name] for name, _ in leaking})}",
+        f"{_listed({name: axes[name] for name, _ in leaking}, whole, length)}",
         fix="let every part that looks across positions see earlier ones only"
         + ("" if causal.outputs else f"; where no positions stand on an axis that is named here, {_HOW_TO_NAME}"),
     )
@@ -114,8 +119,12 @@ def _pairs(
         yield from ((cut, name, in_training[name], later.get(name), True) for name in alike)
 
 
-def _listed(axes: Mapping[str, int]) -> str:
-    return ", ".join(f"{name} (positions on axis {axis})" for name, axis in axes.items())
+def _listed(axes: Mapping[str, int], whole: Mapping[str, Tensor], length: int) -> str:
+    def each(name: str, axis: int) -> str:
+        factor = length // whole[name].shape[axis]
+        return f"{name} (positions on axis {axis}" + (f", each of {factor} of the content)" if factor > 1 else ")")
+
+    return ", ".join(each(name, axis) for name, axis in axes.items())
 
 
 def _axes(whole: Mapping[str, Tensor], length: int, causal: Causal) -> dict[str, int]:
@@ -124,7 +133,7 @@ def _axes(whole: Mapping[str, Tensor], length: int, causal: Causal) -> dict[str,
         return {
             name: axis
             for name, axis in causal.outputs.items()
-            if name in whole and whole[name].shape[axis : axis + 1] == (length,)
+            if name in whole and axis < whole[name].dim() and _can_be_positions(whole[name].shape[axis], length)
         }
     if (
         causal.axis == 0 and length == BATCH_SIZE
@@ -132,6 +141,11 @@ def _axes(whole: Mapping[str, Tensor], length: int, causal: Causal) -> dict[str,
         return {}
     told = {name: _axis_of_positions(each, length, 1 if causal.axis else 0) for name, each in whole.items()}
     return {name: axis for name, axis in told.items() if axis is not None}
+
+
+def _can_be_positions(size: int, length: int) -> bool:
+    """Whether an axis has a position for each of the content, or as a model that subsamples for each few of them."""
+    return size == length or (size > 1 and length % size == 0)
 
 
 def _axis_of_positions(output: Tensor, length: int, first: int) -> int | None:
