@@ -96,6 +96,8 @@ def _drawn(recipe: Mapping[str, Any]) -> str:
             return f"torch.ones({shape}{', dtype=torch.bool' if recipe.get('bool') else ''})"
         case "positions":
             return f"torch.arange({sizes[-1]}).expand({shape}).clone()"
+        case "lengths":
+            return f"torch.full(({shape},), {recipe['of']})"
         case "uniform":
             return f"torch.rand({shape}, generator=generator)"
     return f"torch.randn({shape}, generator=generator)"

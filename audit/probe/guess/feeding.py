@@ -1,7 +1,7 @@
 """What a whole model is fed with, where no specs say it: recipes of tensors, from its first layers and its arguments.
 
 A recipe is plain data: `{"draw": "normal", "shape": ["B", 12, 48]}`, `B` being the batch size; `whole` numbers below
-`below`, `ones`, `positions`, `uniform`; or `{"const": value}`.
+`below`, `ones`, `positions`, `uniform`, `lengths` that are all `of` so many positions; or `{"const": value}`.
 """
 
 import inspect
@@ -43,6 +43,8 @@ def made(recipe: Recipe, batch_size: int, generator: torch.Generator) -> object:
             return torch.arange(shape[-1]).expand(shape).clone()
         case "uniform":
             return torch.rand(shape, generator=generator)
+        case "lengths":
+            return torch.full(shape, recipe["of"])
     return torch.randn(shape, generator=generator)
 
 
@@ -165,7 +167,7 @@ def _of_other(other: _Argument, main: Recipe, usual: Sequence[Recipe]) -> list[R
         case "causal":
             return [{"const": False}]
         case "lengths":
-            return [{"const": None}]
+            return [{"const": None}, {"draw": "lengths", "shape": ["B"], "of": length}]
     if other.kind == MASK:
         ones: Recipe = {"draw": "ones", "shape": ["B", length]}
         pairs = ones | {"shape": ["B", length, length]}
@@ -213,6 +215,6 @@ def _shown(recipe: Recipe) -> str:
 
 def dtype_of(recipe: Recipe) -> str:
     """Return the name of the dtype of what a recipe makes."""
-    if recipe["draw"] in ("whole", "positions"):
+    if recipe["draw"] in ("whole", "positions", "lengths"):
         return "int64"
     return "bool" if recipe.get("bool") else "float32"

@@ -71,6 +71,16 @@ class Encoder(nn.Module):
         return self.layer(x)
 
 
+class Padded(nn.Module):
+    def __init__(self, features: int = 8):
+        super().__init__()
+        self.layer = nn.Linear(features, 4)
+
+    def forward(self, frames, lengths):
+        kept = torch.arange(frames.shape[1]) < lengths[:, None]
+        return (self.layer(frames) * kept[..., None]).sum(1) / lengths[:, None], lengths
+
+
 class Remote(nn.Module):
     def __init__(self, address):
         raise RuntimeError("only on the cluster")
@@ -97,7 +107,7 @@ def executed(text: str) -> dict[str, Any]:
     return namespace
 
 
-@pytest.mark.parametrize("name", ["Classifier", "Language", "Image", "Encoder", "WithOutput"])
+@pytest.mark.parametrize("name", ["Classifier", "Language", "Image", "Encoder", "WithOutput", "Padded"])
 def test_a_model_is_built_fed_and_differentiated_by_its_entry(file: Path, name: str) -> None:
     text = stub(file, name)
     written = executed(text)
@@ -122,6 +132,12 @@ def test_the_inputs_are_those_with_which_it_was_found_to_work(file: Path) -> Non
         key: (each.shape, each.dtype) for key, each in found.items()
     }
     assert torch.equal(inputs["input_ids"], found["input_ids"])
+
+
+def test_lengths_are_those_of_whole_sequences(file: Path) -> None:
+    text = stub(file, "Padded")
+    assert '"lengths": torch.full((batch_size,), 12),' in text
+    assert '"frames": torch.randn(batch_size, 12, 8, generator=generator),' in text
 
 
 def test_one_that_attends_stands_in_both(file: Path) -> None:
