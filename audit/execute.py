@@ -49,13 +49,11 @@ def open_probe(target: Target, *, side_by_side: int = 1) -> Probe:
 def prepare_forks(target: Target, ahead: Sequence[str]) -> None:
     """Begin to start what forks processes that have imported these modules; returns at once."""
 
+    def start() -> None:
+        with suppress(RuntimeError):  # from 3.12 on Python starts no thread while it ends, as behind a usage error
+            templates.ready(target.python, lambda: True, ahead)
+
     if target.settings.forks and not _hides_modules(target):
-
-        def start() -> None:
-            # From 3.12 on Python starts no thread while it ends, as behind a usage error: nobody waits for this one.
-            with suppress(RuntimeError):
-                templates.ready(target.python, lambda: True, ahead)
-
         threading.Thread(target=start, name="audit-prepare", daemon=True).start()
 
 

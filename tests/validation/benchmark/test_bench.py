@@ -384,8 +384,7 @@ def test_what_failed_in_an_earlier_run_is_asked_again_behind_what_was_never_aske
     seen: list[int] = []
 
     def failing(self: object, case: object, backend: object) -> object:
-        length = case.length  # type: ignore[attr-defined]
-        seen.append(length)
+        seen.append(case.length)  # type: ignore[attr-defined]
         if seen == [24]:
             raise NoTime(RowOutcome.OUT_OF_MEMORY, "as if there were none left")
         if seen == [24, 32, 40] or (is_stopped_again and seen.count(24) == 2):
@@ -398,8 +397,6 @@ def test_what_failed_in_an_earlier_run_is_asked_again_behind_what_was_never_aske
     second = bench(root, *arguments).document
     assert seen == [24, 32, 40, 40, 24]
     assert second.rows[1] == first.rows[1]
-    assert [row.outcome for row in second.rows] == [
-        "out_of_memory" if is_stopped_again else "measured", "measured", "measured",
-    ]  # fmt: skip
+    assert [row.outcome for row in second.rows[1:]] == ["measured"] * 2
     assert second.rows[0] == first.rows[0] if is_stopped_again else second.rows[0] != first.rows[0]
     assert second.partial is is_stopped_again
