@@ -16,7 +16,7 @@ from audit.gateway.client import Plain
 from audit.judgement import Judgement, Measured, error, judged, not_applicable
 from audit.replies import names_of, text_of
 from audit.results import Comparison
-from validation.smoke.model import tensors_of
+from validation.smoke.model import listed, tensors_of
 
 Tensors = Mapping[str, Tensor]
 ORIGIN = (
@@ -74,7 +74,10 @@ def gaps(reference: Tensors, found: Tensors, moved: Sequence[Tensors], *, factor
 
 
 def judge_gaps(found: Sequence[Gap], *, origin: str, otherwise: str, fix: str | None = None) -> Judgement:
-    """Judge the gap that is largest in units of its bound; what rounding alone could explain wholly is no evidence."""
+    """Judge the gap that is largest in units of its bound; what rounding alone could explain wholly is no evidence.
+
+    A failure names every tensor whose gap is above its bound, the largest first.
+    """
     if not found:
         return error("there is nothing to compare: the output holds no tensor")
     judgeable = [gap for gap in found if math.isfinite(gap.bound) and (gap.bound < gap.extent or gap.error > gap.bound)]
@@ -88,6 +91,7 @@ def judge_gaps(found: Sequence[Gap], *, origin: str, otherwise: str, fix: str | 
             fix="let the specs build a model, or give inputs, whose outputs rounding does not decide",
         )
     worst = max(judgeable, key=lambda gap: gap.ratio)
+    above = sorted((gap for gap in judgeable if gap.ratio > 1), key=lambda gap: -gap.ratio)
     blind = len(found) - len(judgeable)
     left_out = f"; {blind} tensors that rounding decides by itself are left out" if blind else ""
     return judged(
@@ -98,7 +102,7 @@ def judge_gaps(found: Sequence[Gap], *, origin: str, otherwise: str, fix: str | 
             origin=f"{origin}; largest in units of its bound: {worst.name}, of {len(judgeable)} tensors{left_out}",
             unit="max abs difference",
         ),
-        otherwise=f"{otherwise}: {worst.name}",
+        otherwise=f"{otherwise}: {listed(dict.fromkeys(gap.name for gap in above))}",
         fix=fix,
     )
 

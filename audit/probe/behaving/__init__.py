@@ -29,6 +29,7 @@ PROCEDURES: dict[str, Callable[..., dict[str, object]]] = {
     "model_layouts": outputs_alike.layouts,
     "model_untouched": outputs_alike.untouched,
     "model_padding": padding.padding,
+    "model_moved_padding": padding.moved_padding,
     "model_padded_rows": padded_rows.padded_rows,
     "model_future": future.future,
     "model_residual": residual.residual,

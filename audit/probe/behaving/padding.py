@@ -9,7 +9,7 @@ from ..tensors import dump
 from .batches import copied
 from .following import shapes_told
 from .misdeclared import Misdeclared, nearest
-from .outputs_alike import run
+from .outputs_alike import moved_runs, run
 
 
 def padding(specs: str, name: str, seed: int, batch_size: int, paddings: list[dict[str, Any]]) -> dict[str, object]:
@@ -33,13 +33,7 @@ def padding(specs: str, name: str, seed: int, batch_size: int, paddings: list[di
     reply: dict[str, object] = {}
     later: list[tuple[int, dict[str, Any]]] = []
     for index, each in enumerate(paddings):
-        inputs = copied(inputs_of(specs, name, seed, batch_size))
-        for argument in (each["mask"], *each["content"]):
-            if argument not in inputs:
-                raise Misdeclared(f"'inputs' gives no argument {argument!r}{nearest(argument, inputs)}")
-        mask = inputs[each["mask"]]
-        kept = kept_of(mask, keeps=each["keeps"])
-        inputs[each["mask"]] = masking(kept, mask, keeps=each["keeps"])
+        inputs, mask, kept = _masked(specs, name, seed, batch_size, each)
         opened = {**inputs, each["mask"]: masking(torch.ones_like(kept), mask, keeps=each["keeps"])}
         other, larger = dict(inputs), dict(inputs)
         generator = torch.Generator().manual_seed(seed)
@@ -58,6 +52,32 @@ def padding(specs: str, name: str, seed: int, batch_size: int, paddings: list[di
     for index, given in later:  # after all that is compared, for the model may keep what it was asked last
         reply[f"axes.{index}"] = shapes_told(model, specs, name, seed, batch_size, **given)
     return reply
+
+
+def moved_padding(specs: str, name: str, seed: int, batch_size: int, padding: dict[str, Any]) -> dict[str, object]:
+    """Run the batch that `padding` runs as `whole.<i>`, with model and batch moved by one unit in the last place.
+
+    Apart from `padding`, for most models give equal bits, which leave nothing to ask of rounding.
+
+    Returns:
+        `moved.<i>`: the outputs of each draw.
+    """
+    inputs, _, _ = _masked(specs, name, seed, batch_size, padding)
+    return moved_runs(built(specs, name, seed).eval(), inputs, seed)
+
+
+def _masked(
+    specs: str, name: str, seed: int, batch_size: int, padding: dict[str, Any]
+) -> tuple[dict[str, Any], object, torch.Tensor]:
+    """Return a batch in which the mask hides something, the mask as the specs give it, and what counts, (B, L)."""
+    inputs: dict[str, Any] = copied(inputs_of(specs, name, seed, batch_size))
+    for argument in (padding["mask"], *padding["content"]):
+        if argument not in inputs:
+            raise Misdeclared(f"'inputs' gives no argument {argument!r}{nearest(argument, inputs)}")
+    mask = inputs[padding["mask"]]
+    kept = kept_of(mask, keeps=padding["keeps"])
+    inputs[padding["mask"]] = masking(kept, mask, keeps=padding["keeps"])
+    return inputs, mask, kept
 
 
 def kept_of(mask: object, *, keeps: bool) -> torch.Tensor:

@@ -1,7 +1,8 @@
 """What a mask hides does not reach what it shows."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
+from functools import cache
 
 from torch import Tensor
 
@@ -10,8 +11,10 @@ from audit.gateway import ProbeFailure, TargetRaised
 from audit.gateway.client import Plain
 from audit.judgement import Judgement, Measured, error, judged, not_applicable
 from audit.plan import Run
+from audit.raised import judge_raised
 from audit.replies import table_of
 from audit.results import Check, Comparison, Severity
+from validation.smoke.alike import ORIGIN, Gap, Tensors, gaps, judge_gaps, moved_of
 from validation.smoke.checks import determinism
 from validation.smoke.compare import difference, unusable
 from validation.smoke.misdeclared import judge_misdeclared
@@ -22,7 +25,8 @@ CHECK = Check(
     id="smoke.padding_leaks",
     title="Padded content cannot leak",
     proves="Where a mask hides positions, other content there, and content a hundred times larger, leaves every output "
-    "at the shown positions as it is, to the last bit; with the mask open the same content changes the output.",
+    "at the shown positions as it is, to the last bit, or as nearly as rounding allows where other content makes other "
+    "sums, as the tokens of an expert do; with the mask open the same content changes the output.",
     defect="a mask that is taken and not passed on",
     severity=Severity.CRITICAL,
 )
@@ -30,6 +34,7 @@ REQUIRES = (determinism.CHECK.id,)
 # What arguments are conventionally called whose True or 1 keeps a position, and those whose True hides one.
 _KEEPING = ("attention_mask", "key_mask", "input_mask", "token_mask", "valid_mask", "encoder_attention_mask")
 _HIDING = ("key_padding_mask", "src_key_padding_mask", "padding_mask", "pad_mask")
+_FIX = "pass the mask on to everything that looks across positions, or declare in `padding` what it hides"
 
 
 def judge(model: RegisteredModel, run: Run) -> Judgement:
@@ -45,8 +50,7 @@ def judge(model: RegisteredModel, run: Run) -> Judgement:
         reply = model.call_on_batch(run, "model_padding", paddings=[each.model_dump() for each in paddings])
     except TargetRaised as raised:
         return judge_misdeclared(model, run, "padding", raised)
-    worst = 0.0
-    leaking: list[str] = []
+    found: list[Gap] = []
     untold: list[str] = []
     for index, padding in enumerate(paddings):
         whole = tensors_of(reply, f"whole.{index}")
@@ -60,14 +64,18 @@ def judge(model: RegisteredModel, run: Run) -> Judgement:
         kept = tensors_of(reply, f"mask.{index}").get("mask")
         if kept is None:
             raise ProbeFailure("the target's process sent a reply without a mask")
+        behind = f"{', '.join(padding.content)} behind {padding.mask}"
+        moved = _moved(model, run, padding)
         for content in ("other", "larger"):
-            found = tensors_of(reply, f"{content}.{index}")
-            gap, reached, doubtful = _gap(whole, found, kept, table_of(reply, f"axes.{index}"))
-            worst = max(worst, gap)
-            behind = f"{', '.join(padding.content)} behind {padding.mask}"
-            leaking += [f"{behind} reaches {', '.join(reached)}"] if reached else []
+            changed = tensors_of(reply, f"{content}.{index}")
+            try:
+                reached, doubtful = _gaps(whole, changed, kept, table_of(reply, f"axes.{index}"), behind, moved)
+            except TargetRaised as raised:
+                # It has run on this very batch before: what raises on one that is moved is no mistake of its mask.
+                return judge_raised(raised, run.target, phases=())
+            found += reached
             untold += [f"{', '.join(doubtful)} with {behind}"] if doubtful else []
-    if not worst and untold:
+    if untold and all(gap.error <= gap.bound for gap in found):
         return error(
             f"outputs change where hidden positions may stand, and which of their axes has positions is not told: "
             f"{'; '.join(dict.fromkeys(untold))}",
@@ -75,42 +83,63 @@ def judge(model: RegisteredModel, run: Run) -> Judgement:
             "on an axis as long as it",
         )
     names = ", ".join(padding.mask for padding in paddings)
-    how = "declared" if declared is not None else "inferred from its name"
+    how = f"{names}, {'declared' if declared is not None else 'inferred from its name'}"
+    if found:
+        return judge_gaps(
+            found,
+            origin="not equal bit by bit, which rounding may do where what is hidden is in one product with what is "
+            f"shown, as the tokens of an expert are; {how}; {ORIGIN}",
+            otherwise="content that a mask hides reaches the output",
+            fix=_FIX,
+        )
     return judged(
         Measured(
-            value=worst,
+            value=0.0,
             bound=0.0,
             comparison=Comparison.EQUAL,
-            origin=f"what is hidden counts nothing: its weight is exactly zero, whatever it is multiplied with; "
-            f"{names}, "
-            f"{how}",
+            origin=f"what is hidden counts nothing: its weight is exactly zero, whatever it is multiplied with; {how}",
             unit="max abs difference",
         ),
-        otherwise=f"content that a mask hides reaches the output: {'; '.join(dict.fromkeys(leaking))}",
-        fix="pass the mask on to everything that looks across positions, or declare in `padding` what it hides",
+        otherwise="",
     )
 
 
-def _gap(
-    whole: Mapping[str, Tensor], found: Mapping[str, Tensor], kept: Tensor, told: Mapping[str, Plain]
-) -> tuple[float, list[str], list[str]]:
-    """Return the largest difference at shown positions, the outputs that have one, and those that may have one."""
-    if whole.keys() != found.keys():
-        return math.inf, sorted(whole.keys() ^ found.keys()), []
-    worst, reached, doubtful = 0.0, list[str](), list[str]()
-    for name, output in whole.items():
-        if not difference({name: output}, {name: found[name]}):
+def _moved(model: RegisteredModel, run: Run, padding: Padding) -> Callable[[], Sequence[Tensors]]:
+    """Return what runs the batch moved by one unit in the last place, once; only where bits are not equal."""
+
+    @cache
+    def moved() -> Sequence[Tensors]:
+        return moved_of(model.call_on_batch(run, "model_moved_padding", padding=padding.model_dump()))
+
+    return moved
+
+
+def _gaps(
+    whole: Tensors,
+    found: Tensors,
+    kept: Tensor,
+    told: Mapping[str, Plain],
+    behind: str,
+    moved: Callable[[], Sequence[Tensors]],
+) -> tuple[list[Gap], list[str]]:
+    """Return the gap of each output that is not equal at shown positions, and the outputs that may not be equal."""
+    reached, doubtful = list[Gap](), list[str]()
+    for name in sorted(whole.keys() | found.keys()):
+        output, other, label = whole.get(name), found.get(name), f"{name} with {behind}"
+        if output is None or other is None or output.shape != other.shape or output.dtype != other.dtype:
+            reached.append(Gap(name=label, error=math.inf, bound=0.0, extent=0.0))
             continue
-        if output.shape != found[name].shape or output.dtype != found[name].dtype:
-            return math.inf, [name], []
+        if not difference({name: output}, {name: other}):
+            continue
         surely, possibly = hidden(output, axes_of(output, name, kept, told), kept)
-        gap = difference({name: output[~possibly]}, {name: found[name][~possibly]})
-        worst = max(worst, gap)
-        if gap:
-            reached.append(name)
-        elif difference({name: output[~surely]}, {name: found[name][~surely]}):
+        shown = ~possibly
+        if difference({name: output[shown]}, {name: other[shown]}):
+            alike = [each.get(name) for each in moved()]
+            draws = [{} if each is None or each.shape != shown.shape else {label: each[shown]} for each in alike]
+            reached += gaps({label: output[shown]}, {label: other[shown]}, draws)
+        elif difference({name: output[~surely]}, {name: other[~surely]}):
             doubtful.append(name)
-    return worst, reached, doubtful
+    return reached, doubtful
 
 
 def _inferred(model: RegisteredModel, run: Run) -> list[Padding]:
