@@ -53,6 +53,14 @@ CASES = {
     "a_token_more": Case(f"torch.cat(({SUM}, x), 1)", TWO_AXES, NOT_TOLD),
     "a_token_more_and_leak": Case("torch.cat((x.sum(1, keepdim=True), x), 1)", (FAILED, "output with x"), NOT_TOLD),
     "samples_in_one_row": Case("x.flatten()[:, None].clone()", TWO_AXES, NOT_TOLD),
+    # What belongs to no row is left out of the rows: a number of the batch, and what compares each with each.
+    "number_of_the_batch": Case(f"({SUM}, (x * key_mask).sum())"),
+    "each_with_each": Case(f"({SUM}, {SUM} @ {SUM}.T)"),
+    "means_over_padding": Case(
+        f"({SUM}, {SUM} / x.shape[1], (x * key_mask).mean(), (x * key_mask).mean(1, keepdim=True))",
+        rows=(FAILED, "without its padding: output.1, output.3"),
+    ),
+    "of_no_row_alone": Case("(x * key_mask).sum()", rows=(ERROR, "no output has an axis of samples")),
     # What takes no other length and no other batch is judged by the lengths of axes.
     "of_one_length": Case("six(x)[:, None, :, None].expand(-1, 2, -1, 4).clone()", rows=(FAILED, "forward raised")),
     "of_one_length_and_as_many_heads": Case(
@@ -62,7 +70,14 @@ CASES = {
 
 
 # One that passes, one that fails and one that is not told; a run over all takes a while.
-QUICK = {"cache_of_heads", "leak_within_a_cache", "a_token_more"}
+QUICK = {
+    "number_of_the_batch",
+    "means_over_padding",
+    "of_no_row_alone",
+    "cache_of_heads",
+    "leak_within_a_cache",
+    "a_token_more",
+}
 
 
 @pytest.fixture(scope="module")

@@ -15,14 +15,14 @@ from validation.smoke.alike import ORIGIN, Gap, gaps, judge_gaps, moved_of
 from validation.smoke.checks import determinism
 from validation.smoke.compare import unusable
 from validation.smoke.misdeclared import judge_misdeclared
-from validation.smoke.model import RegisteredModel, tensors_of
+from validation.smoke.model import RegisteredModel, listed, tensors_of
 from validation.smoke.positions import axes_of
 
 CHECK = Check(
     id="smoke.padded_rows",
     title="A padded row says what it says alone",
     proves="Where `padding` is declared `removable`, every padded row of a batch has at its shown positions what it "
-    "has alone and cut to these, as nearly as rounding allows.",
+    "has alone and cut to these, as nearly as rounding allows. Outputs without an axis of samples are left out.",
     defect="positions that are counted from the beginning of the padding",
     severity=Severity.MAJOR,
 )
@@ -35,26 +35,32 @@ def judge(model: RegisteredModel, run: Run) -> Judgement:
     if not paddings:
         return not_applicable("the specs declare no padding that is `removable`")
     found: list[Gap] = []
+    left_out: dict[str, None] = {}
     by_mask: dict[tuple[str, bool], list[Padding]] = {}
     for padding in paddings:
         by_mask.setdefault((padding.mask, padding.keeps), []).append(padding)
     for together in by_mask.values():
         try:
-            compared = _compared(model, run, *together)
+            compared = _compared(model, run, left_out, *together)
         except TargetRaised as raised:
             return judge_misdeclared(model, run, "padding", raised)
         if isinstance(compared, Judgement):
             return compared
         found += compared
+    whole_batch = f"; of no single row, and left out: {listed(left_out)}" if left_out else ""
     return judge_gaps(
         found,
-        origin=ORIGIN,
+        origin=f"{ORIGIN}{whole_batch}",
         otherwise="a row has other outputs without its padding",
-        fix="count positions, and keep states, from the first position that the mask shows",
+        fix="count positions, and keep states, from the first position that the mask shows, and take means, sums and "
+        "maxima over the positions that it shows alone",
     )
 
 
-def _compared(model: RegisteredModel, run: Run, padding: Padding, *beside: Padding) -> list[Gap] | Judgement:
+def _compared(
+    model: RegisteredModel, run: Run, left_out: dict[str, None], padding: Padding, *beside: Padding
+) -> list[Gap] | Judgement:
+    """Return the gaps of all rows that have padding; `left_out` gets the outputs that belong to no row."""
     described, *others = (each.model_dump(exclude={"removable"}) for each in (padding, *beside))
     reply = model.call_on_batch(run, "model_padded_rows", padding=described, beside=list[Plain](others))
     whole, mask = tensors_of(reply, "whole"), tensors_of(reply, "mask").get("mask")
@@ -65,7 +71,8 @@ def _compared(model: RegisteredModel, run: Run, padding: Padding, *beside: Paddi
     moved, told = moved_of(reply), table_of(reply, "axes")
     samples = {name: axes_of(each, name, mask, told).samples for name, each in whole.items()}
     found: list[Gap] = []
-    for row in (row for row in range(len(mask)) if f"alone.{row}" in reply):
+    rows_padded = [row for row in range(len(mask)) if f"alone.{row}" in reply]
+    for row in rows_padded:
         alone = tensors_of(reply, f"alone.{row}")
         rows = [
             {
@@ -76,14 +83,33 @@ def _compared(model: RegisteredModel, run: Run, padding: Padding, *beside: Paddi
             for outputs in (whole, *moved)
         ]
         shown, *moved_rows = rows
-        if odd := [name for name, each in shown.items() if alone[name].shape != each.shape]:
+        shown |= {name: each for name, each in whole.items() if name not in alone}
+        of_batch = [
+            name
+            for name, each in shown.items()
+            if samples[name] is None and _is_of_no_row(each, alone.get(name), samples=len(mask))
+        ]
+        left_out |= dict.fromkeys(of_batch)
+        shown = {name: each for name, each in shown.items() if name not in of_batch}
+        if odd := [name for name, each in shown.items() if name in alone and alone[name].shape != each.shape]:
             return error(
                 f"without its padding row {row} has another shape in {', '.join(odd)}, and which of their axes has the "
                 f"positions of {padding.mask} is not told"
             )
-        shown |= {name: each for name, each in whole.items() if name not in alone}
         found += gaps(shown, alone, moved_rows)
-    return found or error(f"{padding.mask} hides a whole row or none: there is no row to take the padding from")
+    if not rows_padded:
+        return error(f"{padding.mask} hides a whole row or none: there is no row to take the padding from")
+    return found or error(f"no output has an axis of samples, so none is that of a row: {listed(left_out)}")
+
+
+def _is_of_no_row(output: Tensor, alone: Tensor | None, *, samples: int) -> bool:
+    """Whether an output without one axis of samples is that of the batch, as a loss that balances experts is.
+
+    It is as large for one sample, or has more than one axis of samples, as what compares each with each.
+    """
+    if alone is None or alone.shape == output.shape:
+        return True
+    return tuple(1 if length == samples else length for length in output.shape) == tuple(alone.shape)
 
 
 def _shown(output: Tensor, samples: int | None, row: int, mask: Tensor, alone: Sequence[int]) -> Tensor:
