@@ -8,6 +8,7 @@ from torch.nn.parameter import is_lazy
 
 from . import kept_batches
 from . import specs as specs_
+from .adam import Adam
 from .kept_batches import made
 from .phases import phase
 
@@ -105,13 +106,9 @@ def train_once(model: torch.nn.Module, specs: str, name: str, seed: int, batch_s
     optimizer_of(parameters).step()
 
 
-def optimizer_of(parameters: Mapping[str, torch.nn.Parameter]) -> torch.optim.Optimizer:
-    """Return Adam, whose first step has the size of the learning rate whatever the gradient's size.
-
-    So a small gradient still moves a float32 parameter. Adam takes no sparse gradients; plain descent does.
-    """
-    sparse = any(p.grad is not None and p.grad.is_sparse for p in parameters.values())
-    return (torch.optim.SGD if sparse else torch.optim.Adam)(parameters.values(), lr=_LEARNING_RATE)
+def optimizer_of(parameters: Mapping[str, torch.nn.Parameter]) -> Adam:
+    """Return Adam, whose first step has the size of the learning rate whatever the gradient's size."""
+    return Adam(parameters.values(), _LEARNING_RATE)
 
 
 def gradient_of(parameter: torch.nn.Parameter) -> dict[str, object]:

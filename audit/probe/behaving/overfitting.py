@@ -9,6 +9,7 @@ import torch
 from torch import nn
 
 from .. import specs as specs_
+from ..adam import Adam
 from ..outputs import replaced
 from ..parts import built, inputs_of, loss_of
 from ..phases import current, phase
@@ -73,7 +74,7 @@ def overfit(
     walkers = [(model, inputs, losses, norms)]
     if twin is not None:
         walkers.append((twin, alike, of_twin, []))
-    optimizers = [torch.optim.Adam(_trainable(each), lr=learning_rate) for each, *_ in walkers]
+    optimizers = [Adam(_trainable(each), learning_rate) for each, *_ in walkers]
     ended = "steps"
     for step in range(most_steps):
         for (each, given, loss_curve, norm_curve), optimizer in zip(walkers, optimizers, strict=True):

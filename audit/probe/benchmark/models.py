@@ -7,6 +7,7 @@ import torch
 
 from .. import devices
 from .. import specs as specs_
+from ..adam import Adam
 from ..outputs import flatten
 from ..parts import built, inputs_of, loss_by
 from ..phases import phase
@@ -28,7 +29,7 @@ class _Timed:
         self._batch, self._seed = batch, seed
         self.model = devices.placed_module(built(specs, name, seed)).train(mode == TRAINING_STEP)
         trainable = [p for p in self.model.parameters() if p.requires_grad]
-        self._optimizer = torch.optim.Adam(trainable, lr=_LEARNING_RATE) if mode == TRAINING_STEP else None
+        self._optimizer = Adam(trainable, _LEARNING_RATE) if mode == TRAINING_STEP else None
 
     def inputs(self) -> dict[str, object]:
         """Return the next batch, on the device."""
