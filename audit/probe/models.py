@@ -8,7 +8,6 @@ import io
 import math
 import re
 import sys
-import types
 import warnings
 from collections.abc import Mapping
 from itertools import zip_longest
@@ -285,35 +284,6 @@ def load(specs: str, name: str, seed: int, batch_size: int, state: bytes) -> dic
     with phase("load"):
         model.load_state_dict(_load(io.BytesIO(state), weights_only=True))
     return {"before": before, "loaded": dump(flatten(forward(model, inputs_of(specs, name, seed, batch_size))))}
-
-
-def reached(specs: str, name: str, seed: int, batch_size: int) -> dict[str, object]:
-    """Return the class of every module whose forward ran in one forward pass of the model.
-
-    Of a module without a forward any other method counts: it can be used in no other way.
-    """
-    model = built(specs, name, seed).eval()
-    classes: set[tuple[str, str]] = set()
-
-    def note(module: torch.nn.Module, _: object = None) -> None:
-        classes.update((base.__module__, base.__qualname__) for base in type(module).__mro__)
-
-    def watch(frame: types.FrameType, event: str, _: object) -> None:
-        code = frame.f_code
-        if event == "call" and code.co_varnames[:1] == ("self",) and not hasattr(torch.nn.Module, code.co_name):
-            module = frame.f_locals.get("self")
-            if isinstance(module, torch.nn.Module) and type(module).forward is torch.nn.Module.forward:
-                note(module)
-
-    handle = torch.nn.modules.module.register_module_forward_pre_hook(note)
-    inputs = inputs_of(specs, name, seed, batch_size)
-    sys.setprofile(watch)
-    try:
-        forward(model, inputs)
-    finally:
-        sys.setprofile(None)
-        handle.remove()
-    return {"classes": [list(pair) for pair in sorted(classes)]}
 
 
 def _refuse_unknown(model: torch.nn.Module, inputs: Mapping[str, object]) -> None:

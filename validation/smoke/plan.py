@@ -18,7 +18,7 @@ from audit.static.inventory import InventoryItem
 from audit.static.kinds import InventoryKind
 from audit.subjects import declared_subject, package_subject
 from validation.smoke.checks import declared, importing, reached, standalone
-from validation.smoke.without_forward import only_derived_from
+from validation.smoke.without_forward import only_derived_from, without_forward
 
 if TYPE_CHECKING:
     from validation.smoke.model import RegisteredModel
@@ -255,13 +255,29 @@ def _reach(collected: Collected, catalog: Catalog) -> Iterator[PlannedCheck]:
     models = sorted(catalog.models or {})
     attention = {entry.declared_class: name for name, entry in sorted((catalog.attention or {}).items(), reverse=True)}
 
+    training = sorted(catalog.training or {})
     bases = only_derived_from(collected.target.source, collected.analysis.models)
-    known: list[reached.Reach] = []  # filled by the first of the checks; they run one after another
+    lacking = without_forward(collected.target.source, collected.analysis.models)
+    # Filled by the first of the checks that needs it; they run one after another.
+    known: list[reached.Reach] = []
+    beside: list[reached.Reach] = []
 
     def judge(class_: reached.Class, run: Run) -> Judgement:
+        def reach_beside() -> reached.Reach:
+            if not beside:
+                beside.append(reached.find_reach_beside(specs, known[0].of(models), training, run))
+            return beside[0]
+
         if not known:
             known.append(reached.find_reach(specs, models, run))
-        return reached.judge(class_, known[0], attention.get(":".join(class_)), is_base=class_ in bases)
+        return reached.judge(
+            class_,
+            known[0],
+            attention.get(":".join(class_)),
+            beside=reach_beside,
+            is_base=class_ in bases,
+            has_forward=class_ not in lacking,
+        )
 
     for item in collected.analysis.models:
         subject = Subject(

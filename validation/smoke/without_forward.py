@@ -13,6 +13,10 @@ _MODULE = "torch.nn.Module"
 # Bases that bring no forward.
 _PLAIN = frozenset({_MODULE, "object", "builtins.object", "abc.ABC", "typing.Generic", "typing.Protocol"})
 REASON = "it has no forward, its own or a base's, so that it cannot be called: it runs in what is derived from it"
+REASON_UNUSED = (
+    "it has no forward, its own or a base's, so that it is no model by itself, and no method of it ran in what the "
+    "specs declare"
+)
 Class = tuple[str, str]  # module, qualname
 
 
