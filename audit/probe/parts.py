@@ -22,6 +22,7 @@ _double = torch.Tensor.double
 _numel = torch.Tensor.numel
 
 _LEARNING_RATE = 1e-3
+_COMPILED = "torch._dynamo.eval_frame.OptimizedModule"
 
 
 class SpecError(TypeError):
@@ -126,8 +127,12 @@ def gradient_of(parameter: torch.nn.Parameter) -> dict[str, object]:
 
 
 def class_of(model: torch.nn.Module) -> type:
-    """Return the class of a model; of one that `torch.compile` wraps, that of what it wraps."""
-    return type(getattr(model, "_orig_mod", model))
+    """Return the class of a model; of one that `torch.compile` wraps, that of what it wraps.
+
+    By the wrapper's class, which is not imported for it: a model may have any attribute, or answer to every name.
+    """
+    wraps = any(f"{base.__module__}.{base.__qualname__}" == _COMPILED for base in type(model).__mro__)
+    return type(model._modules["_orig_mod"]) if wraps else type(model)
 
 
 def identity(model: torch.nn.Module) -> dict[str, object]:

@@ -23,6 +23,7 @@ _contiguous = torch.Tensor.contiguous
 _numel = torch.Tensor.numel
 _element_size = torch.Tensor.element_size
 _data_ptr = torch.Tensor.data_ptr
+_to_dense = torch.Tensor.to_dense
 _sha256 = hashlib.sha256
 _string_at = ctypes.string_at
 
@@ -40,13 +41,22 @@ _NAMES = {
 }
 _DTYPES = {name: dtype for dtype, name in _NAMES.items()}
 _HEADER_BYTES = 8
+_SPARSE = (torch.sparse_coo, torch.sparse_csr, torch.sparse_csc, torch.sparse_bsr, torch.sparse_bsc)
 
 
 def raw(tensor: torch.Tensor) -> bytes:
-    """Return the elements in row-major order as bytes; views that are conjugate or negative count as their values."""
-    flat = _contiguous(_to(_resolve_neg(_resolve_conj(_detach(tensor))), "cpu"))
+    """Return the elements in row-major order as bytes; views that are conjugate or negative count as their values.
+
+    So do sparse tensors, with a zero where they have no entry.
+    """
+    flat = _contiguous(_to(_resolve_neg(_resolve_conj(dense(_detach(tensor)))), "cpu"))
     size = _numel(flat) * _element_size(flat)
     return _string_at(_data_ptr(flat), size) if size else b""
+
+
+def dense(tensor: torch.Tensor) -> torch.Tensor:
+    """Return a sparse tensor as a dense one, and any other as it is."""
+    return _to_dense(tensor) if tensor.layout in _SPARSE else tensor
 
 
 def digest(tensor: torch.Tensor) -> str:
@@ -56,12 +66,15 @@ def digest(tensor: torch.Tensor) -> str:
 
 
 def dump(tensors: Mapping[str, torch.Tensor]) -> bytes:
-    """Return `tensors` in the safetensors format; complex tensors are stored as pairs of real numbers."""
+    """Return `tensors` in the safetensors format.
+
+    Complex tensors are stored as pairs of real numbers, and sparse ones as dense ones.
+    """
     header: dict[str, dict[str, object]] = {}
     parts: list[bytes] = []
     offset = 0
     for name in sorted(tensors):
-        tensor = _detach(tensors[name])
+        tensor = dense(_detach(tensors[name]))
         tensor = _view_as_real(_resolve_conj(tensor)) if tensor.is_complex() else tensor
         if tensor.dtype not in _NAMES:
             raise TypeError(f"tensor {name!r} has dtype {tensor.dtype}, which the probe cannot send")

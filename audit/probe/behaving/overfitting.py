@@ -241,7 +241,7 @@ def _disturbed_output(model: nn.Module, inputs: Inputs, seed: int) -> object:
     generator = torch.Generator().manual_seed(seed)
 
     def noisy(path: str, tensor: torch.Tensor) -> torch.Tensor:
-        if not tensor.is_floating_point():
+        if not tensor.is_floating_point() or tensor.layout != torch.strided:
             return tensor
         noise = torch.randn(tensor.shape, generator=generator)
         return tensor + _NOISE * noise.to(tensor.device, tensor.dtype)
