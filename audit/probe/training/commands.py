@@ -201,7 +201,7 @@ def killed(commands: Commands, reference: list[int], write_s: float, step_s: flo
         fresh = done == 0
         # Half of them while it writes, the others until the next step is over.
         delay = chance.uniform(0.0, write_s if kill % 2 else write_s + step_s)
-        running = commands.start(run, resumes=not fresh)
+        running = commands.start(run, resumes=not fresh, harm=harness.PACED, after=every)
         last = kill == kills
         _kill_at_boundary(running, commands, where, every, delay=delay, at_once=last)
         runs.append({**running.described(), "fresh": fresh, "delay_s": delay})
@@ -262,7 +262,7 @@ def poisoned(commands: Commands) -> dict[str, object]:
 def full(commands: Commands, max_file_bytes: int) -> dict[str, object]:
     """Let a run fail to write its second checkpoint, then resume it where there is room; return what each run did."""
     run = commands.place / "full"
-    begun = commands.finished(commands.start(run, harm=harness.KILL, after=commands.interval + 1))
+    begun = commands.finished(commands.start(run, harm=harness.SETTLED, after=commands.interval + 1))
     without_room = commands.finished(commands.start(run, resumes=True, max_file_bytes=max_file_bytes))
     with_room = commands.finished(commands.start(run, resumes=True, harm=harness.KILL, after=1))
     return {"begun": begun, "full": without_room, "resumed": with_room}

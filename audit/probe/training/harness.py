@@ -9,12 +9,14 @@ of the gradients that the step was taken from.
 
 import ctypes
 import gc
+import multiprocessing
 import os
 import resource
 import runpy
 import signal
 import struct
 import sys
+import threading
 import time
 import weakref
 import zlib
@@ -26,6 +28,8 @@ ENTRY = struct.Struct("<IIIId")
 WEIGHT, GRADIENT, KILL = "weight", "gradient", "kill"
 # As `KILL`, once the process has been idle for a while: what writes in the background comes to its end before.
 SETTLED = "settled"
+# Every so many steps less one the process is left to become idle: the checkpoint before is whole when the next is due.
+PACED = "paced"
 # `files:FIRST:LAST`: between these steps operations on files in the watched folder are counted and named, and the
 # process is killed behind the one of that number, or behind the last step.
 FILES = "files"
@@ -108,7 +112,11 @@ class Watch:
         self._count += 1
         if self._harm == COUNT:
             self._counted(optimizer)
-        if self._files:
+        if self._harm == PACED and self._count % self._after == self._after - 1:
+            _settle()
+        elif self._files:
+            if self._count == self._first - 1:
+                _settle()
             self._files.counts = self._first <= self._count
             if self._count == self._last:
                 _kill()
@@ -226,7 +234,9 @@ def _kill() -> None:
 
 
 def _settle() -> None:
-    """Wait until the process is idle but for this thread."""
+    """Wait until the process is idle, where it has other threads or processes of its own that may write."""
+    if threading.active_count() == 1 and not multiprocessing.active_children():
+        return
     end = time.monotonic() + _MOST_SETTLING_S
     used = time.process_time()
     while time.monotonic() < end:
