@@ -57,6 +57,7 @@ def test_a_model_in_which_other_classes_attend_stands_in_models(tmp_path: Path) 
     assert "# also: astrobio-audit spec zoo/attention.py::SelfAttention" in attention
 
 
+@pytest.mark.slow
 def test_attention_itself_does_not(tmp_path: Path) -> None:
     done = printed(tmp_path, "zoo/attention.py::SelfAttention")
     assert done.returncode == 0, done.stderr

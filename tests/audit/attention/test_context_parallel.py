@@ -8,6 +8,8 @@ from typing import Any
 
 import pytest
 
+from ...slow_cases import slow_unless
+
 PROGRAM = Path(sys.executable).with_name("astrobio-audit")
 CHECK = "attention.context_parallel"
 TEXT = """import torch
@@ -99,7 +101,7 @@ def test_three_ranks_are_what_one_process_is(tmp_path: Path, audit_of: Callable[
     assert 0 < judgement.measured.bound < 1e-3
 
 
-@pytest.mark.parametrize("wrong", WRONG)
+@pytest.mark.parametrize("wrong", slow_unless({"positions_begin_at_zero"}, WRONG))
 def test_one_edit_that_one_process_does_not_show_fails(
     tmp_path: Path, audit_of: Callable[[Path], Any], wrong: str
 ) -> None:

@@ -67,6 +67,7 @@ def judged(tmp_path_factory: pytest.TempPathFactory) -> Mapping[str, Result]:
     return {name: next(each for each in found[name] if each.check == CHECK) for name in CASES}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", CASES)
 def test_what_is_hidden_may_change_the_rounding_of_what_is_shown_and_nothing_more(
     judged: Mapping[str, Result], name: str
@@ -76,6 +77,7 @@ def test_what_is_hidden_may_change_the_rounding_of_what_is_shown_and_nothing_mor
     assert said in (judged[name].reason or "")
 
 
+@pytest.mark.slow
 def test_equal_bits_are_told_as_such(judged: Mapping[str, Result]) -> None:
     exact, rounded = judged["exact"].evidence, judged["rounded_otherwise"].evidence
     assert (exact.measured, exact.bound, exact.comparison) == (0, 0, "==")

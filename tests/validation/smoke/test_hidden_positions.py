@@ -58,7 +58,7 @@ CASES = {
     "each_with_each": Case(f"({SUM}, {SUM} @ {SUM}.T)"),
     "means_over_padding": Case(
         f"({SUM}, {SUM} / x.shape[1], (x * key_mask).mean(), (x * key_mask).mean(1, keepdim=True))",
-        rows=(FAILED, "without its padding: output.1, output.3"),
+        rows=(FAILED, "without its padding: output. & output.1 & output.3"),
     ),
     "of_no_row_alone": Case("(x * key_mask).sum()", rows=(ERROR, "no output has an axis of samples")),
     # What takes no other length and no other batch is judged by the lengths of axes.
@@ -105,7 +105,9 @@ def test_hidden_positions_are_left_out_on_every_axis_of_an_output(
     found = {each.check: each for each in judged(name in QUICK)[name]}
     for check, (outcome, said) in (("padding_leaks", CASES[name].leaks), ("padded_rows", CASES[name].rows)):
         result = found[f"smoke.{check}"]
-        assert (result.outcome.value, said in (result.reason or "")) == (outcome, True), (check, result.reason)
+        parts = said.split(" & ")  # which of several outputs is the furthest is not the same everywhere
+        are_said = all(part in (result.reason or "") for part in parts)
+        assert (result.outcome.value, are_said) == (outcome, True), (check, result.reason)
 
 
 # The nodes of a graph: the mask hides them on one axis of their features, and on two of what joins them.

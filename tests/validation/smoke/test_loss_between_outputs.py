@@ -65,6 +65,7 @@ def judged(tmp_path_factory: pytest.TempPathFactory) -> Mapping[str, Result]:
     return {name: next(each for each in found[name] if each.check == CHECK) for name in CASES}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", CASES)
 def test_a_loss_compares_each_sample_with_itself(judged: Mapping[str, Result], name: str) -> None:
     _, outcome, said = CASES[name]
@@ -72,6 +73,7 @@ def test_a_loss_compares_each_sample_with_itself(judged: Mapping[str, Result], n
     assert said in (judged[name].reason or "")
 
 
+@pytest.mark.slow
 def test_a_pass_says_what_the_loss_compares(judged: Mapping[str, Result]) -> None:
     evidence = judged["towers"].evidence
     assert "the loss compares outputs with one another" in (evidence.bound_origin or "")

@@ -36,6 +36,7 @@ def judged(tmp_path_factory: pytest.TempPathFactory) -> Mapping[str, Mapping[str
     return {name: {each.check: each for each in found[name]} for name in CASES}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", CASES)
 def test_every_parameter_beside_a_sparse_gradient_moves(judged: Mapping[str, Mapping[str, Result]], name: str) -> None:
     _, outcome, said = CASES[name]
@@ -44,6 +45,7 @@ def test_every_parameter_beside_a_sparse_gradient_moves(judged: Mapping[str, Map
     assert said in (result.reason or "")
 
 
+@pytest.mark.slow
 def test_a_model_with_sparse_gradients_learns_a_batch(judged: Mapping[str, Mapping[str, Result]]) -> None:
     assert judged["sparse"]["smoke.overfits"].outcome == "passed", judged["sparse"]["smoke.overfits"].reason
 

@@ -38,6 +38,7 @@ def judged(tmp_path_factory: pytest.TempPathFactory) -> Mapping[str, Mapping[str
     return {name: {each.check: each for each in found[name]} for name in CASES}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", CASES)
 def test_sparse_outputs_are_judged_as_dense_ones(judged: Mapping[str, Mapping[str, Result]], name: str) -> None:
     wrong = CASES[name][1]

@@ -74,6 +74,7 @@ def found(tmp_path_factory: pytest.TempPathFactory) -> Found:
     return of
 
 
+@pytest.mark.slow
 def test_a_width_is_not_told_as_a_scale_applied_twice(found: Found) -> None:
     results, (defect,) = found("of_the_width")
     assert "that is 1/sqrt(embed_dim)" in str(results["attention.scale"].reason)
@@ -83,6 +84,7 @@ def test_a_width_is_not_told_as_a_scale_applied_twice(found: Found) -> None:
     assert defect.explanation.startswith("the scale is 0.25, 1/head_dim or 1/sqrt(embed_dim), where 0.5 is right")
 
 
+@pytest.mark.slow
 def test_a_scale_that_a_trace_has_seen_twice_is_told_as_that(found: Found) -> None:
     results, (defect,) = found("twice")
     assert "that is the declared scale, applied twice" in str(results["attention.scale"].reason)
@@ -90,12 +92,14 @@ def test_a_scale_that_a_trace_has_seen_twice_is_told_as_that(found: Found) -> No
     assert defect.explanation.startswith("the scale is 0.25, applied twice, where 0.5 is right")
 
 
+@pytest.mark.slow
 def test_one_that_no_size_gives_has_one_name(found: Found) -> None:
     _, (defect,) = found("left_out")
     assert defect.bug == "scale_form"
     assert defect.explanation.startswith("the scale is 1, left out, where 0.5 is right")
 
 
+@pytest.mark.slow
 def test_the_right_one_passes(found: Found) -> None:
     results, defects = found("right")
     assert {each.outcome for each in results.values()} == {Outcome.PASSED}

@@ -102,6 +102,7 @@ def found(tmp_path_factory: pytest.TempPathFactory) -> Found:
     return of
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["bias", "causal_bias"])
 def test_a_learned_bias_is_told_as_positions(found: Found, name: str) -> None:
     results, (defect,) = found(name)
@@ -111,6 +112,7 @@ def test_a_learned_bias_is_told_as_positions(found: Found, name: str) -> None:
     assert set(defect.checks) == {check for check, each in results.items() if each.outcome is Outcome.FAILED}
 
 
+@pytest.mark.slow
 def test_an_embedding_inside_is_not_told_as_mixed_heads(found: Found) -> None:
     results, defects = found("embedding")
     assert results["attention.permutation"].outcome is Outcome.FAILED
@@ -119,6 +121,7 @@ def test_an_embedding_inside_is_not_told_as_mixed_heads(found: Found) -> None:
     assert "as where an embedding of positions is added to it" in shown.explanation
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["split", "merged", "split_and_merged", "split_and_bias"])
 def test_heads_that_are_mixed_up_are_told_as_that(found: Found, name: str) -> None:
     results, defects = found(name)
@@ -126,6 +129,7 @@ def test_heads_that_are_mixed_up_are_told_as_that(found: Found, name: str) -> No
     assert [each.bug for each in defects if "attention.permutation" in each.checks] == ["heads"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["right", "causal_right"])
 def test_without_positions_it_passes(found: Found, name: str) -> None:
     results, defects = found(name)
@@ -133,6 +137,7 @@ def test_without_positions_it_passes(found: Found, name: str) -> None:
     assert not defects
 
 
+@pytest.mark.slow
 def test_without_projections_nothing_is_promised_of_positions(found: Found) -> None:
     results, defects = found("unnamed_bias")
     assert results["attention.permutation"].outcome is Outcome.NOT_APPLICABLE
