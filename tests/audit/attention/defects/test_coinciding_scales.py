@@ -1,17 +1,12 @@
 """Where sizes coincide, so that two mistakes give one scale, both are named, or the one that a trace has seen."""
 
-from collections.abc import Callable
-from pathlib import Path
-
 import pytest
 
 from audit.attention.contract import Contract
-from audit.attention.defects import conclude
-from audit.attention.plan import plan_attention
 from audit.attention.properties.oracle import usual_mistakes
-from audit.results import Defect, Outcome, Result
-from audit.session import Request, conduct
-from audit.target import Target
+from audit.results import Outcome
+
+from .edited_modules import Found, found_in
 
 # 16 is 4 squared, so that 1/sqrt(embed_dim), 1/head_dim and 1/sqrt(head_dim) twice are one number.
 _MODULE = """from torch import nn
@@ -49,29 +44,13 @@ EDITS = {
     "twice": "* q.shape[-1] ** -0.5 * q.shape[-1] ** -0.5",
     "left_out": "",
 }
-Found = Callable[[str], tuple[dict[str, Result], list[Defect]]]
 
 
 @pytest.fixture(scope="module")
 def found(tmp_path_factory: pytest.TempPathFactory) -> Found:
-    root: Path = tmp_path_factory.mktemp("scales")
-    (root / "zoo").mkdir()
-    (root / "zoo" / "__init__.py").touch()
-    for name, scale in EDITS.items():
-        (root / "zoo" / f"{name}.py").write_text(_MODULE.replace(_SCALE, scale))
-    (root / "zoo" / "specs.py").write_text(_SPECS.format(names=", ".join(EDITS)))
-    (root / "pyproject.toml").write_text('[tool.astrobio-audit]\npackage = "zoo"\nspecs = "zoo.specs"\n')
-    only = ["attention.oracle", "attention.scale"]
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(conclude, "reproducer_of", lambda *args, **named: "left out")
-        request = Request(command="attention", planners=[plan_attention], only=only, explain=True)
-        report = conduct(Target.load(root), request)
-
-    def of(name: str) -> tuple[dict[str, Result], list[Defect]]:
-        results = {each.check: each for each in report.results if each.subject.spec == name}
-        return results, [defect for defect in report.defects if defect.subject.spec == name]
-
-    return of
+    edits = {name: [(_SCALE, scale)] for name, scale in EDITS.items()}
+    specs = _SPECS.format(names=", ".join(EDITS))
+    return found_in(tmp_path_factory.mktemp("scales"), _MODULE, specs, edits, only=("oracle", "scale"))
 
 
 @pytest.mark.slow

@@ -1,15 +1,10 @@
 """A softmax over the queries explains what differs from the oracle, masked keys and empty rows included."""
 
-from collections.abc import Callable
-from pathlib import Path
-
 import pytest
 
-from audit.attention.defects import conclude
-from audit.attention.plan import plan_attention
-from audit.results import Defect, Outcome, Result
-from audit.session import Request, conduct
-from audit.target import Target
+from audit.results import Outcome
+
+from .edited_modules import Found, found_in
 
 _MODULE = """import torch
 from torch import nn
@@ -55,33 +50,11 @@ EDITS: dict[str, tuple[tuple[str, str], ...]] = {
     "queries_and_mask": (_QUERIES, ("key_mask[:, None, None, :]", "key_mask[:, None, None, :].roll(1, -1)")),
 }
 ONLY = ("oracle", "softmax_axis", "large_logits")
-Found = Callable[[str], tuple[dict[str, Result], list[Defect]]]
 
 
 @pytest.fixture(scope="module")
 def found(tmp_path_factory: pytest.TempPathFactory) -> Found:
-    root: Path = tmp_path_factory.mktemp("axes")
-    (root / "zoo").mkdir()
-    (root / "zoo" / "__init__.py").touch()
-    for name, edits in EDITS.items():
-        text = _MODULE
-        for before, after in edits:
-            assert text.count(before) == 1, before
-            text = text.replace(before, after)
-        (root / "zoo" / f"{name}.py").write_text(text)
-    (root / "zoo" / "specs.py").write_text(_SPECS)
-    (root / "pyproject.toml").write_text('[tool.astrobio-audit]\npackage = "zoo"\nspecs = "zoo.specs"\n')
-    only = [f"attention.{check}" for check in ONLY]
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(conclude, "reproducer_of", lambda *args, **named: "left out")
-        request = Request(command="attention", planners=[plan_attention], only=only, explain=True)
-        report = conduct(Target.load(root), request)
-
-    def of(name: str) -> tuple[dict[str, Result], list[Defect]]:
-        results = {each.check: each for each in report.results if each.subject.spec == name}
-        return results, [defect for defect in report.defects if defect.subject.spec == name]
-
-    return of
+    return found_in(tmp_path_factory.mktemp("axes"), _MODULE, _SPECS, EDITS, only=ONLY)
 
 
 def test_one_defect_explains_all(found: Found) -> None:

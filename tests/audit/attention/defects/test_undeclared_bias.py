@@ -1,15 +1,10 @@
 """A bias or an embedding of positions that no key describes is told as that, and not as heads that are mixed up."""
 
-from collections.abc import Callable
-from pathlib import Path
-
 import pytest
 
-from audit.attention.defects import conclude
-from audit.attention.plan import plan_attention
-from audit.results import Defect, Outcome, Result
-from audit.session import Request, conduct
-from audit.target import Target
+from audit.results import Outcome
+
+from .edited_modules import Found, found_in
 
 _MODULE = """import torch
 from torch import nn
@@ -73,33 +68,12 @@ EDITS: dict[str, tuple[tuple[str, str], ...]] = {
     "split_and_merged": (_SPLIT, _MERGED),
     "split_and_bias": (_SPLIT, _BIASED),
 }
-Found = Callable[[str], tuple[dict[str, Result], list[Defect]]]
 
 
 @pytest.fixture(scope="module")
 def found(tmp_path_factory: pytest.TempPathFactory) -> Found:
-    root: Path = tmp_path_factory.mktemp("bias")
-    (root / "zoo").mkdir()
-    (root / "zoo" / "__init__.py").touch()
-    for name, edits in EDITS.items():
-        text = _MODULE
-        for before, after in edits:
-            assert text.count(before) == 1, before
-            text = text.replace(before, after)
-        (root / "zoo" / f"{name}.py").write_text(text)
-    (root / "zoo" / "specs.py").write_text(_SPECS.format(names=", ".join(EDITS)))
-    (root / "pyproject.toml").write_text('[tool.astrobio-audit]\npackage = "zoo"\nspecs = "zoo.specs"\n')
-    only = ["attention.oracle", "attention.permutation"]
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(conclude, "reproducer_of", lambda *args, **named: "left out")
-        request = Request(command="attention", planners=[plan_attention], only=only, explain=True)
-        report = conduct(Target.load(root), request)
-
-    def of(name: str) -> tuple[dict[str, Result], list[Defect]]:
-        results = {each.check: each for each in report.results if each.subject.spec == name}
-        return results, [defect for defect in report.defects if defect.subject.spec == name]
-
-    return of
+    specs = _SPECS.format(names=", ".join(EDITS))
+    return found_in(tmp_path_factory.mktemp("bias"), _MODULE, specs, EDITS, only=("oracle", "permutation"))
 
 
 @pytest.mark.slow
