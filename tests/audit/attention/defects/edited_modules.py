@@ -15,10 +15,10 @@ Edits = Iterable[tuple[str, str]]
 Found = Callable[[str], tuple[dict[str, Result], list[Defect]]]
 
 
-def found_in(root: Path, module: str, specs: str, edits: Mapping[str, Edits], *, only: Iterable[str]) -> Found:
+def found_in(root: Path, module: str, specs: str, edits: Mapping[str, Edits], *, only: Iterable[str] = ()) -> Found:
     """Write the package `zoo`, carry checks of attention out on it, and return what gives the findings of a name.
 
-    Scripts are left out: they would be tried on every defect.
+    Without `only` all checks are. Scripts are left out: they have tests of their own, and take longer than the rest.
     """
     (root / "zoo").mkdir()
     (root / "zoo" / "__init__.py").touch()

@@ -1,15 +1,12 @@
 """Decoding that is wrong with a mask alone is no question of the causal diagonal, and the other way round."""
 
 from collections.abc import Callable
-from pathlib import Path
 
 import pytest
 
-from audit.attention.defects import conclude
-from audit.attention.plan import plan_attention
 from audit.results import Defect, Outcome, Result
-from audit.session import Request, conduct
-from audit.target import Target
+
+from .edited_modules import found_in
 
 _MODULE = """import torch
 from torch import nn
@@ -75,35 +72,26 @@ WRONG: dict[str, tuple[str, str, str | None, tuple[str, ...]]] = {
         ("several at once are not", _POSITIONS),
     ),
 }  # fmt: skip
-Found = Callable[[str], tuple[Result, list[Defect]]]
+
+
+FoundOne = Callable[[str], tuple[Result, list[Defect]]]
 
 
 @pytest.fixture(scope="module")
-def found(tmp_path_factory: pytest.TempPathFactory) -> Found:
-    root: Path = tmp_path_factory.mktemp("decoding")
-    (root / "zoo").mkdir()
-    (root / "zoo" / "__init__.py").touch()
-    for name, (before, after, *_) in {"right": ("", ""), **WRONG}.items():
-        assert not before or _MODULE.count(before) == 1, before
-        (root / "zoo" / f"{name}.py").write_text(_MODULE.replace(before, after) if before else _MODULE)
-    (root / "zoo" / "specs.py").write_text(_SPECS.format(names=", ".join(["right", *WRONG])))
-    (root / "pyproject.toml").write_text('[tool.astrobio-audit]\npackage = "zoo"\nspecs = "zoo.specs"\n')
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(conclude, "reproducer_of", lambda *args, **named: "left out")
-        report = conduct(
-            Target.load(root),
-            Request(command="attention", planners=[plan_attention], only=["attention.kv_cache"], explain=True),
-        )
+def found(tmp_path_factory: pytest.TempPathFactory) -> FoundOne:
+    edits = {"right": [], **{name: [(before, after)] for name, (before, after, *_) in WRONG.items()}}
+    specs = _SPECS.format(names=", ".join(edits))
+    of_all = found_in(tmp_path_factory.mktemp("decoding"), _MODULE, specs, edits, only=("kv_cache",))
 
     def of(name: str) -> tuple[Result, list[Defect]]:
-        (result,) = (each for each in report.results if each.subject.spec == name)
-        return result, [defect for defect in report.defects if defect.subject.spec == name]
+        results, defects = of_all(name)
+        return results["attention.kv_cache"], defects
 
     return of
 
 
 @pytest.mark.parametrize("name", WRONG)
-def test_what_is_wrong_while_decoding_is_told_apart(found: Found, name: str) -> None:
+def test_what_is_wrong_while_decoding_is_told_apart(found: FoundOne, name: str) -> None:
     _, _, bug, words = WRONG[name]
     result, (defect,) = found(name)
     assert result.outcome is Outcome.FAILED
@@ -113,7 +101,7 @@ def test_what_is_wrong_while_decoding_is_told_apart(found: Found, name: str) -> 
 
 
 @pytest.mark.parametrize(("name", "outcome"), [("right", Outcome.PASSED), ("undecoded", Outcome.NOT_APPLICABLE)])
-def test_what_is_right_or_decodes_nothing_has_no_defect(found: Found, name: str, outcome: Outcome) -> None:
+def test_what_is_right_or_decodes_nothing_has_no_defect(found: FoundOne, name: str, outcome: Outcome) -> None:
     result, defects = found(name)
     assert result.outcome is outcome, result.reason
     assert not defects

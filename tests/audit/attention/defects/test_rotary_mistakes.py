@@ -1,17 +1,11 @@
 """What is rotated otherwise than declared is told by what it computes, and has a class of its own."""
 
-from collections.abc import Callable
-from typing import Any
-
 import pytest
 
-from audit.attention.defects import conclude
-from audit.attention.plan import plan_attention
-from audit.results import Defect, Outcome
-from audit.session import Request, conduct
-from audit.target import Target
+from audit.results import Outcome
 
 from ..rotary_text import ROTARY
+from .edited_modules import Found, found_in
 
 # Under a name by which nothing tells that it rotates.
 _MODULE = ROTARY.replace("apply_rotary", "turned").replace(
@@ -67,31 +61,14 @@ ATTENTION = {{each.__name__[4:]: declared(each) for each in ({names},)}}
 
 
 @pytest.fixture(scope="module")
-def found(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], tuple[dict[str, Any], list[Defect]]]:
-    root = tmp_path_factory.mktemp("rotary")
-    (root / "zoo").mkdir()
-    (root / "zoo" / "__init__.py").touch()
-    for name, (before, after, _, _) in {RIGHT: ("", "", "", ""), **WRONG}.items():
-        assert not before or _MODULE.count(before) == 1, before
-        (root / "zoo" / f"{name}.py").write_text(_MODULE.replace(before, after) if before else _MODULE)
-    (root / "zoo" / "specs.py").write_text(_SPECS.format(names=", ".join([RIGHT, *WRONG])))
-    (root / "pyproject.toml").write_text('[tool.astrobio-audit]\npackage = "zoo"\nspecs = "zoo.specs"\n')
-    with pytest.MonkeyPatch.context() as patch:
-        # Scripts have tests of their own, and take longer than all the rest.
-        patch.setattr(conclude, "reproducer_of", lambda *args, **named: "left out")
-        report = conduct(Target.load(root), Request(command="attention", planners=[plan_attention], explain=True))
-
-    def of(name: str) -> tuple[dict[str, Any], list[Defect]]:
-        results = {each.check: each for each in report.results if each.subject.spec == name}
-        return results, [defect for defect in report.defects if defect.subject.spec == name]
-
-    return of
+def found(tmp_path_factory: pytest.TempPathFactory) -> Found:
+    edits = {RIGHT: [], **{name: [(before, after)] for name, (before, after, _, _) in WRONG.items()}}
+    specs = _SPECS.format(names=", ".join(edits))
+    return found_in(tmp_path_factory.mktemp("rotary"), _MODULE, specs, edits)
 
 
 @pytest.mark.parametrize("name", WRONG)
-def test_the_oracle_says_what_is_rotated_instead(
-    found: Callable[[str], tuple[dict[str, Any], list[Defect]]], name: str
-) -> None:
+def test_the_oracle_says_what_is_rotated_instead(found: Found, name: str) -> None:
     _, _, words, bug = WRONG[name]
     results, defects = found(name)
     assert results["attention.oracle"].outcome is Outcome.FAILED
@@ -100,7 +77,7 @@ def test_the_oracle_says_what_is_rotated_instead(
     assert [defect.bug for defect in defects] == [bug], [defect.explanation for defect in defects]
 
 
-def test_what_is_rotated_as_declared_passes(found: Callable[[str], tuple[dict[str, Any], list[Defect]]]) -> None:
+def test_what_is_rotated_as_declared_passes(found: Found) -> None:
     results, defects = found(RIGHT)
     assert results["attention.oracle"].outcome is Outcome.PASSED
     assert not [check for check, each in results.items() if each.outcome in (Outcome.FAILED, Outcome.ERROR)]
