@@ -2,7 +2,6 @@
 
 import itertools
 import os
-import shlex
 import sys
 import threading
 import time
@@ -19,6 +18,7 @@ from audit.judgement import Judgement, error, not_applicable, skipped
 from audit.kept import KeptResults, Known
 from audit.plan import Group, Plan, PlanKey, PlannedCheck, Run
 from audit.raised import describe_failure, describe_raised
+from audit.repeating import command_of
 from audit.results import Defect, Outcome, Result, Subject
 from audit.static.environment import site_folders
 from audit.stopping import stop_if_wanted
@@ -26,9 +26,6 @@ from audit.target import Target, available_cores
 
 Notify = Callable[[str, Sequence[Result]], None]
 _POLL_S = 0.2
-# Areas whose checks belong to a command of another name.
-_COMMANDS = {"rules": "static", "tests": "mutate"}
-_COMMANDS |= dict.fromkeys(("documents", "infrastructure", "checkpoints", "data", "security"), "readiness")
 
 
 def open_probe(target: Target, *, side_by_side: int = 1) -> Probe:
@@ -305,34 +302,6 @@ class Execution:
             except Exception:  # as in `_judged`: what a check says can be as wrong as what it does
                 results.append(bound(_internal_error(planned)))
         return results
-
-
-def command_of(target: Target, planned: PlannedCheck, subject: Subject | None = None) -> str:
-    """Return the command that repeats a planned check, on the subject as it is known now."""
-    seed = target.settings.seed
-    return reproduce_command(
-        target, planned.check.id, subject or planned.subject, seed, flags=planned.flags, command=planned.command
-    )
-
-
-def reproduce_command(
-    target: Target, check: str, subject: Subject, seed: int, *, flags: Sequence[str] = (), command: str = ""
-) -> str:
-    """Return the command that repeats one check on one subject, to be run in the target's root."""
-    area = check.partition(".")[0]
-    parts = [
-        "astrobio-audit",
-        command or _COMMANDS.get(area, area),
-        *target.flags,
-        *flags,
-        "--only",
-        check,
-        "--subject",
-        subject.name,
-        "--seed",
-        str(seed),
-    ]
-    return shlex.join(parts)  # names are the target's: pasted into a shell they must stay words
 
 
 def _queued(probes: Sequence[Probe]) -> SimpleQueue[Probe]:

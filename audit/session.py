@@ -13,13 +13,14 @@ from pydantic import ValidationError
 from audit import provenance
 from audit.carrying import Carrying, PartOfPlan
 from audit.catalog import Catalog, Undeclared, read_catalog
-from audit.execute import Execution, Notify, command_of, open_probe
+from audit.execute import Execution, Notify, open_probe
 from audit.gateway import Probe, ProbeFailure, TargetRaised
 from audit.judgement import error
 from audit.kept import KeptResults, digest_of_neighbours
 from audit.own_code import digest_of_packages, packages_of
 from audit.plan import Plan, select
 from audit.profiles import Profile
+from audit.repeating import command_of
 from audit.report.document import Baseline, Environment, Provenance, Report, SkippedTreeRow, build_report
 from audit.results import Result
 from audit.scratch import sweep

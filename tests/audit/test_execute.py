@@ -6,10 +6,11 @@ from collections.abc import Callable, Iterator, Sequence
 
 import pytest
 
-from audit.execute import Execution, reproduce_command
+from audit.execute import Execution
 from audit.gateway import ProbeFailure, TargetRaised
 from audit.judgement import Judgement, Measured, error, failed, judged, not_applicable, skipped
 from audit.plan import Conclude, Concluded, Group, Plan, PlannedCheck, Run
+from audit.repeating import reproduce_command
 from audit.results import Check, Comparison, Outcome, Result, Severity, Subject, SubjectKind
 from audit.target import Target, available_cores
 

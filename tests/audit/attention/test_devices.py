@@ -8,9 +8,9 @@ import pytest
 
 from audit.devices import _seen, on_device
 from audit.errors import UsageError
-from audit.execute import reproduce_command
 from audit.kept import KeptResults
 from audit.plan import Group
+from audit.repeating import reproduce_command
 from audit.report.document import Device, Environment
 from audit.results import Subject, SubjectKind
 from audit.target import Target
