@@ -63,6 +63,7 @@ def as_code(specs: str) -> str:
     return "\n".join(line.removeprefix("# ") if line.startswith("# ") else line for line in specs.split("\n"))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("folder", ["src", *slow(".")])
 def test_what_it_writes_works_in_static_and_smoke(run: Run, small: Small, folder: str) -> None:
     root = small(folder)

@@ -110,6 +110,7 @@ ENDING: Mapping[str, tuple[str, str]] = {
 }
 
 
+@pytest.mark.slow
 def test_what_ends_the_process_costs_one_model_only(audit_hostile: Audit, hostile: Callable[..., Any]) -> None:
     audited = audit_hostile(
         {name: hostile(forward) for name, (forward, _) in ENDING.items()}, settings="output_mb = 8\ntimeout_s = 45"

@@ -47,6 +47,7 @@ def test_what_is_no_python_is_refused(
             raise failure
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "text", ["exec sleep 300", *slow("sleep 300 & wait", "trap '' TERM INT HUP; while true; do sleep 1; done")]
 )

@@ -21,6 +21,7 @@ def test_wilson_agrees_with_published_values() -> None:
     assert wilson(20, 20).high == 1.0
 
 
+@pytest.mark.slow
 def test_the_bootstrap_holds_the_true_ratio_as_often_as_it_says() -> None:
     draw = random.Random(0)
     held = 0

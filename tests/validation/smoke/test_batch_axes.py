@@ -126,6 +126,7 @@ def found(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, Resul
     return {name: {each.check: each for each in results[name]} for name in CASES}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", CASES)
 def test_samples_are_found_where_they_are(found: dict[str, dict[str, Result]], name: str) -> None:
     outcomes = dict(zip(CHECKS, CASES[name].outcomes.split(), strict=True))
@@ -135,6 +136,7 @@ def test_samples_are_found_where_they_are(found: dict[str, dict[str, Result]], n
     }, told
 
 
+@pytest.mark.slow
 def test_what_joins_the_samples_is_named(found: dict[str, dict[str, Result]]) -> None:
     said = {name: found[name]["smoke.batch_rows"].reason for name in CASES if CASES[name].outcomes == JOINED}
     why = {

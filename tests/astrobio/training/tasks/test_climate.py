@@ -78,6 +78,7 @@ def task_with_fold(monkeypatch: pytest.MonkeyPatch) -> ClimateTask:
     return cast("ClimateTask", create_task("climate", "fast", seed=4))
 
 
+@pytest.mark.slow
 def test_planets_near_the_fold_are_a_share_of_the_batch(task_with_fold: ClimateTask) -> None:
     assert task_with_fold.fold is not None
     near_fold = {tuple(row) for row in task_with_fold.fold.parameters.float().tolist()}

@@ -106,6 +106,7 @@ def facts() -> InterpreterFacts:
     return told
 
 
+@pytest.mark.slow
 def test_what_others_lack_is_told_as_python_does(
     write_with_libraries: Write, rows_of: RowsOf, really_failing: ReallyFailing
 ) -> None:
