@@ -29,8 +29,8 @@ class PartOfPlan(Protocol):
     """A part of a plan that was written down: which groups it has, and what carries them out."""
 
     @property
-    def described(self) -> Part | None:
-        """The part as its report names it; None until the groups are chosen."""
+    def described(self) -> Part:
+        """The part as its report names it, also where the run is stopped before its groups are chosen."""
 
     @property
     def limit(self) -> str:

@@ -268,12 +268,12 @@ def command_run_of(reply: Plain) -> CommandRun:
         weights=tuple(int(value) for value in numbers_of(reply, "weights")),
         checksums=tuple(int(value) for value in numbers_of(reply, "checksums")),
         copies=tuple(int(value) for value in numbers_of(reply, "copies")),
-        gradients=tuple(int(value) for value in numbers_of(reply, "gradients")) if "gradients" in reply else (),
+        gradients=tuple(int(value) for value in numbers_of(reply, "gradients")),
         times=tuple(numbers_of(reply, "times")),
         said=str(reply.get("said")),
         named=named if isinstance(named, str) else None,
         in_time=reply.get("in_time") is not False,
-        dtypes=tuple(names_of(reply, "dtypes")) if "dtypes" in reply else (),
+        dtypes=tuple(names_of(reply, "dtypes")),
     )
 
 

@@ -56,18 +56,22 @@ def all_settings(
     subject: AttentionSubject, *, padding: Sequence[str] = ("",), batch: Sequence[int] = (1, 2)
 ) -> list[Setting]:
     """Return settings, the smallest first; one-hot tokens are tried before normal ones."""
-    causal = [False]
-    if subject.contract.is_causal:
-        causal = [True, False] if subject.is_function else [True]
     return [
         Setting(length=length, batch=size, padding=side, content=content, is_causal=is_causal)
         for length in LENGTHS
         for side in padding
-        for is_causal in causal
+        for is_causal in _causal(subject)
         for content in ("one-hot", "normal")
         for size in batch
         if content == "normal" or (size == 1 and not subject.contract.context_dim)
     ]
+
+
+def _causal(subject: AttentionSubject) -> list[bool]:
+    """Return the ways in which it is called: a function that can be causal is so where it is asked to."""
+    if not subject.contract.is_causal:
+        return [False]
+    return [True, False] if subject.is_function else [True]
 
 
 def oracle_settings(subject: AttentionSubject) -> list[Setting]:
@@ -209,14 +213,11 @@ def long_settings(subject: AttentionSubject) -> list[Setting]:
 
 def shared_settings(subject: AttentionSubject) -> list[Setting]:
     """Return those of sequences that are spread over ranks; few, for each takes processes of its own."""
-    causal = [bool(subject.contract.is_causal)] + (
-        [False] if subject.is_function and subject.contract.is_causal else []
-    )
     return [
         Setting(length=RANKS * share, content="normal", is_causal=each, padding=side)
         for share in (2, 4)
         for side in (("", "right") if subject.contract.key_mask else ("",))
-        for each in causal
+        for each in _causal(subject)
     ]
 
 

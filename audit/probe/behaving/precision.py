@@ -55,7 +55,7 @@ def lower(specs: str, name: str, seed: int, batch_size: int, dtypes: Sequence[st
             if way != each:
                 try:
                     reply[f"after.{way}"] = dump(flatten(forward(fresh, copied(inputs))))
-                except Exception as error:  # it did so before, on a model that is not another
+                except Exception as error:  # without autocast before it, the same batch gave `full`
                     broken[way] = said_by(error)
             key = f"{each}, with inputs" if way == each and with_inputs else each
             if key not in moves:

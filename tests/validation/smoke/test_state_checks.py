@@ -326,16 +326,14 @@ CASES: dict[str, list[tuple[str, Model, str, str]]] = {
         (
             "fails_in_a_later_round",
             # What was there before a round is frozen in it, more than in the process that the others fork from.
-            Model(
-                forward="import gc; KEPT or KEPT.append(gc.get_freeze_count()); "
-                "assert gc.get_freeze_count() <= KEPT[0]; return self.layer(x)"
-            ),
+            Model(forward="n = frozen(); KEPT or KEPT.append(n); assert n <= KEPT[0]; return self.layer(x)"),
             ERROR,
             "forward raised AssertionError",
         ),
     ],
 }
 HELPERS = """
+from gc import get_freeze_count as frozen
 class Forgetful:
     def __init__(self, factor=1.0):
         self.factor = factor

@@ -132,6 +132,8 @@ def described(run: CommandRun, **edits: Any) -> dict[str, Any]:
         "weights": list(run.weights),
         "checksums": list(run.checksums),
         "copies": list(run.copies),
+        "gradients": list(run.gradients),
+        "dtypes": list(run.dtypes),
         "times": [],
         "said": "",
         "named": None,

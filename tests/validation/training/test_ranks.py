@@ -118,7 +118,7 @@ def test_fewer_than_two_gpus_are_skipped_with_what_is_missing(
 def curve(*, of: Callable[[int], float], steps: int = COMMAND_STEPS, status: int = 0) -> dict[str, Any]:
     """What the target's process says of one command."""
     pairs = [[step, of(step)] for step in range(1, steps + 1)]
-    steps_of: dict[str, Any] = {"checksums": [], "weights": [], "copies": [], "times": []}
+    steps_of: dict[str, Any] = {name: [] for name in ("checksums", "weights", "copies", "gradients", "times", "dtypes")}
     return {"status": status, "said": "the last line", "in_time": True, "curve": pairs, **steps_of}
 
 
