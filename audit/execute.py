@@ -47,10 +47,12 @@ def prepare_forks(target: Target, ahead: Sequence[str]) -> None:
     """Begin to start what forks processes that have imported these modules; returns at once."""
 
     def start() -> None:
-        with suppress(RuntimeError):  # from 3.12 on Python starts no thread while it ends, as behind a usage error
-            templates.ready(target.python, lambda: True, ahead)
+        # From 3.12 on Python starts no thread while it ends, and a folder that is gone is told by who carries out.
+        with suppress(RuntimeError, FileNotFoundError):
+            if not _hides_modules(target):
+                templates.ready(target.python, lambda: True, ahead)
 
-    if target.settings.forks and not _hides_modules(target):
+    if target.settings.forks:
         threading.Thread(target=start, name="audit-prepare", daemon=True).start()
 
 
