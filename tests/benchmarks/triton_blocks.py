@@ -29,6 +29,7 @@ BACKWARD = [
 DTYPES = {"bfloat16": torch.bfloat16, "float16": torch.float16, "float32": torch.float32}
 SAMPLES = 20
 TOKENS, HIDDEN = 16_384, 2_048
+CACHE = 50 * 2**20  # bytes of the second level
 
 
 def main() -> None:
@@ -49,15 +50,16 @@ def main() -> None:
                 if (number + place) % jobs == job:
                     Kernel(kernel, head_dim, 512, options.dtype, not options.full).time(choice, samples=1)
         return
-    compile_all(options.jobs)
+    compile_all(options.jobs, *sys.argv)
     for head_dim, length in itertools.product(head_dims, lengths):
         for kernel in ("forward", "key_value", "query"):
             print_table(Kernel(kernel, head_dim, length, options.dtype, not options.full), options.top)
 
 
-def compile_all(jobs: int) -> None:
+def compile_all(jobs: int, *command: str) -> None:
+    """Run the script `jobs` times, side by side, each to compile its share of the kernels."""
     started = [
-        subprocess.Popen([sys.executable, *sys.argv, "--compile", f"{job}/{jobs}"], stdout=subprocess.DEVNULL)
+        subprocess.Popen([sys.executable, *command, "--compile", f"{job}/{jobs}"], stdout=subprocess.DEVNULL)
         for job in range(jobs)
     ]
     if any(process.wait() for process in started):
@@ -83,6 +85,22 @@ def print_table(kernel: "Kernel", top: int) -> None:
         )
 
 
+def median_time(run: Callable[[], object], flush: torch.Tensor, samples: int = SAMPLES) -> float:
+    """In microseconds; the first call is not counted, and `flush` is overwritten before each."""
+    run()
+    torch.cuda.synchronize()
+    times = []
+    for _ in range(samples):
+        start, end = torch.cuda.Event(enable_timing=True), torch.cuda.Event(enable_timing=True)
+        flush.zero_()
+        start.record()
+        run()
+        end.record()
+        end.synchronize()
+        times.append(1000 * start.elapsed_time(end))
+    return statistics.median(times)
+
+
 class Kernel:
     """One of the kernels with its inputs: some 16,384 tokens, 2,048 features of all heads together."""
 
@@ -98,7 +116,7 @@ class Kernel:
         self.problem = Problem(scale=head_dim**-0.5, is_half=dtype != "float32", is_causal=is_causal)
         products = {"forward": 2, "key_value": 4, "query": 3}[name]
         self.flops = products * 2 * batch * heads * length * length * head_dim / (2 if is_causal else 1)
-        self.flush = torch.empty(2 * 50 * 2**20 // 4, dtype=torch.int32, device="cuda")
+        self.flush = torch.empty(CACHE // 2, dtype=torch.int32, device="cuda")
 
     def time(self, choice: tuple[int, int, int, int], samples: int = SAMPLES) -> float | None:
         """The median in microseconds; None where the blocks do not fit."""
@@ -117,19 +135,7 @@ class Kernel:
         kernels = {"forward": forward.forward_kernel, "key_value": backward.key_value_kernel,
                    "query": backward.query_kernel}  # fmt: skip
         kernels[self.name].configs = [config]
-        run = self._prepared()
-        run()
-        torch.cuda.synchronize()
-        times = []
-        for _ in range(samples):
-            start, end = torch.cuda.Event(enable_timing=True), torch.cuda.Event(enable_timing=True)
-            self.flush.zero_()
-            start.record()
-            run()
-            end.record()
-            end.synchronize()
-            times.append(1000 * start.elapsed_time(end))
-        return statistics.median(times)
+        return median_time(self._prepared(), self.flush, samples)
 
     def _prepared(self) -> Callable[[], object]:
         from astrobio.attention.triton_kernels import forward, gradients

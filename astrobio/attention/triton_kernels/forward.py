@@ -2,14 +2,27 @@
 
 Algorithm 1 of Dao 2023 ("FlashAttention-2", arXiv:2307.08691). The logarithm of each row's sum is kept for the backward
 pass; a row with nothing to attend to has the output 0 and the logarithm +inf, which makes its weights exp(s - inf) = 0.
+
+Where queries are few, as when a token is decoded, several programs share the keys, and `splits.merged` weighs what they
+found ("Flash-Decoding", crfm.stanford.edu/2023/10/12/flashdecoding.html).
 """
 
+import torch
 from torch import Tensor
 
-from astrobio.attention.triton_kernels.configs import FORWARD_CHOICES, tuned
+from astrobio.attention.triton_kernels.configs import FEW_QUERIES_CHOICES, FORWARD_CHOICES, tuned
 from astrobio.attention.triton_kernels.launch import named_strides, result_like, shared_arguments
 from astrobio.attention.triton_kernels.problem import Problem
-from astrobio.attention.triton_kernels.scoring import LOG2_E, key_range, open_places, rounded, scored, sequence
+from astrobio.attention.triton_kernels.scoring import (
+    LOG2_E,
+    key_range,
+    open_places,
+    part_of_range,
+    rounded,
+    scored,
+    sequence,
+)
+from astrobio.attention.triton_kernels.splits import merged, number_of_splits
 
 try:
     import triton
@@ -73,20 +86,21 @@ def _attend(
     return out, total, largest
 
 
-@tuned(FORWARD_CHOICES)
-@triton.jit(do_not_specialize=["length_class"])
+@tuned(FORWARD_CHOICES + FEW_QUERIES_CHOICES)
+@triton.jit(do_not_specialize=["length_class", "num_splits"])
 def forward_kernel(
     query, key, value, output, log_sums, starts_q, starts_k, key_mask, allowed, bias, slopes,
     scale, soft_cap, window, num_heads, group_size, q_len, k_len,
     q_batch, q_head, q_row, k_batch, k_head, k_row, v_batch, v_head, v_row, o_batch, o_head, o_row,
     sums_batch, sums_head, mask_batch, allowed_batch, allowed_head, allowed_row, allowed_column,
-    bias_batch, bias_head, bias_row, bias_column, length_class,
+    bias_batch, bias_head, bias_row, bias_column, length_class, num_splits, o_split, sums_split,
     head_dim: tl.constexpr, block_d: tl.constexpr, is_causal: tl.constexpr, is_half: tl.constexpr,
     scale_is_folded: tl.constexpr, block_q: tl.constexpr, block_k: tl.constexpr,
 ):  # fmt: skip
-    """One block of queries of one head."""
+    """One block of queries of one head, and of `num_splits` parts of its keys one."""
     num_blocks = tl.cdiv(q_len, block_q)
-    program = tl.program_id(0)
+    split = tl.program_id(0) % num_splits
+    program = tl.program_id(0) // num_splits
     first_row = (num_blocks - 1 - program % num_blocks) * block_q  # the last blocks see most keys and start first
     sample = (program // num_blocks) // num_heads
     head = (program // num_blocks) % num_heads
@@ -116,6 +130,9 @@ def forward_kernel(
         bias += sample * bias_batch + head * bias_head
 
     start, whole_start, whole_end, end = key_range(first_row, block_q, block_k, q_len, k_len, window, is_causal)
+    start, whole_start, whole_end, end = part_of_range(
+        start, whole_start, whole_end, end, split, num_splits, block_k
+    )  # fmt: skip
     out = tl.zeros((block_q, block_d), dtype=tl.float32)
     total = tl.zeros((block_q,), dtype=tl.float32)
     largest = tl.full((block_q,), float("-inf"), dtype=tl.float32)
@@ -145,9 +162,10 @@ def forward_kernel(
     if scale_is_folded:
         largest = largest * (scale * LOG2_E)
     log_sum = tl.where(is_empty, float("inf"), (largest + tl.log2(safe_total)) / LOG2_E)
-    o_base = output + sample * o_batch + head * o_head + (first_q + first_row) * o_row
+    split = split.to(tl.int64)
+    o_base = output + split * o_split + sample * o_batch + head * o_head + (first_q + first_row) * o_row
     tl.store(o_base + in_block[:, None] * o_row + features[None, :], out.to(output.dtype.element_ty), mask=filled)
-    sums_base = log_sums + sample * sums_batch + head * sums_head + first_q
+    sums_base = log_sums + split * sums_split + sample * sums_batch + head * sums_head + first_q
     tl.store(sums_base + rows, log_sum, mask=rows < q_len)
 
 
@@ -160,19 +178,33 @@ def forward(query: Tensor, key: Tensor, value: Tensor, problem: Problem) -> tupl
         value: as the key.
         problem: masks, settings and where packed sequences lie.
     """
-    output = result_like(query, problem)
-    log_sums = problem.row_numbers(query)
-    sums_batch, sums_head = problem.row_strides(log_sums)
+    num_splits = number_of_splits(query, key, problem)
+    if num_splits == 1:
+        output, log_sums = result_like(query, problem), problem.row_numbers(query)
+        _launch(query, key, value, problem, output[None], log_sums[None])
+        return output, log_sums
+    outputs = query.new_empty((num_splits, *query.shape), dtype=torch.float32)
+    log_sums = outputs.new_empty(outputs.shape[:-1])
+    _launch(query, key, value, problem, outputs, log_sums)
+    return merged(outputs, log_sums, result_like(query, problem))
+
+
+def _launch(query: Tensor, key: Tensor, value: Tensor, problem: Problem, outputs: Tensor, log_sums: Tensor) -> None:
+    """Fill `outputs` and `log_sums`, which have one more dimension in front, of the parts that the keys make."""
+    num_splits = len(outputs)
+    sums_batch, sums_head = problem.row_strides(log_sums[0])
     query_length, _ = problem.lengths(query, key)
     num_heads = problem.num_sequences(query) * query.shape[1]
     if num_heads and query_length:
-        forward_kernel[lambda chosen: (num_heads * triton.cdiv(query_length, chosen["block_q"]),)](
+        forward_kernel[lambda chosen: (num_splits * num_heads * triton.cdiv(query_length, chosen["block_q"]),)](
             **shared_arguments(query, key, value, problem),
-            **named_strides("o", problem.strides(output)),
-            output=output,
+            **named_strides("o", problem.strides(outputs[0])),
+            output=outputs,
             log_sums=log_sums,
+            num_splits=num_splits,
+            o_split=outputs.stride(0),
+            sums_split=log_sums.stride(0),
             sums_batch=sums_batch,
             sums_head=sums_head,
             scale_is_folded=problem.is_scale_alone,
         )
-    return output, log_sums

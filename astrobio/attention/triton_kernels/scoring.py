@@ -114,6 +114,19 @@ def key_range(
 
 
 @triton.jit
+def part_of_range(start, whole_start, whole_end, end, part, num_parts, block_columns: tl.constexpr):
+    """What `key_range` returned, of it the part with this number: as many blocks of keys in each, fewer in the last."""
+    num_blocks = tl.cdiv(end - start, block_columns)
+    past_end = start + num_blocks * block_columns
+    width = tl.cdiv(num_blocks, num_parts) * block_columns
+    first = tl.minimum(start + part * width, past_end)
+    past = tl.minimum(first + width, past_end)
+    whole_start = tl.minimum(tl.maximum(whole_start, first), past)
+    whole_end = tl.minimum(tl.maximum(whole_end, first), past)
+    return first, whole_start, whole_end, tl.minimum(end, past)
+
+
+@triton.jit
 def query_range(
     first_column, block_rows: tl.constexpr, block_columns: tl.constexpr, q_len, k_len, window, is_causal: tl.constexpr
 ):

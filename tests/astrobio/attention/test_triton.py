@@ -223,6 +223,41 @@ def test_any_lengths_are_computed(names: str, query_length: int, key_length: int
     check(worker, random_inputs(query_length, key_length, kv_heads=4), options)
 
 
+FEW = [
+    ("", 1, 40), (EVERYTHING, 3, 45), ("causal + window", 16, 50),
+    *(pytest.param(names, queries, 45, marks=MORE) for names in OPTIONS for queries in (1, 2, 5)),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("names", "query_length", "key_length"), FEW)
+def test_keys_that_several_programs_share_are_weighed_right(
+    names: str, query_length: int, key_length: int, worker: Worker
+) -> None:
+    tensors = random_inputs(query_length, key_length)
+    assert worker("number_of_splits", tensors=tensors, window=None) == 3 or torch.cuda.is_available()
+    check(worker, tensors, random_options(names, query_length, key_length, torch.float32))
+
+
+@pytest.mark.parametrize(
+    ("names", "dtype"), [("causal", torch.float16), pytest.param(EVERYTHING, torch.bfloat16, marks=MORE)]
+)
+def test_one_query_of_many_keys_is_rounded_once(names: str, dtype: torch.dtype, worker: Worker) -> None:
+    tensors = random_inputs(1, 1100, dtype=dtype, head_dim=16)
+    assert worker("number_of_splits", tensors=tensors, window=None) > 1
+    check(worker, tensors, random_options(names, 1, 1100, dtype))
+
+
+@pytest.mark.parametrize(
+    ("queries", "keys", "window", "are_shared"),
+    [(1, 1100, None, True), (16, 1100, None, True), (17, 1100, None, False), (1, 7, None, False), (1, 1100, 1, False)],
+)
+def test_keys_are_shared_where_queries_are_few_and_keys_many(
+    queries: int, keys: int, window: int | None, are_shared: bool, worker: Worker
+) -> None:
+    found = worker("number_of_splits", tensors=random_inputs(queries, keys), window=window)
+    assert (found > 1) == are_shared
+
+
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
 @pytest.mark.parametrize(
     "names",
@@ -284,8 +319,9 @@ def test_large_scores_stay_within_rounding(dtype: torch.dtype, factor: int, work
     check(worker, [query * factor, key * factor, value], {"is_causal": True}, in_base_2=True)
 
 
-def test_the_logarithms_of_the_row_sums_are_kept(worker: Worker) -> None:
-    query, key, value = random_inputs(19, 37, kv_heads=4)
+@pytest.mark.parametrize("query_length", [19, 2])
+def test_the_logarithms_of_the_row_sums_are_kept(query_length: int, worker: Worker) -> None:
+    query, key, value = random_inputs(query_length, 37, kv_heads=4)
     key_mask = torch.tensor([[True] * 30 + [False] * 7, [False] * 37])
     found = worker("log_sums", tensors=[query, key, value], key_mask=key_mask)
     scores = query.double() @ key.double().mT / math.sqrt(query.shape[-1])
@@ -338,7 +374,11 @@ def test_the_chain_takes_the_kernels_where_they_run(worker: Worker) -> None:
 
 
 # The largest blocks are 128 wide: several of them, the last in part, and some that the causal rule leaves out.
-IN_BLOCKS = [(kernel, number) for kernel in ("forward", "key_value", "query") for number in range(6)]
+IN_BLOCKS = [
+    (kernel, number)
+    for kernel, numbers in (("forward", 11), ("key_value", 6), ("query", 6))
+    for number in range(numbers)
+]
 
 
 def test_every_choice_of_blocks_is_tried(compiling: Worker) -> None:
@@ -366,6 +406,13 @@ def test_the_blocks_that_triton_chooses_compute_it(dtype: torch.dtype, head_dim:
     weights = torch.randn(tensors[0].shape, generator=torch.Generator().manual_seed(2))
     found = compiling("chosen_among_all", tensors=tensors, weights=weights, options={"window": 100})
     assert_within_rounding(found, tensors, weights, {"window": 100})
+
+
+def test_the_blocks_that_triton_chooses_for_one_query_compute_it(compiling: Worker) -> None:
+    tensors = random_inputs(1, 5000, dtype=torch.bfloat16, head_dim=64)
+    weights = torch.randn(tensors[0].shape, generator=torch.Generator().manual_seed(2))
+    found = compiling("chosen_among_all", tensors=tensors, weights=weights, options={"is_causal": True})
+    assert_within_rounding(found, tensors, weights, {"is_causal": True})
 
 
 def test_the_order_in_which_blocks_run_changes_nothing(compiling: Worker) -> None:

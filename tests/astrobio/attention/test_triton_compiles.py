@@ -23,6 +23,7 @@ POINTERS = {
 }
 KERNELS = ("forward_kernel", "key_value_kernel", "query_kernel")
 LENGTH = 4096
+SPLITS = 12
 
 
 def kernels() -> dict[str, Any]:
@@ -52,6 +53,7 @@ def arguments(
     results = ("output", "gradient", "query_gradient", "key_gradient", "value_gradient")
     named.update(dict.fromkeys(results, tensor), log_sums=numbers, delta=numbers)
     named.update(sums_batch=sums_batch, sums_head=sums_head, scale_is_folded=problem.is_scale_alone)
+    named.update(num_splits=SPLITS, o_split=tensor.numel(), sums_split=numbers.numel())
     return named
 
 
@@ -64,8 +66,9 @@ def compiled(kernel: Any, named: dict[str, Any], config: Any) -> Any:
     from astrobio.attention.triton_kernels.launch import COMPILED_WITH
 
     named = {**named, **config.kwargs}
+    function = kernel if isinstance(kernel, triton.JITFunction) else kernel.fn
     signature, constants, attributes = {}, {}, {}
-    for position, parameter in enumerate(kernel.fn.params):
+    for position, parameter in enumerate(function.params):
         given = named[parameter.name]
         if parameter.is_constexpr or given is None or (isinstance(given, int) and given == 1):
             signature[parameter.name], constants[(position,)] = "constexpr", given
@@ -76,7 +79,7 @@ def compiled(kernel: Any, named: dict[str, Any], config: Any) -> Any:
             signature[parameter.name] = POINTERS[given.dtype] if is_tensor else "i32"
             if is_tensor or given % 16 == 0:
                 attributes[(position,)] = [["tt.divisibility", 16]]
-    source = ASTSource(fn=kernel.fn, signature=signature, constexprs=constants, attrs=attributes)
+    source = ASTSource(fn=function, signature=signature, constexprs=constants, attrs=attributes)
     options = {"num_warps": config.num_warps, "num_stages": config.num_stages, **COMPILED_WITH}
     return triton.compile(source, target=GPUTarget("cuda", 90, 32), options=options)
 
@@ -124,7 +127,7 @@ def test_the_smallest_choice_that_is_left_fits(name: str, dtype: torch.dtype, he
     from astrobio.attention.triton_kernels.configs import that_fit
 
     kernel, named = kernels()[name], arguments(dtype, head_dim, {"is_causal": True})
-    left = that_fit(kernel.configs, {}, block_d=named["block_d"], is_half=named["is_half"])
+    left = that_fit(kernel.configs, {}, block_d=named["block_d"], is_half=named["is_half"], q_len=LENGTH)
     smallest = min(left, key=lambda config: config.kwargs["block_q"] * config.kwargs["block_k"])
     assert compiled(kernel, named, smallest).metadata.shared <= SHARED_MEMORY
 
@@ -145,3 +148,19 @@ def test_sizes_of_one_compile_though_triton_makes_constants_of_them(
     kernel = kernels()[name]
     smallest = kernel.configs[-1]
     compiled(kernel, arguments(torch.bfloat16, 64, options, **sizes), smallest)
+
+
+@pytest.mark.parametrize("num_splits", [2, 64])
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float32])
+def test_the_kernel_that_weighs_parts_compiles(dtype: torch.dtype, num_splits: int) -> None:
+    import triton
+
+    from astrobio.attention.triton_kernels.splits import merge_kernel
+
+    outputs = on_meta(num_splits, 2, 8, 1, 256, dtype=torch.float32)
+    named = {
+        "outputs": outputs, "log_sums": outputs[..., 0], "output": on_meta(2, 8, 1, 256, dtype=dtype),
+        "log_sum": outputs[0, ..., 0], "num_rows": 16, "num_heads": 8, "q_len": 1, "num_splits": num_splits,
+        "o_batch": 2048, "o_head": 256, "o_row": 256, "head_dim": 256, "block_d": 256, "block_s": num_splits,
+    }  # fmt: skip
+    assert compiled(merge_kernel, named, triton.Config({}, num_warps=4)).asm["ptx"]

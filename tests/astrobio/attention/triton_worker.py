@@ -64,6 +64,14 @@ def log_sums(tensors: list[Tensor], key_mask: Tensor) -> Tensor:
     return forward(*tensors, Problem(scale=scale, is_half=False, key_mask=key_mask))[1]
 
 
+def number_of_splits(tensors: list[Tensor], window: int | None) -> int:
+    """Into how many parts the keys are cut."""
+    from astrobio.attention.triton_kernels import splits
+    from astrobio.attention.triton_kernels.problem import Problem
+
+    return splits.number_of_splits(tensors[0], tensors[1], Problem(scale=1.0, is_half=False, window=window))
+
+
 def selected(tensors: list[Tensor], **options: Any) -> str:
     """The backend that the chain takes."""
     attention(*tensors, **options)
@@ -124,6 +132,7 @@ REQUESTS: dict[str, Callable[..., Any]] = {
         attended_like,
         packed,
         log_sums,
+        number_of_splits,
         selected,
         attended_in_blocks,
         numbers_of_choices,
