@@ -2,8 +2,8 @@
 
 The candidates are the fastest of a wide grid on an H100 (tests/benchmarks/triton_blocks.py: causal, bfloat16, heads 64
 and 128 wide, 4,096 tokens), each within 5 % of the best for one of these, and smaller ones for wider heads and float32.
-Few queries have small blocks, more of which run side by side. Triton leaves out those that do not fit and keeps the
-fastest for each key.
+Few queries have small blocks, which have not been measured on a GPU yet (tests/benchmarks/triton_splits.py does that).
+Triton leaves out those that do not fit and keeps the fastest for each key.
 """
 
 from collections.abc import Callable
