@@ -84,7 +84,7 @@ def print_spec(options: SpecOptions) -> None:
         [named], options.target, python=options.python, seed=options.seed, workers=None, config=options.config
     )
     (place,) = paths_inside(tree.root, [named.path])
-    collected = Collected(tree.limited_to((place,)))
+    collected = Collected(tree.limited_to((place,)), cache=True)
     try:
         item = item_named(collected, Named(place, named.qualname))
         is_model = "mechanisms" not in item.facts and is_model_class(collected, item)

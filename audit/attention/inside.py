@@ -76,7 +76,7 @@ def attention_inside(tree: Target, place: Path, qualname: str) -> list[Inventory
     """Return the inventory's attention that the class uses, in its file and in those of its package."""
     used = set(_used(place, qualname))
     files = sorted({path for path, _ in used if path.is_relative_to(tree.root)})
-    collected = Collected(tree.limited_to(paths_inside(tree.root, files)))
+    collected = Collected(tree.limited_to(paths_inside(tree.root, files)), cache=True)
     try:
         items = attention_of(collected)
         source = collected.target.source

@@ -12,7 +12,8 @@ from audit.static.ignoring import PatternFile
 from audit.static.notebooks import SUFFIX as NOTEBOOK
 
 _ROOT_MARKERS = ("pyproject.toml", ".git")
-_INSTALLED = ("site-packages", "dist-packages")
+INSTALLED = ("site-packages", "dist-packages")
+"""Names of folders in which packages of many owners lie side by side."""
 _SOURCE_FOLDER = "src"
 _INIT = "__init__.py"
 _MAX_NAMED = 5
@@ -47,7 +48,7 @@ def find_root(paths: Sequence[Path]) -> Path:
     places = [_existing(path) for path in paths]
     first = places[0]
     for folder in (first, *first.parents):
-        if folder.name in _INSTALLED:
+        if folder.name in INSTALLED:
             break
         if any((folder / marker).exists() for marker in _ROOT_MARKERS):
             return folder

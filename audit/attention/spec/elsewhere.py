@@ -7,7 +7,7 @@ from pathlib import Path
 
 from audit.attention.named import attention_of
 from audit.session import Collected
-from audit.static.paths import paths_inside
+from audit.static.paths import INSTALLED, paths_inside
 from audit.static.reading import tree_of
 from audit.target import Target
 
@@ -19,7 +19,7 @@ def attention_beside(tree: Target, place: Path, qualname: str) -> list[str]:
 
     What is named itself is left out.
     """
-    collected = Collected(tree.limited_to(paths_inside(tree.root, reached_from(place))))
+    collected = Collected(tree.limited_to(paths_inside(tree.root, reached_from(place))), cache=True)
     try:
         items = [(collected.target.source / item.path, item.qualname) for item in attention_of(collected)]
     finally:
@@ -56,7 +56,11 @@ def _imported(path: Path, top: Path) -> Iterator[Path]:
 def files_of_import(
     node: ast.Import | ast.ImportFrom, alias: ast.alias, path: Path, top: Path
 ) -> Iterator[tuple[Path, str]]:
-    """Yield the files below `top` that one name of an import in `path` loads, and its name there; `*` is the module."""
+    """Yield the files below `top` that one name of an import in `path` loads, and its name there; `*` is the module.
+
+    Among installed packages they are those of its own, for the one beside it may be torch.
+    """
+    own = top / path.relative_to(top).parts[0] if top.name in INSTALLED else top
     if isinstance(node, ast.Import):
         pairs = [(top.joinpath(*alias.name.split(".")), "*")]
     else:
@@ -65,5 +69,5 @@ def files_of_import(
         pairs = [(base, alias.name), *([(base / alias.name, "*")] if alias.name != "*" else [])]
     for base, name in pairs:
         for file in (base.with_name(f"{base.name}.py"), base / "__init__.py"):
-            if file.is_relative_to(top) and file.is_file():
+            if file.is_relative_to(own) and file.is_file():
                 yield file, name

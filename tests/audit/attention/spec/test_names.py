@@ -176,3 +176,18 @@ def test_files_that_a_file_imports_are_found_however_it_imports_them(tmp_path: P
     assert names >= {"model.py", "block.py", "inner/deep.py", "inner/far.py"}
     assert "unused.py" not in names
     shutil.rmtree(package)
+
+
+@pytest.mark.parametrize(("folder", "is_followed"), [("site-packages", False), ("project", True)])
+def test_among_installed_packages_the_imports_of_its_own_are_followed(
+    tmp_path: Path, folder: str, is_followed: bool
+) -> None:
+    for name in ("pkg", "torch"):
+        (tmp_path / folder / name).mkdir(parents=True)
+        (tmp_path / folder / name / "__init__.py").touch()
+    model = tmp_path / folder / "pkg" / "model.py"
+    model.write_text("import torch\nfrom . import block\n")
+    model.with_name("block.py").touch()
+    names = {path.relative_to(tmp_path / folder).as_posix() for path in reached_from(model)}
+    assert names >= {"pkg/model.py", "pkg/block.py"}
+    assert ("torch/__init__.py" in names) == is_followed
