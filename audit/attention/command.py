@@ -1,7 +1,9 @@
 """The course of `astrobio-audit attention`, from its options to its exit code."""
 
 import functools
+import re
 from dataclasses import replace
+from pathlib import Path
 
 import typer
 
@@ -22,8 +24,10 @@ from audit.gateway import ProbeFailure, TargetRaised
 from audit.named import Named, read_names
 from audit.session import Collected
 from audit.static.paths import paths_inside
+from audit.target import Target
 
 _AREA = "attention"
+_CALLED_SO = re.compile(r"atten|attn|multi_?head|sdpa|mha|mqa|gqa", re.IGNORECASE)
 
 
 def run_attention(options: AttentionOptions) -> None:
@@ -102,8 +106,8 @@ def print_spec(options: SpecOptions) -> None:
     found = reply.get("problem") is None
     if model is not None and model.get("problem") is None:
         attends = attends and found  # that it cannot be called as attention is no matter then
-    elif attends and model is not None and not found and attention_inside(tree, place, named.qualname):
-        attends = False  # neither was found out, and other classes attend in it
+    elif attends and model is not None and not found and not _may_attend(tree, place, named.qualname):
+        attends = False
     elif attends:
         model = None
     elsewhere = [] if attends or holds_none else attention_beside(tree, place, named.qualname)
@@ -111,3 +115,8 @@ def print_spec(options: SpecOptions) -> None:
     typer.echo(text, nl=False)
     is_model_found = model is not None and model.get("problem") is None
     raise typer.Exit(0 if (found and leaves_nothing(reply) if attends else is_model_found) else 1)
+
+
+def _may_attend(tree: Target, place: Path, qualname: str) -> bool:
+    """Whether a module of which nothing was found out may be attention: it is called so, and no other attends in it."""
+    return _CALLED_SO.search(qualname) is not None and not attention_inside(tree, place, qualname)

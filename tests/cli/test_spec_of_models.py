@@ -35,11 +35,28 @@ class Encoder(nn.Module):
             raise TypeError("another is wanted")
         return self.attention(self.first(frames)).mean(1)
 """
+NETWORK = """from torch import nn
+
+from .parts import Norm
+
+
+class {name}(nn.Module):
+    def __init__(self, block, layers):
+        super().__init__()
+        self.stem, self.norm = nn.Conv2d(3, 8, 3), Norm(8)
+        self.layers = nn.Sequential(*[block(8) for _ in range(sum(layers))])
+
+    def forward(self, image):
+        return self.layers(self.norm(self.stem(image))).mean((2, 3))
+"""
+PARTS = "from torch import nn\n\n\nclass Norm(nn.BatchNorm2d):\n    pass\n"
 
 
 def printed(folder: Path, name: str) -> subprocess.CompletedProcess[str]:
     (folder / "zoo").mkdir()
-    for file, content in (("__init__", ""), ("attention", ATTENTION), ("model", MODEL)):
+    files = {"__init__": "", "attention": ATTENTION, "model": MODEL, "parts": PARTS}
+    files["network"] = "\n\n".join(NETWORK.format(name=name) for name in ("Residual", "AttentionPool"))
+    for file, content in files.items():
         (folder / "zoo" / f"{file}.py").write_text(content)
     command = [PROGRAM, "spec", name]
     return subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=180, check=False)
@@ -64,3 +81,15 @@ def test_attention_itself_does_not(tmp_path: Path) -> None:
     models, _, attention = done.stdout.partition("ATTENTION: dict[str, dict[str, object]] = {")
     assert '"class": "zoo.attention:SelfAttention"' in attention
     assert "with `import torch`" in models
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("name", "section"), [("Residual", "MODELS"), ("AttentionPool", "ATTENTION")])
+def test_a_module_that_is_not_found_out_stands_where_its_name_says(tmp_path: Path, name: str, section: str) -> None:
+    done = printed(tmp_path, f"zoo/network.py::{name}")
+    assert done.returncode == 1, done.stderr
+    assert "# Not found out:" in done.stdout
+    models, _, attention = done.stdout.partition("ATTENTION: dict[str, dict[str, object]] = {")
+    holder, other = (models, attention) if section == "MODELS" else (attention, models)
+    assert f'": "zoo.network:{name}"' in holder
+    assert f'": "zoo.network:{name}"' not in other
