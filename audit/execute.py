@@ -166,7 +166,7 @@ class Execution:
             for planned in group.planned:
                 self._report(group, planned, self._run_one(planned, planned.subject, {}, unable=target))
             return
-        group = replace(group, device_seen=target.device_seen)
+        group = _seen_on(target, group)
         known = self._known(group)
         if known is not None:
             for planned, earlier in zip(group.planned, known.results, strict=True):
@@ -311,6 +311,11 @@ def _queued(probes: Sequence[Probe]) -> SimpleQueue[Probe]:
     for probe in probes:
         queue.put(probe)
     return queue
+
+
+def _seen_on(target: Target, group: Group) -> Group:
+    """Return a group, and the whole of which it is a part, with what was seen of the device that they run on."""
+    return replace(group, device_seen=target.device_seen, whole=group.whole and _seen_on(target, group.whole))
 
 
 def _on_device(target: Target, name: str) -> Target | str:

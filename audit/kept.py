@@ -28,7 +28,7 @@ from audit.target import Target
 from audit.unfinished import Unfinished
 from audit.variables import counted_variables
 
-_FOLDER = "results-3"  # a change of the form changes the number
+_FOLDER = "results-4"  # a change of the form changes the number
 _FOLDER_OF_UNFINISHED = "unfinished-1"
 _MOST_FILES = 4000  # of some 30 kB
 _MOST_NEIGHBOURS = 10_000
@@ -68,11 +68,12 @@ class KeptResults:
         """
         given = (
             __version__, content, str(target.root), str(target.source), str(target.python),
-            target.config_digest, target.device, target.device_seen, *target.flags, str(target.settings.seed),
+            target.config_digest, *_elsewhere_too(target.flags), str(target.settings.seed),
             _installed(target.python), plugins.digest(),
             *provenance.machine(), counted_variables(os.environ),
         )  # fmt: skip
         self._base = "\0".join(given)
+        self._place = (target.device, target.device_seen)
         self._root = target.root
         self._folder = (folder or cache_folder()) / _FOLDER
         self._usable = False
@@ -192,15 +193,17 @@ class KeptResults:
 
     def _path(self, group: Group) -> Path:
         subject = group.subject
-        flags = [flag for flags in sorted({planned.flags for planned in group.planned}) for flag in flags]
+        flags = sorted({tuple(_elsewhere_too(planned.flags)) for planned in group.planned})
         areas = sorted({planned.check.area for planned in group.planned})  # of one model each has checks of its own
         left_out = "" if group.whole is None else "in part"
         outside = sorted({planned.outside for planned in group.planned if planned.outside})
-        place = (group.device, group.device_seen) if group.device else ()
+        # The same whether the run or the group is for the device.
+        place = (group.device, group.device_seen) if group.device else self._place
         # A claim is the same wherever its words stand in the text.
         line = None if subject.kind is SubjectKind.CLAIM else subject.line
-        given = (*areas, left_out, subject.kind, subject.name, subject.path, line, subject.digest, *flags,
-                 *outside, *place, *([group.depends_on] if group.depends_on else []),
+        given = (*areas, left_out, subject.kind, subject.name, subject.path, line, subject.digest,
+                 *(flag for each in flags for flag in each), *outside, *place,
+                 *([group.depends_on] if group.depends_on else []),
                  # A package has several groups; what is known of one that is kept may be of more checks than these.
                  *(() if self.lasts(group) else (_key(group, planned) for planned in group.planned)))  # fmt: skip
         text = "\0".join((self._base, *map(str, given)))
@@ -214,6 +217,16 @@ class KeptResults:
             return _Kept.model_validate_json(self._path(group).read_bytes())
         except (OSError, ValidationError):  # not there; or cut off, or edited: as good as not there
             return None
+
+
+def _elsewhere_too(flags: Sequence[str]) -> Iterator[str]:
+    """Yield options without that which names a device."""
+    rest = iter(flags)
+    for flag in rest:
+        if flag == "--device":
+            next(rest, None)
+        else:
+            yield flag
 
 
 def _key(group: Group, planned: PlannedCheck) -> str:

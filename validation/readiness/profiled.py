@@ -15,15 +15,15 @@ from audit.subjects import package_subject
 from validation.smoke.checks import device
 
 GPU = "cuda"
-_AREA_ON_A_GPU = "attention"
+_AREAS_ON_A_GPU = ("attention", "train")
 _ON_A_GPU_ALONE = "attention.standin_agreement"  # its module loads torch
 
 
 def profiled(planners: Sequence[Planner], profile: Profile) -> list[Planner]:
     """Return planners of the same, for a profile.
 
-    With GPUs in it, attention is judged on one, and devices compute only where there are as many GPUs: a machine that
-    has none gives no verdict on any.
+    With GPUs in it, attention is judged and models are trained on one, and devices compute only where there are as many
+    GPUs: a machine that has none gives no verdict on any.
     """
     found: list[Planner] = [functools.partial(_planned, planner, profile) for planner in planners]
     return [*found, functools.partial(_plan_devices, profile)] if profile.gpus else found
@@ -61,7 +61,7 @@ def _fitted(planned: Sequence[PlannedCheck], profile: Profile, collected: Collec
             each = replace(each, judge=functools.partial(_where_gpus_are, each.judge, gpus))
         if not profile.holds(gpus):
             yield replace(each, outside=profile.outside(gpus), gpus=0)
-        elif profile.gpus and _is_of_attention(each):
+        elif profile.gpus and _is_carried_out_on_a_gpu(each):
             yield replace(each, gpus=max(1, gpus), flags=(*each.flags, *_FLAGS))
         else:
             yield replace(each, gpus=gpus)
@@ -77,9 +77,9 @@ def _where_gpus_are(judge: Judge, gpus: int, run: Run) -> Judgement | Sequence[J
     return skipped(f"needs {'a GPU' if gpus == 1 else f'{gpus} GPUs'}: torch sees {found or 'none'}")
 
 
-def _is_of_attention(planned: PlannedCheck) -> bool:
-    """Whether a check judges attention of the target, and not what its specs say or which plug-ins load."""
-    return planned.check.area == _AREA_ON_A_GPU and planned.subject.kind is not SubjectKind.PACKAGE
+def _is_carried_out_on_a_gpu(planned: PlannedCheck) -> bool:
+    """Whether a check judges attention or trains, and not what the specs say or which plug-ins load."""
+    return planned.check.area in _AREAS_ON_A_GPU and planned.subject.kind is not SubjectKind.PACKAGE
 
 
 def _gpus_of(planned: PlannedCheck, collected: Collected) -> int:

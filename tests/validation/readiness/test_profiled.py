@@ -2,6 +2,7 @@
 
 import functools
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import cast
 
@@ -201,16 +202,16 @@ def test_libraries_are_compared_with_stand_ins_on_a_gpu_alone(
 # -- with a GPU in the profile, devices and attention --
 
 
-def plan_attention(*subjects: Subject) -> Callable[[Collected], Plan]:
-    """Plan a check of attention on each subject, which passes and says where it ran."""
+def plan_attention(*subjects: Subject, check: str = "attention.oracle") -> Callable[[Collected], Plan]:
+    """Plan a check on each subject, which passes on a GPU alone."""
 
     def judge(run: Run) -> Judgement:
         assert run.target.device == "cuda", "not carried out on a GPU"
         return PASS
 
-    check = Check(id="attention.oracle", title="t", proves="p", defect="d", severity=Severity.CRITICAL)
+    planned = Check(id=check, title="t", proves="p", defect="d", severity=Severity.CRITICAL)
     groups = tuple(
-        Group(subject=each, planned=(PlannedCheck(check=check, subject=each, judge=judge),), is_kept=True)
+        Group(subject=each, planned=(PlannedCheck(check=planned, subject=each, judge=judge),), is_kept=True)
         for each in subjects
     )
     return lambda collected: groups
@@ -229,6 +230,15 @@ def test_attention_runs_on_the_gpu_and_is_repeated_there_but_what_specs_say_is_r
     assert [each.check.id for each in devices.planned] == ["smoke.device"]
     (core,) = plan_for(Profile.CPU, Collected(target()), plan_attention(CORE))
     assert (core.device, core.planned[0].gpus) == (None, 0)
+
+
+@pytest.mark.parametrize(("check", "device"), [("train.learns", "cuda"), ("smoke.forward", None)])
+def test_models_are_trained_on_the_gpu_and_all_else_of_them_is_judged_on_the_cpu(
+    check: str, device: str | None, target: Callable[..., Target]
+) -> None:
+    model = Subject(kind=SubjectKind.MODEL, spec="core")
+    group = plan_for(Profile.GPU, Collected(target()), plan_attention(model, check=check))[0]
+    assert (group.device, group.planned[0].gpus) == (device, 1 if device else 0)
 
 
 def carried_out(target: Target, plan: Plan, kept: KeptResults | None = None) -> Sequence[Result]:
@@ -281,6 +291,25 @@ def test_what_one_gpu_answered_is_not_kept_for_another(
         assert result.outcome is Outcome.PASSED
         dated.append(result.evidence.measured_at is not None)
     assert dated == [False, True, False]
+
+
+def test_what_the_command_of_an_area_found_on_a_gpu_counts_in_the_profile_of_one(
+    target: Callable[..., Target], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr("audit.devices.on_device", lambda target, device: target.on_device(device, "NVIDIA H100"))
+    planner = plan_attention(CORE)
+
+    def dated(target: Target, plan: Plan) -> bool:
+        (result,) = carried_out(target, plan, KeptResults(target, "content", folder=tmp_path / "kept"))
+        assert result.outcome is Outcome.PASSED
+        return result.evidence.measured_at is not None
+
+    brief = plan_for(Profile.GPU, Collected(target()), planner)[:1]
+    in_part = tuple(replace(group, whole=group) for group in brief)
+    assert not dated(target().on_device("cuda", "NVIDIA H200"), planner(Collected(target())))
+    assert not dated(target().on_device("cuda", "NVIDIA H100"), planner(Collected(target())))
+    assert dated(target(), brief)
+    assert dated(target(), in_part)
 
 
 def test_what_lies_outside_of_a_profile_is_not_kept_for_a_run_without_one(
