@@ -104,6 +104,7 @@ def procedures_by_name() -> dict[str, Procedure]:
         specs,
         standalone,
         state,
+        tied,
     )
     from .benchmark import attention as benchmark_attention
     from .benchmark import ceilings, machine
@@ -133,7 +134,7 @@ def procedures_by_name() -> dict[str, Procedure]:
         "model_initial_loss": construction.initial_loss,
         "model_unregistered": registered.unregistered,
         "model_strict_loading": state.strict_loading,
-        "model_tied": state.tied,
+        "model_tied": tied.tied,
         "model_copies": state.copies,
         "model_safetensors": state.safetensors,
         "model_memory": repeating.memory,

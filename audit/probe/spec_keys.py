@@ -4,10 +4,10 @@ import difflib
 import math
 from collections.abc import Iterable, Mapping, Sequence
 
-from . import spec_behaviour, spec_generation
+from . import spec_behaviour, spec_generation, spec_weights
 from .plain import plain
 
-MODEL_KEYS = ("initial_loss", "meta", "device", *spec_behaviour.KEYS, *spec_generation.KEYS)
+MODEL_KEYS = ("initial_loss", "meta", "device", *spec_behaviour.KEYS, *spec_weights.KEYS, *spec_generation.KEYS)
 DATA_KEYS = ("class", "build", "item", "splits", "random")
 DATA_REQUIRED = ("class", "build")
 DATA_CALLABLE = ("item", "splits")
@@ -59,7 +59,8 @@ def model_problem(spec: Mapping[str, object]) -> str | None:
         return "'meta' must be True or False: whether 'build' works without the values of tensors"
     if spec.get("device", "cpu") not in _KINDS_OF_DEVICE:
         return f"'device' must be one of {', '.join(map(repr, _KINDS_OF_DEVICE))}, the kind that the model needs"
-    return spec_behaviour.behaviour_problem(spec) or spec_generation.generation_problem(spec)
+    problem = spec_behaviour.behaviour_problem(spec) or spec_weights.weights_problem(spec)
+    return problem or spec_generation.generation_problem(spec)
 
 
 def model_described(spec: Mapping[str, object]) -> dict[str, object]:
@@ -69,6 +70,7 @@ def model_described(spec: Mapping[str, object]) -> dict[str, object]:
         "meta": spec.get("meta", True),
         "device": spec.get("device"),
         **spec_behaviour.behaviour_described(spec),
+        **spec_weights.weights_described(spec),
         **spec_generation.generation_described(spec),
     }
 

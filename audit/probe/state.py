@@ -5,7 +5,7 @@ import io
 import json
 import os
 import pickle
-from collections import OrderedDict, defaultdict
+from collections import OrderedDict
 from collections.abc import Callable, Mapping
 
 import torch
@@ -51,38 +51,6 @@ def strict_loading(specs: str, name: str, seed: int) -> dict[str, object]:
     return {"told": {what: _is_told(model, key, changed) for what, (key, changed) in altered.items()}}
 
 
-def tied(specs: str, name: str, seed: int) -> dict[str, object]:
-    """Find the parameters that have several names, and whether they still are one after loading and copying.
-
-    Returns:
-        `groups`, `loaded`, `copied`: the names of each parameter that has several in the model, in one that loaded its
-        state dict, and in a deep copy. `stored`: of those names that are in the saved state dict, which memory in the
-        file each has, by number.
-    """
-    model = built(specs, name, seed)
-    groups = _groups(model)
-    if not groups:
-        return {"groups": []}
-    buffer = io.BytesIO()
-    with phase("save"):
-        _save(model.state_dict(), buffer)
-    other = built(specs, name, seed + 1)
-    with phase("load"):
-        state = _load(io.BytesIO(buffer.getvalue()), weights_only=True)
-        other.load_state_dict(state)
-    with phase("deepcopy"):
-        copied = copy.deepcopy(model)
-    names = {key for group in groups for key in group}
-    places = {key: value.untyped_storage().data_ptr() for key, value in state.items() if key in names}
-    numbers = {place: number for number, place in enumerate(dict.fromkeys(places.values()))}
-    return {
-        "groups": groups,
-        "loaded": _groups(other),
-        "copied": _groups(copied),
-        "stored": {key: numbers[place] for key, place in places.items()},
-    }
-
-
 def copies(specs: str, name: str, seed: int, batch_size: int) -> dict[str, object]:
     """Copy a model after a training step in three ways, and return the outputs of all.
 
@@ -96,17 +64,10 @@ def copies(specs: str, name: str, seed: int, batch_size: int) -> dict[str, objec
         "original": dump(flatten(forward(model, inputs))),
         "parametrized": any(parametrize.is_parametrized(module) for module in model.modules()),
     }
-    ways: dict[str, Callable[[nn.Module], object]] = {
-        "deepcopy": copy.deepcopy,
-        "pickle": lambda each: pickle.loads(pickle.dumps(each)),
-        "torch.save": _whole,
-    }
     raised: dict[str, str] = {}
-    for way, copy_of in ways.items():
+    for way in WAYS_OF_COPYING:
         try:
-            copied = copy_of(model)
-            if not isinstance(copied, nn.Module):
-                raise TypeError(f"the copy is a {type(copied).__name__}")
+            copied = copy_by(way, model)
             given = inputs_of(specs, name, seed, batch_size)
             reply[way] = dump(flatten(forward(copied.eval(), given)))
         except Exception as error:  # what cannot be copied in one way may be in another
@@ -163,6 +124,21 @@ def _whole(model: nn.Module) -> object:
     return _load(io.BytesIO(buffer.getvalue()), weights_only=False)
 
 
+WAYS_OF_COPYING: Mapping[str, Callable[[nn.Module], object]] = {
+    "deepcopy": copy.deepcopy,
+    "pickle": lambda each: pickle.loads(pickle.dumps(each)),
+    "torch.save": _whole,
+}
+
+
+def copy_by(way: str, model: nn.Module) -> nn.Module:
+    """Copy a model in one of the ways; raises whatever the way does, and where the copy is no model."""
+    copied = WAYS_OF_COPYING[way](model)
+    if not isinstance(copied, nn.Module):
+        raise TypeError(f"the copy is a {type(copied).__name__}")
+    return copied
+
+
 def _changed(
     state: Mapping[str, object], change: Callable[["OrderedDict[str, object]"], object]
 ) -> Mapping[str, object]:
@@ -179,10 +155,3 @@ def _is_told(model: nn.Module, key: str, state: Mapping[str, object]) -> bool:
         return True
     told = [*getattr(answer, "missing_keys", ()), *getattr(answer, "unexpected_keys", ())]
     return key in told
-
-
-def _groups(model: nn.Module) -> list[list[str]]:
-    names: dict[int, list[str]] = defaultdict(list)
-    for key, parameter in model.named_parameters(remove_duplicate=False):
-        names[id(parameter)].append(key)
-    return sorted(sorted(group) for group in names.values() if len(group) > 1)

@@ -14,9 +14,14 @@ from validation.smoke.model import RegisteredModel
 _RAISED = "Misdeclared"  # the probe's own, of audit/probe/behaving/misdeclared.py
 
 
+def is_misdeclared(raised: TargetRaised) -> bool:
+    """Whether what a check raised is about what a key of the entry names."""
+    return raised.type_name == _RAISED
+
+
 def judge_misdeclared(model: RegisteredModel, run: Run, key: str, raised: TargetRaised) -> Judgement:
     """Judge what a check of this key raised: an error of the specs where it names what is not there."""
-    if raised.type_name != _RAISED:
+    if not is_misdeclared(raised):
         return judge_raised(raised, run.target, phases=("forward",))
     place = _place(model, key, run.target)
     return error(

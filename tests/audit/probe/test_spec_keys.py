@@ -63,3 +63,26 @@ def test_a_wrong_causal_is_told(causal: object, said: str | None) -> None:
 )
 def test_a_wrong_residual_is_told(residual: object, said: str | None) -> None:
     assert model_problem({"residual": residual}) == said
+
+
+TIED = (
+    "'tied' must be a list of groups of names of parameters or buffers, two or more in each, as in "
+    "[('head.weight', 'embed.weight')]"
+)
+
+
+@pytest.mark.parametrize(
+    ("tied", "said"),
+    [
+        ([("head.weight", "embed.weight")], None),
+        ([["a", "b", "c"], ("d", "e")], None),
+        (None, None),
+        ([], TIED),
+        (("head.weight", "embed.weight"), TIED),
+        ([("head.weight",)], TIED),
+        ([("head.weight", "head.weight")], TIED),
+        ({"head.weight": "embed.weight"}, TIED),
+    ],
+)
+def test_a_wrong_tied_is_told(tied: object, said: str | None) -> None:
+    assert model_problem({"tied": tied}) == said

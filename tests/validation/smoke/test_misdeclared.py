@@ -33,12 +33,21 @@ CASES = {
         "['causal'] = {'content': ['x'], 'axis': 2}",
         "in 'causal', 'x' must be a tensor with positions on axis 2, not 2 axes",
     ),
+    "tied": (
+        "['tied'] = [('layer.weight', 'block.up.wait')]",
+        "in 'tied', no parameter or buffer of the model is called 'block.up.wait' (did you mean 'block.up.weight'",
+    ),
     "mask": (
         "['padding'] = {'mask': 'mask', 'content': ['x']}",
         "in 'padding', 'inputs' gives no argument 'mask'; there are 'x'",
     ),
 }
-KEYS = {"residual": "smoke.residual", "causal": "smoke.future_leaks", "padding": "smoke.padding_leaks"}
+KEYS = {
+    "residual": "smoke.residual",
+    "causal": "smoke.future_leaks",
+    "padding": "smoke.padding_leaks",
+    "tied": "smoke.tied_weights",
+}
 BUILT = (
     "self.block = nn.ModuleDict({'up': nn.Linear(2, 2)})\n"
     "        self.layers = nn.ModuleList([nn.Linear(2, 2)])"

@@ -228,7 +228,7 @@ CASES: dict[str, list[tuple[str, Model, str, str]]] = {
     ],
     tied_weights.CHECK.id: [
         ("tied", Model(TIED, BOTH), PASSED, ""),
-        ("untied", Model(), NONE, "no parameter has two names"),
+        ("untied", Model(), NONE, "no parameter has two names, and the specs declare no `tied`"),
         (
             "cloned_in_the_state",
             Model(

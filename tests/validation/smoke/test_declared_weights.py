@@ -1,0 +1,111 @@
+"""Weights that are declared as one tensor: as declared, apart by one edit, and not to be judged."""
+
+import re
+from collections.abc import Callable
+from functools import cache
+
+import pytest
+
+from audit.results import Result
+from validation.smoke.checks import tied_weights
+
+from .written import Model, results_of_models
+
+PASSED, FAILED, ERROR = "passed", "failed", "error"
+OTHER = "self.other = nn.Linear(6, 2)"
+TIED = f"{OTHER}; self.other.weight = self.layer.weight"
+BOTH = "return self.layer(x) + self.other(x)"
+DECLARED = "['tied'] = [('layer.weight', 'other.weight')]"
+BUFFERS = "self.register_buffer('n', torch.ones(2)); self.register_buffer('m', self.n)"
+USED = "return self.layer(x) + self.n * self.m"
+IN_BUILT = "^layer.weight and other.weight are two tensors when it is built$"
+
+# By the check that it is about: name, what is written, outcome, what the reason says.
+CASES: dict[str, list[tuple[str, Model, str, str]]] = {
+    tied_weights.CHECK.id: [
+        ("as_declared", Model(TIED, BOTH, DECLARED), PASSED, ""),
+        ("not_tied", Model(OTHER, BOTH, DECLARED), FAILED, IN_BUILT),
+        (
+            "of_equal_numbers",
+            Model(f"{OTHER}; self.other.load_state_dict(self.layer.state_dict())", BOTH, DECLARED),
+            FAILED,
+            IN_BUILT,
+        ),
+        (
+            "two_parameters_in_one_memory",
+            Model(f"{OTHER}; self.other.weight = nn.Parameter(self.layer.weight.data)", BOTH, DECLARED),
+            FAILED,
+            IN_BUILT,
+        ),
+        (
+            "apart_after_loading",
+            Model(f"{TIED}; self.load_state_dict = lambda state: nn.Module.load_state_dict(self, state, assign=True)",
+                BOTH, DECLARED),
+            FAILED,
+            "^layer.weight and other.weight are apart after loading the state dict$",
+        ),
+        (
+            "apart_after_a_step",
+            Model(TIED, f"self.training and separate(self); {BOTH}", DECLARED),
+            FAILED,
+            "^layer.weight and other.weight are apart after an optimizer step$",
+        ),
+        (
+            "apart_in_copies",
+            Model(f"{TIED}; type(self).__setstate__ = separated", BOTH, DECLARED),
+            FAILED,
+            "apart after a deep copy; .* apart after pickle; .* apart after torch.save of the whole$",
+        ),
+        ("pickles_nothing", Model(f"{TIED}; self.after = lambda y: y", BOTH, DECLARED), PASSED, ""),
+        ("one_buffer", Model(BUFFERS, USED, "['tied'] = [('m', 'n')]"), PASSED, ""),
+        (
+            "two_buffers",
+            Model(BUFFERS.replace("self.n)", "self.n.clone())"), USED, "['tied'] = [('m', 'n')]"),
+            FAILED,
+            "^m and n are two tensors when it is built$",
+        ),
+        ("takes_no_step", Model(TIED, f"assert not self.training; {BOTH}", DECLARED), ERROR, "^forward raised Asser"),
+    ],
+}  # fmt: skip
+HELPERS = """
+def separate(model):
+    model.other.weight = nn.Parameter(model.other.weight.detach().clone())
+def separated(model, state):
+    nn.Module.__setstate__(model, state)
+    separate(model)
+"""
+
+
+@pytest.fixture(scope="module")
+def results(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], dict[str, Result]]:
+    """The results of one check on the models that are about it, by their names."""
+
+    @cache
+    def of(check: str) -> dict[str, Result]:
+        models = {name: model for name, model, _, _ in CASES[check]}
+        assert len(models) == len(CASES[check])
+        found = results_of_models(tmp_path_factory.mktemp("weights"), models, only=(check,), helpers=HELPERS)
+        return {name: each for name in models for each in found[name] if each.check == check}
+
+    return of
+
+
+@pytest.mark.parametrize(
+    ("check", "name", "outcome", "reason"),
+    [(check, name, outcome, reason) for check, cases in CASES.items() for name, _, outcome, reason in cases],
+)
+def test_a_model_is_judged_as_it_is_declared(
+    results: Callable[[str], dict[str, Result]], check: str, name: str, outcome: str, reason: str
+) -> None:
+    result = results(check)[name]
+    assert result.outcome == outcome, result.reason
+    assert re.search(reason, result.reason or "", re.DOTALL), result.reason
+    assert "internal error" not in (result.reason or "")
+
+
+def test_a_pass_says_which_copies_could_not_be_looked_at(results: Callable[[str], dict[str, Result]]) -> None:
+    found = results(tied_weights.CHECK.id)
+    origin = str(found["pickles_nothing"].evidence.bound_origin)
+    assert "not after pickle, torch.save of the whole, which raised: see smoke.copies" in origin
+    assert "not after" not in str(found["as_declared"].evidence.bound_origin)
+    assert "an optimizer step" in origin
