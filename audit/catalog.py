@@ -73,6 +73,7 @@ class SpecEntry(Frozen):
     causal: Causal | None = None
     residual: dict[str, list[str]] | None = None  # last layers of the branches of each block, by its name
     tied: list[list[str]] | None = None  # groups of names that are one tensor
+    frozen: list[str] | None = None  # patterns of the names of parameters; every other one learns
     inference: list[str] | None = None  # what is called beside forward
     generate: Generate | None = None
     dtypes: list[str] | None = None  # that it runs in beside float32

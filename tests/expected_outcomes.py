@@ -56,13 +56,14 @@ def after(check: str) -> set[str]:
 # Judged in processes of their own, beside smoke.build and not behind it.
 BESIDE = {"smoke.meta_build", "smoke.compile", "smoke.export"}
 NO_BUILD = after("smoke.build") | BESIDE
-# None of these packages has a compiled extension, a data set or attention, ties weights, says where a loss begins,
-# takes a mask or offers activation checkpointing.
+# None of these packages has a compiled extension, a data set or attention, ties or freezes weights, says where a
+# loss begins, takes a mask or offers activation checkpointing.
 NO_DATA = {"smoke.extensions", "smoke.data_declared"}
 PLAIN = NO_DATA | {
     f"smoke.{name}"
     for name in (
         "tied_weights",
+        "declared_frozen",
         "initial_loss",
         "attention",
         "padding_leaks",

@@ -92,10 +92,10 @@ SEEN_THERE = {
     "smoke": (
         "meta_build", "initialisation", "initial_loss", "registered", "strict_loading", "tied_weights", "copies",
         "safetensors", "memory", "device", "extensions", "standalone", "data_declared", "data_items", "data_workers",
-        "data_order", "data_splits", "accumulation", "attention", "batch_rows", "checkpointing", "compile", "export",
-        "frozen", "future_leaks", "generates", "global_state", "gradcheck", "inference", "input_gradients",
-        "inputs_untouched", "low_precision", "next_token", "noncontiguous", "output_forms", "overfits", "padded_rows",
-        "padding_leaks", "residual", "sample_order", "train_eval",
+        "data_order", "data_splits", "declared_frozen", "accumulation", "attention", "batch_rows", "checkpointing",
+        "compile", "export", "frozen", "future_leaks", "generates", "global_state", "gradcheck", "inference",
+        "input_gradients", "inputs_untouched", "low_precision", "next_token", "noncontiguous", "output_forms",
+        "overfits", "padded_rows", "padding_leaks", "residual", "sample_order", "train_eval",
     ),
     "train": (
         "command_disk_full", "command_killed", "command_nan", "command_ranks", "command_repeats", "command_resumes",

@@ -44,6 +44,7 @@ UNDECLARED: Mapping[str, str] = {
     "smoke.inference": "what is called beside forward: MODELS[...]['inference']",
     "smoke.generates": "what generates tokens: MODELS[...]['generate']",
     "smoke.next_token": "what generates tokens: MODELS[...]['generate']",
+    "smoke.declared_frozen": "which parameters are frozen: MODELS[...]['frozen']",
     "smoke.residual": "which blocks add to what they are given: MODELS[...]['residual']",
     "smoke.padded_rows": "that a row may go without its padding: MODELS[...]['padding'] with 'removable'",
     "smoke.padding_leaks": "which inputs a mask hides: MODELS[...]['padding']",

@@ -19,10 +19,12 @@ def is_misdeclared(raised: TargetRaised) -> bool:
     return raised.type_name == _RAISED
 
 
-def judge_misdeclared(model: RegisteredModel, run: Run, key: str, raised: TargetRaised) -> Judgement:
+def judge_misdeclared(
+    model: RegisteredModel, run: Run, key: str, raised: TargetRaised, *, phases: tuple[str, ...] = ("forward",)
+) -> Judgement:
     """Judge what a check of this key raised: an error of the specs where it names what is not there."""
     if not is_misdeclared(raised):
-        return judge_raised(raised, run.target, phases=("forward",))
+        return judge_raised(raised, run.target, phases=phases)
     place = _place(model, key, run.target)
     return error(
         f"MODELS[{model.name!r}] of {model.specs}: in {key!r}, {raised.message}",

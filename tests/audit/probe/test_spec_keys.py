@@ -86,3 +86,22 @@ TIED = (
 )
 def test_a_wrong_tied_is_told(tied: object, said: str | None) -> None:
     assert model_problem({"tied": tied}) == said
+
+
+FROZEN = "'frozen' must be a list of names of parameters, `*` for any text, as in ['backbone.*']"
+
+
+@pytest.mark.parametrize(
+    ("frozen", "said"),
+    [
+        (["backbone.*"], None),
+        (("a.weight", "b"), None),
+        ([], None),  # nothing is frozen
+        (None, None),
+        ("backbone.*", FROZEN),
+        ([1], FROZEN),
+        (True, FROZEN),
+    ],
+)
+def test_a_wrong_frozen_is_told(frozen: object, said: str | None) -> None:
+    assert model_problem({"frozen": frozen}) == said

@@ -34,7 +34,7 @@ def test_every_kind_is_judged_here(report: Report) -> None:
 
 
 # What a check does not concern: these promise no loss and make no targets from the inputs, have no attention, take no
-# mask and offer no checkpointing, and all but one tie nothing.
+# mask and offer no checkpointing, and all but one each tie and freeze nothing.
 _OF_NONE = {
     "initial_loss", "attention", "padding_leaks", "padded_rows", "future_leaks", "residual", "inference", "generates",
     "next_token", "checkpointing", "sample_order",
@@ -50,10 +50,11 @@ _OF_SOME = {
     "Recurrent": {"compile"},  # torch.compile leaves recurrent layers as they are
     "Slots": {"export"},
 }
+_TELLS = {"Tied": "tied_weights", "PartlyFrozen": "declared_frozen"}
 NOT_CONCERNED = {
     name: {
         f"smoke.{check}"
-        for check in _OF_NONE | _OF_SOME.get(name, set()) | (set() if name == "Tied" else {"tied_weights"})
+        for check in _OF_NONE | _OF_SOME.get(name, set()) | ({"tied_weights", "declared_frozen"} - {_TELLS.get(name)})
     }
     for name in NAMES
 }

@@ -1,4 +1,4 @@
-"""Weights that are declared as one tensor: as declared, apart by one edit, and not to be judged."""
+"""Weights that are declared as one tensor or as frozen: as declared, apart by one edit, and not to be judged."""
 
 import re
 from collections.abc import Callable
@@ -7,15 +7,16 @@ from functools import cache
 import pytest
 
 from audit.results import Result
-from validation.smoke.checks import tied_weights
+from validation.smoke.checks import declared_frozen, tied_weights
 
 from .written import Model, results_of_models
 
-PASSED, FAILED, ERROR = "passed", "failed", "error"
+PASSED, FAILED, ERROR, SKIPPED, NONE = "passed", "failed", "error", "skipped", "not_applicable"
 OTHER = "self.other = nn.Linear(6, 2)"
 TIED = f"{OTHER}; self.other.weight = self.layer.weight"
 BOTH = "return self.layer(x) + self.other(x)"
 DECLARED = "['tied'] = [('layer.weight', 'other.weight')]"
+FROZEN = "['frozen'] = ['layer.*']"
 BUFFERS = "self.register_buffer('n', torch.ones(2)); self.register_buffer('m', self.n)"
 USED = "return self.layer(x) + self.n * self.m"
 IN_BUILT = "^layer.weight and other.weight are two tensors when it is built$"
@@ -66,8 +67,65 @@ CASES: dict[str, list[tuple[str, Model, str, str]]] = {
         ),
         ("takes_no_step", Model(TIED, f"assert not self.training; {BOTH}", DECLARED), ERROR, "^forward raised Asser"),
     ],
+    declared_frozen.CHECK.id: [
+        ("frozen", Model(f"{OTHER}; self.layer.requires_grad_(False)", BOTH, FROZEN), PASSED, ""),
+        ("undeclared", Model(f"{OTHER}; self.layer.requires_grad_(False)", BOTH), NONE, "declare no `frozen`"),
+        ("nothing_frozen", Model(OTHER, BOTH, "['frozen'] = []"), PASSED, ""),
+        (
+            "not_frozen",
+            Model(OTHER, BOTH, FROZEN),
+            FAILED,
+            "^declared frozen, and learn: layer.weight, layer.bias$",
+        ),
+        (
+            "frozen_in_part",
+            Model(f"{OTHER}; self.layer.weight.requires_grad_(False)", BOTH, FROZEN),
+            FAILED,
+            "^declared frozen, and learn: layer.bias$",
+        ),
+        (
+            "another_frozen",
+            Model(f"{OTHER}; self.requires_grad_(False); self.other.bias.requires_grad_()", BOTH, FROZEN),
+            FAILED,
+            "^not declared frozen, and do not learn: other.weight$",
+        ),
+        (
+            "thawed_by_train",
+            Model(f"{OTHER}; self.layer.requires_grad_(False); type(self).train = thawing", BOTH, FROZEN),
+            FAILED,
+            "^declared frozen, and learn: layer.weight, layer.bias$",
+        ),
+        (
+            "thawed_by_forward",
+            Model(f"{OTHER}; self.layer.requires_grad_(False)", f"self.requires_grad_(); {BOTH}", FROZEN),
+            FAILED,
+            "^declared frozen, and learn once forward has run: layer.weight, layer.bias$",
+        ),
+        (
+            "frozen_by_another_name",
+            Model(f"{TIED}; self.layer.requires_grad_(False)", BOTH, "['frozen'] = ['layer.bias', 'other.weight']"),
+            PASSED,
+            "",
+        ),
+        (
+            "whole_numbers",
+            Model("self.n = nn.Parameter(torch.ones(2, dtype=torch.long), requires_grad=False)",
+                entry="['frozen'] = []"),
+            PASSED,
+            "",
+        ),
+        (
+            "runs_in_eval_alone",
+            Model(f"{OTHER}; self.layer.requires_grad_(False)", f"assert not self.training; {BOTH}", FROZEN),
+            ERROR,
+            "^forward raised AssertionError",
+        ),
+        ("frozen_and_not_run", Model(forward="1 / 0", entry=FROZEN), SKIPPED, "needs smoke.forward"),
+    ],
 }  # fmt: skip
 HELPERS = """
+def thawing(model, mode=True):
+    return nn.Module.train(model, mode).requires_grad_()
 def separate(model):
     model.other.weight = nn.Parameter(model.other.weight.detach().clone())
 def separated(model, state):

@@ -37,6 +37,10 @@ CASES = {
         "['tied'] = [('layer.weight', 'block.up.wait')]",
         "in 'tied', no parameter or buffer of the model is called 'block.up.wait' (did you mean 'block.up.weight'",
     ),
+    "frozen": (
+        "['frozen'] = ['layer.*', 'blocks.*']",
+        "in 'frozen', no parameter of the model is called 'blocks.*' (did you mean 'block.*' or 'block.up.*'?)",
+    ),
     "mask": (
         "['padding'] = {'mask': 'mask', 'content': ['x']}",
         "in 'padding', 'inputs' gives no argument 'mask'; there are 'x'",
@@ -47,6 +51,7 @@ KEYS = {
     "causal": "smoke.future_leaks",
     "padding": "smoke.padding_leaks",
     "tied": "smoke.tied_weights",
+    "frozen": "smoke.declared_frozen",
 }
 BUILT = (
     "self.block = nn.ModuleDict({'up': nn.Linear(2, 2)})\n"

@@ -296,11 +296,11 @@ def test_a_wrong_entry_is_not_passed(of: Callable[[str], dict[str, Any]], name: 
 
 def test_the_right_model_passes(of: Callable[[str], dict[str, Any]]) -> None:
     outcomes = {check: result.outcome.value for check, result in of("right").items()}
-    # It promises no loss, ties nothing, takes no mask, has no attention and offers no checkpointing; the loss of its
-    # specs computes in float32.
+    # It promises no loss, ties and freezes nothing, takes no mask, has no attention and offers no checkpointing; the
+    # loss of its specs computes in float32.
     silent = {
-        "initial_loss", "tied_weights", "padding_leaks", "padded_rows", "future_leaks", "residual", "inference",
-        "generates", "next_token", "attention", "checkpointing", "gradcheck",
+        "initial_loss", "tied_weights", "declared_frozen", "padding_leaks", "padded_rows", "future_leaks", "residual",
+        "inference", "generates", "next_token", "attention", "checkpointing", "gradcheck",
     }  # fmt: skip
     assert outcomes == {check: "not_applicable" if check in silent else "passed" for check in outcomes}
 
