@@ -27,10 +27,16 @@ HOW_TO_DECLARE_TRAINING = (
 
 
 class Padding(Frozen):
-    """A mask (B, L) and what it hides; `axis` is that of positions in the content, `keeps` what True means in it."""
+    """What marks padding, and the content that is hidden there; `axis` is that of positions in the content.
+
+    `mask` is the argument that `marks` it: a mask (B, L), in which True `keeps` a position or hides it; lengths (B,);
+    or tokens (B, L), which are `pad_id` there.
+    """
 
     mask: str
     content: list[str]
+    marks: Literal["mask", "lengths", "tokens"] = "mask"
+    pad_id: int | None = None
     axis: int = 1
     keeps: bool = True
     removable: bool = False  # a row says the same without it

@@ -22,7 +22,8 @@ KEYS = (
 _CALLABLE = ("tiny", "checkpointing")
 _FLAGS = ("random_in_training", "differs_in_training", "dynamic_batch", "targets_differ", "stops_gradients")
 DTYPES = ("float64", "bfloat16", "float16", "autocast bfloat16", "autocast float16")
-_PADDING = {"mask", "content", "axis", "keeps", "removable"}
+_PADDING = {"mask", "lengths", "tokens", "pad_id", "content", "axis", "keeps", "removable"}
+_MARKS = ("mask", "lengths", "tokens")  # what says which positions are padding
 _CAUSAL = {"content", "axis", "outputs"}
 
 
@@ -133,11 +134,21 @@ def _causal_described(causal: object) -> dict[str, object]:
 def _padding_problem(padding: object) -> str | None:
     if problem := _unknown_key(padding, "padding", _PADDING):
         return problem
-    if not isinstance(padding, Mapping) or not {"mask", "content"} <= padding.keys():
-        return "'padding' must be a dict of 'mask' and 'content', perhaps 'axis' and 'keeps', or a list of such"
-    content = padding["content"]
-    if not isinstance(padding["mask"], str) or not isinstance(content, list | tuple) or not content:
-        return "in 'padding', 'mask' must name an argument of forward, and 'content' be a list of such names"
+    marks = [key for key in _MARKS if isinstance(padding, Mapping) and key in padding]
+    if not isinstance(padding, Mapping) or not marks or not ("content" in padding or "tokens" in padding):
+        return (
+            "'padding' must be a dict of 'mask' and 'content', perhaps 'axis' and 'keeps', or a list of such; "
+            "'lengths', or 'tokens' and 'pad_id', may stand in the place of 'mask'"
+        )
+    if len(marks) > 1:
+        return f"in 'padding', {' and '.join(map(repr, marks))} are in one: each needs a dict of its own"
+    if problem := _pad_id_problem(padding):
+        return problem
+    content = padding.get("content", [])
+    if not isinstance(padding[marks[0]], str) or not isinstance(content, list | tuple):
+        return f"in 'padding', {marks[0]!r} must name an argument of forward, and 'content' be a list of such names"
+    if not content and "tokens" not in padding:
+        return f"in 'padding', {marks[0]!r} must name an argument of forward, and 'content' be a list of such names"
     if not all(isinstance(each, str) for each in content):
         return "in 'padding', 'content' must be a list of names of forward's arguments"
     if not _is_axis(padding.get("axis", 1)) or not isinstance(padding.get("keeps", True), bool):
@@ -147,11 +158,24 @@ def _padding_problem(padding: object) -> str | None:
     return None
 
 
+def _pad_id_problem(padding: Mapping[object, object]) -> str | None:
+    if ("tokens" in padding) != ("pad_id" in padding):
+        return "in 'padding', 'tokens' and 'pad_id' go together: where the one is the other, there is padding"
+    if "pad_id" in padding and not _is_axis(padding["pad_id"]):
+        return "in 'padding', 'pad_id' must be a whole number, the token that stands for padding"
+    if "keeps" in padding and "mask" not in padding:
+        return "in 'padding', 'keeps' is for a 'mask' alone"
+    return None
+
+
 def _padding_described(padding: object) -> dict[str, object]:
     assert isinstance(padding, Mapping)
+    marks = next(key for key in _MARKS if key in padding)
     return {
-        "mask": padding["mask"],
-        "content": list(padding["content"]),
+        "mask": padding[marks],
+        "marks": marks,
+        "pad_id": padding.get("pad_id"),
+        "content": list(padding.get("content", [])),
         "axis": padding.get("axis", 1),
         "keeps": padding.get("keeps", True),
         "removable": padding.get("removable", False),

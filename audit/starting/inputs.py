@@ -40,6 +40,7 @@ def _drawn(parameter: Parameter, tables: Mapping[str, str], document: list[str])
         Kind.WHOLE: f"torch.randint({tables.get(name, _DOTS)}, (batch_size, {_DOTS}), generator=generator)",
         Kind.TIMES: "torch.rand(batch_size, generator=generator)",
         Kind.MASK: f"torch.ones(batch_size, {_DOTS}, dtype=torch.bool)",
+        Kind.LENGTHS: f"torch.full((batch_size,), {_DOTS})",
         Kind.POSITIONS: f"torch.arange({_DOTS}).expand(batch_size, -1).clone()",
     }[kind]
 

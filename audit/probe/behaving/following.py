@@ -32,7 +32,8 @@ def shapes_told(
         seed: of weights and inputs.
         batch_size: samples.
         inputs: the batch.
-        masked: the mask, on whose axis 1 the positions are, and then the contents, where they are on `axis`.
+        masked: the mask, on whose axis 1 the positions are, or lengths; and then the contents, where they are on
+            `axis`.
         axis: that of positions in the contents.
         length: the number of positions.
 
@@ -54,9 +55,16 @@ def shapes_told(
         argument = path.removeprefix("inputs.")
         if argument not in masked:
             return tensor
+        if is_lengths(path, tensor):
+            return tensor.clamp(max=length - 1)
         return tensor.narrow(1 if argument == masked[0] else axis, 0, length - 1).clone()
 
+    def is_lengths(path: str, tensor: torch.Tensor) -> bool:
+        return path == f"inputs.{masked[0]}" and tensor.dim() == 1
+
     def cut_all(path: str, tensor: torch.Tensor) -> torch.Tensor:
+        if is_lengths(path, tensor):
+            return tensor.clamp(max=length - 1)
         for each in range(tensor.dim()):
             if tensor.shape[each] == length and where.axes.get(path) != each:
                 tensor = tensor.narrow(each, 0, length - 1)

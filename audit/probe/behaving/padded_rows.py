@@ -8,9 +8,9 @@ from ..parts import built, inputs_of
 from ..tensors import dump
 from .batches import batched, chosen, copied
 from .following import shapes_told
+from .marking import TOKENS, marked
 from .misdeclared import Misdeclared
 from .outputs_alike import moved_runs, run
-from .padding import kept_of, masking
 
 
 def padded_rows(
@@ -24,7 +24,8 @@ def padded_rows(
         seed: of weights and inputs.
         batch_size: samples.
         padding: names the `mask`, the `content` that it hides, the `axis` of positions in the content, and whether True
-            `keeps` a position.
+            `keeps` a position. What is called a mask `marks` padding as a `mask`, as `lengths`, or as `tokens` that
+            are `pad_id` there.
         beside: others of the same mask, whose content goes with it: an adjacency has its nodes on two axes.
 
     Returns:
@@ -39,14 +40,16 @@ def padded_rows(
     where = batched(specs, name, seed, batch_size)
     inputs = copied(inputs_of(specs, name, seed, batch_size))
     hidden = [(content, each["axis"]) for each in (padding, *beside) for content in each["content"]]
+    if padding["marks"] == TOKENS:
+        hidden.append((padding["mask"], 1))
     for argument in (padding["mask"], *(content for content, _ in hidden)):
         if f"inputs.{argument}" not in where.axes:
             raise Misdeclared(f"{argument!r} must be a tensor with one entry for each sample")
     if where.axes[f"inputs.{padding['mask']}"] != 0:
         raise Misdeclared("the mask must be a tensor (B, L), and its samples are on another axis than the first")
-    mask = inputs[padding["mask"]]
-    kept = kept_of(mask, keeps=padding["keeps"])
-    inputs[padding["mask"]] = masking(kept, mask, keeps=padding["keeps"])
+    marking = marked(inputs, padding)
+    kept = marking.kept
+    inputs[padding["mask"]] = marking.keeping(kept)
     reply: dict[str, object] = {"mask": dump({"mask": kept}), "whole": run(model, inputs)}
     reply |= moved_runs(model, inputs, seed)
     for row in range(batch_size):
@@ -57,7 +60,8 @@ def padded_rows(
                 tensor = alone[content]
                 assert isinstance(tensor, torch.Tensor)
                 alone[content] = tensor.index_select(axis, counts)
-            alone[padding["mask"]] = masking(kept[row : row + 1, counts], mask, keeps=padding["keeps"])
+            if padding["marks"] != TOKENS:  # which have been cut
+                alone[padding["mask"]] = marking.keeping(kept[row : row + 1, counts])
             reply[f"alone.{row}"] = run(model, alone)
     reply["axes"] = shapes_told(
         model,

@@ -1,19 +1,22 @@
-"""Runs a model on batches that differ where its masks hide the content."""
+"""Runs a model on batches that differ where padding hides the content."""
 
 from typing import Any
 
 import torch
+from torch import nn
 
 from ..parts import built, inputs_of
 from ..tensors import dump
-from .batches import copied
+from .batches import Inputs, copied
 from .following import shapes_told
-from .misdeclared import Misdeclared, nearest
+from .lookups import Replacing
+from .marking import TOKENS, Marking, marked
+from .misdeclared import Misdeclared
 from .outputs_alike import moved_runs, run
 
 
 def padding(specs: str, name: str, seed: int, batch_size: int, paddings: list[dict[str, Any]]) -> dict[str, object]:
-    """Run a batch with other content where its masks hide it.
+    """Run a batch with other content where padding hides it.
 
     Args:
         specs: the target's specs.
@@ -21,20 +24,24 @@ def padding(specs: str, name: str, seed: int, batch_size: int, paddings: list[di
         seed: of weights and inputs.
         batch_size: samples.
         paddings: each names its `mask`, the `content` that it hides, the `axis` of positions in the content, and
-            whether True `keeps` a position.
+            whether True `keeps` a position. What is called a mask `marks` padding as a `mask`, as `lengths` or as
+            `tokens`, which are `pad_id` there: with these the rows that they look up in tables are hidden content too.
 
     Returns:
         For each padding by its number: `whole.<i>`, `other.<i>` (values of other positions in the place of what is
         hidden) and `larger.<i>` (a hundred times larger); `shown.<i>` is the output with the mask open and the content
         of `other.<i>`, `open.<i>` with the mask open and the content as it was. `mask.<i>` is the mask that was given,
         True where a position counts, and `axes.<i>` has the shapes of outputs that tell where their positions are.
+        `lookups.<i>`: of tokens, how many tables they were looked up in, and `stays_zero.<i>` whether the rows of
+        padding there are zero and kept so.
     """
     model = built(specs, name, seed).eval()
     reply: dict[str, object] = {}
     later: list[tuple[int, dict[str, Any]]] = []
     for index, each in enumerate(paddings):
-        inputs, mask, kept = _masked(specs, name, seed, batch_size, each)
-        opened = {**inputs, each["mask"]: masking(torch.ones_like(kept), mask, keeps=each["keeps"])}
+        inputs, marking = _masked(specs, name, seed, batch_size, each)
+        kept = marking.kept
+        opened = {**inputs, each["mask"]: marking.keeping(torch.ones_like(kept))}
         other, larger = dict(inputs), dict(inputs)
         generator = torch.Generator().manual_seed(seed)
         for content in each["content"]:
@@ -44,8 +51,13 @@ def padding(specs: str, name: str, seed: int, batch_size: int, paddings: list[di
             other[content] = _filled(tensor, kept, each["axis"], generator, factor=1)
             larger[content] = _filled(tensor, kept, each["axis"], generator, factor=100)
         shown = {**other, each["mask"]: opened[each["mask"]]}
-        runs = {"whole": inputs, "other": other, "larger": larger, "shown": shown, "open": opened}
-        reply |= {f"{key}.{index}": run(model, given) for key, given in runs.items()}
+        reply |= {f"whole.{index}": run(model, inputs)}
+        # By another sign what is shown is surely other than what stands there: the same token may be drawn.
+        for key, given, factor in (("other", other, 1), ("larger", larger, 100), ("shown", shown, -1)):
+            reply[f"{key}.{index}"], lookups = _replaced(model, given, marking, each, factor=factor, seed=seed)
+            if key == "other" and lookups is not None:
+                reply |= {f"lookups.{index}": lookups.lookups, f"stays_zero.{index}": lookups.stays_zero}
+        reply |= {f"open.{index}": run(model, opened)}
         reply[f"mask.{index}"] = dump({"mask": kept})
         asked = [each["mask"], *each["content"]]
         later.append((index, {"inputs": inputs, "masked": asked, "axis": each["axis"], "length": kept.shape[1]}))
@@ -62,41 +74,35 @@ def moved_padding(specs: str, name: str, seed: int, batch_size: int, padding: di
     Returns:
         `moved.<i>`: the outputs of each draw.
     """
-    inputs, _, _ = _masked(specs, name, seed, batch_size, padding)
+    inputs, _ = _masked(specs, name, seed, batch_size, padding)
     return moved_runs(built(specs, name, seed).eval(), inputs, seed)
 
 
 def _masked(
     specs: str, name: str, seed: int, batch_size: int, padding: dict[str, Any]
-) -> tuple[dict[str, Any], object, torch.Tensor]:
-    """Return a batch in which the mask hides something, the mask as the specs give it, and what counts, (B, L)."""
+) -> tuple[dict[str, Any], Marking]:
+    """Return a batch in which something is hidden, and what marks it."""
     inputs: dict[str, Any] = copied(inputs_of(specs, name, seed, batch_size))
-    for argument in (padding["mask"], *padding["content"]):
-        if argument not in inputs:
-            raise Misdeclared(f"'inputs' gives no argument {argument!r}{nearest(argument, inputs)}")
-    mask = inputs[padding["mask"]]
-    kept = kept_of(mask, keeps=padding["keeps"])
-    inputs[padding["mask"]] = masking(kept, mask, keeps=padding["keeps"])
-    return inputs, mask, kept
+    marking = marked(inputs, padding)
+    inputs[padding["mask"]] = marking.keeping(marking.kept)
+    return inputs, marking
 
 
-def kept_of(mask: object, *, keeps: bool) -> torch.Tensor:
-    """Return which positions count, (B, L) bool; where a mask hides none, the last quarter of each sample is hidden."""
-    if not isinstance(mask, torch.Tensor) or mask.dim() != 2:
-        shape = f"{mask.dim()} axes" if isinstance(mask, torch.Tensor) else type(mask).__name__
-        raise Misdeclared(f"the mask must be a tensor (B, L), not {shape}")
-    kept = mask != 0 if keeps else mask == 0
-    if bool(kept.all()):
-        hidden = max(1, kept.shape[1] // 4)
-        kept = kept.clone()
-        kept[:, kept.shape[1] - hidden :] = False
-    return kept
+def _replaced(
+    model: nn.Module, inputs: Inputs, marking: Marking, padding: dict[str, Any], *, factor: int, seed: int
+) -> tuple[bytes, Replacing | None]:
+    """Return the outputs of a batch; where tokens mark padding, with other rows of tables than it looks up."""
+    tokens = inputs[padding["mask"]]
+    if marking.marks != TOKENS or not isinstance(tokens, torch.Tensor):
+        return run(model, inputs), None
+    generator = torch.Generator().manual_seed(seed)
 
+    def others(rows: torch.Tensor) -> torch.Tensor:
+        return _filled(rows, marking.kept, 1, generator, factor=factor)
 
-def masking(kept: torch.Tensor, like: object, *, keeps: bool) -> torch.Tensor:
-    """Return the mask, (B, L), that keeps these positions, in the dtype of the one that the specs give."""
-    assert isinstance(like, torch.Tensor)
-    return (kept if keeps else ~kept).to(like.dtype)
+    replacing = Replacing(tokens, marking.kept, padding["pad_id"], others)
+    with replacing:
+        return run(model, inputs), replacing
 
 
 def _filled(
@@ -106,8 +112,8 @@ def _filled(
     positions = content.movedim(axis, 1)  # (B, L, ...)
     if positions.shape[:2] != kept.shape:
         raise Misdeclared(
-            f"the mask must be a tensor (B, L), which is {tuple(positions.shape[:2])} by its content, not "
-            f"{tuple(kept.shape)}"
+            f"padding is marked at {tuple(kept.shape)} positions, (B, L), which are "
+            f"{tuple(positions.shape[:2])} by the content"
         )
     pool = positions[kept]
     drawn = pool[torch.randint(len(pool), kept.shape, generator=generator)]

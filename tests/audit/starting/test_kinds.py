@@ -3,6 +3,7 @@
 import pytest
 
 from audit.probe.guess.kinds import kind_of_input
+from audit.probe.guess.roles import role_of
 from audit.starting.kinds import Kind, kind_of
 
 NAMES = {
@@ -27,3 +28,14 @@ CASES = [(name, "", kind) for kind, names in NAMES.items() for name in names.spl
 def test_both_tell_the_same_kind(name: str, said: str, kind: Kind) -> None:
     assert kind_of(name, said) == kind
     assert (kind_of_input(name, said) or "normal") == kind
+
+
+@pytest.mark.parametrize("name", ["lengths", "seq_lens", "seqlens", "x_lens", "input_lengths"])
+def test_both_tell_lengths(name: str) -> None:
+    assert kind_of(name) == Kind.LENGTHS
+    assert role_of(name) == "lengths"
+
+
+@pytest.mark.parametrize("name", ["cu_seqlens", "length", "lens_model"])
+def test_what_is_no_length_of_each_row_is_told_as_none(name: str) -> None:
+    assert kind_of(name) != Kind.LENGTHS

@@ -1,8 +1,8 @@
 """Weights that are declared as one tensor or as frozen: as declared, apart by one edit, and not to be judged."""
 
+import functools
 import re
-from collections.abc import Callable
-from functools import cache
+from collections.abc import Callable, Mapping
 
 import pytest
 
@@ -134,36 +134,52 @@ def separated(model, state):
 """
 
 
+# One of each outcome of each check; a run over all takes a while.
+QUICK = {
+    "as_declared",
+    "apart_after_a_step",
+    "takes_no_step",
+    "frozen",
+    "not_frozen",
+    "thawed_by_forward",
+    "undeclared",
+}
+ALL = [(check, name, outcome, said) for check, cases in CASES.items() for name, _, outcome, said in cases]
+
+
 @pytest.fixture(scope="module")
-def results(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], dict[str, Result]]:
-    """The results of one check on the models that are about it, by their names."""
+def judged(tmp_path_factory: pytest.TempPathFactory) -> Callable[[bool], Mapping[str, Result]]:
+    """The results by the names of models, of those that are quick, or of the others."""
 
-    @cache
-    def of(check: str) -> dict[str, Result]:
-        models = {name: model for name, model, _, _ in CASES[check]}
-        assert len(models) == len(CASES[check])
-        found = results_of_models(tmp_path_factory.mktemp("weights"), models, only=(check,), helpers=HELPERS)
-        return {name: each for name in models for each in found[name] if each.check == check}
+    @functools.cache
+    def results(are_quick: bool) -> Mapping[str, Result]:
+        checks = {name: check for check, name, _, _ in ALL if (name in QUICK) is are_quick}
+        models = {name: model for cases in CASES.values() for name, model, _, _ in cases if name in checks}
+        found = results_of_models(tmp_path_factory.mktemp("weights"), models, only=tuple(CASES), helpers=HELPERS)
+        return {name: next(each for each in found[name] if each.check == checks[name]) for name in checks}
 
-    return of
+    return results
 
 
 @pytest.mark.parametrize(
-    ("check", "name", "outcome", "reason"),
-    [(check, name, outcome, reason) for check, cases in CASES.items() for name, _, outcome, reason in cases],
+    ("name", "outcome", "said"),
+    [
+        pytest.param(name, outcome, said, marks=[] if name in QUICK else pytest.mark.slow)
+        for _, name, outcome, said in ALL
+    ],
 )
 def test_a_model_is_judged_as_it_is_declared(
-    results: Callable[[str], dict[str, Result]], check: str, name: str, outcome: str, reason: str
+    judged: Callable[[bool], Mapping[str, Result]], name: str, outcome: str, said: str
 ) -> None:
-    result = results(check)[name]
+    result = judged(name in QUICK)[name]
     assert result.outcome == outcome, result.reason
-    assert re.search(reason, result.reason or "", re.DOTALL), result.reason
+    assert re.search(said, result.reason or "", re.DOTALL), result.reason
     assert "internal error" not in (result.reason or "")
 
 
-def test_a_pass_says_which_copies_could_not_be_looked_at(results: Callable[[str], dict[str, Result]]) -> None:
-    found = results(tied_weights.CHECK.id)
-    origin = str(found["pickles_nothing"].evidence.bound_origin)
+@pytest.mark.slow
+def test_a_pass_says_which_copies_could_not_be_looked_at(judged: Callable[[bool], Mapping[str, Result]]) -> None:
+    origin = str(judged(False)["pickles_nothing"].evidence.bound_origin)
     assert "not after pickle, torch.save of the whole, which raised: see smoke.copies" in origin
-    assert "not after" not in str(found["as_declared"].evidence.bound_origin)
     assert "an optimizer step" in origin
+    assert "not after" not in str(judged(True)["as_declared"].evidence.bound_origin)

@@ -1,4 +1,4 @@
-"""What a mask hides does not reach what it shows."""
+"""What is hidden as padding does not reach what is shown."""
 
 import math
 from collections.abc import Callable, Mapping, Sequence
@@ -12,7 +12,7 @@ from audit.gateway.client import Plain
 from audit.judgement import Judgement, Measured, error, judged, not_applicable
 from audit.plan import Run
 from audit.raised import judge_raised
-from audit.replies import table_of
+from audit.replies import number_of, table_of
 from audit.results import Check, Comparison, Severity
 from validation.smoke.alike import ORIGIN, Gap, Tensors, gaps, judge_gaps, moved_of
 from validation.smoke.checks import determinism
@@ -24,9 +24,10 @@ from validation.smoke.positions import axes_of, hidden
 CHECK = Check(
     id="smoke.padding_leaks",
     title="Padded content cannot leak",
-    proves="Where a mask hides positions, other content there, and content a hundred times larger, leaves every output "
-    "at the shown positions as it is, to the last bit, or as nearly as rounding allows where other content makes other "
-    "sums, as the tokens of an expert do; with the mask open the same content changes the output.",
+    proves="Where a mask hides positions, or lengths or a token for padding do, other content there, and content a "
+    "hundred times larger, leaves every output at the shown positions as it is, to the last bit, or as nearly as "
+    "rounding allows where other content makes other sums, as the tokens of an expert do; with the mask open the same "
+    "content changes the output. Of tokens the content is what they look up in tables.",
     defect="a mask that is taken and not passed on",
     severity=Severity.CRITICAL,
 )
@@ -34,7 +35,10 @@ REQUIRES = (determinism.CHECK.id,)
 # What arguments are conventionally called whose True or 1 keeps a position, and those whose True hides one.
 _KEEPING = ("attention_mask", "key_mask", "input_mask", "token_mask", "valid_mask", "encoder_attention_mask")
 _HIDING = ("key_padding_mask", "src_key_padding_mask", "padding_mask", "pad_mask")
-_FIX = "pass the mask on to everything that looks across positions, or declare in `padding` what it hides"
+# A sum may take these as they are, and attention may not.
+_ZEROS = "only rows that a table keeps zero by its padding_idx are looked up by the padding of"
+_AS_ROWS = "declare the padding `removable`, and smoke.padded_rows compares each row with the row without its padding"
+_FIX = "pass the mask or lengths on to everything that looks across positions, or declare in `padding` what is hidden"
 
 
 def judge(model: RegisteredModel, run: Run) -> Judgement:
@@ -56,15 +60,17 @@ def judge(model: RegisteredModel, run: Run) -> Judgement:
         whole = tensors_of(reply, f"whole.{index}")
         if problem := unusable(whole):
             return error(f"no reference to compare with: {problem}")
+        if padding.marks == "tokens" and not number_of(reply, f"lookups.{index}"):
+            return _left_to_rows(padding, f"{padding.mask} is looked up in no table whose rows could be replaced")
         if difference(tensors_of(reply, f"open.{index}"), tensors_of(reply, f"shown.{index}")) == 0:
             return error(
-                f"with {padding.mask} open the output does not depend on {', '.join(padding.content)} there either: "
+                f"with {padding.mask} open the output does not depend on {_content(padding)} there either: "
                 "nothing was tested"
             )
         kept = tensors_of(reply, f"mask.{index}").get("mask")
         if kept is None:
             raise ProbeFailure("the target's process sent a reply without a mask")
-        behind = f"{', '.join(padding.content)} behind {padding.mask}"
+        behind = f"{_content(padding)} behind {padding.mask}"
         moved = _moved(model, run, padding)
         for content in ("other", "larger"):
             changed = tensors_of(reply, f"{content}.{index}")
@@ -73,6 +79,8 @@ def judge(model: RegisteredModel, run: Run) -> Judgement:
             except TargetRaised as raised:
                 # It has run on this very batch before: what raises on one that is moved is no mistake of its mask.
                 return judge_raised(raised, run.target, phases=())
+            if reached and reply.get(f"stays_zero.{index}") is True:
+                return _left_to_rows(padding, f"{_ZEROS} {padding.mask}")
             found += reached
             untold += [f"{', '.join(doubtful)} with {behind}"] if doubtful else []
     if untold and all(gap.error <= gap.bound for gap in found):
@@ -102,6 +110,18 @@ def judge(model: RegisteredModel, run: Run) -> Judgement:
         ),
         otherwise="",
     )
+
+
+def _content(padding: Padding) -> str:
+    looked_up = [f"what {padding.mask} looks up"] if padding.marks == "tokens" else []
+    return ", ".join(looked_up + padding.content)
+
+
+def _left_to_rows(padding: Padding, said: str) -> Judgement:
+    """Judge tokens of which nothing can be replaced that padding has and that could reach the output."""
+    if padding.removable:
+        return not_applicable(f"{said}; whether padding reaches the output is what smoke.padded_rows judges")
+    return error(f"{said}: whether padding reaches the output is not told", fix=_AS_ROWS)
 
 
 def _moved(model: RegisteredModel, run: Run, padding: Padding) -> Callable[[], Sequence[Tensors]]:
