@@ -105,6 +105,7 @@ class TrainingEntry(SpecEntry):
 
     has_command: bool = False
     has_ranks: bool = False
+    has_optimizer: bool = False  # gives it
     optimizer_steps: float | None = None  # of the command, for each of its own
     min_steps_per_s: float | None = None
 

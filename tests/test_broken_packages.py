@@ -99,7 +99,8 @@ SEEN_THERE = {
     ),
     "train": (
         "command_disk_full", "command_killed", "command_nan", "command_ranks", "command_repeats", "command_resumes",
-        "declared", "gpus", "learns", "memory", "ranks", "resume", "run", "speed", "trainer_declared", "twin",
+        "declared", "gpus", "learns", "memory", "optimized", "ranks", "resume", "run", "speed", "trainer_declared",
+        "twin",
     ),
     "documents": ("commands_parse", "commands_run", "figures_backed", "links_lead", "own_commands_parse"),
     "infrastructure": (

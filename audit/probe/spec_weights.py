@@ -7,7 +7,7 @@ KEYS = ("tied", "frozen")
 
 def weights_problem(spec: Mapping[str, object]) -> str | None:
     """Return what is wrong with these keys of an entry; None where nothing is."""
-    for key, problem_of in (("tied", _tied_problem), ("frozen", _frozen_problem)):
+    for key, problem_of in (("tied", _tied_problem), ("frozen", frozen_problem)):
         if spec.get(key) is not None and (problem := problem_of(spec[key])):
             return problem
     return None
@@ -37,7 +37,8 @@ def _is_group(group: object) -> bool:
     return len(set(group)) == len(group) > 1
 
 
-def _frozen_problem(frozen: object) -> str | None:
+def frozen_problem(frozen: object) -> str | None:
+    """Return what is wrong with the key `frozen`; None where nothing is."""
     if not isinstance(frozen, list | tuple) or not all(isinstance(pattern, str) for pattern in frozen):
         return "'frozen' must be a list of names of parameters, `*` for any text, as in ['backbone.*']"
     return None

@@ -16,6 +16,7 @@ from validation.training.checks import (
     gpus,
     learns,
     memory,
+    optimized,
     ranks,
     resume,
     speed,
@@ -46,6 +47,7 @@ RUN_CHECKS = (
     ),
     TrainingCheck(check=gpus.CHECK, requires=gpus.REQUIRES, judge=gpus.judge, gpus=gpus.GPUS),
 )
+OPTIMIZED_CHECK = TrainingCheck(check=optimized.CHECK, requires=optimized.REQUIRES, judge=optimized.judge)
 SPEED_CHECK = TrainingCheck(check=speed.CHECK, requires=speed.REQUIRES, judge=speed.judge)
 COMMAND_CHECKS = tuple(
     TrainingCheck(

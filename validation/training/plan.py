@@ -82,10 +82,18 @@ def _group(collected: Collected, section: str, name: str, entry: SpecEntry, sett
 
 
 def _checks(entry: SpecEntry) -> "Iterator[TrainingCheck]":
-    from validation.training.checks_by_kind import COMMAND_CHECKS, COMMAND_RANKS_CHECK, RUN_CHECKS, SPEED_CHECK
+    from validation.training.checks_by_kind import (
+        COMMAND_CHECKS,
+        COMMAND_RANKS_CHECK,
+        OPTIMIZED_CHECK,
+        RUN_CHECKS,
+        SPEED_CHECK,
+    )
 
     yield from RUN_CHECKS
     if isinstance(entry, TrainingEntry):
+        if entry.has_optimizer or entry.frozen is not None:
+            yield OPTIMIZED_CHECK
         if entry.min_steps_per_s is not None:
             yield SPEED_CHECK
         yield from COMMAND_CHECKS

@@ -10,7 +10,7 @@ from audit.catalog import SpecEntry
 from audit.gateway import ProbeFailure
 from audit.gateway.client import Plain
 from audit.plan import Run
-from audit.replies import names_of, numbers_of
+from audit.replies import list_of, names_of, numbers_of
 from audit.results import Subject
 from audit.scratch import Scratch, scratch_folder
 from validation.training.pace import AS_ASKED, Pace
@@ -19,6 +19,15 @@ from validation.training.settings import COMMAND_CHECKPOINT_EVERY, COMMAND_STEPS
 _SLACK_S = 120.0  # to build, to save, and to measure on held-out batches
 _TOLD_EVERY_S = 0.5
 KIND = "train"  # of folders
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainedParameter:
+    """A parameter that can learn: its names, whether it does, and whether it is in a group of the optimizer."""
+
+    names: tuple[str, ...]
+    learns: bool
+    optimized: bool
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,6 +42,7 @@ class FirstRun:
         validation: step and mean loss on held-out batches.
         memory: step and resident bytes.
         ended: why it ended before the last step.
+        parameters: those that can learn.
     """
 
     losses: tuple[float, ...]
@@ -42,6 +52,7 @@ class FirstRun:
     validation: tuple[tuple[float, float], ...]
     memory: tuple[tuple[float, float], ...]
     ended: str | None
+    parameters: tuple[TrainedParameter, ...] = ()
 
 
 @dataclass(kw_only=True)
@@ -251,7 +262,15 @@ def first_run_of(reply: Mapping[str, Plain]) -> FirstRun:
         validation=pairs_of(reply, "validation"),
         memory=pairs_of(reply, "memory"),
         ended=ended,
+        parameters=tuple(map(_parameter_of, list_of(reply, "parameters"))),
     )
+
+
+def _parameter_of(told: Plain) -> TrainedParameter:
+    match told:
+        case [[*names], bool() as learns, bool() as optimized] if names:
+            return TrainedParameter(names=tuple(map(str, names)), learns=learns, optimized=optimized)
+    raise ProbeFailure("the target's process sent a malformed account of its parameters")
 
 
 def command_run_of(reply: Plain) -> CommandRun:

@@ -6,11 +6,12 @@ from collections.abc import Mapping
 
 from ..plain import encodable
 from ..spec_keys import unknown_problem
+from ..spec_weights import frozen_problem
 
 KNOWN = (
     "class", "build", "batches", "loss", "optimizer", "scheduler", "validation",
     "command", "resume", "torchrun", "one_process", "curve", "min_steps_per_s",
-    "optimizer_steps",
+    "optimizer_steps", "frozen",
 )  # fmt: skip
 _REQUIRED = ("class", "build", "batches", "loss")
 _CALLABLE = ("build", "batches", "loss", "optimizer", "scheduler", "validation")
@@ -41,6 +42,8 @@ def _described(spec: object) -> dict[str, object]:
         "class": str(spec["class"]),
         "has_command": "command" in spec,
         "has_ranks": "torchrun" in spec,
+        "has_optimizer": "optimizer" in spec,
+        "frozen": list(spec["frozen"]) if spec.get("frozen") is not None else None,
         "optimizer_steps": float(spec["optimizer_steps"]) if "optimizer_steps" in spec else None,
         "min_steps_per_s": float(spec["min_steps_per_s"]) if "min_steps_per_s" in spec else None,
     }
@@ -68,6 +71,8 @@ def _problem(spec: Mapping[object, object]) -> str | None:
         return "'min_steps_per_s' must be a positive number"
     if not _is_whole_or_one_part(spec.get("optimizer_steps", 1)):
         return "'optimizer_steps' must be a whole number, or 1 / n for a whole n: those taken for each of {steps}"
+    if spec.get("frozen") is not None and (problem := frozen_problem(spec["frozen"])):
+        return problem
     command = spec.get("command")
     return _command_problem(words(command)) if command is not None else None
 

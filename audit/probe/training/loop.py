@@ -64,6 +64,19 @@ class Loop:
         self.optimizer = self.problem.optimizer(self.model, is_sparse=self.is_sparse)
         self.scheduler = self.problem.scheduler(self.optimizer)
 
+    def parameters(self) -> list[object]:
+        """Return of each parameter that can learn, as whole numbers cannot, its names and whether it does.
+
+        The last says whether it is in a group of the optimizer.
+        """
+        groups = self.optimizer.param_groups if self.optimizer is not None else []
+        optimized = {id(each) for group in groups for each in group["params"]}
+        found: dict[int, tuple[list[object], torch.nn.Parameter]] = {}
+        for key, parameter in self.model.named_parameters(remove_duplicate=False):
+            if parameter.is_floating_point() or parameter.is_complex():
+                found.setdefault(id(parameter), ([], parameter))[0].append(key)
+        return [[names, each.requires_grad, id(each) in optimized] for names, each in found.values()]
+
     def digest(self) -> str:
         """Return one digest of every parameter and buffer."""
         state = {**dict(self.model.named_parameters()), **dict(self.model.named_buffers())}
@@ -151,7 +164,8 @@ def run(
     Returns:
         losses, seconds and CPU seconds of each step; `checkpoints` and `digests` by step; `validation` as pairs of step
         and mean loss; `memory` as pairs of step and bytes, resident and on the GPU together; `ended`: why it ended
-        before the last step, or None.
+        before the last step, or None; `parameters`: of each that can learn its names, whether it does by its
+        requires_grad, and whether it is in a group of the optimizer.
     """
     place = Path(folder)
     problem = problem_of(specs, section, name, seed)
@@ -210,6 +224,7 @@ def run(
         "validation": [list(pair) for pair in validation],
         "memory": [[memory[2 * each], memory[2 * each + 1]] for each in range(samples)],
         "ended": ended,
+        "parameters": loop.parameters(),
     }
 
 

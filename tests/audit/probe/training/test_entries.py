@@ -30,6 +30,8 @@ def test_a_usable_entry_has_no_problem() -> None:
             "class": "zoo.model:Net",
             "has_command": True,
             "has_ranks": False,
+            "has_optimizer": False,
+            "frozen": None,
             "optimizer_steps": None,
             "min_steps_per_s": 2.0,
         }
@@ -49,6 +51,7 @@ def test_a_usable_entry_has_no_problem() -> None:
         (entry(command="{python} -m zoo.train {checkpoint_dir}"), "lacks {steps}, {resume}"),
         (entry(torchrun="torchrun train.py"), "'torchrun' needs 'one_process'"),
         (entry(min_steps_per_s=0), "positive number"),
+        (entry(frozen="backbone.*"), "'frozen' must be a list of names of parameters"),
         (entry(optimizer_steps=0), "must be a whole number, or 1 / n"),
         (entry(optimizer_steps=0.4), "must be a whole number, or 1 / n"),
         (entry(optimizer_steps=True), "must be a whole number, or 1 / n"),
