@@ -75,6 +75,7 @@ _NODES = {"mask": "node_mask", "content": ["compositions"]}
 _EDGES = {"mask": "edge_mask", "content": ["edges"]}
 _TRANSFORMER = {"blocks.*": ["attention.out_proj", "feed_forward.2"]}
 _DECODER: dict[str, object] = {
+    "padding": {"tokens": "tokens", "pad_id": PAD, "removable": True},
     "causal": {"content": ["tokens"]},
     "residual": {"blocks.*": ["attention.out_proj", "down"]},
     "inference": {"generate": _drawn},
