@@ -17,28 +17,45 @@ _INSTALLED = ("stdlib", "platstdlib", "purelib", "platlib")
 _read: set[str] = set()
 _told: set[str] = set()
 _left_out: tuple[str, ...] = ()
-_loaded: set[str] = set()  # files of modules as these name them; most are there before the first call, and stay
+_loaded: set[str] = set()  # files of modules as these name them
+_installed: dict[str, object] = {}  # modules that were there before the target's, and whose files are left out
 
 
-def watch() -> None:
-    """Begin to keep the paths of files that are opened to be read; for the rest of the process."""
+def look_ahead() -> None:
+    """Tell the modules that are there whose files are left out: they are most, and need not be looked at again."""
     global _left_out
     folders = {sysconfig.get_path(name) for name in _INSTALLED}
     _left_out = tuple(f"{os.path.realpath(folder)}{os.sep}" for folder in folders if folder)
     _left_out += ("/proc/", "/sys/", "/dev/")
+    for name, module in list(sys.modules.items()):
+        file = getattr(module, "__file__", None)
+        if type(file) is not str or _is_left_out(os.path.abspath(file)):
+            _installed[name] = module
+
+
+def watch() -> None:
+    """Begin to keep the paths of files that are opened to be read; for the rest of the process."""
+    if not _left_out:  # else this is a fork of a process that has looked ahead
+        look_ahead()
     sys.addaudithook(_hook)
 
 
 def untold() -> list[str]:
     """Return the absolute paths of files that were read and that no earlier call has returned."""
-    for module in list(sys.modules.values()):
+    for name, module in list(sys.modules.items()):
+        if _installed.get(name) is module:
+            continue
         file = getattr(module, "__file__", None)
         if type(file) is str and file not in _loaded and len(_read) < _MOST:
             _loaded.add(file)
             _read.add(os.path.abspath(file))
-    new = sorted(path for path in _read - _told if not os.path.realpath(path).startswith(_left_out))
+    new = sorted(path for path in _read - _told if not _is_left_out(path))
     _told.update(_read)
     return new
+
+
+def _is_left_out(path: str) -> bool:
+    return os.path.realpath(path).startswith(_left_out)
 
 
 def _hook(event: str, arguments: tuple[object, ...]) -> None:

@@ -52,6 +52,7 @@ def serve(
     for name in ahead:
         with contextlib.suppress(ImportError):  # another version's; what needs it says so in the fork
             importlib.import_module(name)
+    importlib.import_module(f"{boot['NAME']}.opened").look_ahead()
     if not _is_fit({0, 1, 2, said, connection.fileno()}):
         connection.sendall(UNFIT)
         os._exit(1)
