@@ -12,6 +12,7 @@ from torch.utils._pytree import tree_leaves
 from .batches import Inputs, changed
 
 FLOAT32_EPS = float(torch.finfo(torch.float32).eps)
+_NO_COARSER = (torch.float32, torch.float64)  # than where `_Coarsest` begins
 DRAWS = 4  # signs are drawn anew each time; one draw can leave an output where it was
 
 
@@ -62,6 +63,8 @@ class _Coarsest(TorchDispatchMode):  # type: ignore[no-untyped-call]
         assert callable(func)
         given = dict(kwargs or {})
         result = func(*args, **given)
+        if type(result) is torch.Tensor and result.dtype in _NO_COARSER:
+            return result  # as nearly all of them, which need no walk through what was given
         if any(_is_float(leaf) for leaf in tree_leaves((args, given))):
             kept = [leaf.dtype for leaf in tree_leaves(result) if _is_float(leaf)]
             self.eps = max([self.eps, *(float(torch.finfo(dtype).eps) for dtype in kept)])
