@@ -48,6 +48,7 @@ def serve(
     sys.dont_write_bytecode = True
     finder = cast(Callable[[dict[str, str]], object], boot["ProbeModules"])(sources)
     sys.meta_path.insert(0, finder)  # type: ignore[arg-type]
+    gc.disable()  # it would go again and again through what is imported, and nearly all of that stays
     importlib.import_module(f"{boot['NAME']}.server").procedures_by_name()
     for name in ahead:
         with contextlib.suppress(ImportError):  # another version's; what needs it says so in the fork
@@ -61,6 +62,7 @@ def serve(
     own = os.getpid()
     # What is there by now stays: no fork's collector goes through it again, and so copies none of its pages.
     gc.freeze()
+    gc.enable()
     connection.sendall(READY)
     while True:
         data_limit, descriptors = _request(connection)
