@@ -70,6 +70,12 @@ def albedo(temperature_k: Tensor) -> Tensor:
     return OPEN_ALBEDO + (ICE_ALBEDO - OPEN_ALBEDO) * ice_fraction
 
 
+def _absorbed_share(temperature_k: Tensor) -> Tensor:
+    """1 - `albedo`, to the last bit, written over the temperatures."""
+    ice_fraction = temperature_k.neg_().add_(ICE_EDGE_K).mul_(2.0 / ICE_EDGE_WIDTH_K).sigmoid_()
+    return ice_fraction.mul_(ICE_ALBEDO - OPEN_ALBEDO).add_(OPEN_ALBEDO).neg_().add_(1)
+
+
 def outgoing_infrared(temperature_k: Tensor, co2_ppm: Tensor) -> Tensor:
     """Infrared flux to space, W/m2; the arguments broadcast."""
     linear = INFRARED_AT_FREEZING_W_M2 + INFRARED_SLOPE_W_M2_K * (temperature_k - FREEZING_K)
@@ -212,19 +218,19 @@ class YearMarch(ABC):
     storage: Tensor  # (B, cell) or (B, 1), C/dt in W/m2/K
 
     @abstractmethod
-    def solved(self, forcing: Tensor) -> Tensor:
-        """The temperatures after a step, (B, cell) in K, from what drives them, of the same shape in W/m2."""
+    def solve(self, forcing: Tensor, out: Tensor) -> None:
+        """Write the temperatures after a step, (B, cell) in K, from what drives them, of the same shape in W/m2."""
 
     def next_year(self, cycle: Tensor) -> Tensor:
         """The year after `cycle`, (time, B, cell), which must end where the next one begins."""
-        temperature = cycle[-1]
-        predicted_change = cycle - cycle.roll(1, dims=0)
         new_cycle = torch.empty_like(cycle)
-        for step in range(len(cycle)):
-            absorbed = self.insolation[step] * (1 - albedo(temperature + predicted_change[step]))
-            forcing = self.storage * temperature + absorbed - self.constant_infrared
-            temperature = self.solved(forcing)
-            new_cycle[step] = temperature
+        predicted_change = cycle - cycle.roll(1, dims=0)
+        temperature = cycle[-1]
+        # Small tensors: a step costs what its operations cost to call, and fewer where they write in place.
+        for sun, change, after in zip(*map(Tensor.unbind, (self.insolation, predicted_change, new_cycle)), strict=True):
+            absorbed = _absorbed_share(change.add_(temperature)).mul_(sun)
+            self.solve((self.storage * temperature).add_(absorbed).sub_(self.constant_infrared), out=after)
+            temperature = after
         return new_cycle
 
 
@@ -255,9 +261,9 @@ class _ZonalMarch(YearMarch):
             modes=modes,
         )
 
-    def solved(self, forcing: Tensor) -> Tensor:
-        """The temperatures after a step, (B, latitude)."""
-        return ((forcing @ self.modes) * self.inverse) @ self.modes.T
+    def solve(self, forcing: Tensor, out: Tensor) -> None:
+        """Write the temperatures after a step, (B, latitude)."""
+        torch.mm((forcing @ self.modes).mul_(self.inverse), self.modes.T, out=out)
 
     def only(self, keep: Tensor) -> "_ZonalMarch":
         """The same for the planets that the bool mask keeps."""

@@ -178,9 +178,9 @@ class _SurfaceMarch(YearMarch):
             inverse=torch.cholesky_inverse(torch.linalg.cholesky(operator)),
         )
 
-    def solved(self, forcing: Tensor) -> Tensor:
-        """The temperatures after a step, (B, cell)."""
-        return torch.bmm(self.inverse, forcing.unsqueeze(-1)).squeeze(-1)
+    def solve(self, forcing: Tensor, out: Tensor) -> None:
+        """Write the temperatures after a step, (B, cell)."""
+        torch.bmm(self.inverse, forcing.unsqueeze(-1), out=out.unsqueeze(-1))
 
     def only(self, keep: Tensor) -> "_SurfaceMarch":
         """The same for the planets that the bool mask keeps."""

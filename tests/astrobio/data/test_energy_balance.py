@@ -3,6 +3,7 @@ import math
 import pytest
 import torch
 
+from astrobio.data import energy_balance
 from astrobio.data.climate_dataset import sample_planets
 from astrobio.data.energy_balance import (
     CO2_FORCING_W_M2,
@@ -183,3 +184,8 @@ def test_planets_that_are_not_physical_are_an_error() -> None:
 def test_settings_that_are_not_physical_are_an_error(settings: dict[str, float], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         simulate_climate(earth(), **settings)
+
+
+def test_a_step_absorbs_what_the_albedo_leaves_to_the_last_bit() -> None:
+    temperature = torch.linspace(100.0, 400.0, 999, dtype=torch.float64)
+    assert torch.equal(energy_balance._absorbed_share(temperature.clone()), 1 - albedo(temperature))
