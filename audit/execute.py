@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from contextlib import suppress
 from dataclasses import replace
+from pathlib import Path
 from queue import SimpleQueue
 
 from audit.errors import UsageError
@@ -66,10 +67,17 @@ def _hides_modules(target: Target) -> bool:
     own = {target.source, target.root}  # among the interpreter's folders where it is installed to be edited
     for folder in set(site_folders(target.python)) - own:
         with suppress(OSError):
-            known.update(entry.name.partition(".")[0] for entry in os.scandir(folder))
+            names = {entry.name.partition(".")[0] for entry in os.scandir(folder)}
+            known.update(names if "torch" in names or not _is_project(folder) else ())
     known.discard(target.package.partition(".")[0])
-    found = {entry.name.removesuffix(".py") for folder in own for entry in os.scandir(folder)}
+    entries = [entry for folder in own for entry in os.scandir(folder)]
+    found = {each.name.removesuffix(".py") for each in entries if each.name.endswith(".py") or each.is_dir()}
     return not known.isdisjoint(found)
+
+
+def _is_project(folder: Path) -> bool:
+    """Whether a folder of the interpreter's is a checkout of something: torch imports nothing of its `tests`."""
+    return (folder / "pyproject.toml").exists() or (folder / "setup.py").exists()
 
 
 class Execution:

@@ -3,9 +3,11 @@ import shlex
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
 
 import pytest
 
+from audit import execute
 from audit.execute import Execution
 from audit.gateway import ProbeFailure, TargetRaised
 from audit.judgement import Judgement, Measured, error, failed, judged, not_applicable, skipped
@@ -340,3 +342,27 @@ def test_what_is_measured_alone_begins_when_the_others_are_done_and_has_all_thre
     assert [result.subject.name for result in execution.results][2:] == ["first", "last"]
     assert seen["first"] == seen["last"] == set()
     assert threads["first"] == threads["last"] == available_cores() >= threads["b"]
+
+
+@pytest.mark.parametrize(
+    ("of_target", "installed", "beside", "hides"),
+    [
+        ("secrets.py", "numpy", "", True),  # of the standard library
+        ("tests/", "tests", "", True),
+        ("tests/", "tests", "pyproject.toml", False),  # a checkout that is installed to be edited
+        ("tests/", "tests", "setup.py torch", True),  # one of torch itself
+        ("LICENSE", "LICENSE", "", False),
+        ("helpers.py", "numpy", "", False),
+    ],
+)
+def test_processes_import_themselves_where_a_file_has_the_name_of_what_torch_may_import(
+    of_target: str, installed: str, beside: str, hides: bool, make_target: MakeTarget, monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+) -> None:  # fmt: skip
+    target = make_target()
+    folder = target.root / of_target
+    folder.mkdir() if of_target.endswith("/") else folder.write_text("")
+    for name in (installed, *beside.split()):
+        (tmp_path / "installed" / name).mkdir(parents=True)
+    monkeypatch.setattr(execute, "site_folders", lambda python: (tmp_path / "installed",))
+    assert execute._hides_modules(target) is hides
