@@ -24,6 +24,8 @@ _FLAGS = ("random_in_training", "differs_in_training", "dynamic_batch", "targets
 DTYPES = ("float64", "bfloat16", "float16", "autocast bfloat16", "autocast float16")
 _PADDING = {"mask", "lengths", "tokens", "pad_id", "content", "axis", "keeps", "removable"}
 _MARKS = ("mask", "lengths", "tokens")  # what says which positions are padding
+_MOST_AXES = 64  # that a tensor of torch can have
+_MOST_TOKENS = 2**31
 _CAUSAL = {"content", "axis", "outputs"}
 
 
@@ -79,7 +81,11 @@ def _unknown_key(given: object, key: str, known: set[str]) -> str | None:
 
 
 def _is_axis(axis: object) -> TypeGuard[int]:
-    return isinstance(axis, int) and not isinstance(axis, bool)
+    return isinstance(axis, int) and not isinstance(axis, bool) and abs(axis) < _MOST_AXES
+
+
+def _is_token(token: object) -> bool:
+    return isinstance(token, int) and not isinstance(token, bool) and abs(token) < _MOST_TOKENS
 
 
 def _is_axis_from_the_front(axis: object) -> bool:
@@ -151,6 +157,8 @@ def _padding_problem(padding: object) -> str | None:
         return f"in 'padding', {marks[0]!r} must name an argument of forward, and 'content' be a list of such names"
     if not all(isinstance(each, str) for each in content):
         return "in 'padding', 'content' must be a list of names of forward's arguments"
+    if padding[marks[0]] in content:
+        return f"in 'padding', 'content' names what else is hidden, and not {marks[0]!r} themselves"
     if not _is_axis(padding.get("axis", 1)) or not isinstance(padding.get("keeps", True), bool):
         return "in 'padding', 'axis' must be a whole number, and 'keeps' True or False"
     if not isinstance(padding.get("removable", False), bool):
@@ -161,8 +169,10 @@ def _padding_problem(padding: object) -> str | None:
 def _pad_id_problem(padding: Mapping[object, object]) -> str | None:
     if ("tokens" in padding) != ("pad_id" in padding):
         return "in 'padding', 'tokens' and 'pad_id' go together: where the one is the other, there is padding"
-    if "pad_id" in padding and not _is_axis(padding["pad_id"]):
+    if "pad_id" in padding and not _is_token(padding["pad_id"]):
         return "in 'padding', 'pad_id' must be a whole number, the token that stands for padding"
+    if "tokens" in padding and "axis" in padding and not padding.get("content"):
+        return "in 'padding', 'axis' is that of 'content', and there is none"
     if "keeps" in padding and "mask" not in padding:
         return "in 'padding', 'keeps' is for a 'mask' alone"
     return None

@@ -3,12 +3,12 @@
 import copy
 import io
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import torch
 from torch import nn
 
-from .behaving.misdeclared import Misdeclared, nearest
+from .behaving.misdeclared import Misdeclared, nearest, quoted
 from .parts import built, train_once
 from .phases import phase
 from .state import copy_by
@@ -44,7 +44,7 @@ def tied(specs: str, name: str, seed: int, batch_size: int, declared: list[list[
     held = _held(model)
     for key in (key for group in declared for key in group):
         if key not in held:
-            raise Misdeclared(f"no parameter or buffer of the model is called {key!r}{nearest(key, held)}")
+            raise Misdeclared(f"no parameter or buffer of the model is called {quoted(key)}{nearest(key, held)}")
     found = _found(model)
     groups = found + [sorted(group) for group in declared if not any(set(group) <= set(each) for each in found)]
     if not groups:
@@ -68,6 +68,12 @@ def tied(specs: str, name: str, seed: int, batch_size: int, declared: list[list[
             except Exception:  # smoke.copies says what is wrong with it
                 refused.append(said)
         if not any(apart.values()):  # what is known by then must not be lost to a step that cannot be taken
+            with phase("to"):
+                moved = copy.deepcopy(model).to(torch.float64)
+            # Buffers in one memory are two afterwards, which is torch's own doing.
+            apart["moving to another dtype"] = _apart(
+                moved, [group for group in groups if _are_parameters(held, group)]
+            )
             train_once(model, specs, name, seed, batch_size)
             apart["an optimizer step"] = _apart(model, groups)
     names = {key for group in groups for key in group}
@@ -106,6 +112,10 @@ def _is_one(tensors: Sequence[torch.Tensor | None]) -> bool:
     if all(isinstance(each, nn.Parameter) for each in known):
         return len({id(each) for each in known}) == 1
     return len({(_place(each), each.storage_offset(), each.shape, each.stride(), each.dtype) for each in known}) == 1
+
+
+def _are_parameters(held: Mapping[str, torch.Tensor], names: Sequence[str]) -> bool:
+    return all(isinstance(held[key], nn.Parameter) for key in names)
 
 
 def _place(tensor: torch.Tensor) -> int:

@@ -92,7 +92,7 @@ def _checks(entry: SpecEntry) -> "Iterator[TrainingCheck]":
 
     yield from RUN_CHECKS
     if isinstance(entry, TrainingEntry):
-        if entry.has_optimizer or entry.frozen is not None:
+        if entry.problem or entry.has_optimizer or entry.frozen is not None:
             yield OPTIMIZED_CHECK
         if entry.min_steps_per_s is not None:
             yield SPEED_CHECK

@@ -20,7 +20,7 @@ except ImportError:
 _FEWEST_KEYS = 256  # of a part, below which a second kernel costs more than it saves
 _PROGRAMS_EACH = 4  # of a multiprocessor: so many run there at once, and hide that others wait for memory
 _MOST_SPLITS = 64
-_INTERPRETED_SPLITS, _INTERPRETED_KEYS = 3, 8  # parts of one small block, and of three some with nothing to do
+_INTERPRETED_SPLITS, _INTERPRETED_KEYS = 3, 2  # three parts of few blocks, so that some have nothing to do
 
 
 def number_of_splits(query: Tensor, key: Tensor, problem: Problem) -> int:

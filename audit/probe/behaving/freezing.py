@@ -1,12 +1,11 @@
 """Which parameters learn, beside those that the specs declare frozen."""
 
-import fnmatch
 from collections.abc import Iterable, Mapping, Sequence
 
 from torch import nn
 
 from ..parts import built, model_loss
-from .misdeclared import Misdeclared, nearest
+from .misdeclared import Misdeclared, matching, nearest, quoted
 
 
 def declared_frozen(specs: str, name: str, seed: int, batch_size: int, frozen: list[str]) -> dict[str, object]:
@@ -50,10 +49,10 @@ def frozen_names(model: nn.Module, patterns: Sequence[str]) -> list[str]:
     named = _named(model)
     chosen: set[int] = set()
     for pattern in patterns:
-        found = [id(parameter) for key, parameter in named.items() if fnmatch.fnmatchcase(key, pattern)]
+        found = [id(named[key]) for key in matching(named, pattern)]
         if not found:
             raise Misdeclared(
-                f"no parameter of the model is called {pattern!r}{nearest(pattern, _known(named, pattern))}"
+                f"no parameter of the model is called {quoted(pattern)}{nearest(pattern, _known(named, pattern))}"
             )
         chosen.update(found)
     return [key for key, parameter in named.items() if id(parameter) in chosen]

@@ -6,7 +6,7 @@ from typing import Any
 
 import torch
 
-from .misdeclared import Misdeclared, nearest
+from .misdeclared import Misdeclared, nearest, quoted
 
 MASK, LENGTHS, TOKENS = "mask", "lengths", "tokens"
 
@@ -49,7 +49,7 @@ def marked(inputs: Mapping[str, Any], padding: Mapping[str, Any]) -> Marking:
     """
     for argument in (padding["mask"], *padding["content"]):
         if argument not in inputs:
-            raise Misdeclared(f"'inputs' gives no argument {argument!r}{nearest(argument, inputs)}")
+            raise Misdeclared(f"'inputs' gives no argument {quoted(argument)}{nearest(argument, inputs)}")
     given = inputs[padding["mask"]]
     marks, keeps, pad_id = padding["marks"], padding["keeps"], padding["pad_id"]
     if marks == LENGTHS:
@@ -58,6 +58,8 @@ def marked(inputs: Mapping[str, Any], padding: Mapping[str, Any]) -> Marking:
         kept = _but_padding(given, padding)
     else:
         kept = _shown(given, keeps=keeps)
+    if not bool(kept.any()):
+        raise Misdeclared(f"{padding['mask']!r} hides every position of the batch")
     if bool(kept.all()):
         kept = kept.clone()
         first = 1 if marks == LENGTHS and len(kept) > 1 else 0

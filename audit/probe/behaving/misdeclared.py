@@ -1,14 +1,27 @@
 """What an entry of the specs names and the model, or its batch, does not have."""
 
 import difflib
+import fnmatch
 from collections.abc import Iterable
 
 _MOST_SHOWN = 8
 _MOST_NEAR = 3
+_MOST_LETTERS = 120
 
 
 class Misdeclared(LookupError):
     """A key of the entry is not true of this model; the message goes on where the name of the key has been said."""
+
+
+def matching(names: Iterable[str], pattern: str) -> list[str]:
+    """Return the names that a pattern is of, in which `*` stands for any text and all else for itself."""
+    escaped = pattern.replace("[", "[[]").replace("?", "[?]")
+    return [name for name in names if fnmatch.fnmatchcase(name, escaped)]
+
+
+def quoted(name: str) -> str:
+    """Return a name in quotes, without its middle where it is long."""
+    return repr(name if len(name) <= _MOST_LETTERS else f"{name[: _MOST_LETTERS // 2]}...{name[-_MOST_LETTERS // 2 :]}")
 
 
 def nearest(wrong: str, known: Iterable[str]) -> str:

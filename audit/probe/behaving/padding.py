@@ -51,7 +51,15 @@ def padding(specs: str, name: str, seed: int, batch_size: int, paddings: list[di
             other[content] = _filled(tensor, kept, each["axis"], generator, factor=1)
             larger[content] = _filled(tensor, kept, each["axis"], generator, factor=100)
         shown = {**other, each["mask"]: opened[each["mask"]]}
-        reply |= {f"whole.{index}": run(model, inputs)}
+        try:
+            reply |= {f"whole.{index}": run(model, inputs)}
+        except IndexError as beyond:
+            if marking.marks != TOKENS:
+                raise
+            raise Misdeclared(
+                f"with 'pad_id', {each['pad_id']}, among the tokens forward raises IndexError: {beyond}; it must be a "
+                "token that the model knows"
+            ) from beyond
         # By another sign what is shown is surely other than what stands there: the same token may be drawn.
         for key, given, factor in (("other", other, 1), ("larger", larger, 100), ("shown", shown, -1)):
             reply[f"{key}.{index}"], lookups = _replaced(model, given, marking, each, factor=factor, seed=seed)

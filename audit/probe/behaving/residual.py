@@ -1,6 +1,5 @@
 """Runs a model with the residual branches of its blocks silent, and with one of them alone."""
 
-import fnmatch
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
@@ -13,7 +12,7 @@ from torch.nn.parameter import is_lazy
 from ..outputs import flatten, replaced
 from ..parts import built, forward, inputs_of
 from ..tensors import dump
-from .misdeclared import Misdeclared, nearest
+from .misdeclared import Misdeclared, matching, nearest, quoted
 
 _MOST_CALLS = 4  # of a block in one forward
 
@@ -70,11 +69,11 @@ def _disturb(model: nn.Module, seed: int) -> None:
 
 def _matching(model: nn.Module, pattern: str) -> list[str]:
     paths = [path for path, _ in model.named_modules() if path]
-    found = [path for path in paths if fnmatch.fnmatchcase(path, pattern) and path.count(".") == pattern.count(".")]
+    found = [path for path in matching(paths, pattern) if path.count(".") == pattern.count(".")]
     if not found:
         repeated = (re.sub(r"(?<=\.)\d+(?=\.|$)", "*", path) for path in paths)
         known = paths if "*" not in pattern else list(repeated)
-        raise Misdeclared(f"no part of the model is called {pattern!r}{nearest(pattern, known)}")
+        raise Misdeclared(f"no part of the model is called {quoted(pattern)}{nearest(pattern, known)}")
     return found
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from torch.nn.parameter import is_lazy
 
 from .. import devices
 from .. import specs as specs_
@@ -45,6 +46,8 @@ class Loop:
     def step(self) -> float:
         """Take one optimizer step; return the loss before it."""
         batch = devices.placed_in(self.problem.batch(self.done))
+        if self.optimizer is None and self.problem.gives_optimizer and not any(map(is_lazy, self.model.parameters())):
+            self._make_optimizer()  # as trainers do: what the first forward adds to the model is not in it
         self.model.zero_grad(set_to_none=True)
         loss = self.problem.loss(self.model, batch)
         with phase("backward"):

@@ -55,9 +55,14 @@ class Problem(ABC):
         """Return batches of other sizes, which show along which dimension of an output the samples lie."""
         return []
 
+    @property
+    def gives_optimizer(self) -> bool:
+        """Whether the entry makes its optimizer."""
+        return "optimizer" in self.spec
+
     def optimizer(self, model: torch.nn.Module, *, is_sparse: bool) -> torch.optim.Optimizer:
         """Return the entry's optimizer, else Adam; plain descent for sparse gradients, which Adam does not take."""
-        if "optimizer" in self.spec:
+        if self.gives_optimizer:
             with phase("optimizer"):
                 made = specs_.function(self.spec, "optimizer")(model)
                 if not isinstance(made, torch.optim.Optimizer):

@@ -57,6 +57,12 @@ CASES: dict[str, list[tuple[str, Model, str, str]]] = {
             FAILED,
             "apart after a deep copy; .* apart after pickle; .* apart after torch.save of the whole$",
         ),
+        (
+            "apart_in_another_dtype",
+            Model(f"{TIED}; type(self)._apply = moved_apart", BOTH, DECLARED),
+            FAILED,
+            "^layer.weight and other.weight are apart after moving to another dtype$",
+        ),
         ("pickles_nothing", Model(f"{TIED}; self.after = lambda y: y", BOTH, DECLARED), PASSED, ""),
         ("one_buffer", Model(BUFFERS, USED, "['tied'] = [('m', 'n')]"), PASSED, ""),
         (
@@ -70,6 +76,15 @@ CASES: dict[str, list[tuple[str, Model, str, str]]] = {
     declared_frozen.CHECK.id: [
         ("frozen", Model(f"{OTHER}; self.layer.requires_grad_(False)", BOTH, FROZEN), PASSED, ""),
         ("undeclared", Model(f"{OTHER}; self.layer.requires_grad_(False)", BOTH), NONE, "declare no `frozen`"),
+        (
+            "a_bracket_is_no_pattern",
+            Model("self.parts = nn.ParameterDict({'w[0]': nn.Parameter(torch.ones(2), requires_grad=False)})",
+                entry="['frozen'] = ['parts.w[0]']"),
+            PASSED,
+            "",
+        ),
+        ("a_question_mark_neither", Model(entry="['frozen'] = ['layer.bia?']"), ERROR, "is called 'layer.bia.'"),
+        ("a_long_name", Model(entry="['frozen'] = ['x' * 500_000]"), ERROR, "is called 'x{60}.{3}x{60}'"),
         ("nothing_frozen", Model(OTHER, BOTH, "['frozen'] = []"), PASSED, ""),
         (
             "not_frozen",
@@ -128,6 +143,10 @@ def thawing(model, mode=True):
     return nn.Module.train(model, mode).requires_grad_()
 def separate(model):
     model.other.weight = nn.Parameter(model.other.weight.detach().clone())
+def moved_apart(model, *args, **kwargs):
+    nn.Module._apply(model, *args, **kwargs)
+    separate(model)
+    return model
 def separated(model, state):
     nn.Module.__setstate__(model, state)
     separate(model)

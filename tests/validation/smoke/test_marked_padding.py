@@ -97,6 +97,14 @@ CASES: dict[str, tuple[Model, tuple[str, str], tuple[str, str]]] = {
         (ERROR, "in 'padding', 'lengths' must be lengths of up to 6, the positions of the content, not from 7 to 7"),
         (NONE, ""),
     ),
+    "of_no_length": (
+        with_lengths("pass", "x + 0 * lengths[:, None]", "torch.full((batch_size,), 0)", removable=False),
+        (ERROR, "in 'padding', 'lengths' hides every position of the batch"), (NONE, ""),
+    ),
+    "beyond_the_table": (
+        with_tokens(TABLE, f"(self.table(tokens) * {KEPT}[..., None]).sum(1)", pad_id=99, removable=False),
+        (ERROR, "in 'padding', with 'pad_id', 99, among the tokens forward raises IndexError"), (NONE, ""),
+    ),
     "masked_table": (
         with_tokens(TABLE, f"(self.table(tokens) * {KEPT}[..., None]).sum(1)", removable=True),
         (PASSED, ""), (PASSED, ""),

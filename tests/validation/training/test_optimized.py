@@ -19,6 +19,19 @@ def adam(*names):
         return torch.optim.Adam(chosen, lr=0.01)
     return optimizer
 
+class Grown(right_trainer.Net):
+    def forward(self, *inputs):
+        if not hasattr(self, 'late'):
+            self.late = torch.nn.Linear(1, 1)
+        return super().forward(*inputs) + 0 * self.late.weight.sum()
+
+class Lazy(right_trainer.Net):
+    def __init__(self):
+        super().__init__()
+        self.late = torch.nn.LazyLinear(1)
+    def forward(self, *inputs):
+        return super().forward(*inputs) + 0 * self.late(torch.ones(3)).sum()
+
 def half():
     model = right_trainer.Net()
     model.first.requires_grad_(False)
@@ -42,6 +55,14 @@ CASES: dict[str, tuple[str, str, str]] = {
         "TRAINING['declares_nothing_that_is_there'] of zoo.specs: in 'frozen', no parameter of the model is called "
         "'frist.weight'; did you mean first.weight",
     ),
+    "grown_by_the_first_forward": (
+        "optimizer=lambda model: torch.optim.Adam(model.parameters()), build=Grown", FAILED,
+        "late.weight, late.bias learn and are in no group of the optimizer",
+    ),
+    "built_by_the_first_forward": (
+        "optimizer=lambda model: torch.optim.Adam(model.parameters()), build=Lazy", PASSED, "",
+    ),
+    "of_another_form": ("frozen='first'", SKIPPED, "needs train.run to pass on this subject, and that was: error"),
     "without_batches": ("batches=lambda seed, start: iter([])", SKIPPED, "needs train.run to pass"),
 }  # fmt: skip
 

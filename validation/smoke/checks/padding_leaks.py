@@ -27,7 +27,8 @@ CHECK = Check(
     proves="Where a mask hides positions, or lengths or a token for padding do, other content there, and content a "
     "hundred times larger, leaves every output at the shown positions as it is, to the last bit, or as nearly as "
     "rounding allows where other content makes other sums, as the tokens of an expert do; with the mask open the same "
-    "content changes the output. Of tokens the content is what they look up in tables.",
+    "content changes the output. Of tokens the content is what they look up in tables. All in eval mode: what the "
+    "statistics of a batch take from padding in train mode is not looked at.",
     defect="a mask that is taken and not passed on",
     severity=Severity.CRITICAL,
 )

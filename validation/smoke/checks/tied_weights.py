@@ -18,8 +18,8 @@ CHECK = Check(
     title="Tied weights stay tied",
     proves="Parameters with several names are one after the state dict was loaded and after a deep copy, and are in "
     "the saved file once. What is declared `tied` is one when it is built, after these, in a pickled copy and one that "
-    "went through torch.save as a whole, and after an optimizer step: one parameter, or with a buffer among the names "
-    "one memory.",
+    "went through torch.save as a whole, after an optimizer step and, of parameters, in another dtype: one "
+    "parameter, or with a buffer among the names one memory.",
     defect="a hook that clones the tensors of the state dict",
     severity=Severity.MAJOR,
 )

@@ -21,6 +21,7 @@ CHECK = Check(
 )
 REQUIRES = (run_check.CHECK.id,)
 _MOST_NAMED = 8
+_MOST_LETTERS = 120  # of a name that is not there
 
 
 def judge(trainee: Trainee, run: Run) -> Judgement:
@@ -30,10 +31,10 @@ def judge(trainee: Trainee, run: Run) -> Judgement:
         return error("the model has no parameter that could learn")
     names = [name for each in parameters for name in each.names]
     for pattern in patterns or []:
-        if not fnmatch.filter(names, pattern):
+        if not any(_is_of(name, pattern) for name in names):
             return error(
                 f"{trainee.declared_as} of {trainee.specs}: in 'frozen', no parameter of the model is called "
-                f"{pattern!r}; {hint(pattern, names, otherwise=f'there are {_listed(names)}')}",
+                f"{pattern[:_MOST_LETTERS]!r}; {hint(pattern, names, otherwise=f'there are {_listed(names)}')}",
                 fix="correct 'frozen' of this entry in the specs",
             )
     frozen = [each for each in parameters if _matches(each, patterns or [])]
@@ -65,7 +66,12 @@ def judge(trainee: Trainee, run: Run) -> Judgement:
 
 
 def _matches(parameter: TrainedParameter, patterns: Sequence[str]) -> bool:
-    return any(fnmatch.fnmatchcase(name, pattern) for name in parameter.names for pattern in patterns)
+    return any(_is_of(name, pattern) for name in parameter.names for pattern in patterns)
+
+
+def _is_of(name: str, pattern: str) -> bool:
+    """Whether a pattern is of a name; `*` stands for any text in it, and all else for itself."""
+    return fnmatch.fnmatchcase(name, pattern.replace("[", "[[]").replace("?", "[?]"))
 
 
 def _listed(names: Sequence[str]) -> str:
