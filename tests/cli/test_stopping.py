@@ -134,7 +134,7 @@ def test_a_shard_stopped_before_its_plan_is_compared_leaves_whole_reports_alone(
     (root / "out").mkdir()
     (root / "out" / "smoke.json").write_text("a whole report")
     code, _, err = stop(root, "run", "plan.json", "--shard", "1/2", "--output", "out", by=signal.SIGINT)
-    assert (code, "Traceback" in err) == (3, False)
+    assert (code, "Traceback" in err) == (3, False), err
     assert (root / "out" / "smoke.json").read_text() == "a whole report"
     part = Report.model_validate_json((root / "out" / "smoke.shard-1-2.json").read_bytes())
     assert (part.partial, part.verdict, len(part.results)) == (True, None, 0)

@@ -61,9 +61,13 @@ def load_ahead(collected: Collected) -> None:
     """Begin to load what the checks need here and in the target's processes, while these read the specs."""
 
     def load() -> None:
-        from validation.smoke.model import AHEAD
-        from validation.smoke.registry import MODEL_CHECKS  # noqa: F401  # with torch, which takes longest
-
+        try:
+            from validation.smoke.model import AHEAD
+            from validation.smoke.registry import MODEL_CHECKS  # noqa: F401  # with torch, which takes longest
+        except Exception:
+            if threading.main_thread().is_alive():
+                raise
+            return  # the process ends, and torch takes itself apart while it is imported
         prepare_forks(collected.target, AHEAD)
 
     threading.Thread(target=load, name="smoke-load", daemon=True).start()
