@@ -18,7 +18,7 @@ except ImportError:
     triton, tl = placeholders()
 
 _FEWEST_KEYS = 256  # of a part, below which a second kernel costs more than it saves
-_PROGRAMS_EACH = 4  # of a multiprocessor: so many run there at once, and hide that others wait for memory
+_PROGRAMS_EACH = 1  # of a multiprocessor: on an H100 more of them gain nothing (tests/benchmarks/triton_splits.py)
 _MOST_SPLITS = 64
 _INTERPRETED_SPLITS, _INTERPRETED_KEYS = 3, 2  # three parts of few blocks, so that some have nothing to do
 
@@ -37,7 +37,8 @@ def number_of_splits(query: Tensor, key: Tensor, problem: Problem) -> int:
     if is_interpreting():
         return max(min(_INTERPRETED_SPLITS, key_length // _INTERPRETED_KEYS), 1)
     processors = torch.cuda.get_device_properties(query.device).multi_processor_count
-    return max(min(_PROGRAMS_EACH * processors // programs, key_length // _FEWEST_KEYS, _MOST_SPLITS), 1)
+    wanted = round(_PROGRAMS_EACH * processors / programs)
+    return max(min(wanted, key_length // _FEWEST_KEYS, _MOST_SPLITS), 1)
 
 
 @triton.jit
