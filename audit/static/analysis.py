@@ -137,7 +137,7 @@ def analyse(
         )
         records = Records(discovery.files, record_of, workers=workers, store=store)
         around = (
-            look_around(project, start, exclude=exclude, notebooks=notebooks, store=store)
+            look_around(project, start, exclude=exclude, notebooks=notebooks, workers=workers, store=store)
             if project and with_surroundings
             else None
         )

@@ -71,6 +71,7 @@ def look_around(
     *,
     exclude: Sequence[str],
     notebooks: bool = False,
+    workers: int = 1,
     store: FactStore | None = None,
 ) -> Around | None:
     """Return what is in `project` outside `package`, with its weights and data anywhere; paths are the project's.
@@ -86,7 +87,7 @@ def look_around(
     outside = [file for file in found.files if not file.path.is_relative_to(package)]
     return Around(
         project=project,
-        records=Records(outside, record_of, store=store),
+        records=Records(outside, record_of, workers=workers, store=store),
         artifacts=artifacts_of(project, left_out=others),
         scripts=project_scripts(project),
     )

@@ -32,8 +32,8 @@ def plan_smoke(collected: Collected) -> Plan:
     was not looked at must not leave the report.
     """
     load_ahead(collected)
+    package = package_subject(collected)  # reads the sources, while the process that the target's come from begins
     catalog = collected.catalog
-    package = package_subject(collected)
     declares = PlannedCheck(check=declared.CHECK, subject=package, judge=lambda run: declared.judge(catalog))
     models = _registered(collected, catalog)
     waiting = () if models else tuple(_waiting(package))
@@ -61,14 +61,14 @@ def load_ahead(collected: Collected) -> None:
     """Begin to load what the checks need here and in the target's processes, while these read the specs."""
 
     def load() -> None:
+        from validation.smoke.model import AHEAD
+
+        prepare_forks(collected.target, AHEAD)  # first, for it has a processor of its own
         try:
-            from validation.smoke.model import AHEAD
             from validation.smoke.registry import MODEL_CHECKS  # noqa: F401  # with torch, which takes longest
-        except Exception:
+        except Exception:  # where the process ends, torch takes itself apart while it is imported
             if threading.main_thread().is_alive():
                 raise
-            return  # the process ends, and torch takes itself apart while it is imported
-        prepare_forks(collected.target, AHEAD)
 
     threading.Thread(target=load, name="smoke-load", daemon=True).start()
 

@@ -30,8 +30,10 @@ def run_smoke(options: SmokeOptions) -> None:
 
 def plan_with_or_without_specs(collected: Collected) -> Plan:
     """Plan what the specs declare; where none are configured, the imports and the models of the inventory."""
+    if collected.target.settings.specs is not None:
+        return plan_smoke(collected)
     models = [item for item in collected.analysis.models if item.resolved]
-    if collected.target.settings.specs is not None or not models:
+    if not models:
         return plan_smoke(collected)
     load_ahead(collected)
     from validation.smoke.guessed import guessed_groups

@@ -2,6 +2,7 @@
 
 import sys
 import threading
+from types import SimpleNamespace
 from typing import cast
 
 import pytest
@@ -22,7 +23,8 @@ def test_what_cannot_be_loaded_ahead_is_told_unless_the_process_ends(
     monkeypatch.setattr(threading, "excepthook", told.append)
     if ends:
         monkeypatch.setattr(threading, "main_thread", lambda: over)
-    plan.load_ahead(cast(Collected, None))
+    monkeypatch.setattr(plan, "prepare_forks", lambda target, ahead: None)
+    plan.load_ahead(cast(Collected, SimpleNamespace(target=None)))
     for thread in threading.enumerate():
         if thread.name == "smoke-load":
             thread.join()
