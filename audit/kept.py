@@ -193,7 +193,8 @@ class KeptResults:
 
     def _path(self, group: Group) -> Path:
         subject = group.subject
-        flags = sorted({tuple(_elsewhere_too(planned.flags)) for planned in group.planned})
+        ways = sorted({tuple(_elsewhere_too(planned.flags)) for planned in group.planned})
+        flags = [flag for way in ways for flag in way]
         areas = sorted({planned.check.area for planned in group.planned})  # of one model each has checks of its own
         left_out = "" if group.whole is None else "in part"
         outside = sorted({planned.outside for planned in group.planned if planned.outside})
@@ -201,9 +202,8 @@ class KeptResults:
         place = (group.device, group.device_seen) if group.device else self._place
         # A claim is the same wherever its words stand in the text.
         line = None if subject.kind is SubjectKind.CLAIM else subject.line
-        given = (*areas, left_out, subject.kind, subject.name, subject.path, line, subject.digest,
-                 *(flag for each in flags for flag in each), *outside, *place,
-                 *([group.depends_on] if group.depends_on else []),
+        given = (*areas, left_out, subject.kind, subject.name, subject.path, line, subject.digest, *flags,
+                 *outside, *place, *([group.depends_on] if group.depends_on else []),
                  # A package has several groups; what is known of one that is kept may be of more checks than these.
                  *(() if self.lasts(group) else (_key(group, planned) for planned in group.planned)))  # fmt: skip
         text = "\0".join((self._base, *map(str, given)))

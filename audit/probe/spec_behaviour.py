@@ -151,9 +151,8 @@ def _padding_problem(padding: object) -> str | None:
     if problem := _pad_id_problem(padding):
         return problem
     content = padding.get("content", [])
-    if not isinstance(padding[marks[0]], str) or not isinstance(content, list | tuple):
-        return f"in 'padding', {marks[0]!r} must name an argument of forward, and 'content' be a list of such names"
-    if not content and "tokens" not in padding:
+    is_list = isinstance(content, list | tuple) and (content or "tokens" in padding)
+    if not isinstance(padding[marks[0]], str) or not is_list:
         return f"in 'padding', {marks[0]!r} must name an argument of forward, and 'content' be a list of such names"
     if not all(isinstance(each, str) for each in content):
         return "in 'padding', 'content' must be a list of names of forward's arguments"

@@ -59,7 +59,8 @@ def tied(specs: str, name: str, seed: int, batch_size: int, declared: list[list[
         other.load_state_dict(state)
     apart["loading the state dict"] = _apart(other, groups)
     with phase("deepcopy"):
-        apart["a deep copy"] = _apart(copy.deepcopy(model), groups)
+        copied = copy.deepcopy(model)
+    apart["a deep copy"] = _apart(copied, groups)
     refused: list[object] = []
     if declared:
         for way, said in _PICKLING.items():
@@ -69,11 +70,10 @@ def tied(specs: str, name: str, seed: int, batch_size: int, declared: list[list[
                 refused.append(said)
         if not any(apart.values()):  # what is known by then must not be lost to a step that cannot be taken
             with phase("to"):
-                moved = copy.deepcopy(model).to(torch.float64)
+                copied.to(torch.float64)
             # Buffers in one memory are two afterwards, which is torch's own doing.
-            apart["moving to another dtype"] = _apart(
-                moved, [group for group in groups if _are_parameters(held, group)]
-            )
+            of_parameters = [group for group in groups if _are_parameters(held, group)]
+            apart["moving to another dtype"] = _apart(copied, of_parameters)
             train_once(model, specs, name, seed, batch_size)
             apart["an optimizer step"] = _apart(model, groups)
     names = {key for group in groups for key in group}
