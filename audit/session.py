@@ -112,10 +112,18 @@ class Collected:
     @cached_property
     def inventory(self) -> tuple[InventoryItem, ...]:
         """The inventory with paths relative to the target's root."""
+        return self._with_paths(self.shown.surroundings)
+
+    @cached_property
+    def inventory_without_tests(self) -> tuple[InventoryItem, ...]:
+        """The inventory without what the tests around the package hold, which are not read for it."""
+        return self._with_paths(self.shown.surroundings_without_tests)
+
+    def _with_paths(self, surroundings: Iterable[InventoryItem]) -> tuple[InventoryItem, ...]:
         rooted: Iterable[InventoryItem] = self.shown.inventory
         if self.target.source != self.target.root:
             rooted = [item.model_copy(update={"path": self.rooted(item.path)}) for item in rooted]
-        every = (*rooted, *self.shown.surroundings)
+        every = (*rooted, *surroundings)
         return tuple(sorted(every, key=lambda item: (item.path, item.line, item.qualname, item.kind)))
 
     @cached_property

@@ -17,7 +17,7 @@ from audit.static.inventory import InventoryItem, InventoryKind
 from audit.static.judging import judged_files
 from audit.static.names import ClassSummary, FileSummary
 from audit.static.per_file import file_state
-from audit.static.project import look_around, project_scripts, surroundings
+from audit.static.project import Around, look_around, project_scripts, surroundings
 from audit.static.reading import UnreadableFile, read, sha256
 from audit.static.record import FileRecord, record_of
 from audit.static.records import Records, without_collector
@@ -29,8 +29,8 @@ from audit.static.whole_inventory import whole_inventory
 class StaticAnalysis:
     """What the source of a target says. Two analyses of one tree at one place are equal.
 
-    `files` are all files found. `surroundings` are what the project has outside of them, and `texts` its documents,
-    settings and tables, with paths relative to the project. `file_digests` are the SHA-256 of every file's content by
+    `files` are all files found, and `texts` the documents, settings and tables of the project around them, with paths
+    relative to the project. `file_digests` are the SHA-256 of every file's content by
     relative path, sorted; None where no content could be read.
     """
 
@@ -40,12 +40,25 @@ class StaticAnalysis:
     inventory: tuple[InventoryItem, ...]
     file_digests: Mapping[str, str | None]
     records: Records[FileRecord] = field(compare=False, repr=False)
-    surroundings: tuple[InventoryItem, ...] = ()
     texts: tuple[str, ...] = ()
     workers: int = field(default=1, compare=False)
     store: FactStore | None = field(default=None, compare=False, repr=False)
     # What all of it was concluded from.
     given: Callable[[], tuple[str, ...]] = field(default=tuple, compare=False, repr=False)
+    # What the project has outside of `files`; without its tests where these are not asked for.
+    outside: Callable[[bool], tuple[InventoryItem, ...]] = field(default=lambda tests: (), compare=False, repr=False)
+
+    @cached_property
+    def surroundings(self) -> tuple[InventoryItem, ...]:
+        """What the project has outside of the package, paths relative to the project; read when it is asked for."""
+        with without_collector():
+            return self.outside(True)
+
+    @cached_property
+    def surroundings_without_tests(self) -> tuple[InventoryItem, ...]:
+        """What the project has outside of the package and of its tests: of most projects these are nearly all of it."""
+        with without_collector():
+            return self.outside(False)
 
     @cached_property
     def summaries(self) -> tuple[FileSummary, ...]:
@@ -78,7 +91,7 @@ class StaticAnalysis:
             unreadable=tuple(file for file in self.unreadable if file.path in paths),
             inventory=tuple(item for item in self.inventory if item.path in paths),
             file_digests={path: digest for path, digest in self.file_digests.items() if path in paths},
-            surroundings=(),
+            outside=lambda tests: (),
         )
 
     def find_definition(self, module: str, qualname: str) -> Definition | None:
@@ -145,9 +158,9 @@ def analyse(
         folders = [root, *installed]
         setting = [*map(str, folders), str(project), *(file.module for file in records.files)]
 
-        def given() -> tuple[str, ...]:
+        def given(place: Around | None) -> tuple[str, ...]:
             held = tuple(_contents(records).items())
-            return (*setting, repr(sorted(scripts.items())), _digest(held), *(around.contents if around else ()))
+            return (*setting, repr(sorted(scripts.items())), _digest(held), *(place.contents if place else ()))
 
         def known(unreadable: tuple[UnreadableFile, ...]) -> StaticAnalysis:
             digests = {file.relative: digest for file, digest in zip(discovery.files, records.digests, strict=True)}
@@ -161,7 +174,7 @@ def analyse(
                 texts=around.artifacts.texts if around else (),
                 workers=workers,
                 store=store,
-                given=lambda: (*given(), *map(repr, unreadable)),
+                given=lambda: (*given(around), *map(repr, unreadable)),
             )
 
         inventory = whole_inventory(
@@ -174,17 +187,20 @@ def analyse(
             when_new=lambda: when_read(known(records.unreadable)),
         )
 
-        outside: tuple[InventoryItem, ...] = ()
-        if around:
+        def outside(tests: bool) -> tuple[InventoryItem, ...]:
+            if around is None:
+                return ()
+            place = around if tests else around.without_tests()
             seen = InstalledModules(folders, store=store)
-            outside = concluded(
+            return concluded(
                 _SURROUNDINGS,
-                given,
-                lambda: surroundings(around, installed=seen, classes=inventory.items),
+                lambda: given(place),
+                lambda: surroundings(place, installed=seen, classes=inventory.items),
                 witnesses=lambda: sorted(seen.consulted),
                 store=store,
             )
-        return replace(known(inventory.unreadable), inventory=inventory.items, surroundings=outside)
+
+        return replace(known(inventory.unreadable), inventory=inventory.items, outside=outside)
 
 
 def _started_modules(project: Path | None) -> dict[str, str]:

@@ -18,6 +18,7 @@ from audit.static.names import FileSummary
 from audit.static.reading import sha256
 from audit.static.record import FileRecord, record_of
 from audit.static.records import Records
+from audit.static.scripts import is_test_file
 from audit.static.store import FactStore
 
 _MAX_TOML_BYTES = 8 * 1024 * 1024
@@ -63,6 +64,10 @@ class Around:
         yield from (repr(replace(self.artifacts, texts=())), repr(sorted(self.scripts.items())))
         if self.scripts:  # each names the digest of the file that declares it
             yield sha256((self.project / "pyproject.toml").read_bytes())
+
+    def without_tests(self) -> "Around":
+        """Return it without the files below folders of tests, or named as tests are."""
+        return replace(self, records=self.records.of([f for f in self.records.files if not _is_of_tests(f.relative)]))
 
 
 def look_around(
@@ -126,6 +131,11 @@ def other_packages(project: Path, package: Path) -> list[str] | None:
     own = package.relative_to(project).parts[:1]
     packages = [name for name in sorted(entries) if (project / name / "__init__.py").is_file()]
     return [name for name in packages if name not in own and not name.startswith("test")]
+
+
+def _is_of_tests(path: str) -> bool:
+    folders = path.split("/")[:-1]
+    return is_test_file(path) or any(name in ("test", "tests", "testing") for name in folders)
 
 
 def _escaped(name: str) -> str:

@@ -115,6 +115,10 @@ class Records(Generic[Fact]):
         records._recalled = records._read = True
         return records
 
+    def of(self, files: Sequence[SourceFile]) -> "Records[Fact]":
+        """Return the facts of these files alone, of which nothing is read yet."""
+        return Records(files, self._function, workers=self._workers, store=self._store)
+
     @property
     def unreadable(self) -> tuple[UnreadableFile, ...]:
         """The files that could not be read, in their order."""

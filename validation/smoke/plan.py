@@ -199,7 +199,7 @@ def _of_the_whole(
     """Plan what is about the whole: devices, compiled extensions, data sets, and files to start."""
     from validation.smoke.checks import data_declared, device, extensions
 
-    native = extensions.native(collected.inventory)
+    native = extensions.native(collected.inventory_without_tests)
     planned = (
         PlannedCheck(check=device.CHECK, subject=package, judge=device.judge),
         PlannedCheck(
@@ -208,7 +208,7 @@ def _of_the_whole(
         PlannedCheck(
             check=data_declared.CHECK,
             subject=package,
-            judge=lambda run: data_declared.judge(catalog, collected.inventory),
+            judge=lambda run: data_declared.judge(catalog, collected.shown.inventory),
         ),
         *_scripts(collected),
     )

@@ -3,8 +3,11 @@ from pathlib import Path
 
 import pytest
 
+from audit.static import records
 from audit.static.analysis import analyse
 from audit.static.inventory import InventoryItem
+from audit.static.per_file import Answer, FactFunction
+from audit.static.sources import SourceFile
 
 Tree = Callable[[Mapping[str, str | bytes]], Path]
 
@@ -162,3 +165,20 @@ def test_a_deeply_nested_expression_costs_a_file_its_facts_and_not_its_classes(t
     nested = "def f():\n    return x" + "()" * 700 + "\n"
     root = tree({"zoo/__init__.py": ZOO["zoo/__init__.py"] + nested + GUARD + "softmax = 1\n"})
     assert [item.qualname for item in items(root, "model")] == ["Net"]
+
+
+def test_what_tests_hold_can_be_left_out_and_is_not_read_then(tree: Tree, monkeypatch: pytest.MonkeyPatch) -> None:
+    places = ("tests/held.py", "scripts/testing/held.py", "test_held.py", "scripts/tests.py", "scripts/held.py")
+    root = tree(ZOO | dict.fromkeys(places, LOOP + GUARD))
+    found = analyse(root, root / "zoo", project=root)
+    read: list[str] = []
+    whole = records.read_in_parts
+
+    def reading(file: SourceFile, function: FactFunction[object]) -> Answer[object]:
+        read.append(file.relative)
+        return whole(file, function)
+
+    monkeypatch.setattr(records, "read_in_parts", reading)
+    left = {item.path for item in found.surroundings_without_tests if item.kind == "training_script"}
+    assert left == {"scripts/held.py", "scripts/tests.py"} == set(read).intersection(places)
+    assert {item.path for item in found.surroundings if item.kind == "training_script"} == set(places)
