@@ -3,7 +3,7 @@
 import threading
 import time
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence, Set
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -24,7 +24,7 @@ from audit.stopping import stop_if_wanted
 from audit.target import Target
 from validation.mutation.command import SelftestOptions
 from validation.mutation.copies import Copy
-from validation.mutation.kept import KeptVerdicts, digests_of
+from validation.mutation.kept import Kept, KeptVerdicts, digests_of
 from validation.mutation.plan import mutants_to_try, plan_of, sampled, split_only
 from validation.mutation.reach import modules_reaching
 from validation.mutation.run import limits_of, load_target, working_folder
@@ -58,18 +58,27 @@ class Seen(Frozen):
 
 
 class Passing(Frozen):
-    """The checks that pass without a mutant, with their subjects."""
+    """The checks of one group that pass without a mutant, with their subjects."""
 
     passed: frozenset[_Key]
-    others: int
 
 
-class Tracks(Frozen):
-    """Which lines each group of checks runs, by its name and the file; `bodies` are of each file's functions."""
+class Ran(Frozen):
+    """Which lines of the files that are mutated one group of checks runs, by file."""
 
-    lines: dict[str, dict[str, frozenset[int]]]
-    untracked: dict[str, frozenset[int]]
-    bodies: dict[str, dict[int, int]]
+    lines: dict[str, frozenset[int]]
+
+
+@dataclass(frozen=True)
+class Tracks:
+    """Which lines each group of checks runs, by its name and the file.
+
+    `untracked` are the lines of each file that do not tell whether they run, `bodies` those of its functions.
+    """
+
+    lines: Mapping[str, Mapping[str, frozenset[int]]]
+    untracked: Mapping[str, frozenset[int]]
+    bodies: Mapping[str, Mapping[int, int]]
 
     def reaching(self, mutant: Mutant) -> frozenset[int] | None:
         """Return the lines of which one must run for a mutant to be reached; None where they are not tracked.
@@ -117,15 +126,15 @@ class Audit:
             KeyboardInterrupt: the user asked to stop.
         """
         with self._lock:
-            passing = self._passing
-        if not passing.passed:
+            passed = self._passed
+        if not passed:
             return error("without a mutant no check of the areas attention and smoke passes")
         key = f"{self.kept.whole}\0{mutant.digest}"
         seen = self.kept.get(key, Seen)
         if seen is None:
             if self.time_limit_s is not None and time.monotonic() - self.begun > self.time_limit_s:
                 return skipped(f"not tried: the time limit of {self.time_limit_s:g} s was reached")
-            seen = self._try(mutant, passing)
+            seen = self._try(mutant, passed)
             self.kept.put(key, seen)
         return _concluded(mutant, seen)
 
@@ -143,54 +152,60 @@ class Audit:
         return tuple(replace(group, conclude=None) for group in groups if group.subject.kind in _OF_CODE)
 
     @cached_property
-    def _passing(self) -> Passing:
-        key = f"passing\0{self.kept.whole}"
-        known = self.kept.get(key, Passing)
-        if known is None:
-            results = self._carried_out(self.target, self._plan, workers=self.workers, fail_fast=False)
-            passed = frozenset(_key(result) for result in results if result.outcome is Outcome.PASSED)
-            known = Passing(passed=passed, others=len(results) - len(passed))
-            self.kept.put(key, known)
-        return known
+    def _passed(self) -> frozenset[_Key]:
+        """What passes without a mutant: the rest says nothing of one."""
+        found = self._of_each_group("passing", Passing, self._passing)
+        return frozenset().union(*(group.passed for group in found.values()))
+
+    def _passing(self, group: Group) -> Passing:
+        results = self._carried_out(self.target, (group,), fail_fast=False)
+        return Passing(passed=frozenset(_key(result) for result in results if result.outcome is Outcome.PASSED))
 
     @cached_property
     def _tracks(self) -> Tracks:
         """What is run without a mutant, group by group: no other has to be tried with one."""
-        key = "\0".join(("tracks", *self.mutated, self.kept.whole))
-        known = self.kept.get(key, Tracks)
-        if known is not None:
-            return known
         texts = {path: (self.target.root / path).read_bytes().decode("utf-8-sig") for path in self.mutated}
-        with ThreadPoolExecutor(self.workers, thread_name_prefix="tracking") as pool:
-            lines = dict(pool.map(lambda group: self._tracked(group, texts), self._plan))
-        known = Tracks(
-            lines=lines,
+        found = self._of_each_group("\0".join(("tracks", *texts)), Ran, lambda group: self._ran(group, texts))
+        return Tracks(
+            lines={name: group.lines for name, group in found.items()},
             untracked={path: frozenset(untracked(text)) for path, text in texts.items()},
             bodies={path: bodies(text) for path, text in texts.items()},
         )
-        self.kept.put(key, known)
-        return known
 
-    def _tracked(self, group: Group, texts: Mapping[str, str]) -> tuple[str, dict[str, frozenset[int]]]:
+    def _ran(self, group: Group, texts: Mapping[str, str]) -> Ran:
         copy = self._idle.get()
         place = copy.root.with_name("tracks")
         try:
             for path, text in texts.items():
                 copy.write(path, tracked(text, path, place))
-            self._carried_out(self._target_in(copy), (group,), workers=1, fail_fast=False)
+            self._carried_out(self._target_in(copy), (group,), fail_fast=False)
             found: dict[str, set[int]] = defaultdict(set)
             for path, line in read_tracks(place):
                 found[path].add(line)
-            return _named(group), {path: frozenset(lines) for path, lines in found.items()}
+            return Ran(lines={path: frozenset(lines) for path, lines in found.items()})
         finally:
             place.unlink(missing_ok=True)
             copy.restore()
             self._idle.put(copy)
 
-    def _try(self, mutant: Mutant, passing: Passing) -> Seen:
+    def _of_each_group(self, what: str, kind: type[Kept], measure: Callable[[Group], Kept]) -> dict[str, Kept]:
+        """Return what is measured of each group, by its name; each is kept at once, for all take long together."""
+
+        def known_or_measured(group: Group) -> Kept:
+            key = "\0".join((what, _named(group), self.kept.whole))
+            known = self.kept.get(key, kind)
+            if known is None:
+                known = measure(group)
+                self.kept.put(key, known)
+            return known
+
+        with ThreadPoolExecutor(self.workers, thread_name_prefix="without-mutant") as pool:
+            return dict(zip(map(_named, self._plan), pool.map(known_or_measured, self._plan), strict=True))
+
+    def _try(self, mutant: Mutant, passed: Set[_Key]) -> Seen:
         with self._lock:
             tracks = self._tracks
-        plan = tuple(self._concerned(mutant, passing, tracks))
+        plan = tuple(self._concerned(mutant, passed, tracks))
         results = self._with_text(mutant, mutant.text, plan)
         found = next((result for result in results if result.outcome is Outcome.FAILED), None)
         if found:
@@ -203,18 +218,17 @@ class Audit:
         copy = self._idle.get()
         try:
             copy.write(mutant.path, text)
-            return self._carried_out(self._target_in(copy), plan, workers=1, fail_fast=True)
+            return self._carried_out(self._target_in(copy), plan, fail_fast=True)
         finally:
             copy.restore()
             self._idle.put(copy)
 
     def _target_in(self, copy: Copy) -> Target:
         target = self.target
-        settings = target.settings.model_copy(update={"workers": 1})
         source = copy.root / target.source.relative_to(target.root)
-        return target.model_copy(update={"root": copy.root, "source": source, "settings": settings})
+        return target.model_copy(update={"root": copy.root, "source": source})
 
-    def _concerned(self, mutant: Mutant, passing: Passing, tracks: Tracks) -> Iterable[Group]:
+    def _concerned(self, mutant: Mutant, passed: Set[_Key], tracks: Tracks) -> Iterable[Group]:
         """Yield the groups that run the mutated statement, the nearest by imports first.
 
         Where that is not tracked, those whose subject's module reaches the mutated one, and those that run anything of
@@ -225,7 +239,7 @@ class Audit:
         reaching = tracks.reaching(mutant)
         groups = []
         for group in self._plan:
-            left = tuple(each for each in group.planned if (each.check.id, each.subject.name) in passing.passed)
+            left = tuple(each for each in group.planned if (each.check.id, each.subject.name) in passed)
             module = group.subject.module or ""
             ran = tracks.lines.get(_named(group), {}).get(mutant.path, frozenset())
             if left and (module in near or ran if reaching is None else not ran.isdisjoint(reaching)):
@@ -233,8 +247,8 @@ class Audit:
         for _, _, group in sorted(groups, key=lambda each: each[:2]):
             yield group
 
-    def _carried_out(self, target: Target, plan: Plan, *, workers: int, fail_fast: bool) -> list[Result]:
-        settings = target.settings.model_copy(update={"workers": workers})
+    def _carried_out(self, target: Target, plan: Plan, *, fail_fast: bool) -> list[Result]:
+        settings = target.settings.model_copy(update={"workers": 1})
         run = Execution(target.model_copy(update={"settings": settings}), plan, fail_fast=fail_fast, one_thread=True)
         if plan:
             run.run()
