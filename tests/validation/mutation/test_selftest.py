@@ -1,6 +1,12 @@
 """`astrobio-audit selftest` on a small package with specs."""
 
+import json
+import os
 import shutil
+import signal
+import subprocess
+import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -9,6 +15,7 @@ import pytest
 
 from audit.report.markdown import render_markdown
 
+COMMAND = Path(sys.executable).with_name("astrobio-audit")
 FIXTURE = Path(__file__).parents[2] / "fixtures" / "attention" / "clean"
 
 
@@ -86,3 +93,30 @@ def test_a_compiled_function_of_a_module_that_is_imported_by_a_name_in_parts_is_
     ended = run(root, "--only", "softmax_axis", command="selftest")
     outcomes = {(result.subject.path, result.outcome.value) for result in ended.report.results}
     assert outcomes == {("zoo/kernels.py", "passed")}, ended.report.results
+
+
+@pytest.mark.slow
+def test_a_run_that_is_stopped_before_the_first_mutant_goes_on_where_it_was(root: Path, tmp_path: Path) -> None:
+    specs = root / "zoo" / "specs.py"
+    specs.write_text(f'{specs.read_text()}\nATTENTION["again"] = ATTENTION["attention"]\n')
+    environment = {**os.environ, "ASTROBIO_AUDIT_CACHE": str(tmp_path / "cache")}
+    command = [str(COMMAND), "selftest", "-t", str(root), "--json", "-j", "1", "--only", "softmax_axis"]
+
+    def kept() -> dict[Path, int]:
+        return {path: path.stat().st_mtime_ns for path in tmp_path.glob("cache/mutants-*/*.json")}
+
+    process = subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    while not kept() and process.poll() is None:
+        time.sleep(0.05)
+    process.send_signal(signal.SIGINT)
+    stdout, stderr = process.communicate(timeout=120)
+    before = kept()
+    assert before, stderr
+    assert {each["outcome"] for each in json.loads(stdout)["results"]} == {"error"}
+    ended = subprocess.run(command, env=environment, capture_output=True, timeout=300, check=False)
+    after = kept()
+    results = json.loads(ended.stdout)["results"]
+    assert {each["outcome"] for each in results} == {"passed"}
+    groups, odd = divmod(len(after) - len(results), 2)  # of each: what passes, and what runs
+    assert odd == 0 and len(before) < groups, (len(before), len(after), len(results))
+    assert {path: after[path] for path in before} == before
