@@ -30,7 +30,8 @@ class Padding(Frozen):
     """What marks padding, and the content that is hidden there; `axis` is that of positions in the content.
 
     `mask` is the argument that `marks` it: a mask (B, L), in which True `keeps` a position or hides it; lengths (B,);
-    or tokens (B, L), which are `pad_id` there.
+    or tokens (B, L), which are `pad_id` there. `outputs` has the axis of positions of each output whose positions are
+    others than those of the content; None is what the specs do not say.
     """
 
     mask: str
@@ -40,6 +41,7 @@ class Padding(Frozen):
     axis: int = 1
     keeps: bool = True
     removable: bool = False  # a row says the same without it
+    outputs: dict[str, int] | None = None
 
 
 class Causal(Frozen):

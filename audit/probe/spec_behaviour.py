@@ -22,7 +22,7 @@ KEYS = (
 _CALLABLE = ("tiny", "checkpointing")
 _FLAGS = ("random_in_training", "differs_in_training", "dynamic_batch", "targets_differ", "stops_gradients")
 DTYPES = ("float64", "bfloat16", "float16", "autocast bfloat16", "autocast float16")
-_PADDING = {"mask", "lengths", "tokens", "pad_id", "content", "axis", "keeps", "removable"}
+_PADDING = {"mask", "lengths", "tokens", "pad_id", "content", "axis", "keeps", "removable", "outputs"}
 _MARKS = ("mask", "lengths", "tokens")  # what says which positions are padding
 _MOST_AXES = 64  # that a tensor of torch can have
 _MOST_TOKENS = 2**31
@@ -102,15 +102,25 @@ def _causal_problem(causal: object) -> str | None:
         return "in 'causal', 'content' must be a list of names of forward's arguments"
     if not _is_axis_from_the_front(causal.get("axis", 1)):
         return "in 'causal', 'axis' must be a whole number, counted from the front"
-    outputs = causal.get("outputs", {"": 1})
+    return _outputs_problem(causal, "causal")
+
+
+def _outputs_problem(given: Mapping[object, object], key: str) -> str | None:
+    outputs = given.get("outputs", {"": 1})
     if not isinstance(outputs, Mapping) or not outputs or not all(isinstance(each, str) for each in outputs):
-        return "in 'causal', 'outputs' must be a dict of names of outputs, each with its axis of positions"
+        return f"in {key!r}, 'outputs' must be a dict of names of outputs, each with its axis of positions"
     wrong = [name for name, axis in outputs.items() if not _is_axis_from_the_front(axis)]
     return (
-        f"in 'causal', the axis of {wrong[0]!r} in 'outputs' must be a whole number, counted from the front"
+        f"in {key!r}, the axis of {wrong[0]!r} in 'outputs' must be a whole number, counted from the front"
         if wrong
         else None
     )
+
+
+def _outputs_described(given: Mapping[object, object]) -> dict[str, object] | None:
+    outputs = given.get("outputs")
+    assert outputs is None or isinstance(outputs, Mapping)
+    return None if outputs is None else dict(outputs)
 
 
 def _residual_problem(residual: object) -> str | None:
@@ -129,11 +139,10 @@ def _residual_described(residual: object) -> dict[str, list[str]]:
 
 def _causal_described(causal: object) -> dict[str, object]:
     assert isinstance(causal, Mapping)
-    outputs = causal.get("outputs")
     return {
         "content": list(causal["content"]),
         "axis": causal.get("axis", 1),
-        "outputs": None if outputs is None else dict(outputs),
+        "outputs": _outputs_described(causal),
     }
 
 
@@ -162,7 +171,7 @@ def _padding_problem(padding: object) -> str | None:
         return "in 'padding', 'axis' must be a whole number, and 'keeps' True or False"
     if not isinstance(padding.get("removable", False), bool):
         return "in 'padding', 'removable' must be True or False: whether a row says the same without it"
-    return None
+    return _outputs_problem(padding, "padding")
 
 
 def _pad_id_problem(padding: Mapping[object, object]) -> str | None:
@@ -188,4 +197,5 @@ def _padding_described(padding: object) -> dict[str, object]:
         "axis": padding.get("axis", 1),
         "keeps": padding.get("keeps", True),
         "removable": padding.get("removable", False),
+        "outputs": _outputs_described(padding),
     }

@@ -41,8 +41,8 @@ class Marking:
 def marked(inputs: Mapping[str, Any], padding: Mapping[str, Any]) -> Marking:
     """Return what marks padding in a batch.
 
-    Where nothing is hidden, the last quarter of each sample is; of lengths, of each but the first, which stays as long
-    as it is.
+    Where nothing is hidden, the last quarter of each sample is. Of lengths, the first stays as it is, and each sample
+    behind the second is one shorter than the one before: a model that subsamples treats odd lengths otherwise.
 
     Raises:
         Misdeclared: the batch has no such argument, or one of another form.
@@ -62,8 +62,13 @@ def marked(inputs: Mapping[str, Any], padding: Mapping[str, Any]) -> Marking:
         raise Misdeclared(f"{padding['mask']!r} hides every position of the batch")
     if bool(kept.all()):
         kept = kept.clone()
-        first = 1 if marks == LENGTHS and len(kept) > 1 else 0
-        kept[first:, kept.shape[1] - max(1, kept.shape[1] // 4) :] = False
+        length = kept.shape[1]
+        shown = length - max(1, length // 4)
+        for row in range(len(kept)):
+            if marks != LENGTHS:
+                kept[row, shown:] = False
+            elif row or len(kept) == 1:
+                kept[row, max(1, shown - max(0, row - 1)) :] = False
     return Marking(padding["mask"], kept, marks, given, keeps, -1 if pad_id is None else pad_id)
 
 

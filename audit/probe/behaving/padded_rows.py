@@ -2,15 +2,14 @@
 
 from typing import Any
 
-import torch
-
-from ..parts import built, inputs_of
+from ..outputs import flatten
+from ..parts import built, forward, inputs_of
 from ..tensors import dump
-from .batches import batched, chosen, copied
+from .batches import batched, copied
 from .following import shapes_told
-from .marking import TOKENS, marked
-from .misdeclared import Misdeclared
+from .marking import marked
 from .outputs_alike import moved_runs, run
+from .rows_alone import check_outputs, hidden_of, row_alone, shapes_alone
 
 
 def padded_rows(
@@ -25,44 +24,36 @@ def padded_rows(
         batch_size: samples.
         padding: names the `mask`, the `content` that it hides, the `axis` of positions in the content, and whether True
             `keeps` a position. What is called a mask `marks` padding as a `mask`, as `lengths`, or as `tokens` that
-            are `pad_id` there.
+            are `pad_id` there. Its `outputs`, where they are not None, have the axis of positions of outputs that have
+            others than the content.
         beside: others of the same mask, whose content goes with it: an adjacency has its nodes on two axes.
 
     Returns:
         `mask`: (B, L), True where a position counts; `whole` and `moved.<i>`: the outputs of the batch, as it is and
         moved by one unit in the last place; `alone.<i>`: those of row i cut to what counts, of each row with padding;
-        `axes`: shapes of outputs that tell where their positions are.
+        `axes`: shapes of outputs that tell where their positions are; `rows`, where there are `outputs`: the shapes of
+        each row's alone.
 
     Raises:
-        Misdeclared: mask or content have not one entry for each sample.
+        Misdeclared: mask or content have not one entry for each sample; the model returns no such output.
     """
     model = built(specs, name, seed).eval()
     where = batched(specs, name, seed, batch_size)
     inputs = copied(inputs_of(specs, name, seed, batch_size))
-    hidden = [(content, each["axis"]) for each in (padding, *beside) for content in each["content"]]
-    if padding["marks"] == TOKENS:
-        hidden.append((padding["mask"], 1))
-    for argument in (padding["mask"], *(content for content, _ in hidden)):
-        if f"inputs.{argument}" not in where.axes:
-            raise Misdeclared(f"{argument!r} must be a tensor with one entry for each sample")
-    if where.axes[f"inputs.{padding['mask']}"] != 0:
-        raise Misdeclared("the mask must be a tensor (B, L), and its samples are on another axis than the first")
+    together = (padding, *beside)
+    hidden = hidden_of(together, where)
     marking = marked(inputs, padding)
     kept = marking.kept
     inputs[padding["mask"]] = marking.keeping(kept)
-    reply: dict[str, object] = {"mask": dump({"mask": kept}), "whole": run(model, inputs)}
+    whole = flatten(forward(model, inputs))
+    check_outputs(whole, together)
+    reply: dict[str, object] = {"mask": dump({"mask": kept}), "whole": dump(whole)}
     reply |= moved_runs(model, inputs, seed)
     for row in range(batch_size):
-        counts = kept[row].nonzero()[:, 0]
-        if 0 < len(counts) < kept.shape[1]:
-            alone = chosen(inputs, where, [row])
-            for content, axis in hidden:
-                tensor = alone[content]
-                assert isinstance(tensor, torch.Tensor)
-                alone[content] = tensor.index_select(axis, counts)
-            if padding["marks"] != TOKENS:  # which have been cut
-                alone[padding["mask"]] = marking.keeping(kept[row : row + 1, counts])
-            reply[f"alone.{row}"] = run(model, alone)
+        if 0 < int(kept[row].sum()) < kept.shape[1]:
+            reply[f"alone.{row}"] = run(model, row_alone(inputs, where, marking, hidden, row))
+    if any(each["outputs"] for each in together):
+        reply["rows"] = shapes_alone(model, inputs, where, marking, hidden)
     reply["axes"] = shapes_told(
         model,
         specs,

@@ -5,14 +5,16 @@ from typing import Any
 import torch
 from torch import nn
 
-from ..parts import built, inputs_of
+from ..outputs import flatten
+from ..parts import built, forward, inputs_of
 from ..tensors import dump
-from .batches import Inputs, copied
+from .batches import Inputs, batched, copied
 from .following import shapes_told
 from .lookups import Replacing
 from .marking import TOKENS, Marking, marked
 from .misdeclared import Misdeclared
 from .outputs_alike import moved_runs, run
+from .rows_alone import check_outputs, hidden_of, shapes_alone
 
 
 def padding(specs: str, name: str, seed: int, batch_size: int, paddings: list[dict[str, Any]]) -> dict[str, object]:
@@ -26,18 +28,21 @@ def padding(specs: str, name: str, seed: int, batch_size: int, paddings: list[di
         paddings: each names its `mask`, the `content` that it hides, the `axis` of positions in the content, and
             whether True `keeps` a position. What is called a mask `marks` padding as a `mask`, as `lengths` or as
             `tokens`, which are `pad_id` there: with these the rows that they look up in tables are hidden content too.
+            Its `outputs`, where they are not None, have the axis of positions of outputs that have others than the
+            content.
 
     Returns:
         For each padding by its number: `whole.<i>`, `other.<i>` (values of other positions in the place of what is
         hidden) and `larger.<i>` (a hundred times larger); `shown.<i>` is the output with the mask open and the content
         of `other.<i>`, `open.<i>` with the mask open and the content as it was. `mask.<i>` is the mask that was given,
         True where a position counts, and `axes.<i>` has the shapes of outputs that tell where their positions are.
+        `rows.<i>`, where there are `outputs`, has the shapes of each row's, alone and without its padding.
         `lookups.<i>`: of tokens, how many tables they were looked up in, and `stays_zero.<i>` whether the rows of
         padding there are zero and kept so.
     """
     model = built(specs, name, seed).eval()
     reply: dict[str, object] = {}
-    later: list[tuple[int, dict[str, Any]]] = []
+    later: list[tuple[Inputs, Marking]] = []
     for index, each in enumerate(paddings):
         inputs, marking = _masked(specs, name, seed, batch_size, each)
         kept = marking.kept
@@ -52,7 +57,7 @@ def padding(specs: str, name: str, seed: int, batch_size: int, paddings: list[di
             larger[content] = _filled(tensor, kept, each["axis"], generator, factor=100)
         shown = {**other, each["mask"]: opened[each["mask"]]}
         try:
-            reply |= {f"whole.{index}": run(model, inputs)}
+            whole = flatten(forward(model, inputs))
         except IndexError as beyond:
             if marking.marks != TOKENS:
                 raise
@@ -60,6 +65,8 @@ def padding(specs: str, name: str, seed: int, batch_size: int, paddings: list[di
                 f"with 'pad_id', {each['pad_id']}, among the tokens forward raises IndexError: {beyond}; it must be a "
                 "token that the model knows"
             ) from beyond
+        check_outputs(whole, [each])
+        reply[f"whole.{index}"] = dump(whole)
         # By another sign what is shown is surely other than what stands there: the same token may be drawn.
         for key, given, factor in (("other", other, 1), ("larger", larger, 100), ("shown", shown, -1)):
             reply[f"{key}.{index}"], lookups = _replaced(model, given, marking, each, factor=factor, seed=seed)
@@ -67,10 +74,24 @@ def padding(specs: str, name: str, seed: int, batch_size: int, paddings: list[di
                 reply |= {f"lookups.{index}": lookups.lookups, f"stays_zero.{index}": lookups.stays_zero}
         reply |= {f"open.{index}": run(model, opened)}
         reply[f"mask.{index}"] = dump({"mask": kept})
-        asked = [each["mask"], *each["content"]]
-        later.append((index, {"inputs": inputs, "masked": asked, "axis": each["axis"], "length": kept.shape[1]}))
-    for index, given in later:  # after all that is compared, for the model may keep what it was asked last
-        reply[f"axes.{index}"] = shapes_told(model, specs, name, seed, batch_size, **given)
+        later.append((inputs, marking))
+    # After all that is compared, for the model may keep what it was asked last.
+    for index, (each, (ran, marking)) in enumerate(zip(paddings, later, strict=True)):
+        if each["outputs"]:
+            where = batched(specs, name, seed, batch_size)
+            hidden = hidden_of([each, *(other for other in paddings if _is_beside(other, each))], where)
+            reply[f"rows.{index}"] = shapes_alone(model, ran, where, marking, hidden)
+        reply[f"axes.{index}"] = shapes_told(
+            model,
+            specs,
+            name,
+            seed,
+            batch_size,
+            inputs=ran,
+            masked=[each["mask"], *each["content"]],
+            axis=each["axis"],
+            length=marking.kept.shape[1],
+        )
     return reply
 
 
@@ -84,6 +105,11 @@ def moved_padding(specs: str, name: str, seed: int, batch_size: int, padding: di
     """
     inputs, _ = _masked(specs, name, seed, batch_size, padding)
     return moved_runs(built(specs, name, seed).eval(), inputs, seed)
+
+
+def _is_beside(other: dict[str, Any], padding: dict[str, Any]) -> bool:
+    """Whether what another padding hides goes with the same mask."""
+    return other is not padding and (other["mask"], other["keeps"]) == (padding["mask"], padding["keeps"])
 
 
 def _masked(

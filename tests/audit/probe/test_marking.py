@@ -16,10 +16,10 @@ def padding(marks: str, **more: Any) -> dict[str, Any]:
     return {"mask": "it", "content": ["x"], "axis": 1, "keeps": True, "marks": marks, "pad_id": None} | more
 
 
-def test_lengths_that_hide_nothing_hide_a_quarter_of_all_rows_but_the_first() -> None:
+def test_lengths_that_hide_nothing_hide_more_of_each_row_behind_the_first() -> None:
     marking = marked({"it": torch.full((3,), 8), "x": CONTENT}, padding("lengths"))
-    assert marking.kept.sum(1).tolist() == [8, 6, 6]
-    assert marking.keeping(marking.kept).tolist() == [8, 6, 6]
+    assert marking.kept.sum(1).tolist() == [8, 6, 5]
+    assert marking.keeping(marking.kept).tolist() == [8, 6, 5]
     assert marking.keeping(ALL).tolist() == [8, 8, 8]
 
 

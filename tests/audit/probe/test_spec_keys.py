@@ -29,6 +29,13 @@ MASKED = {"mask": "mask", "content": ["x"], "axis": 1}
         ({"tokens": "ids", "pad_id": 0, "axis": 1}, "in 'padding', 'axis' is that of 'content', and there is none"),
         ({"tokens": "ids", "pad_id": 0, "content": ["ids"]}, "in 'padding', 'content' names what else is hidden"),
         (MASKED | {"axis": 64}, "in 'padding', 'axis' must be a whole number"),
+        (MASKED | {"outputs": {"output": 1}}, None),
+        (MASKED | {"outputs": {}}, "in 'padding', 'outputs' must be a dict of names of outputs"),
+        (MASKED | {"outputs": ["output"]}, "in 'padding', 'outputs' must be a dict of names of outputs"),
+        (
+            MASKED | {"outputs": {"output": -1}},
+            "in 'padding', the axis of 'output' in 'outputs' must be a whole number",
+        ),
         ({"tokens": ["ids"], "pad_id": 0}, "in 'padding', 'tokens' must name an argument of forward"),
         ({"tokens": "ids", "pad_id": 0, "content": "x"}, "in 'padding', 'tokens' must name an argument of forward"),
         ({"mask": "mask"}, "'padding' must be a dict of 'mask' and 'content', perhaps 'axis' and 'keeps', or a list"),

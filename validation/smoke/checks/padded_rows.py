@@ -16,13 +16,15 @@ from validation.smoke.checks import determinism
 from validation.smoke.compare import unusable
 from validation.smoke.misdeclared import judge_misdeclared
 from validation.smoke.model import RegisteredModel, listed, tensors_of
+from validation.smoke.named_outputs import FIX_OF_OUTPUTS, UntoldError, named_axes, spans_of
 from validation.smoke.positions import axes_of
 
 CHECK = Check(
     id="smoke.padded_rows",
     title="A padded row says what it says alone",
     proves="Where `padding` is declared `removable`, every padded row of a batch has at its shown positions what it "
-    "has alone and cut to these, as nearly as rounding allows. Outputs without an axis of samples are left out.",
+    "has alone and cut to these, as nearly as rounding allows. Outputs without an axis of samples are left out "
+    "unless `outputs` names them as rows one after another.",
     defect="positions that are counted from the beginning of the padding",
     severity=Severity.MAJOR,
 )
@@ -44,6 +46,8 @@ def judge(model: RegisteredModel, run: Run) -> Judgement:
             compared = _compared(model, run, left_out, *together)
         except TargetRaised as raised:
             return judge_misdeclared(model, run, "padding", raised)
+        except UntoldError as untold:
+            return error(f"in 'padding', 'outputs': {untold}", fix=FIX_OF_OUTPUTS)
         if isinstance(compared, Judgement):
             return compared
         found += compared
@@ -70,13 +74,20 @@ def _compared(
         return error(f"no reference to compare with: {problem}")
     moved, told = moved_of(reply), table_of(reply, "axes")
     samples = {name: axes_of(each, name, mask, told).samples for name, each in whole.items()}
+    spans = {
+        name: spans_of(whole[name], name, axis, samples=samples[name], kept=mask, reply=reply, key="rows")
+        for name, axis in named_axes((padding, *beside)).items()
+        if name in whole
+    }
     found: list[Gap] = []
     rows_padded = [row for row in range(len(mask)) if f"alone.{row}" in reply]
     for row in rows_padded:
         alone = tensors_of(reply, f"alone.{row}")
         rows = [
             {
-                name: _shown(each, samples[name], row, mask, alone[name].shape)
+                name: spans[name].of_row(each, row)
+                if name in spans
+                else _shown(each, samples[name], row, mask, alone[name].shape)
                 for name, each in outputs.items()
                 if name in samples and name in alone
             }
@@ -87,14 +98,16 @@ def _compared(
         of_batch = [
             name
             for name, each in shown.items()
-            if samples[name] is None and _is_of_no_row(each, alone.get(name), samples=len(mask))
+            if samples[name] is None and name not in spans and _is_of_no_row(each, alone.get(name), samples=len(mask))
         ]
         left_out |= dict.fromkeys(of_batch)
         shown = {name: each for name, each in shown.items() if name not in of_batch}
         if odd := [name for name, each in shown.items() if name in alone and alone[name].shape != each.shape]:
             return error(
                 f"without its padding row {row} has another shape in {', '.join(odd)}, and which of their axes has the "
-                f"positions of {padding.mask} is not told"
+                f"positions of {padding.mask} is not told",
+                fix="where an output has other positions than the content, as of a model that subsamples, name it in "
+                "`padding`: 'outputs': {NAME: AXIS}",
             )
         found += gaps(shown, alone, moved_rows)
     if not rows_padded:

@@ -1,8 +1,8 @@
 """What is hidden as padding does not reach what is shown."""
 
+import functools
 import math
 from collections.abc import Callable, Mapping, Sequence
-from functools import cache
 
 from torch import Tensor
 
@@ -19,6 +19,7 @@ from validation.smoke.checks import determinism
 from validation.smoke.compare import difference, unusable
 from validation.smoke.misdeclared import judge_misdeclared
 from validation.smoke.model import BATCH_SIZE, RegisteredModel, tensors_of
+from validation.smoke.named_outputs import FIX_OF_OUTPUTS, UntoldError, spans_of
 from validation.smoke.positions import axes_of, hidden
 
 CHECK = Check(
@@ -27,7 +28,8 @@ CHECK = Check(
     proves="Where a mask hides positions, or lengths or a token for padding do, other content there, and content a "
     "hundred times larger, leaves every output at the shown positions as it is, to the last bit, or as nearly as "
     "rounding allows where other content makes other sums, as the tokens of an expert do; with the mask open the same "
-    "content changes the output. Of tokens the content is what they look up in tables. All in eval mode: what the "
+    "content changes the output. Of tokens the content is what they look up in tables. Of outputs that "
+    "`outputs` names, those positions are shown that a row has without its padding. All in eval mode: what the "
     "statistics of a batch take from padding in train mode is not looked at.",
     defect="a mask that is taken and not passed on",
     severity=Severity.CRITICAL,
@@ -73,10 +75,14 @@ def judge(model: RegisteredModel, run: Run) -> Judgement:
             raise ProbeFailure("the target's process sent a reply without a mask")
         behind = f"{_content(padding)} behind {padding.mask}"
         moved = _moved(model, run, padding)
+        try:
+            hidden_at = {name: _hidden_at(padding, reply, index, kept, name, each) for name, each in whole.items()}
+        except UntoldError as untold_why:
+            return error(f"in 'padding', 'outputs': {untold_why}", fix=FIX_OF_OUTPUTS)
         for content in ("other", "larger"):
             changed = tensors_of(reply, f"{content}.{index}")
             try:
-                reached, doubtful = _gaps(whole, changed, kept, table_of(reply, f"axes.{index}"), behind, moved)
+                reached, doubtful = _gaps(whole, changed, hidden_at, behind, moved)
             except TargetRaised as raised:
                 # It has run on this very batch before: what raises on one that is moved is no mistake of its mask.
                 return judge_raised(raised, run.target, phases=())
@@ -128,18 +134,33 @@ def _left_to_rows(padding: Padding, said: str) -> Judgement:
 def _moved(model: RegisteredModel, run: Run, padding: Padding) -> Callable[[], Sequence[Tensors]]:
     """Return what runs the batch moved by one unit in the last place, once; only where bits are not equal."""
 
-    @cache
+    @functools.cache
     def moved() -> Sequence[Tensors]:
         return moved_of(model.call_on_batch(run, "model_moved_padding", padding=padding.model_dump()))
 
     return moved
 
 
+def _hidden_at(
+    padding: Padding, reply: Mapping[str, Plain], index: int, kept: Tensor, name: str, output: Tensor
+) -> tuple[Tensor, Tensor]:
+    """Return which elements of an output stand at hidden positions: surely, and possibly.
+
+    Raises:
+        UntoldError: the specs name the output, and its positions are not those of the rows.
+    """
+    axes, named = axes_of(output, name, kept, table_of(reply, f"axes.{index}")), padding.outputs or {}
+    if name not in named:
+        return hidden(output, axes, kept)
+    spans = spans_of(output, name, named[name], samples=axes.samples, kept=kept, reply=reply, key=f"rows.{index}")
+    surely = spans.hidden(output)
+    return surely, surely
+
+
 def _gaps(
     whole: Tensors,
     found: Tensors,
-    kept: Tensor,
-    told: Mapping[str, Plain],
+    hidden_at: Mapping[str, tuple[Tensor, Tensor]],
     behind: str,
     moved: Callable[[], Sequence[Tensors]],
 ) -> tuple[list[Gap], list[str]]:
@@ -152,7 +173,7 @@ def _gaps(
             continue
         if not difference({name: output}, {name: other}):
             continue
-        surely, possibly = hidden(output, axes_of(output, name, kept, told), kept)
+        surely, possibly = hidden_at[name]
         shown = ~possibly
         if difference({name: output[shown]}, {name: other[shown]}):
             alike = [each.get(name) for each in moved()]

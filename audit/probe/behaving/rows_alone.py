@@ -1,0 +1,75 @@
+"""Cuts a row of a batch to the positions that count: what it is without its padding."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+import torch
+from torch import nn
+
+from ..outputs import flatten
+from ..parts import forward
+from .batches import Batched, Inputs, chosen
+from .marking import TOKENS, Marking
+from .misdeclared import Misdeclared, nearest, quoted
+
+Padding = Mapping[str, Any]
+Hidden = Sequence[tuple[str, int]]
+
+
+def hidden_of(together: Sequence[Padding], where: Batched) -> Hidden:
+    """Return the arguments that are cut with their axes of positions; `together` are all paddings of one mask.
+
+    Raises:
+        Misdeclared: mask or content have not one entry for each sample.
+    """
+    first = together[0]
+    hidden = [(content, each["axis"]) for each in together for content in each["content"]]
+    if first["marks"] == TOKENS:
+        hidden.append((first["mask"], 1))
+    for argument in (first["mask"], *(content for content, _ in hidden)):
+        if f"inputs.{argument}" not in where.axes:
+            raise Misdeclared(f"{argument!r} must be a tensor with one entry for each sample")
+    if where.axes[f"inputs.{first['mask']}"] != 0:
+        raise Misdeclared("the mask must be a tensor (B, L), and its samples are on another axis than the first")
+    return hidden
+
+
+def row_alone(inputs: Inputs, where: Batched, marking: Marking, hidden: Hidden, row: int) -> dict[str, object]:
+    """Return the inputs of one row without its padding."""
+    counts = marking.kept[row].nonzero()[:, 0]
+    alone = chosen(inputs, where, [row])
+    for content, axis in hidden:
+        tensor = alone[content]
+        assert isinstance(tensor, torch.Tensor)
+        alone[content] = tensor.index_select(axis, counts)
+    if marking.marks != TOKENS:  # which have been cut
+        alone[marking.argument] = marking.keeping(marking.kept[row : row + 1, counts])
+    return alone
+
+
+def shapes_alone(
+    model: nn.Module, inputs: Inputs, where: Batched, marking: Marking, hidden: Hidden
+) -> list[dict[str, list[int]] | None]:
+    """Return the shapes of the outputs of each row alone, by their names; None of one that is all padding."""
+    found: list[dict[str, list[int]] | None] = []
+    for row in range(len(marking.kept)):
+        shapes = None
+        if bool(marking.kept[row].any()):
+            outputs = flatten(forward(model, row_alone(inputs, where, marking, hidden, row)))
+            shapes = {path: list(tensor.shape) for path, tensor in outputs.items()}
+        found.append(shapes)
+    return found
+
+
+def check_outputs(whole: Mapping[str, torch.Tensor], together: Iterable[Padding]) -> None:
+    """Look whether the outputs that are named are there.
+
+    Raises:
+        Misdeclared: the model does not return such an output.
+    """
+    for padding in together:
+        for name, axis in (padding["outputs"] or {}).items():
+            if name not in whole:
+                raise Misdeclared(f"the model returns no tensor {quoted(name)}{nearest(name, whole)}")
+            if axis >= whole[name].dim():
+                raise Misdeclared(f"{name!r} has no axis {axis}: its shape is {tuple(whole[name].shape)}")
