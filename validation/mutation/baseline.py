@@ -46,17 +46,17 @@ def measure(suite: Suite) -> Baseline | NotGreen:
     Raises:
         KeyboardInterrupt: the user asked to stop.
     """
-    with suite.copy() as copy:
+    with suite.copies.lent() as copy:
         first = suite.run(copy, timeout_s=MOST_TIME_S, with_lines=True)
     if first.ended.is_over_time:
         return NotGreen(f"the tests do not end within {MOST_TIME_S:.0f} s without a mutant")
     limit = max(LEAST_TIME_S, TIME_FACTOR * first.ended.seconds)
-    with suite.copy() as copy:
+    with suite.copies.lent() as copy:
         second = suite.run(copy, timeout_s=limit)
     without_lines = _why_without_lines(suite)
     record = first.record
     if not first.is_green and second.is_green and suite.command.sees_lines:
-        with suite.copy() as copy:
+        with suite.copies.lent() as copy:
             first = suite.run(copy, timeout_s=limit)
         without_lines = "the tests fail where their lines are recorded"
         record = second.record
@@ -128,6 +128,6 @@ def _runs_the_copy(suite: Suite, limit: float) -> bool:
     relative = target.relative(path)
     if relative is None or not path.exists():
         return True
-    with suite.copy() as copy:
+    with suite.copies.lent() as copy:
         copy.write(relative, _CANARY)
         return not suite.run(copy, timeout_s=limit).is_green

@@ -6,8 +6,16 @@ A copy holds what `validation.target_files` lists.
 import os
 import shutil
 import stat
-from contextlib import suppress
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from functools import cached_property
 from pathlib import Path
+from queue import SimpleQueue
+
+from audit.errors import UsageError
+from audit.target import Target
+from validation.target_files import files_of
 
 _OURS = ("__pycache__", ".pytest_cache")
 _State = tuple[int, int, int]  # mode, size, time of the last change
@@ -76,6 +84,59 @@ class Copy:
                 with suppress(OSError):
                     found[(here / name).relative_to(self.root).as_posix()] = _state(here / name)
         return found
+
+
+class Copies:
+    """Copies of a target, as many as are used side by side, each made when it is first needed."""
+
+    def __init__(self, target: Target, folder: Path, *, most: int) -> None:
+        """Make none yet; they will be in `folder`."""
+        self._target = target
+        self._folder = folder
+        self._most = most
+        self._made = 0
+        self._lock = threading.Lock()
+        self._idle: SimpleQueue[Copy] = SimpleQueue()
+
+    @cached_property
+    def names(self) -> list[str]:
+        """The files of every copy.
+
+        Raises:
+            UsageError: the target cannot be read.
+        """
+        try:
+            return files_of(self._target)
+        except OSError as error:
+            raise self._refused(error) from error
+
+    @contextmanager
+    def lent(self) -> Iterator[Copy]:
+        """Lend a copy, which is put back afterwards.
+
+        Raises:
+            UsageError: the target cannot be copied.
+        """
+        copy = self._lend()
+        try:
+            yield copy
+        finally:
+            copy.restore()
+            self._idle.put(copy)
+
+    def _lend(self) -> Copy:
+        with self._lock:
+            if self._idle.empty() and self._made < self._most:
+                self._made += 1
+                root = self._target.root
+                try:
+                    return Copy(root, self.names, self._folder / str(self._made) / root.name)
+                except OSError as error:
+                    raise self._refused(error) from error
+        return self._idle.get()
+
+    def _refused(self, error: OSError) -> UsageError:
+        return UsageError(f"{self._target.root}: cannot be copied: {error}")
 
 
 def _state(path: Path) -> _State:

@@ -45,7 +45,7 @@ def plan_tests(collected: Collected, *, during: ExitStack, keeps: bool) -> Plan:
         pairs = mutants_to_try(collected, all_operators(), training=True)
         folder = during.enter_context(working_folder())
         suite = Suite(target=target, command=command, folder=folder, workers=min(target.workers, len(pairs)))
-        digests = digests_of(target.root, suite.names)
+        digests = digests_of(target.root, suite.copies.names)
     except UsageError as problem:
         reason = str(problem)
         return (_one(subject, lambda run: error(reason)),)

@@ -74,7 +74,7 @@ def run_mutate(options: MutateOptions) -> None:
     with working_folder() as folder:
         suite = Suite(target=target, command=command, folder=folder, workers=min(target.workers, len(chosen)))
         suite.require_tests()
-        kept = KeptVerdicts(target, command.text, digests_of(target.root, suite.names), enabled=options.cache)
+        kept = KeptVerdicts(target, command.text, digests_of(target.root, suite.copies.names), enabled=options.cache)
         trials = Trials(suite=suite, kept=kept, time_limit_s=options.time_limit)
 
         def plan(collected: Collected) -> Plan:

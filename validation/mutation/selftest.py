@@ -1,36 +1,21 @@
 """The audit judged by the same mutants: what it passes without a mistake, it must not pass with one."""
 
-import threading
 import time
-from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping, Sequence, Set
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field, replace
-from functools import cached_property
-from pathlib import Path
-from queue import SimpleQueue
+from dataclasses import dataclass, field
 
-from audit.attention.plan import plan_attention
 from audit.command import conduct_shown, deliver, prepare_output
-from audit.errors import UsageError
-from audit.execute import Execution
 from audit.judgement import Judgement, Measured, error, judged, skipped
 from audit.mutation.mutants import Mutant
 from audit.mutation.registry import operators_by_name
-from audit.plan import Group, Plan
-from audit.results import Check, Comparison, Frozen, Location, Outcome, Result, Severity, SubjectKind
+from audit.results import Check, Comparison, Frozen, Location, Outcome, Severity
 from audit.session import Collected, Request
-from audit.stopping import stop_if_wanted
 from audit.target import Target
 from validation.mutation.command import SelftestOptions
-from validation.mutation.copies import Copy
-from validation.mutation.kept import Kept, KeptVerdicts, digests_of
+from validation.mutation.copies import Copies
+from validation.mutation.kept import KeptVerdicts, digests_of
 from validation.mutation.plan import mutants_to_try, plan_of, sampled, split_only
-from validation.mutation.reach import modules_reaching
 from validation.mutation.run import limits_of, load_target, working_folder
-from validation.mutation.tracking import bodies, read_tracks, tracked, untracked
-from validation.smoke.plan import plan_smoke
-from validation.target_files import files_of
+from validation.mutation.unmutated import Unmutated, carried_out, in_copy
 
 CHECK = Check(
     id="selftest.mutation",
@@ -41,8 +26,6 @@ CHECK = Check(
     severity=Severity.MAJOR,
 )
 _ORIGIN = "a check that passes on code and on the same code with a mistake does not tell the two apart"
-_OF_CODE = (SubjectKind.ATTENTION, SubjectKind.KERNEL, SubjectKind.MODEL)
-_Key = tuple[str, str]
 
 
 class Seen(Frozen):
@@ -57,67 +40,16 @@ class Seen(Frozen):
     is_run: bool = True
 
 
-class Passing(Frozen):
-    """The checks of one group that pass without a mutant, with their subjects."""
-
-    passed: frozenset[_Key]
-
-
-class Ran(Frozen):
-    """Which lines of the files that are mutated one group of checks runs, by file."""
-
-    lines: dict[str, frozenset[int]]
-
-
-@dataclass(frozen=True)
-class Tracks:
-    """Which lines each group of checks runs, by its name and the file.
-
-    `untracked` are the lines of each file that do not tell whether they run, `bodies` those of its functions.
-    """
-
-    lines: Mapping[str, Mapping[str, frozenset[int]]]
-    untracked: Mapping[str, frozenset[int]]
-    bodies: Mapping[str, Mapping[int, int]]
-
-    def reaching(self, mutant: Mutant) -> frozenset[int] | None:
-        """Return the lines of which one must run for a mutant to be reached; None where they are not tracked.
-
-        What stands in the head of a function, its decorators among it, is reached where its body runs.
-        """
-        if not self.untracked[mutant.path].isdisjoint(mutant.lines):
-            return None
-        body_of = self.bodies[mutant.path]
-        return frozenset(body_of.get(line, line) for line in mutant.lines)
-
-
 @dataclass
 class Audit:
     """The areas `attention` and `smoke` of the target, repeated in copies of it."""
 
     target: Target
-    folder: Path
-    workers: int
+    copies: Copies
+    without: Unmutated
     kept: KeptVerdicts
-    names: Sequence[str]
-    mutated: Sequence[str]
     time_limit_s: float | None
     begun: float = field(default_factory=time.monotonic)
-    _idle: SimpleQueue[Copy] = field(default_factory=SimpleQueue)
-    _lock: threading.Lock = field(default_factory=threading.Lock)
-
-    def prepare(self) -> None:
-        """Make the copies and the plan.
-
-        Raises:
-            UsageError: the target cannot be copied.
-        """
-        for number in range(self.workers):
-            try:
-                copy = Copy(self.target.root, list(self.names), self.folder / str(number) / self.target.root.name)
-            except OSError as problem:
-                raise UsageError(f"{self.target.root}: cannot be copied: {problem}") from problem
-            self._idle.put(copy)
 
     def judge(self, mutant: Mutant) -> Judgement:
         """Return whether the audit finds a mutant.
@@ -125,144 +57,39 @@ class Audit:
         Raises:
             KeyboardInterrupt: the user asked to stop.
         """
-        with self._lock:
-            passed = self._passed
-        if not passed:
-            return error("without a mutant no check of the areas attention and smoke passes")
         key = f"{self.kept.whole}\0{mutant.digest}"
         seen = self.kept.get(key, Seen)
         if seen is None:
             if self.time_limit_s is not None and time.monotonic() - self.begun > self.time_limit_s:
                 return skipped(f"not tried: the time limit of {self.time_limit_s:g} s was reached")
-            seen = self._try(mutant, passed)
+            seen = self._try(mutant)
+            if seen is None:
+                return error(
+                    "without a mutant no check of the areas attention and smoke that runs the statement passes"
+                )
             self.kept.put(key, seen)
         return _concluded(mutant, seen)
 
-    @cached_property
-    def _collected(self) -> Collected:
-        return Collected(self.target, cache=True)
-
-    @cached_property
-    def _plan(self) -> Plan:
-        """The checks of single models and mechanisms, and not those of the package as a whole."""
-        try:
-            groups = (*plan_attention(self._collected), *plan_smoke(self._collected))
-        finally:
-            self._collected.close()
-        return tuple(replace(group, conclude=None) for group in groups if group.subject.kind in _OF_CODE)
-
-    @cached_property
-    def _passed(self) -> frozenset[_Key]:
-        """What passes without a mutant: the rest says nothing of one."""
-        found = self._of_each_group("passing", Passing, self._passing)
-        return frozenset().union(*(group.passed for group in found.values()))
-
-    def _passing(self, group: Group) -> Passing:
-        results = self._carried_out(self.target, (group,), fail_fast=False)
-        return Passing(passed=frozenset(_key(result) for result in results if result.outcome is Outcome.PASSED))
-
-    @cached_property
-    def _tracks(self) -> Tracks:
-        """What is run without a mutant, group by group: no other has to be tried with one."""
-        texts = {path: (self.target.root / path).read_bytes().decode("utf-8-sig") for path in self.mutated}
-        found = self._of_each_group("\0".join(("tracks", *texts)), Ran, lambda group: self._ran(group, texts))
-        return Tracks(
-            lines={name: group.lines for name, group in found.items()},
-            untracked={path: frozenset(untracked(text)) for path, text in texts.items()},
-            bodies={path: bodies(text) for path, text in texts.items()},
-        )
-
-    def _ran(self, group: Group, texts: Mapping[str, str]) -> Ran:
-        copy = self._idle.get()
-        place = copy.root.with_name("tracks")
-        try:
-            for path, text in texts.items():
-                copy.write(path, tracked(text, path, place))
-            self._carried_out(self._target_in(copy), (group,), fail_fast=False)
-            found: dict[str, set[int]] = defaultdict(set)
-            for path, line in read_tracks(place):
-                found[path].add(line)
-            return Ran(lines={path: frozenset(lines) for path, lines in found.items()})
-        finally:
-            place.unlink(missing_ok=True)
-            copy.restore()
-            self._idle.put(copy)
-
-    def _of_each_group(self, what: str, kind: type[Kept], measure: Callable[[Group], Kept]) -> dict[str, Kept]:
-        """Return what is measured of each group, by its name; each is kept at once, for all take long together."""
-
-        def known_or_measured(group: Group) -> Kept:
-            key = "\0".join((what, _named(group), self.kept.whole))
-            known = self.kept.get(key, kind)
-            if known is None:
-                known = measure(group)
-                self.kept.put(key, known)
-            return known
-
-        with ThreadPoolExecutor(self.workers, thread_name_prefix="without-mutant") as pool:
-            return dict(zip(map(_named, self._plan), pool.map(known_or_measured, self._plan), strict=True))
-
-    def _try(self, mutant: Mutant, passed: Set[_Key]) -> Seen:
-        with self._lock:
-            tracks = self._tracks
-        plan = tuple(self._concerned(mutant, passed, tracks))
-        results = self._with_text(mutant, mutant.text, plan)
-        found = next((result for result in results if result.outcome is Outcome.FAILED), None)
-        if found:
-            return Seen(failed=found.check, detail=f"{found.check} on {found.subject.name}")
-        unjudged = sum(result.outcome in (Outcome.ERROR, Outcome.SKIPPED) for result in results)
-        detail = f"{len(results) - unjudged} checks pass with it"
-        return Seen(failed=None, detail=detail, unjudged=unjudged, is_run=bool(plan))
-
-    def _with_text(self, mutant: Mutant, text: str, plan: Plan) -> list[Result]:
-        copy = self._idle.get()
-        try:
-            copy.write(mutant.path, text)
-            return self._carried_out(self._target_in(copy), plan, fail_fast=True)
-        finally:
-            copy.restore()
-            self._idle.put(copy)
-
-    def _target_in(self, copy: Copy) -> Target:
-        target = self.target
-        source = copy.root / target.source.relative_to(target.root)
-        return target.model_copy(update={"root": copy.root, "source": source})
-
-    def _concerned(self, mutant: Mutant, passed: Set[_Key], tracks: Tracks) -> Iterable[Group]:
-        """Yield the groups that run the mutated statement, the nearest by imports first.
-
-        Where that is not tracked, those whose subject's module reaches the mutated one, and those that run anything of
-        its file: what is imported by a name that is put together is seen by that alone. Of each group only those checks
-        are left that pass without a mutant, for the others say nothing of one.
-        """
-        near = modules_reaching(self._collected.analysis, mutant.path, self._collected.rooted)
-        reaching = tracks.reaching(mutant)
-        groups = []
-        for group in self._plan:
-            left = tuple(each for each in group.planned if (each.check.id, each.subject.name) in passed)
-            module = group.subject.module or ""
-            ran = tracks.lines.get(_named(group), {}).get(mutant.path, frozenset())
-            if left and (module in near or ran if reaching is None else not ran.isdisjoint(reaching)):
-                groups.append((near.get(module, len(near)), group.subject.name, replace(group, planned=left)))
-        for _, _, group in sorted(groups, key=lambda each: each[:2]):
-            yield group
-
-    def _carried_out(self, target: Target, plan: Plan, *, fail_fast: bool) -> list[Result]:
-        settings = target.settings.model_copy(update={"workers": 1})
-        run = Execution(target.model_copy(update={"settings": settings}), plan, fail_fast=fail_fast, one_thread=True)
-        if plan:
-            run.run()
-        stop_if_wanted()
-        return run.results
-
-
-def _named(group: Group) -> str:
-    """Return a name that no other group has: a subject may have several, of different checks."""
-    return f"{group.subject.name} {group.planned[0].check.id}"
-
-
-def _key(result: Result) -> _Key:
-    return (result.check, result.subject.name)
+    def _try(self, mutant: Mutant) -> Seen | None:
+        """Return what the groups say that run the mutated statement; None where nothing passes without the mutant."""
+        count = unjudged = 0
+        is_run = False
+        for reached in self.without.reached_by(mutant):
+            is_run = True
+            group = self.without.passing(reached)
+            if not group.planned:
+                continue
+            with self.copies.lent() as copy:
+                copy.write(mutant.path, mutant.text)
+                results = carried_out(in_copy(self.target, copy), group, fail_fast=True)
+            found = next((result for result in results if result.outcome is Outcome.FAILED), None)
+            if found:
+                return Seen(failed=found.check, detail=f"{found.check} on {found.subject.name}")
+            unjudged += sum(result.outcome in (Outcome.ERROR, Outcome.SKIPPED) for result in results)
+            count += len(results)
+        if not count and (is_run or not self.without.passes_anything):
+            return None
+        return Seen(failed=None, detail=f"{count - unjudged} checks pass with it", unjudged=unjudged, is_run=is_run)
 
 
 def _concluded(mutant: Mutant, seen: Seen) -> Judgement:
@@ -301,21 +128,18 @@ def run_selftest(options: SelftestOptions) -> None:
     chosen = sampled(pairs, options.max_mutants, target.settings.seed)
     prepare_output(options)
     with working_folder() as folder:
-        try:
-            names = files_of(target)
-        except OSError as problem:
-            raise UsageError(f"{target.root}: cannot be copied: {problem}") from problem
-        kept = KeptVerdicts(target, "selftest", digests_of(target.root, names), enabled=options.cache)
+        copies = Copies(target, folder, most=min(target.workers, len(chosen)))
+        with copies.lent():  # what cannot be copied is told before anything runs
+            pass
+        kept = KeptVerdicts(target, "selftest", digests_of(target.root, copies.names), enabled=options.cache)
+        mutated = sorted({mutant.path for _, mutant in pairs})
         audit = Audit(
             target=target,
-            folder=folder,
-            workers=min(target.workers, len(chosen)),
+            copies=copies,
+            without=Unmutated(target, copies, kept, mutated=mutated),
             kept=kept,
-            names=names,
-            mutated=sorted({mutant.path for _, mutant in pairs}),
             time_limit_s=options.time_limit,
         )
-        audit.prepare()
         request = Request(
             command="selftest",
             planners=[lambda collected: plan_of(CHECK, chosen, lambda mutant, run: audit.judge(mutant))],

@@ -4,20 +4,17 @@ import re
 import shutil
 import tempfile
 import threading
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from queue import SimpleQueue
 
 from audit.errors import UsageError
 from audit.target import Target
-from validation.mutation.copies import Copy
+from validation.mutation.copies import Copies, Copy
 from validation.mutation.records import Record, read_record, write_selection
 from validation.mutation.running import Ended, run_limited
 from validation.mutation.tests_command import TestsCommand, prepare_plugin
-from validation.target_files import files_of
 
 MOST_TIME_S = 3600.0  # of the first run, of which nothing is known
 _USAGE, _NO_TESTS = 4, 5  # pytest's exit statuses
@@ -45,46 +42,13 @@ class Suite:
     command: TestsCommand
     folder: Path
     workers: int
-    _idle: SimpleQueue[Copy] = field(default_factory=SimpleQueue)
-    _made: int = 0
     _lock: threading.Lock = field(default_factory=threading.Lock)
     _green: dict[frozenset[str], bool] = field(default_factory=dict)
 
     @cached_property
-    def names(self) -> list[str]:
-        """The files of every copy.
-
-        Raises:
-            UsageError: the target cannot be read.
-        """
-        try:
-            return files_of(self.target)
-        except OSError as error:
-            raise UsageError(f"{self.target.root}: cannot be copied: {error}") from error
-
-    @contextmanager
-    def copy(self) -> Iterator[Copy]:
-        """Lend a copy, which is put back afterwards.
-
-        Raises:
-            UsageError: the target cannot be copied.
-        """
-        lent = self._lend()
-        try:
-            yield lent
-        finally:
-            lent.restore()
-            self._idle.put(lent)
-
-    def _lend(self) -> Copy:
-        with self._lock:
-            if self._idle.empty() and self._made < self.workers:
-                self._made += 1
-                try:
-                    return Copy(self.target.root, self.names, self.folder / str(self._made) / self.target.root.name)
-                except OSError as error:
-                    raise UsageError(f"{self.target.root}: cannot be copied: {error}") from error
-        return self._idle.get()
+    def copies(self) -> Copies:
+        """The copies of the target."""
+        return Copies(self.target, self.folder, most=self.workers)
 
     def require_tests(self) -> None:
         """Make the first copy, and collect the tests in it.
@@ -92,7 +56,7 @@ class Suite:
         Raises:
             UsageError: the target cannot be copied, or there are no tests.
         """
-        with self.copy() as copy:
+        with self.copies.lent() as copy:
             if not self.command.is_pytest:
                 return
             done = self.run(copy, ("--collect-only", "-q"), timeout_s=MOST_TIME_S)
@@ -109,7 +73,7 @@ class Suite:
         with self._lock:
             known = self._green.get(tests)
         if known is None:
-            with self.copy() as copy:
+            with self.copies.lent() as copy:
                 known = self.run(copy, timeout_s=timeout_s, tests=tests).is_green
             with self._lock:
                 self._green[tests] = known

@@ -80,7 +80,7 @@ def judge(mutant: Mutant, suite: Suite, baseline: Baseline) -> Verdict:
 
 
 def _tried(mutant: Mutant, suite: Suite, baseline: Baseline, tests: frozenset[str] | None) -> Verdict:
-    with suite.copy() as copy:
+    with suite.copies.lent() as copy:
         copy.write(mutant.path, mutant.text)
         run = suite.run(copy, ("-x",), timeout_s=baseline.time_limit_s(tests), tests=tests)
     return _read(run, mutant, is_pytest=suite.command.is_pytest)

@@ -1,0 +1,178 @@
+"""What this audit says of the target without a mutant, group by group: which checks pass, and which lines they run.
+
+Each is found when it is first asked for: most mutants are found by the first group that runs their line, and a group
+of kernels that are interpreted takes minutes.
+"""
+
+import threading
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
+from functools import cached_property
+from typing import cast
+
+from audit.attention.plan import plan_attention
+from audit.execute import Execution
+from audit.mutation.mutants import Mutant
+from audit.plan import Group, Plan
+from audit.results import Frozen, Outcome, Result, SubjectKind
+from audit.session import Collected
+from audit.stopping import stop_if_wanted
+from audit.target import Target
+from validation.mutation.copies import Copies, Copy
+from validation.mutation.kept import Kept, KeptVerdicts
+from validation.mutation.reach import modules_reaching
+from validation.mutation.tracking import bodies, read_tracks, tracked, untracked
+from validation.smoke.plan import plan_smoke
+
+_OF_CODE = (SubjectKind.ATTENTION, SubjectKind.KERNEL, SubjectKind.MODEL)
+
+
+class Passing(Frozen):
+    """The checks of one group that pass, with their subjects."""
+
+    passed: frozenset[tuple[str, str]]
+
+
+class Ran(Frozen):
+    """Which lines of the files that are mutated one group of checks runs, by file."""
+
+    lines: dict[str, frozenset[int]]
+
+
+class Unmutated:
+    """The areas `attention` and `smoke` of a target as it is. What is found of a group is kept at once."""
+
+    def __init__(self, target: Target, copies: Copies, kept: KeptVerdicts, *, mutated: Sequence[str]) -> None:
+        """Find nothing yet.
+
+        Args:
+            target: what is audited.
+            copies: of it, in which lines are tracked.
+            kept: what earlier runs have found.
+            mutated: the files of which it is asked which of their lines run, relative to the target.
+        """
+        self._target = target
+        self._copies = copies
+        self._kept = kept
+        self._texts = {path: (target.root / path).read_bytes().decode("utf-8-sig") for path in mutated}
+        self._lock = threading.Lock()
+        self._of_each: dict[str, threading.Lock] = {}
+        self._known: dict[str, Frozen] = {}
+
+    def reached_by(self, mutant: Mutant) -> Iterator[Group]:
+        """Yield the groups that run the mutated statement, the nearest by imports first.
+
+        Where that is not tracked, those whose subject's module reaches the mutated one, and those that run anything of
+        its file: what is imported by a name that is put together is seen by that alone.
+        """
+        plan = self._plan
+        near = modules_reaching(self._collected.analysis, mutant.path, self._collected.rooted)
+        reaching = self._reaching(mutant)
+
+        def is_reached(group: Group) -> bool:
+            if reaching is None and group.subject.module in near:
+                return True
+            ran = self._ran(group).lines.get(mutant.path, frozenset())
+            return bool(ran) if reaching is None else not ran.isdisjoint(reaching)
+
+        def distance(group: Group) -> tuple[int, str]:
+            return near.get(group.subject.module or "", len(near)), group.subject.name
+
+        yield from filter(is_reached, sorted(plan, key=distance))
+
+    def passing(self, group: Group) -> Group:
+        """Return those checks of a group that pass: the others say nothing of a mutant."""
+        passed = self._found("passing", Passing, group, lambda: self._passing(group)).passed
+        planned = tuple(each for each in group.planned if (each.check.id, each.subject.name) in passed)
+        return replace(group, planned=planned)
+
+    @property
+    def passes_anything(self) -> bool:
+        """Whether any check passes."""
+        return any(self.passing(group).planned for group in self._plan)
+
+    @cached_property
+    def _collected(self) -> Collected:
+        return Collected(self._target, cache=True)
+
+    @property
+    def _plan(self) -> Plan:
+        with self._lock:
+            return self._whole_plan
+
+    @cached_property
+    def _whole_plan(self) -> Plan:
+        """The checks of single models and mechanisms, and not those of the package as a whole."""
+        try:
+            groups = (*plan_attention(self._collected), *plan_smoke(self._collected))
+        finally:
+            self._collected.close()
+        return tuple(replace(group, conclude=None) for group in groups if group.subject.kind in _OF_CODE)
+
+    def _reaching(self, mutant: Mutant) -> frozenset[int] | None:
+        """Return the lines of which one must run for a mutant to be reached; None where they are not tracked.
+
+        What stands in the head of a function, its decorators among it, is reached where its body runs.
+        """
+        text = self._texts[mutant.path]
+        if not untracked(text).isdisjoint(mutant.lines):
+            return None
+        body_of = bodies(text)
+        return frozenset(body_of.get(line, line) for line in mutant.lines)
+
+    def _passing(self, group: Group) -> Passing:
+        results = carried_out(self._target, group)
+        passed = (result for result in results if result.outcome is Outcome.PASSED)
+        return Passing(passed=frozenset((result.check, result.subject.name) for result in passed))
+
+    def _ran(self, group: Group) -> Ran:
+        return self._found("\0".join(("tracks", *self._texts)), Ran, group, lambda: self._tracked(group))
+
+    def _tracked(self, group: Group) -> Ran:
+        with self._copies.lent() as copy:
+            place = copy.root.with_name("tracks")
+            try:
+                for path, text in self._texts.items():
+                    copy.write(path, tracked(text, path, place))
+                carried_out(in_copy(self._target, copy), group)
+                found: dict[str, set[int]] = defaultdict(set)
+                for path, line in read_tracks(place):
+                    found[path].add(line)
+            finally:
+                place.unlink(missing_ok=True)
+        return Ran(lines={path: frozenset(lines) for path, lines in found.items()})
+
+    def _found(self, what: str, kind: type[Kept], group: Group, find: Callable[[], Kept]) -> Kept:
+        """Return what is known of a group, else find it; who asks for the same meanwhile waits for it."""
+        # A subject may have several groups, of different checks.
+        key = "\0".join((what, group.subject.name, group.planned[0].check.id, self._kept.whole))
+        with self._lock:
+            lock = self._of_each.setdefault(key, threading.Lock())
+        with lock:
+            if key not in self._known:
+                found = self._kept.get(key, kind)
+                if found is None:
+                    found = find()
+                    self._kept.put(key, found)
+                self._known[key] = found
+            return cast(Kept, self._known[key])
+
+
+def carried_out(target: Target, group: Group, *, fail_fast: bool = False) -> list[Result]:
+    """Return the results of one group.
+
+    Raises:
+        KeyboardInterrupt: the user asked to stop.
+    """
+    target = target.model_copy(update={"settings": target.settings.model_copy(update={"workers": 1})})
+    run = Execution(target, (group,), fail_fast=fail_fast, one_thread=True)
+    run.run()
+    stop_if_wanted()
+    return run.results
+
+
+def in_copy(target: Target, copy: Copy) -> Target:
+    """Return a target that is a copy of another."""
+    source = copy.root / target.source.relative_to(target.root)
+    return target.model_copy(update={"root": copy.root, "source": source})
