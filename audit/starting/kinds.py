@@ -22,7 +22,7 @@ class Kind(StrEnum):
 _NAMES = {
     Kind.MASK: re.compile(r"(?<!head_)(?<!return_)mask$|^attn_bias$|^attention_bias$"),
     Kind.POSITIONS: re.compile(r"^(position_ids|positions|pos_ids|input_pos|cache_position|pos|position)$"),
-    Kind.LENGTHS: re.compile(r"^(?!cu_)(.*_)?(lengths|lens|seqlens)$"),
+    Kind.LENGTHS: re.compile(r"^(?!cu_|max_)(.*_)?(lengths|lens|seqlens)$"),
     Kind.TIMES: re.compile(r"^(t|ts|times?|time_?steps?|sigmas?|noise_levels?|diffusion_steps?)$"),
     Kind.WHOLE: re.compile(
         r"^(((src|tgt|source|target|input|decoder|encoder|prompt|text)_)?(tokens?|ids)|idx|indices|labels?|classes|y"

@@ -112,7 +112,7 @@ def _inputs(model: nn.Module, first: _Argument, sizes: Sizes) -> Iterator[Recipe
     leaves = [each for each in model.modules() if not list(each.children()) and list(each.parameters(recurse=False))]
     for leaf in leaves[:_FIRST_LAYERS]:
         found += _taken_by(leaf)
-    embeddings = [each.num_embeddings for each in model.modules() if isinstance(each, nn.Embedding)]
+    embeddings = [each.num_embeddings for each in model.modules() if isinstance(each, nn.Embedding | nn.EmbeddingBag)]
     tokens = [_whole([length], min(embeddings)) for length in _LENGTHS if embeddings]
     usual = [_normal([_LENGTHS[0], sizes.embed]), _normal([sizes.embed])]
     found = [*tokens, *found, *usual] if first.kind == WHOLE else [*found, *usual, *tokens]
@@ -130,7 +130,7 @@ def _different(recipes: Sequence[Recipe]) -> list[Recipe]:
 def _taken_by(leaf: nn.Module) -> list[Recipe]:
     """Return the recipes that a layer takes, were it the first."""
     match leaf:
-        case nn.Embedding():
+        case nn.Embedding() | nn.EmbeddingBag():
             return [_whole([length], leaf.num_embeddings) for length in _LENGTHS] + [_whole([], leaf.num_embeddings)]
         case nn.Conv1d():
             return [_normal([leaf.in_channels, length]) for length in (64, 16)]

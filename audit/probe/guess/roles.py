@@ -43,7 +43,6 @@ _ROLES = {
         ("height", "h height hh"),
         ("width", "w width ww"),
         ("alibi", "alibi"),
-        ("lengths", "lengths seq_lens seqlens x_lens input_lengths"),
         ("causal", "causal is_causal"),
         ("owner", "module"),
     )
@@ -51,6 +50,7 @@ _ROLES = {
 }
 _PACKED = re.compile(r"^cu_?seq_?len(gth)?s?(_(q|k|kv|query|key))?$|^cu_lens?$|^cumulative_seqlens?$")
 _LONGEST = re.compile(r"^max_?seq_?lens?(_(q|k|kv|query|key))?$|^max_length_(q|k)$|^max_s$")
+_LENGTHS = re.compile(r"^(?!cu_|max_)(.*_)?(lengths|lens|seqlens)$")
 _MASK = re.compile(
     r"mask|^attn_bias$|^attention_bias$|^adj(acency)?(_mat(rix)?)?$|^(is_)?(allowed|visible|visibility|attendable)$"
     r"|^(may|can)_(attend|see)$|^allow(ed)?_(keys|pairs|attention)$"
@@ -67,6 +67,8 @@ def role_of(name: str) -> str | None:
         return "packed k" if plain.endswith(("_k", "_kv", "_key")) else "packed"
     if _LONGEST.search(plain):
         return "longest k" if plain.endswith(("_k", "_kv", "_key")) else "longest"
+    if _LENGTHS.search(plain):
+        return "lengths"
     if _MASK.search(plain) and not _OTHER_MASK.search(plain):
         return "mask"
     return None

@@ -30,12 +30,13 @@ def test_both_tell_the_same_kind(name: str, said: str, kind: Kind) -> None:
     assert (kind_of_input(name, said) or "normal") == kind
 
 
-@pytest.mark.parametrize("name", ["lengths", "seq_lens", "seqlens", "x_lens", "input_lengths"])
+@pytest.mark.parametrize("name", ["lengths", "seq_lens", "seqlens", "x_lens", "input_lengths", "feat_lengths", "node_lengths"])
 def test_both_tell_lengths(name: str) -> None:
     assert kind_of(name) == Kind.LENGTHS
     assert role_of(name) == "lengths"
 
 
-@pytest.mark.parametrize("name", ["cu_seqlens", "length", "lens_model"])
+@pytest.mark.parametrize("name", ["cu_seqlens", "length", "lens_model", "max_seqlens"])
 def test_what_is_no_length_of_each_row_is_told_as_none(name: str) -> None:
     assert kind_of(name) != Kind.LENGTHS
+    assert role_of(name) != "lengths"

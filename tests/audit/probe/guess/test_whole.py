@@ -192,6 +192,31 @@ class Model(nn.Module):
         "Model(layers=Layers(dim=48, depth=2))",
         "x=normal float32 (B, 12, 48)",
     ),
+    "bags_of_ids": Case(
+        """
+class Model(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.table, self.head = nn.EmbeddingBag(50, 8, mode="sum"), nn.Linear(8, 3)
+    def forward(self, ids):
+        return self.head(self.table(ids))
+""",
+        "Model()",
+        "ids=whole below 50 int64 (B, 12)",
+    ),
+    "lengths_of_features": Case(
+        """
+class Model(nn.Module):
+    def __init__(self, dim=48):
+        super().__init__()
+        self.layer = nn.Linear(dim, 4)
+    def forward(self, feats, feat_lengths):
+        shown = torch.arange(feats.shape[1]) < feat_lengths[:, None]
+        return self.layer(feats * shown[..., None]).sum(1) / feat_lengths[:, None]
+""",
+        "Model()",
+        "feats=normal float32 (B, 12, 48), feat_lengths=lengths int64 (B,)",
+    ),
     "a_graph": Case(
         """
 class Model(nn.Module):
