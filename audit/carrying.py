@@ -10,7 +10,7 @@ from audit.results import Defect, Result
 from audit.target import Target
 
 if TYPE_CHECKING:
-    from audit.session import Collected
+    from audit.collected import Collected
 
 
 class Carrying(Protocol):

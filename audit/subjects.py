@@ -1,8 +1,8 @@
 """Subjects as reports name them, bound to their sources by digest."""
 
 from audit.catalog import SpecEntry
+from audit.collected import Collected
 from audit.results import Subject, SubjectKind
-from audit.session import Collected
 
 
 def package_subject(collected: Collected) -> Subject:

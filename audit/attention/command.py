@@ -16,13 +16,13 @@ from audit.attention.spec.elsewhere import attention_beside
 from audit.attention.spec.names import import_name
 from audit.attention.spec.stub import leaves_nothing, spec_stub
 from audit.attention.without import holds_no_attention
+from audit.collected import Collected
 from audit.command import deliver_from_elsewhere, run_area, run_named, tree_around
 from audit.devices import on_device
 from audit.errors import Unfinished, UsageError
 from audit.execute import open_probe
 from audit.gateway import ProbeFailure, TargetRaised
 from audit.named import Named, read_names
-from audit.session import Collected
 from audit.static.paths import paths_inside
 from audit.target import Target
 

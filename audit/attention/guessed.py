@@ -12,10 +12,10 @@ from audit.attention.contract import Contract
 from audit.attention.found import Found, Way, find, source_of
 from audit.attention.inside import attention_inside
 from audit.attention.without import holds_no_attention
+from audit.collected import Collected
 from audit.judgement import Judgement, Measured, error, judged, not_applicable, skipped
 from audit.plan import Concluded, Group, Judge, PlannedCheck, Run
 from audit.results import Check, Comparison, Result, Severity, Subject, SubjectKind
-from audit.session import Collected
 from audit.static.inventory import InventoryItem
 
 if TYPE_CHECKING:

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from audit.attention.named import attention_of
 from audit.attention.spec.elsewhere import files_of_import, top_of
-from audit.session import Collected
+from audit.collected import Collected
 from audit.static.inventory import InventoryItem
 from audit.static.paths import paths_inside
 from audit.static.reading import tree_of

@@ -3,9 +3,9 @@
 from collections.abc import Sequence
 from pathlib import Path
 
+from audit.collected import Collected
 from audit.errors import UsageError
 from audit.named import Named
-from audit.session import Collected
 from audit.static.definitions import find_class, find_function
 from audit.static.inventory import InventoryItem, InventoryKind
 

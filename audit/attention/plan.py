@@ -9,6 +9,7 @@ from audit.attention.guessed import guessed_groups
 from audit.attention.named import attention_of, items_named
 from audit.attention.whole_models import whole_model
 from audit.catalog import Catalog, SpecEntry, judge_section
+from audit.collected import Collected
 from audit.gateway.client import Plain
 from audit.judgement import Judgement, error
 from audit.named import Named
@@ -16,7 +17,7 @@ from audit.plan import Concluded, Group, Plan, PlannedCheck, Run
 from audit.plugin_checks import plugin_checks
 from audit.plugins import PROPERTIES, plugins
 from audit.results import Check, Result, Severity, Subject, SubjectKind
-from audit.session import Collected, Planner
+from audit.session import Planner
 from audit.static.inventory import InventoryItem, InventoryKind
 from audit.subjects import declared_subject, package_subject
 

@@ -8,11 +8,11 @@ from audit.attention.found import ask_model
 from audit.attention.inside import attention_inside, token_lookup
 from audit.attention.named import is_model_class
 from audit.attention.without import holds_no_attention
+from audit.collected import Collected
 from audit.judgement import Judgement, error
 from audit.plan import Group, PlannedCheck, Run
 from audit.replies import text_of
 from audit.results import Check, Subject, SubjectKind
-from audit.session import Collected
 from audit.static.inventory import InventoryItem
 
 

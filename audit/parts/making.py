@@ -4,6 +4,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 
 from audit import __version__, provenance
+from audit.collected import Collected
 from audit.errors import UsageError
 from audit.parts.document import (
     PLAN_VERSION,
@@ -18,7 +19,7 @@ from audit.plan import Group, Plan
 from audit.profiles import Profile
 from audit.report.document import TOOL_NAME, Tool, encodable
 from audit.report.text import counted
-from audit.session import Collected, Planner
+from audit.session import Planner
 from audit.target import Target
 
 State = tuple[str | None, bool | None]  # commit, and whether files differ from it

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 
 from audit.carrying import Carrying
+from audit.collected import Collected
 from audit.execute import Execution, Notify
 from audit.gateway import Probe
 from audit.parts.commands import PlannedCommand
@@ -11,7 +12,7 @@ from audit.parts.kept import kept_of
 from audit.parts.making import State, document_of, named_groups, refuse_another
 from audit.plan import Plan, PlanKey
 from audit.report.document import Machine, Part
-from audit.session import Collected, Request
+from audit.session import Request
 from audit.target import Target
 
 

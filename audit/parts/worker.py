@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from audit import provenance
+from audit.collected import Collected
 from audit.elsewhere.starting import difference
 from audit.errors import UsageError
 from audit.execute import Execution
@@ -20,7 +21,6 @@ from audit.parts.replies import GroupReply, MachineReply
 from audit.plan import Group
 from audit.report.document import encodable
 from audit.results import Result
-from audit.session import Collected
 from audit.stopping import is_stop_wanted, want_stop
 from audit.target import Target
 

@@ -7,11 +7,11 @@ from pathlib import Path
 
 import typer
 
+from audit.collected import Collected
 from audit.configuration import TABLE, read_table, shortened
 from audit.errors import UsageError
 from audit.report.files import replace_content
 from audit.report.text import one_line, plain
-from audit.session import Collected
 from audit.starting.cli import InitOptions
 from audit.starting.files import NewFile, why_left, write_new
 from audit.starting.specs import specs_text

@@ -3,10 +3,10 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
+from audit.collected import Collected
 from audit.judgement import Judgement, Measured, error, failed, judged, not_applicable
 from audit.plan import Group, Plan, PlannedCheck
 from audit.results import Check, Comparison, Location, Severity, Subject, SubjectKind
-from audit.session import Collected
 from audit.static.analysis import StaticAnalysis
 from audit.static.imports.check import IMPORTS, judge_imports
 from audit.static.notebooks import SUFFIX as NOTEBOOK

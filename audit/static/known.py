@@ -4,10 +4,11 @@ import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
+from audit.collected import Collected
 from audit.errors import UsageError
 from audit.report.document import Baseline, Report
 from audit.results import Result
-from audit.session import Collected, Compare
+from audit.session import Compare
 from audit.static.baseline import Scope, compare, counted, read_baseline, scope_of, set_apart, write_baseline
 from audit.static.cli import StaticOptions
 from audit.static.paths import holders

@@ -33,7 +33,15 @@ ZOO_MAY_ASK_FOR = {
 # The probe's stand-ins for libraries compute what is documented and run no target: they are compared and printed.
 STANDINS = ("audit.probe.standins", "audit.probe.branches_cuda")
 # What judges: nothing that only shows a finished report may call it.
-JUDGING = ("audit.score", "audit.judgement", "audit.execute", "audit.plan", "audit.session", "audit.gateway")
+JUDGING = (
+    "audit.score",
+    "audit.judgement",
+    "audit.execute",
+    "audit.plan",
+    "audit.collected",
+    "audit.session",
+    "audit.gateway",
+)
 
 
 def module_of(path: Path) -> str:

@@ -3,13 +3,14 @@ from pathlib import Path
 
 import pytest
 
+from audit.collected import Collected
 from audit.errors import UsageError
 from audit.judgement import Judgement, Measured, failed, judged
 from audit.plan import Group, Plan, PlannedCheck, Run
 from audit.report.document import Report
 from audit.results import Check, Outcome, Severity, Subject, SubjectKind
 from audit.score import Verdict
-from audit.session import STOPPED, Collected, Planner, Request, conduct
+from audit.session import STOPPED, Planner, Request, conduct
 from audit.target import Target
 
 MakeTarget = Callable[..., Target]

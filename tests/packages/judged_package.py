@@ -11,13 +11,13 @@ from pathlib import Path
 
 from audit.attention.guessed import guessed_groups
 from audit.attention.named import attention_of, item_named
+from audit.collected import Collected
 from audit.execute import open_probe
 from audit.gateway import Probe
 from audit.judgement import Judgement
 from audit.named import Named
 from audit.plan import Group, Run
 from audit.results import Outcome
-from audit.session import Collected
 from audit.target import Target, available_cores
 
 _NAMED = re.compile(r"(Attention|Attn)(\d[dD])?$|^Attend$")

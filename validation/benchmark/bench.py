@@ -12,13 +12,13 @@ import typer
 from rich.console import Console
 
 from audit import provenance
+from audit.collected import Collected
 from audit.devices import on_device
 from audit.elsewhere.command import refuse_without_document, run_elsewhere, words_of
 from audit.errors import EXIT_INCOMPLETE, UsageError
 from audit.gateway import Probe
 from audit.report.files import keep_from_git, prepare_folder, prepare_own_folder, write_atomically
 from audit.report.text import one_line
-from audit.session import Collected
 from audit.target import Target
 from validation.benchmark.asking import Rules
 from validation.benchmark.command import LATEST, BenchOptions

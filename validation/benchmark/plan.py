@@ -5,11 +5,11 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from audit.catalog import Catalog, SpecEntry, Undeclared
+from audit.collected import Collected
 from audit.errors import UsageError
 from audit.near import hint
 from audit.plugins import BACKENDS, plugins, source_of
 from audit.results import SubjectKind
-from audit.session import Collected
 from audit.subjects import declared_subject
 from validation.benchmark.cases import AttentionCase, Backend, BackendKind, Case
 from validation.benchmark.grid import Grid

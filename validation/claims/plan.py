@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from audit.claims import Accuracy, AnyClaim, FigureClaim, SpeedRatio
+from audit.collected import Collected
 from audit.errors import UsageError
 from audit.execute import open_probe
 from audit.gateway import ProbeFailure
@@ -15,7 +16,6 @@ from audit.published import Unpublished, place_of
 from audit.raised import describe_failure
 from audit.report.document import Environment
 from audit.results import Location, Subject, SubjectKind
-from audit.session import Collected
 from audit.subjects import package_subject
 from audit.target import Target
 from validation.claims.hardware import Missing, device_for

@@ -8,9 +8,9 @@ from pathlib import Path
 from libcst import ParserSyntaxError
 
 from audit.claims import AnyClaim
+from audit.collected import Collected
 from audit.mutation.mutants import Mutant, mutants_of
 from audit.mutation.operator import Operator
-from audit.session import Collected
 from audit.static.kinds import InventoryKind
 from audit.static.names import FileSummary, Origin
 

@@ -5,6 +5,7 @@ import random
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 
+from audit.collected import Collected
 from audit.errors import UsageError
 from audit.judgement import Judgement, not_applicable
 from audit.mutation.mutants import Mutant
@@ -14,7 +15,6 @@ from audit.near import hint
 from audit.plan import Group, Plan, PlannedCheck, Run
 from audit.report.excused import EXCUSED
 from audit.results import Check, Subject, SubjectKind
-from audit.session import Collected
 from validation.mutation.candidates import Candidate, candidates, mutants_in
 
 Pair = tuple[Candidate, Mutant]

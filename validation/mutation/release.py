@@ -3,12 +3,12 @@
 from contextlib import ExitStack
 from dataclasses import replace
 
+from audit.collected import Collected
 from audit.errors import UsageError
 from audit.judgement import error, not_applicable
 from audit.mutation.registry import all_operators
 from audit.plan import Group, Judge, Plan, PlannedCheck
 from audit.results import Subject
-from audit.session import Collected
 from audit.subjects import package_subject
 from validation.mutation.kept import KeptVerdicts, digests_of
 from validation.mutation.plan import mutants_to_try, plan_of

@@ -4,10 +4,11 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
+from audit.collected import Collected
 from audit.command import conduct_shown, deliver, prepare_output
 from audit.plan import Plan
 from audit.scratch import scratch_folder
-from audit.session import Collected, Request
+from audit.session import Request
 from audit.target import Target
 from validation.mutation.command import MutateOptions, SelftestOptions
 from validation.mutation.kept import KeptVerdicts, digests_of

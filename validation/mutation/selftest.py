@@ -3,12 +3,13 @@
 import time
 from dataclasses import dataclass, field
 
+from audit.collected import Collected
 from audit.command import conduct_shown, deliver, prepare_output
 from audit.judgement import Judgement, Measured, error, judged, skipped
 from audit.mutation.mutants import Mutant
 from audit.mutation.registry import operators_by_name
 from audit.results import Check, Comparison, Frozen, Location, Outcome, Severity
-from audit.session import Collected, Request
+from audit.session import Request
 from audit.target import Target
 from validation.mutation.command import SelftestOptions
 from validation.mutation.copies import Copies

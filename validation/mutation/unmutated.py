@@ -12,11 +12,11 @@ from functools import cached_property
 from typing import cast
 
 from audit.attention.plan import plan_attention
+from audit.collected import Collected
 from audit.execute import Execution
 from audit.mutation.mutants import Mutant
 from audit.plan import Group, Plan
 from audit.results import Frozen, Outcome, Result, SubjectKind
-from audit.session import Collected
 from audit.stopping import stop_if_wanted
 from audit.target import Target
 from validation.mutation.copies import Copies, Copy

@@ -1,8 +1,8 @@
 """The areas of a readiness report that look beside the code: documents, infrastructure, weights, data, security."""
 
+from audit.collected import Collected
 from audit.plan import Plan
 from audit.profiles import Profile
-from audit.session import Collected
 from validation.readiness.checkpoints.plan import plan_checkpoints
 from validation.readiness.data.plan import plan_data
 from validation.readiness.documents.plan import plan_documents

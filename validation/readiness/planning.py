@@ -4,10 +4,10 @@ import functools
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from audit.collected import Collected
 from audit.judgement import Judgement
 from audit.plan import Group, Plan, PlannedCheck, Run
 from audit.results import Check
-from audit.session import Collected
 from audit.subjects import package_subject
 from validation.readiness.project import Project
 

@@ -5,12 +5,13 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 from audit.catalog import Catalog
+from audit.collected import Collected
 from audit.execute import open_probe
 from audit.judgement import Judgement, skipped
 from audit.plan import Group, Judge, Plan, PlannedCheck, Run
 from audit.profiles import Profile
 from audit.results import Subject, SubjectKind
-from audit.session import Collected, Planner
+from audit.session import Planner
 from audit.subjects import package_subject
 from validation.smoke.checks import device
 

@@ -5,7 +5,7 @@ import stat
 from functools import cached_property
 from pathlib import Path
 
-from audit.session import Collected
+from audit.collected import Collected
 from audit.static.artifacts import not_ignored, paths_below
 from audit.static.ignores import PathIgnores
 from audit.static.inventory import InventoryItem

@@ -5,10 +5,10 @@ from collections.abc import Callable, Sequence
 
 from audit.attention.named import attention_of
 from audit.catalog import Catalog, Undeclared
+from audit.collected import Collected
 from audit.judgement import Judgement, skipped
 from audit.plan import Group, PlannedCheck, Run
 from audit.results import Check, Subject
-from audit.session import Collected
 from validation.smoke.checks import attention_inside
 from validation.smoke.checks.attention_inside import Class, Judged
 from validation.smoke.model import AHEAD, RegisteredModel

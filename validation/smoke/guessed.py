@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING
 
 from audit.attention.found import module_of
 from audit.catalog import SpecEntry
+from audit.collected import Collected
 from audit.gateway import TargetRaised
 from audit.judgement import Judgement, Measured, error, judged, not_applicable
 from audit.plan import Group, PlannedCheck, Run
 from audit.replies import names_of, number_of, text_of
 from audit.results import Check, Comparison, Outcome, Severity, Subject, SubjectKind
-from audit.session import Collected
 from audit.static.inventory import InventoryItem
 from validation.smoke.model import AHEAD, RegisteredModel
 from validation.smoke.without_forward import REASON, without_forward

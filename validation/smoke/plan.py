@@ -7,13 +7,13 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from audit.catalog import Catalog, Undeclared
+from audit.collected import Collected
 from audit.execute import prepare_forks
 from audit.judgement import Judgement, skipped
 from audit.plan import Group, Plan, PlannedCheck, Run, resumed
 from audit.plugin_checks import plugin_checks
 from audit.plugins import SMOKE_CHECKS, plugins
 from audit.results import Outcome, Subject, SubjectKind
-from audit.session import Collected
 from audit.static.inventory import InventoryItem
 from audit.static.kinds import InventoryKind
 from audit.subjects import declared_subject, package_subject

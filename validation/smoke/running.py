@@ -3,11 +3,12 @@
 from collections.abc import Sequence
 
 from audit.attention.named import items_named
+from audit.collected import Collected
 from audit.command import deliver_from_elsewhere, run_area, run_named
 from audit.errors import UsageError
 from audit.named import Named
 from audit.plan import Plan, resumed
-from audit.session import Collected, Planner
+from audit.session import Planner
 from audit.static.inventory import InventoryKind
 from validation.smoke.command import SmokeOptions
 from validation.smoke.plan import load_ahead, plan_imports, plan_smoke, plugged_group

@@ -6,10 +6,10 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from audit.catalog import Catalog, SpecEntry, TrainingEntry
+from audit.collected import Collected
 from audit.judgement import Judgement, skipped
 from audit.plan import Group, Plan, PlannedCheck, Run
 from audit.results import Subject, SubjectKind
-from audit.session import Collected
 from audit.subjects import declared_subject, package_subject
 from validation.training.checks import declared
 from validation.training.settings import BRIEF_MODEL_STEPS, TrainingSettings

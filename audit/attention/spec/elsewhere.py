@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from audit.attention.named import attention_of
-from audit.session import Collected
+from audit.collected import Collected
 from audit.static.paths import INSTALLED, paths_inside
 from audit.static.reading import tree_of
 from audit.target import Target

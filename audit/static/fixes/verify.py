@@ -10,10 +10,11 @@ from pathlib import Path
 
 from audit.attention.plan import plan_attention
 from audit.catalog import Catalog
+from audit.collected import Collected
 from audit.errors import UsageError
 from audit.report.files import replace_content
 from audit.results import Outcome, Result
-from audit.session import Collected, Request, conduct
+from audit.session import Request, conduct
 from audit.static.fixes.judging import Proposal
 from audit.static.fixes.places import Tree
 from audit.static.fixes.rounds import Fixed

@@ -3,12 +3,12 @@
 from collections.abc import Sequence
 from dataclasses import replace
 
+from audit.collected import Collected
 from audit.judgement import Judgement, Measured, error, failed, judged, skipped
 from audit.plan import Group, Plan, PlannedCheck
 from audit.plugin_checks import plugin_checks
 from audit.report.text import counted
 from audit.results import Check, Comparison, Location, Subject, SubjectKind
-from audit.session import Collected
 from audit.static.ignores import PathIgnores
 from audit.static.notebooks import SUFFIX as NOTEBOOK
 from audit.static.rules.engine import Finding, RuleReport, run_rules

@@ -3,10 +3,10 @@
 from collections.abc import Sequence, Set
 from dataclasses import replace
 
+from audit.collected import Collected
 from audit.judgement import Judgement, Measured, failed, judged, not_applicable
 from audit.published import declared_figures
 from audit.results import Comparison, Location, Subject, SubjectKind
-from audit.session import Collected
 from audit.static.ignores import PathIgnores
 from audit.static.rules.project_files import ProjectFiles
 from audit.static.rules.project_rule import Place, ProjectRule

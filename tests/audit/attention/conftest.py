@@ -10,11 +10,11 @@ from audit.attention.contract import Contract
 from audit.attention.plan import plan_attention
 from audit.attention.properties import PROPERTIES
 from audit.attention.subject import AttentionSubject
+from audit.collected import Collected
 from audit.execute import open_probe
 from audit.judgement import Judgement
 from audit.plan import PlannedCheck, Run
 from audit.results import SubjectKind
-from audit.session import Collected
 from audit.target import Target, available_cores
 
 

@@ -9,12 +9,12 @@ from audit.attention.guessed import guessed_groups
 from audit.attention.named import item_named
 from audit.attention.properties.branches import judge_branches
 from audit.attention.subject import AttentionSubject
+from audit.collected import Collected
 from audit.execute import open_probe
 from audit.judgement import Judgement
 from audit.named import Named
 from audit.plan import Run
 from audit.results import Outcome
-from audit.session import Collected
 from audit.target import Target
 
 FOLDER = Path(__file__).parents[2] / "fixtures" / "attention" / "branches"

@@ -7,13 +7,13 @@ from pathlib import Path
 from audit.attention.guessed import guessed_groups
 from audit.attention.named import item_named
 from audit.attention.plan import plan_attention
+from audit.collected import Collected
 from audit.execute import open_probe
 from audit.gateway import Probe
 from audit.judgement import Judgement
 from audit.named import Named
 from audit.plan import Group, Run
 from audit.results import Outcome
-from audit.session import Collected
 from audit.target import Target
 
 from .corpus import Correct, Mutant

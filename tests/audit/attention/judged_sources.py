@@ -5,12 +5,12 @@ from pathlib import Path
 
 from audit.attention.guessed import guessed_groups
 from audit.attention.named import item_named
+from audit.collected import Collected
 from audit.execute import open_probe
 from audit.judgement import Judgement
 from audit.named import Named
 from audit.plan import Run
 from audit.results import Outcome
-from audit.session import Collected
 from audit.target import Target, available_cores
 
 

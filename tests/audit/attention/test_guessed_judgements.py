@@ -10,11 +10,11 @@ import pytest
 from audit.attention.carried import Span, span_of
 from audit.attention.guessed import guessed_groups
 from audit.attention.named import item_named
+from audit.collected import Collected
 from audit.execute import open_probe
 from audit.judgement import Judgement
 from audit.named import Named
 from audit.plan import Group, Run
-from audit.session import Collected
 from audit.target import Target, available_cores
 
 SOURCE = '''

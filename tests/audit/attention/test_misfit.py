@@ -5,11 +5,11 @@ from pathlib import Path
 import pytest
 
 from audit.attention.plan import plan_named
+from audit.collected import Collected
 from audit.execute import open_probe
 from audit.judgement import Judgement
 from audit.named import Named
 from audit.plan import Run
-from audit.session import Collected
 from audit.target import Target, available_cores
 
 SOURCE = '''"""Self-attention that leaves samples out."""

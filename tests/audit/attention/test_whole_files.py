@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 
 from audit.attention.named import items_named
+from audit.collected import Collected
 from audit.errors import UsageError
 from audit.named import Named, read_names
-from audit.session import Collected
 from audit.static.inventory import InventoryKind
 from audit.target import Target
 

@@ -7,10 +7,10 @@ import pytest
 from audit.attention.guessed import guessed_groups
 from audit.attention.named import item_named
 from audit.attention.without import holds_no_attention
+from audit.collected import Collected
 from audit.execute import Execution
 from audit.named import Named
 from audit.results import Outcome, Result
-from audit.session import Collected
 from audit.target import Target
 
 HEAD = """

@@ -10,12 +10,12 @@ import signal
 import time
 from pathlib import Path
 
+from audit.collected import Collected
 from audit.judgement import Judgement, Measured, failed, judged
 from audit.parts.commands import PlannedCommand
 from audit.parts.worker import serve_part
 from audit.plan import Group, Plan, PlannedCheck, Run
 from audit.results import Check, Severity, Subject, SubjectKind
-from audit.session import Collected
 from audit.stopping import is_stop_wanted
 
 NUM_GROUPS = 9

@@ -1,13 +1,13 @@
 from collections.abc import Callable
 from pathlib import Path
 
+from audit.collected import Collected
 from audit.judgement import Judgement, Measured, failed, judged
 from audit.parts.document import PlanDocument
 from audit.parts.kept import KeptOfPlan, kept_of
 from audit.parts.making import plan_of
 from audit.plan import Group, PlannedCheck, Run
 from audit.results import Check, Outcome, Result, Severity, Subject, SubjectKind
-from audit.session import Collected
 from audit.target import Target
 
 CHECK = Check(id="smoke.import", title="t", proves="p", defect="d", severity=Severity.CRITICAL)

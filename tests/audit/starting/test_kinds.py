@@ -30,7 +30,9 @@ def test_both_tell_the_same_kind(name: str, said: str, kind: Kind) -> None:
     assert (kind_of_input(name, said) or "normal") == kind
 
 
-@pytest.mark.parametrize("name", ["lengths", "seq_lens", "seqlens", "x_lens", "input_lengths", "feat_lengths", "node_lengths"])
+@pytest.mark.parametrize(
+    "name", ["lengths", "seq_lens", "seqlens", "x_lens", "input_lengths", "feat_lengths", "node_lengths"]
+)
 def test_both_tell_lengths(name: str) -> None:
     assert kind_of(name) == Kind.LENGTHS
     assert role_of(name) == "lengths"

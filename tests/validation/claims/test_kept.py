@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from audit.collected import Collected
 from audit.results import Outcome, Result
-from audit.session import Collected, Request, conduct
+from audit.session import Request, conduct
 from audit.target import Target
 from validation.claims.command import alone
 from validation.claims.plan import plan_claims, plan_released_claims

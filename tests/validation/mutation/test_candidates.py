@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from audit.session import Collected
+from audit.collected import Collected
 from audit.target import Target
 from validation.mutation.candidates import candidates
 

@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 
 from audit.catalog import Catalog, SpecEntry
+from audit.collected import Collected
 from audit.parts.making import document_of
-from audit.session import Collected
 from audit.target import Target
 from validation.parts.cli import Planned
 from validation.parts.commands import COMMANDS

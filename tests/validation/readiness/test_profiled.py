@@ -10,6 +10,7 @@ import pytest
 
 from audit.attention.agreement import agreement_groups
 from audit.catalog import Catalog, SpecEntry
+from audit.collected import Collected
 from audit.devices import NoSuchDevice
 from audit.errors import UsageError
 from audit.execute import Execution
@@ -24,7 +25,7 @@ from audit.profiles import Profile
 from audit.report.document import Report
 from audit.results import Check, Outcome, Result, Severity, Subject, SubjectKind
 from audit.score import Verdict
-from audit.session import Collected, Request, conduct
+from audit.session import Request, conduct
 from audit.target import Target
 from validation.claims.plan import plan_released_claims
 from validation.readiness.profiled import profiled

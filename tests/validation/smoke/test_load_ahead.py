@@ -7,7 +7,7 @@ from typing import cast
 
 import pytest
 
-from audit.session import Collected
+from audit.collected import Collected
 from validation.smoke import plan
 
 

@@ -3,10 +3,10 @@
 import functools
 
 from audit.catalog import Catalog
+from audit.collected import Collected
 from audit.judgement import failed, not_applicable
 from audit.plan import Group, Plan, PlannedCheck
 from audit.results import Subject, SubjectKind
-from audit.session import Collected
 from audit.static.inventory import InventoryItem
 from audit.static.kinds import InventoryKind
 from audit.subjects import package_subject

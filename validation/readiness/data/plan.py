@@ -1,7 +1,7 @@
 """Which checks are carried out on the data files of a project."""
 
+from audit.collected import Collected
 from audit.plan import Plan
-from audit.session import Collected
 from validation.readiness.data import fetched, well_formed
 from validation.readiness.planning import ProjectCheck, plan_project
 from validation.readiness.project import Project

@@ -4,12 +4,12 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from audit.claims import AnyClaim
+from audit.collected import Collected
 from audit.judgement import Judgement, not_applicable
 from audit.plan import Plan, PlannedCheck, Run
 from audit.profiles import Profile
 from audit.published import declared_figures
 from audit.results import Check, Subject, SubjectKind
-from audit.session import Collected
 from audit.static.rules.checks import plan_rules
 from audit.static.rules.claims import Claim, claims_of, is_backed, is_declared
 from audit.static.rules.clm001_claim_without_evidence import ClaimWithoutEvidence

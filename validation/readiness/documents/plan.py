@@ -2,9 +2,9 @@
 
 import functools
 
+from audit.collected import Collected
 from audit.plan import Plan
 from audit.profiles import Profile
-from audit.session import Collected
 from validation.readiness.documents import commands_parse, commands_run, figures_backed, links_lead, own_commands_parse
 from validation.readiness.documents.starting import FLAG
 from validation.readiness.planning import ProjectCheck, plan_project

@@ -2,8 +2,8 @@
 
 import functools
 
+from audit.collected import Collected
 from audit.plan import Plan
-from audit.session import Collected
 from validation.readiness.infrastructure import (
     commands_exist,
     container_builds,

@@ -2,8 +2,8 @@
 
 import functools
 
+from audit.collected import Collected
 from audit.plan import Plan
-from audit.session import Collected
 from validation.readiness.planning import ProjectCheck, plan_project
 from validation.readiness.project import Project
 from validation.readiness.security import pinned, rules_hold, secrets

@@ -2,10 +2,10 @@
 
 from collections.abc import Iterator, Sequence
 
+from audit.collected import Collected
 from audit.judgement import Judgement, Measured, error, judged, not_applicable, skipped
 from audit.plan import Run
 from audit.results import Check, Comparison, Severity
-from audit.session import Collected
 from audit.static.ignores import PathIgnores
 from audit.static.rules.engine import Finding, run_rules
 from audit.static.rules.naming import active_rules

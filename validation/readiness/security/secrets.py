@@ -5,11 +5,11 @@ import re
 from collections.abc import Iterator, Sequence
 from pathlib import PurePosixPath
 
+from audit.collected import Collected
 from audit.judgement import Judgement
 from audit.plan import Run
 from audit.provenance import git_output
 from audit.results import Check, Severity
-from audit.session import Collected
 from audit.static.ignores import PathIgnores
 from audit.static.rules.project_texts import Text
 from audit.static.rules.sec006_committed_secret import WORDS, secrets_in

@@ -9,10 +9,10 @@ from audit.attention.defects import conclude
 from audit.attention.guessed import guessed_groups
 from audit.attention.named import item_named
 from audit.attention.plan import plan_attention
+from audit.collected import Collected
 from audit.execute import Execution
 from audit.named import Named
 from audit.results import Defect, Outcome, Result
-from audit.session import Collected
 from audit.target import Target
 
 _HEAD = '''import math

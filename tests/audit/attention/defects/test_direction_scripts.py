@@ -9,10 +9,10 @@ import pytest
 from audit.attention.guessed import guessed_groups
 from audit.attention.named import item_named
 from audit.attention.plan import plan_attention
+from audit.collected import Collected
 from audit.execute import Execution
 from audit.named import Named
 from audit.results import Defect
-from audit.session import Collected
 from audit.target import Target
 
 from ....slow_cases import slow_unless

@@ -9,9 +9,9 @@ import pytest
 
 from audit.attention.defects.classes import CLASSES
 from audit.attention.plan import plan_attention
+from audit.collected import Collected
 from audit.execute import Execution
 from audit.results import Defect, Outcome, Result
-from audit.session import Collected
 from audit.target import Target
 
 from .test_pictures import looks_alike

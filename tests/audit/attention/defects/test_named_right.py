@@ -9,10 +9,10 @@ import torch
 from audit.attention.defects import conclude
 from audit.attention.guessed import guessed_groups
 from audit.attention.named import item_named
+from audit.collected import Collected
 from audit.execute import Execution
 from audit.named import Named
 from audit.results import Defect, Outcome, Result
-from audit.session import Collected
 from audit.target import Target
 
 from .test_pictures import looks_alike

@@ -9,11 +9,11 @@ import torch
 from audit.attention.defects import conclude
 from audit.attention.defects.patterns import Pattern
 from audit.attention.plan import plan_attention
+from audit.collected import Collected
 from audit.execute import Execution
 from audit.plan import Group
 from audit.report.pictures import text_picture
 from audit.results import Defect, Picture
-from audit.session import Collected
 from audit.target import Target
 
 from ....slow_cases import slow, slow_unless

@@ -8,7 +8,7 @@ from typing import NoReturn
 import pytest
 
 from audit import stopping
-from audit.session import Collected
+from audit.collected import Collected
 from audit.static import per_file
 from audit.static.analysis import StaticAnalysis, analyse
 from audit.static.imports import ahead
