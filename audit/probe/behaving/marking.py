@@ -41,6 +41,8 @@ class Marking:
 def marked(inputs: Mapping[str, Any], padding: Mapping[str, Any]) -> Marking:
     """Return what marks padding in a batch.
 
+    A padding that is `reversed` is given to the model as a mask that says the opposite of what the specs declare.
+
     Where nothing is hidden, the last quarter of each sample is. Of lengths, the first stays as it is, and each sample
     behind the second is one shorter than the one before: a model that subsamples treats odd lengths otherwise.
 
@@ -69,7 +71,8 @@ def marked(inputs: Mapping[str, Any], padding: Mapping[str, Any]) -> Marking:
                 kept[row, shown:] = False
             elif row or len(kept) == 1:
                 kept[row, max(1, shown - max(0, row - 1)) :] = False
-    return Marking(padding["mask"], kept, marks, given, keeps, -1 if pad_id is None else pad_id)
+    says = keeps != bool(padding.get("reversed"))
+    return Marking(padding["mask"], kept, marks, given, says, -1 if pad_id is None else pad_id)
 
 
 def _shown(mask: object, *, keeps: bool) -> torch.Tensor:

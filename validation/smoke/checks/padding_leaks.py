@@ -41,6 +41,10 @@ _HIDING = ("key_padding_mask", "src_key_padding_mask", "padding_mask", "pad_mask
 # A sum may take these as they are, and attention may not.
 _ZEROS = "only rows that a table keeps zero by its padding_idx are looked up by the padding of"
 _AS_ROWS = "declare the padding `removable`, and smoke.padded_rows compares each row with the row without its padding"
+_FIX_OF_REVERSED = (
+    "the mask is read the other way round, for nothing leaks where it says the opposite: declare what True means by "
+    "'keeps' in `padding`, or turn the mask around where it is passed on"
+)
 _FIX = "pass the mask or lengths on to everything that looks across positions, or declare in `padding` what is hidden"
 
 
@@ -59,37 +63,15 @@ def judge(model: RegisteredModel, run: Run) -> Judgement:
         return judge_misdeclared(model, run, "padding", raised)
     found: list[Gap] = []
     untold: list[str] = []
+    leaking: list[Padding] = []
     for index, padding in enumerate(paddings):
-        whole = tensors_of(reply, f"whole.{index}")
-        if problem := unusable(whole):
-            return error(f"no reference to compare with: {problem}")
-        if padding.marks == "tokens" and not number_of(reply, f"lookups.{index}"):
-            return _left_to_rows(padding, f"{padding.mask} is looked up in no table whose rows could be replaced")
-        if difference(tensors_of(reply, f"open.{index}"), tensors_of(reply, f"shown.{index}")) == 0:
-            return error(
-                f"with {padding.mask} open the output does not depend on {_content(padding)} there either: "
-                "nothing was tested"
-            )
-        kept = tensors_of(reply, f"mask.{index}").get("mask")
-        if kept is None:
-            raise ProbeFailure("the target's process sent a reply without a mask")
-        behind = f"{_content(padding)} behind {padding.mask}"
-        moved = _moved(model, run, padding)
-        try:
-            hidden_at = {name: _hidden_at(padding, reply, index, kept, name, each) for name, each in whole.items()}
-        except UntoldError as untold_why:
-            return error(f"in 'padding', 'outputs': {untold_why}", fix=FIX_OF_OUTPUTS)
-        for content in ("other", "larger"):
-            changed = tensors_of(reply, f"{content}.{index}")
-            try:
-                reached, doubtful = _gaps(whole, changed, hidden_at, behind, moved)
-            except TargetRaised as raised:
-                # It has run on this very batch before: what raises on one that is moved is no mistake of its mask.
-                return judge_raised(raised, run.target, phases=())
-            if reached and reply.get(f"stays_zero.{index}") is True:
-                return _left_to_rows(padding, f"{_ZEROS} {padding.mask}")
-            found += reached
-            untold += [f"{', '.join(doubtful)} with {behind}"] if doubtful else []
+        seen = _looked_at(model, run, padding, reply, index)
+        if isinstance(seen, Judgement):
+            return seen
+        reached, doubtful = seen
+        leaking += [padding] if any(gap.error > gap.bound for gap in reached) else []
+        found += reached
+        untold += doubtful
     if untold and all(gap.error <= gap.bound for gap in found):
         return error(
             f"outputs change where hidden positions may stand, and which of their axes has positions is not told: "
@@ -105,7 +87,7 @@ def judge(model: RegisteredModel, run: Run) -> Judgement:
             origin="not equal bit by bit, which rounding may do where what is hidden is in one product with what is "
             f"shown, as the tokens of an expert are; {how}; {ORIGIN}",
             otherwise="content that a mask hides reaches the output",
-            fix=_FIX,
+            fix=_FIX_OF_REVERSED if any(_is_reversed(model, run, each) for each in leaking) else _FIX,
         )
     return judged(
         Measured(
@@ -117,6 +99,58 @@ def judge(model: RegisteredModel, run: Run) -> Judgement:
         ),
         otherwise="",
     )
+
+
+def _looked_at(
+    model: RegisteredModel, run: Run, padding: Padding, reply: Mapping[str, Plain], index: int
+) -> tuple[list[Gap], list[str]] | Judgement:
+    """Return the gap of each output that is not equal at shown positions, and what outputs may not be equal."""
+    whole = tensors_of(reply, f"whole.{index}")
+    if problem := unusable(whole):
+        return error(f"no reference to compare with: {problem}")
+    if padding.marks == "tokens" and not number_of(reply, f"lookups.{index}"):
+        return _left_to_rows(padding, f"{padding.mask} is looked up in no table whose rows could be replaced")
+    kept = tensors_of(reply, f"mask.{index}").get("mask")
+    if kept is None:
+        raise ProbeFailure("the target's process sent a reply without a mask")
+    behind = f"{_content(padding)} behind {padding.mask}"
+    moved = _moved(model, run, padding)
+    try:
+        hidden_at = {name: _hidden_at(padding, reply, index, kept, name, each) for name, each in whole.items()}
+    except UntoldError as untold_why:
+        return error(f"in 'padding', 'outputs': {untold_why}", fix=FIX_OF_OUTPUTS)
+    found: list[Gap] = []
+    untold: list[str] = []
+    for content in ("other", "larger"):
+        changed = tensors_of(reply, f"{content}.{index}")
+        try:
+            reached, doubtful = _gaps(whole, changed, hidden_at, behind, moved)
+        except TargetRaised as raised:
+            # It has run on this very batch before: what raises on one that is moved is no mistake of its mask.
+            return judge_raised(raised, run.target, phases=())
+        if reached and reply.get(f"stays_zero.{index}") is True:
+            return _left_to_rows(padding, f"{_ZEROS} {padding.mask}")
+        found += reached
+        untold += [f"{', '.join(doubtful)} with {behind}"] if doubtful else []
+    opened, shown = tensors_of(reply, f"open.{index}"), tensors_of(reply, f"shown.{index}")
+    if not found and not untold and difference(opened, shown) == 0:
+        return error(
+            f"with {padding.mask} open the output does not depend on {_content(padding)} there either: "
+            "nothing was tested"
+        )
+    return found, untold
+
+
+def _is_reversed(model: RegisteredModel, run: Run, padding: Padding) -> bool:
+    """Whether nothing leaks where the mask says the opposite of what the specs declare."""
+    if padding.marks != "mask":
+        return False
+    try:
+        reply = model.call_on_batch(run, "model_padding", paddings=[{**padding.model_dump(), "reversed": True}])
+    except TargetRaised:
+        return False
+    seen = _looked_at(model, run, padding, reply, 0)
+    return seen == ([], [])
 
 
 def _content(padding: Padding) -> str:
