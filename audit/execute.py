@@ -20,6 +20,7 @@ from audit.kept import KeptResults, Known
 from audit.plan import Group, Plan, PlanKey, PlannedCheck, Run
 from audit.raised import describe_failure, describe_raised
 from audit.repeating import command_of
+from audit.requirements import reason_unmet
 from audit.results import Defect, Outcome, Result, Subject
 from audit.static.environment import site_folders
 from audit.stopping import stop_if_wanted
@@ -201,13 +202,14 @@ class Execution:
             )
             self._notify(group.subject.name, [])
             outcomes: dict[str, Outcome] = {}
+            needed = {planned.check.id: planned.requires for planned in group.planned}
             subject = group.subject
             measured: list[Sequence[Result]] = []
             for planned in group.planned:
                 if self._stopping.is_set():
                     return
                 own = subject if planned.subject == group.subject else planned.subject
-                results = self._run_one(planned, own, outcomes, run=run)
+                results = self._run_one(planned, own, outcomes, needed=needed, run=run)
                 if self._stopping.is_set():
                     return
                 outcomes[planned.check.id] = _worst(results)
@@ -283,19 +285,22 @@ class Execution:
         subject: Subject,
         outcomes: Mapping[str, Outcome],
         *,
+        needed: Mapping[str, Sequence[str]] | None = None,
         run: Run | None = None,
         unable: str = "",
     ) -> list[Result]:
-        """Carry out a check; without a run it is skipped, for it is `unable` to be."""
+        """Carry out a check; without a run it is skipped, for it is `unable` to be.
+
+        `needed` are the checks that each check of the group requires.
+        """
         begun = time.perf_counter()
-        unmet = [check for check in planned.requires if outcomes.get(check) is not Outcome.PASSED]
+        unmet = reason_unmet(planned.requires, outcomes, needed or {})
         if why := planned.inapplicable(outcomes):
             judgements = [not_applicable(why)]
         elif run is None:
             judgements = [skipped(unable)]
         elif unmet:
-            state = outcomes[unmet[0]].value.replace("_", " ") if unmet[0] in outcomes else "not run"
-            judgements = [skipped(f"needs {unmet[0]} to pass on this subject, and that was: {state}")]
+            judgements = [skipped(unmet)]
         else:
             judgements = _judged(planned, run)
         duration_s = round(time.perf_counter() - begun, 4)

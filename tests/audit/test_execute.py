@@ -115,7 +115,9 @@ def test_what_depends_on_a_check_that_did_not_pass_is_skipped_with_its_state(
     )
     assert [result.outcome for result in results[1:]] == [Outcome.SKIPPED, Outcome.SKIPPED]
     assert results[1].reason == f"needs area.first to pass on this subject, and that was: {state}"
-    assert results[2].reason == "needs area.second to pass on this subject, and that was: skipped"
+    assert (
+        results[2].reason == f"needs area.second to pass on this subject, which needs area.first, and that was: {state}"
+    )
 
 
 def test_what_depends_on_a_check_that_was_not_run_is_skipped(make_target: MakeTarget) -> None:
