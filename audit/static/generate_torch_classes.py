@@ -92,7 +92,7 @@ def collect() -> TorchTable:
             of = [kind for kind, root in roots.items() if issubclass(value, root)]
             for kind in of:
                 kinds[kind].setdefault(defined, set()).add(found)
-            if not of and not issubclass(value, base) and "._" not in found:
+            if not of and not issubclass(value, base) and not attribute.startswith("_"):
                 others.add(found)
     return TorchTable(
         torch=torch.__version__.partition("+")[0],

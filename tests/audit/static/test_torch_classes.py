@@ -69,7 +69,16 @@ def test_a_module_class_is_known_by_its_names(name: str, public: str) -> None:
     assert load_torch_classes().module_class(name) == public
 
 
-@pytest.mark.parametrize("name", ["torch.utils.data.Dataset", "torch.autograd.Function", "torch.optim.Optimizer"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "torch.utils.data.Dataset",
+        "torch.autograd.Function",
+        "torch.optim.Optimizer",
+        # There is no other place from which to take it.
+        "torch.utils._python_dispatch.TorchDispatchMode",
+    ],
+)
 def test_another_class_of_torch_is_known_to_be_no_module_class(name: str) -> None:
     table = load_torch_classes()
     assert table.is_known(name)
@@ -77,7 +86,10 @@ def test_another_class_of_torch_is_known_to_be_no_module_class(name: str) -> Non
 
 
 def test_a_name_that_torch_lacks_is_not_known() -> None:
-    assert not load_torch_classes().is_known("torch.nn.NoSuchLayer")
+    table = load_torch_classes()
+    assert not table.is_known("torch.nn.NoSuchLayer")
+    # A private module imports it, and does not define it.
+    assert not table.is_known("torch._higher_order_ops.utils.TorchDispatchMode")
 
 
 def test_the_public_name_is_the_shortest_of_a_package_above_the_definition() -> None:
