@@ -13,11 +13,15 @@ MASK, LENGTHS, TOKENS = "mask", "lengths", "tokens"
 
 @dataclass(frozen=True)
 class Marking:
-    """An argument that says which positions count, `kept` (B, L), as the specs give it."""
+    """An argument that says which positions count, `kept` (B, L), as the specs give it.
+
+    `is_chosen` where the specs hide nothing, so that what is hidden is chosen here.
+    """
 
     argument: str
     kept: torch.Tensor
     marks: str
+    is_chosen: bool
     _given: torch.Tensor
     _keeps: bool
     _pad_id: int
@@ -38,13 +42,14 @@ class Marking:
         return torch.where(kept, torch.where(own, self._given, others), self._pad_id)
 
 
-def marked(inputs: Mapping[str, Any], padding: Mapping[str, Any]) -> Marking:
+def marked(inputs: Mapping[str, Any], padding: Mapping[str, Any], *, alike: bool = False) -> Marking:
     """Return what marks padding in a batch.
 
     A padding that is `reversed` is given to the model as a mask that says the opposite of what the specs declare.
 
     Where nothing is hidden, the last quarter of each sample is. Of lengths, the first stays as it is, and each sample
-    behind the second is one shorter than the one before: a model that subsamples treats odd lengths otherwise.
+    behind the second is one shorter than the one before, for a model that subsamples treats odd lengths otherwise;
+    `alike` leaves all behind the first as long as each other.
 
     Raises:
         Misdeclared: the batch has no such argument, or one of another form.
@@ -62,7 +67,8 @@ def marked(inputs: Mapping[str, Any], padding: Mapping[str, Any]) -> Marking:
         kept = _shown(given, keeps=keeps)
     if not bool(kept.any()):
         raise Misdeclared(f"{padding['mask']!r} hides every position of the batch")
-    if bool(kept.all()):
+    is_chosen = bool(kept.all())
+    if is_chosen:
         kept = kept.clone()
         length = kept.shape[1]
         shown = length - max(1, length // 4)
@@ -70,9 +76,9 @@ def marked(inputs: Mapping[str, Any], padding: Mapping[str, Any]) -> Marking:
             if marks != LENGTHS:
                 kept[row, shown:] = False
             elif row or len(kept) == 1:
-                kept[row, max(1, shown - max(0, row - 1)) :] = False
+                kept[row, max(1, shown - (0 if alike else max(0, row - 1))) :] = False
     says = keeps != bool(padding.get("reversed"))
-    return Marking(padding["mask"], kept, marks, given, says, -1 if pad_id is None else pad_id)
+    return Marking(padding["mask"], kept, marks, is_chosen, given, says, -1 if pad_id is None else pad_id)
 
 
 def _shown(mask: object, *, keeps: bool) -> torch.Tensor:

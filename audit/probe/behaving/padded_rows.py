@@ -7,9 +7,8 @@ from ..parts import built, forward, inputs_of
 from ..tensors import dump
 from .batches import batched, copied
 from .following import shapes_told
-from .marking import marked
 from .outputs_alike import moved_runs, run
-from .rows_alone import check_outputs, hidden_of, row_alone, shapes_alone
+from .rows_alone import check_outputs, hidden_of, marked_as_taken, outputs_alone, row_alone, shapes_alone
 
 
 def padded_rows(
@@ -42,7 +41,9 @@ def padded_rows(
     inputs = copied(inputs_of(specs, name, seed, batch_size))
     together = (padding, *beside)
     hidden = hidden_of(together, where)
-    marking = marked(inputs, padding)
+    marking = marked_as_taken(
+        lambda: built(specs, name, seed).eval(), inputs, padding, where=lambda: where, together=together
+    )
     kept = marking.kept
     inputs[padding["mask"]] = marking.keeping(kept)
     whole = flatten(forward(model, inputs))
@@ -51,7 +52,10 @@ def padded_rows(
     reply |= moved_runs(model, inputs, seed)
     for row in range(batch_size):
         if 0 < int(kept[row].sum()) < kept.shape[1]:
-            reply[f"alone.{row}"] = run(model, row_alone(inputs, where, marking, hidden, row))
+            if marking.is_chosen:  # the specs have not said that it takes a row as long as this
+                reply[f"alone.{row}"] = dump(outputs_alone(model, inputs, where, marking, hidden, row))
+            else:
+                reply[f"alone.{row}"] = run(model, row_alone(inputs, where, marking, hidden, row))
     if any(each["outputs"] for each in together):
         reply["rows"] = shapes_alone(model, inputs, where, marking, hidden)
     reply["axes"] = shapes_told(

@@ -11,10 +11,10 @@ from ..tensors import dump
 from .batches import Inputs, batched, copied
 from .following import shapes_told
 from .lookups import Replacing
-from .marking import TOKENS, Marking, marked
+from .marking import TOKENS, Marking
 from .misdeclared import Misdeclared
 from .outputs_alike import moved_runs, run
-from .rows_alone import check_outputs, hidden_of, shapes_alone
+from .rows_alone import check_outputs, hidden_of, marked_as_taken, shapes_alone
 
 
 def padding(specs: str, name: str, seed: int, batch_size: int, paddings: list[dict[str, Any]]) -> dict[str, object]:
@@ -44,7 +44,8 @@ def padding(specs: str, name: str, seed: int, batch_size: int, paddings: list[di
     reply: dict[str, object] = {}
     later: list[tuple[Inputs, Marking]] = []
     for index, each in enumerate(paddings):
-        inputs, marking = _masked(specs, name, seed, batch_size, each)
+        beside = [other for other in paddings if _is_beside(other, each)]
+        inputs, marking = _masked(specs, name, seed, batch_size, each, beside)
         kept = marking.kept
         opened = {**inputs, each["mask"]: marking.keeping(torch.ones_like(kept))}
         other, larger = dict(inputs), dict(inputs)
@@ -95,15 +96,19 @@ def padding(specs: str, name: str, seed: int, batch_size: int, paddings: list[di
     return reply
 
 
-def moved_padding(specs: str, name: str, seed: int, batch_size: int, padding: dict[str, Any]) -> dict[str, object]:
-    """Run the batch that `padding` runs as `whole.<i>`, with model and batch moved by one unit in the last place.
+def moved_padding(
+    specs: str, name: str, seed: int, batch_size: int, paddings: list[dict[str, Any]], index: int
+) -> dict[str, object]:
+    """Run the batch that `padding` runs as `whole.<index>`, with model and batch moved by one unit in the last place.
 
     Apart from `padding`, for most models give equal bits, which leave nothing to ask of rounding.
 
     Returns:
         `moved.<i>`: the outputs of each draw.
     """
-    inputs, _ = _masked(specs, name, seed, batch_size, padding)
+    padding = paddings[index]
+    beside = [other for other in paddings if _is_beside(other, padding)]
+    inputs, _ = _masked(specs, name, seed, batch_size, padding, beside)
     return moved_runs(built(specs, name, seed).eval(), inputs, seed)
 
 
@@ -113,11 +118,17 @@ def _is_beside(other: dict[str, Any], padding: dict[str, Any]) -> bool:
 
 
 def _masked(
-    specs: str, name: str, seed: int, batch_size: int, padding: dict[str, Any]
+    specs: str, name: str, seed: int, batch_size: int, padding: dict[str, Any], beside: list[dict[str, Any]]
 ) -> tuple[dict[str, Any], Marking]:
     """Return a batch in which something is hidden, and what marks it."""
     inputs: dict[str, Any] = copied(inputs_of(specs, name, seed, batch_size))
-    marking = marked(inputs, padding)
+    marking = marked_as_taken(
+        lambda: built(specs, name, seed).eval(),
+        inputs,
+        padding,
+        where=lambda: batched(specs, name, seed, batch_size),
+        together=[padding, *beside] if padding["outputs"] else (),
+    )
     inputs[padding["mask"]] = marking.keeping(marking.kept)
     return inputs, marking
 

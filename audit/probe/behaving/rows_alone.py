@@ -1,6 +1,6 @@
 """Cuts a row of a batch to the positions that count: what it is without its padding."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -8,8 +8,10 @@ from torch import nn
 
 from ..outputs import flatten
 from ..parts import forward
-from .batches import Batched, Inputs, chosen
-from .marking import TOKENS, Marking
+from ..phases import current, phase
+from ..plain import said_by
+from .batches import Batched, Inputs, chosen, copied
+from .marking import LENGTHS, TOKENS, Marking, marked
 from .misdeclared import Misdeclared, nearest, quoted
 
 Padding = Mapping[str, Any]
@@ -47,18 +49,80 @@ def row_alone(inputs: Inputs, where: Batched, marking: Marking, hidden: Hidden, 
     return alone
 
 
+def outputs_alone(
+    model: nn.Module, inputs: Inputs, where: Batched, marking: Marking, hidden: Hidden, row: int
+) -> dict[str, torch.Tensor]:
+    """Return the outputs of one row without its padding.
+
+    Raises:
+        Misdeclared: the model does not take it, and nobody has said that it does.
+    """
+    given = row_alone(inputs, where, marking, hidden, row)
+    try:
+        return flatten(forward(model, given))
+    except Exception as error:
+        count, length = int(marking.kept[row].sum()), marking.kept.shape[1]
+        said = " ".join(said_by(error).split())
+        raise Misdeclared(
+            f"row {row} alone, with {count} of {length} positions, is refused by forward, {said}; 'inputs' must hide "
+            f"by {quoted(marking.argument)} so many positions that the model takes what is left of each row"
+        ) from error
+
+
 def shapes_alone(
     model: nn.Module, inputs: Inputs, where: Batched, marking: Marking, hidden: Hidden
 ) -> list[dict[str, list[int]] | None]:
-    """Return the shapes of the outputs of each row alone, by their names; None of one that is all padding."""
+    """Return the shapes of the outputs of each row alone, by their names; None of one that is all padding.
+
+    Raises:
+        Misdeclared: the model does not take a row alone.
+    """
     found: list[dict[str, list[int]] | None] = []
     for row in range(len(marking.kept)):
         shapes = None
         if bool(marking.kept[row].any()):
-            outputs = flatten(forward(model, row_alone(inputs, where, marking, hidden, row)))
+            outputs = outputs_alone(model, inputs, where, marking, hidden, row)
             shapes = {path: list(tensor.shape) for path, tensor in outputs.items()}
         found.append(shapes)
     return found
+
+
+def marked_as_taken(
+    build: Callable[[], nn.Module],
+    inputs: Inputs,
+    padding: Padding,
+    *,
+    where: Callable[[], Batched],
+    together: Sequence[Padding] = (),
+) -> Marking:
+    """Return what marks padding in a batch: lengths chosen here are alike where the model refuses others.
+
+    A model may ask for lengths that are multiples of a number.
+
+    Args:
+        build: builds a model to try them with, of which nothing else is asked: it may keep what it was given.
+        inputs: the batch.
+        padding: names what marks padding, and the content.
+        where: tells where the samples are in the inputs.
+        together: all paddings of one mask, where rows are run alone too.
+
+    Raises:
+        Misdeclared: mask or content are not in the batch, or have not one entry for each sample.
+    """
+    marking = marked(inputs, padding)
+    if not marking.is_chosen or marking.marks != LENGTHS:
+        return marking
+    model, batch = build(), {**copied(inputs), marking.argument: marking.keeping(marking.kept)}
+    rows = range(len(marking.kept)) if together else ()
+    with phase(current()):  # whose mark is put back behind an exception, which leaves its own
+        try:
+            forward(model, batch)
+            for row in rows:
+                samples = where()
+                forward(model, row_alone(batch, samples, marking, hidden_of(together, samples), row))
+        except Exception:  # whatever it raises says one thing: it takes no such lengths
+            return marked(inputs, padding, alike=True)
+    return marking
 
 
 def check_outputs(whole: Mapping[str, torch.Tensor], together: Iterable[Padding]) -> None:

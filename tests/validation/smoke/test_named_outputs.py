@@ -20,6 +20,18 @@ def attended(x, lengths):
     return ((x @ x.mT).masked_fill(~kept[:, None, :], -torch.inf).softmax(-1) @ x).tanh()
 def joined(x, lengths):
     return torch.cat([row[:length] for row, length in zip(x, lengths.tolist())])
+def refused_unless(multiples, of):
+    if not multiples:
+        raise ValueError(f"not a multiple of {of}")
+def thirds(x, lengths):
+    refused_unless(x.shape[1] % 3 == 0, 3)
+    return shown(x, lengths).view(len(x), -1, 3).mean(-1)
+def quarters(x, kept):
+    refused_unless(x.shape[1] % 4 == 0, 4)
+    return (x * kept).view(len(x), -1, 4).mean(-1)
+def in_thirds(x, lengths):
+    refused_unless((lengths % 3 == 0).all(), 3)
+    return shown(x, lengths)[:, ::3]
 def encoded(self, x, lengths):
     return attended(self.conv(shown(x, lengths)[:, None]).mT, frames_of(lengths))
 """
@@ -92,6 +104,27 @@ CASES: dict[str, tuple[Model, tuple[str, str], tuple[str, str]]] = {
     "padding_at_the_front": (with_mask(PAIRS, AT_THE_FRONT), (PASSED, ""), (PASSED, "")),
     "padding_at_the_front_that_counts": (
         with_mask(f"{PAIRS} + x.sum()", AT_THE_FRONT), (FAILED, "output with x behind mask"), (FAILED, "output"),
+    ),
+    # Of 12 positions rows of 9 and 8 are tried, and rows of 9 where 8 are refused.
+    "lengths_that_are_refused_alone": (with_lengths("thirds(x, lengths)"), (PASSED, ""), (PASSED, "")),
+    "lengths_that_are_refused": (with_lengths("in_thirds(x, lengths)"), (PASSED, ""), (PASSED, "")),
+    "leak_where_lengths_are_refused": (
+        with_lengths("thirds(x, lengths) + x.sum()"),
+        (FAILED, "output with x behind lengths"), (FAILED, "output"),
+    ),
+    "all_lengths_are_refused_alone": (
+        with_lengths("quarters(x, torch.arange(12)[:x.shape[1]] < lengths[:, None])"),
+        (ERROR, "row 1 alone, with 9 of 12 positions, is refused by forward, ValueError: not a multiple of 4"),
+        (ERROR, "row 1 alone, with 9 of 12 positions, is refused by forward"),
+    ),
+    "mask_that_hides_nothing_and_is_refused_alone": (
+        with_mask("quarters(x, mask)", "torch.ones(batch_size, 12, dtype=torch.bool)"),
+        (ERROR, "row 0 alone, with 9 of 12 positions"), (ERROR, "row 0 alone, with 9 of 12 positions"),
+    ),
+    # What the specs themselves hide, and call removable, the model has to take.
+    "mask_that_is_refused_alone": (
+        with_mask("quarters(x, mask)", "(torch.arange(12) < 10).expand(batch_size, -1)"),
+        (ERROR, "row 0 alone, with 10 of 12 positions"), (FAILED, "forward raised ValueError: not a multiple of 4"),
     ),
     "padding_between": (
         with_mask(PAIRS, BETWEEN), (ERROR, "stands between what counts"), (ERROR, "stands between what counts"),

@@ -65,7 +65,7 @@ def judge(model: RegisteredModel, run: Run) -> Judgement:
     untold: list[str] = []
     leaking: list[Padding] = []
     for index, padding in enumerate(paddings):
-        seen = _looked_at(model, run, padding, reply, index)
+        seen = _looked_at(model, run, paddings, reply, index)
         if isinstance(seen, Judgement):
             return seen
         reached, doubtful = seen
@@ -102,9 +102,10 @@ def judge(model: RegisteredModel, run: Run) -> Judgement:
 
 
 def _looked_at(
-    model: RegisteredModel, run: Run, padding: Padding, reply: Mapping[str, Plain], index: int
+    model: RegisteredModel, run: Run, paddings: Sequence[Padding], reply: Mapping[str, Plain], index: int
 ) -> tuple[list[Gap], list[str]] | Judgement:
     """Return the gap of each output that is not equal at shown positions, and what outputs may not be equal."""
+    padding = paddings[index]
     whole = tensors_of(reply, f"whole.{index}")
     if problem := unusable(whole):
         return error(f"no reference to compare with: {problem}")
@@ -114,7 +115,7 @@ def _looked_at(
     if kept is None:
         raise ProbeFailure("the target's process sent a reply without a mask")
     behind = f"{_content(padding)} behind {padding.mask}"
-    moved = _moved(model, run, padding)
+    moved = _moved(model, run, paddings, index)
     try:
         hidden_at = {name: _hidden_at(padding, reply, index, kept, name, each) for name, each in whole.items()}
     except UntoldError as untold_why:
@@ -149,7 +150,7 @@ def _is_reversed(model: RegisteredModel, run: Run, padding: Padding) -> bool:
         reply = model.call_on_batch(run, "model_padding", paddings=[{**padding.model_dump(), "reversed": True}])
     except TargetRaised:
         return False
-    seen = _looked_at(model, run, padding, reply, 0)
+    seen = _looked_at(model, run, [padding], reply, 0)
     return seen == ([], [])
 
 
@@ -165,12 +166,15 @@ def _left_to_rows(padding: Padding, said: str) -> Judgement:
     return error(f"{said}: whether padding reaches the output is not told", fix=_AS_ROWS)
 
 
-def _moved(model: RegisteredModel, run: Run, padding: Padding) -> Callable[[], Sequence[Tensors]]:
+def _moved(
+    model: RegisteredModel, run: Run, paddings: Sequence[Padding], index: int
+) -> Callable[[], Sequence[Tensors]]:
     """Return what runs the batch moved by one unit in the last place, once; only where bits are not equal."""
 
     @functools.cache
     def moved() -> Sequence[Tensors]:
-        return moved_of(model.call_on_batch(run, "model_moved_padding", padding=padding.model_dump()))
+        described = list[Plain](each.model_dump() for each in paddings)
+        return moved_of(model.call_on_batch(run, "model_moved_padding", paddings=described, index=index))
 
     return moved
 
