@@ -32,6 +32,7 @@ class Copy:
         """
         self._origin = origin
         self.root = folder
+        self.is_whole = True  # False from when it is lent until it has been put back
         folder.mkdir(parents=True)
         for name in names:
             self._copy(name)
@@ -58,7 +59,11 @@ class Copy:
         place.write_text(text, encoding="utf-8", newline="")
 
     def restore(self) -> list[str]:
-        """Put everything back; return what had changed, apart from caches."""
+        """Put everything back; return what had changed, apart from caches.
+
+        Raises:
+            OSError: something cannot be written; what is not put back yet is the next time.
+        """
         now = self._look()
         changed = sorted(name for name in now.keys() | self._states.keys() if now.get(name) != self._states.get(name))
         for name in changed:
@@ -71,6 +76,7 @@ class Copy:
                 self._states[name] = _state(place)
             elif os.path.lexists(place):
                 place.unlink()
+        self.is_whole = True
         return changed
 
     def _look(self) -> dict[str, _State]:
@@ -116,23 +122,35 @@ class Copies:
 
         Raises:
             UsageError: the target cannot be copied.
+            OSError: a copy cannot be put back, as on a disk that is full.
         """
         copy = self._lend()
         try:
+            if not copy.is_whole:
+                copy.restore()
+            copy.is_whole = False
             yield copy
         finally:
-            copy.restore()
-            self._idle.put(copy)
+            try:
+                copy.restore()
+            finally:  # another may wait for it
+                self._idle.put(copy)
 
     def _lend(self) -> Copy:
         with self._lock:
             if self._idle.empty() and self._made < self._most:
-                self._made += 1
                 root = self._target.root
+                folder = self._folder / str(self._made + 1)
                 try:
-                    return Copy(root, self.names, self._folder / str(self._made) / root.name)
+                    copy = Copy(root, self.names, folder / root.name)
                 except OSError as error:
-                    raise self._refused(error) from error
+                    shutil.rmtree(folder, ignore_errors=True)
+                    if not self._made:
+                        raise self._refused(error) from error
+                    self._most = self._made  # there is no room for another
+                else:
+                    self._made += 1
+                    return copy
         return self._idle.get()
 
     def _refused(self, error: OSError) -> UsageError:

@@ -63,7 +63,10 @@ class Audit:
         if seen is None:
             if self.time_limit_s is not None and time.monotonic() - self.begun > self.time_limit_s:
                 return skipped(f"not tried: the time limit of {self.time_limit_s:g} s was reached")
-            seen = self._try(mutant)
+            try:
+                seen = self._try(mutant)
+            except OSError as refused:
+                return error(f"not tried, for a copy of the target could not be written: {refused}")
             if seen is None:
                 return error(
                     "without a mutant no check of the areas attention and smoke that runs the statement passes"

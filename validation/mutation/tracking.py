@@ -5,13 +5,24 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 _NAME = "_astrobio_audit_runs"
-# Once a process: a statement in a loop costs no more than a look into a set.
+# Once a process: a statement in a loop costs no more than a look into a set. What cannot be written, as on a disk that
+# is full, removes the file, which is always possible, and makes no new one: a line that is not there did not run.
 _PRELUDE = """
 def {name}(line, _seen=set()):
     if line not in _seen:
         _seen.add(line)
-        with __import__("builtins").open({place!r}, "a") as file:
-            file.write("%d %s\\n" % (line, {path!r}))
+        os = __import__("os")
+        written = ("%d %s\\n" % (line, {path!r})).encode("utf-8", "surrogateescape")
+        try:
+            file = os.open({place!r}, os.O_WRONLY | os.O_APPEND)
+            try:
+                is_whole = os.write(file, written) == len(written)
+            finally:
+                os.close(file)
+        except OSError:
+            is_whole = False
+        if not is_whole and os.path.exists({place!r}):
+            os.unlink({place!r})
 """
 _COMPILED = ("jit", "script", "compile")  # in a decorator: the function's text is read, and compiled by another
 
@@ -19,6 +30,7 @@ _COMPILED = ("jit", "script", "compile")  # in a decorator: the function's text 
 def tracked(text: str, path: str, place: Path) -> str:
     """Return a file each of whose statements writes its line and `path` to the file `place` when it is first run.
 
+    `place` has to be there, and is gone where something could not be written to it.
     Statements of functions that a decorator hands to another compiler stay as they are, see `untracked`.
 
     Raises:
@@ -50,11 +62,15 @@ def bodies(text: str) -> dict[int, int]:
 
 
 def read_tracks(place: Path) -> Iterator[tuple[str, int]]:
-    """Yield path and line of what was written; a line that a killed process left in part is left out."""
+    """Yield path and line of what was written; a line that a killed process left in part is left out.
+
+    Raises:
+        OSError: not all could be written.
+    """
     try:
         content = place.read_text(errors="replace")
-    except FileNotFoundError:
-        return
+    except FileNotFoundError as error:
+        raise OSError(f"which statements run could not be written to {place}: is the disk full?") from error
     for written in content.split("\n")[:-1]:
         line, _, path = written.partition(" ")
         if line.isdecimal() and path:

@@ -139,6 +139,7 @@ class Unmutated:
         with self._copies.lent() as copy:
             place = copy.root.with_name("tracks")
             try:
+                place.touch()
                 for path, text in self._texts.items():
                     copy.write(path, tracked(text, path, place))
                 carried_out(in_copy(self._target, copy), group)

@@ -1,11 +1,13 @@
 import os
+import shutil
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
 from audit.target import Target
-from validation.mutation.copies import Copy
+from validation.mutation.copies import Copies, Copy
 from validation.target_files import files_of
 
 Write = Callable[..., Path]
@@ -78,3 +80,48 @@ def test_environments_and_version_control_are_left_out_and_a_pipe_does_not_hang(
     assert "zoo/good.py" in names
     assert not [name for name in names if name.startswith((".venv", ".git/"))]
     Copy(root, names, root.parent / "copy")
+
+
+@pytest.fixture
+def full_disk(monkeypatch: pytest.MonkeyPatch) -> Callable[[bool], None]:
+    """Says whether the disk is full from now on."""
+    copied = shutil.copy2
+
+    def refused(source: Path, place: Path) -> None:
+        raise OSError(28, "No space left on device", str(place))
+
+    return lambda is_full: monkeypatch.setattr(shutil, "copy2", refused if is_full else copied)
+
+
+def test_a_copy_that_a_full_disk_leaves_in_pieces_is_put_back_before_it_is_lent_again(
+    project: Write, tmp_path: Path, full_disk: Callable[[bool], None]
+) -> None:
+    root = project()
+    copies = Copies(Target.load(root), tmp_path / "copies", most=1)
+
+    def fill_while_it_is_lent() -> None:
+        with copies.lent() as copy:
+            copy.write("zoo/good.py", "mutated = True\n")
+            full_disk(True)
+
+    with pytest.raises(OSError, match="No space left"):
+        fill_while_it_is_lent()
+    with pytest.raises(OSError, match="No space left"), copies.lent():
+        pass
+    full_disk(False)
+    with copies.lent() as copy:
+        assert (copy.root / "zoo/good.py").read_bytes() == (root / "zoo/good.py").read_bytes()
+
+
+def test_where_there_is_no_room_for_another_copy_there_are_fewer(
+    project: Write, tmp_path: Path, full_disk: Callable[[bool], None]
+) -> None:
+    copies = Copies(Target.load(project()), tmp_path / "copies", most=2)
+    with copies.lent() as first:
+        full_disk(True)
+        waiting = ThreadPoolExecutor(1).submit(lambda: copies.lent().__enter__())
+        with pytest.raises(TimeoutError):
+            waiting.result(0.2)
+        full_disk(False)
+    assert waiting.result(10) is first
+    assert [path.name for path in (tmp_path / "copies").iterdir()] == ["1"]

@@ -1,5 +1,6 @@
 """A file that says which of its statements are run does what it did before, and says it of each process."""
 
+import os
 from pathlib import Path
 from textwrap import dedent
 
@@ -46,6 +47,7 @@ LINES = {text.strip(): number for number, text in enumerate(TEXT.splitlines(), s
 def ran(tmp_path: Path, x: float) -> tuple[object, set[str]]:
     """What `choose` returns, and the text of the lines that were run by it alone."""
     place = tmp_path / "tracks"
+    place.touch()
     names: dict[str, object] = {}
     exec(compile(tracked(TEXT, "zoo/a.py", place), "module", "exec"), names)
     imported = set(read_tracks(place))
@@ -94,6 +96,27 @@ def test_the_head_of_a_function_is_reached_where_its_body_runs() -> None:
 
 def test_a_line_that_was_cut_off_is_left_out(tmp_path: Path) -> None:
     place = tmp_path / "tracks"
+    place.touch()
     assert list(read_tracks(place)) == []
     place.write_text("12 zoo/a.py\nnonsense\n13 zo")
     assert list(read_tracks(place)) == [("zoo/a.py", 12)]
+
+
+def test_lines_that_cannot_be_written_are_not_taken_for_lines_that_do_not_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    place = tmp_path / "tracks"
+    place.touch()
+    names: dict[str, object] = {}
+    exec(compile(tracked(TEXT, "zoo/a.py", place), "module", "exec"), names)
+    assert set(read_tracks(place))
+
+    def on_a_full_disk(descriptor: int, content: bytes) -> int:
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as full:
+        full.setattr(os, "write", on_a_full_disk)
+        assert names["choose"](0) == 3  # type: ignore[operator]
+    assert names["choose"](5) == 5  # type: ignore[operator]
+    with pytest.raises(OSError, match="could not be written"):
+        list(read_tracks(place))
