@@ -71,6 +71,8 @@ def marked(inputs: Mapping[str, Any], padding: Mapping[str, Any], *, alike: bool
     if is_chosen:
         kept = kept.clone()
         length = kept.shape[1]
+        if length < 2:
+            raise Misdeclared(f"{padding['mask']!r} marks {length} position of each sample, and one has to be left")
         shown = length - max(1, length // 4)
         for row in range(len(kept)):
             if marks != LENGTHS:

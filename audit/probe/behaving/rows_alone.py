@@ -37,12 +37,21 @@ def hidden_of(together: Sequence[Padding], where: Batched) -> Hidden:
 
 
 def row_alone(inputs: Inputs, where: Batched, marking: Marking, hidden: Hidden, row: int) -> dict[str, object]:
-    """Return the inputs of one row without its padding."""
+    """Return the inputs of one row without its padding.
+
+    Raises:
+        Misdeclared: the content has other positions than are marked.
+    """
     counts = marking.kept[row].nonzero()[:, 0]
     alone = chosen(inputs, where, [row])
     for content, axis in hidden:
         tensor = alone[content]
         assert isinstance(tensor, torch.Tensor)
+        if not -tensor.dim() <= axis < tensor.dim() or tensor.shape[axis] != marking.kept.shape[1]:
+            raise Misdeclared(
+                f"padding is marked at {marking.kept.shape[1]} positions, and a row of {content!r} is "
+                f"{tuple(tensor.shape)}, of which axis {axis} would have them"
+            )
         alone[content] = tensor.index_select(axis, counts)
     if marking.marks != TOKENS:  # which have been cut
         alone[marking.argument] = marking.keeping(marking.kept[row : row + 1, counts])
@@ -62,10 +71,11 @@ def outputs_alone(
         return flatten(forward(model, given))
     except Exception as error:
         count, length = int(marking.kept[row].sum()), marking.kept.shape[1]
-        said = " ".join(said_by(error).split())
+        said = " ".join(said_by(error).split()).removesuffix(":")
         raise Misdeclared(
-            f"row {row} alone, with {count} of {length} positions, is refused by forward, {said}; 'inputs' must hide "
-            f"by {quoted(marking.argument)} so many positions that the model takes what is left of each row"
+            f"row {row} alone, with {count} of {length} positions, is refused by forward, {said}; 'content' must "
+            f"name all that has these positions, and 'inputs' hide by {quoted(marking.argument)} so many of them that "
+            "the model takes what is left of each row"
         ) from error
 
 

@@ -50,6 +50,13 @@ def test_tokens_without_padding_are_given_some() -> None:
     assert marking.keeping(marking.kept).tolist() == [[4] * 6 + [9] * 2] * 2
 
 
+@pytest.mark.parametrize("marks", ["mask", "lengths"])
+def test_of_one_position_nothing_can_be_hidden(marks: str) -> None:
+    given = torch.ones(3, 1, dtype=torch.bool) if marks == "mask" else torch.ones(3).long()
+    with pytest.raises(Misdeclared, match="'it' marks 1 position of each sample, and one has to be left"):
+        marked({"it": given, "x": CONTENT[:, :1]}, padding(marks))
+
+
 @pytest.mark.parametrize(
     ("given", "marks", "said"),
     [

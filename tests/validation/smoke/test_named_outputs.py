@@ -55,8 +55,9 @@ def with_lengths(returns: str, outputs: str = OUTPUTS) -> Model:
     return Model(CONV, f"return {returns}", ENTRY.format(key="'lengths'", mask="lengths", given=FULL, outputs=outputs))
 
 
-def with_mask(returns: str, given: str) -> Model:
-    entry = ENTRY.format(key="'mask'", mask="mask", given=f"{given}.clone()", outputs=OUTPUTS)
+def with_mask(returns: str, given: str, axis: int = 1) -> Model:
+    outputs = f"{OUTPUTS}, 'axis': {axis}"
+    entry = ENTRY.format(key="'mask'", mask="mask", given=f"{given}.clone()", outputs=outputs)
     return Model(forward=f"return {returns}", entry=entry)
 
 
@@ -125,6 +126,10 @@ CASES: dict[str, tuple[Model, tuple[str, str], tuple[str, str]]] = {
     "mask_that_is_refused_alone": (
         with_mask("quarters(x, mask)", "(torch.arange(12) < 10).expand(batch_size, -1)"),
         (ERROR, "row 0 alone, with 10 of 12 positions"), (FAILED, "forward raised ValueError: not a multiple of 4"),
+    ),
+    # (B, 12) content, which is said to have its positions on the axis of samples.
+    "content_of_other_positions": (
+        with_mask(PAIRS, AT_THE_FRONT, axis=0), (ERROR, "padding is marked at"), (ERROR, "padding is marked at 12"),
     ),
     "padding_between": (
         with_mask(PAIRS, BETWEEN), (ERROR, "stands between what counts"), (ERROR, "stands between what counts"),

@@ -110,6 +110,13 @@ CASES = {
         GIVEN.format("torch.randn(batch_size, 6, generator=generator).clamp(min=1).log() - 1 / torch.zeros(1)"),
         "smoke.forward", "failed", "elements of the output are not finite",
     ),
+    "factor_that_begins_as_zero": (
+        "self.factor = nn.Parameter(torch.zeros(2))", "return self.layer(9 * x) * self.factor", "", "smoke.forward",
+        "passed", "",
+    ),
+    "zeros_of_either_sign": (
+        "pass", "return self.layer(9 * x) * 0", "", "smoke.forward", "failed", "the model ignores its input",
+    ),
     "multiplies_its_input_in_place": (
         "pass", "x *= torch.ones(6); return self.layer(x)", "", "smoke.inputs_untouched", "failed",
         "inputs.x, in place, by the numbers that it had",
