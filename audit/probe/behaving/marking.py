@@ -47,9 +47,9 @@ def marked(inputs: Mapping[str, Any], padding: Mapping[str, Any], *, alike: bool
 
     A padding that is `reversed` is given to the model as a mask that says the opposite of what the specs declare.
 
-    Where nothing is hidden, the last quarter of each sample is. Of lengths, the first stays as it is, and each sample
-    behind the second is one shorter than the one before, for a model that subsamples treats odd lengths otherwise;
-    `alike` leaves all behind the first as long as each other.
+    Where nothing is hidden, the last quarter of each sample is; of lengths the first stays as it is. Of lengths, and
+    where the padding names `outputs`, each next sample is one shorter, for a model that subsamples treats odd lengths
+    otherwise; `alike` leaves them as long as each other.
 
     Raises:
         Misdeclared: the batch has no such argument, or one of another form.
@@ -74,13 +74,17 @@ def marked(inputs: Mapping[str, Any], padding: Mapping[str, Any], *, alike: bool
         if length < 2:
             raise Misdeclared(f"{padding['mask']!r} marks {length} position of each sample, and one has to be left")
         shown = length - max(1, length // 4)
-        for row in range(len(kept)):
-            if marks != LENGTHS:
-                kept[row, shown:] = False
-            elif row or len(kept) == 1:
-                kept[row, max(1, shown - (0 if alike else max(0, row - 1))) :] = False
+        shorter = 1 if not alike and varies(padding) else 0
+        whole = 1 if marks == LENGTHS and len(kept) > 1 else 0
+        for order, row in enumerate(range(whole, len(kept))):
+            kept[row, max(1, shown - order * shorter) :] = False
     says = keeps != bool(padding.get("reversed"))
     return Marking(padding["mask"], kept, marks, is_chosen, given, says, -1 if pad_id is None else pad_id)
+
+
+def varies(padding: Mapping[str, Any]) -> bool:
+    """Whether samples get different lengths where what is hidden is chosen here."""
+    return padding["marks"] == LENGTHS or bool(padding["outputs"])
 
 
 def _shown(mask: object, *, keeps: bool) -> torch.Tensor:

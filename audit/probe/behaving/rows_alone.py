@@ -11,7 +11,7 @@ from ..parts import forward
 from ..phases import current, phase
 from ..plain import said_by
 from .batches import Batched, Inputs, chosen, copied
-from .marking import LENGTHS, TOKENS, Marking, marked
+from .marking import TOKENS, Marking, marked, varies
 from .misdeclared import Misdeclared, nearest, quoted
 
 Padding = Mapping[str, Any]
@@ -105,7 +105,7 @@ def marked_as_taken(
     where: Callable[[], Batched],
     together: Sequence[Padding] = (),
 ) -> Marking:
-    """Return what marks padding in a batch: lengths chosen here are alike where the model refuses others.
+    """Return what marks padding in a batch: samples are as long as each other where the model refuses other lengths.
 
     A model may ask for lengths that are multiples of a number.
 
@@ -120,7 +120,7 @@ def marked_as_taken(
         Misdeclared: mask or content are not in the batch, or have not one entry for each sample.
     """
     marking = marked(inputs, padding)
-    if not marking.is_chosen or marking.marks != LENGTHS:
+    if not marking.is_chosen or not varies(padding):
         return marking
     model, batch = build(), {**copied(inputs), marking.argument: marking.keeping(marking.kept)}
     rows = range(len(marking.kept)) if together else ()

@@ -13,7 +13,15 @@ ALL = torch.ones(3, 8, dtype=torch.bool)
 
 
 def padding(marks: str, **more: Any) -> dict[str, Any]:
-    return {"mask": "it", "content": ["x"], "axis": 1, "keeps": True, "marks": marks, "pad_id": None} | more
+    return {
+        "mask": "it",
+        "content": ["x"],
+        "axis": 1,
+        "keeps": True,
+        "marks": marks,
+        "pad_id": None,
+        "outputs": None,
+    } | more
 
 
 def test_lengths_that_hide_nothing_hide_more_of_each_row_behind_the_first() -> None:
@@ -21,6 +29,19 @@ def test_lengths_that_hide_nothing_hide_more_of_each_row_behind_the_first() -> N
     assert marking.kept.sum(1).tolist() == [8, 6, 5]
     assert marking.keeping(marking.kept).tolist() == [8, 6, 5]
     assert marking.keeping(ALL).tolist() == [8, 8, 8]
+
+
+@pytest.mark.parametrize(
+    ("outputs", "alike", "expected"), [(None, False, 6), ({"y": 1}, True, 6), ({"y": 1}, False, 5)]
+)
+@pytest.mark.parametrize("marks", ["mask", "tokens"])
+def test_what_hides_nothing_hides_odd_numbers_too_where_outputs_are_named(
+    marks: str, outputs: object, alike: bool, expected: int
+) -> None:
+    given = ALL if marks == "mask" else ALL.long()
+    named = padding(marks, outputs=outputs, pad_id=9 if marks == "tokens" else None)
+    marking = marked({"it": given, "x": CONTENT}, named, alike=alike)
+    assert marking.kept.sum(1).tolist() == [6, expected, 2 * expected - 6]
 
 
 def test_lengths_that_hide_something_stay() -> None:

@@ -44,6 +44,7 @@ ENTRY = """.update(
 )"""
 CONV = "self.conv = nn.Conv1d(1, 4, 3, stride=2, padding=1)"
 FULL = "torch.full((batch_size,), 12)"
+OPEN = "torch.ones(batch_size, 12, dtype=torch.bool)"
 AT_THE_FRONT, BETWEEN = (
     "(torch.arange(12) >= 4).expand(batch_size, -1)",
     "(torch.arange(12) // 4 != 1).expand(batch_size, -1)",
@@ -106,6 +107,15 @@ CASES: dict[str, tuple[Model, tuple[str, str], tuple[str, str]]] = {
     "padding_at_the_front_that_counts": (
         with_mask(f"{PAIRS} + x.sum()", AT_THE_FRONT), (FAILED, "output with x behind mask"), (FAILED, "output"),
     ),
+    # Of 12 positions 9 are shown, of which no frame of three sees what is hidden, and then 8.
+    "pooling_over_the_edge": (
+        with_mask("nn.functional.avg_pool1d(x[:, None], 3, ceil_mode=True)[:, 0]", OPEN),
+        (FAILED, "output with x behind mask"), (FAILED, "output"),
+    ),
+    "pooling_of_what_is_shown": (
+        with_mask("nn.functional.max_pool1d(x.where(mask, -9)[:, None], 3, ceil_mode=True)[:, 0]", OPEN),
+        (PASSED, ""), (PASSED, ""),
+    ),
     # Of 12 positions rows of 9 and 8 are tried, and rows of 9 where 8 are refused.
     "lengths_that_are_refused_alone": (with_lengths("thirds(x, lengths)"), (PASSED, ""), (PASSED, "")),
     "lengths_that_are_refused": (with_lengths("in_thirds(x, lengths)"), (PASSED, ""), (PASSED, "")),
@@ -119,7 +129,7 @@ CASES: dict[str, tuple[Model, tuple[str, str], tuple[str, str]]] = {
         (ERROR, "row 1 alone, with 9 of 12 positions, is refused by forward"),
     ),
     "mask_that_hides_nothing_and_is_refused_alone": (
-        with_mask("quarters(x, mask)", "torch.ones(batch_size, 12, dtype=torch.bool)"),
+        with_mask("quarters(x, mask)", OPEN),
         (ERROR, "row 0 alone, with 9 of 12 positions"), (ERROR, "row 0 alone, with 9 of 12 positions"),
     ),
     # What the specs themselves hide, and call removable, the model has to take.
