@@ -1,6 +1,7 @@
 """Which statements of a file are run: a copy of it says so itself, for the target's process needs no tracer then."""
 
 import ast
+import os
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
@@ -25,27 +26,35 @@ def {name}(line, _seen=set()):
             os.unlink({place!r})
 """
 _COMPILED = ("jit", "script", "compile")  # in a decorator: the function's text is read, and compiled by another
+_KERNEL = "triton.jit"
+_ON = ("1", "true", "yes", "on", "y")  # as Triton reads its variables
 
 
-def tracked(text: str, path: str, place: Path) -> str:
+def runs_kernels_in_python() -> bool:
+    """Whether Triton interprets the target's kernels: their statements are run as those of any other function."""
+    return os.environ.get("TRITON_INTERPRET", "0").lower() in _ON
+
+
+def tracked(text: str, path: str, place: Path, *, kernels: bool = False) -> str:
     """Return a file each of whose statements writes its line and `path` to the file `place` when it is first run.
 
     `place` has to be there, and is gone where something could not be written to it.
-    Statements of functions that a decorator hands to another compiler stay as they are, see `untracked`.
+    Statements of functions that a decorator hands to another compiler stay as they are, see `untracked`; those of
+    Triton's `kernels` do not where that is asked for.
 
     Raises:
         SyntaxError: the file does not parse.
     """
     tree = ast.parse(text)
-    _track(tree)
+    _track(tree, kernels=kernels)
     start = _first_free(tree.body)
     tree.body[start:start] = ast.parse(_PRELUDE.format(name=_NAME, place=str(place), path=path)).body
     return ast.unparse(ast.fix_missing_locations(tree))
 
 
-def untracked(text: str) -> set[int]:
+def untracked(text: str, *, kernels: bool = False) -> set[int]:
     """Return the lines of the statements that `tracked` leaves as they are."""
-    functions = [node for node in ast.walk(ast.parse(text)) if _is_compiled(node)]
+    functions = [node for node in ast.walk(ast.parse(text)) if _is_compiled(node, kernels=kernels)]
     return {line for node in functions for line in range(node.lineno, (node.end_lineno or node.lineno) + 1)}  # type: ignore[attr-defined]
 
 
@@ -77,11 +86,11 @@ def read_tracks(place: Path) -> Iterator[tuple[str, int]]:
             yield path, int(line)
 
 
-def _track(tree: ast.Module) -> None:
+def _track(tree: ast.Module, *, kernels: bool) -> None:
     pending: list[ast.AST] = [tree]
     while pending:
         node = pending.pop()
-        if _is_compiled(node):
+        if _is_compiled(node, kernels=kernels):
             continue
         pending += ast.iter_child_nodes(node)
         for field in ("body", "orelse", "finalbody"):
@@ -114,6 +123,8 @@ def _first_free(body: list[ast.stmt]) -> int:
     return count
 
 
-def _is_compiled(node: ast.AST) -> bool:
-    decorators = getattr(node, "decorator_list", [])
-    return any(word in ast.unparse(each) for each in decorators for word in _COMPILED)
+def _is_compiled(node: ast.AST, *, kernels: bool) -> bool:
+    """Whether a decorator hands a function to a compiler that is not `kernels`' interpreter."""
+    decorators = [ast.unparse(each) for each in getattr(node, "decorator_list", [])]
+    others = [each for each in decorators if not (kernels and each.startswith(_KERNEL))]
+    return any(word in each for each in others for word in _COMPILED)

@@ -6,7 +6,7 @@ of kernels that are interpreted takes minutes.
 
 import threading
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property
 from typing import cast
@@ -22,7 +22,7 @@ from audit.target import Target
 from validation.mutation.copies import Copies, Copy
 from validation.mutation.kept import Kept, KeptVerdicts
 from validation.mutation.reach import modules_reaching
-from validation.mutation.tracking import bodies, read_tracks, tracked, untracked
+from validation.mutation.tracking import bodies, read_tracks, runs_kernels_in_python, tracked, untracked
 from validation.smoke.plan import plan_smoke
 
 _OF_CODE = (SubjectKind.ATTENTION, SubjectKind.KERNEL, SubjectKind.MODEL)
@@ -56,6 +56,7 @@ class Unmutated:
         self._copies = copies
         self._kept = kept
         self._texts = {path: (target.root / path).read_bytes().decode("utf-8-sig") for path in mutated}
+        self._kernels = runs_kernels_in_python()
         self._lock = threading.Lock()
         self._of_each: dict[str, threading.Lock] = {}
         self._known: dict[str, Frozen] = {}
@@ -86,7 +87,7 @@ class Unmutated:
 
         None stands before one that it requires.
         """
-        known = self._found("passing", Passing, group, lambda: self._passing(group)).seconds
+        known = self._passed(group)
         planned = [each for each in group.planned if _named(each.check.id, each.subject) in known]
         until: dict[str, float] = {}
         for each in planned:
@@ -123,10 +124,13 @@ class Unmutated:
         What stands in the head of a function, its decorators among it, is reached where its body runs.
         """
         text = self._texts[mutant.path]
-        if not untracked(text).isdisjoint(mutant.lines):
+        if not untracked(text, kernels=self._kernels).isdisjoint(mutant.lines):
             return None
         body_of = bodies(text)
         return frozenset(body_of.get(line, line) for line in mutant.lines)
+
+    def _passed(self, group: Group) -> Mapping[str, float]:
+        return self._found("passing", Passing, group, lambda: self._passing(group)).seconds
 
     def _passing(self, group: Group) -> Passing:
         passed = (result for result in carried_out(self._target, group) if result.outcome is Outcome.PASSED)
@@ -141,13 +145,16 @@ class Unmutated:
             try:
                 place.touch()
                 for path, text in self._texts.items():
-                    copy.write(path, tracked(text, path, place))
-                carried_out(in_copy(self._target, copy), group)
+                    copy.write(path, tracked(text, path, place, kernels=self._kernels))
+                results = carried_out(in_copy(self._target, copy), group)
                 found: dict[str, set[int]] = defaultdict(set)
                 for path, line in read_tracks(place):
                     found[path].add(line)
             finally:
                 place.unlink(missing_ok=True)
+        failed = {_named(result.check, result.subject) for result in results if result.outcome is Outcome.FAILED}
+        if failed and failed & self._passed(group).keys():  # it does not bear to be tracked: it may run any line
+            return Ran(lines={path: frozenset(range(text.count("\n") + 2)) for path, text in self._texts.items()})
         return Ran(lines={path: frozenset(lines) for path, lines in found.items()})
 
     def _found(self, what: str, kind: type[Kept], group: Group, find: Callable[[], Kept]) -> Kept:

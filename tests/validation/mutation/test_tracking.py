@@ -6,7 +6,7 @@ from textwrap import dedent
 
 import pytest
 
-from validation.mutation.tracking import bodies, read_tracks, tracked, untracked
+from validation.mutation.tracking import bodies, read_tracks, runs_kernels_in_python, tracked, untracked
 
 TEXT = dedent('''
     """A module."""
@@ -120,3 +120,36 @@ def test_lines_that_cannot_be_written_are_not_taken_for_lines_that_do_not_run(
     assert names["choose"](5) == 5  # type: ignore[operator]
     with pytest.raises(OSError, match="could not be written"):
         list(read_tracks(place))
+
+
+INTERPRETED = dedent("""
+    import triton
+
+    @triton.jit
+    def kernel(x):
+        return x
+
+    @triton.autotune(configs=[], key=[])
+    @triton.jit(debug=True)
+    def tuned(x):
+        return x
+
+    @torch.jit.script
+    def scripted(x):
+        return x
+""").lstrip()
+
+
+def test_kernels_that_are_interpreted_say_what_they_run() -> None:
+    place = Path("tracks")
+    compiled, run = (tracked(INTERPRETED, "a.py", place, kernels=kernels) for kernels in (False, True))
+    assert compiled.count("_astrobio_audit_runs(") == run.count("_astrobio_audit_runs(") - 2
+    assert untracked(INTERPRETED) == {4, 5, 9, 10, 13, 14}
+    assert untracked(INTERPRETED, kernels=True) == {13, 14}
+    assert run.partition("def scripted")[2].count("_astrobio_audit_runs(") == 0
+
+
+@pytest.mark.parametrize(("value", "runs"), [("1", True), ("true", True), ("0", False), ("", False)])
+def test_triton_is_asked_to_interpret_by_its_variable(monkeypatch: pytest.MonkeyPatch, value: str, runs: bool) -> None:
+    monkeypatch.setenv("TRITON_INTERPRET", value)
+    assert runs_kernels_in_python() is runs
