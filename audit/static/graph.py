@@ -5,11 +5,11 @@ once. So a name that two modules import from each other ends instead of recursin
 candidates open the result holds all of them.
 """
 
-import builtins
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
+from audit.static.builtin_names import BUILTIN_NAMES
 from audit.static.installed import InstalledModules
 from audit.static.modules import ModuleIndex
 from audit.static.names import Base, Candidate, ClassSummary, FileSummary, Origin, StarImport
@@ -246,7 +246,7 @@ class ProjectGraph:
 
     def _unbound(self, stars: tuple[StarImport, ...], path: str, attributes: tuple[str, ...]) -> Definition:
         """Return what a name is that neither the file nor a star import from the target binds."""
-        if hasattr(builtins, attributes[0]):
+        if attributes[0] in BUILTIN_NAMES:
             return Definition(DefinitionKind.OTHER, ".".join(("builtins", *attributes)))
         file = self.file_at(path)
         outside = [star.module for star in stars if self._modules.find(star.module, seen_from=file) is None]

@@ -1,11 +1,11 @@
 """One walk over a file's tree that turns it into the program of its import."""
 
 import ast
-import builtins
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 
+from audit.static.builtin_names import BUILTIN_NAMES
 from audit.static.imports.expressions import bound_names, expression, reads, walrus_names
 from audit.static.imports.lazy_tables import lazy_table
 from audit.static.imports.program import (
@@ -52,7 +52,6 @@ from audit.static.imports.syntax import (
 from audit.static.scopes import dotted
 from audit.static.tree import TreeIndex
 
-_BUILTINS = frozenset(dir(builtins))
 _EXITS = frozenset({"sys.exit", "exit", "quit", "os._exit"})
 _NAMESPACE_CALLS = frozenset({"globals", "locals", "vars", "exec", "eval"})
 _SWALLOWING = re.compile(r"suppress|try_import|raises|optional", re.IGNORECASE)
@@ -245,7 +244,7 @@ class _Compiler:
             return
         for chain, how, line in reads(node, reading):
             first = chain[0]
-            known = any(first in names for names in self._class_names) or first in _BUILTINS or first in GIVEN
+            known = any(first in names for names in self._class_names) or first in BUILTIN_NAMES or first in GIVEN
             if known and first not in self.names:
                 continue
             is_bound = first in self._bound

@@ -1,14 +1,13 @@
 """What the names of a file stand for through its imports: a light table, exact where it answers."""
 
 import ast
-import builtins
 from collections import defaultdict
 from dataclasses import dataclass
 
+from audit.static.builtin_names import BUILTIN_NAMES
 from audit.static.scopes import dotted
 from audit.static.tree import TreeIndex
 
-_BUILTINS = frozenset(vars(builtins))
 _NOT_AN_IMPORT = ""
 
 
@@ -93,7 +92,7 @@ class ImportTable:
         first, _, rest = name.partition(".")
         scope = self._binding_scope(at, first)
         if scope is None:
-            return name if first in _BUILTINS and not self.has_star else ""
+            return name if first in BUILTIN_NAMES and not self.has_star else ""
         found = self._bound[scope][first]
         if len(found) != 1 or _NOT_AN_IMPORT in found:
             return ""

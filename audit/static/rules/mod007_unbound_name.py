@@ -1,16 +1,16 @@
 """MOD007: a name that nothing binds."""
 
 import ast
-import builtins
 from collections.abc import Iterator
 
 from audit.severity import Severity
+from audit.static.builtin_names import BUILTIN_NAMES
 from audit.static.rules.context import FileContext
 from audit.static.rules.rule import Rule, Spot
 
 _KNOWN = frozenset(
     {
-        *vars(builtins),
+        *BUILTIN_NAMES,
         "__file__",
         "__path__",
         "__class__",

@@ -1,16 +1,16 @@
 """MOD009: a name that is read before anything has bound it."""
 
 import ast
-import builtins
 from collections.abc import Iterator
 
 from audit.severity import Severity
+from audit.static.builtin_names import BUILTIN_NAMES
 from audit.static.rules.bindings import reads_before_binding
 from audit.static.rules.context import FileContext
 from audit.static.rules.rule import Precision, Rule, Spot
 
 _BUILTINS = frozenset(
-    {*vars(builtins), "__file__", "__path__", "__spec__", "__loader__", "__package__", "__annotations__"}
+    {*BUILTIN_NAMES, "__file__", "__path__", "__spec__", "__loader__", "__package__", "__annotations__"}
 )
 
 

@@ -1,5 +1,6 @@
 """Worker processes: same facts as in one process, a death costs one file, and no worker outlives its caller."""
 
+import builtins
 import os
 import signal
 import subprocess
@@ -175,3 +176,10 @@ def test_no_worker_outlives_its_caller(tree: Tree, number: signal.Signals) -> No
     while any(os.path.exists(f"/proc/{pid}/exe") for pid in started) and time.monotonic() < until:
         time.sleep(0.05)
     assert [pid for pid in started if os.path.exists(f"/proc/{pid}/exe")] == []
+
+
+def test_a_worker_knows_the_names_that_it_lacks_for_want_of_site() -> None:
+    code = f"import sys; sys.path.insert(0, {str(HOUSE)!r}); from audit.static.builtin_names import BUILTIN_NAMES"
+    asked = [sys.executable, "-I", "-S", "-c", f"{code}; print(*BUILTIN_NAMES)"]
+    told = subprocess.run(asked, capture_output=True, text=True, check=True).stdout.split()
+    assert {"exit", "quit"} <= set(told) >= set(dir(builtins)) - {"_"}
