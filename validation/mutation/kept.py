@@ -93,9 +93,12 @@ class KeptVerdicts:
             return
         with suppress(OSError, UnicodeEncodeError):
             descriptor, name = tempfile.mkstemp(dir=self._folder)  # whole, or not there: a kill may come at any time
-            with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-                file.write(value.model_dump_json())
-            os.replace(name, self._path(key))
+            try:
+                with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+                    file.write(value.model_dump_json())
+                os.replace(name, self._path(key))
+            except (OSError, UnicodeEncodeError):  # of a disk that is full nothing more is taken
+                os.unlink(name)
 
     def _digest_of(self, paths: Iterable[str]) -> str:
         return "\0".join(f"{path} {self._digests[path]}" for path in sorted(paths))

@@ -69,7 +69,8 @@ class Audit:
                 return error(f"not tried, for a copy of the target could not be written: {refused}")
             if seen is None:
                 return error(
-                    "without a mutant no check of the areas attention and smoke that runs the statement passes"
+                    "without a mutant no check of the areas attention and smoke passes that runs the statement",
+                    fix="see what `astrobio-audit attention` and `astrobio-audit smoke` say of the target as it is",
                 )
             self.kept.put(key, seen)
         return _concluded(mutant, seen)
