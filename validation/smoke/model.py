@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 BATCH_SIZE = 3
+BATCHES = 4  # each of a seed of its own, where what is wrong shows only in rows of certain lengths
 PAIR = 2  # samples, for what is about numbers and not about a batch, and costs many runs
 # What the process of a model imports anyhow: the first optimizer loads torch's compiler, for a second.
 AHEAD = ("torch._dynamo",)
@@ -50,7 +51,7 @@ class RegisteredModel:
         return replace(judgement, subject=subject)
 
     def call_on_batch(self, run: Run, procedure: str, **arguments: Plain) -> Mapping[str, Plain]:
-        """The same with a batch of inputs, and what else the procedure takes."""
+        """The same with a batch of inputs, and what else the procedure takes; a `seed` stands for the run's."""
         return run.probe.call(procedure, timeout_s=None, **self._batch(run) | arguments)
 
     def call_lasting(self, run: Run, procedure: str, *, anew: bool, **arguments: Plain) -> Mapping[str, Plain]:

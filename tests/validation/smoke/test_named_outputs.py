@@ -45,6 +45,8 @@ ENTRY = """.update(
 CONV = "self.conv = nn.Conv1d(1, 4, 3, stride=2, padding=1)"
 FULL = "torch.full((batch_size,), 12)"
 OPEN = "torch.ones(batch_size, 12, dtype=torch.bool)"
+# Even in the batch of the run's seed, and odd in a later one.
+SOMETIMES_ODD = "torch.full((batch_size,), 7) + torch.randint(2, (1,), generator=generator)"
 AT_THE_FRONT, BETWEEN = (
     "(torch.arange(12) >= 4).expand(batch_size, -1)",
     "(torch.arange(12) // 4 != 1).expand(batch_size, -1)",
@@ -52,8 +54,8 @@ AT_THE_FRONT, BETWEEN = (
 OUTPUTS = "'outputs': {'output': 1}"
 
 
-def with_lengths(returns: str, outputs: str = OUTPUTS) -> Model:
-    return Model(CONV, f"return {returns}", ENTRY.format(key="'lengths'", mask="lengths", given=FULL, outputs=outputs))
+def with_lengths(returns: str, outputs: str = OUTPUTS, *, given: str = FULL) -> Model:
+    return Model(CONV, f"return {returns}", ENTRY.format(key="'lengths'", mask="lengths", given=given, outputs=outputs))
 
 
 def with_mask(returns: str, given: str, axis: int = 1) -> Model:
@@ -74,6 +76,10 @@ CASES: dict[str, tuple[Model, tuple[str, str], tuple[str, str]]] = {
     "convolution_over_the_edge": (
         with_lengths("attended(self.conv(x[:, None]).mT, frames_of(lengths))"),
         (FAILED, "output with x behind lengths"), (FAILED, "output"),
+    ),
+    "convolution_over_the_edge_of_some_batches": (
+        with_lengths("attended(self.conv(x[:, None]).mT, frames_of(lengths))", given=SOMETIMES_ODD),
+        (FAILED, "output with x behind lengths"), (FAILED, "output of a row of 7"),
     ),
     "attention_to_padding": (
         with_lengths("attended(self.conv(shown(x, lengths)[:, None]).mT, frames_of(lengths) * 0 + 6)"),

@@ -1,6 +1,7 @@
 """A padded row says what it says without its padding."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from torch import Tensor
 
@@ -15,15 +16,15 @@ from validation.smoke.alike import ORIGIN, Gap, gaps, judge_gaps, moved_of
 from validation.smoke.checks import determinism
 from validation.smoke.compare import unusable
 from validation.smoke.misdeclared import judge_misdeclared
-from validation.smoke.model import RegisteredModel, listed, tensors_of
+from validation.smoke.model import BATCHES, RegisteredModel, listed, tensors_of
 from validation.smoke.named_outputs import FIX_OF_OUTPUTS, UntoldError, named_axes, spans_of
 from validation.smoke.positions import axes_of
 
 CHECK = Check(
     id="smoke.padded_rows",
     title="A padded row says what it says alone",
-    proves="Where `padding` is declared `removable`, every padded row of a batch has at its shown positions what it "
-    "has alone and cut to these, as nearly as rounding allows. Outputs without an axis of samples are left out "
+    proves="Where `padding` is declared `removable`, every padded row of four batches has at its shown positions what "
+    "it has alone and cut to these, as nearly as rounding allows. Outputs without an axis of samples are left out "
     "unless `outputs` names them as rows one after another.",
     defect="positions that are counted from the beginning of the padding",
     severity=Severity.MAJOR,
@@ -38,35 +39,57 @@ def judge(model: RegisteredModel, run: Run) -> Judgement:
         return not_applicable("the specs declare no padding that is `removable`")
     found: list[Gap] = []
     left_out: dict[str, None] = {}
+    lengths: set[int] = set()
     by_mask: dict[tuple[str, bool], list[Padding]] = {}
     for padding in paddings:
         by_mask.setdefault((padding.mask, padding.keeps), []).append(padding)
     for together in by_mask.values():
-        try:
-            compared = _compared(model, run, left_out, *together)
-        except TargetRaised as raised:
-            return judge_misdeclared(model, run, "padding", raised)
-        except UntoldError as untold:
-            return error(f"in 'padding', 'outputs': {untold}", fix=FIX_OF_OUTPUTS)
-        if isinstance(compared, Judgement):
-            return compared
-        found += compared
+        of_mask: list[Gap] = []
+        lengths_of_mask: set[int] = set()
+        # A model that subsamples treats some lengths otherwise, and one batch may have none of these.
+        for seed in range(run.seed, run.seed + BATCHES):
+            try:
+                compared = _compared(model, run, seed, left_out, lengths_of_mask, *together)
+            except TargetRaised as raised:
+                return judge_misdeclared(model, run, "padding", raised)
+            except UntoldError as untold:
+                return error(f"in 'padding', 'outputs': {untold}", fix=FIX_OF_OUTPUTS)
+            if isinstance(compared, Judgement):
+                return compared
+            of_mask += compared
+        if not lengths_of_mask:
+            mask = together[0].mask
+            return error(f"{mask} hides a whole row or none: there is no row to take the padding from")
+        if not of_mask:
+            return error(f"no output has an axis of samples, so none is that of a row: {listed(left_out)}")
+        found += of_mask
+        lengths |= lengths_of_mask
+    of_lengths = f"rows of {listed(map(str, sorted(lengths)))} positions"
     whole_batch = f"; of no single row, and left out: {listed(left_out)}" if left_out else ""
     return judge_gaps(
         found,
-        origin=f"{ORIGIN}{whole_batch}",
+        origin=f"{ORIGIN}; {of_lengths}{whole_batch}",
         otherwise="a row has other outputs without its padding",
         fix="count positions, and keep states, from the first position that the mask shows, and take means, sums and "
-        "maxima over the positions that it shows alone",
+        "maxima over the positions that it shows alone; in front of each convolution hide what is hidden again",
     )
 
 
 def _compared(
-    model: RegisteredModel, run: Run, left_out: dict[str, None], padding: Padding, *beside: Padding
+    model: RegisteredModel,
+    run: Run,
+    seed: int,
+    left_out: dict[str, None],
+    lengths: set[int],
+    padding: Padding,
+    *beside: Padding,
 ) -> list[Gap] | Judgement:
-    """Return the gaps of all rows that have padding; `left_out` gets the outputs that belong to no row."""
+    """Return the gaps of all rows of a batch that have padding.
+
+    `left_out` gets the outputs that belong to no row, and `lengths` how many positions the rows have without it.
+    """
     described, *others = (each.model_dump(exclude={"removable"}) for each in (padding, *beside))
-    reply = model.call_on_batch(run, "model_padded_rows", padding=described, beside=list[Plain](others))
+    reply = model.call_on_batch(run, "model_padded_rows", seed=seed, padding=described, beside=list[Plain](others))
     whole, mask = tensors_of(reply, "whole"), tensors_of(reply, "mask").get("mask")
     if mask is None or mask.dim() != 2:
         raise ProbeFailure("the target's process sent a reply without a mask")
@@ -80,8 +103,7 @@ def _compared(
         if name in whole
     }
     found: list[Gap] = []
-    rows_padded = [row for row in range(len(mask)) if f"alone.{row}" in reply]
-    for row in rows_padded:
+    for row in (each for each in range(len(mask)) if f"alone.{each}" in reply):
         alone = tensors_of(reply, f"alone.{row}")
         rows = [
             {
@@ -109,10 +131,10 @@ def _compared(
                 fix="where an output has other positions than the content, as of a model that subsamples, name it in "
                 "`padding`: 'outputs': {NAME: AXIS}",
             )
-        found += gaps(shown, alone, moved_rows)
-    if not rows_padded:
-        return error(f"{padding.mask} hides a whole row or none: there is no row to take the padding from")
-    return found or error(f"no output has an axis of samples, so none is that of a row: {listed(left_out)}")
+        length = int(mask[row].sum())
+        lengths.add(length)
+        found += [replace(gap, name=f"{gap.name} of a row of {length}") for gap in gaps(shown, alone, moved_rows)]
+    return found
 
 
 def _is_of_no_row(output: Tensor, alone: Tensor | None, *, samples: int) -> bool:

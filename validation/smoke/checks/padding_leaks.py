@@ -18,17 +18,17 @@ from validation.smoke.alike import ORIGIN, Gap, Tensors, gaps, judge_gaps, moved
 from validation.smoke.checks import determinism
 from validation.smoke.compare import difference, unusable
 from validation.smoke.misdeclared import judge_misdeclared
-from validation.smoke.model import BATCH_SIZE, RegisteredModel, tensors_of
+from validation.smoke.model import BATCH_SIZE, BATCHES, RegisteredModel, tensors_of
 from validation.smoke.named_outputs import FIX_OF_OUTPUTS, UntoldError, spans_of
 from validation.smoke.positions import axes_of, hidden
 
 CHECK = Check(
     id="smoke.padding_leaks",
     title="Padded content cannot leak",
-    proves="Where a mask hides positions, or lengths or a token for padding do, other content there, and content a "
-    "hundred times larger, leaves every output at the shown positions as it is, to the last bit, or as nearly as "
-    "rounding allows where other content makes other sums, as the tokens of an expert do; with the mask open the same "
-    "content changes the output. Of tokens the content is what they look up in tables. Of outputs that "
+    proves="In four batches, where a mask hides positions, or lengths or a token for padding do, other content there, "
+    "and content a hundred times larger, leaves every output at the shown positions as it is, to the last bit, or as "
+    "nearly as rounding allows where other content makes other sums, as the tokens of an expert do; with the mask "
+    "open the same content changes the output. Of tokens the content is what they look up in tables. Of outputs that "
     "`outputs` names, those positions are shown that a row has without its padding. All in eval mode: what the "
     "statistics of a batch take from padding in train mode is not looked at.",
     defect="a mask that is taken and not passed on",
@@ -57,21 +57,25 @@ def judge(model: RegisteredModel, run: Run) -> Judgement:
             "the specs declare no `padding`"
             + ("" if declared is not None else ", and no argument of forward is called like a mask of positions")
         )
-    try:
-        reply = model.call_on_batch(run, "model_padding", paddings=[each.model_dump() for each in paddings])
-    except TargetRaised as raised:
-        return judge_misdeclared(model, run, "padding", raised)
     found: list[Gap] = []
     untold: list[str] = []
-    leaking: list[Padding] = []
-    for index, padding in enumerate(paddings):
-        seen = _looked_at(model, run, paddings, reply, index)
-        if isinstance(seen, Judgement):
-            return seen
-        reached, doubtful = seen
-        leaking += [padding] if any(gap.error > gap.bound for gap in reached) else []
-        found += reached
-        untold += doubtful
+    leaking: list[tuple[Padding, int]] = []
+    # A model that subsamples treats some lengths otherwise, and one batch may have none of these.
+    for seed in range(run.seed, run.seed + BATCHES):
+        try:
+            reply = model.call_on_batch(
+                run, "model_padding", seed=seed, paddings=[each.model_dump() for each in paddings]
+            )
+        except TargetRaised as raised:
+            return judge_misdeclared(model, run, "padding", raised)
+        for index, padding in enumerate(paddings):
+            seen = _looked_at(model, run, seed, paddings, reply, index)
+            if isinstance(seen, Judgement):
+                return seen
+            reached, doubtful = seen
+            leaking += [(padding, seed)] if any(gap.error > gap.bound for gap in reached) else []
+            found += reached
+            untold += doubtful
     if untold and all(gap.error <= gap.bound for gap in found):
         return error(
             f"outputs change where hidden positions may stand, and which of their axes has positions is not told: "
@@ -87,7 +91,7 @@ def judge(model: RegisteredModel, run: Run) -> Judgement:
             origin="not equal bit by bit, which rounding may do where what is hidden is in one product with what is "
             f"shown, as the tokens of an expert are; {how}; {ORIGIN}",
             otherwise="content that a mask hides reaches the output",
-            fix=_FIX_OF_REVERSED if any(_is_reversed(model, run, each) for each in leaking) else _FIX,
+            fix=_FIX_OF_REVERSED if any(_is_reversed(model, run, each, seed) for each, seed in leaking) else _FIX,
         )
     return judged(
         Measured(
@@ -102,7 +106,7 @@ def judge(model: RegisteredModel, run: Run) -> Judgement:
 
 
 def _looked_at(
-    model: RegisteredModel, run: Run, paddings: Sequence[Padding], reply: Mapping[str, Plain], index: int
+    model: RegisteredModel, run: Run, seed: int, paddings: Sequence[Padding], reply: Mapping[str, Plain], index: int
 ) -> tuple[list[Gap], list[str]] | Judgement:
     """Return the gap of each output that is not equal at shown positions, and what outputs may not be equal."""
     padding = paddings[index]
@@ -115,7 +119,7 @@ def _looked_at(
     if kept is None:
         raise ProbeFailure("the target's process sent a reply without a mask")
     behind = f"{_content(padding)} behind {padding.mask}"
-    moved = _moved(model, run, paddings, index)
+    moved = _moved(model, run, seed, paddings, index)
     try:
         hidden_at = {name: _hidden_at(padding, reply, index, kept, name, each) for name, each in whole.items()}
     except UntoldError as untold_why:
@@ -142,15 +146,16 @@ def _looked_at(
     return found, untold
 
 
-def _is_reversed(model: RegisteredModel, run: Run, padding: Padding) -> bool:
+def _is_reversed(model: RegisteredModel, run: Run, padding: Padding, seed: int) -> bool:
     """Whether nothing leaks where the mask says the opposite of what the specs declare."""
     if padding.marks != "mask":
         return False
     try:
-        reply = model.call_on_batch(run, "model_padding", paddings=[{**padding.model_dump(), "reversed": True}])
+        turned = {**padding.model_dump(), "reversed": True}
+        reply = model.call_on_batch(run, "model_padding", seed=seed, paddings=[turned])
     except TargetRaised:
         return False
-    seen = _looked_at(model, run, [padding], reply, 0)
+    seen = _looked_at(model, run, seed, [padding], reply, 0)
     return seen == ([], [])
 
 
@@ -167,14 +172,14 @@ def _left_to_rows(padding: Padding, said: str) -> Judgement:
 
 
 def _moved(
-    model: RegisteredModel, run: Run, paddings: Sequence[Padding], index: int
+    model: RegisteredModel, run: Run, seed: int, paddings: Sequence[Padding], index: int
 ) -> Callable[[], Sequence[Tensors]]:
     """Return what runs the batch moved by one unit in the last place, once; only where bits are not equal."""
 
     @functools.cache
     def moved() -> Sequence[Tensors]:
         described = list[Plain](each.model_dump() for each in paddings)
-        return moved_of(model.call_on_batch(run, "model_moved_padding", paddings=described, index=index))
+        return moved_of(model.call_on_batch(run, "model_moved_padding", seed=seed, paddings=described, index=index))
 
     return moved
 
