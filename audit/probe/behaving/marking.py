@@ -54,9 +54,7 @@ def marked(inputs: Mapping[str, Any], padding: Mapping[str, Any], *, alike: bool
     Raises:
         Misdeclared: the batch has no such argument, or one of another form.
     """
-    for argument in (padding["mask"], *padding["content"]):
-        if argument not in inputs:
-            raise Misdeclared(f"'inputs' gives no argument {quoted(argument)}{nearest(argument, inputs)}")
+    check_arguments(inputs, padding)
     given = inputs[padding["mask"]]
     marks, keeps, pad_id = padding["marks"], padding["keeps"], padding["pad_id"]
     if marks == LENGTHS:
@@ -85,6 +83,17 @@ def marked(inputs: Mapping[str, Any], padding: Mapping[str, Any], *, alike: bool
 def varies(padding: Mapping[str, Any]) -> bool:
     """Whether samples get different lengths where what is hidden is chosen here."""
     return padding["marks"] == LENGTHS or bool(padding["outputs"])
+
+
+def check_arguments(inputs: Mapping[str, Any], padding: Mapping[str, Any]) -> None:
+    """Look whether the batch has the arguments that a padding names.
+
+    Raises:
+        Misdeclared: it has no such argument.
+    """
+    for argument in (padding["mask"], *padding["content"]):
+        if argument not in inputs:
+            raise Misdeclared(f"'inputs' gives no argument {quoted(argument)}{nearest(argument, inputs)}")
 
 
 def _shown(mask: object, *, keeps: bool) -> torch.Tensor:

@@ -40,7 +40,7 @@ def padded_rows(
     where = batched(specs, name, seed, batch_size)
     inputs = copied(inputs_of(specs, name, seed, batch_size))
     together = (padding, *beside)
-    hidden = hidden_of(together, where)
+    hidden = hidden_of(inputs, together, where)
     marking = marked_as_taken(
         lambda: built(specs, name, seed).eval(), inputs, padding, where=lambda: where, together=together
     )

@@ -80,7 +80,7 @@ def padding(specs: str, name: str, seed: int, batch_size: int, paddings: list[di
     for index, (each, (ran, marking)) in enumerate(zip(paddings, later, strict=True)):
         if each["outputs"]:
             where = batched(specs, name, seed, batch_size)
-            hidden = hidden_of([each, *(other for other in paddings if _is_beside(other, each))], where)
+            hidden = hidden_of(ran, [each, *(other for other in paddings if _is_beside(other, each))], where)
             reply[f"rows.{index}"] = shapes_alone(model, ran, where, marking, hidden)
         reply[f"axes.{index}"] = shapes_told(
             model,

@@ -11,19 +11,21 @@ from ..parts import forward
 from ..phases import current, phase
 from ..plain import said_by
 from .batches import Batched, Inputs, chosen, copied
-from .marking import TOKENS, Marking, marked, varies
+from .marking import TOKENS, Marking, check_arguments, marked, varies
 from .misdeclared import Misdeclared, nearest, quoted
 
 Padding = Mapping[str, Any]
 Hidden = Sequence[tuple[str, int]]
 
 
-def hidden_of(together: Sequence[Padding], where: Batched) -> Hidden:
+def hidden_of(inputs: Inputs, together: Sequence[Padding], where: Batched) -> Hidden:
     """Return the arguments that are cut with their axes of positions; `together` are all paddings of one mask.
 
     Raises:
-        Misdeclared: mask or content have not one entry for each sample.
+        Misdeclared: the batch has no such argument; mask or content have not one entry for each sample.
     """
+    for each in together:
+        check_arguments(inputs, each)
     first = together[0]
     hidden = [(content, each["axis"]) for each in together for content in each["content"]]
     if first["marks"] == TOKENS:
@@ -129,7 +131,7 @@ def marked_as_taken(
             forward(model, batch)
             for row in rows:
                 samples = where()
-                forward(model, row_alone(batch, samples, marking, hidden_of(together, samples), row))
+                forward(model, row_alone(batch, samples, marking, hidden_of(batch, together, samples), row))
         except Exception:  # whatever it raises says one thing: it takes no such lengths
             return marked(inputs, padding, alike=True)
     return marking

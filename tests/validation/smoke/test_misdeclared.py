@@ -92,7 +92,17 @@ def test_the_line_is_that_of_the_key_in_its_entry(tmp_path: Path) -> None:
     assert result.location.line == 1 + next(index for index, line in enumerate(specs) if "'causal'" in line)
 
 
-def of_one(root: Path, more: str) -> list[Result]:
+def test_a_name_of_nothing_among_removable_padding_is_told_as_that(tmp_path: Path) -> None:
+    """Whether it has one entry for each sample is no question where it is not there."""
+    more = "MODELS['Right'] = entry_of('Right') | {'padding': [\n"
+    more += "    {'lengths': 'sizes', 'content': ['x'], 'removable': True},\n]}\n"
+    (result,) = of_one(tmp_path, more, check="smoke.padded_rows")
+    assert (
+        result.reason == "MODELS['Right'] of zoo.specs: in 'padding', 'inputs' gives no argument 'sizes'; there are 'x'"
+    )
+
+
+def of_one(root: Path, more: str, *, check: str = "smoke.future_leaks") -> list[Result]:
     target = write(root, {"zoo/models.py": HEAD, "zoo/specs.py": SPECS + more})
-    results = by_spec(target, only=("smoke.future_leaks",))["Right"]
-    return [each for each in results if each.check == "smoke.future_leaks"]
+    results = by_spec(target, only=(check,))["Right"]
+    return [each for each in results if each.check == check]
