@@ -20,8 +20,11 @@ class ShiftCausal(Operator):
     """The diagonal of a triangle moves by one, either way; a comparison of positions gains or loses the equal ones."""
 
     name = "shift_causal"
-    title = "the causal rule is off by one"
-    why = "each token sees the one it has to predict, or does not see itself: losses look fine, generation fails"
+    title = "a comparison of positions, as of a causal rule or of lengths, is off by one"
+    why = (
+        "each token sees the one it has to predict, or does not see itself, or one position of padding counts: losses "
+        "look fine, generation fails"
+    )
     nodes = (cst.Call, cst.Comparison)
     EXAMPLES = (
         ("m = ones.tril()\n", ("m = ones.tril(diagonal=1)\n", "m = ones.tril(diagonal=-1)\n")),
