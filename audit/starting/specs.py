@@ -70,8 +70,8 @@ def _required(signature: Signature | None) -> list[str]:
 
 
 def _name(item: InventoryItem, taken: set[str]) -> str:
-    # Before a capital that begins a word: ViT is one.
-    base = re.sub(r"(?<=[a-z0-9])(?=[A-Z].)", "_", item.qualname).replace(".", "_").lower()
+    # Before a capital that begins a word, behind capitals of another one too: CTCEncoder has two, and ViT is one.
+    base = re.sub(r"(?<=[a-z0-9])(?=[A-Z].)|(?<=[A-Z])(?=[A-Z][a-z]{2})", "_", item.qualname).replace(".", "_").lower()
     name, number = base, 1
     while name in taken:
         number += 1

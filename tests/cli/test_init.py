@@ -135,7 +135,7 @@ class Tokens(nn.Module):
         return input_ids
 
 
-class Spoken(nn.Module):
+class CTCSpoken(nn.Module):
     def forward(self, x, lengths):
         return x
 
@@ -172,6 +172,7 @@ def test_what_an_argument_takes_is_told_by_its_name_its_annotation_and_its_table
         assert f'"{name}": {drawn}' in text
     assert '"labels"' not in text
     assert '"vit": {' in text
+    assert '"ctc_spoken": {' in text
     compile(text, SPECS, "exec")
 
 
