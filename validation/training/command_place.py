@@ -1,4 +1,4 @@
-"""Where the command of an entry of TRAINING begins, read from the specs' source."""
+"""Where the command of an entry of TRAINING resumes or begins, read from the sources of the specs and of its file."""
 
 import ast
 from collections.abc import Iterator
@@ -9,12 +9,15 @@ from audit.static.reading import tree_of
 from audit.target import Target
 
 _PYTHON = "{python}"
+_READS = ("torch.load", ".load_state_dict")
 
 
 def command_place(target: Target, specs: str, name: str) -> Location | None:
     """Return the file that the command starts; where that is not known, its line in the specs.
 
-    None where the specs do not write the entry as a table with a `command`.
+    The line of the file is that where it first reads a state, for what is wrong with a resumed run is what is read
+    there or not; where it reads none, that where it begins. None where the specs do not write the entry as a table with
+    a `command`.
     """
     path = _source_of(target, specs)
     tree = tree_of(path) if path else None
@@ -24,7 +27,7 @@ def command_place(target: Target, specs: str, name: str) -> Location | None:
     started = _started(target, value.value) if isinstance(value, ast.Constant) else None
     place = target.relative(started) if started else None
     if started and place:
-        return Location(path=place, line=_beginning(started))
+        return Location(path=place, line=_reading(started) or _beginning(started))
     place = target.relative(path)
     return Location(path=place, line=value.lineno) if place else None
 
@@ -59,6 +62,13 @@ def _source_of(target: Target, module: str) -> Path | None:
     place = target.source.joinpath(*module.split("."))
     candidates = (place.with_name(f"{place.name}.py"), place / "__main__.py", place / "__init__.py")
     return next((path for path in candidates if path.is_file()), None)
+
+
+def _reading(path: Path) -> int | None:
+    """Return the line of the first call that reads the state of something; None where the file has none."""
+    tree = tree_of(path)
+    calls = [node for node in ast.walk(tree) if isinstance(node, ast.Call)] if tree else []
+    return min((each.lineno for each in calls if ast.unparse(each.func).endswith(_READS)), default=None)
 
 
 def _beginning(path: Path) -> int | None:

@@ -41,6 +41,13 @@ def test_a_command_is_located_where_it_begins(tmp_path: Path, specs: str, place:
     assert found == (Location(path=place[0], line=place[1]) if place else None)
 
 
+def test_a_command_that_reads_a_state_is_located_there(tmp_path: Path) -> None:
+    target = target_with(tmp_path, "TRAINING = {'net': {'command': '{python} -m zoo.train'}}")
+    restored = "def main():\n    state = torch.load('last.pt')\n    model.load_state_dict(state)\n\n"
+    (tmp_path / "zoo" / "train.py").write_text(restored + TRAINER)
+    assert command_place(target, "zoo.specs", "net") == Location(path="zoo/train.py", line=2)
+
+
 def did(*checksums: int, status: int | None = -9, said: str = "") -> CommandRun:
     return CommandRun(
         status=status,
