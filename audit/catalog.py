@@ -14,7 +14,7 @@ from audit.target import TABLE, Target
 Section = Literal["models", "attention", "data", "training"]
 
 _MAX_LISTED = 3  # entries that cannot be used
-_HOW_TO_CORRECT = "correct it in the specs; see 'Your own package' in the README"
+_HOW_TO_CORRECT = "correct it in the specs; docs/writing-specs.md has every key"
 
 HOW_TO_DECLARE = (
     f"write a module that defines MODELS and ATTENTION and name it as `specs` in {TABLE}; "
