@@ -1,4 +1,4 @@
-"""Where the command of an entry of TRAINING resumes or begins, read from the sources of the specs and of its file."""
+"""Where the command of an entry of TRAINING does something or begins, read from the sources of specs and command."""
 
 import ast
 from collections.abc import Iterator
@@ -9,15 +9,15 @@ from audit.static.reading import tree_of
 from audit.target import Target
 
 _PYTHON = "{python}"
-_READS = ("torch.load", ".load_state_dict")
+# How calls end that read a state, take gradients and write a checkpoint.
+READS, GRADIENTS, WRITES = ("torch.load", ".load_state_dict"), (".backward",), ("torch.save", "save_file")
 
 
-def command_place(target: Target, specs: str, name: str) -> Location | None:
+def command_place(target: Target, specs: str, name: str, calls: tuple[str, ...]) -> Location | None:
     """Return the file that the command starts; where that is not known, its line in the specs.
 
-    The line of the file is that where it first reads a state, for what is wrong with a resumed run is what is read
-    there or not; where it reads none, that where it begins. None where the specs do not write the entry as a table with
-    a `command`.
+    The line of the file is that of the first of the `calls`, by how they end; where it has none, that where it begins.
+    None where the specs do not write the entry as a table with a `command`.
     """
     path = _source_of(target, specs)
     tree = tree_of(path) if path else None
@@ -27,7 +27,7 @@ def command_place(target: Target, specs: str, name: str) -> Location | None:
     started = _started(target, value.value) if isinstance(value, ast.Constant) else None
     place = target.relative(started) if started else None
     if started and place:
-        return Location(path=place, line=_reading(started) or _beginning(started))
+        return Location(path=place, line=_calling(started, calls) or _beginning(started))
     place = target.relative(path)
     return Location(path=place, line=value.lineno) if place else None
 
@@ -64,11 +64,11 @@ def _source_of(target: Target, module: str) -> Path | None:
     return next((path for path in candidates if path.is_file()), None)
 
 
-def _reading(path: Path) -> int | None:
-    """Return the line of the first call that reads the state of something; None where the file has none."""
+def _calling(path: Path, calls: tuple[str, ...]) -> int | None:
+    """Return the line of the first call that ends so; None where the file has none."""
     tree = tree_of(path)
-    calls = [node for node in ast.walk(tree) if isinstance(node, ast.Call)] if tree else []
-    return min((each.lineno for each in calls if ast.unparse(each.func).endswith(_READS)), default=None)
+    found = [node for node in ast.walk(tree) if isinstance(node, ast.Call)] if tree else []
+    return min((each.lineno for each in found if ast.unparse(each.func).endswith(calls)), default=None)
 
 
 def _beginning(path: Path) -> int | None:

@@ -7,7 +7,7 @@ import pytest
 from audit.results import Location
 from audit.target import Target
 from validation.training.checks import command_resumes
-from validation.training.command_place import command_place
+from validation.training.command_place import GRADIENTS, READS, WRITES, command_place
 from validation.training.settings import COMMAND_CHECKPOINT_EVERY, COMMAND_STEPS
 from validation.training.trainee import CommandRun, Reference
 
@@ -37,15 +37,16 @@ def target_with(root: Path, specs: str) -> Target:
     ],
 )
 def test_a_command_is_located_where_it_begins(tmp_path: Path, specs: str, place: tuple[str, int] | None) -> None:
-    found = command_place(target_with(tmp_path, specs), "zoo.specs", "net")
+    found = command_place(target_with(tmp_path, specs), "zoo.specs", "net", READS)
     assert found == (Location(path=place[0], line=place[1]) if place else None)
 
 
-def test_a_command_that_reads_a_state_is_located_there(tmp_path: Path) -> None:
+@pytest.mark.parametrize(("calls", "line"), [(READS, 2), (GRADIENTS, 4), (WRITES, 5)])
+def test_a_command_is_located_where_it_does_what_is_wrong(tmp_path: Path, calls: tuple[str, ...], line: int) -> None:
     target = target_with(tmp_path, "TRAINING = {'net': {'command': '{python} -m zoo.train'}}")
-    restored = "def main():\n    state = torch.load('last.pt')\n    model.load_state_dict(state)\n\n"
-    (tmp_path / "zoo" / "train.py").write_text(restored + TRAINER)
-    assert command_place(target, "zoo.specs", "net") == Location(path="zoo/train.py", line=2)
+    trained = "def main():\n    state = torch.load('a')\n    net.load_state_dict(state)\n    loss.backward()\n"
+    (tmp_path / "zoo" / "train.py").write_text(f"{trained}    torch.save(state, 'a')\n\n{TRAINER}")
+    assert command_place(target, "zoo.specs", "net", calls) == Location(path="zoo/train.py", line=line)
 
 
 def did(*checksums: int, status: int | None = -9, said: str = "") -> CommandRun:

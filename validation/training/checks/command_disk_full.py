@@ -5,6 +5,7 @@ from audit.plan import Run
 from audit.results import Check, Comparison, Severity
 from validation.training.checks import command_resumes
 from validation.training.checks.command_repeats import last_lines
+from validation.training.command_place import WRITES, command_place
 from validation.training.resumed import account_of
 from validation.training.trainee import CommandRun, Trainee, command_run_of
 
@@ -50,6 +51,7 @@ def judge(trainee: Trainee, run: Run) -> Judgement:
         ),
         otherwise="; ".join(wrong),
         fix="write a checkpoint aside, and let the error of a write end the run, with the path and the reason",
+        location=command_place(run.target, trainee.specs, trainee.name, WRITES),
     )
 
 

@@ -8,6 +8,7 @@ from audit.plan import Run
 from audit.results import Check, Comparison, Severity
 from validation.training.checks import command_resumes
 from validation.training.checks.command_repeats import last_lines
+from validation.training.command_place import GRADIENTS, command_place
 from validation.training.pace import Pace
 from validation.training.resumed import account_of
 from validation.training.trainee import CommandRun, Trainee, command_run_of
@@ -63,6 +64,7 @@ def judge(trainee: Trainee, run: Run) -> Judgement:
         otherwise="; ".join(wrong),
         fix="look at the loss and at the gradients' norm in each step, and at the weights before they are saved; raise "
         "with the step and the parameter's name",
+        location=command_place(run.target, trainee.specs, trainee.name, GRADIENTS),
     )
 
 

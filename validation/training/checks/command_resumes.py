@@ -7,7 +7,7 @@ from audit.plan import Run
 from audit.replies import names_of
 from audit.results import Check, Comparison, Location, Severity
 from validation.training.checks import command_repeats
-from validation.training.command_place import command_place
+from validation.training.command_place import READS, command_place
 from validation.training.resumed import account_of
 from validation.training.trainee import COMPARED, CommandRun, Reference, Trainee, command_runs_of
 
@@ -33,7 +33,7 @@ def judge(trainee: Trainee, run: Run) -> Judgement:
     assert trainee.reference is not None
     reply = trainee.call_command(run, "train_command_resumed", forks=trainee.reference.forks)
     runs = command_runs_of(reply, "runs")
-    place = command_place(run.target, trainee.specs, trainee.name)
+    place = command_place(run.target, trainee.specs, trainee.name, READS)
     return _judged(trainee.reference, runs, names_of(reply, "left"), place)
 
 
