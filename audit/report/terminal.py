@@ -141,7 +141,8 @@ def _print_result(result: Result, console: Console) -> None:
     line.append(f" {result.check} ")
     _append_subject(line, result)
     console.print(line, soft_wrap=True)
-    _print_below(result.reason or "", console)
+    if result.reason:  # which a passed result has not
+        _print_below(result.reason, console)
     if result.waived:
         _print_below(result.waived, console, style="yellow")
     if result.evidence.measured is not None and result.evidence.bound is not None:

@@ -89,6 +89,14 @@ def test_a_partial_run_says_so_in_its_first_line_and_gives_no_verdict(
     assert not any("verdict:" in line for line in lines[1:])
 
 
+def test_what_passed_in_a_filtered_run_is_told_without_an_empty_line(
+    make_report: MakeReport, make_result: MakeResult
+) -> None:
+    lines = printed(make_report([make_result()], partial_reason="limited to --only area")).splitlines()
+    assert any(line.startswith("passed") for line in lines)
+    assert all(line.strip() for line in lines)
+
+
 @pytest.mark.parametrize(
     ("outcome", "release", "verdict"),
     [
