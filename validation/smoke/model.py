@@ -16,7 +16,6 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 BATCH_SIZE = 3
-BATCHES = 4  # each of a seed of its own, where what is wrong shows only in rows of certain lengths
 PAIR = 2  # samples, for what is about numbers and not about a batch, and costs many runs
 # What the process of a model imports anyhow: the first optimizer loads torch's compiler, for a second.
 AHEAD = ("torch._dynamo",)

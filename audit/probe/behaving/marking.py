@@ -49,7 +49,7 @@ def marked(inputs: Mapping[str, Any], padding: Mapping[str, Any], *, alike: bool
 
     Where nothing is hidden, the last quarter of each sample is; of lengths the first stays as it is. Of lengths, and
     where the padding names `outputs`, each next sample is one shorter, for a model that subsamples treats odd lengths
-    otherwise; `alike` leaves them as long as each other.
+    otherwise, and each next `batch` goes on where the last one ended; `alike` leaves them as long as each other.
 
     Raises:
         Misdeclared: the batch has no such argument, or one of another form.
@@ -74,7 +74,8 @@ def marked(inputs: Mapping[str, Any], padding: Mapping[str, Any], *, alike: bool
         shown = length - max(1, length // 4)
         shorter = 1 if not alike and varies(padding) else 0
         whole = 1 if marks == LENGTHS and len(kept) > 1 else 0
-        for order, row in enumerate(range(whole, len(kept))):
+        before = int(padding.get("batch", 0)) * (len(kept) - whole)  # samples of the batches before
+        for order, row in enumerate(range(whole, len(kept)), start=before):
             kept[row, max(1, shown - order * shorter) :] = False
     says = keeps != bool(padding.get("reversed"))
     return Marking(padding["mask"], kept, marks, is_chosen, given, says, -1 if pad_id is None else pad_id)

@@ -44,6 +44,25 @@ def test_what_hides_nothing_hides_odd_numbers_too_where_outputs_are_named(
     assert marking.kept.sum(1).tolist() == [6, expected, 2 * expected - 6]
 
 
+@pytest.mark.parametrize(
+    ("marks", "outputs", "batch", "lengths"),
+    [
+        ("lengths", None, 0, [8, 6, 5]),
+        ("lengths", None, 1, [8, 4, 3]),
+        ("lengths", None, 9, [8, 1, 1]),
+        ("mask", None, 1, [6, 6, 6]),
+        ("mask", {"output": 1}, 0, [6, 5, 4]),
+        ("mask", {"output": 1}, 1, [3, 2, 1]),
+    ],
+)
+def test_each_batch_goes_on_with_shorter_rows(
+    marks: str, outputs: dict[str, int] | None, batch: int, lengths: list[int]
+) -> None:
+    given = torch.full((3,), 8) if marks == "lengths" else ALL
+    marking = marked({"it": given, "x": CONTENT}, padding(marks, outputs=outputs, batch=batch))
+    assert marking.kept.sum(1).tolist() == lengths
+
+
 def test_lengths_that_hide_something_stay() -> None:
     given = torch.tensor([3, 8, 0], dtype=torch.int32)
     marking = marked({"it": given, "x": CONTENT.movedim(1, 0)}, padding("lengths", axis=0))

@@ -16,16 +16,17 @@ from validation.smoke.alike import ORIGIN, Gap, gaps, judge_gaps, moved_of
 from validation.smoke.checks import determinism
 from validation.smoke.compare import unusable
 from validation.smoke.misdeclared import judge_misdeclared
-from validation.smoke.model import BATCHES, RegisteredModel, listed, tensors_of
+from validation.smoke.model import RegisteredModel, listed, tensors_of
 from validation.smoke.named_outputs import FIX_OF_OUTPUTS, UntoldError, named_axes, spans_of
+from validation.smoke.padding_batches import described, number_of_batches
 from validation.smoke.positions import axes_of
 
 CHECK = Check(
     id="smoke.padded_rows",
     title="A padded row says what it says alone",
-    proves="Where `padding` is declared `removable`, every padded row of four batches has at its shown positions what "
-    "it has alone and cut to these, as nearly as rounding allows. Outputs without an axis of samples are left out "
-    "unless `outputs` names them as rows one after another.",
+    proves="Where `padding` is declared `removable`, every padded row of a batch, and of four where there are lengths "
+    "or `outputs`, has at its shown positions what it has alone and cut to these, as nearly as rounding allows. "
+    "Outputs without an axis of samples are left out unless `outputs` names them as rows one after another.",
     defect="positions that are counted from the beginning of the padding",
     severity=Severity.MAJOR,
 )
@@ -46,10 +47,9 @@ def judge(model: RegisteredModel, run: Run) -> Judgement:
     for together in by_mask.values():
         of_mask: list[Gap] = []
         lengths_of_mask: set[int] = set()
-        # A model that subsamples treats some lengths otherwise, and one batch may have none of these.
-        for seed in range(run.seed, run.seed + BATCHES):
+        for batch in range(number_of_batches(together)):
             try:
-                compared = _compared(model, run, seed, left_out, lengths_of_mask, *together)
+                compared = _compared(model, run, batch, left_out, lengths_of_mask, *together)
             except TargetRaised as raised:
                 return judge_misdeclared(model, run, "padding", raised)
             except UntoldError as untold:
@@ -78,7 +78,7 @@ def judge(model: RegisteredModel, run: Run) -> Judgement:
 def _compared(
     model: RegisteredModel,
     run: Run,
-    seed: int,
+    batch: int,
     left_out: dict[str, None],
     lengths: set[int],
     padding: Padding,
@@ -88,8 +88,10 @@ def _compared(
 
     `left_out` gets the outputs that belong to no row, and `lengths` how many positions the rows have without it.
     """
-    described, *others = (each.model_dump(exclude={"removable"}) for each in (padding, *beside))
-    reply = model.call_on_batch(run, "model_padded_rows", seed=seed, padding=described, beside=list[Plain](others))
+    first, *others = (described(each, batch) for each in (padding, *beside))
+    reply = model.call_on_batch(
+        run, "model_padded_rows", seed=run.seed + batch, padding=first, beside=list[Plain](others)
+    )
     whole, mask = tensors_of(reply, "whole"), tensors_of(reply, "mask").get("mask")
     if mask is None or mask.dim() != 2:
         raise ProbeFailure("the target's process sent a reply without a mask")

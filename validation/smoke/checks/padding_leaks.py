@@ -18,18 +18,20 @@ from validation.smoke.alike import ORIGIN, Gap, Tensors, gaps, judge_gaps, moved
 from validation.smoke.checks import determinism
 from validation.smoke.compare import difference, unusable
 from validation.smoke.misdeclared import judge_misdeclared
-from validation.smoke.model import BATCH_SIZE, BATCHES, RegisteredModel, tensors_of
+from validation.smoke.model import BATCH_SIZE, RegisteredModel, tensors_of
 from validation.smoke.named_outputs import FIX_OF_OUTPUTS, UntoldError, spans_of
+from validation.smoke.padding_batches import described, number_of_batches
 from validation.smoke.positions import axes_of, hidden
 
 CHECK = Check(
     id="smoke.padding_leaks",
     title="Padded content cannot leak",
-    proves="In four batches, where a mask hides positions, or lengths or a token for padding do, other content there, "
-    "and content a hundred times larger, leaves every output at the shown positions as it is, to the last bit, or as "
+    proves="Where a mask hides positions, or lengths or a token for padding do, other content there, and content a "
+    "hundred times larger, leaves every output at the shown positions as it is, to the last bit, or as "
     "nearly as rounding allows where other content makes other sums, as the tokens of an expert do; with the mask "
     "open the same content changes the output. Of tokens the content is what they look up in tables. Of outputs that "
-    "`outputs` names, those positions are shown that a row has without its padding. All in eval mode: what the "
+    "`outputs` names, those positions are shown that a row has without its padding. In one batch, and in four where "
+    "there are lengths or `outputs`. All in eval mode: what the "
     "statistics of a batch take from padding in train mode is not looked at.",
     defect="a mask that is taken and not passed on",
     severity=Severity.CRITICAL,
@@ -60,20 +62,19 @@ def judge(model: RegisteredModel, run: Run) -> Judgement:
     found: list[Gap] = []
     untold: list[str] = []
     leaking: list[tuple[Padding, int]] = []
-    # A model that subsamples treats some lengths otherwise, and one batch may have none of these.
-    for seed in range(run.seed, run.seed + BATCHES):
+    for batch in range(number_of_batches(paddings)):
         try:
             reply = model.call_on_batch(
-                run, "model_padding", seed=seed, paddings=[each.model_dump() for each in paddings]
+                run, "model_padding", seed=run.seed + batch, paddings=[described(each, batch) for each in paddings]
             )
         except TargetRaised as raised:
             return judge_misdeclared(model, run, "padding", raised)
         for index, padding in enumerate(paddings):
-            seen = _looked_at(model, run, seed, paddings, reply, index)
+            seen = _looked_at(model, run, batch, paddings, reply, index)
             if isinstance(seen, Judgement):
                 return seen
             reached, doubtful = seen
-            leaking += [(padding, seed)] if any(gap.error > gap.bound for gap in reached) else []
+            leaking += [(padding, batch)] if any(gap.error > gap.bound for gap in reached) else []
             found += reached
             untold += doubtful
     if untold and all(gap.error <= gap.bound for gap in found):
@@ -91,7 +92,7 @@ def judge(model: RegisteredModel, run: Run) -> Judgement:
             origin="not equal bit by bit, which rounding may do where what is hidden is in one product with what is "
             f"shown, as the tokens of an expert are; {how}; {ORIGIN}",
             otherwise="content that a mask hides reaches the output",
-            fix=_FIX_OF_REVERSED if any(_is_reversed(model, run, each, seed) for each, seed in leaking) else _FIX,
+            fix=_FIX_OF_REVERSED if any(_is_reversed(model, run, each, batch) for each, batch in leaking) else _FIX,
         )
     return judged(
         Measured(
@@ -106,7 +107,7 @@ def judge(model: RegisteredModel, run: Run) -> Judgement:
 
 
 def _looked_at(
-    model: RegisteredModel, run: Run, seed: int, paddings: Sequence[Padding], reply: Mapping[str, Plain], index: int
+    model: RegisteredModel, run: Run, batch: int, paddings: Sequence[Padding], reply: Mapping[str, Plain], index: int
 ) -> tuple[list[Gap], list[str]] | Judgement:
     """Return the gap of each output that is not equal at shown positions, and what outputs may not be equal."""
     padding = paddings[index]
@@ -119,7 +120,7 @@ def _looked_at(
     if kept is None:
         raise ProbeFailure("the target's process sent a reply without a mask")
     behind = f"{_content(padding)} behind {padding.mask}"
-    moved = _moved(model, run, seed, paddings, index)
+    moved = _moved(model, run, batch, paddings, index)
     try:
         hidden_at = {name: _hidden_at(padding, reply, index, kept, name, each) for name, each in whole.items()}
     except UntoldError as untold_why:
@@ -146,16 +147,16 @@ def _looked_at(
     return found, untold
 
 
-def _is_reversed(model: RegisteredModel, run: Run, padding: Padding, seed: int) -> bool:
+def _is_reversed(model: RegisteredModel, run: Run, padding: Padding, batch: int) -> bool:
     """Whether nothing leaks where the mask says the opposite of what the specs declare."""
     if padding.marks != "mask":
         return False
     try:
-        turned = {**padding.model_dump(), "reversed": True}
-        reply = model.call_on_batch(run, "model_padding", seed=seed, paddings=[turned])
+        turned = {**described(padding, batch), "reversed": True}
+        reply = model.call_on_batch(run, "model_padding", seed=run.seed + batch, paddings=[turned])
     except TargetRaised:
         return False
-    seen = _looked_at(model, run, seed, [padding], reply, 0)
+    seen = _looked_at(model, run, batch, [padding], reply, 0)
     return seen == ([], [])
 
 
@@ -172,14 +173,15 @@ def _left_to_rows(padding: Padding, said: str) -> Judgement:
 
 
 def _moved(
-    model: RegisteredModel, run: Run, seed: int, paddings: Sequence[Padding], index: int
+    model: RegisteredModel, run: Run, batch: int, paddings: Sequence[Padding], index: int
 ) -> Callable[[], Sequence[Tensors]]:
     """Return what runs the batch moved by one unit in the last place, once; only where bits are not equal."""
 
     @functools.cache
     def moved() -> Sequence[Tensors]:
-        described = list[Plain](each.model_dump() for each in paddings)
-        return moved_of(model.call_on_batch(run, "model_moved_padding", seed=seed, paddings=described, index=index))
+        told = list[Plain](described(each, batch) for each in paddings)
+        seed = run.seed + batch
+        return moved_of(model.call_on_batch(run, "model_moved_padding", seed=seed, paddings=told, index=index))
 
     return moved
 
