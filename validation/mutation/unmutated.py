@@ -57,6 +57,8 @@ class Unmutated:
         self._kept = kept
         self._texts = {path: (target.root / path).read_bytes().decode("utf-8-sig") for path in mutated}
         self._kernels = runs_kernels_in_python()
+        self._untracked = {path: untracked(text, kernels=self._kernels) for path, text in self._texts.items()}
+        self._bodies = {path: bodies(text) for path, text in self._texts.items()}
         self._lock = threading.Lock()
         self._of_each: dict[str, threading.Lock] = {}
         self._known: dict[str, Frozen] = {}
@@ -123,10 +125,9 @@ class Unmutated:
 
         What stands in the head of a function, its decorators among it, is reached where its body runs.
         """
-        text = self._texts[mutant.path]
-        if not untracked(text, kernels=self._kernels).isdisjoint(mutant.lines):
+        if not self._untracked[mutant.path].isdisjoint(mutant.lines):
             return None
-        body_of = bodies(text)
+        body_of = self._bodies[mutant.path]
         return frozenset(body_of.get(line, line) for line in mutant.lines)
 
     def _passed(self, group: Group) -> Mapping[str, float]:

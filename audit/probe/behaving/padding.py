@@ -44,8 +44,7 @@ def padding(specs: str, name: str, seed: int, batch_size: int, paddings: list[di
     reply: dict[str, object] = {}
     later: list[tuple[Inputs, Marking]] = []
     for index, each in enumerate(paddings):
-        beside = [other for other in paddings if _is_beside(other, each)]
-        inputs, marking = _masked(specs, name, seed, batch_size, each, beside)
+        inputs, marking = _masked(specs, name, seed, batch_size, _together(paddings, each))
         kept = marking.kept
         opened = {**inputs, each["mask"]: marking.keeping(torch.ones_like(kept))}
         other, larger = dict(inputs), dict(inputs)
@@ -80,7 +79,7 @@ def padding(specs: str, name: str, seed: int, batch_size: int, paddings: list[di
     for index, (each, (ran, marking)) in enumerate(zip(paddings, later, strict=True)):
         if each["outputs"]:
             where = batched(specs, name, seed, batch_size)
-            hidden = hidden_of(ran, [each, *(other for other in paddings if _is_beside(other, each))], where)
+            hidden = hidden_of(ran, _together(paddings, each), where)
             reply[f"rows.{index}"] = shapes_alone(model, ran, where, marking, hidden)
         reply[f"axes.{index}"] = shapes_told(
             model,
@@ -106,28 +105,28 @@ def moved_padding(
     Returns:
         `moved.<i>`: the outputs of each draw.
     """
-    padding = paddings[index]
-    beside = [other for other in paddings if _is_beside(other, padding)]
-    inputs, _ = _masked(specs, name, seed, batch_size, padding, beside)
+    inputs, _ = _masked(specs, name, seed, batch_size, _together(paddings, paddings[index]))
     return moved_runs(built(specs, name, seed).eval(), inputs, seed)
 
 
-def _is_beside(other: dict[str, Any], padding: dict[str, Any]) -> bool:
-    """Whether what another padding hides goes with the same mask."""
-    return other is not padding and (other["mask"], other["keeps"]) == (padding["mask"], padding["keeps"])
+def _together(paddings: list[dict[str, Any]], padding: dict[str, Any]) -> list[dict[str, Any]]:
+    """Return a padding, and behind it the others of the same mask, whose content is hidden with its own."""
+    key = (padding["mask"], padding["keeps"])
+    return [padding, *(each for each in paddings if each is not padding and (each["mask"], each["keeps"]) == key)]
 
 
 def _masked(
-    specs: str, name: str, seed: int, batch_size: int, padding: dict[str, Any], beside: list[dict[str, Any]]
+    specs: str, name: str, seed: int, batch_size: int, together: list[dict[str, Any]]
 ) -> tuple[dict[str, Any], Marking]:
-    """Return a batch in which something is hidden, and what marks it."""
+    """Return a batch in which something is hidden, and what marks it; `together` are all paddings of one mask."""
+    padding = together[0]
     inputs: dict[str, Any] = copied(inputs_of(specs, name, seed, batch_size))
     marking = marked_as_taken(
         lambda: built(specs, name, seed).eval(),
         inputs,
         padding,
         where=lambda: batched(specs, name, seed, batch_size),
-        together=[padding, *beside] if padding["outputs"] else (),
+        together=together if padding["outputs"] else (),
     )
     inputs[padding["mask"]] = marking.keeping(marking.kept)
     return inputs, marking

@@ -125,13 +125,14 @@ def marked_as_taken(
     if not marking.is_chosen or not varies(padding):
         return marking
     model, batch = build(), {**copied(inputs), marking.argument: marking.keeping(marking.kept)}
-    rows = range(len(marking.kept)) if together else ()
     with phase(current()):  # whose mark is put back behind an exception, which leaves its own
         try:
             forward(model, batch)
-            for row in rows:
+            if together:
                 samples = where()
-                forward(model, row_alone(batch, samples, marking, hidden_of(batch, together, samples), row))
+                hidden = hidden_of(batch, together, samples)
+                for row in range(len(marking.kept)):
+                    forward(model, row_alone(batch, samples, marking, hidden, row))
         except Exception:  # whatever it raises says one thing: it takes no such lengths
             return marked(inputs, padding, alike=True)
     return marking
