@@ -78,12 +78,7 @@ class Audit:
     def _try(self, mutant: Mutant) -> Seen | None:
         """Return what the groups say that run the mutated statement; None where nothing passes without the mutant."""
         count = unjudged = 0
-        is_run = False
-        for reached in self.without.reached_by(mutant):
-            is_run = True
-            group = self.without.passing(reached)
-            if not group.planned:
-                continue
+        for group in self.without.reached_by(mutant):
             with self.copies.lent() as copy:
                 copy.write(mutant.path, mutant.text)
                 results = carried_out(in_copy(self.target, copy), group, fail_fast=True)
@@ -92,6 +87,7 @@ class Audit:
                 return Seen(failed=found.check, detail=f"{found.check} on {found.subject.name}")
             unjudged += sum(result.outcome in (Outcome.ERROR, Outcome.SKIPPED) for result in results)
             count += len(results)
+        is_run = bool(count) or self.without.is_run(mutant)
         if not count and (is_run or not self.without.passes_anything):
             return None
         return Seen(failed=None, detail=f"{count - unjudged} checks pass with it", unjudged=unjudged, is_run=is_run)

@@ -64,25 +64,19 @@ class Unmutated:
         self._known: dict[str, Frozen] = {}
 
     def reached_by(self, mutant: Mutant) -> Iterator[Group]:
-        """Yield the groups that run the mutated statement, the nearest by imports first.
+        """Yield the groups that run the mutated statement and have checks that pass: those alone, the nearest first.
 
         Where that is not tracked, those whose subject's module reaches the mutated one, and those that run anything of
         its file: what is imported by a name that is put together is seen by that alone.
         """
-        plan = self._plan
-        near = modules_reaching(self._collected.analysis, mutant.path, self._collected.rooted)
-        reaching = self._reaching(mutant)
+        for group, imports_it in self._nearest(mutant):
+            passing = self.passing(group)
+            if passing.planned and self._is_run_by(group, mutant, imports_it=imports_it):
+                yield passing
 
-        def is_reached(group: Group) -> bool:
-            if reaching is None and group.subject.module in near:
-                return True
-            ran = self._ran(group).lines.get(mutant.path, frozenset())
-            return bool(ran) if reaching is None else not ran.isdisjoint(reaching)
-
-        def distance(group: Group) -> tuple[int, str]:
-            return near.get(group.subject.module or "", len(near)), group.subject.name
-
-        yield from filter(is_reached, sorted(plan, key=distance))
+    def is_run(self, mutant: Mutant) -> bool:
+        """Whether any group runs the mutated statement, though nothing of it passes."""
+        return any(self._is_run_by(group, mutant, imports_it=imports_it) for group, imports_it in self._nearest(mutant))
 
     def passing(self, group: Group) -> Group:
         """Return those checks of a group that pass, for the others say nothing of a mutant: the quickest first.
@@ -119,6 +113,23 @@ class Unmutated:
         finally:
             self._collected.close()
         return tuple(replace(group, conclude=None) for group in groups if group.subject.kind in _OF_CODE)
+
+    def _nearest(self, mutant: Mutant) -> list[tuple[Group, bool]]:
+        """Return all groups, the nearest by imports first, each with whether its module reaches the mutated one."""
+        plan = self._plan
+        near = modules_reaching(self._collected.analysis, mutant.path, self._collected.rooted)
+
+        def distance(group: Group) -> tuple[int, str]:
+            return near.get(group.subject.module or "", len(near)), group.subject.name
+
+        return [(group, group.subject.module in near) for group in sorted(plan, key=distance)]
+
+    def _is_run_by(self, group: Group, mutant: Mutant, *, imports_it: bool) -> bool:
+        reaching = self._reaching(mutant)
+        if reaching is None and imports_it:
+            return True
+        ran = self._ran(group).lines.get(mutant.path, frozenset())
+        return bool(ran) if reaching is None else not ran.isdisjoint(reaching)
 
     def _reaching(self, mutant: Mutant) -> frozenset[int] | None:
         """Return the lines of which one must run for a mutant to be reached; None where they are not tracked.
