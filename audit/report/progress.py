@@ -1,6 +1,8 @@
 """A progress bar: the current subjects, checks done of all, failures so far, time."""
 
 import os
+import threading
+import time
 from collections.abc import Sequence
 from typing import Self
 
@@ -10,12 +12,18 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextC
 from audit.report.text import one_line
 from audit.results import Outcome, Result
 
+_EVERY_S = 30.0
+
 
 class ProgressDisplay:
-    """Shows the run on a terminal; where there is none, nothing."""
+    """Shows the run: a bar on a terminal, elsewhere a line every half a minute, for logs that are followed."""
 
-    def __init__(self, command: str, console: Console) -> None:
-        """Prepare a bar for `command` on `console`."""
+    def __init__(self, command: str, console: Console, *, every_s: float = _EVERY_S) -> None:
+        """Prepare a bar for `command` on `console`, or a line every so many seconds where that is no terminal."""
+        self._every_s = every_s
+        self._begun = time.monotonic()
+        self._over = threading.Event()
+        self._teller = threading.Thread(target=self._tell, name="audit-progress", daemon=True)
         self._progress = Progress(
             TextColumn(command, markup=False),
             BarColumn(),
@@ -32,15 +40,20 @@ class ProgressDisplay:
         self._task: TaskID = self._progress.add_task(command, total=None, failures=0, subject="collecting")
 
     def __enter__(self) -> Self:
-        """Show the bar."""
+        """Show the bar, or begin to tell."""
         if self._progress.console.is_interactive:
             self._progress.start()
+        elif not self._in_lines:
+            self._teller.start()
         return self
 
     def __exit__(self, *_: object) -> None:
-        """Remove the bar."""
+        """Remove the bar, or tell no more."""
+        self._over.set()
         if self._progress.console.is_interactive:  # elsewhere even stopping prints an empty line
             self._progress.stop()
+        elif not self._in_lines:
+            self._teller.join()
 
     def planned(self, total: int) -> None:
         """Set the number of planned checks."""
@@ -56,8 +69,19 @@ class ProgressDisplay:
             subject=one_line(subject, 60),
         )
         if results and self._in_lines:
+            self._print(f"{self._share}: {one_line(subject, 60)}: {results[0].check} {results[0].outcome.value}")
+
+    @property
+    def _share(self) -> str:
+        task = self._progress.tasks[self._task]
+        share = f"{task.completed:.0f}/{task.total:.0f}" if task.total else f"{task.completed:.0f}"
+        return f"{share}, {self._failures} failed" if self._failures else share
+
+    def _tell(self) -> None:
+        while not self._over.wait(self._every_s):
             task = self._progress.tasks[self._task]
-            share = f"{task.completed:.0f}/{task.total:.0f}" if task.total else f"{task.completed:.0f}"
-            failed = f", {self._failures} failed" if self._failures else ""
-            text = f"{share}{failed}: {one_line(subject, 60)}: {results[0].check} {results[0].outcome.value}"
-            self._progress.console.print(text, markup=False, highlight=False, soft_wrap=True)
+            passed = time.monotonic() - self._begun
+            self._print(f"{task.description}: {self._share}, {passed:.0f} s: {task.fields['subject']}")
+
+    def _print(self, text: str) -> None:
+        self._progress.console.print(text, markup=False, highlight=False, soft_wrap=True)

@@ -29,12 +29,15 @@ def specs_text(package: str, items: Sequence[InventoryItem], root: Path) -> str:
     attention = [item for item in items if item.kind is InventoryKind.ATTENTION]
     places = {(item.path, item.qualname) for item in attention}
     models = [item for item in items if item.kind is InventoryKind.MODEL and (item.path, item.qualname) not in places]
-    code = [*_imports(models), "", *_models(package, models, root), *_attention(attention)]
+    data = [item for item in items if item.kind is InventoryKind.DATASET]
+    scripts = [item for item in items if item.kind is InventoryKind.TRAINING_SCRIPT]
+    code = [*_imports([*models[:_MOST_LISTED], *data[:_MOST_LISTED]]), "", *_models(package, models, root)]
+    code += [*_attention(attention), *_data(data), *_training(models, scripts)]
     return _HEAD.format(package=package) + "\n" + "".join(f"# {line}".rstrip() + "\n" for line in code)
 
 
-def _imports(models: Sequence[InventoryItem]) -> list[str]:
-    modules = sorted({item.module for item in models[:_MOST_LISTED] if item.module})
+def _imports(listed: Sequence[InventoryItem]) -> list[str]:
+    modules = sorted({item.module for item in listed if item.module})
     return ["import torch", "", *(f"import {module}" for module in modules)]
 
 
@@ -55,12 +58,18 @@ def _models(package: str, models: Sequence[InventoryItem], root: Path) -> list[s
 def _model(item: InventoryItem, name: str, root: Path) -> list[str]:
     needed = _required(item.constructor)
     return [
-        f"    {json.dumps(name)}: {{  # {one_line(item.path)}:{item.line}",
-        f'        "class": "{item.module}:{item.qualname}",',
+        *_begun(item, name),
         f'        "build": lambda: {item.module}.{item.qualname}({", ".join(f"{each}=..." for each in needed)}),',
         f'        "inputs": lambda batch_size, generator: {inputs_drawn(item, root)},',
         '        "loss": lambda output, inputs: ...,  # decide: what it is trained to, of the output and these inputs',
         "    },",
+    ]
+
+
+def _begun(item: InventoryItem, name: str) -> list[str]:
+    return [
+        f"    {json.dumps(name)}: {{  # {one_line(item.path)}:{item.line}",
+        f'        "class": "{item.module}:{item.qualname}",',
     ]
 
 
@@ -93,3 +102,46 @@ def _attention(attention: Sequence[InventoryItem]) -> list[str]:
     if len(attention) > _MOST_LISTED:
         lines += [f"    # {len(attention) - _MOST_LISTED} more compute attention; see the inventory."]
     return [*lines, "}"]
+
+
+def _data(sets: Sequence[InventoryItem]) -> list[str]:
+    lines = ["DATA: dict[str, dict[str, object]] = {"]
+    taken: set[str] = set()
+    for item in sets[:_MOST_LISTED]:
+        lines += [
+            *_begun(item, _name(item, taken)),
+            f'        "build": lambda: {item.module}.{item.qualname}(...),  # decide: of which files',
+            "    },",
+        ]
+    if not sets:
+        lines.append(
+            "    # No class was found to derive from torch.utils.data.Dataset; empty, this says there is none."
+        )
+    if len(sets) > _MOST_LISTED:
+        lines += [f"    # {len(sets) - _MOST_LISTED} more classes derive from torch.utils.data.Dataset."]
+    return [*lines, "}"]
+
+
+def _training(models: Sequence[InventoryItem], scripts: Sequence[InventoryItem]) -> list[str]:
+    """Return an entry for the first model: which ones are trained, and how, is not told by the source."""
+    lines = ["TRAINING: dict[str, dict[str, object]] = {"]
+    for item in models[:1]:
+        name = _name(item, set())
+        lines += [
+            "    # One entry for each model that is trained, by its own batches and loss:",
+            *_begun(item, name),
+            f'        "build": MODELS[{json.dumps(name)}]["build"],',
+            '        "batches": lambda seed, start_step: lambda step: ...,  # decide: the batch of a step',
+            '        "loss": lambda model, batch: ...,',
+            "        # The package's own trainer, with its own options in the place of these:",
+        ]
+        lines += [f"        # {_command(script)}" for script in scripts[:_MOST_LISTED]] or [
+            f"        # {_command(None)}"
+        ]
+        lines += ["    },"]
+    return [*lines, "}"]
+
+
+def _command(script: InventoryItem | None) -> str:
+    file = one_line(shlex.quote(script.path), limit=None) if script else "..."
+    return f'"command": {json.dumps(f"{{python}} {file} --steps {{steps}} --output {{checkpoint_dir}} {{resume}}")},'

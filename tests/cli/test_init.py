@@ -333,3 +333,60 @@ def test_a_package_that_is_no_name_is_refused(run: Run, small: Small, name: str,
     assert len(done.stderr.splitlines()) == 1
     assert len(done.stderr) < 1000
     assert files_in(root) == before
+
+
+LEARNT = """import torch
+from torch.utils.data import DataLoader, Dataset
+
+from zoo.net import TinyNet
+
+
+class Points(Dataset):
+    def __init__(self, size):
+        self.size = size
+
+    def __len__(self):
+        return self.size
+
+    def __getitem__(self, index):
+        return torch.full((3,), float(index))
+
+
+def main():
+    model = TinyNet(4)
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    for batch in DataLoader(Points(8), batch_size=4):
+        optimizer.zero_grad()
+        model(batch).square().mean().backward()
+        optimizer.step()
+
+
+if __name__ == "__main__":
+    main()
+"""
+
+
+def test_data_sets_and_a_trainer_are_begun_and_work_once_the_dots_are_filled_in(run: Run, small: Small) -> None:
+    root = small(zoo__learnt_dot_py=LEARNT)
+    assert run("init", cwd=root).returncode == 0
+    begun = as_code((root / SPECS).read_text())
+    assert '"class": "zoo.learnt:Points"' in begun
+    assert '# "command": "{python} zoo/learnt.py --steps {steps} --output {checkpoint_dir} {resume}",' in begun
+    for dots, filled in (
+        ("width=...", "width=4"),
+        ("zoo.learnt.Points(...)", "zoo.learnt.Points(size=8)"),
+        ("batch_size, ...", "batch_size, 3"),
+        ('"loss": lambda output, inputs: ...', '"loss": lambda output, inputs: output.square().mean()'),
+        ("lambda step: ...", "lambda step: torch.randn(2, 3, generator=torch.Generator().manual_seed(seed + step))"),
+        ('"loss": lambda model, batch: ...', '"loss": lambda model, batch: model(batch).square().mean()'),
+    ):
+        assert dots in begun
+        begun = begun.replace(dots, filled)
+    (root / SPECS).write_text(begun)
+    table = root / "pyproject.toml"
+    table.write_text(table.read_text().replace("# specs =", "specs ="))
+    smoke = run("smoke", "--only", "smoke.data_items", "--only", "smoke.forward", cwd=root)
+    assert "passed   smoke.data_items points" in smoke.stdout, smoke.stdout + smoke.stderr
+    assert "passed   smoke.forward tiny_net" in smoke.stdout
+    train = run("train", "--steps", "20", "--only", "train.run", cwd=root)
+    assert "passed   train.run tiny_net" in train.stdout, train.stdout + train.stderr

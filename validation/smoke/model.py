@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from audit.catalog import SpecEntry
 from audit.gateway import ProbeFailure
 from audit.gateway.client import Plain
-from audit.judgement import Judgement
+from audit.judgement import Judgement, skipped
 from audit.plan import Run
 from audit.replies import bytes_of, number_of, text_of
 from audit.results import Subject
@@ -33,6 +33,16 @@ class RegisteredModel:
     def call(self, run: Run, procedure: str) -> Mapping[str, Plain]:
         """Run one of the probe's model procedures on this model."""
         return run.probe.call(procedure, specs=self.specs, name=self.name, seed=run.seed)
+
+    def undeclared(self) -> Judgement | None:
+        """Return why nothing can be asked of the model: its entry cannot be used, as `smoke.build` says; None else.
+
+        For checks that do not wait for smoke.build.
+        """
+        problem = self.entry.problem
+        return (
+            skipped(f"the entry of the specs cannot be used, an error of smoke.build: {problem}") if problem else None
+        )
 
     def stand_in(self, reply: Mapping[str, Plain]) -> str | None:
         """Return what was built in the model's place, by the `class` of a reply; None where it is the model.

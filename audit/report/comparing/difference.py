@@ -14,7 +14,7 @@ from audit.report.text import percent
 from audit.results import Frozen, Outcome, Result
 from audit.score import Verdict
 
-DIFF_VERSION: Final = "1.0"
+DIFF_VERSION: Final = "1.1"
 _RANK = {
     Verdict.READY: 3,
     Verdict.CLEAN: 3,
@@ -37,6 +37,7 @@ class Entry(Frozen):
     before: Outcome | None
     after: Outcome | None
     reason: Annotated[str | None, Field(description="Of the later outcome, else of the earlier one.")]
+    waived: Annotated[str | None, Field(description="Who answers for the later failure, until when, and why.")] = None
 
 
 class Side(Frozen):
@@ -54,7 +55,7 @@ class Side(Frozen):
 class Difference(Frozen):
     """A comparison of two reports, the older one first. Sorted, so that the same two give the same text."""
 
-    schema_version: Literal["1.0"]
+    schema_version: Literal["1.1"]
     command: str
     package: str
     old: Side
@@ -171,6 +172,7 @@ def _entries(old: Sequence[Result], new: Sequence[Result], gates: Gates | None) 
                 before=was.outcome if was else None,
                 after=is_.outcome if is_ else None,
                 reason=shown.reason,
+                waived=is_.waived if is_ else None,
             )
         )
     return entries

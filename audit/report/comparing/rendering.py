@@ -43,7 +43,7 @@ def diff_markdown(found: Difference) -> str:
         lines += ["| check | subject | before | after | reason |", "|---|---|---|---|---|"]
         lines += [
             f"| {cell_code(entry.check)} | {cell_code(entry.subject)} | {_outcome(entry.before)} | "
-            f"{_outcome(entry.after)} | {markdown(entry.reason or '', 300)} |"
+            f"{_outcome(entry.after)} | {markdown(_reason(entry), 300)} |"
             for entry in entries
         ]
     return "\n".join(lines) + "\n"
@@ -57,8 +57,12 @@ def _sections(found: Difference) -> Iterator[tuple[str, Sequence[Entry]]]:
 
 def _line(entry: Entry) -> str:
     change = f"{_outcome(entry.before)} -> {_outcome(entry.after)}"
-    reason = f": {one_line(entry.reason)}" if entry.reason else ""
+    reason = f": {one_line(_reason(entry))}" if _reason(entry) else ""
     return f"{entry.check} on {one_line(entry.subject)}: {change}{reason}"
+
+
+def _reason(entry: Entry) -> str:
+    return "; ".join(filter(None, (entry.waived, entry.reason)))
 
 
 def _outcome(outcome: object) -> str:

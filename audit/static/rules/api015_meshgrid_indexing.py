@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from audit.static.fixes.arguments import keyword_added
 from audit.static.rules.calls import CallRule
 from audit.static.rules.context import FileContext
+from audit.static.rules.old_versions import is_for_an_old_version
 from audit.static.rules.rule import FixSafety, Precision, Spot
 from audit.static.rules.syntax import argument
 
@@ -41,6 +42,15 @@ class MeshgridIndexing(CallRule):
 
         y, x = torch.meshgrid(a, b, **options)
         """,
+        """
+        import torch
+
+        def grid(*axes):
+            try:
+                return torch.meshgrid(*axes, indexing='ij')
+            except TypeError:
+                return torch.meshgrid(*axes)
+        """,
     )
     INVALID = (
         """
@@ -52,6 +62,13 @@ class MeshgridIndexing(CallRule):
         from torch import meshgrid
 
         grid = meshgrid([a, b])
+        """,
+        """
+        import torch
+
+        def grid(*axes):
+            rows = torch.meshgrid(*axes, indexing='ij')
+            return rows, torch.meshgrid(*axes)
         """,
     )
     FIXED = (
@@ -93,5 +110,7 @@ class MeshgridIndexing(CallRule):
         if context.resolve(call) not in ("torch.meshgrid", "torch.functional.meshgrid") or context.guarded(call):
             return
         if argument(call, "indexing") is None and all(keyword.arg for keyword in call.keywords):
+            if is_for_an_old_version(call, context, "indexing"):
+                return
             edits = keyword_added(call, "indexing", '"ij"', FixSafety.SAFE)
             yield Spot(call, "`torch.meshgrid` is called without `indexing`", edits=edits)

@@ -6,7 +6,8 @@ from collections.abc import Iterator
 from audit.static.fixes.arguments import keyword_added
 from audit.static.rules.calls import CallRule
 from audit.static.rules.context import FileContext
-from audit.static.rules.loading import is_for_an_old_version, is_round_trip
+from audit.static.rules.loading import is_round_trip
+from audit.static.rules.old_versions import is_for_an_old_version
 from audit.static.rules.rule import FixSafety, Precision, Spot
 from audit.static.rules.syntax import argument, unpacks
 
@@ -132,4 +133,4 @@ class LoadWithoutWeightsOnly(CallRule):
 
 
 def _is_harmless(call: ast.Call, context: FileContext) -> bool:
-    return is_round_trip(call, context) or is_for_an_old_version(call, context)
+    return is_round_trip(call, context) or is_for_an_old_version(call, context, "weights_only")

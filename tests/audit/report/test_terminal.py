@@ -1,5 +1,6 @@
 import io
 import re
+import time
 from collections.abc import Callable, Sequence
 
 import pytest
@@ -184,6 +185,28 @@ def test_progress_counts_failures_and_shows_no_markup_of_the_target(make_result:
     assert "1 failed" in shown
     assert "[red]\N{REPLACEMENT CHARACTER}[31m[/oops] model" in shown
     assert "\x1b[31m" not in shown
+
+
+def test_where_there_is_no_terminal_a_line_tells_now_and_then_how_far_it_is(make_result: MakeResult) -> None:
+    stream = io.StringIO()
+    display = ProgressDisplay("smoke", Console(file=stream, width=20, color_system=None), every_s=0.01)
+    with display:
+        display.planned(3)
+        display.notify("[red]\x1b[31mmodel\n", [make_result(Outcome.FAILED)])
+        until = time.monotonic() + 20.0
+        while "1/3" not in stream.getvalue() and time.monotonic() < until:
+            time.sleep(0.01)
+    told = stream.getvalue().splitlines()
+    assert re.fullmatch(r"smoke: 1/3, 1 failed, 0 s: \[red\]\N{REPLACEMENT CHARACTER}\[31mmodel", told[-1]), told
+    time.sleep(0.05)
+    assert stream.getvalue().splitlines() == told  # it ends with the run
+
+
+def test_a_run_that_is_over_soon_tells_nothing_where_there_is_no_terminal(make_result: MakeResult) -> None:
+    stream = io.StringIO()
+    with ProgressDisplay("smoke", Console(file=stream)) as display:
+        display.notify("model", [make_result()])
+    assert stream.getvalue() == ""
 
 
 def test_a_long_reason_for_a_partial_run_stays_on_the_first_line(

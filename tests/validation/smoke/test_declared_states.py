@@ -1,5 +1,7 @@
 """What an entry of the specs says of a model besides its class: its device, and keys of the wrong kind."""
 
+from pathlib import Path
+
 import pytest
 import torch
 
@@ -34,3 +36,13 @@ def test_a_key_of_the_wrong_kind_is_named(tmp_path_factory: pytest.TempPathFacto
     found = results_of_models(tmp_path_factory.mktemp("entry"), {"wrong": Model(entry=entry)}, only=("smoke.build",))
     assert [result.outcome for result in found["wrong"]] == [ERROR]
     assert problem in (found["wrong"][0].reason or "")
+
+
+def test_an_entry_that_cannot_be_used_is_one_error(tmp_path: Path) -> None:
+    models = {"right": Model(), "wrong": Model(entry="['meta'] = 1")}
+    found = results_of_models(tmp_path, models, only=("smoke",))
+    assert not any(result.outcome == ERROR for result in found["right"])
+    assert [result.check for result in found["wrong"] if result.outcome == ERROR] == ["smoke.build"]
+    skipped = {result.check: result.reason or "" for result in found["wrong"] if result.outcome == SKIPPED}
+    for check in ("smoke.compile", "smoke.export", "smoke.meta_build"):
+        assert "'meta' must be True or False" in skipped[check], check

@@ -31,8 +31,8 @@ BACKEND = "eager"
 def judge(model: RegisteredModel, run: Run) -> Judgement:
     """Compile and compare."""
     declared = model.entry.compiles
-    if model.entry.problem:
-        return error(f"specs {model.specs}: MODELS[{model.name!r}]: {model.entry.problem}")
+    if undeclared := model.undeclared():
+        return undeclared
     if declared is False:
         return not_applicable("the specs declare that it does not compile")
     if isinstance(declared, str):

@@ -1,6 +1,6 @@
 """The devices that the target's interpreter has, and the one that a model asks for."""
 
-from audit.judgement import Judgement, Measured, error, judged, skipped
+from audit.judgement import Judgement, Measured, judged, skipped
 from audit.plan import Run
 from audit.replies import table_of, text_of
 from audit.results import Check, Comparison, Severity
@@ -23,8 +23,8 @@ def judge(run: Run, *, gpus: int | None = None) -> Judgement:
 
 def judge_model(model: RegisteredModel, run: Run) -> Judgement:
     """Have the devices compute that the model's spec asks for."""
-    if model.entry.problem:
-        return error(f"specs {model.specs}: MODELS[{model.name!r}]: {model.entry.problem}")
+    if undeclared := model.undeclared():
+        return undeclared
     return _judge(run, model.entry.device)
 
 

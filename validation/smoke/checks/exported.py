@@ -28,8 +28,8 @@ CHECK = Check(
 def judge(model: RegisteredModel, run: Run) -> Judgement:
     """Export and compare."""
     declared, dynamic = model.entry.exports, model.entry.dynamic_batch
-    if model.entry.problem:
-        return error(f"specs {model.specs}: MODELS[{model.name!r}]: {model.entry.problem}")
+    if undeclared := model.undeclared():
+        return undeclared
     if declared is False:
         return not_applicable("the specs declare that it cannot be exported")
     if isinstance(declared, str):

@@ -22,8 +22,8 @@ def judge(model: RegisteredModel, run: Run) -> Judgement:
     """Build twice and compare what was built."""
     if not model.entry.meta:
         return not_applicable("its spec declares 'meta': False: what builds it needs the values of tensors")
-    if model.entry.problem:
-        return error(f"specs {model.specs}: MODELS[{model.name!r}]: {model.entry.problem}")
+    if undeclared := model.undeclared():
+        return undeclared
     try:
         reply = run.probe.call_unharmed("model_meta_build", specs=model.specs, name=model.name, seed=run.seed)
     except TargetRaised as raised:

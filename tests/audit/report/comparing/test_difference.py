@@ -1,3 +1,4 @@
+import datetime
 import json
 from collections.abc import Callable
 from typing import Any
@@ -11,6 +12,7 @@ from audit.report.comparing.difference import Difference, Entry, difference
 from audit.report.comparing.rendering import diff_json, diff_markdown, diff_text
 from audit.report.document import Report
 from audit.results import Outcome, Result, Severity, Subject, SubjectKind
+from audit.waivers import Day, Waiver, waive
 
 MakeReport = Callable[..., Report]
 MakeResult = Callable[..., Result]
@@ -239,3 +241,20 @@ def test_a_failure_on_the_hardware_of_another_profile_is_worse_all_the_same(
 def test_what_one_profile_judges_no_longer_counts(make_report: MakeReport, make_result: MakeResult) -> None:
     judged, lost = (for_profile(make_report, make_result, Profile.GPU, on_gpu=each) for each in (P, N))
     assert difference(judged, lost).worse
+
+
+def test_who_waived_a_failure_that_still_stands_is_told(make_report: MakeReport, make_result: MakeResult) -> None:
+    failure = make_result(F, name="m", reason="too slow")
+    until = datetime.date(2030, 1, 1)
+    waiver = Waiver(check=failure.check, subject="m", owner="Ann", reason="old", expires=until)
+    by = Day(day=datetime.date(2026, 1, 1), origin="clock")
+    results, rows = waive([failure], [waiver], by)
+    plain, waived = make_report([failure]), make_report(results, waivers=rows, waivers_by=by)
+    found = difference(plain, waived)
+    said = "waived by Ann until 2030-01-01: old"
+    assert [each.waived for each in found.still_failing] == [said]
+    assert f"failed -> failed: {said}; too slow" in diff_text(found)
+    assert f"{said}; too slow" in diff_markdown(found)
+    back = difference(waived, plain)
+    assert [each.waived for each in back.still_failing] == [None]
+    assert "waived" not in diff_text(back).partition("still failing")[2]
