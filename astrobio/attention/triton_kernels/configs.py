@@ -61,7 +61,7 @@ def that_fit(configs: list[Any], arguments: dict[str, Any], **named: Any) -> lis
         named: the others; `block_d`, `is_half` and `q_len` are among them.
     """
     block_d, is_half = named["block_d"], named["is_half"]
-    is_few = named["q_len"] <= FEW_QUERIES
+    is_few = named["q_len"] <= FEW_QUERIES  # no mutant: it chooses among sizes of blocks, which compute the same
     configs = [config for config in configs if (config.kwargs["block_q"] <= FEW_QUERIES) == is_few] or configs
     largest_block = _LARGEST_BLOCK_HALF if is_half else _LARGEST_BLOCK_FLOAT32 * 64 // max(block_d, 64)
 

@@ -20,7 +20,8 @@ CHECK = Check(
     id="smoke.compile",
     title="torch.compile keeps outputs and gradients",
     proves="What torch.compile captures of the model, run with PyTorch's own operators, gives the outputs, the "
-    "loss and the gradients of the model, as nearly as rounding allows; where the specs declare `compiles`, it is one graph.",
+    "loss and the gradients of the model, as nearly as rounding allows; where the specs declare `compiles`, it is one "
+    "graph.",
     defect="a branch for compilers that leaves a layer out",
     severity=Severity.MAJOR,
 )
