@@ -13,7 +13,7 @@ from ..phases import phase
 from ..plain import said_by
 from ..tensors import dump
 from .batches import copied
-from .misdeclared import Misdeclared, nearest
+from .misdeclared import Misdeclared, nearest, returned
 from .modes import couples_samples
 from .outputs_alike import run
 
@@ -92,9 +92,7 @@ def _in_training(
 
 
 def _check_output(whole: Mapping[str, torch.Tensor], name: str, axis: int, length: int) -> None:
-    if name not in whole:
-        raise Misdeclared(f"the model returns no tensor {name!r}{nearest(name, whole)}")
-    shape = tuple(whole[name].shape)
+    shape = tuple(returned(whole, name).shape)
     size = shape[axis] if axis < len(shape) else 0
     # A model that subsamples has one position for several of the content.
     if size != length and (size < 2 or length % size):

@@ -2,7 +2,9 @@
 
 import difflib
 import fnmatch
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+
+import torch
 
 _MOST_SHOWN = 8
 _MOST_NEAR = 3
@@ -17,6 +19,17 @@ def matching(names: Iterable[str], pattern: str) -> list[str]:
     """Return the names that a pattern is of, in which `*` stands for any text and all else for itself."""
     escaped = pattern.replace("[", "[[]").replace("?", "[?]")
     return [name for name in names if fnmatch.fnmatchcase(name, escaped)]
+
+
+def returned(outputs: Mapping[str, torch.Tensor], name: str) -> torch.Tensor:
+    """Return the output of that name.
+
+    Raises:
+        Misdeclared: the model does not return it.
+    """
+    if name not in outputs:
+        raise Misdeclared(f"the model returns no tensor {quoted(name)}{nearest(name, outputs)}")
+    return outputs[name]
 
 
 def quoted(name: str) -> str:

@@ -12,7 +12,7 @@ from ..phases import current, phase
 from ..plain import said_by
 from .batches import Batched, Inputs, chosen, copied
 from .marking import TOKENS, Marking, check_arguments, marked, varies
-from .misdeclared import Misdeclared, nearest, quoted
+from .misdeclared import Misdeclared, quoted, returned
 
 Padding = Mapping[str, Any]
 Hidden = Sequence[tuple[str, int]]
@@ -146,7 +146,6 @@ def check_outputs(whole: Mapping[str, torch.Tensor], together: Iterable[Padding]
     """
     for padding in together:
         for name, axis in (padding["outputs"] or {}).items():
-            if name not in whole:
-                raise Misdeclared(f"the model returns no tensor {quoted(name)}{nearest(name, whole)}")
-            if axis >= whole[name].dim():
-                raise Misdeclared(f"{name!r} has no axis {axis}: its shape is {tuple(whole[name].shape)}")
+            shape = tuple(returned(whole, name).shape)
+            if axis >= len(shape):
+                raise Misdeclared(f"{name!r} has no axis {axis}: its shape is {shape}")
