@@ -35,9 +35,10 @@ CHECK = Check(
 )
 
 _FLOAT32 = torch.finfo(torch.float32)
-# The exponential of its opposite is the smallest number above zero in float32, that of itself is infinite. Float32
-# whatever the dtype of the inputs, for kernels keep their softmax in it.
-_LARGE = -math.log(_FLOAT32.smallest_normal * _FLOAT32.eps)
+# The exponential of half its opposite is the smallest number above zero in float32, that of half of it is infinite.
+# Half alone would not tell a running maximum that begins at -1, in the place of minus infinity, and stays there where
+# all logits are below. Float32 whatever the dtype of the inputs, for kernels keep their softmax in it.
+_LARGE = -2.0 * math.log(_FLOAT32.smallest_normal * _FLOAT32.eps)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -65,7 +65,7 @@ WRONG = {
         "scores.softmax(dim=-1)",
         "(scores.exp() / scores.exp().sum(-1, keepdim=True))",
         LARGE,
-        "a context of one token, its logit 103",
+        "a context of one token, its logit 207",
     ),
 }
 

@@ -141,6 +141,12 @@ RIGHTS = {
         "tiled_attention",
         {
             "zero": Edit("q.new_full(q.shape[:-1] + (1,), -torch.inf)", "q.new_zeros(q.shape[:-1] + (1,))", _LARGE),
+            "minus_one": Edit(
+                "q.new_full(q.shape[:-1] + (1,), -torch.inf)", "-q.new_ones(q.shape[:-1] + (1,))", _LARGE
+            ),
+            "minus_hundred": Edit(
+                "q.new_full(q.shape[:-1] + (1,), -torch.inf)", "q.new_full(q.shape[:-1] + (1,), -100.0)", _LARGE
+            ),
             "last": Edit("slice(at, at + tile)", "slice(at, min(at + tile, k.shape[2] - 1))", ("every_key",)),
             "sum": Edit("total * shrink + grown", "total + grown", ("row_sums",)),
         },

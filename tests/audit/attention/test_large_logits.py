@@ -12,8 +12,8 @@ from audit.attention.subject import AttentionSubject
 
 NAMES = Projections(query="q", key="k", value="v", output="o")
 SIZES = {"num_heads": 4, "num_kv_heads": 2, "head_dim": 6}
-# 149 halvings of one give the smallest number above zero in float32.
-LARGE = 149 * math.log(2)
+# 149 halvings of one give the smallest number above zero in float32; what a maximum is subtracted from is twice as far.
+LARGE = 2 * 149 * math.log(2)
 
 
 def subject(**more: object) -> AttentionSubject:
