@@ -4,9 +4,7 @@ The backend of `torch.compile` is one that runs the captured graph with PyTorch'
 needed, and what is compared is what capturing makes of the model, not what a code generator makes of the graph.
 """
 
-import contextlib
-import gc
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 
 import torch
 from torch import nn
@@ -47,7 +45,7 @@ def compiles(specs: str, name: str, seed: int, batch_size: int, backend: str, wh
         return gradients_of(model, specs, name, given, seed)
 
     reply |= {f"shaken.{i}": dump(each) for i, each in enumerate(moved(model, inputs, FLOAT32_EPS, seed, learned_of))}
-    with phase("compile"), _uncollected():
+    with phase("compile"):
         import torch._dynamo as dynamo
 
         dynamo.reset()
@@ -81,8 +79,6 @@ def compiles(specs: str, name: str, seed: int, batch_size: int, backend: str, wh
 def exports(specs: str, name: str, seed: int, batch_size: int, *, dynamic: bool) -> dict[str, object]:
     """Run a batch through the model and through its export; with `dynamic`, a batch of another size as well.
 
-    What is exported with `dynamic` is for a batch of any size; where that is refused, for this one.
-
     Returns:
         `whole`, `moved.<i>`, `exported`; with `dynamic` also `whole.dynamic` and `exported.dynamic`; `refused`: what
         was raised while exporting, `refused_dynamic`: what was raised by exporting with a batch of any size.
@@ -92,17 +88,15 @@ def exports(specs: str, name: str, seed: int, batch_size: int, *, dynamic: bool)
     reply: dict[str, object] = identity(model)
     reply |= {"whole": run(model, copied(inputs)), "again": run(model, copied(inputs))}
     reply |= moved_runs(model, inputs, seed) | {"refused": None}
-    if dynamic:
-        reply |= _any_batch(model, specs, name, seed, batch_size, inputs)
-        if "exported" in reply:
-            return reply
-    with phase("export"), _uncollected():
+    with phase("export"):
         try:
             program = torch.export.export(model, (), dict(copied(inputs)), strict=False)
         except Exception as error:
             return reply | {"refused": said_by(error)}
     with phase("run the export"), torch.no_grad():
         reply["exported"] = dump(flatten(program.module()(**copied(inputs))))
+    if dynamic:
+        reply |= _any_batch(model, specs, name, seed, batch_size, inputs)
     return reply
 
 
@@ -119,39 +113,25 @@ def _any_batch(
 
     shapes = replaced(inputs, shape)
     other = inputs_of(specs, name, seed, batch_size + 2)
-    theirs, others = tensors_of(other), tensors_of(inputs)
+    of_other, others = tensors_of(other), tensors_of(inputs)
     fits = all(
-        path in theirs and _without(others[path].shape, axis) == _without(theirs[path].shape, axis)
+        path in of_other and _without(others[path].shape, axis) == _without(of_other[path].shape, axis)
         for path, axis in where.axes.items()
     )
     if not fits:
         other = chosen(inputs, where, [*range(batch_size), *range(batch_size)])
     try:
-        with phase("export"), _uncollected():
+        with phase("export"):
             program = torch.export.export(model, (), dict(copied(inputs)), dynamic_shapes=shapes, strict=False)
         with phase("run the export"), torch.no_grad():
-            module = program.module()
-            exported, of_other = (dump(flatten(module(**copied(each)))) for each in (inputs, other))
+            exported = dump(flatten(program.module()(**copied(other))))
     except Exception as error:
         return {"refused_dynamic": said_by(error)}
     return {
-        "exported": exported,
-        "exported.dynamic": of_other,
+        "exported.dynamic": exported,
         "whole.dynamic": run(model, other),
         "refused_dynamic": None,
     }
-
-
-@contextlib.contextmanager
-def _uncollected() -> Iterator[None]:
-    """Leave Python's collector off: it goes again and again through what capturing makes, nearly all of which stays."""
-    was_on = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if was_on:
-            gc.enable()
 
 
 def _without(shape: torch.Size, axis: int) -> tuple[int, ...]:

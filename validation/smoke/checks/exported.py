@@ -18,7 +18,7 @@ CHECK = Check(
     id="smoke.export",
     title="torch.export keeps the outputs",
     proves="The program that torch.export makes of the model gives its outputs, as nearly as rounding allows; "
-    "where the specs declare `dynamic_batch`, it is made for any batch, and gives those of a larger one too.",
+    "where the specs declare `dynamic_batch`, one for any batch gives those of a larger batch too.",
     defect="a number read from the batch, which the exported program keeps for every other batch",
     severity=Severity.MAJOR,
 )
