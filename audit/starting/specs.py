@@ -25,7 +25,7 @@ the entries that are to be audited, and fill in the dots.
 
 def specs_text(package: str, items: Sequence[InventoryItem], root: Path) -> str:
     """Return the module for a package in which the inventory has found `items`, whose paths are relative to `root`."""
-    items = [item for item in items if all(part.isidentifier() for part in item.module.split("."))]
+    items = [item for item in items if _is_reached(item)]
     attention = [item for item in items if item.kind is InventoryKind.ATTENTION]
     places = {(item.path, item.qualname) for item in attention}
     models = [item for item in items if item.kind is InventoryKind.MODEL and (item.path, item.qualname) not in places]
@@ -34,6 +34,11 @@ def specs_text(package: str, items: Sequence[InventoryItem], root: Path) -> str:
     code = [*_imports([*models[:_MOST_LISTED], *data[:_MOST_LISTED]]), "", *_models(package, models, root)]
     code += [*_attention(attention), *_data(data), *_training(models, scripts)]
     return _HEAD.format(package=package) + "\n" + "".join(f"# {line}".rstrip() + "\n" for line in code)
+
+
+def _is_reached(item: InventoryItem) -> bool:
+    """Whether a name leads to it: a file's need not be a module's, and `make.<locals>.Set` stands in a function."""
+    return all(part.isidentifier() for part in item.module.split(".")) and "<" not in item.qualname
 
 
 def _imports(listed: Sequence[InventoryItem]) -> list[str]:

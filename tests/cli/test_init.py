@@ -390,3 +390,13 @@ def test_data_sets_and_a_trainer_are_begun_and_work_once_the_dots_are_filled_in(
     assert "passed   smoke.forward tiny_net" in smoke.stdout
     train = run("train", "--steps", "20", "--only", "train.run", cwd=root)
     assert "passed   train.run tiny_net" in train.stdout, train.stdout + train.stderr
+
+
+def test_a_class_in_a_function_is_left_out_and_what_is_begun_is_python(run: Run, small: Small) -> None:
+    inner = LEARNT.replace("def main():\n", "def main():\n    class Local(Dataset):\n        pass\n\n")
+    root = small(zoo__learnt_dot_py=inner)
+    assert run("init", cwd=root).returncode == 0
+    begun = as_code((root / SPECS).read_text())
+    compile(begun, SPECS, "exec")
+    assert "zoo.learnt:Points" in begun
+    assert "Local" not in begun
