@@ -1,6 +1,5 @@
 """Logits whose exponential leaves float32 neither overflow nor bring masked keys back."""
 
-import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 
@@ -16,7 +15,7 @@ from audit.attention.properties.judging import (
     judge_deviations,
     no_oracle,
 )
-from audit.attention.properties.shifted_logits import shifted
+from audit.attention.properties.shifted_logits import FAR, shifted
 from audit.attention.subject import AttentionSubject, Case
 from audit.gateway import TargetRaised
 from audit.judgement import Judgement, error, not_applicable
@@ -33,12 +32,6 @@ CHECK = Check(
     defect="a softmax that does not subtract the maximum of each row",
     severity=Severity.CRITICAL,
 )
-
-_FLOAT32 = torch.finfo(torch.float32)
-# The exponential of half its opposite is the smallest number above zero in float32, that of half of it is infinite.
-# Half alone would not tell a running maximum that begins at -1, in the place of minus infinity, and stays there where
-# all logits are below. Float32 whatever the dtype of the inputs, for kernels keep their softmax in it.
-_LARGE = -2.0 * math.log(_FLOAT32.smallest_normal * _FLOAT32.eps)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -87,15 +80,15 @@ def _extremes(subject: AttentionSubject, generator: torch.Generator) -> Iterator
     token, name = plain_case(subject, generator, length=1, batch=MANY), "one token"
     if "context" in token.tensors:
         token, name = token.replaced("", context=token.tensors["context"][:, :1]), "a context of one token"
-    yield _Extreme(case=token.replaced(f"{name}, its logit {_LARGE:.0f}"), sign=1)
+    yield _Extreme(case=token.replaced(f"{name}, its logit {FAR:.0f}"), sign=1)
     if subject.contract.is_causal:
         causal = plain_case(subject, generator, is_causal=True, batch=MANY)
-        yield _Extreme(case=causal.replaced(f"the first token's logit -{_LARGE:.0f}"), sign=-1, first=1)
+        yield _Extreme(case=causal.replaced(f"the first token's logit -{FAR:.0f}"), sign=-1, first=1)
     if subject.contract.key_mask:
         whole = plain_case(subject, generator, is_causal=False, batch=MANY)
         mask = torch.zeros(MANY, key_length(whole), dtype=torch.bool)
         mask[:, 0] = True
-        yield _Extreme(case=with_mask(subject, whole, mask, f"one key kept, its logit -{_LARGE:.0f}"), sign=-1)
+        yield _Extreme(case=with_mask(subject, whole, mask, f"one key kept, its logit -{FAR:.0f}"), sign=-1)
 
 
 def _grown(subject: AttentionSubject, state: Mapping[str, Tensor], extreme: _Extreme) -> _Extreme | None:
@@ -107,7 +100,7 @@ def _grown(subject: AttentionSubject, state: Mapping[str, Tensor], extreme: _Ext
         extreme.sign * subject.logits(state, _times(extreme.case, factor))[0] for factor in (0.0, 1.0, -1.0)
     )
     square, linear = (ahead + behind) / 2 - constant, (ahead - behind) / 2
-    factors = ((linear**2 + 4 * square * (_LARGE - constant)).sqrt() - linear) / (2 * square)
+    factors = ((linear**2 + 4 * square * (FAR - constant)).sqrt() - linear) / (2 * square)
     factors = factors[alone & (square > 0) & (factors > 0)]
     return replace(extreme, case=_times(extreme.case, float(factors.min()))) if factors.numel() else None
 

@@ -18,10 +18,10 @@ from audit.judgement import Judgement, not_applicable
 from audit.plan import Run
 from audit.raised import describe_raised
 
-# In units of the least number whose exponential leaves float32, downwards and upwards, where logits are scaled by
-# 1/sqrt(head_dim); by any larger scale they leave it sooner.
-_FAR = 2.0
-_LARGE = -math.log(torch.finfo(torch.float32).smallest_normal * torch.finfo(torch.float32).eps)
+# The exponential of half its opposite is the smallest number above zero in float32, that of half of it is infinite.
+# Half alone would not tell a running maximum that begins at -1, in the place of minus infinity, and stays there where
+# all logits are below. Float32 whatever the dtype of the inputs, for kernels keep their softmax in it.
+FAR = -2.0 * math.log(torch.finfo(torch.float32).smallest_normal * torch.finfo(torch.float32).eps)
 _UNDECLARED = "undeclared: what its weights are"
 
 
@@ -35,7 +35,8 @@ def shifted(subject: AttentionSubject, run: Run) -> Judgement:
     products = (plain.tensors["query"] * direction).sum(dim=-1).abs() * plain.tensors["query"].shape[-1] ** -0.5
     cases = [
         _moved(plain, direction * size / float(products.min()), f"{size:+.0f} and more added to the logits")
-        for size in (-1.0, 1.0, -_FAR * _LARGE, _FAR * _LARGE)
+        # where logits are scaled by 1/sqrt(head_dim); by any larger scale they go farther
+        for size in (-1.0, 1.0, -FAR, FAR)
     ]
     other = plain_case(subject, generator)
     dtype = subject.finest_dtype
