@@ -1,5 +1,6 @@
 """What the target's specs declare: its registered models and attention mechanisms."""
 
+import difflib
 from collections.abc import Mapping
 from typing import Literal
 
@@ -165,7 +166,7 @@ def read_catalog(target: Target, probe: Probe) -> Catalog:
         raise Undeclared(error("the target declares no specs, so no model was built", fix=HOW_TO_DECLARE))
     try:
         reply = probe.call("describe_specs", module=target.settings.specs)
-        return _with_contracts_read(Catalog.model_validate(reply))
+        return _with_contracts_read(_with_stand_ins_found(Catalog.model_validate(reply)))
     except ProbeFailure as failure:
         raise Undeclared(error(f"specs {target.settings.specs}: {describe_failure(failure, target)}")) from failure
     except TargetRaised as raised:
@@ -196,6 +197,39 @@ def _how_to_uncover(target: Target, specs: str) -> str | None:
     if not inner or not target.source.joinpath(first, *inner[:-1], f"{inner[-1]}.py").is_file():
         return None
     return f"rename {first}: another module of its name, in the standard library or installed, is found first"
+
+
+def _with_stand_ins_found(catalog: Catalog) -> Catalog:
+    """Return the catalogue, in which an entry of MODELS that leaves a check to one that cannot take it says so."""
+    models = catalog.models
+    if models is None:
+        return catalog
+    read = {
+        name: entry
+        if entry.problem or not (problem := _left_to_none(name, models))
+        else entry.model_copy(update={"problem": problem})
+        for name, entry in models.items()
+    }
+    return catalog.model_copy(update={"models": read})
+
+
+def _left_to_none(name: str, models: Mapping[str, SpecEntry]) -> str | None:
+    """Return why what an entry leaves to another one would be judged nowhere; None where it is judged."""
+    entry = models[name]
+    for key, other in (("compiles", entry.compiles), ("exports", entry.exports)):
+        if not isinstance(other, str):
+            continue
+        if other == name:
+            return f"{key!r} names the entry itself: it is True, False, or the name of another entry of MODELS"
+        if (standing := models.get(other)) is None:
+            near = difflib.get_close_matches(other, [each for each in models if each != name], n=1)
+            hint = f" (did you mean {near[0]!r}?)" if near else ""
+            return f"{key!r} names {other!r}, which MODELS does not have{hint}"
+        if standing.problem is None and standing.declared != entry.declared:
+            return f"{key!r} names {other!r}, which is of another class, {standing.declared}"
+        if standing.problem is None and getattr(standing, key) is not True:
+            return f"{key!r} names {other!r}, which has to declare {key!r}: True and does not"
+    return None
 
 
 def _with_contracts_read(catalog: Catalog) -> Catalog:

@@ -2,6 +2,7 @@
 
 import hashlib
 import itertools
+import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import cast
 
@@ -27,7 +28,7 @@ def items(specs: str, name: str, seed: int) -> dict[str, object]:
     """Read the first items of a data set twice.
 
     Returns:
-        `length`: what `len` says, None of one that is iterated only; `read` and `again`: how many items there were each
+        `length`: what `len` says, None of one that has none; `read` and `again`: how many items there were each
         time, at most a limit; `complete`: whether the limit was not reached; `tensors`: in the items; `different`:
         items that differ; `nonfinite`: elements that are NaN or infinite, by the item and where it holds them;
         `changed`: items that were others when they were read again. Where the length says that there are more items,
@@ -39,7 +40,7 @@ def items(specs: str, name: str, seed: int) -> dict[str, object]:
         first = list(_read(dataset, item))
         again = [_digest(each) for each in _read(dataset, item)]
         if length is not None and length > len(first) and not _is_iterated(dataset):
-            _of(item, dataset, length - 1)
+            item(dataset, length - 1)
     tensors = [flatten(_tensored(each), f"item {index}") for index, each in enumerate(first)]
     wrong = {
         key: int(_item(_sum(~_isfinite(tensor))))
@@ -103,9 +104,11 @@ class _Items(data.Dataset[object]):
 
     def __init__(self, dataset: object, item: Callable[[object, int], object]) -> None:
         self._dataset, self._item = dataset, item
+        length = _length(dataset)
+        self._count = min(length, _MOST) if length is not None else sum(1 for _ in _read(dataset, item))
 
     def __len__(self) -> int:
-        return min(_length(self._dataset) or 0, _MOST)
+        return self._count
 
     def __getitem__(self, index: int) -> object:
         return self._item(self._dataset, index)
@@ -143,13 +146,16 @@ def _read(dataset: object, item: Callable[[object, int], object], *, most: int |
     if _is_iterated(dataset):
         yield from itertools.islice(iter(cast("data.IterableDataset[object]", dataset)), most)
         return
-    length = _length(dataset) or 0
-    for index in range(length if most is None else min(length, most)):
-        yield _of(item, dataset, index)
-
-
-def _of(item: Callable[[object, int], object], dataset: object, index: int) -> object:
-    return item(dataset, index)
+    length = _length(dataset)
+    ends = min(each for each in (length, most, sys.maxsize) if each is not None)
+    for index in range(ends):
+        try:
+            each = item(dataset, index)
+        except IndexError:
+            if length is None:  # where it ends is told as of any sequence
+                return
+            raise
+        yield each
 
 
 def _loaded(

@@ -40,6 +40,8 @@ def behaviour_problem(spec: Mapping[str, object]) -> str | None:
     for key in ("compiles", "exports"):
         if not isinstance(spec.get(key, False), bool | str):
             return f"'{key}' must be True, False, or the name of another entry of the same class that stands for it"
+    if spec.get("dynamic_batch") and not (spec.get("exports") is None or spec.get("exports") is True):
+        return f"'dynamic_batch' is about the export, and 'exports' is {spec['exports']!r}: no export of it is judged"
     dtypes = spec.get("dtypes", [])
     if not isinstance(dtypes, list | tuple) or any(each not in DTYPES for each in dtypes):
         return f"'dtypes' must be a list of {', '.join(map(repr, DTYPES))}"

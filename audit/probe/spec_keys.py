@@ -2,10 +2,11 @@
 
 import difflib
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import TypeGuard
 
 from . import spec_behaviour, spec_generation, spec_weights
-from .plain import plain
+from .plain import encodable, plain
 
 MODEL_KEYS = ("initial_loss", "meta", "device", *spec_behaviour.KEYS, *spec_weights.KEYS, *spec_generation.KEYS)
 DATA_KEYS = ("class", "build", "item", "splits", "random")
@@ -14,6 +15,25 @@ DATA_CALLABLE = ("item", "splits")
 _KINDS_OF_DEVICE = ("cpu", "cuda")
 # Of ten letters two may be others: ATENTION and MODLES are found, DATASETS is no DATA.
 _ALIKE = 0.8
+
+
+def entries_described(
+    section: str, entries: object, described: Callable[[object], dict[str, object]]
+) -> dict[str, object]:
+    """Return each entry of a section as `described` says it, by its name; one whose name is no text is a problem.
+
+    Raises:
+        TypeError: the section is not a dict.
+    """
+    if not isinstance(entries, Mapping):
+        raise TypeError(f"{section} must be a dict of entries by name, not {type(entries).__name__}")
+    named = {encodable(name): described(spec) for name, spec in entries.items() if _is_name(name)}
+    nameless = [encodable(repr(name)) for name in entries if not _is_name(name)]
+    return named | {name: {"problem": f"an entry must be named by text, not by {name}"} for name in nameless}
+
+
+def _is_name(name: object) -> TypeGuard[str]:
+    return isinstance(name, str) and encodable(name) == name
 
 
 def unknown_problem(given: Iterable[object], known: Sequence[str]) -> str | None:

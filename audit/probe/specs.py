@@ -11,7 +11,7 @@ import torch
 
 from . import spec_keys
 from .phases import phase
-from .plain import NotPlain, encodable, plain
+from .plain import NotPlain, plain
 from .standins.installing import DECLARABLE
 from .training import entries as training
 
@@ -83,12 +83,7 @@ def _section(specs: object, section: str) -> dict[str, object] | None:
     entries = getattr(specs, section, None)
     if entries is None:
         return None
-    if not isinstance(entries, Mapping):
-        raise TypeError(f"{section} must be a dict of entries by name, not {type(entries).__name__}")
-    nameless = [repr(name) for name in entries if not isinstance(name, str) or encodable(name) != name]
-    if nameless:
-        raise TypeError(f"{section} must name its entries by text, not by {', '.join(nameless)}")
-    return {encodable(name): _described(section, spec) for name, spec in entries.items()}
+    return spec_keys.entries_described(section, entries, lambda spec: _described(section, spec))
 
 
 def _takes(function: object, number: int) -> bool:

@@ -4,8 +4,7 @@ import math
 import shlex
 from collections.abc import Mapping
 
-from ..plain import encodable
-from ..spec_keys import unknown_problem
+from ..spec_keys import entries_described, unknown_problem
 from ..spec_weights import frozen_problem
 
 KNOWN = (
@@ -24,12 +23,7 @@ def described(entries: object) -> dict[str, object] | None:
     """Return each entry of TRAINING as plain data; one that cannot be used carries a `problem`."""
     if entries is None:
         return None
-    if not isinstance(entries, Mapping):
-        raise TypeError(f"TRAINING must be a dict of entries by name, not {type(entries).__name__}")
-    nameless = [repr(name) for name in entries if not isinstance(name, str) or encodable(name) != name]
-    if nameless:
-        raise TypeError(f"TRAINING must name its entries by text, not by {', '.join(nameless)}")
-    return {encodable(name): _described(spec) for name, spec in entries.items()}
+    return entries_described("TRAINING", entries, _described)
 
 
 def _described(spec: object) -> dict[str, object]:

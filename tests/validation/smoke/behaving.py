@@ -157,11 +157,13 @@ UNJUDGED: dict[str, tuple[str, str, str, str, str]] = {
         "", ELSE, "'loss': lambda output, inputs: loss(output, inputs) * len(output)", "accumulation", "not_applicable",
     ),
     "declares_no_lower_dtype": ("", ELSE, "'dtypes': ['float64']", "low_precision", "not_applicable"),
-    "not_to_be_compiled": ("", ELSE, "'compiles': False, 'exports': 'right'", "compile", "not_applicable"),
+    "not_to_be_compiled": ("", ELSE, "'compiles': False", "compile", "not_applicable"),
     "compiles_nothing": (
         "self.forward = torch.compiler.disable(self.forward)", ELSE, "", "compile", "not_applicable",
     ),
-    "exported_elsewhere": ("", ELSE, "'exports': 'right'", "export", "not_applicable"),
+    "exported_elsewhere": (
+        "", ELSE, "'class': 'zoo.models:right', 'build': models.right, 'exports': 'right'", "export", "not_applicable",
+    ),
     "steps_on_nothing": ("self.requires_grad_(False)", ELSE, "", "overfits", "skipped"),
     "drops_out_too_rarely_to_show": (
         "self.dropout = nn.Dropout(1e-6)", "return self.head(self.dropout(self.mixed(x, attention_mask)))", "",
@@ -182,7 +184,7 @@ UNJUDGED: dict[str, tuple[str, str, str, str, str]] = {
 }  # fmt: skip
 # Right in another way than the first, and passed by the check named.
 RIGHT: dict[str, tuple[str, str, str, str]] = {
-    "right": ("", ELSE, "", "compile"),
+    "right": ("", ELSE, "'exports': True", "compile"),
     "right_as_declared": ("", ELSE, "'compiles': True", "compile"),
     "drops_out": (
         "self.dropout = nn.Dropout(0.5)", "return self.head(self.dropout(self.mixed(x, attention_mask)))", "",

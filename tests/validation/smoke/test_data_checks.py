@@ -34,7 +34,7 @@ class {name}(IterableDataset):
         {item}
 """
 SPECS = """
-from torch.utils.data import Subset
+from torch.utils.data import Dataset, Subset
 from zoo import sets
 
 MODELS = {}
@@ -54,6 +54,8 @@ class Data(NamedTuple):
     entry: str = ""
 
 
+# The same without `__len__`, which a data set need not have.
+UNSIZED = "['build'] = type('Unsized', (Dataset,), {'__getitem__': built.__getitem__})"
 SHARDED = "info = get_worker_info(); yield from TENSORS[info.id if info else 0::info.num_workers if info else 1]"
 # Name: the data set, the check that it is about, outcome, what the reason says.
 CASES: dict[str, tuple[Data, str, str, str]] = {
@@ -64,6 +66,14 @@ CASES: dict[str, tuple[Data, str, str, str]] = {
         ITEMS, FAILED, "^its length is 9, and it has 8 items$",
     ),
     "empty": (Data(length=0), ITEMS, FAILED, "^the data set is empty$"),
+    "has_no_length": (Data(entry=UNSIZED), ITEMS, PASSED, ""),
+    "has_no_length_and_no_items": (Data("raise IndexError", entry=UNSIZED), ITEMS, FAILED, "^the data set is empty$"),
+    "has_no_length_and_no_end": (
+        Data("return TENSORS[index % 8] + index", entry=UNSIZED), ITEMS, PASSED, "",
+    ),
+    "has_no_method_for_items": (
+        Data("raise NotImplementedError", entry=UNSIZED), ITEMS, FAILED, "^read raised NotImplementedError",
+    ),
     "holds_nan": (Data("return {'x': TENSORS[index] / (index != 3)}"), ITEMS, FAILED, r"^not finite: item 3\.x: 3$"),
     "holds_nan_in_an_array": (
         Data("return numpy.array([1.0, index, numpy.nan])"), ITEMS, FAILED, r"^not finite: item 0: 1, item 1: 1",
@@ -86,6 +96,7 @@ CASES: dict[str, tuple[Data, str, str, str]] = {
     ),
     "shared_out": (Data(SHARDED, None), WORKERS, PASSED, ""),
     "read_by_number": (Data(), WORKERS, PASSED, ""),
+    "read_by_number_to_its_end": (Data(entry=UNSIZED), WORKERS, PASSED, ""),
     "random_items": (
         Data("return TENSORS[index] + torch.rand(())", entry="['random'] = True"), WORKERS, NONE, "'random': True",
     ),
@@ -94,6 +105,7 @@ CASES: dict[str, tuple[Data, str, str, str]] = {
         WORKERS, FAILED, "^loading with 2 workers raised",
     ),
     "in_order": (Data(), ORDER, PASSED, ""),
+    "in_order_to_its_end": (Data(entry=UNSIZED), ORDER, PASSED, ""),
     "depends_on_what_came_before": (
         Data("self.n = getattr(self, 'n', 0) + 1; return TENSORS[index] + (self.n > 20)"), ORDER, FAILED, "other items",
     ),
