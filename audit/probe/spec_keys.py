@@ -27,9 +27,9 @@ def entries_described(
     """
     if not isinstance(entries, Mapping):
         raise TypeError(f"{section} must be a dict of entries by name, not {type(entries).__name__}")
-    named = {encodable(name): described(spec) for name, spec in entries.items() if _is_name(name)}
+    found: dict[str, object] = {encodable(name): described(spec) for name, spec in entries.items() if _is_name(name)}
     nameless = [encodable(repr(name)) for name in entries if not _is_name(name)]
-    return named | {name: {"problem": f"an entry must be named by text, not by {name}"} for name in nameless}
+    return found | {name: {"problem": f"an entry must be named by text, not by {name}"} for name in nameless}
 
 
 def _is_name(name: object) -> TypeGuard[str]:

@@ -6,9 +6,12 @@ from collections.abc import Iterator
 from audit.static.fixes.arguments import keyword_added
 from audit.static.rules.calls import CallRule
 from audit.static.rules.context import FileContext
-from audit.static.rules.old_versions import is_for_an_old_version
+from audit.static.rules.old_versions import Fallback
 from audit.static.rules.rule import FixSafety, Precision, Spot
 from audit.static.rules.syntax import argument
+
+_MESHGRID = ("torch.meshgrid", "torch.functional.meshgrid")
+_OF_OLD_VERSIONS = Fallback(_MESHGRID, "indexing")  # torch knows it from 1.10 on
 
 
 class MeshgridIndexing(CallRule):
@@ -16,7 +19,11 @@ class MeshgridIndexing(CallRule):
 
     id = "API015"
     title = "`torch.meshgrid` without `indexing`"
-    what = "Reports calls of `torch.meshgrid` that leave `indexing` to the default."
+    what = (
+        "Reports calls of `torch.meshgrid` that leave `indexing` to the default, but not what is left to versions of "
+        "torch that do not know it: a handler of `TypeError` beside `indexing='ij'`, the older branch of a test of "
+        "torch's version."
+    )
     why = (
         "The default is to change from 'ij' to 'xy', which swaps the first two axes of the result; until then it warns."
     )
@@ -51,6 +58,53 @@ class MeshgridIndexing(CallRule):
             except TypeError:
                 return torch.meshgrid(*axes)
         """,
+        """
+        import torch
+
+        KNOWS_INDEXING = torch.__version__ >= '1.10'
+
+        def grid(*axes):
+            if KNOWS_INDEXING:
+                return torch.meshgrid(*axes, indexing='ij')
+            return torch.meshgrid(*axes)
+        """,
+        """
+        import torch
+        from packaging import version
+
+        def grid(*axes):
+            is_old = version.parse(torch.__version__) < version.parse('1.10')
+            return torch.meshgrid(*axes) if is_old else torch.meshgrid(*axes, indexing='ij')
+        """,
+        """
+        import torch
+
+        try:
+            torch.meshgrid(torch.zeros(1), indexing='ij')
+        except TypeError:
+            def grid(*axes):
+                return torch.meshgrid(*axes)
+        """,
+        """
+        import contextlib
+
+        import torch
+
+        def grid(*axes):
+            with contextlib.suppress(TypeError):
+                return torch.meshgrid(*axes, indexing='ij')
+            return torch.meshgrid(*axes)
+        """,
+        """
+        import torch
+
+        def grid(*axes):
+            known = torch.meshgrid.__kwdefaults__
+            if known is not None:
+                return torch.meshgrid(*axes, indexing='ij')
+            else:
+                return torch.meshgrid(*axes)
+        """,
     )
     INVALID = (
         """
@@ -69,6 +123,49 @@ class MeshgridIndexing(CallRule):
         def grid(*axes):
             rows = torch.meshgrid(*axes, indexing='ij')
             return rows, torch.meshgrid(*axes)
+        """,
+        """
+        import torch
+
+        def grid(is_indexed, *axes):
+            if is_indexed:
+                return torch.meshgrid(*axes, indexing='ij')
+            return torch.meshgrid(*axes)
+        """,
+        """
+        import torch
+
+        def grid(*axes):
+            if torch.cuda.is_available():
+                return torch.meshgrid(*axes, indexing='ij')
+            return torch.meshgrid(*axes)
+        """,
+        """
+        import torch
+
+        def grid(*axes):
+            try:
+                return torch.meshgrid(*axes, indexing='ij')
+            except OSError:
+                return torch.meshgrid(*axes)
+        """,
+        """
+        import torch
+        from packaging import version
+
+        def grid(*axes):
+            if version.parse(torch.__version__) >= version.parse('1.10'):
+                return torch.meshgrid(*axes)
+            return torch.meshgrid(*axes, indexing='ij')
+        """,
+        """
+        import torch
+
+        def grid(*axes):
+            has_version = not has_version
+            if has_version:
+                return torch.meshgrid(*axes, indexing='ij')
+            return torch.meshgrid(*axes)
         """,
     )
     FIXED = (
@@ -107,10 +204,10 @@ class MeshgridIndexing(CallRule):
 
     def judge_call(self, call: ast.Call, context: FileContext) -> Iterator[Spot]:
         """Yield a call without the argument."""
-        if context.resolve(call) not in ("torch.meshgrid", "torch.functional.meshgrid") or context.guarded(call):
+        if context.resolve(call) not in _MESHGRID:
             return
         if argument(call, "indexing") is None and all(keyword.arg for keyword in call.keywords):
-            if is_for_an_old_version(call, context, "indexing"):
+            if _OF_OLD_VERSIONS.is_at(call, context):
                 return
             edits = keyword_added(call, "indexing", '"ij"', FixSafety.SAFE)
             yield Spot(call, "`torch.meshgrid` is called without `indexing`", edits=edits)

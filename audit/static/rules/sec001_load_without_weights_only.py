@@ -7,9 +7,13 @@ from audit.static.fixes.arguments import keyword_added
 from audit.static.rules.calls import CallRule
 from audit.static.rules.context import FileContext
 from audit.static.rules.loading import is_round_trip
-from audit.static.rules.old_versions import is_for_an_old_version
+from audit.static.rules.old_versions import Fallback
 from audit.static.rules.rule import FixSafety, Precision, Spot
 from audit.static.rules.syntax import argument, unpacks
+
+_LOAD = ("torch.load", "torch.serialization.load")
+# Torch knows it from 1.13 on. A handler of everything also handles the refusal of a file that holds code, and runs it.
+_OF_OLD_VERSIONS = Fallback(_LOAD, "weights_only", of_any_failure=False)
 
 
 class LoadWithoutWeightsOnly(CallRule):
@@ -17,7 +21,11 @@ class LoadWithoutWeightsOnly(CallRule):
 
     id = "SEC001"
     title = "`torch.load` without `weights_only`"
-    what = "Reports calls of `torch.load` that do not pass `weights_only`."
+    what = (
+        "Reports calls of `torch.load` that do not pass `weights_only`, but not what is left to versions of torch that "
+        "do not know it: a handler of `TypeError`, and of nothing else, beside a call that passes it, or the older "
+        "branch of a test of torch's version."
+    )
     why = (
         "Before torch 2.6 the default unpickles the file, which can run any code; later the same call may refuse "
         "to load it."
@@ -69,6 +77,28 @@ class LoadWithoutWeightsOnly(CallRule):
             torch.save(model, buffer)
             return torch.load(buffer)
         """,
+        """
+        import inspect
+
+        import torch
+
+
+        def load(path):
+            if 'weights_only' in inspect.signature(torch.load).parameters:
+                return torch.load(path, weights_only=True)
+            else:
+                return torch.load(path)
+        """,
+        """
+        import torch
+
+
+        def load(path, **options):
+            try:
+                return torch.load(path, **options)
+            except TypeError:
+                return torch.load(path)
+        """,
     )
     INVALID = (
         """
@@ -104,6 +134,25 @@ class LoadWithoutWeightsOnly(CallRule):
                 b = torch.load(second)
             return a, b
         """,
+        """
+        import torch
+
+
+        def load(path):
+            try:
+                return torch.load(path, weights_only=True)
+            except Exception:
+                return torch.load(path)
+        """,
+        """
+        import torch
+
+
+        def load(path, weights_only):
+            if weights_only:
+                return torch.load(path, weights_only=True)
+            return torch.load(path)
+        """,
     )
     FIXED = (
         (
@@ -126,11 +175,11 @@ class LoadWithoutWeightsOnly(CallRule):
 
     def judge_call(self, call: ast.Call, context: FileContext) -> Iterator[Spot]:
         """Yield a load that leaves the argument out."""
-        is_load = context.resolve(call) in ("torch.load", "torch.serialization.load")
+        is_load = context.resolve(call) in _LOAD
         if is_load and not unpacks(call) and argument(call, "weights_only") is None and not _is_harmless(call, context):
             edits = keyword_added(call, "weights_only", "True", FixSafety.UNSAFE)
             yield Spot(call, "`torch.load` is called without `weights_only`", edits=edits)
 
 
 def _is_harmless(call: ast.Call, context: FileContext) -> bool:
-    return is_round_trip(call, context) or is_for_an_old_version(call, context, "weights_only")
+    return is_round_trip(call, context) or _OF_OLD_VERSIONS.is_at(call, context)
