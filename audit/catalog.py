@@ -1,16 +1,13 @@
 """What the target's specs declare: its registered models and attention mechanisms."""
 
-import difflib
 from collections.abc import Mapping
 from typing import Literal
 
-from pydantic import Field, JsonValue, ValidationError
+from pydantic import Field, JsonValue
 
-from audit.gateway import Probe, ProbeFailure, TargetRaised
-from audit.judgement import Judgement, Measured, error, failed, judged, not_applicable
-from audit.raised import describe_failure, describe_raised, location_of
+from audit.judgement import Judgement, Measured, error, judged, not_applicable
 from audit.results import Comparison, Frozen
-from audit.target import TABLE, Target
+from audit.target import TABLE
 
 Section = Literal["models", "attention", "data", "training"]
 
@@ -154,95 +151,6 @@ class Undeclared(Exception):
         """Keep the judgement."""
         super().__init__(judgement.reason)
         self.judgement = judgement
-
-
-def read_catalog(target: Target, probe: Probe) -> Catalog:
-    """Import the target's specs in the probe and return what they declare.
-
-    Raises:
-        Undeclared: no specs are configured, or they could not be read.
-    """
-    if target.settings.specs is None:
-        raise Undeclared(error("the target declares no specs, so no model was built", fix=HOW_TO_DECLARE))
-    try:
-        reply = probe.call("describe_specs", module=target.settings.specs)
-        return _with_contracts_read(_with_stand_ins_found(Catalog.model_validate(reply)))
-    except ProbeFailure as failure:
-        raise Undeclared(error(f"specs {target.settings.specs}: {describe_failure(failure, target)}")) from failure
-    except TargetRaised as raised:
-        reason = f"specs {target.settings.specs}: {describe_raised(raised, target)}"
-        place = location_of(raised, target)
-        # That there is no such module is a mistake in the configuration, and nothing that the specs do.
-        missing = _is_missing(target.settings.specs, raised)
-        judge = error if raised.is_of_the_machine or missing else failed
-        fix = _how_to_uncover(target, target.settings.specs) if missing else None
-        raise Undeclared(judge(reason, location=place, fix=fix)) from raised
-    except ValidationError as invalid:
-        raise Undeclared(
-            error(f"specs {target.settings.specs}: unreadable reply: {invalid.errors()[0]['msg']}")
-        ) from invalid
-
-
-def _is_missing(specs: str, raised: TargetRaised) -> bool:
-    """Whether an exception says that the specs module, or a package around it, is not there."""
-    parts = specs.split(".")
-    names = {".".join(parts[:count]) for count in range(1, len(parts) + 1)}
-    said = raised.message.partition(";")[0]  # behind it: a package around it is a module
-    return raised.type_name == "ModuleNotFoundError" and said in {f"No module named {name!r}" for name in names}
-
-
-def _how_to_uncover(target: Target, specs: str) -> str | None:
-    """Return what to do where the specs' file is there and an import does not find it; None where it is not there."""
-    first, *inner = specs.split(".")
-    if not inner or not target.source.joinpath(first, *inner[:-1], f"{inner[-1]}.py").is_file():
-        return None
-    return f"rename {first}: another module of its name, in the standard library or installed, is found first"
-
-
-def _with_stand_ins_found(catalog: Catalog) -> Catalog:
-    """Return the catalogue, in which an entry of MODELS that leaves a check to one that cannot take it says so."""
-    models = catalog.models
-    if models is None:
-        return catalog
-    read = {
-        name: entry
-        if entry.problem or not (problem := _left_to_none(name, models))
-        else entry.model_copy(update={"problem": problem})
-        for name, entry in models.items()
-    }
-    return catalog.model_copy(update={"models": read})
-
-
-def _left_to_none(name: str, models: Mapping[str, SpecEntry]) -> str | None:
-    """Return why what an entry leaves to another one would be judged nowhere; None where it is judged."""
-    entry = models[name]
-    for key, other in (("compiles", entry.compiles), ("exports", entry.exports)):
-        if not isinstance(other, str):
-            continue
-        if other == name:
-            return f"{key!r} names the entry itself: it is True, False, or the name of another entry of MODELS"
-        if (standing := models.get(other)) is None:
-            near = difflib.get_close_matches(other, [each for each in models if each != name], n=1)
-            hint = f" (did you mean {near[0]!r}?)" if near else ""
-            return f"{key!r} names {other!r}, which MODELS does not have{hint}"
-        if standing.problem is None and standing.declared != entry.declared:
-            return f"{key!r} names {other!r}, which is of another class, {standing.declared}"
-        if standing.problem is None and getattr(standing, key) is not True:
-            return f"{key!r} names {other!r}, which has to declare {key!r}: True and does not"
-    return None
-
-
-def _with_contracts_read(catalog: Catalog) -> Catalog:
-    """Return the catalogue, in which an entry of ATTENTION whose contract cannot be read says why."""
-    from audit.attention.contract import read_contract  # which reads entries of this module
-
-    read = {
-        name: entry
-        if entry.problem or not isinstance(problem := read_contract(entry), str)
-        else entry.model_copy(update={"problem": problem})
-        for name, entry in (catalog.attention or {}).items()
-    }
-    return catalog if catalog.attention is None else catalog.model_copy(update={"attention": read})
 
 
 def unusable(catalog: Catalog, *sections: Section) -> Judgement | None:

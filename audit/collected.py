@@ -8,9 +8,10 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
-from audit.catalog import Catalog, Undeclared, read_catalog
+from audit.catalog import Catalog, Undeclared
 from audit.execute import open_probe
 from audit.gateway import Probe, ProbeFailure, TargetRaised
+from audit.reading_specs import read_catalog
 from audit.report.document import Environment
 from audit.static.analysis import StaticAnalysis, analyse
 from audit.static.environment import site_folders

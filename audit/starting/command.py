@@ -17,8 +17,7 @@ from audit.starting.files import NewFile, why_left, write_new
 from audit.starting.specs import specs_text
 from audit.starting.table import appended, find_package, has_table, specs_module, table_text
 from audit.starting.workflow import WORKFLOW, workflow_text
-from audit.static.inventory import InventoryItem
-from audit.static.paths import paths_inside
+from audit.static.inventory import InventoryItem, InventoryKind
 from audit.target import Target
 
 _PYPROJECT = "pyproject.toml"
@@ -119,11 +118,18 @@ def _specs_file(root: Path, place: Path, package: str, specs: str) -> str:
 
 
 def _inventory(target: Target, place: Path) -> Sequence[InventoryItem]:
-    collected = Collected(target.limited_to(paths_inside(target.root, [place])))
+    """Return what the package holds, and the trainers of the whole project: those often stand beside it."""
+    collected = Collected(target)
     try:
-        return collected.inventory
+        items = collected.inventory
     finally:
         collected.close()
+    inside = place.relative_to(target.root).as_posix()
+    return [
+        item
+        for item in items
+        if item.kind is InventoryKind.TRAINING_SCRIPT or item.path == inside or item.path.startswith(f"{inside}/")
+    ]
 
 
 def _written(

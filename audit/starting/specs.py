@@ -11,7 +11,8 @@ from pathlib import Path
 
 from audit.report.text import one_line
 from audit.starting.inputs import inputs_drawn
-from audit.static.inventory import InventoryItem, InventoryKind, Signature
+from audit.static.inventory import InventoryItem, InventoryKind
+from audit.static.parameters import ParameterKind
 
 _MOST_LISTED = 40
 _HEAD = '''"""How the models and the attention of {package} are built and fed, and what they promise.
@@ -25,12 +26,12 @@ the entries that are to be audited, and fill in the dots.
 
 def specs_text(package: str, items: Sequence[InventoryItem], root: Path) -> str:
     """Return the module for a package in which the inventory has found `items`, whose paths are relative to `root`."""
+    scripts = [item for item in items if item.kind is InventoryKind.TRAINING_SCRIPT]
     items = [item for item in items if _is_reached(item)]
     attention = [item for item in items if item.kind is InventoryKind.ATTENTION]
     places = {(item.path, item.qualname) for item in attention}
     models = [item for item in items if item.kind is InventoryKind.MODEL and (item.path, item.qualname) not in places]
     data = [item for item in items if item.kind is InventoryKind.DATASET]
-    scripts = [item for item in items if item.kind is InventoryKind.TRAINING_SCRIPT]
     code = [*_imports([*models[:_MOST_LISTED], *data[:_MOST_LISTED]]), "", *_models(package, models, root)]
     code += [*_attention(attention), *_data(data), *_training(models, scripts)]
     return _HEAD.format(package=package) + "\n" + "".join(f"# {line}".rstrip() + "\n" for line in code)
@@ -61,10 +62,9 @@ def _models(package: str, models: Sequence[InventoryItem], root: Path) -> list[s
 
 
 def _model(item: InventoryItem, name: str, root: Path) -> list[str]:
-    needed = _required(item.constructor)
     return [
         *_begun(item, name),
-        f'        "build": lambda: {item.module}.{item.qualname}({", ".join(f"{each}=..." for each in needed)}),',
+        f'        "build": lambda: {_built(item)},',
         f'        "inputs": lambda batch_size, generator: {inputs_drawn(item, root)},',
         '        "loss": lambda output, inputs: ...,  # decide: what it is trained to, of the output and these inputs',
         "    },",
@@ -73,14 +73,24 @@ def _model(item: InventoryItem, name: str, root: Path) -> list[str]:
 
 def _begun(item: InventoryItem, name: str) -> list[str]:
     return [
-        f"    {json.dumps(name)}: {{  # {one_line(item.path)}:{item.line}",
+        f"    {_quoted(name)}: {{  # {one_line(item.path)}:{item.line}",
         f'        "class": "{item.module}:{item.qualname}",',
     ]
 
 
-def _required(signature: Signature | None) -> list[str]:
-    parameters = signature.parameters if signature else ()
-    return [each.name for each in parameters if each.default is None and not each.kind.startswith("var_")]
+def _built(item: InventoryItem) -> str:
+    """Return the call of its class, with dots for what it has to be given, and for all where that is not told."""
+    if item.constructor is None:
+        return f"{item.module}.{item.qualname}(...)"
+    required = [each for each in item.constructor.parameters if each.default is None]
+    given = {ParameterKind.POSITIONAL_ONLY: "...", ParameterKind.POSITIONAL_OR_KEYWORD: "{}=..."}
+    given[ParameterKind.KEYWORD_ONLY] = "{}=..."
+    arguments = (given[each.kind].format(each.name) for each in required if each.kind in given)
+    return f"{item.module}.{item.qualname}({', '.join(arguments)})"
+
+
+def _quoted(text: str) -> str:
+    return json.dumps(text, ensure_ascii=False)
 
 
 def _name(item: InventoryItem, taken: set[str]) -> str:
@@ -115,7 +125,7 @@ def _data(sets: Sequence[InventoryItem]) -> list[str]:
     for item in sets[:_MOST_LISTED]:
         lines += [
             *_begun(item, _name(item, taken)),
-            f'        "build": lambda: {item.module}.{item.qualname}(...),  # decide: of which files',
+            f'        "build": lambda: {_built(item)},  # decide: of which files',
             "    },",
         ]
     if not sets:
@@ -135,7 +145,7 @@ def _training(models: Sequence[InventoryItem], scripts: Sequence[InventoryItem])
         lines += [
             "    # One entry for each model that is trained, by its own batches and loss:",
             *_begun(item, name),
-            f'        "build": MODELS[{json.dumps(name)}]["build"],',
+            f'        "build": MODELS[{_quoted(name)}]["build"],',
             '        "batches": lambda seed, start_step: lambda step: ...,  # decide: the batch of a step',
             '        "loss": lambda model, batch: ...,',
             "        # The package's own trainer, with its own options in the place of these:",
@@ -149,4 +159,4 @@ def _training(models: Sequence[InventoryItem], scripts: Sequence[InventoryItem])
 
 def _command(script: InventoryItem | None) -> str:
     file = one_line(shlex.quote(script.path), limit=None) if script else "..."
-    return f'"command": {json.dumps(f"{{python}} {file} --steps {{steps}} --output {{checkpoint_dir}} {{resume}}")},'
+    return f'"command": {_quoted(f"{{python}} {file} --steps {{steps}} --output {{checkpoint_dir}} {{resume}}")},'

@@ -7,6 +7,11 @@ from audit.static.parameters import CONSTRUCTOR, FORWARD, Parameter
 from audit.static.signatures import signature_in, signature_key
 
 _MODULE = "torch.nn.Module"
+# What is constructed of these takes nothing, where no class between says otherwise.
+_EMPTY = frozenset(
+    {_MODULE}
+    | {f"torch.utils.data.{place}{name}" for place in ("", "dataset.") for name in ("Dataset", "IterableDataset")}
+)
 # These have no `forward`, and what they take to construct a class derived from them is nothing.
 _PLAIN = frozenset({"builtins.object", "abc.ABC", "typing.Generic", "typing.Protocol", "typing_extensions.Protocol"})
 
@@ -14,8 +19,8 @@ _PLAIN = frozenset({"builtins.object", "abc.ABC", "typing.Generic", "typing.Prot
 def origin_of(graph: ProjectGraph, start: Definition, method: str) -> Definition | None:
     """Return the class that `method`, one of `METHODS`, of the class `start` comes from; None where that is not known.
 
-    It is a class whose source was read, or one of torch's: `torch.nn.Module`, whose constructor takes nothing and
-    which has no `forward`, or one of which nothing else is known.
+    It is a class whose source was read, or one of torch's: `torch.nn.Module` or a base of data sets, whose constructor
+    takes nothing and which have no `forward`, or one of which nothing else is known.
     """
     for definition in _in_order(graph, start):
         match definition:
@@ -27,6 +32,8 @@ def origin_of(graph: ProjectGraph, start: Definition, method: str) -> Definition
             case Definition(kind=DefinitionKind.TORCH_MODULE_CLASS, name=name):
                 if name != _MODULE or method == CONSTRUCTOR:
                     return definition
+            case Definition(name=name) if method == CONSTRUCTOR and name in _EMPTY:
+                return definition
             case Definition(name=name) if method == FORWARD or name in _PLAIN:
                 continue
             case _:
@@ -37,7 +44,7 @@ def origin_of(graph: ProjectGraph, start: Definition, method: str) -> Definition
 def parameters_from(graph: ProjectGraph, origin: Definition, method: str) -> tuple[Parameter, ...] | None:
     """Return the parameters of a method that comes from `origin`; None where its source does not tell them."""
     if origin.kind is not DefinitionKind.TARGET_CLASS:
-        return () if origin.name == _MODULE else None
+        return () if origin.name in _EMPTY else None
     file = graph.file_at(origin.path)
     return signature_in(file.signatures, signature_key(origin.position, method)) if file else None
 

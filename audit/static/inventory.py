@@ -17,6 +17,8 @@ __all__ = ["InventoryItem", "InventoryKind", "class_items"]
 
 _Class = tuple[str, int]  # path of the file, position in its classes
 Fact = str | int | bool | None | tuple[str, ...]
+_METHODS = {"constructor": CONSTRUCTOR, "forward": FORWARD}
+_SIGNATURES = {InventoryKind.MODEL: ("constructor", "forward"), InventoryKind.DATASET: ("constructor",)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,8 +35,8 @@ class InventoryItem(Frozen):
     `bases` are dotted names after imports and aliases were followed: of the target's classes by the module that
     defines them, of torch's as their documentation writes them, of others as imported. `facts` depend on the kind.
 
-    Models and classes of attention have the signatures of their `constructor` and of their `forward`, and functions
-    of attention their own as `forward`: None where the source does not tell it.
+    Models and classes of attention have the signatures of their `constructor` and of their `forward`, data sets that of
+    their `constructor`, and functions of attention their own as `forward`: None where the source does not tell it.
     """
 
     kind: InventoryKind
@@ -146,15 +148,18 @@ def _item(
         resolved=kind is not InventoryKind.UNRESOLVED,
         digest=summary.digest,
         facts={"lightning": True} if lightning and kind is InventoryKind.MODEL else {},
-        **(signatures(graph, key) if kind is InventoryKind.MODEL else {}),
+        **signatures(graph, key, _SIGNATURES.get(kind, ())),
     )
 
 
-def signatures(graph: ProjectGraph, key: tuple[str, int]) -> dict[str, Signature | None]:
+def signatures(
+    graph: ProjectGraph, key: tuple[str, int], fields: Collection[str] = ("constructor", "forward")
+) -> dict[str, Signature | None]:
     """Return what is known of the methods of the class at this path and position, by field of its item."""
     start = graph.definition_at(*key)
     found: dict[str, Signature | None] = {}
-    for field_name, method in (("constructor", CONSTRUCTOR), ("forward", FORWARD)):
+    for field_name in fields:
+        method = _METHODS[field_name]
         origin = origin_of(graph, start, method)
         parameters = parameters_from(graph, origin, method) if origin else None
         if origin and parameters is not None:

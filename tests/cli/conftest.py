@@ -13,6 +13,26 @@ ROOT = Path(__file__).parents[2]
 PROGRAM = (str(Path(sys.executable).with_name("astrobio-audit")),)  # `python -m` would import from the current folder
 Run = Callable[..., subprocess.CompletedProcess[str]]
 Project = Callable[..., Path]
+Small = Callable[..., Path]
+# Written into the package of `small`.
+MODEL = """import torch
+from torch import nn
+
+
+class TinyNet(nn.Module):
+    def __init__(self, width, depth=1):
+        super().__init__()
+        self.layer = nn.Linear(3, width)
+
+    def forward(self, x):
+        return self.layer(x)
+"""
+ATTENTION = """import torch
+
+
+def attend(query, key, value):
+    return torch.softmax(query @ key.transpose(-2, -1) * query.shape[-1] ** -0.5, dim=-1) @ value
+"""
 
 
 def environment(**changes: str) -> dict[str, str]:
@@ -70,6 +90,24 @@ def project(tmp_path: Path, fixtures: Path) -> Project:
         for name, content in (files or {}).items():
             (root / name).parent.mkdir(parents=True, exist_ok=True)
             (root / name).write_text(content)
+        return root
+
+    return make
+
+
+@pytest.fixture
+def small(tmp_path: Path) -> Small:
+    """Makes a project with the package `zoo`, and the given files over it."""
+
+    def make(folder: str = ".", **files: str) -> Path:
+        root = tmp_path / "project"
+        package = root / folder / "zoo"
+        package.mkdir(parents=True)
+        (package / "__init__.py").write_text('"""A zoo."""\n')
+        (package / "net.py").write_text(MODEL)
+        (package / "attention.py").write_text(ATTENTION)
+        for name, text in files.items():
+            (root / name.replace("__", "/").replace("_dot_", ".")).write_text(text)
         return root
 
     return make

@@ -15,52 +15,11 @@ Run = Callable[..., subprocess.CompletedProcess[str]]
 Small = Callable[..., Path]
 SPECS = "zoo/specs.py"
 WORKFLOW = ".github/workflows/astrobio-audit.yml"
-MODEL = """import torch
-from torch import nn
-
-
-class TinyNet(nn.Module):
-    def __init__(self, width, depth=1):
-        super().__init__()
-        self.layer = nn.Linear(3, width)
-
-    def forward(self, x):
-        return self.layer(x)
-"""
-ATTENTION = """import torch
-
-
-def attend(query, key, value):
-    return torch.softmax(query @ key.transpose(-2, -1) * query.shape[-1] ** -0.5, dim=-1) @ value
-"""
-
-
-@pytest.fixture
-def small(tmp_path: Path) -> Small:
-    """Makes a project with the package `zoo`, and the given files over it."""
-
-    def make(folder: str = ".", **files: str) -> Path:
-        root = tmp_path / "project"
-        package = root / folder / "zoo"
-        package.mkdir(parents=True)
-        (package / "__init__.py").write_text('"""A zoo."""\n')
-        (package / "net.py").write_text(MODEL)
-        (package / "attention.py").write_text(ATTENTION)
-        for name, text in files.items():
-            (root / name.replace("__", "/").replace("_dot_", ".")).write_text(text)
-        return root
-
-    return make
 
 
 def files_in(root: Path) -> dict[str, bytes]:
     found = {path.relative_to(root).as_posix(): path.read_bytes() for path in root.rglob("*") if path.is_file()}
     return {name: content for name, content in found.items() if "__pycache__" not in name}
-
-
-def as_code(specs: str) -> str:
-    """Return a specs module with the marks of its comments taken off, as its first lines tell to do."""
-    return "\n".join(line.removeprefix("# ") if line.startswith("# ") else line for line in specs.split("\n"))
 
 
 @pytest.mark.slow
@@ -76,104 +35,6 @@ def test_what_it_writes_works_in_static_and_smoke(run: Run, small: Small, folder
     assert smoke.returncode in (0, 3), smoke.stdout + smoke.stderr
     built = [each for each in json.loads(smoke.stdout)["results"] if each["check"] == "smoke.build"]
     assert [each["outcome"] for each in built] == ["passed"]
-
-
-def test_its_specs_need_the_dots_filled_in_and_nothing_else(run: Run, small: Small) -> None:
-    root = small()
-    assert run("init", cwd=root).returncode == 0
-    filled = (
-        as_code((root / SPECS).read_text()).replace("width=...", "width=4").replace("batch_size, ...", "batch_size, 3")
-    )
-    (root / SPECS).write_text(filled)
-    table = (root / "pyproject.toml").read_text()
-    (root / "pyproject.toml").write_text(table.replace("# specs =", "specs ="))
-    assert '"tiny_net": {' in filled
-    assert "astrobio-audit spec zoo/attention.py::attend" in filled
-    done = run("smoke", "--only", "smoke.forward", cwd=root)
-    assert done.returncode == 0, done.stdout + done.stderr
-    assert "passed   smoke.forward tiny_net" in done.stdout
-
-
-FED = """import torch
-from torch import nn
-
-
-class Denoiser(nn.Module):
-    \"\"\"Takes noise away.
-
-    guide: indices of the words that describe the image
-    \"\"\"
-
-    def __init__(self, width):
-        super().__init__()
-        self.table, self.words = nn.Embedding(7, width), nn.Embedding(num_embeddings=width, embedding_dim=2)
-
-    def forward(self, x, timesteps, kind, said, guide, caption: torch.LongTensor, attention_mask, position_ids):
-        return x + self.table(kind).sum() + self.words(said).sum()
-
-
-class Words(nn.Module):
-    def __init__(self, width):
-        super().__init__()
-        self.table = nn.Embedding(50, width)
-
-    def forward(self, x):
-        return self.table(x.long())
-
-
-class Reader(nn.Module):
-    def __init__(self, width):
-        super().__init__()
-        self.words, self.layer = Words(width), nn.Linear(width, width)
-
-    def forward(self, page, shade):
-        return self.words(page) + self.layer(shade)
-
-
-class Tokens(nn.Module):
-    def forward(self, input_ids=None, labels=None):
-        return input_ids
-
-
-class CTCSpoken(nn.Module):
-    def forward(self, x, lengths):
-        return x
-
-
-class ViT(nn.Module):
-    def forward(self, picture, start: int, scale: float, causal: bool):
-        return picture[..., start:] * scale
-"""
-
-
-def test_what_an_argument_takes_is_told_by_its_name_its_annotation_and_its_table(run: Run, small: Small) -> None:
-    root = small(zoo__fed_dot_py=FED)
-    assert run("init", cwd=root).returncode == 0
-    text = as_code((root / SPECS).read_text())
-    table = "torch.randint({}, (batch_size, ...), generator=generator)".format
-    expected = {
-        "x": "torch.randn(batch_size, ..., generator=generator)",
-        "timesteps": "torch.rand(batch_size, generator=generator)",
-        "kind": table(7),
-        "said": table("..."),
-        "guide": table("..."),
-        "caption": table("..."),
-        "attention_mask": "torch.ones(batch_size, ..., dtype=torch.bool)",
-        "position_ids": "torch.arange(...).expand(batch_size, -1).clone()",
-        "input_ids": table("..."),
-        "page": table("..."),
-        "shade": "torch.randn(batch_size, ..., generator=generator)",
-        "lengths": "torch.full((batch_size,), ...)",
-        "start": "0",
-        "scale": "1.0",
-        "causal": "False",
-    }
-    for name, drawn in expected.items():
-        assert f'"{name}": {drawn}' in text
-    assert '"labels"' not in text
-    assert '"vit": {' in text
-    assert '"ctc_spoken": {' in text
-    compile(text, SPECS, "exec")
 
 
 def test_its_workflow_calls_commands_that_exist(run: Run, small: Small) -> None:
@@ -333,70 +194,3 @@ def test_a_package_that_is_no_name_is_refused(run: Run, small: Small, name: str,
     assert len(done.stderr.splitlines()) == 1
     assert len(done.stderr) < 1000
     assert files_in(root) == before
-
-
-LEARNT = """import torch
-from torch.utils.data import DataLoader, Dataset
-
-from zoo.net import TinyNet
-
-
-class Points(Dataset):
-    def __init__(self, size):
-        self.size = size
-
-    def __len__(self):
-        return self.size
-
-    def __getitem__(self, index):
-        return torch.full((3,), float(index))
-
-
-def main():
-    model = TinyNet(4)
-    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
-    for batch in DataLoader(Points(8), batch_size=4):
-        optimizer.zero_grad()
-        model(batch).square().mean().backward()
-        optimizer.step()
-
-
-if __name__ == "__main__":
-    main()
-"""
-
-
-def test_data_sets_and_a_trainer_are_begun_and_work_once_the_dots_are_filled_in(run: Run, small: Small) -> None:
-    root = small(zoo__learnt_dot_py=LEARNT)
-    assert run("init", cwd=root).returncode == 0
-    begun = as_code((root / SPECS).read_text())
-    assert '"class": "zoo.learnt:Points"' in begun
-    assert '# "command": "{python} zoo/learnt.py --steps {steps} --output {checkpoint_dir} {resume}",' in begun
-    for dots, filled in (
-        ("width=...", "width=4"),
-        ("zoo.learnt.Points(...)", "zoo.learnt.Points(size=8)"),
-        ("batch_size, ...", "batch_size, 3"),
-        ('"loss": lambda output, inputs: ...', '"loss": lambda output, inputs: output.square().mean()'),
-        ("lambda step: ...", "lambda step: torch.randn(2, 3, generator=torch.Generator().manual_seed(seed + step))"),
-        ('"loss": lambda model, batch: ...', '"loss": lambda model, batch: model(batch).square().mean()'),
-    ):
-        assert dots in begun
-        begun = begun.replace(dots, filled)
-    (root / SPECS).write_text(begun)
-    table = root / "pyproject.toml"
-    table.write_text(table.read_text().replace("# specs =", "specs ="))
-    smoke = run("smoke", "--only", "smoke.data_items", "--only", "smoke.forward", cwd=root)
-    assert "passed   smoke.data_items points" in smoke.stdout, smoke.stdout + smoke.stderr
-    assert "passed   smoke.forward tiny_net" in smoke.stdout
-    train = run("train", "--steps", "20", "--only", "train.run", cwd=root)
-    assert "passed   train.run tiny_net" in train.stdout, train.stdout + train.stderr
-
-
-def test_a_class_in_a_function_is_left_out_and_what_is_begun_is_python(run: Run, small: Small) -> None:
-    inner = LEARNT.replace("def main():\n", "def main():\n    class Local(Dataset):\n        pass\n\n")
-    root = small(zoo__learnt_dot_py=inner)
-    assert run("init", cwd=root).returncode == 0
-    begun = as_code((root / SPECS).read_text())
-    compile(begun, SPECS, "exec")
-    assert "zoo.learnt:Points" in begun
-    assert "Local" not in begun

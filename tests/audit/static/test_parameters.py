@@ -144,6 +144,26 @@ def test_what_the_source_does_not_tell_is_none(tree: Tree, source: str) -> None:
     assert (found.constructor, found.forward) == (None, None)
 
 
+def test_a_data_set_has_the_parameters_of_its_constructor(tree: Tree) -> None:
+    source = (
+        "from torch.utils.data import Dataset, IterableDataset, TensorDataset\n"
+        "class Files(Dataset):\n    def __init__(self, folder, *, split): ...\n"
+        "class Heir(Files):\n    def forward(self, x): ...\n"
+        "class Whole(Dataset[int]): ...\nclass Stream(IterableDataset): ...\nclass Pairs(TensorDataset): ...\n"
+    )
+    items = analyse(root := tree({"m.py": HEAD + source}), root).inventory
+    found = {item.qualname: item for item in items if item.kind == "dataset"}
+    given = {name: names(item.constructor) for name, item in found.items()}
+    assert given == {
+        "Files": ["folder", "split"],
+        "Heir": ["folder", "split"],
+        "Whole": [],
+        "Stream": [],
+        "Pairs": None,
+    }
+    assert {item.forward for item in found.values()} == {None}
+
+
 def test_a_function_and_a_class_of_attention_have_their_parameters(tree: Tree) -> None:
     source = (
         "def attend(q, k, v, mask=None):\n    return (q @ k.mT).softmax(-1) @ v\n"

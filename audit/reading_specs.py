@@ -1,0 +1,164 @@
+"""Reads what the target's specs declare, and says of each entry why it cannot be used."""
+
+import ast
+import difflib
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+from pydantic import ValidationError
+
+from audit.attention.contract import read_contract
+from audit.catalog import HOW_TO_DECLARE, Catalog, Section, SpecEntry, Undeclared
+from audit.gateway import Probe, ProbeFailure, TargetRaised
+from audit.judgement import error, failed
+from audit.raised import describe_failure, describe_raised, location_of
+from audit.static.reading import tree_of
+from audit.target import Target
+
+_SECTIONS: tuple[Section, ...] = ("models", "attention", "data", "training")
+
+
+def read_catalog(target: Target, probe: Probe) -> Catalog:
+    """Import the target's specs in the probe and return what they declare.
+
+    Raises:
+        Undeclared: no specs are configured, or they could not be read.
+    """
+    if target.settings.specs is None:
+        raise Undeclared(error("the target declares no specs, so no model was built", fix=HOW_TO_DECLARE))
+    try:
+        reply = probe.call("describe_specs", module=target.settings.specs)
+        catalog = Catalog.model_validate(reply)
+    except ProbeFailure as failure:
+        raise Undeclared(error(f"specs {target.settings.specs}: {describe_failure(failure, target)}")) from failure
+    except TargetRaised as raised:
+        reason = f"specs {target.settings.specs}: {describe_raised(raised, target)}"
+        place = location_of(raised, target)
+        # That there is no such module is a mistake in the configuration, and nothing that the specs do.
+        missing = _is_missing(target.settings.specs, raised)
+        judge = error if raised.is_of_the_machine or missing else failed
+        fix = _how_to_uncover(target, target.settings.specs) if missing else None
+        raise Undeclared(judge(reason, location=place, fix=fix)) from raised
+    except ValidationError as invalid:
+        raise Undeclared(
+            error(f"specs {target.settings.specs}: unreadable reply: {invalid.errors()[0]['msg']}")
+        ) from invalid
+    return _judged(catalog, target)
+
+
+def _is_missing(specs: str, raised: TargetRaised) -> bool:
+    """Whether an exception says that the specs module, or a package around it, is not there."""
+    parts = specs.split(".")
+    names = {".".join(parts[:count]) for count in range(1, len(parts) + 1)}
+    said = raised.message.partition(";")[0]  # behind it: a package around it is a module
+    return raised.type_name == "ModuleNotFoundError" and said in {f"No module named {name!r}" for name in names}
+
+
+def _how_to_uncover(target: Target, specs: str) -> str | None:
+    """Return what to do where the specs' file is there and an import does not find it; None where it is not there."""
+    first, *inner = specs.split(".")
+    if not inner or _file_of_specs(target) is None:
+        return None
+    return f"rename {first}: another module of its name, in the standard library or installed, is found first"
+
+
+def _judged(catalog: Catalog, target: Target) -> Catalog:
+    """Return the catalogue, in which an entry that cannot be used says why."""
+    models = catalog.models or {}
+    dots = _dots_left(target)
+    for section in _SECTIONS:
+        entries: Mapping[str, SpecEntry] | None = getattr(catalog, section)
+        problems = {
+            name: dots.get((section, name))
+            or (_left_to_none(name, models) if section == "models" else None)
+            or _of_contract(entry, section)
+            for name, entry in (entries or {}).items()
+            if entry.problem is None
+        }
+        found = {name: problem for name, problem in problems.items() if problem}
+        if entries is not None and found:
+            marked = {
+                name: entry.model_copy(update={"problem": found[name]}) if name in found else entry
+                for name, entry in entries.items()
+            }
+            catalog = catalog.model_copy(update={section: marked})
+    return catalog
+
+
+def _of_contract(entry: SpecEntry, section: Section) -> str | None:
+    """Return why the contract of an entry of ATTENTION cannot be read; None where it can."""
+    if section != "attention":
+        return None
+    return problem if isinstance(problem := read_contract(entry), str) else None
+
+
+def _dots_left(target: Target) -> dict[tuple[str, str], str]:
+    """Return the entries in which dots that `astrobio-audit init` wrote are not filled in, each with what to do.
+
+    Python takes them for a value, and a loss that returns it, or a data set of it, may pass for one that works.
+    """
+    found: dict[tuple[str, str], str] = {}
+    for section, name, entry in _written_entries(target):
+        if line := next(_dots(entry), None):
+            found[section, name] = f"fill in the dots (`...`) at line {line} of the specs"
+    return found
+
+
+def _written_entries(target: Target) -> Iterator[tuple[Section, str, ast.expr]]:
+    """Yield the entries that stand in the file of the specs in a dict of its section."""
+    file = _file_of_specs(target)
+    tree = tree_of(file) if file else None
+    for statement in tree.body if tree else ():
+        match statement:
+            case ast.Assign(targets=[ast.Name(id=name)], value=ast.Dict(keys=keys, values=values)):
+                pass
+            case ast.AnnAssign(target=ast.Name(id=name), value=ast.Dict(keys=keys, values=values)):
+                pass
+            case _:
+                continue
+        section = next((each for each in _SECTIONS if each.upper() == name), None)
+        for key, value in zip(keys, values, strict=True):
+            if section and isinstance(key, ast.Constant) and isinstance(key.value, str):
+                yield section, key.value, value
+
+
+def _dots(entry: ast.expr) -> Iterator[int]:
+    """Yield the lines of dots in an entry that are no part of an index, as in `x[..., 0]`; the first one first."""
+    pending: list[ast.AST] = [entry]
+    while pending:
+        node = pending.pop()
+        if isinstance(node, ast.Constant) and node.value is ...:
+            yield node.lineno
+        inner = (each for each in ast.iter_child_nodes(node) if not _is_index(each, node))
+        pending += reversed(list(inner))
+
+
+def _is_index(node: ast.AST, around: ast.AST) -> bool:
+    return isinstance(around, ast.Subscript) and node is around.slice
+
+
+def _file_of_specs(target: Target) -> Path | None:
+    """Return the file of the specs where the target's sources have it."""
+    parts = (target.settings.specs or "").split(".")
+    folder = target.source.joinpath(*parts[:-1])
+    places = (folder / f"{parts[-1]}.py", folder / parts[-1] / "__init__.py")
+    return next((each for each in places if each.is_file()), None)
+
+
+def _left_to_none(name: str, models: Mapping[str, SpecEntry]) -> str | None:
+    """Return why what an entry leaves to another one would be judged nowhere; None where it is judged."""
+    entry = models[name]
+    for key, other in (("compiles", entry.compiles), ("exports", entry.exports)):
+        if not isinstance(other, str):
+            continue
+        if other == name:
+            return f"{key!r} names the entry itself: it is True, False, or the name of another entry of MODELS"
+        if (standing := models.get(other)) is None:
+            near = difflib.get_close_matches(other, [each for each in models if each != name], n=1)
+            hint = f" (did you mean {near[0]!r}?)" if near else ""
+            return f"{key!r} names {other!r}, which MODELS does not have{hint}"
+        if standing.problem is None and standing.declared != entry.declared:
+            return f"{key!r} names {other!r}, which is of another class, {standing.declared}"
+        if standing.problem is None and getattr(standing, key) is not True:
+            return f"{key!r} names {other!r}, which has to declare {key!r}: True and does not"
+    return None
