@@ -1,7 +1,7 @@
 """What the target's exceptions and silences are called in a report."""
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from audit.gateway import ProbeFailure, TargetRaised
@@ -40,10 +40,15 @@ def describe_failure(failure: ProbeFailure, target: Target) -> str:
 
 def location_of(raised: TargetRaised, target: Target) -> Location | None:
     """Return the innermost line of the traceback that lies in the target."""
-    for frame in reversed(raised.frames):
-        path = target.relative(Path(frame.path))
-        if path is not None:
-            return Location(path=path, line=frame.line)
+    return innermost([(frame.path, frame.line) for frame in raised.frames], target)
+
+
+def innermost(places: Sequence[tuple[str, int]], target: Target) -> Location | None:
+    """Return the last of these files and lines that lies in the target; None where none does."""
+    for path, line in reversed(places):
+        relative = target.relative(Path(path))
+        if relative is not None:
+            return Location(path=relative, line=line)
     return None
 
 

@@ -1,7 +1,6 @@
 """Reads what the target's specs declare, and says of each entry why it cannot be used."""
 
 import ast
-import difflib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
@@ -11,6 +10,7 @@ from audit.attention.contract import read_contract
 from audit.catalog import HOW_TO_DECLARE, Catalog, Section, SpecEntry, Undeclared
 from audit.gateway import Probe, ProbeFailure, TargetRaised
 from audit.judgement import error, failed
+from audit.near import nearest
 from audit.raised import describe_failure, describe_raised, location_of
 from audit.static.reading import tree_of
 from audit.target import Target
@@ -154,7 +154,7 @@ def _left_to_none(name: str, models: Mapping[str, SpecEntry]) -> str | None:
         if other == name:
             return f"{key!r} names the entry itself: it is True, False, or the name of another entry of MODELS"
         if (standing := models.get(other)) is None:
-            near = difflib.get_close_matches(other, [each for each in models if each != name], n=1)
+            near = nearest(other, models.keys() - {name})
             hint = f" (did you mean {near[0]!r}?)" if near else ""
             return f"{key!r} names {other!r}, which MODELS does not have{hint}"
         if standing.problem is None and standing.declared != entry.declared:

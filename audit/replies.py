@@ -50,6 +50,18 @@ def numbers_of(reply: Mapping[str, Plain], key: str) -> list[float]:
     return [number_of({key: item}, key) for item in list_of(reply, key)]
 
 
+def places_of(reply: Mapping[str, Plain], key: str) -> list[tuple[str, int]]:
+    """Return the files and lines that a reply holds under `key`."""
+    found: list[tuple[str, int]] = []
+    for each in list_of(reply, key):
+        match each:
+            case [str(path), int(line)] if line > 0:
+                found.append((path, line))
+            case _:
+                raise _without(key)
+    return found
+
+
 def _held(reply: Mapping[str, Plain], key: str, kind: type[_Kind]) -> _Kind:
     value = reply.get(key)
     if not isinstance(value, kind):

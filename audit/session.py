@@ -127,8 +127,10 @@ def conduct(target: Target, request: Request) -> Report:
     if request.part and request.needs_inventory and "analysis" in vars(collected) and cut_short is None:
         _ = collected.imports  # whichever part has the check that asks for them, they are the same in all
     day = Day.of(provenance.today(), provenance.commit_day(target.root)) if target.settings.waivers else None
-    absent = IN_NO_PART if request.part else IN_NO_RUN if request.release and partial_reason is None else None
-    results, waivers = waive(results, target.settings.waivers, day, absent=absent)
+    absent = IN_NO_PART if request.part else IN_NO_RUN if partial_reason is None else None
+    # What a command of one area does not run is another's: a waiver of that is no mistake.
+    is_all = request.release or request.part is not None
+    results, waivers = waive(results, target.settings.waivers, day, absent=absent, every_area=is_all)
     rows: tuple[SkippedTreeRow, ...] = ()
     if request.needs_inventory and "analysis" in vars(collected):
         rows = tuple(

@@ -90,7 +90,12 @@ class WaiverRow(Frozen):
 
 
 def waive(
-    results: Sequence[Result], waivers: Sequence[Waiver], by: Day | None, *, absent: str | None = IN_NO_RUN
+    results: Sequence[Result],
+    waivers: Sequence[Waiver],
+    by: Day | None,
+    *,
+    absent: str | None = IN_NO_RUN,
+    every_area: bool = True,
 ) -> tuple[list[Result], tuple[WaiverRow, ...]]:
     """Mark the failures that are waived and no others, and say what each waiver came to.
 
@@ -99,16 +104,19 @@ def waive(
         waivers: as configured; of several that cover one failure the first counts.
         by: the day by which they expire; None where there are none.
         absent: what is said of a waiver about nothing that was run; None leaves it out.
+        every_area: whether all were run; else a waiver about an area of which nothing was run is left out.
     """
     marked = [result.model_copy(update={"waived": None}) if result.waived else result for result in results]
     rows: list[WaiverRow] = []
     if by is None:
         return marked, ()
     on = by.day
+    areas = {_area(result.check) for result in results}
     for waiver in waivers:
         named = [place for place, result in enumerate(results) if waiver.names(result)]
         if not named:
-            rows += [_row(waiver, [], covered=0, waives=0, on=on, absent=absent)] if absent else []
+            is_ours = every_area or _area(waiver.check) in areas
+            rows += [_row(waiver, [], covered=0, waives=0, on=on, absent=absent)] if absent and is_ours else []
             continue
         failed = [place for place in named if results[place].outcome is Outcome.FAILED]
         covered = [place for place in failed if waiver.covers(results[place])]
@@ -118,6 +126,10 @@ def waive(
         of = [results[place] for place in named]
         rows.append(_row(waiver, of, covered=len(covered), waives=len(taken), on=on))
     return marked, tuple(rows)
+
+
+def _area(check: str) -> str:
+    return check.partition(".")[0]
 
 
 def _answer(waiver: Waiver) -> str:

@@ -87,6 +87,16 @@ def test_a_waiver_of_what_is_not_there_is_said_by_a_whole_run_only(make_result: 
     assert waive([make_result(Outcome.FAILED)], [absent], BY, absent=None)[1] == ()
 
 
+@pytest.mark.parametrize(("check", "is_told"), [("area.frist", True), ("area.f*t", True), ("other.check", False)])
+def test_a_command_of_one_area_tells_of_a_misspelt_check_of_its_own(
+    make_result: MakeResult, check: str, is_told: bool
+) -> None:
+    results = [make_result(Outcome.FAILED)]
+    _, rows = waive(results, [waiver(check, "absent")], BY, every_area=False)
+    assert [row.state for row in rows] == ["unused"] * is_told
+    assert contradiction(*waive(results, [waiver(check, "absent")], BY, every_area=False), BY) is None
+
+
 def test_of_two_waivers_for_one_failure_the_second_is_unused(make_result: MakeResult) -> None:
     _, rows = waive([make_result(Outcome.FAILED)], [waiver(), waiver(owner="Bob")], BY)
     assert [row.state for row in rows] == ["in force", "unused"]

@@ -12,14 +12,13 @@ from torch import nn
 from ..outputs import flatten
 from ..parts import built, identity, inputs_of
 from ..phases import phase
-from ..plain import said_by
+from ..plain import encodable
 from ..tensors import dump
 from .batches import Inputs, batched, chosen, copied, replaced, tensors_of
 from .gradients import gradients_of
 from .moving import FLOAT32_EPS, moved
 from .outputs_alike import moved_runs, run
-
-_MOST_TOLD = 300  # letters of why a graph breaks
+from .refusing import in_short, refusal
 
 
 def compiles(specs: str, name: str, seed: int, batch_size: int, backend: str, whole_graph: bool) -> dict[str, object]:
@@ -32,7 +31,7 @@ def compiles(specs: str, name: str, seed: int, batch_size: int, backend: str, wh
         `whole` and, of a second run, `again`; `moved.<i>`; `compiled`; `plain` and `learned`: loss and gradients
         without and with it; `shaken.<i>`: those of the model and its inputs moved by one unit in the last place;
         `frames` that were captured, of those `tried` (with `whole_graph` they are not counted), in so many `graphs`,
-        `breaks` of the graph and `why`; `refused`: what was raised.
+        `breaks` of the graph and `why`; `refused`: what was raised, and `refused_at` the places that it names.
     """
     model = built(specs, name, seed).eval()
     inputs = inputs_of(specs, name, seed, batch_size)
@@ -58,7 +57,7 @@ def compiles(specs: str, name: str, seed: int, batch_size: int, backend: str, wh
             with torch.enable_grad():
                 output = flatten(compiled(**copied(inputs)))
         except Exception as error:
-            return reply | {"refused": said_by(error)}
+            return reply | _refused(error)
         breaks = dict(dynamo.utils.counters["graph_break"])
         frames = dict(dynamo.utils.counters["frames"])
         graphs = int(dynamo.utils.counters["stats"]["unique_graphs"])
@@ -72,7 +71,7 @@ def compiles(specs: str, name: str, seed: int, batch_size: int, backend: str, wh
         "tried": int(frames.get("total", 0)),
         "graphs": graphs,
         "breaks": sum(breaks.values()),
-        "why": str(next(iter(breaks), ""))[:_MOST_TOLD],
+        "why": in_short(encodable(str(next(iter(breaks), "")))),
     }
 
 
@@ -81,7 +80,8 @@ def exports(specs: str, name: str, seed: int, batch_size: int, *, dynamic: bool)
 
     Returns:
         `whole`, `moved.<i>`, `exported`; with `dynamic` also `whole.dynamic` and `exported.dynamic`; `refused`: what
-        was raised while exporting, `refused_dynamic`: what was raised by exporting with a batch of any size.
+        was raised while exporting, `refused_dynamic`: what was raised by exporting with a batch of any size, and
+        `refused_at` the places that either names.
     """
     model = built(specs, name, seed).eval()
     inputs = inputs_of(specs, name, seed, batch_size)
@@ -92,7 +92,7 @@ def exports(specs: str, name: str, seed: int, batch_size: int, *, dynamic: bool)
         try:
             program = torch.export.export(model, (), dict(copied(inputs)), strict=False)
         except Exception as error:
-            return reply | {"refused": said_by(error)}
+            return reply | _refused(error)
     with phase("run the export"), torch.no_grad():
         reply["exported"] = dump(flatten(program.module()(**copied(inputs))))
     if dynamic:
@@ -126,7 +126,8 @@ def _any_batch(
         with phase("run the export"), torch.no_grad():
             exported = dump(flatten(program.module()(**copied(other))))
     except Exception as error:
-        return {"refused_dynamic": said_by(error)}
+        reason, places = refusal(error)
+        return {"refused_dynamic": reason, "refused_at": places}
     return {
         "exported.dynamic": exported,
         "whole.dynamic": run(model, other),
@@ -136,3 +137,8 @@ def _any_batch(
 
 def _without(shape: torch.Size, axis: int) -> tuple[int, ...]:
     return (*shape[:axis], *shape[axis + 1 :])
+
+
+def _refused(error: Exception) -> dict[str, object]:
+    reason, places = refusal(error)
+    return {"refused": reason, "refused_at": places}

@@ -9,9 +9,10 @@ from audit.gateway import TargetRaised
 from audit.gateway.client import Plain
 from audit.judgement import Judgement, error, failed, not_applicable
 from audit.plan import Run
-from audit.raised import describe_raised
-from audit.replies import number_of, text_of
+from audit.raised import describe_raised, innermost
+from audit.replies import number_of, places_of, text_of
 from audit.results import Check, Severity
+from audit.target import Target
 from validation.smoke.alike import ORIGIN, gaps, judge_gaps, moved_of
 from validation.smoke.compare import difference, unusable
 from validation.smoke.model import PAIR, RegisteredModel, tensors_of
@@ -45,10 +46,10 @@ def judge(model: RegisteredModel, run: Run) -> Judgement:
         return error(describe_raised(raised, run.target))
     if stand_in := model.stand_in(reply):
         return error(stand_in)
-    return model.sized(_judged(model, reply), reply)
+    return model.sized(_judged(model, reply, run.target), reply)
 
 
-def _judged(model: RegisteredModel, reply: Mapping[str, Plain]) -> Judgement:
+def _judged(model: RegisteredModel, reply: Mapping[str, Plain], target: Target) -> Judgement:
     declared = model.entry.compiles
     whole, plain = tensors_of(reply, "whole"), tensors_of(reply, "plain")
     if problem := unusable(whole) or _unusable_gradients(plain):
@@ -61,6 +62,7 @@ def _judged(model: RegisteredModel, reply: Mapping[str, Plain]) -> Judgement:
             return failed(
                 f"the specs declare that it compiles, and it is not captured as one graph: {reason}",
                 fix="rewrite what breaks the graph, or declare nothing: then what is captured is compared all the same",
+                location=innermost(places_of(reply, "refused_at"), target),
             )
         return not_applicable(f"{reason}; the specs do not promise that it compiles")
     if declared:

@@ -7,9 +7,10 @@ from audit.gateway import TargetRaised
 from audit.gateway.client import Plain
 from audit.judgement import Judgement, error, failed, not_applicable
 from audit.plan import Run
-from audit.raised import describe_raised
-from audit.replies import text_of
+from audit.raised import describe_raised, innermost
+from audit.replies import places_of, text_of
 from audit.results import Check, Severity
+from audit.target import Target
 from validation.smoke.alike import ORIGIN, gaps, judge_gaps, moved_of
 from validation.smoke.compare import difference, unusable
 from validation.smoke.model import RegisteredModel, tensors_of
@@ -41,10 +42,10 @@ def judge(model: RegisteredModel, run: Run) -> Judgement:
         return error(describe_raised(raised, run.target))
     if stand_in := model.stand_in(reply):
         return error(stand_in)
-    return model.sized(_judged(model, reply), reply)
+    return model.sized(_judged(model, reply, run.target), reply)
 
 
-def _judged(model: RegisteredModel, reply: Mapping[str, Plain]) -> Judgement:
+def _judged(model: RegisteredModel, reply: Mapping[str, Plain], target: Target) -> Judgement:
     declared, dynamic = model.entry.exports, model.entry.dynamic_batch
     whole = tensors_of(reply, "whole")
     if problem := unusable(whole):
@@ -53,10 +54,15 @@ def _judged(model: RegisteredModel, reply: Mapping[str, Plain]) -> Judgement:
         return error("no reference to compare with: two passes of the model itself differ")
     if reply.get("refused") is not None:
         reason = f"torch.export refuses it: {text_of(reply, 'refused')}"
-        return failed(reason) if declared else not_applicable(f"{reason}; the specs do not promise that it exports")
+        if not declared:
+            return not_applicable(f"{reason}; the specs do not promise that it exports")
+        return failed(reason, location=innermost(places_of(reply, "refused_at"), target))
     if dynamic and reply.get("refused_dynamic") is not None:
         why = text_of(reply, "refused_dynamic")
-        return failed(f"the specs declare dynamic_batch, and exporting it for any batch fails: {why}")
+        return failed(
+            f"the specs declare dynamic_batch, and exporting it for any batch fails: {why}",
+            location=innermost(places_of(reply, "refused_at"), target),
+        )
     moved = moved_of(reply)
     found = gaps(whole, tensors_of(reply, "exported"), moved)
     if dynamic:
