@@ -6,7 +6,7 @@ import pytest
 from pydantic import ValidationError
 
 from audit.results import Outcome, Result, Severity
-from audit.waivers import Day, Waiver, waive
+from audit.waivers import Day, Waiver, contradiction, waive
 
 MakeResult = Callable[..., Result]
 TODAY = date(2026, 11, 26)
