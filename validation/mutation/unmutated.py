@@ -144,14 +144,16 @@ class Unmutated:
     def _passed(self, group: Group) -> Mapping[str, float]:
         return self._found("passing", Passing, group, lambda: self._passing(group)).seconds
 
-    def _passing(self, group: Group) -> Passing:
-        passed = (result for result in carried_out(self._target, group) if result.outcome is Outcome.PASSED)
-        return Passing(seconds={_named(each.check, each.subject): each.evidence.duration_s or 0.0 for each in passed})
+    def _passing(self, group: Group) -> tuple[Passing, bool]:
+        results = carried_out(self._target, group)
+        passed = (result for result in results if result.outcome is Outcome.PASSED)
+        seconds = {_named(each.check, each.subject): each.evidence.duration_s or 0.0 for each in passed}
+        return Passing(seconds=seconds), _is_lasting(results)
 
     def _ran(self, group: Group) -> Ran:
         return self._found("\0".join(("tracks", *self._texts)), Ran, group, lambda: self._tracked(group))
 
-    def _tracked(self, group: Group) -> Ran:
+    def _tracked(self, group: Group) -> tuple[Ran, bool]:
         with self._copies.lent() as copy:
             place = copy.root.with_name("tracks")
             try:
@@ -166,11 +168,14 @@ class Unmutated:
                 place.unlink(missing_ok=True)
         failed = {_named(result.check, result.subject) for result in results if result.outcome is Outcome.FAILED}
         if failed and failed & self._passed(group).keys():  # it does not bear to be tracked: it may run any line
-            return Ran(lines={path: frozenset(range(text.count("\n") + 2)) for path, text in self._texts.items()})
-        return Ran(lines={path: frozenset(lines) for path, lines in found.items()})
+            found |= {path: set(range(text.count("\n") + 2)) for path, text in self._texts.items()}
+        return Ran(lines={path: frozenset(lines) for path, lines in found.items()}), _is_lasting(results)
 
-    def _found(self, what: str, kind: type[Kept], group: Group, find: Callable[[], Kept]) -> Kept:
-        """Return what is known of a group, else find it; who asks for the same meanwhile waits for it."""
+    def _found(self, what: str, kind: type[Kept], group: Group, find: Callable[[], tuple[Kept, bool]]) -> Kept:
+        """Return what is known of a group, else find it, and keep it where it holds for later runs too.
+
+        Who asks for the same meanwhile waits for it.
+        """
         # A subject may have several groups, of different checks.
         key = "\0".join((what, group.subject.name, group.planned[0].check.id, self._kept.whole))
         with self._lock:
@@ -179,10 +184,16 @@ class Unmutated:
             if key not in self._known:
                 found = self._kept.get(key, kind)
                 if found is None:
-                    found = find()
-                    self._kept.put(key, found)
+                    found, is_lasting = find()
+                    if is_lasting:
+                        self._kept.put(key, found)
                 self._known[key] = found
             return cast(Kept, self._known[key])
+
+
+def _is_lasting(results: Sequence[Result]) -> bool:
+    """Whether another run would find the same: what a time limit or a full disk has stopped may be carried out then."""
+    return not any(result.outcome is Outcome.ERROR for result in results)
 
 
 def _named(check: str, subject: Subject) -> str:

@@ -120,3 +120,23 @@ def test_a_run_that_is_stopped_before_the_first_mutant_goes_on_where_it_was(root
     # What the first group runs and what of it passes, and the verdict; nothing was asked of the second.
     assert len(before) < len(after) == 2 + len(results)
     assert {path: after[path] for path in before} == before
+
+
+@pytest.mark.slow
+def test_what_the_machine_refused_once_is_asked_again(root: Path, tmp_path: Path) -> None:
+    freed, module = tmp_path / "freed", root / "zoo" / "attention.py"
+    begins = "        super().__init__()\n"
+    refusing = f'        if not pathlib.Path("{freed}").exists():\n            raise MemoryError\n'
+    text = module.read_text().replace("import torch\n", "import pathlib\n\nimport torch\n", 1)
+    assert begins in text
+    module.write_text(text.replace(begins, begins + refusing))
+    environment = {**os.environ, "ASTROBIO_AUDIT_CACHE": str(tmp_path / "cache")}
+    command = [str(COMMAND), "selftest", "-t", str(root), "--json", "-j", "1", "--only", "softmax_axis"]
+
+    def outcomes() -> set[str]:
+        ended = subprocess.run(command, env=environment, capture_output=True, timeout=300, check=False)
+        return {each["outcome"] for each in json.loads(ended.stdout)["results"]}
+
+    assert "passed" not in outcomes()
+    freed.touch()
+    assert outcomes() == {"passed"}
