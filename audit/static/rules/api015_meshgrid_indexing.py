@@ -11,7 +11,8 @@ from audit.static.rules.rule import FixSafety, Precision, Spot
 from audit.static.rules.syntax import argument
 
 _MESHGRID = ("torch.meshgrid", "torch.functional.meshgrid")
-_OF_OLD_VERSIONS = Fallback(_MESHGRID, "indexing")  # torch knows it from 1.10 on
+# Torch knows it from 1.10 on; what is left to any 1.x only warns there.
+_OF_OLD_VERSIONS = Fallback(_MESHGRID, "indexing", until=(2, 0))
 
 
 class MeshgridIndexing(CallRule):
@@ -21,8 +22,8 @@ class MeshgridIndexing(CallRule):
     title = "`torch.meshgrid` without `indexing`"
     what = (
         "Reports calls of `torch.meshgrid` that leave `indexing` to the default, but not what is left to versions of "
-        "torch that do not know it: a handler of `TypeError` beside `indexing='ij'`, the older branch of a test of "
-        "torch's version."
+        "torch that do not know it: a handler of `TypeError` beside a call that passes it, a branch for versions "
+        "before 2.0, or one where the function's signature lacks it."
     )
     why = (
         "The default is to change from 'ij' to 'xy', which swaps the first two axes of the result; until then it warns."
@@ -105,6 +106,18 @@ class MeshgridIndexing(CallRule):
             else:
                 return torch.meshgrid(*axes)
         """,
+        """
+        import torch
+        from torch import __version__ as torch_release
+
+        AT_HAND = tuple(int(part) for part in torch_release.split('.')[:2])
+
+        def grid(*axes):
+            is_old = not AT_HAND >= (1, 10)
+            if is_old and axes:
+                return torch.meshgrid(*axes)
+            return torch.meshgrid(*axes, indexing='ij')
+        """,
     )
     INVALID = (
         """
@@ -166,6 +179,37 @@ class MeshgridIndexing(CallRule):
             if has_version:
                 return torch.meshgrid(*axes, indexing='ij')
             return torch.meshgrid(*axes)
+        """,
+        """
+        import torch
+        from packaging.version import Version
+
+        IS_NEW = Version(torch.__version__) >= Version('1.10')
+
+        def grid(a, b):
+            if a.numel() or not IS_NEW:
+                return torch.meshgrid(a, b)
+
+        def other(a, b, IS_NEW):
+            return torch.meshgrid(a, b, indexing='ij') if IS_NEW else torch.meshgrid(a, b)
+        """,
+        """
+        import torch
+        import torchvision
+        from packaging.version import Version
+
+        def grid(a, b):
+            if Version(torchvision.__version__) < Version('0.15'):
+                return torch.meshgrid(a, b)
+            return torch.meshgrid(a, b, indexing='ij')
+        """,
+        """
+        import torch
+
+        def grid(a, b):
+            if hasattr(torch, 'cuda'):
+                return torch.meshgrid(a, b, indexing='ij')
+            return torch.meshgrid(a, b)
         """,
     )
     FIXED = (

@@ -12,8 +12,8 @@ from audit.static.rules.rule import FixSafety, Precision, Spot
 from audit.static.rules.syntax import argument, unpacks
 
 _LOAD = ("torch.load", "torch.serialization.load")
-# Torch knows it from 1.13 on. A handler of everything also handles the refusal of a file that holds code, and runs it.
-_OF_OLD_VERSIONS = Fallback(_LOAD, "weights_only", of_any_failure=False)
+# A handler of everything also handles the refusal of a file that holds code, and runs it.
+_OF_OLD_VERSIONS = Fallback(_LOAD, "weights_only", until=(1, 13), of_any_failure=False)
 
 
 class LoadWithoutWeightsOnly(CallRule):
@@ -23,8 +23,8 @@ class LoadWithoutWeightsOnly(CallRule):
     title = "`torch.load` without `weights_only`"
     what = (
         "Reports calls of `torch.load` that do not pass `weights_only`, but not what is left to versions of torch that "
-        "do not know it: a handler of `TypeError`, and of nothing else, beside a call that passes it, or the older "
-        "branch of a test of torch's version."
+        "do not know it: a handler of `TypeError`, and of nothing else, beside a call that passes it, a branch "
+        "for versions before 1.13, or one where the function's signature lacks it."
     )
     why = (
         "Before torch 2.6 the default unpickles the file, which can run any code; later the same call may refuse "
@@ -99,6 +99,16 @@ class LoadWithoutWeightsOnly(CallRule):
             except TypeError:
                 return torch.load(path)
         """,
+        """
+        import torch
+        from packaging.version import parse
+
+
+        def load(path):
+            if parse(torch.__version__) < parse('1.13'):
+                return torch.load(path)
+            return torch.load(path, weights_only=True)
+        """,
     )
     INVALID = (
         """
@@ -152,6 +162,26 @@ class LoadWithoutWeightsOnly(CallRule):
             if weights_only:
                 return torch.load(path, weights_only=True)
             return torch.load(path)
+        """,
+        """
+        import torch
+        from packaging.version import parse
+
+
+        def load(path):
+            if parse(torch.__version__) < parse('2.6'):
+                return torch.load(path)
+            return torch.load(path, weights_only=True)
+        """,
+        """
+        import torch
+
+
+        def load(path):
+            try:
+                return torch.load(path, weights_only=True)
+            except (TypeError, RuntimeError):
+                return torch.load(path)
         """,
     )
     FIXED = (
