@@ -1,7 +1,6 @@
 """Reads what the target's specs declare, and says of each entry why it cannot be used."""
 
-import ast
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 
 from pydantic import ValidationError
@@ -14,6 +13,7 @@ from audit.near import nearest
 from audit.raised import describe_failure, describe_raised, location_of
 from audit.static.reading import tree_of
 from audit.target import Target
+from audit.unfilled import lines_of_dots
 
 _SECTIONS: tuple[Section, ...] = ("models", "attention", "data", "training")
 
@@ -93,48 +93,11 @@ def _of_contract(entry: SpecEntry, section: Section) -> str | None:
 
 
 def _dots_left(target: Target) -> dict[tuple[str, str], str]:
-    """Return the entries in which dots that `astrobio-audit init` wrote are not filled in, each with what to do.
-
-    Python takes them for a value, and a loss that returns it, or a data set of it, may pass for one that works.
-    """
-    found: dict[tuple[str, str], str] = {}
-    for section, name, entry in _written_entries(target):
-        if line := next(_dots(entry), None):
-            found[section, name] = f"fill in the dots (`...`) at line {line} of the specs"
-    return found
-
-
-def _written_entries(target: Target) -> Iterator[tuple[Section, str, ast.expr]]:
-    """Yield the entries that stand in the file of the specs in a dict of its section."""
+    """Return the entries in which dots that `astrobio-audit init` wrote are not filled in, each with what to do."""
     file = _file_of_specs(target)
     tree = tree_of(file) if file else None
-    for statement in tree.body if tree else ():
-        match statement:
-            case ast.Assign(targets=[ast.Name(id=name)], value=ast.Dict(keys=keys, values=values)):
-                pass
-            case ast.AnnAssign(target=ast.Name(id=name), value=ast.Dict(keys=keys, values=values)):
-                pass
-            case _:
-                continue
-        section = next((each for each in _SECTIONS if each.upper() == name), None)
-        for key, value in zip(keys, values, strict=True):
-            if section and isinstance(key, ast.Constant) and isinstance(key.value, str):
-                yield section, key.value, value
-
-
-def _dots(entry: ast.expr) -> Iterator[int]:
-    """Yield the lines of dots in an entry that are no part of an index, as in `x[..., 0]`; the first one first."""
-    pending: list[ast.AST] = [entry]
-    while pending:
-        node = pending.pop()
-        if isinstance(node, ast.Constant) and node.value is ...:
-            yield node.lineno
-        inner = (each for each in ast.iter_child_nodes(node) if not _is_index(each, node))
-        pending += reversed(list(inner))
-
-
-def _is_index(node: ast.AST, around: ast.AST) -> bool:
-    return isinstance(around, ast.Subscript) and node is around.slice
+    found = lines_of_dots(tree, _SECTIONS) if tree else {}
+    return {key: f"fill in the dots (`...`) at line {line} of the specs" for key, line in found.items()}
 
 
 def _file_of_specs(target: Target) -> Path | None:
@@ -157,8 +120,10 @@ def _left_to_none(name: str, models: Mapping[str, SpecEntry]) -> str | None:
             near = nearest(other, models.keys() - {name})
             hint = f" (did you mean {near[0]!r}?)" if near else ""
             return f"{key!r} names {other!r}, which MODELS does not have{hint}"
-        if standing.problem is None and standing.declared != entry.declared:
+        if standing.problem is not None:
+            return f"{key!r} names {other!r}, whose entry cannot be used: {standing.problem}"
+        if standing.declared != entry.declared:
             return f"{key!r} names {other!r}, which is of another class, {standing.declared}"
-        if standing.problem is None and getattr(standing, key) is not True:
+        if getattr(standing, key) is not True:
             return f"{key!r} names {other!r}, which has to declare {key!r}: True and does not"
     return None

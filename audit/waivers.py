@@ -145,7 +145,8 @@ def _row(
     remark = f"it does not cover {_listed(wide)}: a critical failure has to be named exactly" if wide else None
     if on > waiver.expires:
         state = "expired"
-        counting = "nothing that it names fails" if not failed else f"{_listed(failed)} counts again"
+        counts = f"{_listed(failed)} counts again unless another waiver covers it"
+        counting = counts if failed else "nothing that it names fails"
         remark = f"it expired on {waiver.expires}, and {counting}"
     elif not waives and covered:
         state, remark = "unused", "another waiver above it covers the same"

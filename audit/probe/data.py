@@ -1,6 +1,7 @@
 """Reads the target's data sets: their items, with and without worker processes, in several orders, and their splits."""
 
 import hashlib
+import importlib
 import itertools
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -11,6 +12,7 @@ from torch.utils import data
 
 from . import specs as specs_
 from .outputs import flatten
+from .parts import SpecError
 from .phases import phase
 from .tensors import digest
 
@@ -22,17 +24,18 @@ _item = torch.Tensor.item
 _MOST = 32  # items that are read of one data set
 _BATCH = 4
 _WORKERS = 2
+_MOST_INSIDE = 64  # data sets in a data set
 
 
 def items(specs: str, name: str, seed: int) -> dict[str, object]:
     """Read the first items of a data set twice.
 
     Returns:
-        `length`: what `len` says, None of one that has none; `read` and `again`: how many items there were each
-        time, at most a limit; `complete`: whether the limit was not reached; `tensors`: in the items; `different`:
-        items that differ; `nonfinite`: elements that are NaN or infinite, by the item and where it holds them;
-        `changed`: items that were others when they were read again. Where the length says that there are more items,
-        the last one is read too.
+        `class`: of what was built, and whether it `is_declared`; `length`: what `len` says, None of one that has none;
+        `read` and `again`: how many items there were each time, at most a limit; `complete`: whether the limit was not
+        reached; `tensors`: in the items; `different`: items that differ; `nonfinite`: elements that are NaN or
+        infinite, by the item and where it holds them; `changed`: items that were others when they were read again.
+        Where the length says that there are more items, the last one is read too.
     """
     dataset, item = _opened(specs, name, seed)
     length = _length(dataset)
@@ -50,6 +53,8 @@ def items(specs: str, name: str, seed: int) -> dict[str, object]:
     }
     changed = [index for index, (one, two) in enumerate(zip(first, again, strict=False)) if _digest(one) != two]
     return {
+        "class": f"{type(dataset).__module__}:{type(dataset).__qualname__}",
+        "is_declared": _is_declared(dataset, str(specs_.entry(specs, "DATA", name)["class"])),
         "length": length,
         "read": len(first),
         "again": len(again),
@@ -65,6 +70,8 @@ def workers(specs: str, name: str, seed: int) -> dict[str, object]:
     """Read the first items through a loader, in this process and in two others; return their digests in order."""
     reply: dict[str, object] = {}
     dataset, item = _opened(specs, name, seed)
+    if _is_unsized(dataset):
+        return {"unsized": True}
     for number in (0, _WORKERS):
         with phase(f"loading with {number} workers"):
             reply[str(number)] = _loaded(dataset, item, num_workers=number)
@@ -74,8 +81,8 @@ def workers(specs: str, name: str, seed: int) -> dict[str, object]:
 def order(specs: str, name: str, seed: int) -> dict[str, object]:
     """Shuffle the first items under one seed twice and under two others; return their digests in order."""
     dataset, item = _opened(specs, name, seed)
-    if _is_iterated(dataset):
-        return {"iterated": True}
+    if _is_iterated(dataset) or _is_unsized(dataset):
+        return {"iterated": _is_iterated(dataset), "unsized": _is_unsized(dataset)}
     reply: dict[str, object] = {"iterated": False, "plain": _loaded(dataset, item)}
     for key, each in (("first", seed), ("again", seed), ("second", seed + 1), ("third", seed + 2)):
         with phase("shuffling"):
@@ -91,7 +98,10 @@ def splits(specs: str, name: str, seed: int) -> dict[str, object]:
     with phase("splits"):
         parts = specs_.function(spec, "splits")()
         if not isinstance(parts, Mapping) or not all(isinstance(key, str) for key in parts):
-            raise TypeError("'splits' must return a dict of data sets by their names")
+            raise SpecError(f"'splits' must return a dict of data sets by their names, not {type(parts).__name__}")
+        for key, dataset in parts.items():
+            if not (hasattr(dataset, "__getitem__") or hasattr(dataset, "__iter__")):
+                raise SpecError(f"'splits' gives {key!r} as {type(dataset).__name__}, which is no data set")
     found: dict[str, object] = {}
     for key, dataset in parts.items():
         with phase("read"):
@@ -104,11 +114,9 @@ class _Items(data.Dataset[object]):
 
     def __init__(self, dataset: object, item: Callable[[object, int], object]) -> None:
         self._dataset, self._item = dataset, item
-        length = _length(dataset)
-        self._count = min(length, _MOST) if length is not None else sum(1 for _ in _read(dataset, item))
 
     def __len__(self) -> int:
-        return self._count
+        return min(_length(self._dataset) or 0, _MOST)
 
     def __getitem__(self, index: int) -> object:
         return self._item(self._dataset, index)
@@ -128,6 +136,34 @@ def _subscripted(dataset: object, index: int) -> object:
 
 def _is_iterated(dataset: object) -> bool:
     return isinstance(dataset, data.IterableDataset) or not hasattr(dataset, "__getitem__")
+
+
+def _is_unsized(dataset: object) -> bool:
+    """Whether it is read by number and does not say how many items there are: no loader has a sampler for that."""
+    return not _is_iterated(dataset) and _length(dataset) is None
+
+
+def _is_declared(dataset: object, declared: str) -> bool:
+    """Whether a data set is of the class that is declared, or holds one that is, as torch's `Subset` does.
+
+    What a function gives that is declared in the place of a class is whatever it gives.
+    """
+    module, _, qualname = declared.partition(":")
+    found: object = importlib.import_module(module)
+    for part in qualname.split("."):
+        found = getattr(found, part, None)
+    if not isinstance(found, type):
+        return True
+    pending = [dataset]
+    for _ in range(_MOST_INSIDE):
+        if not pending:
+            return False
+        each = pending.pop()
+        if isinstance(each, found):
+            return True
+        inner = getattr(each, "dataset", None), *(getattr(each, "datasets", None) or ())
+        pending += [one for one in inner if one is not None]
+    return False
 
 
 def _length(dataset: object) -> int | None:

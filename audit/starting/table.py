@@ -19,10 +19,10 @@ _SPECS = ("specs", "audit_specs")
 def table_text(package: str, specs: str) -> str:
     """Return the table, with what else can be said as comments."""
     return f"""{TABLE}
-package = {json.dumps(package)}
+package = {_quoted(package)}
 # What is audited, and how it is built, once that file is filled in; until then models and attention are built and fed
 # as their own source suggests:
-# specs = {json.dumps(specs)}
+# specs = {_quoted(specs)}
 
 # What a release needs beside the absence of critical and major failures:
 # [tool.astrobio-audit.gates]
@@ -30,6 +30,10 @@ package = {json.dumps(package)}
 # judged = ["smoke", "attention"]
 # fail_on = ["minor"]
 """
+
+
+def _quoted(text: str) -> str:
+    return json.dumps(text, ensure_ascii=False)
 
 
 def has_table(document: Mapping[str, object]) -> bool:
@@ -65,7 +69,7 @@ def find_package(root: Path, document: Mapping[str, object]) -> str:
     found = sorted({path.parent.name for folder in _SOURCE_FOLDERS for path in (root / folder).glob(f"*/{_INIT}")})
     found = [name for name in found if name.isidentifier() and name not in _NOT_THE_PACKAGE]
     own = _project_name(document)
-    if own in found:
+    if own in found or (own.isidentifier() and any((root / each / f"{own}.py").is_file() for each in _SOURCE_FOLDERS)):
         return own
     if len(found) == 1:
         return found[0]

@@ -27,8 +27,11 @@ def origin_of(graph: ProjectGraph, start: Definition, method: str) -> Definition
             case None:
                 return None
             case Definition(kind=DefinitionKind.TARGET_CLASS):
-                if method in graph.class_at(definition).bindings:
+                bindings = graph.class_at(definition).bindings
+                if method in bindings:
                     return definition
+                if method == CONSTRUCTOR and "__new__" in bindings:
+                    return None
             case Definition(kind=DefinitionKind.TORCH_MODULE_CLASS, name=name):
                 if name != _MODULE or method == CONSTRUCTOR:
                     return definition

@@ -161,6 +161,13 @@ MODELS: dict[str, dict[str, object]] = {
 }
 TRAINING = {"begun": {"batches": lambda seed, start: lambda step: ...}}
 DATA = dict(other={"build": lambda: Points(...)})
+DATA["shaped"] = {"build": lambda: torch.randint(9, (3, ...)), "item": lambda x: Pattern((..., 1))[0]}
+DATA |= {"patterned": {"build": lambda: Pattern((..., 1), torch.einsum(x, [..., 0])), "item": stub}}
+ENTRY = {"build": lambda: Points(...)}
+if torch:
+    DATA.update({"constant": ENTRY}, named={"build": make})
+def stub(x: tuple[int, ...], *, y: object = None): ...
+def make(size=...): return Points(size)
 """
 
 
@@ -169,7 +176,7 @@ def test_an_entry_with_dots_left_in_is_an_error_that_names_the_line(target: Targ
     reply = {
         "models": {"full": ENTRY, "begun": ENTRY},
         "training": {"begun": {"problem": None, "class": "zoo.model:Model"}},
-        "data": {"other": ENTRY},
+        "data": dict.fromkeys(("other", "shaped", "patterned", "constant", "named"), ENTRY),
     }
     catalog = read(target, reply)
     assert catalog.models
@@ -178,7 +185,10 @@ def test_an_entry_with_dots_left_in_is_an_error_that_names_the_line(target: Targ
     assert catalog.models["full"].problem is None
     assert catalog.models["begun"].problem == "fill in the dots (`...`) at line 7 of the specs"
     assert catalog.training["begun"].problem == "fill in the dots (`...`) at line 10 of the specs"
-    assert catalog.data["other"].problem is None  # not written as a dict
+    lines = {name: (entry.problem or "").rpartition(" at line ")[2] for name, entry in catalog.data.items()}
+    of_data = ("11", "12", "", "14", "18")
+    assert list(lines) == ["other", "shaped", "patterned", "constant", "named"]
+    assert [each.removesuffix(" of the specs") for each in lines.values()] == list(of_data)
 
 
 def test_a_problem_that_the_probe_tells_comes_before_dots(target: Target) -> None:

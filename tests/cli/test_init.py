@@ -125,6 +125,15 @@ def test_several_packages_are_named_and_one_has_to_be_chosen(run: Run, small: Sm
     assert run("init", "--package", "zoo", cwd=root).returncode == 0
 
 
+def test_a_module_with_the_name_of_the_project_is_its_package(run: Run, tmp_path: Path) -> None:
+    (tmp_path / "pyproject.toml").write_text('[project]\nname = "größe"\nversion = "1"\n', encoding="utf-8")
+    assert run("init", cwd=tmp_path).returncode == 2
+    (tmp_path / "größe.py").write_text("WIDTH = 1\n")
+    done = run("init", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert 'package = "größe"' in (tmp_path / "pyproject.toml").read_text(encoding="utf-8")
+
+
 def test_nothing_is_written_through_a_link_that_leads_out(run: Run, small: Small, tmp_path: Path) -> None:
     root = small()
     (tmp_path / "elsewhere").mkdir()

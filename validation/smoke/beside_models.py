@@ -8,8 +8,8 @@ from audit.catalog import Catalog, Undeclared
 from audit.collected import Collected
 from audit.judgement import Judgement, skipped
 from audit.plan import Group, PlannedCheck, Run
-from audit.results import Check, Subject
-from validation.smoke.checks import attention_inside
+from audit.results import Check, Outcome, Subject
+from validation.smoke.checks import attention_inside, device
 from validation.smoke.checks.attention_inside import Class, Judged
 from validation.smoke.model import AHEAD, RegisteredModel
 from validation.smoke.registry import CAPTURING
@@ -24,13 +24,21 @@ def captured(models: Sequence[RegisteredModel], package: Subject) -> Group:
     def carried_out(judge: Callable[[RegisteredModel, Run], Judgement], model: RegisteredModel, run: Run) -> Judgement:
         if model.name in broken:
             return skipped(f"{model.name} ended the target's process in the check before")
+        there = device.judge_model(model, run) if model.entry.device else None
+        if there and there.outcome is not Outcome.PASSED:
+            return skipped(f"needs smoke.device to pass on this subject, and it says: {there.reason}")
         broken.add(model.name)
         judgement = judge(model, run)
         broken.remove(model.name)
         return judgement
 
     planned = (
-        PlannedCheck(check=check, subject=model.subject, judge=functools.partial(carried_out, judge, model))
+        PlannedCheck(
+            check=check,
+            subject=model.subject,
+            judge=functools.partial(carried_out, judge, model),
+            gpus=1 if model.entry.device == "cuda" else 0,
+        )
         for model in models
         for check, judge in CAPTURING.items()
     )

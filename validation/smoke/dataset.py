@@ -8,6 +8,8 @@ from audit.gateway.client import Plain
 from audit.plan import Run
 from audit.results import Subject
 
+UNSIZED = "it has no `__len__`: a DataLoader reads it by a sampler of its own alone, which is not declared"
+
 
 @dataclass(frozen=True, kw_only=True)
 class DeclaredData:

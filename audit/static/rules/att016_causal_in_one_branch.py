@@ -79,7 +79,7 @@ class CausalInOneBranch(CallRule):
         for around in context.ancestors(call):
             if around is function:
                 break
-            if isinstance(around, ast.If | ast.IfExp) and "causal" in ast.unparse(around.test):
+            if isinstance(around, ast.If | ast.IfExp) and "causal" in context.source(around.test):
                 return
         others = (_flag(other, context) for other in calls_in(function) if other is not call)
         passed_on = (other for other in others if isinstance(other, ast.Name | ast.Attribute))

@@ -58,6 +58,7 @@ class FileContext:
         self._mentioned: dict[str, bool] = {}
         self._resolved: dict[ast.AST, str] = {}
         self._assignments: dict[ast.AST, Assignments] = {}
+        self._sources: dict[ast.AST, str] = {}
 
     @cached_property
     def imports(self) -> ImportTable:
@@ -89,6 +90,13 @@ class FileContext:
     def _quoted(self) -> tuple[str, frozenset[str]]:
         """The words behind a quote, each on a line, and those between a dot and a quote."""
         return "\n".join(["", *_BEHIND_QUOTE.findall(self.text)]), frozenset(_BEFORE_QUOTE.findall(self.text))
+
+    def source(self, expression: ast.expr) -> str:
+        """Return an expression as `ast.unparse` writes it, once: many names stand below one long test."""
+        found = self._sources.get(expression)
+        if found is None:
+            found = self._sources[expression] = ast.unparse(expression)
+        return found
 
     def resolve(self, expression: ast.expr | None) -> str:
         """Return the full dotted name of a name, attribute or called function; empty where that is not certain."""
@@ -289,7 +297,7 @@ class FileContext:
         for found in self.ancestors(node):
             if isinstance(found, ast.Try) and any(_catches_import_failure(each) for each in found.handlers):
                 return True
-            if isinstance(found, ast.If | ast.IfExp) and _tests_version(found.test):
+            if isinstance(found, ast.If | ast.IfExp) and self._tests_version(found.test):
                 return True
         return self._left_early(node) or self._replaced_later(node)
 
@@ -297,14 +305,17 @@ class FileContext:
         """Return whether a dotted name, or the import that binds it, is guarded."""
         return self.guarded(expression) or any(self.guarded(node) for node in self.imports.import_nodes(expression))
 
+    def _tests_version(self, test: ast.expr) -> bool:
+        return bool(_VERSION_TEST.search(self.source(test)))
+
     def _left_early(self, node: ast.AST) -> bool:
         """Return whether a version test before `node` returns or asserts, so that the rest is for some versions."""
         for found in (node, *self.ancestors(node)):
             if isinstance(found, ast.stmt):
                 for before in statements_before(self.block_of(found), found):
-                    if isinstance(before, ast.Assert) and _tests_version(before.test):
+                    if isinstance(before, ast.Assert) and self._tests_version(before.test):
                         return True
-                    if isinstance(before, ast.If) and _tests_version(before.test):
+                    if isinstance(before, ast.If) and self._tests_version(before.test):
                         return isinstance(before.body[-1], ast.Return | ast.Raise | ast.Continue)
         return False
 
@@ -316,7 +327,8 @@ class FileContext:
                 block = self.block_of(statement)
                 after = block[block.index(statement) + 1 : block.index(statement) + 2]
                 return any(
-                    isinstance(each, ast.If) and _tests_version(each.test) and name in _targets(each) for each in after
+                    isinstance(each, ast.If) and self._tests_version(each.test) and name in _targets(each)
+                    for each in after
                 )
         return False
 
@@ -325,10 +337,6 @@ def _targets(branch: ast.If) -> set[str]:
     """Return the names to which the statements of a branch assign."""
     assigned = (each for each in branch.body if isinstance(each, ast.Assign))
     return {target.id for each in assigned for target in each.targets if isinstance(target, ast.Name)}
-
-
-def _tests_version(test: ast.expr) -> bool:
-    return bool(_VERSION_TEST.search(ast.unparse(test)))
 
 
 def _catches_import_failure(handler: ast.ExceptHandler) -> bool:

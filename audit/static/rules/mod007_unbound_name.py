@@ -130,11 +130,11 @@ def _expected(node: ast.AST, context: FileContext) -> bool:
         if isinstance(around, ast.Try) and child in around.body:
             for handler in around.handlers:
                 if handler.type is None or any(
-                    word in ast.unparse(handler.type) for word in ("NameError", "Exception")
+                    word in context.source(handler.type) for word in ("NameError", "Exception")
                 ):
                     return True
         if isinstance(around, ast.If) and (
-            "version" in ast.unparse(around.test) or "TYPE_CHECKING" in ast.unparse(around.test)
+            "version" in context.source(around.test) or "TYPE_CHECKING" in context.source(around.test)
         ):
             return True
         child = around

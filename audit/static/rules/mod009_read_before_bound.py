@@ -138,7 +138,7 @@ class ReadBeforeBound(Rule):
             if isinstance(around, ast.Try) and child in around.body:
                 return any(
                     each.type is None
-                    or any(w in ast.unparse(each.type) for w in ("NameError", "UnboundLocal", "Exception"))
+                    or any(w in context.source(each.type) for w in ("NameError", "UnboundLocal", "Exception"))
                     for each in around.handlers
                 )
             child = around

@@ -150,6 +150,7 @@ def test_a_data_set_has_the_parameters_of_its_constructor(tree: Tree) -> None:
         "class Files(Dataset):\n    def __init__(self, folder, *, split): ...\n"
         "class Heir(Files):\n    def forward(self, x): ...\n"
         "class Whole(Dataset[int]): ...\nclass Stream(IterableDataset): ...\nclass Pairs(TensorDataset): ...\n"
+        "class Made(Dataset):\n    def __new__(cls, root): ...\n"
     )
     items = analyse(root := tree({"m.py": HEAD + source}), root).inventory
     found = {item.qualname: item for item in items if item.kind == "dataset"}
@@ -160,6 +161,7 @@ def test_a_data_set_has_the_parameters_of_its_constructor(tree: Tree) -> None:
         "Whole": [],
         "Stream": [],
         "Pairs": None,
+        "Made": None,
     }
     assert {item.forward for item in found.values()} == {None}
 

@@ -28,18 +28,27 @@ class {name}(Dataset):
     def __getitem__(self, index):
         {item}
 """
+BY_NUMBER = """
+class {name}(Dataset):
+    def __getitem__(self, index):
+        {item}
+"""
 ITERATED = """
 class {name}(IterableDataset):
     def __iter__(self):
         {item}
 """
 SPECS = """
-from torch.utils.data import Dataset, Subset
+from torch.utils.data import Subset
 from zoo import sets
 
 MODELS = {}
 ATTENTION = {}
 DATA = {}
+TENSORS_ELSEWHERE = [[1.0], [2.0]]
+
+def wrapped(built):
+    return lambda: Subset(built(), [0, 1, 2])
 
 def parts(dataset, first, second):
     return lambda: {"a": Subset(dataset, first), "b": Subset(dataset, second)}
@@ -50,12 +59,12 @@ class Data(NamedTuple):
     """A data set: its items, how long it says it is (None of one that is iterated), and a change of its entry."""
 
     item: str = "return TENSORS[index], index"
-    length: int | None = 8
+    length: int | str | None = 8
     entry: str = ""
 
 
-# The same without `__len__`, which a data set need not have.
-UNSIZED = "['build'] = type('Unsized', (Dataset,), {'__getitem__': built.__getitem__})"
+# Read by number without `__len__`, which a data set need not have.
+UNSIZED = "unsized"
 SHARDED = "info = get_worker_info(); yield from TENSORS[info.id if info else 0::info.num_workers if info else 1]"
 # Name: the data set, the check that it is about, outcome, what the reason says.
 CASES: dict[str, tuple[Data, str, str, str]] = {
@@ -66,14 +75,19 @@ CASES: dict[str, tuple[Data, str, str, str]] = {
         ITEMS, FAILED, "^its length is 9, and it has 8 items$",
     ),
     "empty": (Data(length=0), ITEMS, FAILED, "^the data set is empty$"),
-    "has_no_length": (Data(entry=UNSIZED), ITEMS, PASSED, ""),
-    "has_no_length_and_no_items": (Data("raise IndexError", entry=UNSIZED), ITEMS, FAILED, "^the data set is empty$"),
+    "has_no_length": (Data(length=UNSIZED), ITEMS, PASSED, ""),
+    "has_no_length_and_no_items": (Data("raise IndexError", length=UNSIZED), ITEMS, FAILED, "^the data set is empty$"),
     "has_no_length_and_no_end": (
-        Data("return TENSORS[index % 8] + index", entry=UNSIZED), ITEMS, PASSED, "",
+        Data("return TENSORS[index % 8] + index", length=UNSIZED), ITEMS, PASSED, "",
     ),
     "has_no_method_for_items": (
-        Data("raise NotImplementedError", entry=UNSIZED), ITEMS, FAILED, "^read raised NotImplementedError",
+        Data("raise NotImplementedError", length=UNSIZED), ITEMS, FAILED, "^read raised NotImplementedError",
     ),
+    "stand_in": (
+        Data(entry="['build'] = lambda: TENSORS_ELSEWHERE"), ITEMS, ERROR,
+        "^what is built is builtins:list, and nothing in it of the class declared, zoo.sets:stand_in$",
+    ),
+    "part_of_one": (Data(entry="['build'] = wrapped(built)"), ITEMS, PASSED, ""),
     "holds_nan": (Data("return {'x': TENSORS[index] / (index != 3)}"), ITEMS, FAILED, r"^not finite: item 3\.x: 3$"),
     "holds_nan_in_an_array": (
         Data("return numpy.array([1.0, index, numpy.nan])"), ITEMS, FAILED, r"^not finite: item 0: 1, item 1: 1",
@@ -96,7 +110,7 @@ CASES: dict[str, tuple[Data, str, str, str]] = {
     ),
     "shared_out": (Data(SHARDED, None), WORKERS, PASSED, ""),
     "read_by_number": (Data(), WORKERS, PASSED, ""),
-    "read_by_number_to_its_end": (Data(entry=UNSIZED), WORKERS, PASSED, ""),
+    "read_by_number_to_its_end": (Data(length=UNSIZED), WORKERS, NONE, "it has no `__len__`"),
     "random_items": (
         Data("return TENSORS[index] + torch.rand(())", entry="['random'] = True"), WORKERS, NONE, "'random': True",
     ),
@@ -105,7 +119,7 @@ CASES: dict[str, tuple[Data, str, str, str]] = {
         WORKERS, FAILED, "^loading with 2 workers raised",
     ),
     "in_order": (Data(), ORDER, PASSED, ""),
-    "in_order_to_its_end": (Data(entry=UNSIZED), ORDER, PASSED, ""),
+    "in_order_to_its_end": (Data(length=UNSIZED), ORDER, NONE, "it has no `__len__`"),
     "depends_on_what_came_before": (
         Data("self.n = getattr(self, 'n', 0) + 1; return TENSORS[index] + (self.n > 20)"), ORDER, FAILED, "other items",
     ),
@@ -119,7 +133,13 @@ CASES: dict[str, tuple[Data, str, str, str]] = {
         Data("return TENSORS[index // 2]", entry="['splits'] = parts(built(), [0], [1])"),
         SPLITS, FAILED, "^a and b share 1 items$",
     ),
-    "split_empty": (Data(entry="['splits'] = parts(built(), [], [1])"), SPLITS, ERROR, "empty: 1"),
+    "split_empty": (Data(entry="['splits'] = parts(built(), [], [1])"), SPLITS, ERROR, "of which empty: a$"),
+    "split_in_a_list": (
+        Data(entry="['splits'] = lambda: [0, 1]"), SPLITS, ERROR, "'splits' must return a dict .* not list",
+    ),
+    "split_into_nothing": (
+        Data(entry="['splits'] = lambda: {'a': None}"), SPLITS, ERROR, "'splits' gives 'a' as NoneType",
+    ),
     "split_raises": (Data(entry="['splits'] = lambda: 1 / 0"), SPLITS, FAILED, "^splits raised ZeroDivisionError"),
     "not_split": (Data(), SPLITS, NONE, "declares no 'splits'"),
 }  # fmt: skip
@@ -129,7 +149,7 @@ CASES: dict[str, tuple[Data, str, str, str]] = {
 def results(tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[Result]]:
     sources, specs = HEAD, SPECS
     for name, (data, _, _, _) in CASES.items():
-        form = ITERATED if data.length is None else MAPPED
+        form = ITERATED if data.length is None else BY_NUMBER if data.length == UNSIZED else MAPPED
         sources += form.format(name=name, item=data.item, length=data.length)
         specs += f"built = sets.{name}\nentry = {{'class': 'zoo.sets:{name}', 'build': built}}\n"
         specs += f"entry{data.entry}\n" if data.entry else ""

@@ -15,13 +15,18 @@ PASSED, ERROR, SKIPPED = "passed", "error", "skipped"
 
 def test_a_model_that_asks_for_a_gpu_waits_for_one(tmp_path_factory: pytest.TempPathFactory) -> None:
     models = {"on_gpu": Model(entry="['device'] = 'cuda'"), "anywhere": Model()}
-    found = results_of_models(tmp_path_factory.mktemp("device"), models, only=("smoke.device", "smoke.build"))
+    found = results_of_models(
+        tmp_path_factory.mktemp("device"), models, only=("smoke.device", "smoke.build", "smoke.compile", "smoke.export")
+    )
     on_gpu = {result.check: result for result in found["on_gpu"]}
     there = torch.cuda.is_available()
     assert on_gpu["smoke.device"].outcome == (PASSED if there else SKIPPED)
     assert on_gpu["smoke.build"].outcome == (PASSED if there else SKIPPED)
+    if not there:
+        assert on_gpu["smoke.compile"].outcome == on_gpu["smoke.export"].outcome == SKIPPED
+        assert "its spec asks for cuda" in (on_gpu["smoke.export"].reason or "")
     assert there or "its spec asks for cuda, and torch" in (on_gpu["smoke.device"].reason or "")
-    assert [result.check for result in found["anywhere"]] == ["smoke.build"]
+    assert {result.outcome for result in found["anywhere"]} == {PASSED}
     (whole,) = (result for result in found["zoo"] if result.check == "smoke.device")
     assert (whole.outcome, whole.evidence.measured) == (PASSED, 0)
 
@@ -67,6 +72,8 @@ def test_what_is_left_to_another_entry_has_to_be_judged_there(tmp_path: Path, ke
         "itself": Model(entry=f"{SMALL}['{key}'] = 'itself'"),
         "relying": Model(entry=f"{SMALL}['{key}'] = 'unsure'"),
         "chained": Model(entry=f"{SMALL}['{key}'] = 'large'"),
+        "leaning": Model(entry=f"{SMALL}['{key}'] = 'broken'"),
+        "broken": Model(entry=f"{SMALL}['meta'] = 1"),
         "stranger": Model(entry=f"['{key}'] = 'small'"),
     }
     found = results_of_models(tmp_path, models, only=("smoke.build", "smoke.declared"))
@@ -80,7 +87,8 @@ def test_what_is_left_to_another_entry_has_to_be_judged_there(tmp_path: Path, ke
     for name, named in (("relying", "unsure"), ("chained", "large")):
         assert f"{key!r} names {named!r}, which has to declare {key!r}: True and does not" in problems[name]
     assert f"{key!r} names 'small', which is of another class, zoo.models:small" in problems["stranger"]
-    assert "MODELS['chained']: " in problems["zoo"]  # smoke.declared
+    assert f"{key!r} names 'broken', whose entry cannot be used: 'meta' must be" in problems["leaning"]
+    assert "MODELS['broken']: " in problems["zoo"]  # smoke.declared
 
 
 @pytest.mark.parametrize("exports", ["False", "'small'"])

@@ -32,6 +32,16 @@ def test_a_branch_on_numbers_is_told_at_its_line(tmp_path: Path, key: str, check
     assert lines[place.line - 1].strip() == "if y.sum() > 0:"
 
 
+def test_an_array_that_is_asked_for_is_told_at_its_line(tmp_path: Path) -> None:
+    asks = "y = self.layer(x)\n        return y + torch.from_numpy(y.detach().numpy())"
+    models = {"asks": Model(forward=asks, entry="['exports'] = True")}
+    (result,) = results_of_models(tmp_path, models, only=("smoke.export",))["asks"]
+    assert result.outcome is Outcome.FAILED
+    assert result.location
+    line = (tmp_path / "zoo" / "models.py").read_text().splitlines()[(result.location.line or 0) - 1]
+    assert line.strip() == "return y + torch.from_numpy(y.detach().numpy())"
+
+
 def test_a_reason_is_the_first_paragraph_in_one_line() -> None:
     said = "Data-dependent branching\n  Explanation: it  branches.\n\n  Hint: use torch.cond\n"
     assert in_short(said) == "Data-dependent branching; Explanation: it branches."

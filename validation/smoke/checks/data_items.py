@@ -4,7 +4,7 @@ from audit.gateway import TargetRaised
 from audit.judgement import Judgement, Measured, error, failed, judged
 from audit.plan import Run
 from audit.raised import judge_raised
-from audit.replies import number_of, table_of
+from audit.replies import number_of, table_of, text_of
 from audit.results import Check, Comparison, Severity
 from validation.smoke.dataset import DeclaredData
 from validation.smoke.model import listed
@@ -33,6 +33,9 @@ def judge(data: DeclaredData, run: Run) -> Judgement:
         reply = data.call(run, "data_items")
     except TargetRaised as raised:
         return judge_raised(raised, run.target, phases=("build", "length", "read"))
+    if not reply.get("is_declared"):
+        built = text_of(reply, "class")
+        return error(f"what is built is {built}, and nothing in it of the class declared, {data.entry.declared}")
     read, again = number_of(reply, "read"), number_of(reply, "again")
     if not read:
         return failed("the data set is empty")

@@ -9,7 +9,7 @@ from audit.raised import judge_raised
 from audit.replies import names_of
 from audit.results import Check, Comparison, Severity
 from validation.smoke.checks import data_items
-from validation.smoke.dataset import DeclaredData
+from validation.smoke.dataset import UNSIZED, DeclaredData
 
 CHECK = Check(
     id="smoke.data_order",
@@ -33,6 +33,8 @@ def judge(data: DeclaredData, run: Run) -> Judgement:
         return judge_raised(raised, run.target, phases=("shuffling", "read"))
     if reply.get("iterated"):
         return not_applicable("it is iterated and not read by number: a loader cannot shuffle it")
+    if reply.get("unsized"):
+        return not_applicable(UNSIZED)
     plain, first, again, second, third = (
         names_of(reply, key) for key in ("plain", "first", "again", "second", "third")
     )

@@ -35,7 +35,9 @@ def judge(data: DeclaredData, run: Run) -> Judgement:
     splits = {name: set(names_of(found, name)) for name in sorted(found)}
     empty = [name for name, items in splits.items() if not items]
     if len(splits) < 2 or empty:
-        return error(f"nothing to compare: splits {', '.join(splits) or 'none'}, of which empty: {len(empty)}")
+        return error(
+            f"nothing to compare: splits {', '.join(splits) or 'none'}, of which empty: {', '.join(empty) or 'none'}"
+        )
     shared = {
         f"{one} and {other}": len(splits[one] & splits[other])
         for one, other in combinations(splits, 2)

@@ -9,7 +9,7 @@ from audit.raised import judge_raised
 from audit.replies import names_of
 from audit.results import Check, Comparison, Severity
 from validation.smoke.checks import data_items
-from validation.smoke.dataset import DeclaredData
+from validation.smoke.dataset import UNSIZED, DeclaredData
 
 CHECK = Check(
     id="smoke.data_workers",
@@ -30,6 +30,8 @@ def judge(data: DeclaredData, run: Run) -> Judgement:
         reply = data.call(run, "data_workers")
     except TargetRaised as raised:
         return judge_raised(raised, run.target, phases=("loading with 0 workers", "loading with 2 workers"))
+    if reply.get("unsized"):
+        return not_applicable(UNSIZED)
     alone, together = names_of(reply, "0"), names_of(reply, "2")
     if not alone:
         return error("the loader gave no item")
