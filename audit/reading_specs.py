@@ -43,7 +43,7 @@ def read_catalog(target: Target, probe: Probe) -> Catalog:
         raise Undeclared(
             error(f"specs {target.settings.specs}: unreadable reply: {invalid.errors()[0]['msg']}")
         ) from invalid
-    return _judged(catalog, target)
+    return _with_problems(catalog, target)
 
 
 def _is_missing(specs: str, raised: TargetRaised) -> bool:
@@ -62,7 +62,7 @@ def _how_to_uncover(target: Target, specs: str) -> str | None:
     return f"rename {first}: another module of its name, in the standard library or installed, is found first"
 
 
-def _judged(catalog: Catalog, target: Target) -> Catalog:
+def _with_problems(catalog: Catalog, target: Target) -> Catalog:
     """Return the catalogue, in which an entry that cannot be used says why."""
     models = catalog.models or {}
     dots = _dots_left(target)

@@ -144,7 +144,7 @@ def _is_unsized(dataset: object) -> bool:
 
 
 def _is_declared(dataset: object, declared: str) -> bool:
-    """Whether a data set is of the class that is declared, or holds one that is, as torch's `Subset` does.
+    """Whether a data set is of the class that is declared, holds one that is, as torch's `Subset`, or is a list of such.
 
     What a function gives that is declared in the place of a class is whatever it gives.
     """
@@ -159,7 +159,8 @@ def _is_declared(dataset: object, declared: str) -> bool:
         if not pending:
             return False
         each = pending.pop()
-        if isinstance(each, found):
+        of_items = each[:_MOST] if isinstance(each, list | tuple) else []
+        if isinstance(each, found) or (of_items and all(isinstance(item, found) for item in of_items)):
             return True
         inner = getattr(each, "dataset", None), *(getattr(each, "datasets", None) or ())
         pending += [one for one in inner if one is not None]

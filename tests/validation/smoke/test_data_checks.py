@@ -87,6 +87,10 @@ CASES: dict[str, tuple[Data, str, str, str]] = {
         Data(entry="['build'] = lambda: TENSORS_ELSEWHERE"), ITEMS, ERROR,
         "^what is built is builtins:list, and nothing in it of the class declared, zoo.sets:stand_in$",
     ),
+    "list_of_such": (
+        Data(entry="['build'] = lambda built=built: [built(), built()]; entry['item'] = lambda held, i: held[i][i]"),
+        ITEMS, PASSED, "",
+    ),
     "part_of_one": (Data(entry="['build'] = wrapped(built)"), ITEMS, PASSED, ""),
     "holds_nan": (Data("return {'x': TENSORS[index] / (index != 3)}"), ITEMS, FAILED, r"^not finite: item 3\.x: 3$"),
     "holds_nan_in_an_array": (
