@@ -144,7 +144,7 @@ def _is_unsized(dataset: object) -> bool:
 
 
 def _is_declared(dataset: object, declared: str) -> bool:
-    """Whether a data set is of the class that is declared, holds one that is, as torch's `Subset`, or is a list of such.
+    """Whether a data set is of the class that is declared, holds one that is, like `Subset`, or is a list of such.
 
     What a function gives that is declared in the place of a class is whatever it gives.
     """
