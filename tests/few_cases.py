@@ -97,7 +97,7 @@ WHOLE = (
     "cli/test_baseline.py::test_no_release_is_ready_by_a_baseline",
     "cli/test_contributing.py::test_a_backend_is_a_function_and_two_names",
     "cli/test_fix_verify.py::test_without_an_audit_nothing_can_be_verified",
-    "cli/test_init.py::test_its_specs_need_the_dots_filled_in_and_nothing_else",
+    "cli/test_begun_specs.py::test_its_specs_need_the_dots_filled_in_and_nothing_else",
     "cli/test_init.py::test_its_workflow_calls_commands_that_exist",
     "cli/test_named_loading.py::test_smoke_says_that_a_model_was_executed_alone",
     "cli/test_named_loading.py::test_the_script_of_a_defect_finds_the_package",

@@ -8,8 +8,8 @@ from audit.catalog import Catalog, Undeclared
 from audit.collected import Collected
 from audit.judgement import Judgement, skipped
 from audit.plan import Group, PlannedCheck, Run
-from audit.results import Check, Outcome, Subject
-from validation.smoke.checks import attention_inside, device
+from audit.results import Check, Subject
+from validation.smoke.checks import attention_inside
 from validation.smoke.checks.attention_inside import Class, Judged
 from validation.smoke.model import AHEAD, RegisteredModel
 from validation.smoke.registry import CAPTURING
@@ -18,31 +18,31 @@ CHECKS: tuple[Check, ...] = (attention_inside.CHECK, *CAPTURING)
 
 
 def captured(models: Sequence[RegisteredModel], package: Subject) -> Group:
-    """Plan the compilation and the export of every model, in one process: loading the compiler takes the longest."""
+    """Plan the compilation and the export of models, in one process: loading the compiler takes the longest."""
     broken: set[str] = set()  # models that ended the process; what they do to it need be seen once
 
     def carried_out(judge: Callable[[RegisteredModel, Run], Judgement], model: RegisteredModel, run: Run) -> Judgement:
         if model.name in broken:
             return skipped(f"{model.name} ended the target's process in the check before")
-        there = device.judge_model(model, run) if model.entry.device else None
-        if there and there.outcome is not Outcome.PASSED:
-            return skipped(f"needs smoke.device to pass on this subject, and it says: {there.reason}")
         broken.add(model.name)
         judgement = judge(model, run)
         broken.remove(model.name)
         return judgement
 
     planned = (
-        PlannedCheck(
-            check=check,
-            subject=model.subject,
-            judge=functools.partial(carried_out, judge, model),
-            gpus=1 if model.entry.device == "cuda" else 0,
-        )
+        PlannedCheck(check=check, subject=model.subject, judge=functools.partial(carried_out, judge, model))
         for model in models
         for check, judge in CAPTURING.items()
     )
     return Group(subject=package, planned=tuple(planned), ahead=AHEAD)
+
+
+def captured_alone(model: RegisteredModel) -> tuple[PlannedCheck, ...]:
+    """Plan the compilation and the export of one model, for a group that waits for its device."""
+    return tuple(
+        PlannedCheck(check=check, subject=model.subject, judge=functools.partial(judge, model))
+        for check, judge in CAPTURING.items()
+    )
 
 
 def inside(model: RegisteredModel, known: Judged) -> PlannedCheck:
