@@ -19,6 +19,8 @@ HOW_ATTENTION_IS_CALLED = (
     "`context_dim` forward(module, hidden_states, key_mask, context=context), of a function forward(query, key, value, "
     "is_causal=is_causal, mask=mask); decode(module, chunks), or decode(module, chunks, key_mask)"
 )
+# An environment in the target's own folder, as `.venv` is: what is installed in it is not the target's.
+_INSTALLED = re.compile(r"(^|/)(site-packages|dist-packages|lib(64)?/python\d[\d.]*)/")
 _ADDRESS = re.compile(r"(?<= at )0x[0-9a-fA-F]{6,}\b")  # as in `<object at 0x7f1d78a13380>`
 
 
@@ -44,10 +46,10 @@ def location_of(raised: TargetRaised, target: Target) -> Location | None:
 
 
 def innermost(places: Sequence[tuple[str, int]], target: Target) -> Location | None:
-    """Return the last of these files and lines that lies in the target; None where none does."""
+    """Return the last of these files and lines that lies in the target and is its own; None where none is."""
     for path, line in reversed(places):
         relative = target.relative(Path(path))
-        if relative is not None:
+        if relative is not None and not _INSTALLED.search(relative):
             return Location(path=relative, line=line)
     return None
 

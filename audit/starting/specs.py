@@ -3,7 +3,6 @@
 An empty MODELS would say that the package has no models, and an entry with guessed inputs that they are right.
 """
 
-import json
 import re
 import shlex
 from collections.abc import Sequence
@@ -11,6 +10,7 @@ from pathlib import Path
 
 from audit.report.text import one_line
 from audit.starting.inputs import inputs_drawn
+from audit.starting.table import quoted
 from audit.static.inventory import InventoryItem, InventoryKind
 from audit.static.parameters import ParameterKind
 
@@ -73,7 +73,7 @@ def _model(item: InventoryItem, name: str, root: Path) -> list[str]:
 
 def _begun(item: InventoryItem, name: str) -> list[str]:
     return [
-        f"    {_quoted(name)}: {{  # {one_line(item.path)}:{item.line}",
+        f"    {quoted(name)}: {{  # {one_line(item.path)}:{item.line}",
         f'        "class": "{item.module}:{item.qualname}",',
     ]
 
@@ -87,10 +87,6 @@ def _built(item: InventoryItem) -> str:
     given[ParameterKind.KEYWORD_ONLY] = "{}=..."
     arguments = (given[each.kind].format(each.name) for each in required if each.kind in given)
     return f"{item.module}.{item.qualname}({', '.join(arguments)})"
-
-
-def _quoted(text: str) -> str:
-    return json.dumps(text, ensure_ascii=False)
 
 
 def _name(item: InventoryItem, taken: set[str]) -> str:
@@ -145,7 +141,7 @@ def _training(models: Sequence[InventoryItem], scripts: Sequence[InventoryItem])
         lines += [
             "    # One entry for each model that is trained, by its own batches and loss:",
             *_begun(item, name),
-            f'        "build": MODELS[{_quoted(name)}]["build"],',
+            f'        "build": MODELS[{quoted(name)}]["build"],',
             '        "batches": lambda seed, start_step: lambda step: ...,  # decide: the batch of a step',
             '        "loss": lambda model, batch: ...,',
             "        # The package's own trainer, with its own options in the place of these:",
@@ -159,4 +155,4 @@ def _training(models: Sequence[InventoryItem], scripts: Sequence[InventoryItem])
 
 def _command(script: InventoryItem | None) -> str:
     file = one_line(shlex.quote(script.path), limit=None) if script else "..."
-    return f'"command": {_quoted(f"{{python}} {file} --steps {{steps}} --output {{checkpoint_dir}} {{resume}}")},'
+    return f'"command": {quoted(f"{{python}} {file} --steps {{steps}} --output {{checkpoint_dir}} {{resume}}")},'

@@ -19,10 +19,10 @@ _SPECS = ("specs", "audit_specs")
 def table_text(package: str, specs: str) -> str:
     """Return the table, with what else can be said as comments."""
     return f"""{TABLE}
-package = {_quoted(package)}
+package = {quoted(package)}
 # What is audited, and how it is built, once that file is filled in; until then models and attention are built and fed
 # as their own source suggests:
-# specs = {_quoted(specs)}
+# specs = {quoted(specs)}
 
 # What a release needs beside the absence of critical and major failures:
 # [tool.astrobio-audit.gates]
@@ -32,7 +32,8 @@ package = {_quoted(package)}
 """
 
 
-def _quoted(text: str) -> str:
+def quoted(text: str) -> str:
+    """Return a text as a string of TOML, and of Python, with its own letters."""
     return json.dumps(text, ensure_ascii=False)
 
 

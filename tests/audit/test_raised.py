@@ -71,6 +71,18 @@ def test_frames_outside_the_target_give_no_place(make_target: MakeTarget, path: 
     assert location_of(raised(frames=(RaisedAt(path=path, line=1),)), make_target()) is None
 
 
+@pytest.mark.parametrize(
+    "installed", [".venv/lib/python3.12/site-packages/torch/nn.py", "env/lib/python3.12/ast.py", "dist-packages/one.py"]
+)
+def test_what_is_installed_in_the_targets_own_folder_is_not_the_targets(
+    make_target: MakeTarget, installed: str
+) -> None:
+    target = make_target()
+    own = RaisedAt(path=str(target.root / "zoo" / "net.py"), line=3)
+    frames = (own, RaisedAt(path=str(target.root / installed), line=9))
+    assert location_of(raised(frames=frames), target) == Location(path="zoo/net.py", line=3)
+
+
 @pytest.mark.parametrize("path", ["a\0b", "x" * 5000, "\ud800"])
 def test_a_frame_that_is_no_path_does_not_end_the_run(make_target: MakeTarget, path: str) -> None:
     # Frames are the target's word: `compile(source, filename, ...)` takes any string.
