@@ -3,7 +3,6 @@
 import math
 import re
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Annotated, NamedTuple
 from weakref import WeakKeyDictionary
 
@@ -19,7 +18,7 @@ from audit.gateway import Probe, ProbeFailure, TargetRaised
 from audit.gateway.client import Plain
 from audit.judgement import Judgement, not_applicable, skipped
 from audit.plan import Run
-from audit.raised import HOW_ATTENTION_IS_CALLED, judge_raised
+from audit.raised import HOW_ATTENTION_IS_CALLED, innermost, judge_raised
 from audit.results import Location
 from audit.target import Target
 
@@ -255,11 +254,7 @@ def untold(subject: AttentionSubject, why: str) -> Judgement:
 
 def location_of(frames: Frames, target: Target) -> Location | None:
     """Return the innermost of the lines, innermost first, that lies in the target."""
-    for path, line in frames:
-        relative = target.relative(Path(path))
-        if relative is not None:
-            return Location(path=relative, line=line)
-    return None
+    return innermost(frames[::-1], target)
 
 
 def can_trace_window(window: int) -> bool:

@@ -13,6 +13,7 @@ from audit.gateway import TargetRaised
 from audit.gateway.client import Plain
 from audit.judgement import Judgement, Measured, error, judged
 from audit.plan import Run
+from audit.raised import innermost
 from audit.results import Check, Comparison, Location, Severity
 
 CHECK = Check(
@@ -98,5 +99,5 @@ def _mistake(event: Mapping[str, Plain]) -> str | None:
 
 
 def _location(event: Mapping[str, Plain], run: Run) -> Location | None:
-    path, line = run.target.relative(Path(str(event.get("file")))), event.get("line")
-    return Location(path=path, line=line) if path is not None and isinstance(line, int) else None
+    line = event.get("line")
+    return innermost([(str(event.get("file")), line)], run.target) if isinstance(line, int) else None
