@@ -11,6 +11,7 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
+from audit.near import nearest
 from audit.results import Frozen, Outcome, Result
 from audit.severity import Severity
 
@@ -115,8 +116,9 @@ def waive(
     for waiver in waivers:
         named = [place for place, result in enumerate(results) if waiver.names(result)]
         if not named:
-            is_ours = every_area or _area(waiver.check) in areas
-            rows += [_row(waiver, [], covered=0, waives=0, on=on, absent=absent)] if absent and is_ours else []
+            is_ours = every_area or "." not in waiver.check or _area(waiver.check) in areas  # without one it names none
+            if absent and is_ours:
+                rows.append(_row(waiver, [], covered=0, waives=0, on=on, absent=absent + _meant(waiver, results)))
             continue
         failed = [place for place in named if results[place].outcome is Outcome.FAILED]
         covered = [place for place in failed if waiver.covers(results[place])]
@@ -126,6 +128,13 @@ def waive(
         of = [results[place] for place in named]
         rows.append(_row(waiver, of, covered=len(covered), waives=len(taken), on=on))
     return marked, tuple(rows)
+
+
+def _meant(waiver: Waiver, results: Sequence[Result]) -> str:
+    """Return what a check that no result is of may be called; empty where nothing is near, or where it is one."""
+    checks = {result.check for result in results}
+    near = [] if waiver.check in checks else nearest(waiver.check, checks)
+    return f"; did you mean {' or '.join(near)}?" if near else ""
 
 
 def _area(check: str) -> str:

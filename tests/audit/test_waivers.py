@@ -89,7 +89,9 @@ def test_a_waiver_of_what_is_not_there_is_said_by_a_whole_run_only(make_result: 
     assert waive([make_result(Outcome.FAILED)], [absent], BY, absent=None)[1] == ()
 
 
-@pytest.mark.parametrize(("check", "is_told"), [("area.frist", True), ("area.f*t", True), ("other.check", False)])
+@pytest.mark.parametrize(
+    ("check", "is_told"), [("area.frist", True), ("area.f*t", True), ("first", True), ("other.check", False)]
+)
 def test_a_command_of_one_area_tells_of_a_misspelt_check_of_its_own(
     make_result: MakeResult, check: str, is_told: bool
 ) -> None:
@@ -97,6 +99,14 @@ def test_a_command_of_one_area_tells_of_a_misspelt_check_of_its_own(
     _, rows = waive(results, [waiver(check, "absent")], BY, every_area=False)
     assert [row.state for row in rows] == ["unused"] * is_told
     assert contradiction(results, rows, BY if is_told else None) is None
+
+
+@pytest.mark.parametrize("check", ["first", "area.frist"])
+def test_what_a_misspelt_check_may_be_called_is_said(make_result: MakeResult, check: str) -> None:
+    _, (row,) = waive([make_result(Outcome.FAILED)], [waiver(check)], BY)
+    assert (row.remark or "").endswith("; did you mean area.first?")
+    _, (right,) = waive([make_result(Outcome.FAILED)], [waiver(subject="another")], BY)
+    assert "did you mean" not in (right.remark or "")
 
 
 def test_of_two_waivers_for_one_failure_the_second_is_unused(make_result: MakeResult) -> None:
