@@ -122,13 +122,18 @@ class Catalog(Frozen):
     misnamed: dict[str, str] = Field(default_factory=dict)
     path: str | None = None
 
+    def entries(self, section: Section) -> Mapping[str, SpecEntry] | None:
+        """Return the entries of a section; None where the specs do not define it."""
+        found: Mapping[str, SpecEntry] | None = getattr(self, section)
+        return found
+
     def problems(self, *sections: Section) -> list[str]:
         """Say what is wrong with each of these sections that has another name, and each entry that cannot be used."""
         misnamed = [self.undefined(section) for section in sections if section in self.misnamed]
         return misnamed + [
             f"{section.upper()}[{name!r}]: {entry.problem}"
             for section in sections
-            for name, entry in sorted(_entries(self, section).items())
+            for name, entry in sorted((self.entries(section) or {}).items())
             if entry.problem
         ]
 
@@ -137,11 +142,6 @@ class Catalog(Frozen):
         near = self.misnamed.get(section)
         hint = f"; {near} is no section, did you mean {section.upper()}?" if near else ""
         return f"the specs do not define {section.upper()}{hint}"
-
-
-def _entries(catalog: Catalog, section: Section) -> Mapping[str, SpecEntry]:
-    entries: Mapping[str, SpecEntry] | None = getattr(catalog, section)
-    return entries or {}
 
 
 class Undeclared(Exception):
@@ -172,7 +172,7 @@ def judge_section(catalog: Catalog | Undeclared, section: Section, *, may_be_emp
     """
     if isinstance(catalog, Undeclared):
         return catalog.judgement
-    entries: Mapping[str, SpecEntry] | None = getattr(catalog, section)
+    entries = catalog.entries(section)
     name = section.upper()
     if entries is None:
         return error(catalog.undefined(section), fix=HOW_TO_DECLARE)

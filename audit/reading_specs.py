@@ -67,7 +67,7 @@ def _with_problems(catalog: Catalog, target: Target) -> Catalog:
     models = catalog.models or {}
     dots = _dots_left(target)
     for section in _SECTIONS:
-        entries: Mapping[str, SpecEntry] | None = getattr(catalog, section)
+        entries = catalog.entries(section)
         problems = {
             name: dots.get((section, name))
             or (_left_to_none(name, models) if section == "models" else None)

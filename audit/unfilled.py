@@ -27,8 +27,9 @@ def lines_of_dots(tree: ast.Module, sections: Sequence[str]) -> dict[tuple[str, 
     }
     functions = {each.name: each for each in statements if isinstance(each, _Function)}
     found: dict[tuple[str, str], int] = {}
+    by_name = {each.upper(): each for each in sections}
     for statement in statements:
-        for section, name, value in _entries(statement, {each.upper(): each for each in sections}):
+        for section, name, value in _entries(statement, by_name):
             entry = bound.get(value.id, value) if isinstance(value, ast.Name) else value
             if (line := next(_dots(entry, functions), None)) is not None:
                 found.setdefault((section, name), line)
@@ -48,12 +49,12 @@ def _entries(statement: ast.stmt, sections: Mapping[str, str]) -> Iterator[tuple
     """Yield the entries that a statement gives a section, however it does."""
     match statement:
         case (
-            ast.Assign(targets=[ast.Name(id=name)], value=value) | ast.AugAssign(target=ast.Name(id=name), value=value)
-        ) if name in sections:
+            ast.Assign(targets=[ast.Name(id=name)], value=value)
+            | ast.AugAssign(target=ast.Name(id=name), value=value)
+            | ast.AnnAssign(target=ast.Name(id=name), value=ast.expr() as value)
+        ):
             given: Iterator[_Entry] = _items(value)
-        case ast.AnnAssign(target=ast.Name(id=name), value=ast.expr() as value) if name in sections:
-            given = _items(value)
-        case ast.Assign(targets=[ast.Subscript(value=ast.Name(id=name), slice=key)], value=value) if name in sections:
+        case ast.Assign(targets=[ast.Subscript(value=ast.Name(id=name), slice=key)], value=value):
             given = _item(key, value)
         case ast.Expr(value=ast.Call(func=ast.Attribute(value=ast.Name(id=name), attr="update")) as call):
             given = _items(call)

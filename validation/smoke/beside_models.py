@@ -37,14 +37,6 @@ def captured(models: Sequence[RegisteredModel], package: Subject) -> Group:
     return Group(subject=package, planned=tuple(planned), ahead=AHEAD)
 
 
-def captured_alone(model: RegisteredModel) -> tuple[PlannedCheck, ...]:
-    """Plan the compilation and the export of one model, for a group that waits for its device."""
-    return tuple(
-        PlannedCheck(check=check, subject=model.subject, judge=functools.partial(judge, model))
-        for check, judge in CAPTURING.items()
-    )
-
-
 def inside(model: RegisteredModel, known: Judged) -> PlannedCheck:
     """Plan the check that what attention a model contains is judged."""
     return PlannedCheck(

@@ -134,7 +134,7 @@ def _registered(collected: Collected, catalog: Catalog | Undeclared) -> "list[Re
 def _models(
     collected: Collected, catalog: Catalog | Undeclared, models: "Sequence[RegisteredModel]", package: Subject
 ) -> Iterator[Group]:
-    from validation.smoke.beside_models import attention_known, captured, captured_alone, inside
+    from validation.smoke.beside_models import attention_known, captured, inside
     from validation.smoke.model import AHEAD
     from validation.smoke.registry import all_model_checks
 
@@ -144,9 +144,11 @@ def _models(
     known = attention_known(collected, catalog)
     for model in models:
         every = (*(_planned(model, each) for each in all_model_checks()), inside(model, known))
+        if model.entry.device is not None:
+            every = _where_it_runs(model, (*every, *captured([model], model.subject).planned))
         yield Group(
             subject=model.subject,
-            planned=every if model.entry.device is None else _where_it_runs(model, (*every, *captured_alone(model))),
+            planned=every,
             ahead=AHEAD,
         )
 

@@ -126,8 +126,7 @@ def _any_batch(
         with phase("run the export"), torch.no_grad():
             exported = dump(flatten(program.module()(**copied(other))))
     except Exception as error:
-        reason, places = refusal(error)
-        return {"refused_dynamic": reason, "refused_at": places}
+        return _refused(error, "refused_dynamic")
     return {
         "exported.dynamic": exported,
         "whole.dynamic": run(model, other),
@@ -139,6 +138,6 @@ def _without(shape: torch.Size, axis: int) -> tuple[int, ...]:
     return (*shape[:axis], *shape[axis + 1 :])
 
 
-def _refused(error: Exception) -> dict[str, object]:
+def _refused(error: Exception, key: str = "refused") -> dict[str, object]:
     reason, places = refusal(error)
-    return {"refused": reason, "refused_at": places}
+    return {key: reason, "refused_at": places}

@@ -97,5 +97,5 @@ class HardCodedDevice(CallRule):
         if function is None or function.name in ("cuda", "to", "_apply") or not context.model_of(function):
             return
         tested = (around.test for around in context.ancestors(call) if isinstance(around, ast.If | ast.IfExp))
-        if not any("cuda" in ast.unparse(test) or "device" in ast.unparse(test) for test in tested):
+        if not any("cuda" in context.source(test) or "device" in context.source(test) for test in tested):
             yield Spot(call, f"`{ast.unparse(call)[:60]}` in a module chooses the device for its caller")

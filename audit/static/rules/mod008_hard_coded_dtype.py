@@ -111,7 +111,7 @@ class HardCodedDtype(CallRule):
         if function is None or function.name in _OWN_METHODS or not context.model_of(function):
             return
         tested = (each.test for each in context.ancestors(call) if isinstance(each, ast.If | ast.IfExp))
-        if any(_CHOSEN.search(ast.unparse(test)) for test in tested) or self._is_undone(call, context):
+        if any(_CHOSEN.search(context.source(test)) for test in tested) or self._is_undone(call, context):
             return
         yield Spot(call, f"`{ast.unparse(call)[:60]}` in a module chooses the precision for its caller")
 

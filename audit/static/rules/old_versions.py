@@ -146,7 +146,7 @@ def _bound(name: ast.Name, context: FileContext) -> ast.expr | None:
 
 def _text(node: ast.expr, context: FileContext, depth: int = 0) -> str:
     """Return the source of an expression, and that of what its names stand for."""
-    texts = [ast.unparse(node)]
+    texts = [context.source(node)]
     for each in walk(node):
         if sum(map(len, texts)) > _MOST_LETTERS:
             break
