@@ -1,7 +1,6 @@
 """Reads what the target's specs declare, and says of each entry why it cannot be used."""
 
 from collections.abc import Mapping
-from pathlib import Path
 
 from pydantic import ValidationError
 
@@ -57,7 +56,7 @@ def _is_missing(specs: str, raised: TargetRaised) -> bool:
 def _how_to_uncover(target: Target, specs: str) -> str | None:
     """Return what to do where the specs' file is there and an import does not find it; None where it is not there."""
     first, *inner = specs.split(".")
-    if not inner or _file_of_specs(target) is None:
+    if not inner or target.file_of(specs) is None:
         return None
     return f"rename {first}: another module of its name, in the standard library or installed, is found first"
 
@@ -94,18 +93,10 @@ def _of_contract(entry: SpecEntry, section: Section) -> str | None:
 
 def _dots_left(target: Target) -> dict[tuple[str, str], str]:
     """Return the entries in which dots that `astrobio-audit init` wrote are not filled in, each with what to do."""
-    file = _file_of_specs(target)
+    file = target.file_of(target.settings.specs or "")
     tree = tree_of(file) if file else None
     found = lines_of_dots(tree, _SECTIONS) if tree else {}
     return {key: f"fill in the dots (`...`) at line {line} of the specs" for key, line in found.items()}
-
-
-def _file_of_specs(target: Target) -> Path | None:
-    """Return the file of the specs where the target's sources have it."""
-    parts = (target.settings.specs or "").split(".")
-    folder = target.source.joinpath(*parts[:-1])
-    places = (folder / f"{parts[-1]}.py", folder / parts[-1] / "__init__.py")
-    return next((each for each in places if each.is_file()), None)
 
 
 def _left_to_none(name: str, models: Mapping[str, SpecEntry]) -> str | None:

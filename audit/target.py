@@ -152,6 +152,11 @@ class Target(BaseModel):
         except (ValueError, RuntimeError, OSError):  # OSError: a relative path, and the current folder is gone
             return None
 
+    def file_of(self, module: str) -> Path | None:
+        """Return the file of a module of the target by its dotted name; None where its sources have none."""
+        stem = self.source.joinpath(*module.split("."))
+        return next((each for each in (stem.with_suffix(".py"), stem / "__init__.py") if each.is_file()), None)
+
     @classmethod
     def load(
         cls,

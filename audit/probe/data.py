@@ -1,7 +1,6 @@
 """Reads the target's data sets: their items, with and without worker processes, in several orders, and their splits."""
 
 import hashlib
-import importlib
 import itertools
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -11,6 +10,7 @@ import torch
 from torch.utils import data
 
 from . import specs as specs_
+from .named import named
 from .outputs import flatten
 from .parts import SpecError
 from .phases import phase
@@ -148,10 +148,7 @@ def _is_declared(dataset: object, declared: str) -> bool:
 
     What a function gives that is declared in the place of a class is whatever it gives.
     """
-    module, _, qualname = declared.partition(":")
-    found: object = importlib.import_module(module)
-    for part in qualname.split("."):
-        found = getattr(found, part, None)
+    found = named(declared)
     if not isinstance(found, type):
         return True
     pending = [dataset]

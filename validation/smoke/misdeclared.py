@@ -44,12 +44,9 @@ def error_of_inputs(model: RegisteredModel, run: Run, said: str, *, fix: str) ->
 
 def _place(model: RegisteredModel, key: str, target: Target) -> Location | None:
     """Return where the specs say it; None where they are no file of the target."""
-    stem = target.source.joinpath(*model.specs.split("."))
-    for file in (stem.with_suffix(".py"), stem / "__init__.py"):
-        relative = target.relative(file) if file.is_file() else None
-        if relative is not None:
-            return Location(path=relative, line=_line(file, model.name, key))
-    return None
+    file = target.file_of(model.specs)
+    relative = target.relative(file) if file else None
+    return Location(path=relative, line=_line(file, model.name, key)) if file and relative else None
 
 
 def _line(file: Path, name: str, key: str) -> int | None:
