@@ -16,11 +16,11 @@ $(READY): pyproject.toml constraints.txt
 setup: $(READY)
 
 audit: $(READY)
-	@$(BIN)/astrobio-audit readiness; code=$$?; \
+	@$(BIN)/astrobio-audit readiness --run-documents; code=$$?; \
 	  echo "exit code $$code (0 ready, 1 not ready, 3 incomplete)"; exit $$code
 
 publish: $(READY)
-	@$(BIN)/astrobio-audit readiness --profile cpu --quiet || test $$? -ne 2
+	@$(BIN)/astrobio-audit readiness --profile cpu --run-documents --quiet || test $$? -ne 2
 	@$(BIN)/astrobio-audit report publish --from reports/latest --to reports
 
 test: $(READY)
