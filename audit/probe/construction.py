@@ -10,6 +10,7 @@ from torch.nn.parameter import is_lazy
 from torch.utils import deterministic
 
 from . import specs as specs_
+from .calling import called
 from .outputs import replaced
 from .parts import SpecError, built, identity, inputs_of, loss_of
 from .phases import phase
@@ -100,7 +101,7 @@ def initial_loss(specs: str, name: str, seed: int, batch_size: int) -> dict[str,
     for batch in range(_BATCHES):
         inputs = inputs_of(specs, name, seed + batch, batch_size)
         with phase("forward"):
-            output = model(**inputs)  # with gradients: they tell what depends on the parameters
+            output = called(model, inputs)  # with gradients: they tell what depends on the parameters
         found["losses"].append(float(loss_of(specs, name, output, inputs).detach()))
         with phase("loss of replaced outputs"), torch.no_grad():
             for key, make in (("silent", torch.zeros_like), ("noise", normal)):

@@ -3,7 +3,6 @@
 Every procedure starts from a model built anew under the given seed, so that nothing carries over between checks.
 """
 
-import inspect
 import io
 import math
 import re
@@ -17,7 +16,18 @@ from torch.nn.parameter import is_lazy
 
 from . import specs as specs_
 from .outputs import flatten
-from .parts import SpecError, built, class_of, forward, gradient_of, inputs_of, model_loss, optimizer_of, train_once
+from .parts import (
+    SpecError,
+    built,
+    class_of,
+    forward,
+    gradient_of,
+    inputs_of,
+    model_loss,
+    optimizer_of,
+    refuse_unknown,
+    train_once,
+)
 from .phases import phase
 from .tensors import digest, dump
 from .tensors import load as read
@@ -60,7 +70,7 @@ def once(specs: str, name: str, seed: int, batch_size: int) -> dict[str, object]
     model = built(specs, name, seed).eval()
     inputs = inputs_of(specs, name, seed, batch_size)
     before, undefined = _digests(inputs), _undefined(inputs)
-    _refuse_unknown(model, inputs)
+    refuse_unknown(model, inputs)
     first = dump(flatten(forward(model, inputs)))  # taken before the next run, which may write into the same memory
     after = _digests(inputs)
     reply: dict[str, object] = {"first": first, "overwritten": [key for key in after if before.get(key) != after[key]]}
@@ -295,21 +305,6 @@ def load(specs: str, name: str, seed: int, batch_size: int, state: bytes) -> dic
     with phase("load"):
         model.load_state_dict(_load(io.BytesIO(state), weights_only=True))
     return {"before": before, "loaded": dump(flatten(forward(model, inputs_of(specs, name, seed, batch_size))))}
-
-
-def _refuse_unknown(model: torch.nn.Module, inputs: Mapping[str, object]) -> None:
-    """Raise where forward does not take these arguments by name, which says something about the specs."""
-    try:
-        signature = inspect.signature(model.forward)
-    except (TypeError, ValueError):
-        return  # a forward that is not written in Python says nothing of its arguments
-    try:
-        signature.bind(**inputs)
-    except TypeError as refused:
-        gives = f"gives {', '.join(inputs)} by name" if inputs else "gives no argument"
-        with phase("inputs"):
-            said = f"'inputs' {gives}, and forward{signature} takes no such call: {refused}"
-            raise SpecError(said) from None
 
 
 def _digests(inputs: Mapping[str, object]) -> dict[str, str]:

@@ -1,5 +1,6 @@
 """The steps that procedures on a registered model are made of: building it, its batches, its forward and its loss."""
 
+import inspect
 from collections.abc import Mapping
 from typing import Any
 
@@ -9,6 +10,7 @@ from torch.nn.parameter import is_lazy
 from . import kept_batches
 from . import specs as specs_
 from .adam import Adam
+from .calling import arguments_of, called, uncompiled
 from .kept_batches import made
 from .phases import phase
 
@@ -22,7 +24,6 @@ _double = torch.Tensor.double
 _numel = torch.Tensor.numel
 
 _LEARNING_RATE = 1e-3
-_COMPILED = "torch._dynamo.eval_frame.OptimizedModule"
 
 
 class SpecError(TypeError):
@@ -44,13 +45,41 @@ def inputs_of(specs: str, name: str, seed: int, batch_size: int, *, anew: bool =
     """Return a batch that the specs make with the seed; `anew`, or a copy of the one that they made before."""
     make = specs_.function(specs_.entry(specs, "MODELS", name), "inputs")
     with phase("inputs"):
-        inputs = made(make, batch_size, seed) if anew else kept_batches.batch(make, batch_size, seed)
-        if not isinstance(inputs, Mapping):
-            raise SpecError(f"'inputs' returned {type(inputs).__name__}, not a dict of forward's arguments")
-        if unnamed := [key for key in inputs if not isinstance(key, str)]:
-            found = f"the key {unnamed[0]!r}, of {type(unnamed[0]).__name__}"
-            raise SpecError(f"'inputs' returned a dict with {found}: its keys are the names of forward's arguments")
+        return as_inputs(made(make, batch_size, seed) if anew else kept_batches.batch(make, batch_size, seed))
+
+
+def as_inputs(inputs: object) -> Mapping[str, object]:
+    """Return what 'inputs' of the specs returned, which is a dict of forward's arguments.
+
+    Raises:
+        SpecError: it is something else.
+    """
+    if not isinstance(inputs, Mapping):
+        raise SpecError(f"'inputs' returned {type(inputs).__name__}, not a dict of forward's arguments")
+    if unnamed := [key for key in inputs if not isinstance(key, str)]:
+        found = f"the key {unnamed[0]!r}, of {type(unnamed[0]).__name__}"
+        raise SpecError(f"'inputs' returned a dict with {found}: its keys are the names of forward's arguments")
     return inputs
+
+
+def refuse_unknown(model: torch.nn.Module, inputs: Mapping[str, object]) -> None:
+    """Say that forward does not take these arguments, which tells something about the specs and not about the model.
+
+    Raises:
+        SpecError: it does not.
+    """
+    try:
+        signature = inspect.signature(model.forward)
+    except (TypeError, ValueError):
+        return  # a forward that is not written in Python says nothing of its arguments
+    ordered, named = arguments_of(model, inputs)
+    try:
+        signature.bind(*ordered, **named)
+    except TypeError as refused:
+        gives = f"gives {', '.join(inputs)} by name" if inputs else "gives no argument"
+        with phase("inputs"):
+            said = f"'inputs' {gives}, and forward{signature} takes no such call: {refused}"
+            raise SpecError(said) from None
 
 
 def forward(model: torch.nn.Module, inputs: Mapping[str, object]) -> object:
@@ -58,7 +87,7 @@ def forward(model: torch.nn.Module, inputs: Mapping[str, object]) -> object:
     # Global random state is not reset between runs: a model that draws random numbers in eval mode must show it.
     given = {key: undrawn(value) for key, value in inputs.items()}
     with phase("forward"), torch.no_grad():
-        return model(**given)
+        return called(model, given)
 
 
 def undrawn(value: Any) -> Any:
@@ -78,7 +107,7 @@ def model_loss(model: torch.nn.Module, specs: str, name: str, seed: int, batch_s
     """Return the loss of a model on a batch that the specs make."""
     inputs = inputs_of(specs, name, seed, batch_size)
     with phase("forward"):
-        output = model(**inputs)
+        output = called(model, inputs)
     return loss_of(specs, name, output, inputs)
 
 
@@ -127,12 +156,8 @@ def gradient_of(parameter: torch.nn.Parameter) -> dict[str, object]:
 
 
 def class_of(model: torch.nn.Module) -> type:
-    """Return the class of a model; of one that `torch.compile` wraps, that of what it wraps.
-
-    By the wrapper's class, which is not imported for it: a model may have any attribute, or answer to every name.
-    """
-    wraps = any(f"{base.__module__}.{base.__qualname__}" == _COMPILED for base in type(model).__mro__)
-    return type(model._modules["_orig_mod"]) if wraps else type(model)
+    """Return the class of a model; of one that `torch.compile` wraps, that of what it wraps."""
+    return type(uncompiled(model))
 
 
 def identity(model: torch.nn.Module) -> dict[str, object]:

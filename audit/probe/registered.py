@@ -15,6 +15,7 @@ import torch
 from torch import nn
 from torch.overrides import TorchFunctionMode
 
+from .calling import called
 from .outputs import attributes
 from .parts import built, inputs_of
 from .phases import phase
@@ -43,7 +44,7 @@ def unregistered(specs: str, name: str, seed: int, batch_size: int) -> dict[str,
     held = dict(_held(model))
     following = _Following({id(tensor): frozenset({path}) for path, tensor in held.items()})
     with phase("forward"), torch.no_grad(), following:
-        model(**inputs)
+        called(model, inputs)
     wanted = {path for path, tensor in held.items() if tensor.requires_grad}
     return {
         "found": sorted(held),

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 import torch
 from torch import nn
 
+from ..calling import arguments_of, called
 from ..outputs import flatten
 from ..parts import built, identity, inputs_of
 from ..phases import phase
@@ -55,7 +56,7 @@ def compiles(specs: str, name: str, seed: int, batch_size: int, backend: str, wh
             # With gradients on, so that what is compiled is what a training step runs, and once for both.
             learned = gradients_of(compiled, specs, name, copied(inputs), seed)
             with torch.enable_grad():
-                output = flatten(compiled(**copied(inputs)))
+                output = flatten(called(compiled, copied(inputs)))
         except Exception as error:
             return reply | _refused(error)
         breaks = dict(dynamo.utils.counters["graph_break"])
@@ -90,14 +91,19 @@ def exports(specs: str, name: str, seed: int, batch_size: int, *, dynamic: bool)
     reply |= moved_runs(model, inputs, seed) | {"refused": None}
     with phase("export"):
         try:
-            program = torch.export.export(model, (), dict(copied(inputs)), strict=False)
+            program = torch.export.export(model, *arguments_of(model, copied(inputs)), strict=False)
         except Exception as error:
             return reply | _refused(error)
     with phase("run the export"), torch.no_grad():
-        reply["exported"] = dump(flatten(program.module()(**copied(inputs))))
+        reply["exported"] = dump(flatten(_run_export(program, model, inputs)))
     if dynamic:
         reply |= _any_batch(model, specs, name, seed, batch_size, inputs)
     return reply
+
+
+def _run_export(program: torch.export.ExportedProgram, model: nn.Module, inputs: Inputs) -> object:
+    ordered, named = arguments_of(model, copied(inputs))
+    return program.module()(*ordered, **named)
 
 
 def _any_batch(
@@ -122,9 +128,12 @@ def _any_batch(
         other = chosen(inputs, where, [*range(batch_size), *range(batch_size)])
     try:
         with phase("export"):
-            program = torch.export.export(model, (), dict(copied(inputs)), dynamic_shapes=shapes, strict=False)
+            ordered, named = arguments_of(model, copied(inputs))
+            # Of arguments that forward collects, the export sees a tuple, whatever the specs gave them in.
+            collected = {key: tuple(value) for key, value in shapes.items() if key not in named and type(value) is list}
+            program = torch.export.export(model, ordered, named, dynamic_shapes={**shapes, **collected}, strict=False)
         with phase("run the export"), torch.no_grad():
-            exported = dump(flatten(program.module()(**copied(other))))
+            exported = dump(flatten(_run_export(program, model, other)))
     except Exception as error:
         return _refused(error, "refused_dynamic")
     return {

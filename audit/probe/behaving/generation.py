@@ -8,6 +8,7 @@ import torch
 from torch import nn
 
 from .. import specs as specs_
+from ..calling import called
 from ..outputs import replaced
 from ..parts import built, inputs_of
 from ..phases import phase
@@ -57,7 +58,7 @@ def generates(specs: str, name: str, seed: int, batch_size: int) -> dict[str, ob
 
     def run(given: Inputs) -> dict[str, torch.Tensor]:
         with phase("forward"), torch.no_grad():
-            output = model(**given)
+            output = called(model, given)
         with phase("logits"):
             logits = logits_of(output)
         if not isinstance(logits, torch.Tensor) or logits.dim() != 3:

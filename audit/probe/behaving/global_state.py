@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 import torch
 
 from .. import specs as specs_
+from ..calling import called
 from ..parts import built, inputs_of, loss_of
 from ..phases import phase
 
@@ -63,7 +64,7 @@ def global_state(specs: str, name: str, seed: int, batch_size: int) -> dict[str,
     raised = ""
     try:
         with phase("forward"):
-            model(**inputs)
+            called(model, inputs)
         _note(changed, before, model, "forward in eval mode")
         try:
             _step(model, specs, name, inputs, changed, before)
@@ -85,7 +86,7 @@ def _step(
 ) -> None:
     model.train()
     with phase("forward"):
-        output = model(**inputs)
+        output = called(model, inputs)
     _note(changed, before, model, "forward in train mode")
     loss = loss_of(specs, name, output, inputs)
     if loss.requires_grad:
@@ -121,7 +122,7 @@ def _reseeded(model: torch.nn.Module, specs: str, name: str, seed: int, batch_si
         specs_.seed_everything(each)
         model.train()
         with phase("forward"):
-            model(**inputs)
+            called(model, inputs)
         states.append(_generators())
     first, second = states
     return [key for key in first if first[key] == second.get(key)]

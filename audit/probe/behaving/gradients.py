@@ -7,6 +7,7 @@ import torch
 from torch import nn
 
 from .. import specs as specs_
+from ..calling import called
 from ..outputs import flatten
 from ..parts import built, forward, inputs_of, loss_of
 from ..phases import phase
@@ -23,7 +24,7 @@ _STEP = 1e-6  # relative, of float64: far above its rounding, far below what ind
 def loss_on(model: nn.Module, specs: str, name: str, inputs: Inputs) -> torch.Tensor:
     """Return the loss of one forward on these inputs."""
     with phase("forward"):
-        output = model(**inputs)
+        output = called(model, inputs)
     return loss_of(specs, name, output, inputs)
 
 
@@ -68,7 +69,7 @@ def of_inputs(specs: str, name: str, seed: int, batch_size: int) -> dict[str, ob
     inputs = changed(inputs_of(specs, name, seed, batch_size), leaf)
     generator = torch.Generator().manual_seed(seed)
     with phase("forward"):
-        output = model(**inputs)
+        output = called(model, inputs)
     outputs = [torch.view_as_real(each) if each.is_complex() else each for each in flatten(output).values()]
     floating = [each for each in outputs if each.is_floating_point() and each.requires_grad]
     reached: dict[str, object] = {}

@@ -6,6 +6,7 @@ from typing import Any
 import torch
 
 from .. import specs as specs_
+from ..calling import called
 from ..outputs import flatten
 from ..parts import built, inputs_of, loss_of
 from ..phases import phase
@@ -35,7 +36,7 @@ def next_token(specs: str, name: str, seed: int, batch_size: int) -> dict[str, o
     model = built(specs, name, seed).eval()
     specs_.seed_everything(seed)
     with phase("forward"):
-        output = model(**inputs)
+        output = called(model, inputs)
     logits_of: Callable[[Any], Any] = rules.get("logits", own_logits)
     with phase("logits"):
         declared = logits_of(output)

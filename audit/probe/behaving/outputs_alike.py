@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 import torch
 from torch import nn
 
+from ..calling import called
 from ..outputs import flatten, lengths
 from ..parts import built, forward, inputs_of, loss_of
 from ..phases import phase
@@ -123,7 +124,7 @@ def untouched(specs: str, name: str, seed: int, batch_size: int) -> dict[str, ob
     written = {path: _version(tensor) for path, tensor in given.items()}
     keys = list(inputs)
     with phase("forward"):
-        output = model(**inputs)
+        output = called(model, inputs)
     loss = loss_of(specs, name, output, inputs)
     with phase("backward"):
         loss.backward()  # type: ignore[no-untyped-call]

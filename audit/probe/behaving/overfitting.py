@@ -10,6 +10,7 @@ from torch import nn
 
 from .. import specs as specs_
 from ..adam import Adam
+from ..calling import called
 from ..outputs import replaced
 from ..parts import built, inputs_of, loss_of
 from ..phases import current, phase
@@ -249,14 +250,14 @@ def _disturbed_output(model: nn.Module, inputs: Inputs, seed: int) -> object:
     with torch.no_grad():
         specs_.seed_everything(seed)
         with phase("forward"):
-            output = model(**copied(inputs))
+            output = called(model, copied(inputs))
         return replaced(output, noisy)
 
 
 def _loss(model: nn.Module, specs: str, name: str, inputs: Inputs, *, targets: Inputs | None = None) -> torch.Tensor:
     given = copied(inputs)
     with phase("forward"):
-        output = model(**given)
+        output = called(model, given)
     return loss_of(specs, name, output, given if targets is None else copied(targets))
 
 

@@ -5,6 +5,7 @@ from collections.abc import Callable, Collection, Sequence
 import torch
 
 from .. import specs as specs_
+from ..calling import called
 from ..outputs import flatten, replaced
 from ..parts import built, forward, inputs_of, loss_of
 from ..phases import current, phase
@@ -43,7 +44,7 @@ def other_order(specs: str, name: str, seed: int) -> dict[str, object]:
         specs_.seed_everything(seed)
         with torch.no_grad():
             with phase("forward"):
-                output = model(**copied(given))
+                output = called(model, copied(given))
             return {"loss": loss_of(specs, name, output, copied(given if targets is None else targets)).reshape(1)}
 
     run: Callable[[Inputs], dict[str, torch.Tensor]] = loss_on

@@ -8,6 +8,7 @@ import torch
 from .. import devices
 from .. import specs as specs_
 from ..adam import Adam
+from ..calling import called
 from ..outputs import flatten
 from ..parts import built, inputs_of, loss_by
 from ..phases import phase
@@ -46,14 +47,14 @@ class _Timed:
     def forward(self, inputs: dict[str, object]) -> object:
         """Return the output without recording gradients."""
         with phase("forward"), torch.no_grad():
-            return self.model(**inputs)
+            return called(self.model, inputs)
 
     def step(self, inputs: dict[str, object]) -> torch.Tensor:
         """Take a training step with Adam and return the loss."""
         assert self._optimizer is not None
         self._optimizer.zero_grad(set_to_none=True)
         with phase("forward"):
-            output = self.model(**inputs)
+            output = called(self.model, inputs)
         loss = loss_by(self._spec, output, inputs)
         with phase("backward"):
             loss.backward()  # type: ignore[no-untyped-call]

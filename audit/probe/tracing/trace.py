@@ -10,6 +10,7 @@ import torch
 
 from .. import devices
 from ..callee import Callee, Leaves, callee_of
+from ..calling import called
 from ..circumstances import rates_of
 from ..parts import built, inputs_of
 from ..phases import phase
@@ -76,7 +77,7 @@ def attention_cores(specs: str, name: str, seed: int, batch_size: int) -> dict[s
     model = devices.placed_module(built(specs, name, seed)).eval()
     inputs: Mapping[str, object] = devices.placed_in(inputs_of(specs, name, seed, batch_size))
     leaves: Leaves = {key: value for key, value in inputs.items() if isinstance(value, torch.Tensor)}
-    run = runner_of(lambda given: model(**{**inputs, **given}), seed)
+    run = runner_of(lambda given: called(model, {**inputs, **given}), seed)
     return traced(run, leaves, model, owners=False, seed=seed)
 
 

@@ -15,6 +15,7 @@ import torch
 
 from .. import devices
 from .. import specs as specs_
+from ..calling import StandIn
 from ..outputs import replaced
 from ..parts import SpecError
 from ..phases import phase
@@ -93,15 +94,14 @@ class _NotDependent(Exception):
     """No constant reaches the loss."""
 
 
-class _Recorded(torch.nn.Module):
+class _Recorded(StandIn):
     """Stands for the model in its loss: returns what it returned, later with constants in it.
 
     What the loss asks for beside calling it, such as its configuration, is the model's own.
     """
 
     def __init__(self, model: torch.nn.Module) -> None:
-        super().__init__()
-        self.__dict__["_of"] = model  # not registered: its weights are none of ours
+        super().__init__(model)
         self.constants: dict[str, torch.Tensor] = {}
         self._outputs: dict[tuple[int, int], Any] = {}
         self._shapes: dict[str, list[_SHAPE]] = {}
@@ -113,7 +113,7 @@ class _Recorded(torch.nn.Module):
         try:
             return super().__getattr__(name)
         except AttributeError:
-            return getattr(self.__dict__["_of"], name)
+            return getattr(self.__dict__["stands_for"], name)
 
     def turn_to(self, batch: int) -> None:
         """Say which batch the next calls are about."""
@@ -125,7 +125,7 @@ class _Recorded(torch.nn.Module):
         self._calls += 1
         if key not in self._outputs:
             with phase("forward"), torch.enable_grad():
-                output = self.__dict__["_of"](*arguments, **named)
+                output = self.__dict__["stands_for"](*arguments, **named)
             self._outputs[key] = replaced(output, self._note, f"{key[1]}")
         return replaced(self._outputs[key], self._constant, f"{key[1]}") if self.constants else self._outputs[key]
 

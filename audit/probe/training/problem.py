@@ -7,7 +7,8 @@ from typing import cast
 import torch
 
 from .. import specs as specs_
-from ..parts import SpecError
+from ..calling import called
+from ..parts import SpecError, as_inputs, refuse_unknown
 from ..phases import phase
 
 BATCH_SIZE = 4  # of a model of MODELS, which declares none
@@ -86,14 +87,18 @@ class _ModelProblem(Problem):
     def __init__(self, spec: Mapping[str, object], seed: int) -> None:
         super().__init__(spec, seed)
         self._drawn: dict[int, Mapping[str, object]] = {}
+        self._takes_them = False
 
     def batch(self, step: int) -> object:
         return self._inputs(step % FIXED_BATCHES)
 
     def loss(self, model: torch.nn.Module, batch: object) -> torch.Tensor:
         inputs = cast(Mapping[str, object], batch)
+        if not self._takes_them:
+            refuse_unknown(model, inputs)
+            self._takes_them = True
         with phase("forward"):
-            output = model(**inputs)
+            output = called(model, inputs)
         with phase("loss"):
             return _one_number(specs_.function(self.spec, "loss")(output, inputs))
 
@@ -114,10 +119,7 @@ class _ModelProblem(Problem):
     def _made(self, index: int, batch_size: int) -> Mapping[str, object]:
         with phase("inputs"):
             generator = torch.Generator().manual_seed(self.seed + 1 + index)
-            inputs = specs_.function(self.spec, "inputs")(batch_size, generator)
-            if not isinstance(inputs, Mapping):
-                raise SpecError(f"'inputs' returned {type(inputs).__name__}, not a dict of forward's arguments")
-        return inputs
+            return as_inputs(specs_.function(self.spec, "inputs")(batch_size, generator))
 
 
 class _TrainingProblem(Problem):
