@@ -7,19 +7,24 @@ from pathlib import Path
 
 from audit.starting.kinds import Kind, kind_of
 from audit.static.inventory import InventoryItem
-from audit.static.parameters import Parameter
+from audit.static.parameters import Parameter, ParameterKind
 
 _EMBEDDINGS = {"Embedding", "EmbeddingBag"}
 _DOTS = "..."
 _PLAIN = {"int": "0", "float": "1.0", "bool": "False", "str": _DOTS}  # by annotation
+_TENSOR = r"(torch\.)?(Long|Bool|Int|Float)?Tensor"
+_LISTS = re.compile(rf"(typing\.)?(list|List|Sequence|Iterable|tuple|Tuple)\[{_TENSOR}(, \.\.\.|(, {_TENSOR})+)?\]")
+_DICTS = re.compile(rf"(typing\.)?(dict|Dict|Mapping)\[str, {_TENSOR}\]")
 _DEEPEST = 4  # parts within parts
 _Function = ast.FunctionDef | ast.AsyncFunctionDef
 
 
 def inputs_drawn(item: InventoryItem, root: Path) -> str:
     """Return the dict of forward's arguments as Python; what its owner has to fill in is written as dots."""
-    named = [each for each in item.forward.parameters if not each.kind.startswith("var_")] if item.forward else []
-    parameters = [each for each in named if each.default is None] or named[:1]
+    given = (
+        [each for each in item.forward.parameters if each.kind is not ParameterKind.VAR_KEYWORD] if item.forward else []
+    )
+    parameters = [each for each in given if each.default is None] or given[:1]
     classes = _classes_in(root / item.path)
     defined = classes.get(item.qualname)
     tables = _fed_tables(defined, classes) if defined else {}
@@ -29,6 +34,14 @@ def inputs_drawn(item: InventoryItem, root: Path) -> str:
 
 
 def _drawn(parameter: Parameter, tables: Mapping[str, str], document: list[str]) -> str:
+    """Return what is drawn for an argument, in a list or dict where it is annotated as one of tensors."""
+    one = _one_drawn(parameter, tables, document)
+    if parameter.kind is ParameterKind.VAR_POSITIONAL or _LISTS.match(parameter.annotation or ""):
+        return f"[{one}]"
+    return f'{{"{_DOTS}": {one}}}' if _DICTS.match(parameter.annotation or "") else one
+
+
+def _one_drawn(parameter: Parameter, tables: Mapping[str, str], document: list[str]) -> str:
     name = parameter.name
     if parameter.annotation in _PLAIN:
         return _PLAIN[parameter.annotation]

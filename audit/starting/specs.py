@@ -3,14 +3,14 @@
 An empty MODELS would say that the package has no models, and an entry with guessed inputs that they are right.
 """
 
-import re
 import shlex
 from collections.abc import Sequence
 from pathlib import Path
 
 from audit.report.text import one_line
+from audit.starting.entries import begun, named
 from audit.starting.inputs import inputs_drawn
-from audit.starting.table import quoted
+from audit.starting.training import training_lines
 from audit.static.inventory import InventoryItem, InventoryKind
 from audit.static.parameters import ParameterKind
 
@@ -33,7 +33,7 @@ def specs_text(package: str, items: Sequence[InventoryItem], root: Path) -> str:
     models = [item for item in items if item.kind is InventoryKind.MODEL and (item.path, item.qualname) not in places]
     data = [item for item in items if item.kind is InventoryKind.DATASET]
     code = [*_imports([*models[:_MOST_LISTED], *data[:_MOST_LISTED]]), "", *_models(package, models, root)]
-    code += [*_attention(attention), *_data(data), *_training(models, scripts)]
+    code += [*_attention(attention), *_data(data), *training_lines(models, scripts, root)]
     return _HEAD.format(package=package) + "\n" + "".join(f"# {line}".rstrip() + "\n" for line in code)
 
 
@@ -53,7 +53,7 @@ def _models(package: str, models: Sequence[InventoryItem], root: Path) -> list[s
         lines.append("    # Printed with sizes and inputs that were tried, by: astrobio-audit spec FILE::NAME")
     taken: set[str] = set()
     for item in models[:_MOST_LISTED]:
-        lines += _model(item, _name(item, taken), root)
+        lines += _model(item, named(item, taken), root)
     if not models:
         lines += [f"    # No class of {package} was found to derive from torch.nn.Module."]
     if len(models) > _MOST_LISTED:
@@ -63,18 +63,11 @@ def _models(package: str, models: Sequence[InventoryItem], root: Path) -> list[s
 
 def _model(item: InventoryItem, name: str, root: Path) -> list[str]:
     return [
-        *_begun(item, name),
+        *begun(item, name),
         f'        "build": lambda: {_built(item)},',
         f'        "inputs": lambda batch_size, generator: {inputs_drawn(item, root)},',
         '        "loss": lambda output, inputs: ...,  # decide: what it is trained to, of the output and these inputs',
         "    },",
-    ]
-
-
-def _begun(item: InventoryItem, name: str) -> list[str]:
-    return [
-        f"    {quoted(name)}: {{  # {one_line(item.path)}:{item.line}",
-        f'        "class": "{item.module}:{item.qualname}",',
     ]
 
 
@@ -87,17 +80,6 @@ def _built(item: InventoryItem) -> str:
     given[ParameterKind.KEYWORD_ONLY] = "{}=..."
     arguments = (given[each.kind].format(each.name) for each in required if each.kind in given)
     return f"{item.module}.{item.qualname}({', '.join(arguments)})"
-
-
-def _name(item: InventoryItem, taken: set[str]) -> str:
-    # Before a capital that begins a word, behind capitals of another one too: CTCEncoder has two, and ViT is one.
-    base = re.sub(r"(?<=[a-z0-9])(?=[A-Z].)|(?<=[A-Z])(?=[A-Z][a-z]{2})", "_", item.qualname).replace(".", "_").lower()
-    name, number = base, 1
-    while name in taken:
-        number += 1
-        name = f"{base}_{number}"
-    taken.add(name)
-    return name
 
 
 def _place(item: InventoryItem) -> str:
@@ -120,7 +102,7 @@ def _data(sets: Sequence[InventoryItem]) -> list[str]:
     taken: set[str] = set()
     for item in sets[:_MOST_LISTED]:
         lines += [
-            *_begun(item, _name(item, taken)),
+            *begun(item, named(item, taken)),
             f'        "build": lambda: {_built(item)},  # decide: of which files',
             "    },",
         ]
@@ -131,28 +113,3 @@ def _data(sets: Sequence[InventoryItem]) -> list[str]:
     if len(sets) > _MOST_LISTED:
         lines += [f"    # {len(sets) - _MOST_LISTED} more classes derive from torch.utils.data.Dataset."]
     return [*lines, "}"]
-
-
-def _training(models: Sequence[InventoryItem], scripts: Sequence[InventoryItem]) -> list[str]:
-    """Return an entry for the first model: which ones are trained, and how, is not told by the source."""
-    lines = ["TRAINING: dict[str, dict[str, object]] = {"]
-    for item in models[:1]:
-        name = _name(item, set())
-        lines += [
-            "    # One entry for each model that is trained, by its own batches and loss:",
-            *_begun(item, name),
-            f'        "build": MODELS[{quoted(name)}]["build"],',
-            '        "batches": lambda seed, start_step: lambda step: ...,  # decide: the batch of a step',
-            '        "loss": lambda model, batch: ...,',
-            "        # The package's own trainer, with its own options in the place of these:",
-        ]
-        lines += [f"        # {_command(script)}" for script in scripts[:_MOST_LISTED]] or [
-            f"        # {_command(None)}"
-        ]
-        lines += ["    },"]
-    return [*lines, "}"]
-
-
-def _command(script: InventoryItem | None) -> str:
-    file = one_line(shlex.quote(script.path), limit=None) if script else "..."
-    return f'"command": {quoted(f"{{python}} {file} --steps {{steps}} --output {{checkpoint_dir}} {{resume}}")},'

@@ -5,6 +5,8 @@ import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
+import pytest
+
 Run = Callable[..., subprocess.CompletedProcess[str]]
 Small = Callable[..., Path]
 SPECS = "zoo/specs.py"
@@ -76,6 +78,11 @@ class CTCSpoken(nn.Module):
         return x
 
 
+class Neck(nn.Module):
+    def forward(self, *features, sizes: list[torch.Tensor], pairs: Tuple[Tensor, ...], by_name: dict[str, Tensor]):
+        return features[0]
+
+
 class ViT(nn.Module):
     def forward(self, picture, start: int, scale: float, causal: bool):
         return picture[..., start:] * scale
@@ -100,6 +107,10 @@ def test_what_an_argument_takes_is_told_by_its_name_its_annotation_and_its_table
         "page": table("..."),
         "shade": "torch.randn(batch_size, ..., generator=generator)",
         "lengths": "torch.full((batch_size,), ...)",
+        "features": "[torch.randn(batch_size, ..., generator=generator)]",
+        "sizes": "[torch.randn(batch_size, ..., generator=generator)]",
+        "pairs": "[torch.randn(batch_size, ..., generator=generator)]",
+        "by_name": '{"...": torch.randn(batch_size, ..., generator=generator)}',
         "start": "0",
         "scale": "1.0",
         "causal": "False",
@@ -167,6 +178,36 @@ def test_data_sets_and_a_trainer_are_begun_and_work_once_the_dots_are_filled_in(
     assert "passed   smoke.forward tiny_net" in smoke.stdout
     train = run("train", "--steps", "20", "--only", "train.run", cwd=root)
     assert "passed   train.run tiny_net" in train.stdout, train.stdout + train.stderr
+
+
+@pytest.mark.parametrize(
+    ("options", "told", "command"),
+    [
+        (["--max-steps", "--out", "--resume"], None, "--max-steps {steps} --out {checkpoint_dir} {resume}"),
+        (
+            ["--epochs", "--output"],
+            "# It takes --epochs, --output; what resumes it is said by the key resume:",
+            "--steps {steps} --output",
+        ),
+    ],
+)
+def test_training_begins_with_the_model_and_the_options_of_the_trainer(
+    run: Run, small: Small, options: list[str], told: str | None, command: str
+) -> None:
+    declared = "".join(f"    parser.add_argument({option!r})\n" for option in options)
+    trainer = LEARNT.replace("def main():\n", f"def main():\n    parser = argparse.ArgumentParser()\n{declared}")
+    before = "from torch import nn\n\n\nclass Before(nn.Module):\n    def forward(self, x):\n        return x\n"
+    root = small(zoo__before_dot_py=before)
+    (root / "fit.py").write_text(f"import argparse\n{trainer}")
+    assert run("init", cwd=root).returncode == 0
+    begun = as_code((root / SPECS).read_text())
+    compile(begun, SPECS, "exec")
+    training = begun[begun.index("TRAINING") :]
+    assert '"class": "zoo.net:TinyNet"' in training
+    assert "Before" not in training
+    assert f'# "command": "{{python}} fit.py {command}' in training
+    assert ("# It takes" in training) is (told is not None)
+    assert told is None or told in training
 
 
 def test_a_class_in_a_function_is_left_out_and_what_is_begun_is_python(run: Run, small: Small) -> None:
