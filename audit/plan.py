@@ -164,6 +164,8 @@ def _checks_called(wanted: str, checks: Collection[str]) -> tuple[str, ...]:
         return (wanted,)
     if found := sorted(check for check in checks if check.partition(".")[2] == wanted):
         return tuple(found)
+    if "," in wanted:
+        raise UsageError(f"--only {wanted}: names one check or area; give --only again for each further one")
     whole = {check.partition(".")[2]: check for check in sorted(checks)} | {check: check for check in checks}
     names = whole | {check.partition(".")[0]: check.partition(".")[0] for check in checks}
     area, _, name = wanted.lower().partition(".")

@@ -95,6 +95,7 @@ def test_folders_with_hostile_names_are_suggested_harmlessly(run: Run, project: 
         (["--only", "statics"], "--only statics: no such check or area; did you mean static or static."),
         (["--only", "xyzzy"], "--only xyzzy: no such check or area; there are: rules.api001"),
         (["--only", ""], "no such check or area"),
+        (["--only", "static,rules"], "names one check or area; give --only again for each further one"),
         (["--subject", "nobody"], "--subject nobody: no such subject; there are: zoo"),
     ],
     ids=lambda value: " ".join(value)[:40] if isinstance(value, list) else "",
