@@ -14,6 +14,7 @@ from pydantic import BaseModel, ValidationError
 
 from audit.claims import problem_of
 from audit.errors import UsageError
+from audit.toml_lines import line_of
 
 TABLE_NAME = "astrobio-audit"
 TABLE = f"[tool.{TABLE_NAME}]"
@@ -27,10 +28,20 @@ _IN_TOML = {
 
 @dataclass(frozen=True)
 class Table:
-    """The keys of the configuration, and what a message about one of them begins with."""
+    """The keys of the configuration, and what a message about one of them begins with.
+
+    `text` is that of the file, and `inside` the keys that lead to the table in it.
+    """
 
     keys: Mapping[str, object]
     origin: str = f"pyproject.toml: {TABLE} "
+    text: str = ""
+    inside: tuple[str, ...] = ("tool", TABLE_NAME)
+
+    def problem(self, error: ValidationError, form: type[BaseModel]) -> str:
+        """Return the first thing that is wrong with the keys, with the file, in one line, and where that is written."""
+        line = line_of(self.text, (*self.inside, *error.errors()[0]["loc"]))
+        return f"{self.origin}{first_problem(error, form)}{f' (line {line})' if line else ''}"
 
 
 def read_table(root: Path, config: Path | None = None) -> Table:
@@ -43,15 +54,15 @@ def read_table(root: Path, config: Path | None = None) -> Table:
     """
     path = config or root / "pyproject.toml"
     try:
-        document = _document(path)
+        text, document = _document(path)
     except FileNotFoundError as missing:
         if config is None:
             return Table({})
         raise UsageError(f"--config {config}: no such file; name a TOML file with the keys of {TABLE}") from missing
     if config is not None and "tool" not in document and config.name != "pyproject.toml":
-        return Table(document, f"{config}: ")
+        return Table(document, f"{config}: ", text, ())
     origin = Table({}).origin if config is None else f"{config}: {TABLE} "
-    return Table(_table_in(document, path), origin)
+    return Table(_table_in(document, path), origin, text)
 
 
 def _table_in(document: Mapping[str, object], path: Path) -> Mapping[str, object]:
@@ -66,12 +77,14 @@ def _table_in(document: Mapping[str, object], path: Path) -> Mapping[str, object
     return table
 
 
-def _document(path: Path) -> dict[str, object]:
+def _document(path: Path) -> tuple[str, dict[str, object]]:
+    """Return a file's text and what it says."""
     try:
         content = _content(path)
         if content.startswith(codecs.BOM_UTF8):
             raise UsageError(f"{path}: begins with a byte order mark, which TOML does not allow; save it without one")
-        return tomllib.loads(content.decode())
+        text = content.decode()
+        return text, tomllib.loads(text)
     except FileNotFoundError:
         raise
     except UnicodeDecodeError as error:

@@ -308,7 +308,14 @@ class Execution:
         reproduce = command_of(self._target, planned, subject)
 
         def bound(judgement: Judgement) -> Result:
-            return judgement.result(planned.check, subject, seed=seed, duration_s=duration_s, reproduce=reproduce)
+            return judgement.result(
+                planned.check,
+                subject,
+                seed=seed,
+                duration_s=duration_s,
+                reproduce=reproduce,
+                stand_in=planned.stand_in,
+            )
 
         results = []
         for judgement in judgements:

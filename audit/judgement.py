@@ -36,9 +36,16 @@ class Judgement:
     series: tuple[Series, ...] = ()
 
     def result(
-        self, check: Check, subject: Subject, *, seed: int | None, duration_s: float | None, reproduce: str
+        self,
+        check: Check,
+        subject: Subject,
+        *,
+        seed: int | None,
+        duration_s: float | None,
+        reproduce: str,
+        stand_in: str | None = None,
     ) -> Result:
-        """Bind the judgement to its check and subject."""
+        """Bind the judgement to its check and subject; `stand_in` is the library of which a stand-in was judged."""
         measured = self.measured
         evidence = Evidence(
             measured=measured.value if measured else None,
@@ -50,6 +57,7 @@ class Judgement:
             duration_s=duration_s,
             reproduce=reproduce,
             series=self.series,
+            stand_in=stand_in if self.outcome.judged else None,
         )
         return Result(
             check=check.id,

@@ -37,7 +37,7 @@ class PlannedCheck:
     `gpus` counts the GPUs without which it cannot be carried out. `flags` are the options that repeat it as it is
     planned, of `command` where that is not the one of the check's own area. `outside` says why a check is no part of
     what is judged, where it is planned for the report alone. `only_with` names a check on the subject without which
-    this one does not apply either.
+    this one does not apply either. `stand_in` names the library of which a stand-in computes what is judged.
     """
 
     check: Check
@@ -49,6 +49,7 @@ class PlannedCheck:
     command: str = ""
     outside: str = ""
     only_with: str = ""
+    stand_in: str | None = None
 
     @classmethod
     def waiting(cls, check: Check, subject: Subject, *, requires: str) -> "PlannedCheck":

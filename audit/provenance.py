@@ -3,6 +3,7 @@
 import hashlib
 import os
 import platform
+import re
 import subprocess
 import sys
 from collections.abc import Sequence, Set
@@ -11,6 +12,7 @@ from functools import cache
 from pathlib import Path
 
 _GIT_TIMEOUT_S = 30
+_TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ", re.ASCII)
 # The repository is not trusted: nothing in it may start a program, for that would run here, outside every limit.
 # - fsmonitor and hooks are settings of their own.
 # - An object that is missing makes git fetch it, with whatever program the remote's settings name; without a protocol
@@ -21,6 +23,17 @@ _FILTER_OFF = ("clean=", "process=", "required=false")
 _SUBMODULE = "160000"  # mode of its entry in the index
 _OWN_PACKAGES = ("audit", "validation")
 _NO_FETCH = {"GIT_ALLOW_PROTOCOL": "none", "GIT_NO_LAZY_FETCH": "1"}
+
+
+def is_time(text: str) -> bool:
+    """Return whether a text is a time as `now` writes it: the earlier of two is found by comparing texts."""
+    if _TIME.fullmatch(text) is None:
+        return False
+    try:
+        datetime.fromisoformat(text)
+    except ValueError:
+        return False
+    return True
 
 
 def now() -> str:

@@ -182,6 +182,13 @@ class Evidence(Frozen):
         Field(description="Which of the report's machines it was measured on; None where that is the provenance's."),
     ] = None
     reproduce: str | None = None
+    stand_in: Annotated[
+        str | None,
+        Field(
+            min_length=1,
+            description="Library of which an exact stand-in computed what was measured; the library itself did not.",
+        ),
+    ] = None
     series: Annotated[tuple[Series, ...], Field(description="Curves that the measurement was read from.")] = ()
 
     def contradicts(self, outcome: Outcome) -> bool:

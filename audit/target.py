@@ -313,11 +313,14 @@ def available_cores() -> int:
 
 
 def _validated(table: Table, flags: Mapping[str, object]) -> Settings:
-    for origin, values in ((table.origin, table.keys), ("--", flags)):
-        try:
-            Settings.model_validate(values)
-        except ValidationError as error:
-            raise UsageError(origin + first_problem(error, Settings)) from error
+    try:
+        Settings.model_validate(table.keys)
+    except ValidationError as error:
+        raise UsageError(table.problem(error, Settings)) from error
+    try:
+        Settings.model_validate(flags)
+    except ValidationError as error:
+        raise UsageError(f"--{first_problem(error, Settings)}") from error
     return Settings.model_validate({**table.keys, **flags})
 
 

@@ -2,6 +2,7 @@
 
 import functools
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from audit.attention.carried import Carried, Span, span_of
@@ -203,7 +204,7 @@ def _waiting(package: Subject) -> Iterator[PlannedCheck]:
 def _group(collected: Collected, specs: str, name: str, entry: SpecEntry) -> Group:
     kind = SubjectKind.KERNEL if entry.declared_function else SubjectKind.ATTENTION
     subject = declared_subject(collected, name, entry, kind)
-    planned = tuple(_planned(subject, specs, name, entry))
+    planned = tuple(replace(each, stand_in=entry.stand_ins) for each in _planned(subject, specs, name, entry))
     conclude = functools.partial(_concluded, subject, specs, name, entry)
     return Group(subject=subject, planned=planned, conclude=conclude, is_kept=True)
 

@@ -49,8 +49,10 @@ class PartElsewhere(PartHere):
         """
         if probe:  # it has told what the plan needs; whoever asks it again starts it again
             probe.close()
-        self.gateways = open_gateways(self._specs, self.written, target, module=self._module, cache=self._cache)
-        self._execution = GatewayExecution(self.written, self._groups, self.gateways, notify=notify)
+        self.gateways, lost = open_gateways(self._specs, self.written, target, module=self._module, cache=self._cache)
+        for name, why in sorted(lost.items()):
+            notify(f"{name}: {why}; the others go on", [])
+        self._execution = GatewayExecution(self.written, self._groups, self.gateways, notify=notify, lost=lost)
         return self._execution
 
     def absent(self, key: PlanKey) -> str | None:

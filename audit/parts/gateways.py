@@ -89,15 +89,19 @@ def open_gateways(
     module: str,
     cache: bool,
     is_stopping: Callable[[], bool] = is_stop_wanted,
-) -> list[Gateway]:
+) -> tuple[list[Gateway], dict[str, str]]:
     """Start all gateways at once and have each make the plan again.
 
+    Returns:
+        Those that are ready; and why, by name, those were lost that had begun, as one whose process was killed.
+
     Raises:
-        UsageError: one cannot be used; says which and why. None is left running.
+        UsageError: one cannot be used, or none is ready; says which and why. None is left running.
         KeyboardInterrupt: the user stopped it.
     """
     opened: list[Gateway] = []
     problems: dict[str, str] = {}
+    lost: dict[str, str] = {}
 
     def open_one(spec: GatewaySpec) -> None:
         beside = sum(each.spec.ssh == spec.spec.ssh for each in specs) - 1
@@ -107,8 +111,11 @@ def open_gateways(
             connection = started(spec, wanted, is_stopping=is_stopping)
             try:
                 machine = _ready(connection, is_stopping)
-            except BaseException:
+            except BaseException as problem:
                 connection.close(at_once=True)
+                if isinstance(problem, GatewayEnded) and not isinstance(problem, _Refused):
+                    lost[spec.name] = str(problem)
+                    return
                 raise
         except (GatewayEnded, BadReply) as ended:
             problems[spec.name] = str(ended)
@@ -126,10 +133,17 @@ def open_gateways(
         for spec in specs:
             if spec.name in problems:
                 raise UsageError(f"--gateway {spec.name}: {problems[spec.name]}")
+        if not opened:
+            name, why = next(iter(lost.items()))
+            raise UsageError(f"--gateway {name}: {why}")
     except BaseException:
         close_all(opened)
         raise
-    return sorted(opened, key=lambda gateway: gateway.name)
+    return sorted(opened, key=lambda gateway: gateway.name), lost
+
+
+class _Refused(GatewayEnded):
+    """The other side is there, and says why it does not take part: another commit, other files."""
 
 
 def _ready(connection: Connection, is_stopping: Callable[[], bool]) -> Machine:
@@ -138,7 +152,7 @@ def _ready(connection: Connection, is_stopping: Callable[[], bool]) -> Machine:
             case ("alive",):
                 pass
             case ("refused", str() as reason):
-                raise GatewayEnded(one_line(reason))
+                raise _Refused(one_line(reason))
             case ("ready", str() as content):
                 try:
                     told = MachineReply.model_validate_json(content)
@@ -159,8 +173,16 @@ def close_all(gateways: Sequence[Asked]) -> None:
 class GatewayExecution:
     """One run of a part's groups on gateways; as `Execution` has it, `results` grows while it runs."""
 
-    def __init__(self, plan: PlanDocument, groups: Sequence[str], gateways: Sequence[Asked], *, notify: Notify) -> None:
-        """Prepare; the gateways are this object's to close."""
+    def __init__(
+        self,
+        plan: PlanDocument,
+        groups: Sequence[str],
+        gateways: Sequence[Asked],
+        *,
+        notify: Notify,
+        lost: Mapping[str, str] | None = None,
+    ) -> None:
+        """Prepare; the gateways are this object's to close. `lost` says why others ended before, by name."""
         self._plan = plan
         self._waiting = list(groups)
         self._moves = dict.fromkeys(groups, 0)
@@ -174,7 +196,7 @@ class GatewayExecution:
         self.defects: list[Defect] = []
         self.reported: set[PlanKey] = set()
         self.has_failed_fast = False
-        self.ended: dict[str, str] = {}  # why, by gateway
+        self.ended: dict[str, str] = dict(lost or {})  # why, by gateway
         self._most_gpus = max((_gpus(each) for each in gateways), default=0)
 
     def run(self) -> None:

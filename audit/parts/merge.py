@@ -1,11 +1,9 @@
 """Puts the reports on the parts of a plan together to the report on the whole."""
 
-import re
 import shlex
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
 from itertools import chain
 from pathlib import Path
 
@@ -13,12 +11,11 @@ from audit.errors import UsageError
 from audit.judgement import error
 from audit.parts.document import Instance, PlanDocument, shown_digest
 from audit.parts.replies import foreign, unreported
+from audit.provenance import is_time
 from audit.report.document import Machine, Part, Provenance, Report, build_report
 from audit.report.publish import read_report
 from audit.results import Result
 from audit.waivers import IN_NO_RUN, Day, Waiver, waive, waivers_in
-
-_TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ", re.ASCII)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -107,7 +104,7 @@ def _read(plan: PlanDocument, path: Path) -> _Read:
         if wanted != found:
             raise UsageError(f"{path}: another {what}: {found}, and the plan has {wanted}")
     for name in ("started_at", "finished_at"):
-        if not _is_time(getattr(made, name)):
+        if not is_time(getattr(made, name)):
             raise UsageError(f"{path}: {name} is no time such as 2026-01-31T12:00:00Z")
     unknown = [group for group in part.groups if group not in plan.groups]
     if unknown or len(set(part.groups)) != len(part.groups):
@@ -120,17 +117,6 @@ def _read(plan: PlanDocument, path: Path) -> _Read:
     if other := [check.id for check in report.checks if plan.by_check.get(check.id) != check]:
         raise UsageError(f"{path}: describes {other[0]} in other words than the plan")
     return _Read(path=path, report=report, part=part)
-
-
-def _is_time(text: str) -> bool:
-    """Return whether a text is a time as `provenance.now` writes it: the earliest is found by comparing texts."""
-    if _TIME.fullmatch(text) is None:
-        return False
-    try:
-        datetime.fromisoformat(text)
-    except ValueError:
-        return False
-    return True
 
 
 def _refuse_different_facts(parts: Sequence[_Read]) -> None:

@@ -69,7 +69,8 @@ def foreign(results: Iterable[Result], instances: Sequence[Instance], plan: Plan
             return f"{named}, which was not asked for"
         if result.severity is not plan.by_check[result.check].severity:
             return f"{named} with another severity than planned"
-        if key in own and own[key].digest != result.subject.digest:
+        # Of what is read when it is judged, such as a file of weights, a plan has no digest.
+        if key in own and own[key].digest not in (None, result.subject.digest):
             return f"{named}, whose source is not the planned one"
         if result.set_apart is not None:
             return f"{named} that is set apart, which no part of a plan does"

@@ -8,6 +8,7 @@ from pathlib import Path
 from audit.report.baselines import baseline_lines
 from audit.report.document import Report
 from audit.report.files import WriteError
+from audit.report.listing import by_severity
 from audit.report.places import message_of, path_in_repository
 from audit.report.summary import render_summary
 from audit.report.text import counted, one_line, plain
@@ -17,13 +18,18 @@ from audit.results import Location, Outcome, Result
 STEP_SUMMARY = "GITHUB_STEP_SUMMARY"
 _MOST_OF_A_NAME = 100
 _NOTIFIED = {Outcome.ERROR: "error", Outcome.SKIPPED: "warning"}
+_FIRST = (Outcome.FAILED, *_NOTIFIED)
 _DATA = str.maketrans({"%": "%25", "\r": "%0D", "\n": "%0A", "\u2028": "%0A", "\u2029": "%0A"})
 _PROPERTY = _DATA | str.maketrans({":": "%3A", ",": "%2C"})
 
 
 def render_github(report: Report) -> str:
-    """Return one command a line, then a line with the counts. What is set apart is counted and not annotated."""
-    lines = [_command(report, result) for result in report.results if _is_shown(result)]
+    """Return one command a line, then a line with the counts. What is set apart is counted and not annotated.
+
+    Failures come first, the most severe before others: GitHub shows few of a step.
+    """
+    shown = by_severity([result for result in report.results if _is_shown(result)])
+    lines = [_command(report, result) for result in sorted(shown, key=lambda each: _FIRST.index(each.outcome))]
     lines += [
         _line("notice", {"title": report.tool.name}, line) for line in (*baseline_lines(report), *verdict_lines(report))
     ]

@@ -8,7 +8,7 @@ from xml.etree import ElementTree
 
 from audit.report.document import Report
 from audit.report.places import message_of
-from audit.report.text import one_line, plain
+from audit.report.text import one_line, plain, unheeded
 from audit.report.verdicts import verdict_lines, verdict_text
 from audit.results import Outcome, Result
 
@@ -76,7 +76,7 @@ def _case(result: Result) -> ElementTree.Element:
         reason = ": ".join(filter(None, (result.set_apart, result.waived, result.reason)))
         kind = {"type": result.severity.value} if tag in ("failure", "error") else {}
         ending = ElementTree.SubElement(case, tag, {"message": _text(one_line(reason)), **kind})
-        ending.text = _text(message_of(result))
+        ending.text = unheeded(_text(message_of(result)))
     return case
 
 

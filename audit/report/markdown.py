@@ -94,6 +94,7 @@ def _entry(result: Result) -> Iterator[str]:
     if evidence.measured is not None:
         measured = " ".join(filter(None, (code(number(evidence.measured)), markdown(evidence.unit or ""))))
         bound = markdown(number(evidence.bound))
+        measured += f", of a stand-in for {code(evidence.stand_in)}" if evidence.stand_in else ""
         passes = f" (passes when {evidence.comparison} {bound})" if evidence.bound is not None else ""
         yield f"  - measured {measured}{passes}; bound: {markdown(evidence.bound_origin or '-')}"
     if result.fix:
@@ -128,8 +129,9 @@ def _passed_rows(results: Iterable[Result]) -> Iterator[str]:
         digest = (result.subject.digest or "-").removeprefix("sha256:")[:12]
         measured = " ".join(filter(None, (number(evidence.measured), evidence.unit)))
         bound = f"{evidence.comparison or ''} {number(evidence.bound)}"
+        through = f" (stand-in for {cell_code(evidence.stand_in)})" if evidence.stand_in else ""
         yield (
-            f"| {result.check} | {cell_code(result.subject.name)} | {number(result.subject.parameters)} "
+            f"| {result.check} | {cell_code(result.subject.name)}{through} | {number(result.subject.parameters)} "
             f"| {markdown(digest)} "
             f"| {markdown(measured)} | {markdown(bound)} | {markdown(evidence.bound_origin or '-')} |"
         )

@@ -1,4 +1,4 @@
-"""A progress bar: the current subjects, checks done of all, failures so far, time."""
+"""A progress bar: the current subjects, checks done of all, failures so far, time spent and left."""
 
 import os
 import threading
@@ -7,12 +7,22 @@ from collections.abc import Sequence
 from typing import Self
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    Task,
+    TaskID,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
 
 from audit.report.text import one_line
 from audit.results import Outcome, Result
 
 _EVERY_S = 30.0
+_FEWEST = 5  # checks done before the time that is left is told
 
 
 class ProgressDisplay:
@@ -30,6 +40,8 @@ class ProgressDisplay:
             MofNCompleteColumn(),
             TextColumn("{task.fields[failures]} failed"),
             TimeElapsedColumn(),
+            TimeRemainingColumn(compact=True),
+            TextColumn("left"),
             TextColumn("{task.fields[subject]}", markup=False),
             console=console,
             transient=True,
@@ -81,7 +93,15 @@ class ProgressDisplay:
         while not self._over.wait(self._every_s):
             task = self._progress.tasks[self._task]
             passed = time.monotonic() - self._begun
-            self._print(f"{task.description}: {self._share}, {passed:.0f} s: {task.fields['subject']}")
+            left = _left(task, passed)
+            self._print(f"{task.description}: {self._share}, {passed:.0f} s{left}: {task.fields['subject']}")
 
     def _print(self, text: str) -> None:
         self._progress.console.print(text, markup=False, highlight=False, soft_wrap=True)
+
+
+def _left(task: Task, passed: float) -> str:
+    """Return how long the rest takes, as if each check took as long as those before; nothing where few are done."""
+    if task.completed < _FEWEST or task.remaining is None:
+        return ""
+    return f", some {passed / task.completed * task.remaining:.0f} s left"

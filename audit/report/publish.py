@@ -8,6 +8,7 @@ from audit.errors import UsageError
 from audit.report.badge import render_badge
 from audit.report.document import Report
 from audit.report.files import prepare_folder, write_atomically
+from audit.report.places_refused import refusal
 from audit.report.write import write_files
 
 _MAX_BYTES = 512 * 1024 * 1024  # 6,600 files of four large packages give 21 MB
@@ -58,7 +59,7 @@ def read_report(path: Path) -> Report:
             content = opened.read(_MAX_BYTES + 1)
         if len(content) > _MAX_BYTES:
             raise UsageError(f"{path}: larger than {_MAX_BYTES} bytes; this is no report")
-        return Report.model_validate_json(content)
+        report = Report.model_validate_json(content)
     except OSError as error:
         raise UsageError(
             f"{path}: cannot be read: {error.strerror}; name a report that a command wrote as JSON"
@@ -70,3 +71,6 @@ def read_report(path: Path) -> Report:
         first = errors[0]
         where = ".".join(str(part) for part in first["loc"]) or "document"
         raise UsageError(f"{path}: not a valid report: {where}: {first['msg']}") from error
+    if said := refusal(report):
+        raise UsageError(f"{path}: not a valid report: {said}")
+    return report

@@ -15,7 +15,7 @@ from audit.report.earlier import earlier_lines
 from audit.report.excused import EXCUSED, excused
 from audit.report.guesses import guess_lines
 from audit.report.listing import Listed, by_severity, folded, shortened_to
-from audit.report.text import counted, number, one_line, percent, plain
+from audit.report.text import counted, number, one_line, percent, plain, unheeded
 from audit.report.undeclared import undeclared_line
 from audit.report.verdicts import verdict_lines, verdict_text
 from audit.results import Evidence, Outcome, Result
@@ -162,12 +162,16 @@ def _print_below(text: str, console: Console, *, style: str = "") -> None:
     if console.is_terminal:  # where a line that is too long goes on at the margin, so it is broken here
         console.print(Padding(Text(plain(text), style=style), (0, 0, 0, len(_INDENT))))
     else:
-        console.print(Text(_INDENT + plain(text).replace("\n", f"\n{_INDENT}"), style=style), soft_wrap=True)
+        lines = unheeded(plain(text)).replace("\n", f"\n{_INDENT}")
+        console.print(Text(_INDENT + lines, style=style), soft_wrap=True)
 
 
 def _measured(evidence: Evidence) -> str:
     measured = " ".join(filter(None, (number(evidence.measured), evidence.unit)))
-    return f"measured {measured}, bound {evidence.comparison} {number(evidence.bound)} ({evidence.bound_origin})"
+    through = f", of a stand-in for {evidence.stand_in}" if evidence.stand_in else ""
+    return (
+        f"measured {measured}{through}, bound {evidence.comparison} {number(evidence.bound)} ({evidence.bound_origin})"
+    )
 
 
 def _verdict_line(report: Report) -> Text:

@@ -5,6 +5,7 @@ import unicodedata
 
 _MARKDOWN = re.compile(r"([\\`*_{}\[\]<>#|!~&$])")
 _LINKED = re.compile(r":(?=//)|www(?=\.)|@", re.IGNORECASE)  # what begins a link, an address or a mention
+_COMMAND = re.compile(r"^(\s*)(:|#)(:|#\[)", re.MULTILINE)
 _BREAKS = re.compile(r"\s*[\t\n\u2028\u2029]\s*")
 _REPLACEMENT = "\N{REPLACEMENT CHARACTER}"
 
@@ -20,6 +21,14 @@ def plain(text: str) -> str:
         character if character in "\n\t" or unicodedata.category(character) not in ("Cc", "Cf", "Cs") else _REPLACEMENT
         for character in text
     )
+
+
+def unheeded(text: str) -> str:
+    """Return lines of which none is a workflow command, which CI reads in the log of a step wherever one begins a line.
+
+    `::error::` and `##[error]` are broken by a blank; nothing else is changed.
+    """
+    return _COMMAND.sub(r"\1\2 \3", text)
 
 
 def one_line(text: str, limit: int | None = 300) -> str:

@@ -1,13 +1,17 @@
-"""What a report says beside its verdict: what a profile leaves out, what waivers cover, which gates were missed."""
+"""What a report says beside its verdict: what is in the way, what a profile leaves out, waivers, gates, stand-ins."""
 
+from collections import Counter
 from collections.abc import Iterator
 
 from audit.profiles import left_out_by
 from audit.report.document import Report
+from audit.report.listing import by_severity
 from audit.report.text import counted
 from audit.results import Outcome
 from audit.score import Verdict
 from audit.waivers import WaiverRow
+
+_MOST_NAMED = 6  # checks in one line
 
 
 def verdict_text(report: Report) -> str:
@@ -20,13 +24,37 @@ def verdict_text(report: Report) -> str:
 
 def verdict_lines(report: Report) -> list[str]:
     """Return lines of what a profile leaves out, gates missed and waivers, and one where the clock is not believed."""
-    lines = [*_left_out(report)]
+    lines = [*_in_the_way(report), *_left_out(report), *_stand_ins(report)]
     lines += [f"gate missed, so {gate.verdict}: {gate.gate}: {gate.says}" for gate in report.missed_gates]
     lines += [waiver_line(row) for row in report.waivers]
     day = report.waivers_by
     if day and day.origin == "commit":
         lines.append(f"waivers are judged by the day of the commit, {day.day}: the clock of this machine is behind it")
     return lines
+
+
+def _in_the_way(report: Report) -> Iterator[str]:
+    """Yield the checks that keep a release from being ready, with their subjects; a gate that was missed says so."""
+    wanted = {Verdict.NOT_READY: (Outcome.FAILED,), Verdict.INCOMPLETE: (Outcome.ERROR, Outcome.SKIPPED)}
+    outcomes = wanted.get(report.verdict) if report.release and report.verdict else None
+    if outcomes is None:
+        return
+    gating = [each for each in report.results if each.severity.gates_release and not each.waived]
+    counts = Counter(each.check for each in by_severity(gating) if each.outcome in outcomes)
+    if counts:
+        named = [f"{check} ({counted(count, 'subject')})" for check, count in counts.items()]
+        more = [f"and {len(named) - _MOST_NAMED} more"] if len(named) > _MOST_NAMED else []
+        yield f"{report.verdict} for: {', '.join([*named[:_MOST_NAMED], *more])}"
+
+
+def _stand_ins(report: Report) -> Iterator[str]:
+    """Yield how much was measured of stand-ins, where it would be taken for that of the libraries."""
+    results = [each for each in report.results if each.evidence.stand_in]
+    if results:
+        libraries = ", ".join(sorted({each.evidence.stand_in or "" for each in results}))
+        on = counted(len({each.subject.name for each in results}), "subject")
+        rest = f"{counted(len(results), 'result')} on {on} rest on exact stand-ins"
+        yield f"{rest}, and the libraries did not run: {libraries}"
 
 
 def _left_out(report: Report) -> Iterator[str]:

@@ -8,6 +8,7 @@ from audit.errors import UsageError
 from audit.judgement import error, not_applicable
 from audit.mutation.registry import all_operators
 from audit.plan import Group, Judge, Plan, PlannedCheck
+from audit.report.undeclared import UNDECLARED
 from audit.results import Subject
 from audit.subjects import package_subject
 from validation.mutation.kept import KeptVerdicts, digests_of
@@ -18,7 +19,7 @@ from validation.mutation.tests_command import read_command
 from validation.mutation.trial import CHECK, Trials
 
 UNCONFIGURED = (
-    'it is not configured what runs the tests, so none was run: write tests = "pytest tests" in '
+    f'{UNDECLARED}it is not configured what runs the tests, so none was run: write tests = "pytest tests" in '
     "[tool.astrobio-audit], and mistakes are made in a copy to see whether they notice"
 )
 

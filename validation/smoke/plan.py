@@ -150,6 +150,7 @@ def _models(
             subject=model.subject,
             planned=every,
             ahead=AHEAD,
+            is_kept=True,
         )
 
 

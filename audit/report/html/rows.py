@@ -74,6 +74,7 @@ def _facts(result: Result, proves: str) -> Iterator[tuple[str, str]]:
         yield "measured", " ".join(filter(None, (number(evidence.measured), evidence.unit)))
     if evidence.bound is not None:
         yield "passes when", f"{evidence.comparison or ''} {number(evidence.bound)}".strip()
+    yield "measured of", f"an exact stand-in for {evidence.stand_in}, not of the library" if evidence.stand_in else ""
     yield "the bound comes from", evidence.bound_origin or ""
     if result.defect:
         yield "defect", f"{result.defect.id}: {result.defect.how}"

@@ -8,6 +8,7 @@ from audit.severity import Severity
 from audit.static.rules.context import FileContext
 from audit.static.rules.rule import Precision, Rule, Spot
 
+_IS = r"[\"']?\s{0,4}[=:]\s{0,4}[\"']?"  # between a name and its value
 _PREFIXES = {
     "a private key": r"-----BEGIN (?:[A-Z]+ )*PRIVATE KEY-----\s*[A-Za-z0-9+/=\s]{64,}",
     "a Hugging Face token": r"\bhf_[A-Za-z0-9]{34}\b",
@@ -18,6 +19,10 @@ _PREFIXES = {
     "an OpenAI key": r"\bsk-(?:proj-)?[A-Za-z0-9_-]{20}T3BlbkFJ[A-Za-z0-9_-]{20,}",
     "an Anthropic key": r"\bsk-ant-[a-z0-9]+-[A-Za-z0-9_-]{80,}",
     "a Google key": r"\bAIza[A-Za-z0-9_-]{35}\b",
+    "an npm token": r"\bnpm_[A-Za-z0-9]{36}\b",
+    "a Stripe key": r"\b[rs]k_live_[A-Za-z0-9]{24,}\b",
+    "an AWS secret key": rf"(?i:\baws_secret_access_key{_IS})[A-Za-z0-9/+]{{40}}(?![A-Za-z0-9/+=])",
+    "a Weights & Biases key": rf"(?i:\bwandb_api_key{_IS})[0-9a-f]{{40}}\b",
     "a PyPI token": r"\bpypi-AgEIcHlwaS5vcmc[A-Za-z0-9_-]{50,}",
 }
 _SECRETS = {kind: re.compile(pattern) for kind, pattern in _PREFIXES.items()}
@@ -36,7 +41,9 @@ WORDS: tuple[str, ...] = (
     "ASIA",
     "xox",
 )
-WORDS += ("sk-", "AIza", "pypi-")
+WORDS += ("sk-", "AIza", "pypi-", "npm_", "k_live_")
+_NAMES = ("aws_secret_access_key", "wandb_api_key")
+WORDS += (*_NAMES, *map(str.upper, _NAMES))
 _BEGINNING = re.compile(r"|".join(WORDS))
 _TEXTS = (str, bytes)
 _SHORTEST = 20
@@ -52,7 +59,8 @@ class CommittedSecret(Rule):
     severity = Severity.CRITICAL
     what = (
         "Reports string literals that hold a private key, or a token of Hugging Face, GitHub, GitLab, AWS, Slack, "
-        "OpenAI, Anthropic, Google or PyPI. Placeholders are left alone."
+        "OpenAI, Anthropic, Google, PyPI, npm or Stripe. Secret keys of AWS and keys of Weights & Biases are told by "
+        "the name in front of them, in one text. Placeholders are left alone."
     )
     why = "Everybody who can read the repository, now or in its history, can use it."
     fix = "revoke it, then read it from the environment; a commit that removes it leaves it in the history"
@@ -74,6 +82,8 @@ class CommittedSecret(Rule):
     INVALID = (
         "token = 'hf_' 'QwErTyUiOpAsDfGhJkLzXcVbNmQwErTyUi'\n",
         "key = 'AKIA' 'Q3EGRT7ZK2VPLM4N'\n",
+        "token = 'npm_' 'QwErTyUiOpAsDfGhJkLzXcVbNmQwErTyUiOp'\n",
+        "key = 'sk_live_' 'QwErTyUiOpAsDfGhJkLzXcVb'\n",
     )
 
     def candidates(self, context: FileContext) -> list[ast.Constant]:

@@ -35,12 +35,16 @@ class SecretInAText(ProjectRule):
         findings=0, sampled=0, false=0, corpus="the texts of four folders of installed packages"
     )
     VALID_FILES = (
+        {"run.sh": "export AWS_SECRET_ACCESS_KEY=wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY\n"},
+        {"job.yaml": "env:\n  WANDB_API_KEY: ${{ secrets.WANDB_API_KEY }}\n"},
         {".env": "HF_TOKEN=${HF_TOKEN}\n"},
         {".env": "HF_TOKEN=" + "hf_" + "QwErTyUiOpAsDfGhJkLzXcVbNmQwErTyUi\n", ".gitignore": ".env\n"},
         {"README.md": "Set `HF_TOKEN` to your token, `hf_xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx`.\n"},
         {"config.yaml": "token: " + "hf_" + "QwErTyUiOpAsDfGhJkLzXcVbNmQwErTyUi  # noqa: SEC008\n"},
     )
     INVALID_FILES = (
+        {"run.sh": "export AWS_SECRET_ACCESS_KEY=" + "wJa7rXUtnFEM/K7MDENG+bPxRfiCYzQ8kLp2Vw9s" + "\n"},
+        {"job.yaml": "env:\n  WANDB_API_KEY: '" + "3f9ac17be2046d85" + "0b7e19fd62a4c83d5e10972b'\n"},
         {".env": "HF_TOKEN=" + "hf_" + "QwErTyUiOpAsDfGhJkLzXcVbNmQwErTyUi\n"},
         {"deploy/config.yaml": "aws:\n  key: " + "AKIA" + "Q3EGRT7ZK2VPLM4N\n"},
         {

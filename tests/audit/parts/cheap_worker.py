@@ -2,12 +2,14 @@
 
 What the variables of the environment name: CHEAP_MARK is a file that the first process that comes to the victim
 writes its id to, to wait there for its end; CHEAP_DIES says that every process ends that comes to it; CHEAP_STOPS that
-one is suspended while it plans.
+one is suspended while it plans; CHEAP_KILLED_PLANNING is a file that the first process that plans makes, and is killed
+then, or `all`, of whom each is.
 """
 
 import os
 import signal
 import time
+from contextlib import suppress
 from pathlib import Path
 
 from audit.collected import Collected
@@ -70,6 +72,16 @@ def stopping_plan(collected: Collected) -> Plan:
     return plan(collected)
 
 
+def killed_plan(collected: Collected) -> Plan:
+    mark = os.environ["CHEAP_KILLED_PLANNING"]
+    with suppress(FileExistsError):
+        if mark != "all":
+            Path(mark).touch(exist_ok=False)
+        os.kill(os.getpid(), signal.SIGKILL)
+    return plan(collected)
+
+
 def serve(channel, given):  # type: ignore[no-untyped-def]
-    served = stopping_plan if os.environ.get("CHEAP_STOPS") else plan
+    served = killed_plan if os.environ.get("CHEAP_KILLED_PLANNING") else plan
+    served = stopping_plan if os.environ.get("CHEAP_STOPS") else served
     serve_part(channel, given, {"smoke": PlannedCommand(name="smoke", planners=lambda profile: [served], release=True)})

@@ -102,6 +102,27 @@ def test_a_gateway_that_is_killed_in_the_middle_loses_nothing(
     assert whole.verdict == "not ready"
 
 
+def test_a_gateway_that_is_killed_while_it_plans_leaves_its_work_to_the_others(
+    committed: Committed, cheap: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    target = committed()
+    monkeypatch.setenv("CHEAP_KILLED_PLANNING", str(tmp_path / "killed"))
+    part = over_gateways(target, cheap, "3*popen")
+    assert (tmp_path / "killed").exists()
+    assert len({result.evidence.machine for result in part.results}) <= 2
+    whole = merged(target, cheap, tmp_path, part)
+    assert without_times_and_places(whole) == without_times_and_places(in_one_run(target, cheap))
+
+
+def test_where_every_gateway_is_killed_while_it_plans_one_is_named(
+    committed: Committed, cheap: ModuleType, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    target = committed()
+    monkeypatch.setenv("CHEAP_KILLED_PLANNING", "all")
+    with pytest.raises(UsageError, match=r"^--gateway popen#\d: killed by signal 9$"):
+        over_gateways(target, cheap, "2*popen")
+
+
 def test_a_gateway_that_falls_silent_while_it_plans_is_given_up(
     committed: Committed, cheap: ModuleType, monkeypatch: pytest.MonkeyPatch
 ) -> None:

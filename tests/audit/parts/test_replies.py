@@ -35,6 +35,16 @@ def test_an_honest_reply_is_read(make_plan: MakePlan) -> None:
     assert len(read(json.dumps(reply()), make_plan).results) == 2
 
 
+def test_a_digest_that_is_known_when_it_is_judged_alone_is_taken(make_plan: MakePlan) -> None:
+    plan = make_plan([(2, 0), (1, 0)])
+    unread = [each.model_copy(update={"subject": each.subject.model_copy(update={"digest": None})})
+              for each in plan.instances]  # fmt: skip
+    subject = {"kind": "model", "spec": "model_0", "digest": "sha256:" + 64 * "0"}
+    content = reply() | {"results": [result(subject=subject), result("area.check_1", subject=subject)]}
+    found = read_group(json.dumps(content), plan.model_copy(update={"instances": tuple(unread)}), GROUP)
+    assert {each.subject.digest for each in found.results} == {subject["digest"]}
+
+
 def test_a_failure_in_a_file_stands_for_the_subject_of_the_check(make_plan: MakePlan) -> None:
     found = result(outcome="failed", reason="r", evidence={}, subject={"kind": "file", "path": "zoo/model.py"})
     content = reply() | {"results": [found, found, result("area.check_1")]}

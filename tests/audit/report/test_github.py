@@ -39,13 +39,24 @@ def commands(report: Report) -> list[tuple[str, dict[str, str], str]]:
 def test_each_failure_error_and_skip_is_an_annotation_and_what_is_set_apart_is_a_count(report_of: ReportOf) -> None:
     found = commands(report_of("zoo/a.py"))
     assert [(level, properties["title"]) for level, properties, _ in found] == [
-        ("warning", "area.fifth (skipped)"),
-        ("error", "area.fourth (error)"),
         ("warning", "area.second"),
+        ("error", "area.fourth (error)"),
+        ("warning", "area.fifth (skipped)"),
         ("notice", "astrobio-audit"),
     ]
-    assert found[2][1] == {"file": "zoo/a.py", "line": "3", "col": "2", "endColumn": "9", "title": "area.second"}
+    assert found[0][1] == {"file": "zoo/a.py", "line": "3", "col": "2", "endColumn": "9", "title": "area.second"}
     assert found[3][2] == "1 failure is in zoo/a.py, and does not count here"
+
+
+def test_the_most_severe_failures_come_first(make_report: MakeReport, make_result: MakeResult) -> None:
+    results = [
+        make_result(Outcome.SKIPPED, "area.a"),
+        make_result(Outcome.ERROR, "area.b"),
+        make_result(Outcome.FAILED, "area.c", severity=Severity.MINOR),
+        make_result(Outcome.FAILED, "area.d", severity=Severity.CRITICAL),
+    ]
+    titles = [properties["title"] for _, properties, _ in commands(make_report(results))]
+    assert [title.split()[0] for title in titles] == ["area.d", "area.c", "area.b", "area.a"]
 
 
 def test_a_critical_failure_is_an_error_and_columns_are_left_out_of_several_lines(

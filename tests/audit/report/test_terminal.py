@@ -202,6 +202,30 @@ def test_where_there_is_no_terminal_a_line_tells_now_and_then_how_far_it_is(make
     assert stream.getvalue().splitlines() == told  # it ends with the run
 
 
+def test_how_long_the_rest_takes_is_told_once_a_few_are_done(
+    make_result: MakeResult, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stream = io.StringIO()
+    display = ProgressDisplay("smoke", Console(file=stream, width=200, color_system=None), every_s=0.01)
+    display._begun -= 30.0
+    display.planned(10)
+    for _ in range(5):
+        display.notify("model", [make_result()])
+    with display:
+        until = time.monotonic() + 20.0
+        while "5/10" not in stream.getvalue() and time.monotonic() < until:
+            time.sleep(0.01)
+    assert re.match(r"smoke: 5/10, (3\d) s, some \1 s left: model", stream.getvalue())
+
+
+def test_a_reason_is_no_command_of_the_ci_that_shows_the_log(make_report: MakeReport, make_result: MakeResult) -> None:
+    reason = "it says\n::error file=x::forged\n  ::stop-commands::y\n##[error]z\na::b and a ##[c] within stay"
+    shown = printed(make_report([make_result(Outcome.FAILED, reason=reason)]))
+    assert not re.search(r"^\s*(::|##\[)", shown, flags=re.MULTILINE)
+    assert ": :error file=x::forged" in shown
+    assert "a::b and a ##[c] within stay" in shown
+
+
 def test_a_run_that_is_over_soon_tells_nothing_where_there_is_no_terminal(make_result: MakeResult) -> None:
     stream = io.StringIO()
     with ProgressDisplay("smoke", Console(file=stream)) as display:

@@ -169,3 +169,37 @@ def test_hostile_words_of_a_waiver_stay_text(with_waivers: WithWaivers, hostile:
     lines = render_github(report).splitlines()
     assert all(line.startswith(("::", "astrobio-audit: ")) for line in lines)
     assert render_markdown(report).splitlines()[0].startswith("**Verdict: ready with 1 waiver**")
+
+
+def test_a_release_says_first_which_checks_are_in_its_way(make_report: MakeReport, make_result: MakeResult) -> None:
+    passed = make_result(check="area.good")
+    minor = make_result(Outcome.FAILED, "area.minor", severity=Severity.MINOR)
+    skipped = [make_result(Outcome.SKIPPED, "area.waits", name=name) for name in "ab"]
+    incomplete = make_report([passed, minor, *skipped], release=True)
+    assert incomplete.verdict is Verdict.INCOMPLETE
+    assert verdict_lines(incomplete) == ["incomplete for: area.waits (2 subjects)"]
+    major = make_result(Outcome.FAILED, "area.major", severity=Severity.MAJOR)
+    failing = make_report([passed, minor, major, make_result(Outcome.FAILED, "area.worst"), *skipped], release=True)
+    assert verdict_lines(failing) == ["not ready for: area.worst (1 subject), area.major (1 subject)"]
+    assert "area.worst (1 subject)" in render_summary(failing)
+    assert "area.worst (1 subject)" in render_html(failing)
+    many = [make_result(Outcome.FAILED, f"area.check_{number}") for number in range(9)]
+    (line,) = verdict_lines(make_report(many, release=True))
+    assert line.endswith("area.check_5 (1 subject), and 3 more")
+    assert verdict_lines(make_report([passed], release=True)) == []
+    assert verdict_lines(make_report(many, release=False)) == []
+
+
+def test_what_was_measured_of_a_stand_in_says_so_in_every_format(
+    make_report: MakeReport, make_result: MakeResult
+) -> None:
+    plain = make_result()
+    through = plain.model_copy(update={"evidence": plain.evidence.model_copy(update={"stand_in": "flash_attn.cute"})})
+    report = make_report([through, make_result(name="other")], release=True)
+    assert report.verdict is Verdict.READY
+    (line,) = verdict_lines(report)
+    assert line == "1 result on 1 subject rest on exact stand-ins, and the libraries did not run: flash_attn.cute"
+    for shown in (terminal(report), render_summary(report), render_markdown(report), render_html(report)):
+        assert "flash_attn.cute" in " ".join(shown.replace("\\", "").split())
+    assert "`subject` (stand-in for `flash_attn.cute`)" in render_markdown(report)
+    assert json.loads(report_json(report))["results"][0]["evidence"]["stand_in"] == "flash_attn.cute"

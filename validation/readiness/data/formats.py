@@ -67,10 +67,10 @@ def _look_at_arrow(file: BinaryIO, size: int) -> None:
 def _look_at_ends(file: BinaryIO, size: int, first: bytes, last: bytes, name: str) -> None:
     file.seek(0)
     if size < len(first) + len(last) or file.read(len(first)) != first:
-        raise Malformed(f"it does not begin as a {name} file does")
+        raise Malformed(f"it does not begin as a file of {name} does")
     file.seek(size - len(last))
     if file.read(len(last)) != last:
-        raise Malformed(f"it does not end as a {name} file does: it was cut off")
+        raise Malformed(f"it does not end as a file of {name} does: it was cut off")
 
 
 def _look_at_pickle(file: BinaryIO, size: int) -> None:

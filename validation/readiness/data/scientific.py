@@ -3,9 +3,9 @@
 from typing import BinaryIO
 
 from validation.readiness.checkpoints.forms import Malformed
+from validation.readiness.data.netcdf import VERSIONS, look_at_classic
 
 _HDF5 = b"\x89HDF\r\n\x1a\n"
-_NETCDF_3 = (b"CDF\x01", b"CDF\x02", b"CDF\x05")
 _FITS = b"SIMPLE  ="
 _FITS_BLOCK = 2880
 _UNDEFINED = 0xFF
@@ -34,8 +34,10 @@ def look_at_hdf5(file: BinaryIO, size: int) -> None:
 
 
 def look_at_netcdf(file: BinaryIO, size: int) -> None:
-    """Judge the beginning of either kind of netCDF: the older has one of its own, the newer is HDF5."""
-    if file.read(4) not in _NETCDF_3:
+    """Judge either kind of netCDF: the older has a header of its own, the newer is HDF5."""
+    if file.read(4) in VERSIONS:
+        look_at_classic(file, size)
+    else:
         look_at_hdf5(file, size)
 
 

@@ -10,6 +10,7 @@ from audit.static.rules.project_texts import Text
 _FENCE = re.compile(r"^(?P<indent>\s*)(?P<fence>`{3,}|~{3,})\s*(?P<info>[^`]*)$")
 # What stands above a block of code in reStructuredText: a directive, or any words that end with two colons.
 _CODE = re.compile(r"^\.\. (?:code-block|code|sourcecode|prompt)::\s*(\S*)|^(?!\.\. ).*::$")
+_INLINE_RST = re.compile(r"(?<!`)(``)(?!`)(.{1,500}?)(?<!`)``(?!`)", re.DOTALL)  # a single mark is a role or a link
 _INLINE = re.compile(r"(?<!`)(`+)(?!`)(.{1,500}?)(?<!`)\1(?!`)", re.DOTALL)
 _COMMENT = re.compile(r"<!--(?:(?!<!--|-->).){0,2000}-->", re.DOTALL)
 _MAX_FENCE = 200
@@ -59,7 +60,7 @@ class Document:
     @cached_property
     def prose(self) -> str:
         """The same without the code within sentences."""
-        return _INLINE.sub(_blanked, self.outside)
+        return (_INLINE if self.is_markdown else _INLINE_RST).sub(_blanked, self.outside)
 
     def inline(self) -> Iterator[tuple[int, str]]:
         """Yield the code within sentences, each with its line."""

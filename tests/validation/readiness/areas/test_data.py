@@ -3,6 +3,7 @@
 import io
 import os
 import pickle
+import struct
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -40,6 +41,28 @@ def hdf5(**options: Any) -> bytes:
     return buffer.getvalue()
 
 
+def classic_netcdf(version: int, *, records: int | None = None) -> bytes:
+    """Return a file of one variable of doubles over three places, and of records with it where there are some."""
+    number = ">q" if version == 5 else ">i"
+    place = ">i" if version == 1 else ">q"
+
+    def name(text: bytes) -> bytes:
+        return struct.pack(number, len(text)) + text + bytes(-len(text) % 4)
+
+    def entries(tag: int, *written: bytes) -> bytes:
+        return struct.pack(">i", tag if written else 0) + struct.pack(number, len(written)) + b"".join(written)
+
+    dimensions = [name(b"time") + struct.pack(number, 0)] if records is not None else []
+    dimensions.append(name(b"x") + struct.pack(number, 3))
+    units = entries(12, name(b"units") + struct.pack(">i", 2) + name(b"kelvin"))
+    over = struct.pack(number, len(dimensions)) + b"".join(struct.pack(number, each) for each in range(len(dimensions)))
+    variable = name(b"warmth") + over + units + struct.pack(">i", 6) + struct.pack(number, 24)
+    head = b"CDF" + bytes([version]) + struct.pack(number, records or 0) + entries(10, *dimensions) + entries(0)
+    length = len(head) + 4 + struct.calcsize(number) + len(variable) + struct.calcsize(place)
+    values = struct.pack(">3d", 1.0, 2.0, 3.0) * (1 if records is None else records)
+    return head + entries(11, variable + struct.pack(place, length)) + values
+
+
 NPY = written(lambda buffer: np.save(buffer, np.arange(12.0).reshape(3, 4)))
 NPZ = written(lambda buffer: np.savez(buffer, a=np.arange(6), b=np.ones(3)))
 PARQUET = b"PAR1" + bytes(40) + (20).to_bytes(4, "little") + b"PAR1"
@@ -67,6 +90,9 @@ RIGHT = {
     "behind.h5": hdf5(userblock_size=1024),
     "a.nc": hdf5(),
     "old.nc": b"CDF\x01" + bytes(100),
+    **{f"classic{version}.nc": classic_netcdf(version) for version in (1, 2, 5)},
+    "records.nc": classic_netcdf(1, records=3),
+    "streamed.nc": classic_netcdf(1, records=3).replace(struct.pack(">i", 3), b"\xff" * 4, 1)[:-4],
     "a.fits": FITS,
     "a.pkl": pickle.dumps({"a": np.arange(3)}),
 }
@@ -88,6 +114,13 @@ WRONG = [
     ("new.h5", hdf5(libver="latest")[:-100], "cut off"),
     ("a.h5", b"not hdf5", "does not begin as an HDF5 file"),
     ("a.nc", b"CDF", "does not begin as an HDF5 file"),
+    ("a.nc", b"CDF\x01", "the netCDF header is cut off"),
+    ("a.nc", classic_netcdf(1)[:60], "the netCDF header is cut off"),
+    ("a.nc", classic_netcdf(1)[:-1], "values end at byte"),
+    ("a.nc", classic_netcdf(5)[:-1], "values end at byte"),
+    ("a.nc", classic_netcdf(1, records=3)[:-1], "values end at byte"),
+    ("a.nc", classic_netcdf(1).replace(struct.pack(">i", 10), struct.pack(">i", 13), 1), "header is damaged"),
+    ("a.nc", classic_netcdf(1).replace(struct.pack(">i", 6), struct.pack(">i", 66), 1), "a type 66, which does not"),
     ("a.fits", FITS[:-1], "cut off"),
     ("a.pkl", pickle.dumps({"a": np.arange(3)})[:-5], "no whole pickle"),
     ("a.pkl", pickle.dumps(Calls()), f"unpickling it calls {os.system.__module__}.system"),

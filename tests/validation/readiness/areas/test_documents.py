@@ -228,8 +228,11 @@ def test_a_link_that_leads_nowhere_fails(tmp_path: Path, text: str, words: str) 
 def test_links_of_restructured_text_are_followed(tmp_path: Path) -> None:
     right = "`use <docs/use.md>`_\n\n.. image:: zoo/model.py\n"
     assert outcome(tmp_path / "a", LINKS, {**LINKED, "README.rst": right})[0] is Outcome.PASSED
-    wrong = right.replace("model.py", "figure.png")
-    assert outcome(tmp_path / "b", LINKS, {**LINKED, "README.rst": wrong})[0] is Outcome.FAILED
+    for number, (there, gone) in enumerate({"model.py": "figure.png", "use.md": "none.md"}.items()):
+        wrong = right.replace(there, gone)
+        assert outcome(tmp_path / f"b{number}", LINKS, {**LINKED, "README.rst": wrong})[0] is Outcome.FAILED
+    code = f"{right}\nWrite ```use <docs/none.md>`_`` so.\n"
+    assert outcome(tmp_path / "c", LINKS, {**LINKED, "README.rst": code})[0] is Outcome.PASSED
 
 
 def test_what_a_generator_of_sites_resolves_is_not_judged(tmp_path: Path) -> None:
