@@ -58,6 +58,9 @@ class Survey(BaseModel):
         return f"stand-in for {library}" if version is None else f"{library} {version}"
 
 
+_DECLARE = "; an entry of ATTENTION that is built so that it is called would be judged"
+
+
 @dataclass(frozen=True, kw_only=True)
 class Branch:
     """One branch. `choices` are values in a guess's choices by their paths; `forced` is what the probe takes."""
@@ -267,9 +270,8 @@ def with_libraries(
                 del waiting[library]
     for library in waiting:
         told = next((each for each in tried[library] if each.reasons), tried[library][0])
-        told.reasons = told.reasons or {
-            0: f"the {'stand-in' if told.branch.stands_in else 'library'} was never called, whatever option was chosen"
-        }
+        what = "stand-in" if told.branch.stands_in else "library"
+        told.reasons = told.reasons or {0: f"the {what} was never called, whatever option was chosen{_DECLARE}"}
         told.outputs = {}
         found.append(told)
     return found

@@ -17,4 +17,6 @@ def environment() -> dict[str, str]:
     """Return the environment of the target's processes, and of what they start."""
     # The compiler of torch would start as many processes as there are cores beside every process here, torch in each.
     shared = {"TORCHINDUCTOR_COMPILE_THREADS": "1"}
-    return {**shared, **os.environ, "PYTHONDONTWRITEBYTECODE": "1"}  # the target's tree is read, never written
+    # One after another, for another thread may remove a variable meanwhile.
+    given = {name: value for name in list(os.environ) if (value := os.environ.get(name)) is not None}
+    return {**shared, **given, "PYTHONDONTWRITEBYTECODE": "1"}  # the target's tree is read, never written

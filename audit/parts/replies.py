@@ -7,7 +7,7 @@ from pydantic import ValidationError
 from audit.parts.document import Instance, PlanDocument, first_problem
 from audit.plan import PlanKey
 from audit.report.document import Environment, defects_contradict
-from audit.results import Defect, Frozen, Result
+from audit.results import Defect, Frozen, Result, Subject, SubjectKind
 
 MAX_REPLY_BYTES = 64 * 1024 * 1024  # a group of 2,000 checks with curves and pictures takes 10 MB
 
@@ -58,6 +58,11 @@ def read_group(content: object, plan: PlanDocument, group: str) -> GroupReply:
     return reply
 
 
+def _is_read_later(planned: Subject) -> bool:
+    """Whether a plan has no digest of a subject because it is read when it is judged, as a file of weights is."""
+    return planned.kind is SubjectKind.FILE and planned.digest is None
+
+
 def foreign(results: Iterable[Result], instances: Sequence[Instance], plan: PlanDocument) -> str | None:
     """Return which result is of no check among `instances`, or of another severity than planned; None without one."""
     planned = {instance.check for instance in instances}
@@ -69,8 +74,7 @@ def foreign(results: Iterable[Result], instances: Sequence[Instance], plan: Plan
             return f"{named}, which was not asked for"
         if result.severity is not plan.by_check[result.check].severity:
             return f"{named} with another severity than planned"
-        # Of what is read when it is judged, such as a file of weights, a plan has no digest.
-        if key in own and own[key].digest not in (None, result.subject.digest):
+        if key in own and own[key].digest != result.subject.digest and not _is_read_later(own[key]):
             return f"{named}, whose source is not the planned one"
         if result.set_apart is not None:
             return f"{named} that is set apart, which no part of a plan does"

@@ -10,7 +10,7 @@ from audit.report.earlier import earlier_lines
 from audit.report.imports import import_section
 from audit.report.origin import SCORE_NOTE, provenance_rows
 from audit.report.text import cell_code, code, markdown, number, percent
-from audit.report.verdicts import verdict_lines, verdict_text
+from audit.report.verdicts import in_the_way, verdict_lines, verdict_text
 from audit.results import Outcome, Result
 from audit.static.inventory import Fact, InventoryItem
 from audit.static.kinds import InventoryKind
@@ -50,7 +50,7 @@ def _headline(report: Report) -> str:
     else:
         shares = f"score {percent(report.score)} · coverage {percent(report.coverage)}"
         first = f"**Verdict: {verdict_text(report)}** · {shares}"
-    beside = "".join(f"\n\n- {markdown(line)}" for line in verdict_lines(report))
+    beside = "".join(f"\n\n- {markdown(line)}" for line in (*in_the_way(report), *verdict_lines(report)))
     return f"{first}{beside}\n\n# {report.command.capitalize()} report of {package}\n\n{SCORE_NOTE}"
 
 

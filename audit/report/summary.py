@@ -10,7 +10,7 @@ from audit.report.earlier import earlier_lines
 from audit.report.origin import SCORE_NOTE
 from audit.report.text import cell_code, code, counted, markdown, percent
 from audit.report.unjudged import unjudged
-from audit.report.verdicts import verdict_lines, verdict_text
+from audit.report.verdicts import in_the_way, verdict_lines, verdict_text
 from audit.results import Outcome, Result, Severity
 
 _MOST_BESIDE = 12  # lines such as gates that were missed, and waivers
@@ -42,7 +42,7 @@ def _head(report: Report) -> Iterator[str]:
     else:
         shares = f"score {percent(report.score)} · coverage {percent(report.coverage)}"
         yield f"**Verdict: {verdict_text(report)}** · {shares}"
-    beside = verdict_lines(report)
+    beside = [*in_the_way(report), *verdict_lines(report)]
     for line in beside[:_MOST_BESIDE]:
         yield from ("", f"- {markdown(line, _LONGEST)}")
     yield from _more(len(beside) - _MOST_BESIDE)

@@ -24,7 +24,7 @@ def verdict_text(report: Report) -> str:
 
 def verdict_lines(report: Report) -> list[str]:
     """Return lines of what a profile leaves out, gates missed and waivers, and one where the clock is not believed."""
-    lines = [*_in_the_way(report), *_left_out(report), *_stand_ins(report)]
+    lines = [*_left_out(report), *_stand_ins(report)]
     lines += [f"gate missed, so {gate.verdict}: {gate.gate}: {gate.says}" for gate in report.missed_gates]
     lines += [waiver_line(row) for row in report.waivers]
     day = report.waivers_by
@@ -33,8 +33,11 @@ def verdict_lines(report: Report) -> list[str]:
     return lines
 
 
-def _in_the_way(report: Report) -> Iterator[str]:
-    """Yield the checks that keep a release from being ready, with their subjects; a gate that was missed says so."""
+def in_the_way(report: Report) -> Iterator[str]:
+    """Yield a line of the checks that keep a release from being ready, for where they are not listed right beside it.
+
+    A gate that was missed says so itself.
+    """
     wanted = {Verdict.NOT_READY: (Outcome.FAILED,), Verdict.INCOMPLETE: (Outcome.ERROR, Outcome.SKIPPED)}
     outcomes = wanted.get(report.verdict) if report.release and report.verdict else None
     if outcomes is None:

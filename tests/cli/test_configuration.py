@@ -35,7 +35,7 @@ def test_every_area_reads_the_file_that_is_named(run: Run, project: Project, are
     (root / "other.toml").write_text("sed = 1\n")
     done = run(area, "--config", "other.toml", cwd=root)
     assert (done.returncode, done.stdout) == (2, ""), done.stderr
-    assert done.stderr == "astrobio-audit: other.toml: sed: unknown key; did you mean 'seed'?\n"
+    assert done.stderr == "astrobio-audit: other.toml: sed: unknown key; did you mean 'seed'? (line 1)\n"
 
 
 @pytest.mark.parametrize(

@@ -92,4 +92,4 @@ def test_a_wrong_key_is_one_line_and_2(project: Project, run: Run, table: str, e
     root = project(files={"pyproject.toml": f'[tool.astrobio-audit]\npackage = "zoo"\n{table}\n'})
     done = run("smoke", cwd=root)
     assert (done.returncode, done.stdout) == (2, "")
-    assert done.stderr == f"astrobio-audit: pyproject.toml: [tool.astrobio-audit] {expected}\n"
+    assert done.stderr == f"astrobio-audit: pyproject.toml: [tool.astrobio-audit] {expected} (line 3)\n"

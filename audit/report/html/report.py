@@ -6,7 +6,7 @@ from audit.report.html.markup import Html, joined, tag
 from audit.report.html.page import Section, page
 from audit.report.html.project import imports, inventory
 from audit.report.html.rows import list_without_script, ordered, rows_data
-from audit.report.html.sections import areas, curves, curves_of, defects, header, not_judged, provenance
+from audit.report.html.sections import areas, curves, curves_of, defects, failures, header, not_judged, provenance
 from audit.report.text import one_line
 from audit.report.verdicts import verdict_text
 from audit.results import Result
@@ -22,6 +22,7 @@ def render_html(report: Report, *, script: str = "") -> str:
     sections = [
         Section("areas", "Areas", areas(report)),
         Section("defects", f"Defects ({len(report.defects)})", defects(report)),
+        Section("failures", "Failures", failures(report)),
         Section("not-judged", "Not judged, and what would be needed", not_judged(report)),
         Section("curves", "Curves", curves(report)),
         Section(

@@ -52,14 +52,15 @@ def row_of(result: Result, *, proves: str) -> Row:
         severity=result.severity.value,
         check=result.check,
         subject=one_line(result.subject.name),
-        place=_place(result.location),
+        place=shown_place(result.location),
         reason=result.reason or "",
         command=result.evidence.reproduce or "",
         facts=tuple((label, value) for label, value in _facts(result, proves) if value),
     )
 
 
-def _place(place: Location | None) -> str:
+def shown_place(place: Location | None) -> str:
+    """Return a place as text; of a notebook with its cell, and nothing where there is none."""
     if place is None:
         return ""
     cell = f" (cell {place.cell}, line {place.cell_line})" if place.cell is not None else ""

@@ -9,12 +9,13 @@ from audit.report.document import Report
 from audit.report.earlier import earlier_lines
 from audit.report.html.markup import NOTHING, Html, joined, tag, text
 from audit.report.html.plots import Axes, line_of, line_plot
-from audit.report.html.rows import ORDER, copied, in_words
+from audit.report.html.rows import ORDER, copied, in_words, shown_place
+from audit.report.listing import by_severity
 from audit.report.origin import SCORE_NOTE, provenance_rows
 from audit.report.pictures import svg_picture
 from audit.report.text import one_line, percent
 from audit.report.unjudged import Unjudged, unjudged
-from audit.report.verdicts import verdict_lines, verdict_text
+from audit.report.verdicts import in_the_way, verdict_lines, verdict_text
 from audit.results import Defect, Outcome, Result, Series
 from audit.score import Area, Verdict
 
@@ -23,6 +24,7 @@ _MOST_FIGURES = 60  # of curves; the list of results has the others
 _MOST_PICTURES = 100  # of attention: 2,000 cells each, at the most
 _MOST_NAMES = 8
 _MOST_REASONS = 300
+_MOST_FAILURES = 100
 _MOST_DEFECTS = 500
 
 
@@ -45,7 +47,7 @@ def header(report: Report) -> Html:
         (
             first,
             why,
-            *(tag("p", text(each), class_="why") for each in verdict_lines(report)),
+            *(tag("p", text(each), class_="why") for each in (*in_the_way(report), *verdict_lines(report))),
             named,
             _definitions(figures | counts, name="figures"),
             tag("p", text(SCORE_NOTE), class_="note"),
@@ -98,6 +100,29 @@ def _bar(area: Area) -> Html:
 def scrolled(table: Html, name: str) -> Html:
     """Return a table that scrolls by itself where it is wider than the window, with the keyboard too."""
     return tag("div", table, class_="scrolled", tabindex="0", role="region", aria_label=f"Table: {name}")
+
+
+def failures(report: Report) -> Html:
+    """Return what failed and comes from no defect, the most severe first; nothing where nothing did."""
+    failed = [each for each in report.results if each.outcome is Outcome.FAILED and not each.defect]
+    wanted = by_severity([each for each in failed if not (each.set_apart or each.waived)])
+    if not wanted:
+        return NOTHING
+    head = tag("tr", *(tag("th", text(each), scope="col") for each in ("check", "severity", "subject", "place", "why")))
+    rows = (
+        tag(
+            "tr",
+            tag("td", text(each.check), class_="name"),
+            tag("td", text(each.severity.value)),
+            tag("td", text(one_line(each.subject.name, 100))),
+            tag("td", text(shown_place(each.location))),
+            tag("td", text(one_line(each.reason or "", 1000)), class_="long"),
+        )
+        for each in wanted[:_MOST_FAILURES]
+    )
+    note = f"{len(wanted) - _MOST_FAILURES} further ones are in the list of results."
+    more = tag("p", text(note), class_="note") if len(wanted) > _MOST_FAILURES else NOTHING
+    return joined((scrolled(tag("table", tag("thead", head), tag("tbody", *rows)), "Failures"), more))
 
 
 def not_judged(report: Report) -> Html:

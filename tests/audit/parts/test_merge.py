@@ -116,10 +116,10 @@ OTHERS: dict[str, tuple[Callable[[dict[str, Any]], object], str]] = {
     "profile": (lambda d: d.update(profile="cpu"), "another profile: cpu, and the plan has none"),
     "configuration": (lambda d: d["provenance"].update(config_digest="sha256:9"), "another digest of the config"),
     "toolkit": (lambda d: d["tool"].update(version="0.0.1"), "another toolkit"),
-    "a time that is none": (lambda d: d["provenance"].update(started_at="soon"), "started_at is no time such as"),
+    "a time that is none": (lambda d: d["provenance"].update(started_at="soon"), "started_at: is no time such as"),
     "a time of no calendar": (
         lambda d: d["provenance"].update(finished_at="2026-02-30T00:00:00Z"),
-        "finished_at is no time such as",
+        "finished_at: is no time such as",
     ),
     "no part at all": (lambda d: d.update(part=None), "not a part of a plan"),
     "an unknown group": (lambda d: d["part"].update(groups=["model:model_0", "x"]), "groups that the plan has not"),

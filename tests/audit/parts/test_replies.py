@@ -6,6 +6,7 @@ import pytest
 
 from audit.parts.document import PlanDocument
 from audit.parts.replies import MAX_REPLY_BYTES, BadReply, GroupReply, read_group
+from audit.results import Subject
 
 MakePlan = Callable[..., PlanDocument]
 GROUP = "model:model_0"
@@ -37,12 +38,16 @@ def test_an_honest_reply_is_read(make_plan: MakePlan) -> None:
 
 def test_a_digest_that_is_known_when_it_is_judged_alone_is_taken(make_plan: MakePlan) -> None:
     plan = make_plan([(2, 0), (1, 0)])
-    unread = [each.model_copy(update={"subject": each.subject.model_copy(update={"digest": None})})
-              for each in plan.instances]  # fmt: skip
-    subject = {"kind": "model", "spec": "model_0", "digest": "sha256:" + 64 * "0"}
-    content = reply() | {"results": [result(subject=subject), result("area.check_1", subject=subject)]}
-    found = read_group(json.dumps(content), plan.model_copy(update={"instances": tuple(unread)}), GROUP)
-    assert {each.subject.digest for each in found.results} == {subject["digest"]}
+    weights = {"kind": "file", "path": "weights/a.pt"}
+    unread = Subject.model_validate(weights)
+    of_files = tuple(
+        each.model_copy(update={"subject": unread}) if each.group == GROUP else each for each in plan.instances
+    )
+    plan = plan.model_copy(update={"instances": of_files})
+    seen = weights | {"digest": "sha256:" + 64 * "0"}
+    content = reply() | {"results": [result(subject=seen), result("area.check_1", subject=seen)]}
+    found = read_group(json.dumps(content), plan, GROUP)
+    assert {each.subject.digest for each in found.results} == {seen["digest"]}
 
 
 def test_a_failure_in_a_file_stands_for_the_subject_of_the_check(make_plan: MakePlan) -> None:

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from audit.report.document import Report
 from audit.report.html.report import render_html
 from audit.report.text import plain
-from audit.results import Location, Outcome, Result
+from audit.results import Location, Outcome, Result, Severity
 
 MakeReport = Callable[..., Report]
 MakeResult = Callable[..., Result]
@@ -72,6 +72,25 @@ def test_each_area_has_its_counts_score_and_coverage(tree: Any) -> None:
     rows = [[cell.text for cell in row.children] for row in tree.one("section", id="areas").one("tbody").children]
     assert rows[0][:6] == ["attention", "0 %", "100 %", "1", "0", "0"]
     assert [row[0] for row in rows] == ["attention", "gpu", "smoke", "static", "train"]
+
+
+def test_failures_stand_before_what_was_not_judged_with_the_most_severe_first(
+    make_report: MakeReport, make_result: MakeResult, read: Read
+) -> None:
+    place = Location(path="zoo/net.py", line=7)
+    minor = make_result(Outcome.FAILED, "area.minor", severity=Severity.MINOR)
+    worst = make_result(Outcome.FAILED, "area.worst", severity=Severity.CRITICAL, location=place, reason="it <leaks>")
+    apart = make_result(Outcome.FAILED, "area.apart", set_apart="it was there")
+    page = render_html(make_report([minor, worst, apart, make_result(Outcome.SKIPPED, "area.waits")]))
+    assert page.index('id="failures"') < page.index('id="not-judged"')
+    section = page[page.index('id="failures"') : page.index('id="not-judged"')]
+    assert section.index("area.worst") < section.index("area.minor")
+    assert "zoo/net.py:7" in section
+    assert "it &lt;leaks&gt;" in section
+    assert "area.apart" not in section
+    assert 'id="failures"' not in render_html(make_report([make_result()]))
+    many = [make_result(Outcome.FAILED, f"area.check_{number}") for number in range(103)]
+    assert "3 further ones are in the list of results." in render_html(make_report(many))
 
 
 def test_what_was_not_judged_is_told_by_its_reason_with_what_would_be_needed(tree: Any) -> None:

@@ -231,7 +231,7 @@ def test_links_of_restructured_text_are_followed(tmp_path: Path) -> None:
     for number, (there, gone) in enumerate({"model.py": "figure.png", "use.md": "none.md"}.items()):
         wrong = right.replace(there, gone)
         assert outcome(tmp_path / f"b{number}", LINKS, {**LINKED, "README.rst": wrong})[0] is Outcome.FAILED
-    code = f"{right}\nWrite ```use <docs/none.md>`_`` so.\n"
+    code = f"{right}\nWrite `` `use <docs/none.md>`_ `` so.\n"
     assert outcome(tmp_path / "c", LINKS, {**LINKED, "README.rst": code})[0] is Outcome.PASSED
 
 
