@@ -1,4 +1,4 @@
-"""The smoke command over days: a run that was killed is taken up again, and one that ended is not."""
+"""The smoke command over days: a run that was killed is taken up again, and models that did not change are not run."""
 
 import json
 import signal
@@ -74,7 +74,7 @@ def test_what_a_killed_run_has_judged_is_not_judged_again_by_the_next(
         [*program, *WORDS], cwd=root, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
     )
     deadline = time.monotonic() + WAIT_S
-    while not (root / "zoo" / "building").exists() or not list((cache / "unfinished-1").glob("*.json")):
+    while not (root / "zoo" / "building").exists() or not list(cache.glob("results-*/*.json")):
         assert process.poll() is None, "it ended before it could be killed"
         assert time.monotonic() < deadline, f"waited {WAIT_S} s for the second model"
         time.sleep(0.05)
@@ -86,4 +86,9 @@ def test_what_a_killed_run_has_judged_is_not_judged_again_by_the_next(
     assert {subject for (subject, _), is_earlier in second.items() if is_earlier} == {"first"}
     assert {subject for (subject, _), is_earlier in second.items() if not is_earlier} == {"slow"}
     third = dates(run(*WORDS, cwd=root, env={"ASTROBIO_AUDIT_CACHE": str(cache)}))
-    assert not any(third.values())
+    assert all(third.values())
+    (root / "zoo" / "nets.py").write_text(MODEL.replace("self.layer(x)", "self.layer(x) + 0"))
+    fourth = dates(run(*WORDS, cwd=root, env={"ASTROBIO_AUDIT_CACHE": str(cache)}))
+    assert not any(fourth.values())
+    fifth = dates(run(*WORDS, "--no-cache", cwd=root, env={"ASTROBIO_AUDIT_CACHE": str(cache)}))
+    assert not any(fifth.values())

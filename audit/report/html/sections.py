@@ -50,7 +50,7 @@ def header(report: Report) -> Html:
             *(tag("p", text(each), class_="why") for each in (*in_the_way(report), *verdict_lines(report))),
             named,
             _definitions(figures | counts, name="figures"),
-            tag("p", text(SCORE_NOTE), class_="note"),
+            tag("p", text(SCORE_NOTE.replace("`", "")), class_="note"),
             *(tag("p", text(each), class_="note") for each in notes),
         )
     )

@@ -1,13 +1,14 @@
 """What workflows and scripts call is there."""
 
 import functools
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Sequence, Set
 
 from audit.judgement import Judgement
 from audit.plan import Run
 from audit.results import Check, Severity
 from validation.readiness.documents.command_lines import words_of
 from validation.readiness.documents.own_line import PROGRAM, problem_of
+from validation.readiness.documents.own_scripts import OwnScripts
 from validation.readiness.infrastructure.scripts import shell_scripts_of
 from validation.readiness.infrastructure.shell import Call, Uses, calls_of, from_program, is_target, make_targets
 from validation.readiness.infrastructure.workflows import ShellPart, shell_of, workflows_of
@@ -18,7 +19,8 @@ CHECK = Check(
     id="infrastructure.commands_exist",
     title="Workflows, scripts and Makefiles call what is there",
     proves="Every script, requirement file, test path, make target and module of the package that a workflow, a shell"
-    " script or a Makefile of the project names in a command exists, and commands of astrobio-audit parse. "
+    " script or a Makefile of the project names in a command exists, commands of astrobio-audit parse, and those "
+    "of the project's own programs are named in its sources. "
     "What is named by a variable or a pattern, or written by an earlier command, is not judged.",
     defect="a workflow that runs a script which was moved",
     severity=Severity.MINOR,  # the folder that a command runs in is not always known from the text
@@ -30,10 +32,11 @@ def judge(project: Project, run: Run) -> Sequence[Judgement]:
     """Look up what is called in each piece of shell."""
     parts = list(_parts(project))
     calls = [(part, call) for part in parts for call in _calls(part)]
-    own = [(part, number, words) for part in parts for number, words in _own_commands(part)]
+    names = {PROGRAM, *project.scripts}
+    own = [(part, number, words) for part in parts for number, words in _own_commands(part, names)]
     return judge_places(
         project,
-        [*_missing(project, calls), *_unparsed(own)],
+        [*_missing(project, calls), *_unparsed(own, OwnScripts(project))],
         looked_at=len(calls) + len(own),
         unit="calls",
         origin="a command that is not there fails when it is needed",
@@ -61,17 +64,19 @@ def _calls(part: ShellPart) -> Iterator[Call]:
     return calls_of(part.text, folder=part.folder, own_folder=own_folder)
 
 
-def _own_commands(part: ShellPart) -> Iterator[tuple[int, list[str]]]:
+def _own_commands(part: ShellPart, names: Set[str]) -> Iterator[tuple[int, list[str]]]:
     for number, line in enumerate(part.text.split("\n"), start=1):
-        if PROGRAM in line:
+        if any(name in line for name in names):
             for words in map(from_program, words_of(line) or ()):
-                if words and words[0].rpartition("/")[2] == PROGRAM and not any("$" in word for word in words):
-                    yield number, [PROGRAM, *words[1:]]
+                program = words[0].rpartition("/")[2] if words else ""
+                if program in names and not any("$" in word for word in words):
+                    yield number, [program, *words[1:]]
 
 
-def _unparsed(commands: Sequence[tuple[ShellPart, int, list[str]]]) -> Iterator[Place]:
+def _unparsed(commands: Sequence[tuple[ShellPart, int, list[str]]], scripts: OwnScripts) -> Iterator[Place]:
     for part, number, words in commands:
-        if problem := problem_of(words, is_whole=True):
+        problem = problem_of(words, is_whole=True) if words[0] == PROGRAM else scripts.problem_of(words)
+        if problem:
             yield Place(part.path, part.line and part.line + number - 1, problem)
 
 

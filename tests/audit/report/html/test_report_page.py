@@ -80,14 +80,12 @@ def test_failures_stand_before_what_was_not_judged_with_the_most_severe_first(
     place = Location(path="zoo/net.py", line=7)
     minor = make_result(Outcome.FAILED, "area.minor", severity=Severity.MINOR)
     worst = make_result(Outcome.FAILED, "area.worst", severity=Severity.CRITICAL, location=place, reason="it <leaks>")
-    apart = make_result(Outcome.FAILED, "area.apart", set_apart="it was there")
-    page = render_html(make_report([minor, worst, apart, make_result(Outcome.SKIPPED, "area.waits")]))
+    page = render_html(make_report([minor, worst, make_result(Outcome.SKIPPED, "area.waits")]))
     assert page.index('id="failures"') < page.index('id="not-judged"')
     section = page[page.index('id="failures"') : page.index('id="not-judged"')]
     assert section.index("area.worst") < section.index("area.minor")
     assert "zoo/net.py:7" in section
     assert "it &lt;leaks&gt;" in section
-    assert "area.apart" not in section
     assert 'id="failures"' not in render_html(make_report([make_result()]))
     many = [make_result(Outcome.FAILED, f"area.check_{number}") for number in range(103)]
     assert "3 further ones are in the list of results." in render_html(make_report(many))

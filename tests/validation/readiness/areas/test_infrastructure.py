@@ -137,6 +137,33 @@ def test_one_edit_fails(tmp_path: Path, check: str, files: dict[str, Any], words
     assert any(words in (each.reason or "") for each in found), [each.reason for each in found]
 
 
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [
+        ("zoo-train fit --epochs 3", ""),
+        (".venv/bin/zoo-train fit", ""),
+        ("zoo-train $WHAT", ""),
+        ("other trane --epoch 3", ""),
+        ("zoo-train fti", "names the command 'fti'"),
+        ("make test && zoo-train fit --epoch-count 3", "names the option --epoch-count"),
+    ],
+)
+def test_commands_of_the_project_itself_are_named_in_its_sources(tmp_path: Path, line: str, said: str) -> None:
+    sources = (
+        "import argparse\n\n\ndef main():\n    parser = argparse.ArgumentParser()\n"
+        "    fit = parser.add_subparsers().add_parser('fit')\n    fit.add_argument('--epochs')\n"
+    )
+    files = {
+        "pyproject.toml": f'{SETTINGS}[project]\nname = "zoo"\n[project.scripts]\nzoo-train = "zoo.train:main"\n',
+        "zoo/train.py": sources,
+        "Makefile": "test:\n\techo\n",
+        CI: WORKFLOW.partition("      - run: |")[0] + f"      - run: {line}\n",
+    }
+    found = outcome(tmp_path, "infrastructure.commands_exist", files)
+    assert found[0] is (Outcome.FAILED if said else Outcome.PASSED), found
+    assert said in found[1]
+
+
 def test_a_syntax_error_is_found_on_its_line(tmp_path: Path) -> None:
     (result,) = results(tmp_path, "infrastructure.scripts_parse", {"run": "#!/bin/sh\necho\nif true; then\n"})
     assert result.location is not None
