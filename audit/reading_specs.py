@@ -1,5 +1,7 @@
 """Reads what the target's specs declare, and says of each entry why it cannot be used."""
 
+import ast
+import re
 from collections.abc import Mapping
 
 from pydantic import ValidationError
@@ -10,10 +12,12 @@ from audit.gateway import Probe, ProbeFailure, TargetRaised
 from audit.judgement import error, failed
 from audit.near import nearest
 from audit.raised import describe_failure, describe_raised, location_of
+from audit.results import Location
 from audit.static.reading import tree_of
 from audit.target import Target
-from audit.unfilled import lines_of_dots
+from audit.unfilled import line_of_section, lines_of_dots, lines_of_entries
 
+_NO_SECTION = re.compile(r"([A-Z]+) must be a dict of entries by name, ")
 _SECTIONS: tuple[Section, ...] = ("models", "attention", "data", "training")
 
 
@@ -35,7 +39,10 @@ def read_catalog(target: Target, probe: Probe) -> Catalog:
         place = location_of(raised, target)
         # That there is no such module is a mistake in the configuration, and nothing that the specs do.
         missing = _is_missing(target.settings.specs, raised)
-        judge = error if raised.is_of_the_machine or missing else failed
+        no_section = _NO_SECTION.match(raised.message)
+        if no_section and place is None:
+            place = _place_of_section(target, no_section[1])
+        judge = error if raised.is_of_the_machine or missing or no_section else failed
         fix = _how_to_uncover(target, target.settings.specs) if missing else None
         raise Undeclared(judge(reason, location=place, fix=fix)) from raised
     except ValidationError as invalid:
@@ -65,16 +72,18 @@ def _with_problems(catalog: Catalog, target: Target) -> Catalog:
     """Return the catalogue, in which an entry that cannot be used says why."""
     models = catalog.models or {}
     dots = _dots_left(target)
+    tree = _tree(target)
+    lines = lines_of_entries(tree, _SECTIONS) if tree else {}
     for section in _SECTIONS:
         entries = catalog.entries(section)
-        problems = {
-            name: dots.get((section, name))
-            or (_left_to_none(name, models) if section == "models" else None)
-            or _of_contract(entry, section)
-            for name, entry in (entries or {}).items()
-            if entry.problem is None
-        }
-        found = {name: problem for name, problem in problems.items() if problem}
+        found = {}
+        for name, entry in (entries or {}).items():
+            problem = entry.problem or dots.get((section, name))
+            problem = problem or (_left_to_none(name, models) if section == "models" else None)
+            problem = problem or _of_contract(entry, section)
+            if problem:
+                is_placed = problem == dots.get((section, name)) or (section, name) not in lines
+                found[name] = problem if is_placed else f"{problem} (line {lines[section, name]})"
         if entries is not None and found:
             marked = {
                 name: entry.model_copy(update={"problem": found[name]}) if name in found else entry
@@ -91,10 +100,23 @@ def _of_contract(entry: SpecEntry, section: Section) -> str | None:
     return problem if isinstance(problem := read_contract(entry), str) else None
 
 
+def _tree(target: Target) -> ast.Module | None:
+    file = target.file_of(target.settings.specs or "")
+    return tree_of(file) if file else None
+
+
+def _place_of_section(target: Target, name: str) -> Location | None:
+    """Return where the specs bind the name of a section."""
+    file, tree = target.file_of(target.settings.specs or ""), _tree(target)
+    line = line_of_section(tree, name) if tree else None
+    if file is None or line is None or not file.is_relative_to(target.root):
+        return None
+    return Location(path=file.relative_to(target.root).as_posix(), line=line)
+
+
 def _dots_left(target: Target) -> dict[tuple[str, str], str]:
     """Return the entries in which dots that `astrobio-audit init` wrote are not filled in, each with what to do."""
-    file = target.file_of(target.settings.specs or "")
-    tree = tree_of(file) if file else None
+    tree = _tree(target)
     found = lines_of_dots(tree, _SECTIONS) if tree else {}
     return {key: f"fill in the dots (`...`) at line {line} of the specs" for key, line in found.items()}
 

@@ -1,6 +1,6 @@
-"""Finds the dots of a draft that are left in the entries of a specs module, by its source.
+"""Finds where the entries of a specs module are written, and the dots of a draft that are left in them, by its source.
 
-Python takes them for a value: a loss that returns it, or a data set that is built of it, may pass for one that works.
+Python takes dots for a value: a loss that returns it, or a data set that is built of it, may pass for one that works.
 """
 
 import ast
@@ -34,6 +34,22 @@ def lines_of_dots(tree: ast.Module, sections: Sequence[str]) -> dict[tuple[str, 
             if (line := next(_dots(entry, functions), None)) is not None:
                 found.setdefault((section, name), line)
     return found
+
+
+def lines_of_entries(tree: ast.Module, sections: Sequence[str]) -> dict[tuple[str, str], int]:
+    """Return the line at which each entry of the sections is written, by its section and its name."""
+    by_name = {each.upper(): each for each in sections}
+    written = (each for statement in _top(tree.body) for each in _entries(statement, by_name))
+    return {(section, name): value.lineno for section, name, value in written}
+
+
+def line_of_section(tree: ast.Module, name: str) -> int | None:
+    """Return the line at which a name is bound at the top of a module; None where no assignment of it is seen."""
+    for statement in _top(tree.body):
+        match statement:
+            case ast.Assign(targets=[ast.Name(id=found)]) | ast.AnnAssign(target=ast.Name(id=found)) if found == name:
+                return statement.lineno
+    return None
 
 
 def _top(body: Sequence[ast.stmt]) -> Iterator[ast.stmt]:

@@ -195,7 +195,7 @@ def test_a_problem_that_the_probe_tells_comes_before_dots(target: Target) -> Non
     (target.source / "zoo" / "specs.py").write_text(DOTTED)
     catalog = read(target, {"models": {"begun": {"problem": "the entry lacks 'class'"}}})
     assert catalog.models
-    assert catalog.models["begun"].problem == "the entry lacks 'class'"
+    assert catalog.models["begun"].problem == "the entry lacks 'class' (line 6)"
 
 
 def test_specs_that_are_a_package_are_read_too(target: Target) -> None:
@@ -205,3 +205,26 @@ def test_specs_that_are_a_package_are_read_too(target: Target) -> None:
     catalog = read(target, {"models": {"begun": ENTRY}})
     assert catalog.models
     assert "line 7" in (catalog.models["begun"].problem or "")
+
+
+def test_a_section_that_is_no_dict_is_an_error_at_its_line(target: Target) -> None:
+    (target.root / "zoo" / "specs.py").write_text("import torch\n\nMODELS = 3\n")
+    said = "MODELS must be a dict of entries by name, not int"
+    raised = TargetRaised(phase="call", type_name="TypeError", message=said, frames=(), traceback="")
+    judgement = undeclared(target, raised).judgement
+    assert judgement.outcome is Outcome.ERROR
+    assert judgement.location is not None
+    assert (judgement.location.path, judgement.location.line) == ("zoo/specs.py", 3)
+
+
+def test_an_entry_that_cannot_be_used_names_its_line(target: Target) -> None:
+    specs = 'import torch\n\nMODELS = {\n    "one": {},\n}\nMODELS["two"] = {}\n'
+    (target.root / "zoo" / "specs.py").write_text(specs)
+    broken = {"problem": "'build' is missing", "class": "zoo.model:Model", "decodes": False}
+    models = read(target, {"models": {"one": broken, "two": broken, "three": broken}}).models
+    assert models is not None
+    assert {name: entry.problem for name, entry in models.items()} == {
+        "one": "'build' is missing (line 4)",
+        "two": "'build' is missing (line 6)",
+        "three": "'build' is missing",
+    }
