@@ -15,13 +15,13 @@ from rich.progress import (
     TaskID,
     TextColumn,
     TimeElapsedColumn,
-    TimeRemainingColumn,
 )
 
 from audit.report.text import one_line
 from audit.results import Outcome, Result
 
 _EVERY_S = 30.0
+_IN_MINUTES_S = 120.0
 _FEWEST = 5  # checks done before the time that is left is told
 
 
@@ -40,8 +40,7 @@ class ProgressDisplay:
             MofNCompleteColumn(),
             TextColumn("{task.fields[failures]} failed"),
             TimeElapsedColumn(),
-            TimeRemainingColumn(compact=True),
-            TextColumn("left"),
+            TextColumn("{task.fields[left]}"),
             TextColumn("{task.fields[subject]}", markup=False),
             console=console,
             transient=True,
@@ -49,7 +48,7 @@ class ProgressDisplay:
         self._failures = 0
         # Where somebody follows the run from another machine, a line for each finished check stands for the bar.
         self._in_lines = not console.is_interactive and os.environ.get("ASTROBIO_AUDIT_PROGRESS") == "lines"
-        self._task: TaskID = self._progress.add_task(command, total=None, failures=0, subject="collecting")
+        self._task: TaskID = self._progress.add_task(command, total=None, failures=0, left="", subject="collecting")
 
     def __enter__(self) -> Self:
         """Show the bar, or begin to tell."""
@@ -78,6 +77,7 @@ class ProgressDisplay:
             self._task,
             advance=1 if results else 0,
             failures=self._failures,
+            left=_left(self._progress.tasks[self._task], time.monotonic() - self._begun),
             subject=one_line(subject, 60),
         )
         if results and self._in_lines:
@@ -93,7 +93,7 @@ class ProgressDisplay:
         while not self._over.wait(self._every_s):
             task = self._progress.tasks[self._task]
             passed = time.monotonic() - self._begun
-            left = _left(task, passed)
+            left = f", {told}" if (told := _left(task, passed)) else ""
             self._print(f"{task.description}: {self._share}, {passed:.0f} s{left}: {task.fields['subject']}")
 
     def _print(self, text: str) -> None:
@@ -102,6 +102,7 @@ class ProgressDisplay:
 
 def _left(task: Task, passed: float) -> str:
     """Return how long the rest takes, as if each check took as long as those before; nothing where few are done."""
-    if task.completed < _FEWEST or task.remaining is None:
+    if task.completed < _FEWEST or not task.remaining:
         return ""
-    return f", some {passed / task.completed * task.remaining:.0f} s left"
+    left = passed / task.completed * task.remaining
+    return f"some {left / 60:.0f} min left" if left > _IN_MINUTES_S else f"some {left:.0f} s left"
