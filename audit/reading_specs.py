@@ -82,8 +82,8 @@ def _with_problems(catalog: Catalog, target: Target) -> Catalog:
             problem = problem or (_left_to_none(name, models) if section == "models" else None)
             problem = problem or _of_contract(entry, section)
             if problem:
-                is_placed = problem == dots.get((section, name)) or (section, name) not in lines
-                found[name] = problem if is_placed else f"{problem} (line {lines[section, name]})"
+                names_its_line = problem == dots.get((section, name)) or (section, name) not in lines
+                found[name] = problem if names_its_line else f"{problem} (line {lines[section, name]})"
         if entries is not None and found:
             marked = {
                 name: entry.model_copy(update={"problem": found[name]}) if name in found else entry

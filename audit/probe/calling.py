@@ -9,6 +9,7 @@ import torch
 _POSITIONAL_ONLY = inspect.Parameter.POSITIONAL_ONLY
 _VAR_POSITIONAL = inspect.Parameter.VAR_POSITIONAL
 _COMPILED = "torch._dynamo.eval_frame.OptimizedModule"
+Arguments = tuple[tuple[object, ...], dict[str, object]]  # in order, and by name
 
 
 class StandIn(torch.nn.Module):
@@ -45,7 +46,7 @@ def called(model: torch.nn.Module, inputs: Mapping[str, object]) -> Any:
     return model(*ordered, **named)
 
 
-def arguments_of(model: torch.nn.Module, inputs: Mapping[str, object]) -> tuple[tuple[object, ...], dict[str, object]]:
+def arguments_of(model: torch.nn.Module, inputs: Mapping[str, object]) -> Arguments:
     """Return a batch as the arguments of a call, those in order and those by name.
 
     All go by name, but where forward has a parameter that takes none: `x` of `forward(self, x, /)`, and `features` of

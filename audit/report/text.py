@@ -5,7 +5,7 @@ import unicodedata
 
 _MARKDOWN = re.compile(r"([\\`*_{}\[\]<>#|!~&$])")
 _LINKED = re.compile(r":(?=//)|www(?=\.)|@", re.IGNORECASE)  # what begins a link, an address or a mention
-_COMMAND = re.compile(r"^(\s*)(:|#)(:|#\[)", re.MULTILINE)
+_COMMAND = re.compile(r"^([^\S\n]*)(:|#)(:|#\[)", re.MULTILINE)
 _BREAKS = re.compile(r"\s*[\t\n\u2028\u2029]\s*")
 _REPLACEMENT = "\N{REPLACEMENT CHARACTER}"
 

@@ -47,7 +47,7 @@ def in_the_way(report: Report) -> Iterator[str]:
     if counts:
         named = [f"{check} ({counted(count, 'subject')})" for check, count in counts.items()]
         more = [f"and {len(named) - _MOST_NAMED} more"] if len(named) > _MOST_NAMED else []
-        yield f"{report.verdict} for: {', '.join([*named[:_MOST_NAMED], *more])}"
+        yield f"{report.verdict} because of {', '.join([*named[:_MOST_NAMED], *more])}"
 
 
 def _stand_ins(report: Report) -> Iterator[str]:

@@ -33,7 +33,7 @@ def specs_text(package: str, items: Sequence[InventoryItem], root: Path) -> str:
     models = [item for item in items if item.kind is InventoryKind.MODEL and (item.path, item.qualname) not in places]
     data = [item for item in items if item.kind is InventoryKind.DATASET]
     code = [*_imports([*models[:_MOST_LISTED], *data[:_MOST_LISTED]]), "", *_models(package, models, root)]
-    code += [*_attention(attention), *_data(data), *training_lines(models, scripts, root)]
+    code += [*_attention(attention), *_data(data), *training_lines(models[:_MOST_LISTED], scripts, root)]
     return _HEAD.format(package=package) + "\n" + "".join(f"# {line}".rstrip() + "\n" for line in code)
 
 

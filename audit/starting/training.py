@@ -33,8 +33,9 @@ _DECLARING = frozenset(("add_argument", "option", "Option"))  # of argparse, cli
 def training_lines(models: Sequence[InventoryItem], scripts: Sequence[InventoryItem], root: Path) -> list[str]:
     """Return an entry for the model that a trainer of the package builds, else for the first one."""
     lines = ["TRAINING: dict[str, dict[str, object]] = {"]
-    for item in _trained(models, scripts):
-        name = named(item, set())
+    taken: set[str] = set()
+    names = [(item, named(item, taken)) for item in models]  # as MODELS has them
+    for item, name in _trained(names, scripts):
         lines += [
             "    # One entry for each model that is trained, by its own batches and loss:",
             *begun(item, name),
@@ -49,10 +50,12 @@ def training_lines(models: Sequence[InventoryItem], scripts: Sequence[InventoryI
     return [*lines, "}"]
 
 
-def _trained(models: Sequence[InventoryItem], scripts: Sequence[InventoryItem]) -> Sequence[InventoryItem]:
-    """Return the one model to begin with; none where there is none."""
+def _trained(
+    models: Sequence[tuple[InventoryItem, str]], scripts: Sequence[InventoryItem]
+) -> Sequence[tuple[InventoryItem, str]]:
+    """Return the one model to begin with, with its name; none where there is none."""
     built = {name for script in scripts if isinstance(names := script.facts.get("models"), tuple) for name in names}
-    return [*(each for each in models if f"{each.module}.{each.qualname}" in built), *models][:1]
+    return [*(each for each in models if f"{each[0].module}.{each[0].qualname}" in built), *models][:1]
 
 
 def _command(script: InventoryItem, root: Path) -> Iterator[str]:

@@ -197,13 +197,15 @@ def test_training_begins_with_the_model_and_the_options_of_the_trainer(
     declared = "".join(f"    parser.add_argument({option!r})\n" for option in options)
     trainer = LEARNT.replace("def main():\n", f"def main():\n    parser = argparse.ArgumentParser()\n{declared}")
     before = "from torch import nn\n\n\nclass Before(nn.Module):\n    def forward(self, x):\n        return x\n"
-    root = small(zoo__before_dot_py=before)
+    root = small(zoo__before_dot_py=before, zoo__a_dot_py=before.replace("Before", "TinyNet"))
     (root / "fit.py").write_text(f"import argparse\n{trainer}")
     assert run("init", cwd=root).returncode == 0
     begun = as_code((root / SPECS).read_text())
     compile(begun, SPECS, "exec")
     training = begun[begun.index("TRAINING") :]
     assert '"class": "zoo.net:TinyNet"' in training
+    assert '"build": MODELS["tiny_net_2"]["build"],' in training
+    assert begun.count('"tiny_net_2": {') == 2
     assert "Before" not in training
     assert f'# "command": "{{python}} fit.py {command}' in training
     assert ("# It takes" in training) is (told is not None)

@@ -8,7 +8,7 @@ import torch
 from .. import devices
 from .. import specs as specs_
 from ..adam import Adam
-from ..calling import called
+from ..calling import Arguments, arguments_of
 from ..outputs import flatten
 from ..parts import built, inputs_of, loss_by
 from ..phases import phase
@@ -39,22 +39,31 @@ class _Timed:
         return {key: devices.placed_in(value) for key, value in made.items()}
 
     def action(self, inputs: dict[str, object]) -> Callable[[], object]:
-        """Return what is to be timed on a batch."""
+        """Return what is to be timed on a batch: how its arguments are given is found out before."""
+        arguments = arguments_of(self.model, inputs)
         if self._optimizer is None:
-            return lambda: self.forward(inputs)
-        return lambda: self.step(inputs)
+            return lambda: self._forward(arguments)
+        return lambda: self._step(inputs, arguments)
 
     def forward(self, inputs: dict[str, object]) -> object:
         """Return the output without recording gradients."""
-        with phase("forward"), torch.no_grad():
-            return called(self.model, inputs)
+        return self._forward(arguments_of(self.model, inputs))
 
     def step(self, inputs: dict[str, object]) -> torch.Tensor:
         """Take a training step with Adam and return the loss."""
+        return self._step(inputs, arguments_of(self.model, inputs))
+
+    def _forward(self, arguments: Arguments) -> object:
+        ordered, named = arguments
+        with phase("forward"), torch.no_grad():
+            return self.model(*ordered, **named)
+
+    def _step(self, inputs: dict[str, object], arguments: Arguments) -> torch.Tensor:
         assert self._optimizer is not None
         self._optimizer.zero_grad(set_to_none=True)
+        ordered, named = arguments
         with phase("forward"):
-            output = called(self.model, inputs)
+            output = self.model(*ordered, **named)
         loss = loss_by(self._spec, output, inputs)
         with phase("backward"):
             loss.backward()  # type: ignore[no-untyped-call]

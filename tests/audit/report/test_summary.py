@@ -21,7 +21,7 @@ def test_the_first_line_is_the_verdict_with_score_and_coverage(
 ) -> None:
     lines = render_summary(make_report([make_result(), make_result(Outcome.FAILED, "area.second")])).splitlines()
     assert lines[0] == "**Verdict: not ready** · score 50 % · coverage 100 %"
-    assert lines[2] == "- not ready for: area.second (1 subject)"
+    assert lines[2] == "- not ready because of area.second (1 subject)"
     assert lines[4] == "# Readiness of zoo"
     assert lines[6].startswith("2 results of 2 checks: 1 passed, 1 failed. Score: ")
     assert "| area | 50 % | 100 % | 1 | 1 | 0 |" in lines

@@ -180,10 +180,10 @@ def test_a_release_says_first_which_checks_are_in_its_way(make_report: MakeRepor
     skipped = [make_result(Outcome.SKIPPED, "area.waits", name=name) for name in "ab"]
     incomplete = make_report([passed, minor, *skipped], release=True)
     assert incomplete.verdict is Verdict.INCOMPLETE
-    assert told(incomplete) == ["incomplete for: area.waits (2 subjects)"]
+    assert told(incomplete) == ["incomplete because of area.waits (2 subjects)"]
     major = make_result(Outcome.FAILED, "area.major", severity=Severity.MAJOR)
     failing = make_report([passed, minor, major, make_result(Outcome.FAILED, "area.worst"), *skipped], release=True)
-    assert told(failing) == ["not ready for: area.worst (1 subject), area.major (1 subject)"]
+    assert told(failing) == ["not ready because of area.worst (1 subject), area.major (1 subject)"]
     assert "area.worst (1 subject)" in render_summary(failing)
     assert "area.worst (1 subject)" in render_html(failing)
     many = [make_result(Outcome.FAILED, f"area.check_{number}") for number in range(9)]
