@@ -10,6 +10,8 @@ from audit.options import VARIABLES
 
 # Where a command was started, and by what.
 _OF_THE_SHELL = ("_", "PWD", "OLDPWD", "SHLVL", "PYTEST_CURRENT_TEST")
+# How deep make is in itself and what it was asked for: the same command by hand and by a target of it is one command.
+_OF_MAKE = ("MAKEFLAGS", "MFLAGS", "MAKELEVEL", "MAKE_TERMOUT", "MAKE_TERMERR")
 # What prints: size, name and colours of a terminal, the window or pane in it.
 _OF_THE_TERMINAL = (
     "COLUMNS", "LINES", "TERM", "COLORTERM", "TERM_PROGRAM", "TERM_PROGRAM_VERSION", "TERM_SESSION_ID", "LC_TERMINAL",
@@ -31,6 +33,7 @@ _OF_THE_JOB = (
 _OF_OTHERS = frozenset(
     (
         *_OF_THE_SHELL,
+        *_OF_MAKE,
         *_OF_THE_TERMINAL,
         *_OF_THE_LOGIN,
         *_OF_THE_JOB,

@@ -5,7 +5,9 @@ import pytest
 from audit.variables import counted_variables
 
 
-@pytest.mark.parametrize("name", ["SSH_TTY", "VSCODE_PID", "TERM_PROGRAM", "GITHUB_RUN_ID", "ASTROBIO_AUDIT_SEED", "_"])
+@pytest.mark.parametrize(
+    "name", ["SSH_TTY", "VSCODE_PID", "TERM_PROGRAM", "GITHUB_RUN_ID", "ASTROBIO_AUDIT_SEED", "_", "MAKELEVEL"]
+)
 def test_what_a_login_or_terminal_sets_does_not_count(name: str) -> None:
     assert counted_variables({"HOME": "/h", name: "1"}) == counted_variables({"HOME": "/h"})
 
