@@ -71,8 +71,8 @@ def _how_to_uncover(target: Target, specs: str) -> str | None:
 def _with_problems(catalog: Catalog, target: Target) -> Catalog:
     """Return the catalogue, in which an entry that cannot be used says why."""
     models = catalog.models or {}
-    dots = _dots_left(target)
     tree = _tree(target)
+    dots = _dots_left(tree)
     lines = lines_of_entries(tree, _SECTIONS) if tree else {}
     for section in _SECTIONS:
         entries = catalog.entries(section)
@@ -114,9 +114,8 @@ def _place_of_section(target: Target, name: str) -> Location | None:
     return Location(path=file.relative_to(target.root).as_posix(), line=line)
 
 
-def _dots_left(target: Target) -> dict[tuple[str, str], str]:
+def _dots_left(tree: ast.Module | None) -> dict[tuple[str, str], str]:
     """Return the entries in which dots that `astrobio-audit init` wrote are not filled in, each with what to do."""
-    tree = _tree(target)
     found = lines_of_dots(tree, _SECTIONS) if tree else {}
     return {key: f"fill in the dots (`...`) at line {line} of the specs" for key, line in found.items()}
 
